@@ -1,4 +1,4 @@
-"""The names of the troubleshooting pages: their signatures, what they do, and no race."""
+"""The functions and classes of AWS's troubleshooting pages: their signatures, their behaviour, and no race."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ def test_errors_are_handled_as_documented(code: str, decision: str) -> None:
         RuntimeError("An error occurred (ThrottlingException) when calling the Converse operation: slow down"),
     ],
 )
-def test_what_time_heals_is_recoverable(error: Exception) -> None:
+def test_temporary_errors_are_recoverable(error: Exception) -> None:
     assert is_recoverable_error(error)
 
 
 @pytest.mark.parametrize("error", [refusal("ValidationException"), refusal("AccessDeniedException"), ValueError("x")])
-def test_what_it_does_not_is_not(error: Exception) -> None:
+def test_permanent_errors_are_not_recoverable(error: Exception) -> None:
     assert not is_recoverable_error(error)
 
 
@@ -116,7 +116,7 @@ def test_waits_double_and_stay_within_a_fifth(world: World) -> None:
     assert len(calls) == 10
 
 
-def test_it_returns_what_the_function_returns_and_raises_what_it_raises(world: World) -> None:
+def test_the_retry_returns_and_raises_what_the_function_does(world: World) -> None:
     errors = [refusal("ThrottlingException")]
     fatal = refusal("ValidationException")
 
@@ -136,7 +136,7 @@ def test_it_returns_what_the_function_returns_and_raises_what_it_raises(world: W
 
 
 @pytest.mark.parametrize("retry", [retry_with_exponential_backoff, exponential_backoff_retry])
-def test_what_is_to_be_repeated_a_few_times_is_not_repeated_often(retry: Any, world: World) -> None:
+def test_an_error_with_limited_retries_is_not_retried_often(retry: Any, world: World) -> None:
     calls = []
 
     def work() -> None:
@@ -155,7 +155,7 @@ def test_no_retries_means_one_call() -> None:
         retry_with_exponential_backoff(lambda: (_ for _ in ()).throw(refusal("ThrottlingException")), max_retries=0)
 
 
-def test_tokens_are_there_or_waited_for_or_not(world: World) -> None:
+def test_tokens_are_available_or_waited_for_up_to_the_timeout(world: World) -> None:
     bucket = TokenBucket(10, 2, clock=world.clock, sleep=world.sleep)
     assert bucket.consume(8)
     assert bucket.tokens == pytest.approx(2)
@@ -170,7 +170,7 @@ def test_tokens_are_there_or_waited_for_or_not(world: World) -> None:
     assert bucket.tokens == 10
 
 
-def test_an_interrupted_wait_takes_nothing(world: World) -> None:
+def test_an_interrupted_wait_uses_no_token(world: World) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
@@ -182,7 +182,7 @@ def test_an_interrupted_wait_takes_nothing(world: World) -> None:
     assert bucket.consume(block=False)
 
 
-def test_a_crowd_gets_every_token_once_and_nobody_is_sent_away(world: World) -> None:
+def test_many_threads_get_every_token_once_and_none_is_refused(world: World) -> None:
     bucket = TokenBucket(5, 10, clock=world.clock, sleep=world.sleeps.append)  # all of them arrive at one moment
     got: list[bool] = []
     crowd = [threading.Thread(target=lambda: got.append(bucket.consume())) for _ in range(25)]
@@ -208,7 +208,7 @@ def ill(breaker: CircuitBreaker, times: int) -> None:
             breaker.execute(broken)
 
 
-def test_a_circuit_opens_lets_one_try_and_closes(world: World) -> None:
+def test_a_circuit_opens_admits_one_test_call_and_closes(world: World) -> None:
     breaker = CircuitBreaker(failure_threshold=3, recovery_timeout=30, clock=world.clock)
     assert breaker.execute(work) == "done"
     ill(breaker, 2)
@@ -240,7 +240,7 @@ def test_only_one_call_probes_an_open_circuit(world: World) -> None:
     assert breaker.execute(slow) == "done"
 
 
-def test_old_failures_and_the_caller_s_own_mistakes_do_not_count(world: World) -> None:
+def test_old_failures_and_errors_of_the_caller_do_not_count(world: World) -> None:
     breaker = CircuitBreaker(failure_threshold=2, failure_window=60, clock=world.clock)
     ill(breaker, 1)
     world.now += 61
@@ -279,7 +279,9 @@ def test_the_other_page_s_names_work_too(world: World) -> None:
         (lambda **time: CircuitBreaker(1, timeout=90, **time), 90, 90),
     ],
 )
-def test_each_method_waits_as_its_page_says(made: Any, executes_after: float, calls_after: float, world: World) -> None:
+def test_each_method_waits_as_its_page_documents(
+    made: Any, executes_after: float, calls_after: float, world: World
+) -> None:
     for method, after in (("execute", executes_after), ("call", calls_after)):
         breaker = made(clock=world.clock, wall=lambda: 5000 + world.now)
         for _ in range(breaker.failure_threshold):
@@ -295,7 +297,7 @@ def test_each_method_waits_as_its_page_says(made: Any, executes_after: float, ca
         assert breaker.last_retry_time == 5000 + world.now
 
 
-def test_a_subclass_hears_of_each_call(world: World) -> None:
+def test_a_subclass_is_notified_of_each_call(world: World) -> None:
     class Told(CircuitBreaker):
         heard: list[str]
 
@@ -340,9 +342,7 @@ def test_a_late_answer_changes_nothing(method: str, world: World) -> None:
 
 @pytest.mark.parametrize("method", ["call", "execute"])
 @pytest.mark.parametrize("ending", [refusal("ValidationException"), KeyboardInterrupt()])
-def test_a_test_call_that_says_nothing_of_the_target_leaves_the_next_one_in(
-    method: str, ending: BaseException, world: World
-) -> None:
+def test_an_inconclusive_test_call_admits_the_next_one(method: str, ending: BaseException, world: World) -> None:
     breaker = CircuitBreaker(failure_threshold=1, clock=world.clock)
 
     def ends() -> None:
@@ -390,7 +390,7 @@ def test_a_forked_child_does_not_wait_for_its_parent(world: World) -> None:
     assert breaker.execute(work) == "done"
 
 
-def test_attributes_of_the_pages_are_there(world: World) -> None:
+def test_the_attributes_of_the_pages_exist(world: World) -> None:
     breaker = CircuitBreaker(clock=world.clock)
     assert (breaker.failure_threshold, breaker.recovery_timeout, breaker.timeout) == (5, 30, 60)
     assert (breaker.retry_timeout, breaker.failure_window) == (60, 60)
@@ -425,7 +425,7 @@ def test_each_retry_is_logged_without_the_service_s_words(caplog: Any, world: Wo
 
 
 @pytest.mark.parametrize("function", [invoke_with_retry, safe_invoke, stream_with_retry])
-def test_a_function_without_its_client_says_what_it_needs(function: Any) -> None:
+def test_a_function_without_a_client_is_refused_with_what_it_needs(function: Any) -> None:
     class Awaited:
         async def invoke(self, prompt: str) -> None: ...
         async def invoke_stream(self, prompt: str) -> None: ...
@@ -477,7 +477,7 @@ class Own:
         (ValueError("content"), ValueError),
     ],
 )
-def test_the_output_of_any_client_is_text(answer: Any, output: Any) -> None:
+def test_the_output_is_text_for_any_client(answer: Any, output: Any) -> None:
     if isinstance(output, type):
         with pytest.raises(output):
             safe_invoke("hi", "No.", client=Own(answer))
@@ -485,7 +485,7 @@ def test_the_output_of_any_client_is_text(answer: Any, output: Any) -> None:
         assert safe_invoke("hi", "No.", client=Own(answer))["output"] == output
 
 
-def test_streams_of_any_client_begin_again(world: World) -> None:
+def test_streams_of_any_client_restart_after_a_break(world: World) -> None:
     broken_off = [["a", refusal("ThrottlingException")], [ConnectionError("reset")], ["a", "b"]]
     pieces = list(stream_with_retry("hi", client=Own(*broken_off), sleep=world.sleep, chance=world.chance))
     assert pieces == ["a", "\n[Stream was interrupted. Retrying...]\n", "a", "b"]
@@ -519,7 +519,9 @@ def test_a_stream_is_closed_when_its_reader_leaves(world: World) -> None:
         (KeyError("x"), "Unexpected error: KeyError"),
     ],
 )
-def test_a_failed_invocation_is_logged_and_none(answer: Exception, words: str, caplog: Any, world: World) -> None:
+def test_a_failed_invocation_is_logged_and_returns_none(
+    answer: Exception, words: str, caplog: Any, world: World
+) -> None:
     client = Own(*[answer] * 9)
     assert invoke_with_retry("hi", client=client, sleep=world.sleep, chance=world.chance) is None
     assert words in caplog.messages[-1]
@@ -541,6 +543,6 @@ def test_a_failed_invocation_is_logged_and_none(answer: Exception, words: str, c
         (lambda: stream_with_retry("hi", -1, client=Own()), "max_retries=-1"),
     ],
 )
-def test_numbers_that_cannot_be_right_are_refused(make: Any, message: str) -> None:
+def test_impossible_numbers_are_refused(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()

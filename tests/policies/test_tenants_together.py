@@ -1,4 +1,4 @@
-"""Tenants in virtual time: the effect of a busy tenant on a quiet one, in one process and in four that share a quota."""
+"""Tenants in virtual time: how a busy tenant affects a quiet one, in one process and in four that share a quota."""
 
 from __future__ import annotations
 

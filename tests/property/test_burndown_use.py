@@ -1,4 +1,4 @@
-"""Learning of the burndown in virtual time: callers that never stop, and a service whose burndown differs from the table."""
+"""Learning of the burndown in virtual time: callers never stop, and the service does not count as the table says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Successive processes on one configured quota: the minute continues for the next process, however the last one ended."""
+"""Successive processes on one configured quota: the next process continues the minute, however the last one ended."""
 
 from __future__ import annotations
 

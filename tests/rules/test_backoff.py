@@ -27,11 +27,11 @@ def test_ceilings_follow_retry_2_1_and_the_fault_s_own_schedule(fault: Any, ceil
     ("jitter", "expected"),
     [("full", 0.5 * 4), ("equal", 3.0), ("decorrelated", 1 + 0.5 * (3 * 2 - 1))],
 )
-def test_jitters(jitter: Any, expected: Any) -> None:
+def test_waits_have_jitter(jitter: Any, expected: Any) -> None:
     assert delay(THROTTLE, 3, 2.0, jitter=JITTERS[jitter], chance=lambda: 0.5) == pytest.approx(expected)
 
 
-def test_a_cold_model_is_never_asked_again_at_once() -> None:
+def test_a_cold_model_is_never_called_again_immediately() -> None:
     assert delay(NOT_READY, 1, 0.0, jitter=full, chance=lambda: 0.0) == NOT_READY.hint.floor > 1
 
 
@@ -49,7 +49,7 @@ def test_retry_after_is_obeyed() -> None:
     assert delay(fault, 1, 0.0, jitter=full, chance=lambda: 0.5) == 42.0
 
 
-def test_what_the_quota_paces_is_not_waited_for_twice() -> None:
+def test_a_fault_paced_by_the_quota_has_no_additional_wait() -> None:
     assert delay(replace(THROTTLE, paced=True), 4, 1.0, jitter=full, chance=lambda: 0.9) == 0.0
 
 
@@ -59,5 +59,5 @@ def test_what_the_quota_paces_is_not_waited_for_twice() -> None:
     jitter=st.sampled_from(sorted(JITTERS)),
     previous=st.floats(0, 20),
 )
-def test_no_wait_is_longer_than_the_cap(retry: Any, dice: float, jitter: Any, previous: Any) -> None:
+def test_no_wait_exceeds_the_maximum(retry: Any, dice: float, jitter: Any, previous: Any) -> None:
     assert 0.0 <= delay(THROTTLE, retry, previous, jitter=JITTERS[jitter], chance=lambda: dice) <= THROTTLE.hint.cap

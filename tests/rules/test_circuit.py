@@ -16,7 +16,7 @@ def fail(it: Any, now: float, times: int = 3) -> None:
         it.report(it.admit(now), Verdict.FAILED, now)
 
 
-def test_opens_after_enough_failures_and_says_when_to_come_back() -> None:
+def test_the_circuit_opens_after_enough_failures_and_reports_when_to_retry() -> None:
     it = circuit()
     fail(it, 1.0, 2)
     assert it.state is State.CLOSED
@@ -31,7 +31,7 @@ def test_failures_outside_the_window_are_forgotten() -> None:
     assert it.state is State.CLOSED
 
 
-def test_rare_failures_of_heavy_traffic_do_not_open_it() -> None:
+def test_rare_failures_in_heavy_traffic_do_not_open_the_circuit() -> None:
     it = circuit()
     for _ in range(100):
         it.report(it.admit(1.0), Verdict.OK, 1.0)
@@ -42,7 +42,7 @@ def test_rare_failures_of_heavy_traffic_do_not_open_it() -> None:
     assert states == [State.CLOSED, State.OPEN]
 
 
-def test_quick_failures_of_a_burst_do_not_open_it_before_the_rest_has_answered() -> None:
+def test_early_failures_of_a_burst_do_not_open_the_circuit_before_the_rest_answered() -> None:
     it = circuit()
     burst = [it.admit(1.0) for _ in range(20)]
     states = []
@@ -57,7 +57,7 @@ def test_quick_failures_of_a_burst_do_not_open_it_before_the_rest_has_answered()
     assert healthy.state is State.CLOSED
 
 
-def test_ignored_outcomes_say_nothing() -> None:
+def test_ignored_outcomes_do_not_change_the_circuit() -> None:
     it = circuit()
     for _ in range(100):
         it.report(it.admit(0.0), Verdict.IGNORED, 0.0)
@@ -65,7 +65,7 @@ def test_ignored_outcomes_say_nothing() -> None:
     assert it.state is State.OPEN
 
 
-def test_half_open_lets_a_bounded_number_probe() -> None:
+def test_a_half_open_circuit_admits_a_bounded_number_of_probes() -> None:
     it = circuit(probes=2)
     fail(it, 0.0)
     first, second, third = (it.admit(5.0) for _ in range(3))
@@ -87,7 +87,7 @@ def test_half_open_lets_a_bounded_number_probe() -> None:
         ([Verdict.OK, Verdict.FAILED], State.HALF_OPEN),
     ],
 )
-def test_the_probes_are_judged_together(verdicts: Any, state: Any) -> None:
+def test_the_results_of_all_probes_decide_together(verdicts: Any, state: Any) -> None:
     it = circuit(probes=3)
     fail(it, 0.0)
     for ticket, verdict in zip([it.admit(5.0) for _ in verdicts], verdicts, strict=True):
@@ -96,7 +96,7 @@ def test_the_probes_are_judged_together(verdicts: Any, state: Any) -> None:
 
 
 @pytest.mark.parametrize(("verdict", "state"), [(Verdict.FAILED, State.OPEN), (Verdict.IGNORED, State.HALF_OPEN)])
-def test_a_probe_that_fails_opens_it_again_and_one_that_says_nothing_frees_its_place(verdict: Any, state: Any) -> None:
+def test_a_failed_probe_opens_the_circuit_again_and_an_ignored_one_frees_its_slot(verdict: Any, state: Any) -> None:
     it = circuit()
     fail(it, 0.0)
     it.report(it.admit(5.0), verdict, 6.0)
@@ -105,7 +105,7 @@ def test_a_probe_that_fails_opens_it_again_and_one_that_says_nothing_frees_its_p
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
-def test_a_late_answer_to_an_older_generation_changes_nothing(verdict: Any) -> None:
+def test_a_late_answer_from_before_the_opening_changes_nothing(verdict: Any) -> None:
     it = circuit()
     old = it.admit(0.0)
     fail(it, 0.0)

@@ -1,4 +1,4 @@
-"""The health of a route: the share of the calls that it takes."""
+"""The health of a route: the share of calls that it gets."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def steady_share(failing: float, *, calls: int = 20_000, seed: int = 1) -> float
     return took / calls
 
 
-def test_a_healthy_route_takes_all_calls() -> None:
+def test_a_healthy_route_gets_all_calls() -> None:
     assert taken(Health(), 1000) == 1000
 
 
-def test_four_breaches_in_a_row_let_a_route_rest_and_three_do_not() -> None:
+def test_four_consecutive_breaches_make_a_route_unhealthy_and_three_do_not() -> None:
     health = Health()
     assert [health.breached(0.0) for _ in range(4)] == [False, False, False, True]
     assert health.resting
     assert taken(health, 100) == 0
 
 
-def test_a_resting_route_is_probed_by_one_call_every_eight_seconds() -> None:
+def test_an_unhealthy_route_is_probed_by_one_call_every_eight_seconds() -> None:
     health = Health()
     for _ in range(IN_A_ROW):
         health.breached(0.0)
@@ -52,7 +52,7 @@ def test_a_resting_route_is_probed_by_one_call_every_eight_seconds() -> None:
     assert all(turn is not Turn.YES for _, turn in turns)
 
 
-def test_a_probe_that_succeeds_brings_half_of_the_calls_back_and_successes_the_rest() -> None:
+def test_a_successful_probe_returns_half_of_the_calls_and_further_successes_the_rest() -> None:
     health = Health()
     for _ in range(IN_A_ROW):
         health.breached(0.0)
@@ -64,7 +64,7 @@ def test_a_probe_that_succeeds_brings_half_of_the_calls_back_and_successes_the_r
     assert taken(health, 100) == 100
 
 
-def test_a_call_that_was_in_flight_when_the_route_fell_ill_does_not_end_its_rest() -> None:
+def test_a_call_in_flight_before_the_failure_does_not_make_the_route_healthy() -> None:
     health = Health()
     for _ in range(IN_A_ROW):
         health.breached(0.0)
@@ -83,12 +83,12 @@ def test_a_share_is_spread_evenly() -> None:
 @pytest.mark.parametrize(
     ("failing", "least", "most"), [(0.0, 1.0, 1.0), (0.03, 0.95, 1.0), (0.2, 0.5, 0.95), (0.5, 0.02, 0.3)]
 )
-def test_the_share_fits_the_part_that_fails(failing: float, least: float, most: float) -> None:
+def test_the_share_matches_the_fraction_of_failures(failing: float, least: float, most: float) -> None:
     assert least <= steady_share(failing) <= most
 
 
 @given(st.lists(st.sampled_from(["breach", "success", "turn"]), max_size=60), st.floats(0, 1e6))
-def test_the_share_stays_between_the_rest_and_one(steps: list[str], began: float) -> None:
+def test_the_share_stays_between_its_minimum_and_one(steps: list[str], began: float) -> None:
     health, now = Health(), began
     for step in steps:
         now += 0.5
@@ -101,7 +101,7 @@ def test_the_share_stays_between_the_rest_and_one(steps: list[str], began: float
         assert 0 < health.share <= 1
 
 
-def test_breaches_of_long_ago_are_forgotten() -> None:
+def test_old_breaches_are_forgotten() -> None:
     health = Health()
     for _ in range(IN_A_ROW - 1):
         health.breached(0.0)
@@ -110,7 +110,7 @@ def test_breaches_of_long_ago_are_forgotten() -> None:
     assert not health.breached(FORGOTTEN)
 
 
-def test_a_route_that_rested_for_long_gets_half_of_the_calls_first() -> None:
+def test_a_route_that_was_unhealthy_for_long_first_gets_half_of_the_calls() -> None:
     health = Health()
     health.rest(0.0, 3600.0)
     assert health.turn(3600.0) is Turn.PROBE

@@ -54,33 +54,33 @@ def verdict(
         (INVALID, 1),
     ],
 )
-def test_each_fault_has_its_own_number_of_tries(fault: Any, attempts: int) -> None:
+def test_each_kind_of_fault_has_its_own_number_of_attempts(fault: Any, attempts: int) -> None:
     made = 1
     while isinstance(verdict(fault, attempts=made, most=100), Again):
         made += 1
     assert made == attempts
 
 
-def test_tries_of_another_fault_do_not_count() -> None:
+def test_attempts_for_another_kind_of_fault_do_not_count() -> None:
     assert isinstance(verdict(INTERNAL, others=[THROTTLE] * 7), Again)
 
 
-def test_the_policy_bounds_them_all() -> None:
+def test_the_policy_bounds_the_total_number_of_attempts() -> None:
     assert verdict(INTERNAL, others=[THROTTLE] * 7, most=8) == Stop("no attempts are left")
 
 
 @pytest.mark.parametrize("code", ["ModelTimeoutException", "ModelErrorException", "ThrottlingException"])
-def test_nothing_is_repeated_once_part_of_it_was_handed_over(code: Any) -> None:
+def test_a_call_is_not_retried_after_a_part_was_delivered(code: Any) -> None:
     stop = verdict(answered(code, "", status=408), emitted=1)
     assert stop == Stop("part of the answer had already been delivered")
 
 
-def test_a_wait_that_cannot_end_in_time_is_not_started() -> None:
+def test_a_wait_beyond_the_deadline_is_not_started() -> None:
     assert verdict(THROTTLE, now=10.0, deadline=10.5) == Stop("the next attempt would start after the deadline")
     assert isinstance(verdict(THROTTLE, now=10.0, deadline=10.6), Again)
 
 
-def test_v2_1_budget_allows_35_transient_or_100_throttled_repeats_without_a_success() -> None:
+def test_the_v2_1_budget_allows_35_transient_or_100_throttled_retries_without_a_success() -> None:
     for fault, repeats in ((INTERNAL, 35), (THROTTLE, 100)):
         budget = Budget()
         assert sum(isinstance(verdict(fault, budget=budget), Again) for _ in range(500)) == repeats
@@ -93,13 +93,13 @@ def test_waiting_for_a_cold_model_costs_no_budget() -> None:
     assert budget.available == budget.capacity
 
 
-def test_an_unknown_code_is_tried_twice_even_when_it_looks_like_nothing_known() -> None:
+def test_an_unknown_code_gets_two_attempts() -> None:
     fault = answered("", "", status=None)
     assert isinstance(verdict(fault), Again)
     assert isinstance(verdict(fault, attempts=2), Stop)
 
 
-def test_budget_never_exceeds_its_capacity() -> None:
+def test_the_retry_budget_never_exceeds_its_capacity() -> None:
     budget = Budget(20)
     assert budget.take(14)
     assert not budget.take(14)
@@ -107,5 +107,5 @@ def test_budget_never_exceeds_its_capacity() -> None:
     assert budget.available == 20
 
 
-def test_a_fail_decision_is_final_whatever_its_hint() -> None:
+def test_a_fail_decision_is_final_even_with_a_retry_hint() -> None:
     assert isinstance(verdict(replace(INVALID, hint=THROTTLE.hint)), Stop)

@@ -1,4 +1,4 @@
-"""Two parts of a text are joined without a character twice, and without one lost."""
+"""Two parts of a text are joined with no character duplicated and none lost."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ def joined(received: str, second: str, size: int = 7) -> tuple[str, bool | None]
         pytest.param("…" + TEXT[-60:] + REST, id="a mark and more"),
     ],
 )
-def test_what_is_repeated_is_cut(second: str) -> None:
+def test_a_repeated_passage_is_removed(second: str) -> None:
     assert joined(TEXT, second) == (TEXT + REST, True)
 
 
-def test_nobody_can_say_where_a_part_without_the_anchor_begins() -> None:
+def test_the_seam_of_a_part_without_the_anchor_is_not_verified() -> None:
     assert joined(TEXT, REST) == (TEXT + REST, False)
     assert joined(TEXT, TEXT[-20:] + REST) == (TEXT + REST, False), "what both visibly share is cut all the same"
     assert joined(TEXT, "In short: " + REST) == (TEXT + "In short: " + REST, False)
 
 
-def test_an_anchor_far_from_the_beginning_is_the_answers_own() -> None:
+def test_an_anchor_far_from_the_start_counts_as_new_text() -> None:
     second = REST * (REACH // len(REST) + 2) + TEXT[-ANCHOR:]
     assert joined(TEXT, second) == (TEXT + second, False)
 
 
-def test_a_text_that_repeats_itself_is_never_called_verified() -> None:
+def test_the_seam_of_a_text_that_repeats_itself_is_never_verified() -> None:
     again = "la " * 400
     text, verified = joined(again, again[-ANCHOR:] + "end")
     assert (text, verified) == (again + "end", False)
@@ -52,13 +52,13 @@ def test_a_text_that_repeats_itself_is_never_called_verified() -> None:
     assert joined(TEXT, f"{TEXT[-60:]}x{TEXT[-ANCHOR:]}y") == (f"{TEXT}x{TEXT[-ANCHOR:]}y", False), "no quotation"
 
 
-def test_a_few_characters_count_only_at_the_beginning() -> None:
+def test_a_short_overlap_counts_only_at_the_start() -> None:
     assert joined("The", "The sky is blue") == ("The sky is blue", True)
     assert joined("The", "Is it? The sky is blue") == ("TheIs it? The sky is blue", False)
     assert joined("The", "=====\nThe\n=====\n sky is blue") == ("The sky is blue", False)
 
 
-def test_the_rest_passes_at_once_when_the_seam_is_found() -> None:
+def test_text_after_the_seam_is_passed_on_immediately() -> None:
     seam = Seam(TEXT)
     assert seam.add(TEXT[-ANCHOR:]) == ""
     assert (seam.verified, seam.add("At sunset"), seam.end()) == (True, "At sunset", "")
@@ -87,7 +87,7 @@ LONG = " ".join(f"Sentence {number} says that {number * number} is the square of
         pytest.param(TEXT[-40:] + TEXT, TEXT[-60:] + REST, TEXT[-40:] + TEXT + REST, id="half of a long anchor"),
     ],
 )
-def test_what_is_repeated_in_other_characters_is_cut_but_not_called_verified(
+def test_a_passage_repeated_in_equivalent_characters_is_removed_but_not_verified(
     received: str, second: str, whole: str
 ) -> None:
     for size in (1, 7, 4000):
@@ -98,31 +98,31 @@ def test_what_is_repeated_in_other_characters_is_cut_but_not_called_verified(
 
 @pytest.mark.parametrize("lead", ["", "Sure, here is all of it:\n\n"])
 @pytest.mark.parametrize("start", [0, 900])
-def test_an_answer_that_begins_anew_is_skipped_up_to_where_it_broke(lead: str, start: int) -> None:
+def test_a_restarted_answer_is_skipped_up_to_the_break(lead: str, start: int) -> None:
     assert joined(LONG, lead + LONG[start:] + " " + REST) == (f"{LONG} {REST}", True)
 
 
-def test_an_answer_that_begins_anew_in_other_characters_is_skipped_too() -> None:
+def test_a_restarted_answer_in_equivalent_characters_is_skipped_too() -> None:
     received = LONG.replace("says", 'says "yes"')
     second = LONG.replace("says", "says \u201cyes\u201d")
     assert joined(received, f"{second} {REST}") == (f"{received} {REST}", False)
 
 
-def test_an_answer_that_begins_anew_and_goes_another_way_is_not_waited_for() -> None:
+def test_a_restarted_answer_that_diverges_is_passed_on() -> None:
     seam = Seam(LONG)
     assert seam.add(LONG[:900]) == ""
     assert (seam.add("But then,"), seam.verified) == (LONG[:900] + "But then,", False)
 
 
 @pytest.mark.parametrize("rest", ["| 1 | x |\n| 2 | x |\n" * 20, "    return None\n" * 30])
-def test_lines_that_repeat_are_verified_only_where_nothing_is_lost(rest: str) -> None:
+def test_repeated_lines_are_verified_only_if_nothing_is_lost(rest: str) -> None:
     for cut in range(1, len(rest)):
         for repeated in (anchor_of(rest[:cut]), rest[max(0, cut - ANCHOR) : cut]):
             text, verified = joined(rest[:cut], repeated + rest[cut:], 40)
             assert text == rest or not verified
 
 
-def test_an_anchor_does_not_begin_inside_of_a_character() -> None:
+def test_an_anchor_does_not_start_inside_a_character() -> None:
     for character in ("e\u0301", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd", "\u0932\u093f"):
         for more in range(ANCHOR - len(character), ANCHOR + 1):
             assert anchor_of("before " + character + TEXT[:more])[0] in {character[0], " ", TEXT[0]}

@@ -1,4 +1,4 @@
-"""What the account may do, as a program learns it."""
+"""How a program discovers the quotas of its account."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_limits_are_those_of_the_model_and_the_pool(read: Reader) -> None:
     assert table.limits(NOVA, "global") is None
 
 
-def test_what_is_applied_wins_over_the_default_and_both_are_told(read: Reader) -> None:
+def test_an_applied_quota_takes_precedence_over_the_default_and_both_are_shown(read: Reader) -> None:
     read.service.apply("L-C0326783", 3_000_000)
     limits = read().limits(NOVA, "geographic")
     assert limits is not None
@@ -71,7 +71,7 @@ def test_what_is_applied_wins_over_the_default_and_both_are_told(read: Reader) -
     assert limits.known["tpm"] == Found("L-C0326783", name, 3_000_000, 2_000_000, adjustable=True)
 
 
-def test_a_quota_that_is_only_listed_among_the_defaults_holds_with_its_default(read: Reader) -> None:
+def test_a_quota_without_an_applied_value_has_its_default(read: Reader) -> None:
     read.service.applied = []
     limits = read().limits(NOVA, "geographic")
     assert limits is not None
@@ -79,7 +79,7 @@ def test_a_quota_that_is_only_listed_among_the_defaults_holds_with_its_default(r
     assert limits.known["tpm"].applied is None
 
 
-def test_a_quota_of_one_resource_is_not_the_accounts(read: Reader) -> None:
+def test_a_quota_of_a_single_resource_is_not_used_for_the_account(read: Reader) -> None:
     read.service.applied.append(
         quota("L-C0326783", GEOGRAPHIC.format("tokens", "Amazon Nova Pro"), 7, QuotaAppliedAtLevel="RESOURCE")
     )
@@ -88,13 +88,13 @@ def test_a_quota_of_one_resource_is_not_the_accounts(read: Reader) -> None:
     assert limits.tpm == 2_000_000
 
 
-def test_a_model_without_a_quota_of_requests_has_none(read: Reader) -> None:
+def test_a_model_without_a_request_quota_has_no_request_limit(read: Reader) -> None:
     limits = read().limits(SONNET, "global")
     assert limits is not None
     assert limits.rpm is None
 
 
-def test_the_long_context_is_another_quota(read: Reader) -> None:
+def test_the_long_context_variant_has_a_separate_quota(read: Reader) -> None:
     read.service.apply("L-8EA73537", 12)
     limits = read().limits(SONNET, "geographic")
     assert limits is not None
@@ -102,11 +102,11 @@ def test_the_long_context_is_another_quota(read: Reader) -> None:
 
 
 @pytest.mark.parametrize("model", ["anthropic.claude-sonnet-4-20250514-v1:0", "unheard.of-v1:0", "nonsense", ""])
-def test_of_what_is_not_certain_nothing_is_said(read: Reader, model: str) -> None:
+def test_an_ambiguous_quota_is_unknown(read: Reader, model: str) -> None:
     assert read().limits(model, "geographic") is None
 
 
-def test_a_hold_is_told_from_a_quota_that_is_zero_for_everybody(read: Reader) -> None:
+def test_a_quota_on_hold_is_distinguished_from_one_that_is_zero_by_default(read: Reader) -> None:
     read.service.apply("L-C0326783", 0)
     read.service.defaults.append(quota("L-0", ON_DEMAND.format("tokens", "Amazon Nova Premier"), 0))
     read.service.applied.append(quota("L-0", ON_DEMAND.format("tokens", "Amazon Nova Premier"), 0))
@@ -136,7 +136,7 @@ def test_models_are_listed_by_name(read: Reader) -> None:
     ]
 
 
-def test_a_reading_serves_for_a_day_and_tells_its_age(read: Reader) -> None:
+def test_a_reading_is_valid_for_a_day_and_has_its_age(read: Reader) -> None:
     assert (read().age, read().stale) == (0, False)
     asked = len(read.service.asked)
     read.seconds += DAY - 1
@@ -149,14 +149,14 @@ def test_a_reading_serves_for_a_day_and_tells_its_age(read: Reader) -> None:
     assert limits.tpm == 9
 
 
-def test_max_age_of_zero_reads_anew(read: Reader) -> None:
+def test_a_max_age_of_zero_reads_again(read: Reader) -> None:
     read()
     asked = len(read.service.asked)
     read(max_age=0)
     assert len(read.service.asked) == 2 * asked
 
 
-def test_a_reading_from_the_future_does_not_serve(read: Reader) -> None:
+def test_a_reading_from_the_future_is_not_used(read: Reader) -> None:
     read()
     read.seconds -= 10
     asked = len(read.service.asked)
@@ -165,14 +165,14 @@ def test_a_reading_from_the_future_does_not_serve(read: Reader) -> None:
 
 
 @pytest.mark.parametrize("other", [{"key": "AKIDTWO"}, {"region": "eu-west-1"}])
-def test_accounts_and_regions_have_readings_of_their_own(read: Reader, other: dict[str, str]) -> None:
+def test_each_account_and_region_has_its_own_reading(read: Reader, other: dict[str, str]) -> None:
     read()
     asked = len(read.service.asked)
     read(**other)
     assert len(read.service.asked) == 2 * asked
 
 
-def test_endpoints_have_readings_of_their_own(read: Reader) -> None:
+def test_each_endpoint_has_its_own_reading(read: Reader) -> None:
     read()
     other = ServiceQuotas()
     read(endpoint_url=other.url)
@@ -187,7 +187,7 @@ def test_access_keys_of_one_account_share_a_reading(read: Reader) -> None:
     assert read.service.operations().count("ListServiceQuotas") == 4  # the pages of one reading
 
 
-def test_a_boto3_and_a_botocore_session_are_both_taken(read: Reader) -> None:
+def test_sessions_of_boto3_and_botocore_are_accepted(read: Reader) -> None:
     session = boto3.Session("AKIDONE", "secret", region_name="us-east-1")
     assert discover(session._session, endpoint_url=read.service.url).region == "us-east-1"
 
@@ -207,14 +207,14 @@ class Watched:
         return getattr(self.core, name)
 
 
-def test_one_session_makes_one_client_at_a_time_whatever_it_is_for(service: ServiceQuotas) -> None:
+def test_a_session_creates_one_client_at_a_time(service: ServiceQuotas) -> None:
     session = Watched()
     find_endpoint(session)
     service_quotas(session, endpoint_url=service.url)
     assert session.alone == {"bedrock-runtime": True, "service-quotas": True}
 
 
-def test_nothing_of_the_key_is_on_the_disk(read: Reader, tmp_path: Path) -> None:
+def test_nothing_of_the_access_key_is_stored_on_disk(read: Reader, tmp_path: Path) -> None:
     read(key="AKIDSECRETKEY", cache=tmp_path / "here")
     (file,) = (tmp_path / "here").iterdir()
     assert "AKIDSECRETKEY" not in file.name + file.read_text()
@@ -226,7 +226,7 @@ def test_nothing_of_the_key_is_on_the_disk(read: Reader, tmp_path: Path) -> None
     + [json.dumps({"format": 1, "at": 1.8e9, "quotas": quotas}) for quotas in [7, [7], [{}], [{"code": "L-1"}]]]
     + ['{"format": 1, "at": "soon", "quotas": []}', "[" * 100_000, "\x00\xff"],
 )
-def test_a_file_that_is_no_reading_is_not_there(read: Reader, tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_reading_is_ignored(read: Reader, tmp_path: Path, content: str) -> None:
     read(cache=tmp_path / "here")
     (file,) = (tmp_path / "here").iterdir()
     file.write_bytes(content.encode("latin-1"))
@@ -234,14 +234,12 @@ def test_a_file_that_is_no_reading_is_not_there(read: Reader, tmp_path: Path, co
     assert read.service.operations().count("ListServiceQuotas") == 8
 
 
-def test_a_directory_that_cannot_be_written_is_no_error(read: Reader, tmp_path: Path) -> None:
+def test_a_read_only_cache_directory_is_no_error(read: Reader, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     assert read(cache=tmp_path / "file" / "below").found
 
 
-def test_a_reading_is_written_whole_or_not_at_all(
-    read: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_reading_is_written_atomically(read: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read(cache=tmp_path / "here")
     (file,) = (tmp_path / "here").iterdir()
     before = file.read_text()
@@ -255,7 +253,7 @@ def test_a_reading_is_written_whole_or_not_at_all(
     assert [(each, each.read_text()) for each in (tmp_path / "here").iterdir()] == [(file, before)]
 
 
-def test_an_old_reading_is_better_than_none_and_says_so(read: Reader) -> None:
+def test_an_old_reading_is_used_if_no_new_one_is_possible_and_is_marked(read: Reader) -> None:
     read()
     read.seconds += 3 * DAY
     read.service.refusals["ListServiceQuotas"] = ("AccessDeniedException", "no identity-based policy allows it")
@@ -266,7 +264,7 @@ def test_an_old_reading_is_better_than_none_and_says_so(read: Reader) -> None:
 
 
 @pytest.mark.parametrize("operation", ["ListServiceQuotas", "ListAWSDefaultServiceQuotas"])
-def test_without_any_reading_the_error_says_what_to_allow(read: Reader, operation: str) -> None:
+def test_without_any_reading_the_error_names_the_permission(read: Reader, operation: str) -> None:
     read.service.refusals[operation] = ("AccessDeniedException", "no identity-based policy allows it")
     with pytest.raises(QuotasUnknown, match="no identity-based policy allows it") as caught:
         read()

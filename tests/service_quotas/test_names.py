@@ -1,4 +1,4 @@
-"""Names of quotas and ids of models: what means the same, and what must not be taken for it."""
+"""Names of quotas and IDs of models: which match, and which must not be confused."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ UNITS = [("tokens", "minute", "tpm"), ("requests", "minute", "rpm")]
 
 
 @pytest.mark.parametrize(("name", "model_id"), NAMES.items())
-def test_a_name_means_its_model(name: str, model_id: str) -> None:
+def test_a_quota_name_matches_its_model(name: str, model_id: str) -> None:
     assert model_of_name(name) == model_of_id(model_id)
 
 
@@ -186,11 +186,11 @@ def test_a_name_means_its_model(name: str, model_id: str) -> None:
         "",
     ],
 )
-def test_a_name_that_is_not_exactly_a_models_means_none(name: str) -> None:
+def test_a_name_that_differs_from_every_model_matches_none(name: str) -> None:
     assert model_of_name(name) not in {model_of_id(model_id) for model_id in IDS}
 
 
-def test_no_two_models_are_taken_for_one() -> None:
+def test_no_two_models_match_the_same_name() -> None:
     same = defaultdict(set)
     for model_id in IDS:
         same[model_of_id(model_id)].add(model_id)
@@ -206,7 +206,7 @@ def spelt(draw: st.DrawFn, model: Model) -> str:
 
 
 @given(st.data())
-def test_a_name_means_its_model_and_no_other(data: st.DataObject) -> None:
+def test_a_quota_name_matches_its_model_and_no_other(data: st.DataObject) -> None:
     model_id = data.draw(st.sampled_from(IDS))
     model = model_of_id(model_id)
     assert model is not None
@@ -217,12 +217,12 @@ def test_a_name_means_its_model_and_no_other(data: st.DataObject) -> None:
 
 
 @given(st.sampled_from(sorted(NAMES)), st.sampled_from(["1M Context Length", "Latency", "Mini", "V7", "9.9", "70T"]))
-def test_a_name_with_one_word_more_is_not_the_model(name: str, more: str) -> None:
+def test_a_name_with_an_additional_word_does_not_match_the_model(name: str, more: str) -> None:
     assert model_of_name(f"{name} {more}") != model_of_id(NAMES[name])
 
 
 @given(st.text(max_size=60))
-def test_no_text_is_too_strange(text: str) -> None:
+def test_no_text_breaks_the_matching(text: str) -> None:
     model_of_name(text)
     model_of_id(text)
     meaning(text, text)
@@ -242,9 +242,7 @@ def test_no_text_is_too_strange(text: str) -> None:
     ],
 )
 @pytest.mark.parametrize(("unit", "period", "dimension"), UNITS)
-def test_a_quota_is_of_one_pool_and_one_dimension(
-    start: str, pool: str, unit: str, period: str, dimension: str
-) -> None:
+def test_a_quota_has_one_pool_and_one_dimension(start: str, pool: str, unit: str, period: str, dimension: str) -> None:
     what = meaning("L-00000000", f"{start} {unit} per {period} for Amazon Nova Pro V1")
     assert what is not None
     assert (what.dimension, dict(what.pools or {}), what.certain) == (dimension, {pool: 1}, False)
@@ -264,17 +262,17 @@ def test_a_quota_is_of_one_pool_and_one_dimension(
         "Not On-demand model inference tokens per minute for Amazon Nova Pro",
     ],
 )
-def test_other_quotas_limit_no_inference(name: str) -> None:
+def test_unrelated_quotas_do_not_limit_inference(name: str) -> None:
     assert meaning("L-00000000", name) is None
 
 
-def test_the_number_for_all_models_is_of_none() -> None:
+def test_the_quota_for_all_models_matches_no_single_model() -> None:
     for what in (meaning("L-E3F10727", "renamed"), meaning("L-1", "Cross-Model max tokens per day")):
         assert what is not None
         assert (what.dimension, what.model) == ("tpd", None)
 
 
-def test_known_codes_are_well_formed_and_each_means_one_thing() -> None:
+def test_known_quota_codes_are_well_formed_and_unique() -> None:
     codes = [
         (code, model)
         for model, pools in facts()["codes"].items()

@@ -1,4 +1,4 @@
-"""What a list of quotas says about one model, and when it says nothing."""
+"""The facts of a list of quotas about one model, and the lists that are ambiguous."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def test_a_known_code_wins_over_its_name() -> None:
     assert limits.tpm == 10
 
 
-def test_two_quotas_of_one_name_are_no_knowledge() -> None:
+def test_two_quotas_with_one_name_are_ambiguous() -> None:
     same = [Found(f"L-0000000{n}", ON_DEMAND.format("tokens", "Mistral 7B Instruct"), n) for n in (1, 2)]
     assert QuotaTable((same[0],)).limits("mistral.mistral-7b-instruct-v0:2", "on-demand") is not None
     assert QuotaTable(tuple(same)).limits("mistral.mistral-7b-instruct-v0:2", "on-demand") is None
 
 
-def test_daily_tokens_are_those_of_the_model_only_where_there_is_no_number_for_all() -> None:
+def test_daily_tokens_of_a_model_are_used_only_without_a_quota_for_all_models() -> None:
     minute = [
         Found("L-1", ON_DEMAND.format("tokens", "Amazon Nova Micro"), 10),
         Found("L-2", GEOGRAPHIC.format("tokens", "Amazon Nova Micro"), 20),
@@ -43,6 +43,6 @@ def test_daily_tokens_are_those_of_the_model_only_where_there_is_no_number_for_a
     assert tpd("on-demand") is None
 
 
-def test_daily_tokens_alone_are_no_knowledge_of_a_pool() -> None:
+def test_daily_tokens_alone_do_not_identify_a_pool() -> None:
     table = QuotaTable((Found("L-3", "Model invocation max tokens per day for Amazon Nova Micro", 100),))
     assert table.limits("amazon.nova-micro-v1:0", "on-demand") is None

@@ -1,4 +1,4 @@
-"""A caller of batch jobs, at a simulator that the tests of this room share."""
+"""A batch job client for a simulator that the tests of this directory share."""
 
 from __future__ import annotations
 

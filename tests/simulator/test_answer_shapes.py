@@ -1,4 +1,4 @@
-"""The shapes of answers and errors beyond the service model, as recorded answers of the service have them."""
+"""Details of answers and errors beyond the service model, as recorded answers of the service have them."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def runtime(bedrock_simulator: Any) -> Any:
         ("openai.gpt-oss-120b-1:0", DOCUMENTED | {"serverToolUsage"}),
     ],
 )
-def test_usage_tells_of_the_cache_where_the_model_does(model: str, keys: set[str]) -> None:
+def test_usage_has_cache_counts_if_the_model_reports_them(model: str, keys: set[str]) -> None:
     assert Account().post(f"/model/{model}/converse", ASK).json["usage"].keys() == keys
     streamed = Account().post(f"/model/{model}/converse-stream", ASK).events[-1][1]
     assert streamed["usage"].keys() == DOCUMENTED | {"serverToolUsage"}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_usage_of_a_cached_prompt(stream: Any) -> None:
+def test_usage_of_a_cached_prompt_counts_reads_and_writes(stream: Any) -> None:
     account = Account()
     body = {"messages": [{"role": "user", "content": CACHED}]}
 
@@ -63,7 +63,7 @@ def test_usage_of_a_cached_prompt(stream: Any) -> None:
     assert usage(NOVA).keys() == DOCUMENTED | CACHE | {"serverToolUsage"}
 
 
-def test_what_the_request_chose_comes_back(runtime: Any) -> None:
+def test_options_of_the_request_are_repeated_in_the_answer(runtime: Any) -> None:
     chosen: Any = {"performanceConfig": {"latency": "optimized"}, "serviceTier": {"type": "flex"}}
     guardrail: Any = {"guardrailIdentifier": "gr1", "guardrailVersion": "1", "trace": "enabled"}
     whole = runtime.converse(modelId=CLAUDE, **ASK, **chosen, guardrailConfig=guardrail)
@@ -74,19 +74,19 @@ def test_what_the_request_chose_comes_back(runtime: Any) -> None:
         assert list(got["trace"]["guardrail"]["inputAssessment"]) == ["gr1"]
 
 
-def test_nothing_comes_back_that_was_not_chosen(runtime: Any) -> None:
+def test_options_that_were_not_set_are_not_in_the_answer(runtime: Any) -> None:
     whole = runtime.converse(modelId=CLAUDE, **ASK)
     assert whole.keys() == {"ResponseMetadata", "output", "stopReason", "usage", "metrics"}
 
 
-def test_a_guardrail_that_intervenes_says_so_in_the_trace() -> None:
+def test_a_guardrail_that_intervened_is_in_the_trace() -> None:
     account = Account(faults=[{"kind": "guardrail"}])
     guardrail = {"guardrailIdentifier": "gr1", "guardrailVersion": "1", "trace": "enabled"}
     trace = account.post(f"/model/{NOVA}/converse", {**ASK, "guardrailConfig": guardrail}).json["trace"]["guardrail"]
     assert trace["inputAssessment"]["gr1"]["topicPolicy"]["topics"][0]["action"] == "BLOCKED"
 
 
-def test_members_of_the_models_own_answer_come_back_by_their_paths(runtime: Any) -> None:
+def test_requested_fields_of_the_native_answer_are_returned(runtime: Any) -> None:
     paths = ["/stop_sequence", "/usage/input_tokens", "/nothing"]
     asked: Any = {**ASK, "additionalModelResponseFieldPaths": paths, "inferenceConfig": {"stopSequences": ["e"]}}
     own = {"stop_sequence": "e", "usage": {"input_tokens": 5}}
@@ -103,14 +103,14 @@ def test_every_frame_is_padded(operation: str) -> None:
     assert len({len(event["p"]) for _, event in events}) > 1
 
 
-def test_no_answer_takes_no_time(runtime: Any) -> None:
+def test_every_answer_reports_a_latency_above_zero(runtime: Any) -> None:
     assert runtime.converse(modelId=NOVA, **ASK)["metrics"]["latencyMs"] >= 159
     got = runtime.invoke_model(modelId=NOVA, body=json.dumps(ASK))
     assert int(got["ResponseMetadata"]["HTTPHeaders"]["x-amzn-bedrock-invocation-latency"]) >= 159
 
 
 @pytest.mark.parametrize(("model", "there"), [(NOVA, True), (HAIKU, True), (CLAUDE, False)])
-def test_headers_tell_of_the_cache_where_the_model_has_one(runtime: Any, model: str, there: Any) -> None:
+def test_headers_have_cache_counts_if_the_model_has_a_cache(runtime: Any, model: str, there: Any) -> None:
     claude = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9}
     body = ASK if model == NOVA else {**claude, "messages": [{"role": "user", "content": "a"}]}
     headers = runtime.invoke_model(modelId=model, body=json.dumps(body))["ResponseMetadata"]["HTTPHeaders"]
@@ -119,7 +119,7 @@ def test_headers_tell_of_the_cache_where_the_model_has_one(runtime: Any, model: 
 
 
 @pytest.mark.parametrize(("model", "least"), [(HAIKU, 346), (NOVA, 320)])
-def test_a_prompt_with_tools_costs_what_the_model_is_told_about_tools(model: str, least: int) -> None:
+def test_a_prompt_with_tools_counts_the_tool_instructions(model: str, least: int) -> None:
     tool = {"toolSpec": {"name": "t", "inputSchema": {"json": {"type": "object"}}}}
     plain = Account().post(f"/model/{model}/converse", ASK).json["usage"]["inputTokens"]
     tools = Account().post(f"/model/{model}/converse", {**ASK, "toolConfig": {"tools": [tool]}}).json
@@ -135,7 +135,7 @@ NAMESPACES = {
 
 
 @pytest.mark.parametrize("code", NAMESPACES)
-def test_the_header_of_an_error_says_who_raised_it(bedrock_simulator: Any, code: str) -> None:
+def test_the_header_of_an_error_names_its_type_and_source(bedrock_simulator: Any, code: str) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": code}])
     got = httpx.post(f"{bedrock_simulator.url}/model/{NOVA}/converse", json=ASK, trust_env=False)
     named = f"{code}:http://internal.amazon.com/coral/{NAMESPACES[code]}/"
@@ -161,7 +161,9 @@ GUIDE = {
 
 
 @pytest.mark.parametrize("code", GUIDE)
-def test_a_code_of_the_guide_has_its_status_and_a_message(runtime: Any, bedrock_simulator: Any, code: str) -> None:
+def test_an_error_code_of_the_user_guide_has_its_status_and_message(
+    runtime: Any, bedrock_simulator: Any, code: str
+) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": code}])
     with pytest.raises(ClientError) as refused:
         runtime.converse(modelId=NOVA, **ASK)

@@ -1,4 +1,4 @@
-"""What a batch job makes of its records, and what boto3's own clients read of it; S3 is moto's."""
+"""The results of a batch job, and what boto3's own clients read of it; S3 is moto's."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_job_answers_each_record_as_the_runtime_does(desk: BatchDesk) -> None:
     }
 
 
-def test_bodies_are_the_models_own_where_the_job_does_not_say_converse(desk: BatchDesk) -> None:
+def test_bodies_are_native_unless_the_job_sets_converse(desk: BatchDesk) -> None:
     desk.put(native("Hello") + native("Hello", modelId=HAIKU))
     job = desk.create(modelId=HAIKU, modelInvocationType="InvokeModel")
     assert desk.counts(job) == (2, 2, 1, 1)
@@ -77,7 +77,7 @@ def test_bodies_are_the_models_own_where_the_job_does_not_say_converse(desk: Bat
     assert "modelOutput" not in failed
 
 
-def test_embeddings_run_in_batches_too(desk: BatchDesk) -> None:
+def test_batch_jobs_support_embeddings(desk: BatchDesk) -> None:
     desk.put(b'{"modelInput": {"inputText": "sky", "dimensions": 256}}\n')
     job = desk.create(modelId="amazon.titan-embed-text-v2:0", modelInvocationType="InvokeModel")
     assert desk.status(job) == "Completed"
@@ -86,7 +86,7 @@ def test_embeddings_run_in_batches_too(desk: BatchDesk) -> None:
     assert found["recordId"]  # made by the service where the caller gave none
 
 
-def test_a_folder_has_an_output_file_for_each_of_its_files(desk: BatchDesk) -> None:
+def test_a_job_over_a_folder_has_an_output_file_for_each_input_file(desk: BatchDesk) -> None:
     desk.put(records(3), "s3://records/in/a.jsonl")
     desk.put(records(2, start=3), "s3://records/in/deep/b.jsonl")
     desk.put(b"not for the job", "s3://records/in/picture.png")
@@ -96,7 +96,7 @@ def test_a_folder_has_an_output_file_for_each_of_its_files(desk: BatchDesk) -> N
     assert {each["recordId"] for each in desk.results(job, "deep/b.jsonl")} == {"r3", "r4"}
 
 
-def test_a_share_of_the_records_has_an_error_in_place_of_an_answer(desk: BatchDesk) -> None:
+def test_a_configured_share_of_the_records_has_an_error(desk: BatchDesk) -> None:
     desk.scenario({"errors": 0.01, "error_code": 429, "error_message": "Too many requests"})
     desk.put(records(1000))
     job = desk.create()
@@ -106,7 +106,7 @@ def test_a_share_of_the_records_has_an_error_in_place_of_an_answer(desk: BatchDe
     assert all("modelOutput" not in each for each in failed)
 
 
-def test_the_answer_to_get_has_all_that_the_service_model_knows(desk: BatchDesk) -> None:
+def test_get_returns_every_field_of_the_service_model(desk: BatchDesk) -> None:
     desk.put(records(2))
     network = {"subnetIds": ["subnet-1"], "securityGroupIds": ["sg-1"]}
     job = desk.create(timeoutDurationInHours=168, vpcConfig=network, clientRequestToken="token-1")
@@ -123,7 +123,7 @@ def test_the_answer_to_get_has_all_that_the_service_model_knows(desk: BatchDesk)
     assert desk.get(desk.create("other", modelId=HAIKU))["modelId"] == f"{ACCOUNT}:inference-profile/{HAIKU}"
 
 
-def test_the_list_is_filtered_sorted_and_cut_into_pages(desk: BatchDesk) -> None:
+def test_the_list_is_filtered_sorted_and_paginated(desk: BatchDesk) -> None:
     desk.scenario({"name": "slow-*", "validating": 60})
     desk.put(records(1))
     names = ["a-1", "slow-2", "a-3", "slow-4", "a-5"]
@@ -151,7 +151,7 @@ def test_the_list_is_filtered_sorted_and_cut_into_pages(desk: BatchDesk) -> None
     assert "nextToken" in wrong[2]
 
 
-def test_the_same_token_makes_one_job(desk: BatchDesk) -> None:
+def test_the_same_token_creates_one_job(desk: BatchDesk) -> None:
     desk.put(records(1))
     job = desk.create(clientRequestToken="once")
     assert desk.create(clientRequestToken="once") == job
@@ -164,7 +164,7 @@ def test_the_same_token_makes_one_job(desk: BatchDesk) -> None:
     assert refused(desk.create, "another", clientRequestToken="once")[0] == "ConflictException"
 
 
-def test_an_accepted_job_whose_answer_is_lost_is_there_for_the_token(desk: BatchDesk) -> None:
+def test_a_job_whose_creation_answer_was_lost_is_found_by_its_token(desk: BatchDesk) -> None:
     desk.scenario(faults=[{"kind": "lost", "operation": "CreateModelInvocationJob", "first": 1}])
     desk.put(records(1))
     with pytest.raises(HTTPClientError):
@@ -188,7 +188,9 @@ def test_an_accepted_job_whose_answer_is_lost_is_there_for_the_token(desk: Batch
         ({"modelInvocationType": "Batch"}, "ValidationException", "enum value set"),
     ],
 )
-def test_what_the_service_refuses_at_once(desk: BatchDesk, change: dict[str, Any], code: str, words: str) -> None:
+def test_an_invalid_creation_is_refused_immediately(
+    desk: BatchDesk, change: dict[str, Any], code: str, words: str
+) -> None:
     desk.scenario(batch={"minimum": 1, "roles": ["*:role/batch"]})
     got = refused(desk.create, **change)
     assert got[:2] == (code, 400)
@@ -196,7 +198,7 @@ def test_what_the_service_refuses_at_once(desk: BatchDesk, change: dict[str, Any
     assert desk.bedrock.list_model_invocation_jobs()["invocationJobSummaries"] == []
 
 
-def test_as_many_jobs_as_the_account_may_have_in_flight(desk: BatchDesk) -> None:
+def test_the_number_of_jobs_in_flight_is_limited(desk: BatchDesk) -> None:
     desk.scenario({"validating": 60}, batch={"minimum": 1, "jobs": 1})
     desk.put(records(1))
     first = desk.create("a")
@@ -207,12 +209,12 @@ def test_as_many_jobs_as_the_account_may_have_in_flight(desk: BatchDesk) -> None
     assert desk.create("b")
 
 
-def test_without_an_endpoint_of_s3_a_job_is_refused_with_a_sentence(desk: BatchDesk) -> None:
+def test_without_an_s3_endpoint_a_job_is_refused_with_a_message(desk: BatchDesk) -> None:
     desk.scenario(s3_endpoint="")
     assert "--s3-endpoint URL" in refused(desk.create)[2]
 
 
-def test_a_job_that_is_not_there(desk: BatchDesk) -> None:
+def test_a_missing_job_is_not_found(desk: BatchDesk) -> None:
     desk.put(records(1))
     job = desk.create()
     for call in (desk.bedrock.get_model_invocation_job, desk.bedrock.stop_model_invocation_job):
@@ -224,7 +226,7 @@ def test_a_job_that_is_not_there(desk: BatchDesk) -> None:
     west.close()
 
 
-def test_polling_meets_the_faults_of_the_scenario(desk: BatchDesk) -> None:
+def test_faults_of_the_scenario_apply_to_polling(desk: BatchDesk) -> None:
     get = {"operation": "GetModelInvocationJob"}
     desk.scenario(
         faults=[
@@ -244,14 +246,14 @@ def test_polling_meets_the_faults_of_the_scenario(desk: BatchDesk) -> None:
     assert desk.status(job) == "Completed"
 
 
-def test_records_use_no_quota_of_the_calls_on_demand(desk: BatchDesk) -> None:
+def test_records_of_a_job_use_no_on_demand_quota(desk: BatchDesk) -> None:
     desk.scenario(quota={"rpm": 1, "tpm": 1000})
     desk.put(records(20))
     assert desk.counts(desk.create()) == (20, 20, 20, 0)
     assert desk.sim.stats()["tokens"]["charged"] == 0
 
 
-def test_the_output_is_there_for_who_never_asks(moto_url: str, alone: None) -> None:
+def test_the_output_is_written_even_if_nobody_polls(moto_url: str, alone: None) -> None:
     with simulator() as sim:
         desk = BatchDesk(sim, moto_url)
         desk.scenario()

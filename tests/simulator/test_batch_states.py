@@ -1,4 +1,4 @@
-"""The states of a batch job over time: on the simulator's clock, which the tests move."""
+"""The states of a batch job over time, on the simulator's clock, which the tests advance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stop(desk: BatchDesk, job: str) -> None:
     assert desk.bedrock.stop_model_invocation_job(jobIdentifier=job)["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
-def test_a_job_goes_through_its_states_in_the_time_that_each_takes(desk: BatchDesk) -> None:
+def test_a_job_passes_through_its_states_in_the_configured_times(desk: BatchDesk) -> None:
     desk.scenario({**HOURS, "chunk": 50})
     desk.put(records(200))
     job = desk.create()
@@ -59,7 +59,7 @@ def test_nothing_is_written_before_the_end(desk: BatchDesk) -> None:
 
 
 @pytest.mark.parametrize("leaves", [True, False])
-def test_a_stop_leaves_what_was_done_or_nothing(desk: BatchDesk, *, leaves: bool) -> None:
+def test_a_stopped_job_leaves_its_finished_records_or_nothing(desk: BatchDesk, *, leaves: bool) -> None:
     desk.scenario({**HOURS, "chunk": 10, "stop_leaves_results": leaves})
     desk.put(records(100))
     job = desk.create()
@@ -76,7 +76,7 @@ def test_a_stop_leaves_what_was_done_or_nothing(desk: BatchDesk, *, leaves: bool
         assert desk.output(job) == {}
 
 
-def test_a_job_that_had_not_begun_is_stopped_without_output(desk: BatchDesk) -> None:
+def test_a_job_stopped_before_its_start_has_no_output(desk: BatchDesk) -> None:
     desk.scenario({"scheduled": 100})
     desk.put(records(10))
     job = desk.create()
@@ -86,7 +86,7 @@ def test_a_job_that_had_not_begun_is_stopped_without_output(desk: BatchDesk) -> 
         stop(desk, job)
 
 
-def test_a_job_that_stalls_never_ends_but_can_be_stopped(desk: BatchDesk) -> None:
+def test_a_stalled_job_never_completes_but_can_be_stopped(desk: BatchDesk) -> None:
     desk.scenario({"stalls": 0.4, "chunk": 10})
     desk.put(records(100))
     job = desk.create()
@@ -96,7 +96,7 @@ def test_a_job_that_stalls_never_ends_but_can_be_stopped(desk: BatchDesk) -> Non
     assert (desk.status(job), len(desk.results(job))) == ("Stopped", 40)
 
 
-def test_a_job_that_never_began_expires(desk: BatchDesk) -> None:
+def test_a_job_that_never_starts_expires(desk: BatchDesk) -> None:
     desk.scenario({"scheduled": 1e9})
     desk.put(records(10))
     short, long = desk.create("short"), desk.create("long", timeoutDurationInHours=168)
@@ -107,7 +107,7 @@ def test_a_job_that_never_began_expires(desk: BatchDesk) -> None:
     assert desk.status(long) == "Expired"
 
 
-def test_a_job_whose_time_is_up_while_it_runs_leaves_what_was_done(desk: BatchDesk) -> None:
+def test_a_job_that_expires_while_it_runs_leaves_its_finished_records(desk: BatchDesk) -> None:
     desk.scenario({"in_progress": 100, "expires": 35, "chunk": 10})
     desk.put(records(100))
     job = desk.create()
@@ -118,7 +118,7 @@ def test_a_job_whose_time_is_up_while_it_runs_leaves_what_was_done(desk: BatchDe
     assert found["endTime"] == found["jobExpirationTime"]
 
 
-def test_the_first_rule_that_matches_is_the_jobs(desk: BatchDesk) -> None:
+def test_the_first_matching_rule_applies_to_a_job(desk: BatchDesk) -> None:
     desk.scenario({"name": "nightly-*", "first": 1, "fails": "Out of luck."}, {"model": "amazon.nova-*", "stalls": 0})
     desk.put(records(1))
     jobs = [desk.create("nightly-1"), desk.create("nightly-2")]
@@ -140,7 +140,7 @@ INVALID = {
 
 
 @pytest.mark.parametrize("case", INVALID)
-def test_input_is_judged_after_creation(desk: BatchDesk, case: str) -> None:
+def test_the_input_is_validated_after_creation(desk: BatchDesk, case: str) -> None:
     body, limits, words = INVALID[case]
     desk.scenario({"validating": 10}, batch={"minimum": 10, "records": 50, **limits})
     desk.put(body)
@@ -161,7 +161,7 @@ def test_input_is_judged_after_creation(desk: BatchDesk, case: str) -> None:
         ({"output": "s3://in-ireland/out/"}, "the bucket in-ireland is in eu-west-1, but the job is in us-east-1"),
     ],
 )
-def test_what_the_role_cannot_reach_fails_the_job(desk: BatchDesk, change: dict[str, Any], words: str) -> None:
+def test_an_inaccessible_input_or_output_fails_the_job(desk: BatchDesk, change: dict[str, Any], words: str) -> None:
     s3 = client("s3", desk.s3_url, "eu-west-1")
     s3.create_bucket(Bucket="in-ireland", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     s3.close()
@@ -171,14 +171,14 @@ def test_what_the_role_cannot_reach_fails_the_job(desk: BatchDesk, change: dict[
     assert words in desk.get(job)["message"]
 
 
-def test_an_endpoint_that_is_not_there_fails_the_job(desk: BatchDesk) -> None:
+def test_an_unreachable_s3_endpoint_fails_the_job(desk: BatchDesk) -> None:
     desk.scenario(s3_endpoint="http://127.0.0.1:9")
     job = desk.create()
     assert desk.status(job) == "Failed"
     assert "http://127.0.0.1:9" in desk.get(job)["message"]
 
 
-def test_another_scenario_forgets_all_jobs(desk: BatchDesk) -> None:
+def test_loading_another_scenario_deletes_all_jobs(desk: BatchDesk) -> None:
     desk.scenario({"stalls": 0})
     desk.put(records(1))
     desk.create()
@@ -186,7 +186,7 @@ def test_another_scenario_forgets_all_jobs(desk: BatchDesk) -> None:
     assert desk.bedrock.list_model_invocation_jobs()["invocationJobSummaries"] == []
 
 
-def test_time_that_is_skipped_refills_quotas_too() -> None:
+def test_skipped_time_refills_quotas_too() -> None:
     account = Account(quota={"rpm": 1})
     assert [account.converse().status for _ in range(2)] == [200, 429]
     account.service.skip(60)
@@ -203,6 +203,6 @@ def test_time_that_is_skipped_refills_quotas_too() -> None:
         ({"s3_endpoint": "localhost:9000"}, "give a URL such as http://127.0.0.1:9000"),
     ],
 )
-def test_a_table_that_no_job_could_follow_is_refused(given: dict[str, Any], words: str) -> None:
+def test_an_impossible_table_of_job_rules_is_refused(given: dict[str, Any], words: str) -> None:
     with pytest.raises(ScenarioError, match=words):
         tables(given)

@@ -1,4 +1,4 @@
-"""What Anthropic's models refuse, in their own words; Converse says whose words they are."""
+"""Refusals of Anthropic's models, in their own words; Converse marks the words as the model's."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_request_that_breaks_the_rules_is_refused(case: Any, operation: Any) -
     assert text.startswith(message)
 
 
-def test_the_older_body_names_the_api_to_use_instead() -> None:
+def test_an_old_style_body_is_refused_with_the_api_to_use() -> None:
     body = {"prompt": "\n\nHuman: Hello\n\nAssistant:", "max_tokens_to_sample": 50}
     said = Account().post(f"/model/{CLAUDE}/invoke", body).error[2]
     assert said == '"claude-3-sonnet-20240229" is not supported on this API. Please use the Messages API instead.'
@@ -137,7 +137,7 @@ TAKEN["an empty text beside thinking, as the model wrote it"] = (
 
 
 @pytest.mark.parametrize("case", TAKEN)
-def test_what_keeps_the_rules_is_answered(case: Any) -> None:
+def test_a_valid_request_is_answered(case: Any) -> None:
     model, more = TAKEN[case]
     assert invoke(model, **more).status == 200
 
@@ -151,7 +151,7 @@ BOTH: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("model", "fields", "sampling", "message"), BOTH)
-def test_only_converse_says_that_the_words_are_the_models(model: Any, fields: Any, sampling: Any, message: Any) -> None:
+def test_only_converse_marks_the_message_as_the_model_s(model: Any, fields: Any, sampling: Any, message: Any) -> None:
     assert invoke(model, **fields, **sampling).error[2].startswith(message)
     config = {{"top_p": "topP"}.get(name, name): value for name, value in sampling.items()}
     got = Account().converse(model=model, additionalModelRequestFields=fields, inferenceConfig=config)
@@ -159,7 +159,7 @@ def test_only_converse_says_that_the_words_are_the_models(model: Any, fields: An
 
 
 @pytest.mark.parametrize("schema", [{}, {"type": "string"}, {"properties": {}}, True, {"type": ["object", "null"]}])
-def test_converse_takes_tools_whose_input_is_an_object(schema: Any) -> None:
+def test_converse_accepts_only_tools_with_an_object_as_input(schema: Any) -> None:
     tools = [
         {"toolSpec": {"name": name, "inputSchema": {"json": part}}} for name, part in (("a", OBJECT), ("b", schema))
     ]
@@ -169,7 +169,7 @@ def test_converse_takes_tools_whose_input_is_an_object(schema: Any) -> None:
     )
 
 
-def test_converse_takes_an_empty_text_beside_reasoning() -> None:
+def test_converse_accepts_an_empty_text_next_to_reasoning() -> None:
     thought = {"reasoningContent": {"reasoningText": {"text": "So.", "signature": "sig"}}}
     messages = [
         {"role": "user", "content": [{"text": "Hello"}]},

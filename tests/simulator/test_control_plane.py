@@ -70,7 +70,7 @@ def refused(call: Any, **params: Any) -> tuple[str, int]:
     return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
 
 
-def test_models_are_listed_with_their_lives_and_without_those_that_ended(bedrock: Any) -> None:
+def test_models_are_listed_with_their_lifecycle_and_without_retired_ones(bedrock: Any) -> None:
     found = {each["modelId"]: each for each in bedrock.list_foundation_models()["modelSummaries"]}
     assert [*found] == [OLD, NEW, BARE]
     life = found[OLD]["modelLifecycle"]
@@ -82,7 +82,7 @@ def test_models_are_listed_with_their_lives_and_without_those_that_ended(bedrock
     assert (found[BARE]["providerName"], found[BARE]["inferenceTypesSupported"]) == ("Anthropic", ["PROVISIONED"])
 
 
-def test_lists_are_filtered_as_asked(bedrock: Any) -> None:
+def test_lists_are_filtered_as_requested(bedrock: Any) -> None:
     def ids(**wanted: str) -> list[str]:
         return [each["modelId"] for each in bedrock.list_foundation_models(**wanted)["modelSummaries"]]
 
@@ -91,7 +91,7 @@ def test_lists_are_filtered_as_asked(bedrock: Any) -> None:
     assert ids(byInferenceType="ON_DEMAND") == [OLD, NEW]
 
 
-def test_one_model_is_told_by_id_and_by_arn(bedrock: Any) -> None:
+def test_one_model_is_returned_by_id_and_by_arn(bedrock: Any) -> None:
     for name in (OLD, f"arn:aws:bedrock:us-east-1::foundation-model/{OLD}"):
         assert bedrock.get_foundation_model(modelIdentifier=name)["modelDetails"]["modelId"] == OLD
     for name in (ENDED, "amazon.eu-v1:0", "amazon.nothing-v1:0"):
@@ -113,7 +113,7 @@ def test_profiles_come_in_pages_with_their_destinations(bedrock: Any) -> None:
     assert got == ("ResourceNotFoundException", 404)
 
 
-def test_access_is_told_in_four_parts(bedrock: Any, endpoint: Simulator) -> None:
+def test_model_access_has_four_parts(bedrock: Any, endpoint: Simulator) -> None:
     def access(model: str) -> tuple[str, ...]:
         got = bedrock.get_foundation_model_availability(modelId=model)
         return (
@@ -130,12 +130,12 @@ def test_access_is_told_in_four_parts(bedrock: Any, endpoint: Simulator) -> None
 
 
 @pytest.mark.parametrize(("region", "mode"), [("us-east-1", "none"), ("eu-west-1", "aws_review")])
-def test_a_region_may_have_a_data_retention_mode_of_its_own(region: str, mode: str) -> None:
+def test_a_region_may_have_its_own_data_retention_mode(region: str, mode: str) -> None:
     account = Account(region=region, data_retention="none", retention=[{"region": "eu-*", "mode": "aws_review"}])
     assert account.perform(Request("GET", "/data-retention", "", {}, b"")).json == {"mode": mode}
 
 
-def test_a_denied_operation_is_a_fault_of_that_operation_alone(endpoint: Simulator, bedrock: Any) -> None:
+def test_a_fault_can_deny_one_operation_alone(endpoint: Simulator, bedrock: Any) -> None:
     denied = {"kind": "error", "code": "AccessDeniedException", "operation": "ListFoundationModels"}
     endpoint.scenario(TABLES, faults=[denied, {"kind": "error", "code": "InternalServerException"}])
     assert refused(bedrock.list_foundation_models) == ("AccessDeniedException", 403)
@@ -180,7 +180,7 @@ def assert_fits(shape: Any, value: Any) -> None:
         assert value in (getattr(shape, "enum", None) or [value]), shape.name
 
 
-def test_the_runtime_holds_to_the_tables_that_a_scenario_has() -> None:
+def test_the_runtime_applies_the_tables_of_the_scenario() -> None:
     account = Account(**TABLES)
     days = (datetime.now(UTC) - datetime.fromtimestamp(account.service._wall(), UTC)).total_seconds()
     account.clock.now += days
@@ -206,12 +206,12 @@ def test_the_runtime_holds_to_the_tables_that_a_scenario_has() -> None:
         ({"profiles": [{"id": "us.a.b", "model": "a.b"}]}, "list the Regions, or set everywhere = true"),
     ],
 )
-def test_a_table_that_cannot_be_right_is_refused_with_a_sentence(table: dict[str, Any], words: str) -> None:
+def test_an_invalid_table_is_refused_with_a_message(table: dict[str, Any], words: str) -> None:
     with pytest.raises(ScenarioError, match=words):
         tables(table)
 
 
-def test_without_tables_of_its_own_the_usual_models_are_listed_and_the_runtime_is_as_before() -> None:
+def test_without_tables_the_default_models_are_listed_and_the_runtime_is_unchanged() -> None:
     account = Account()
     got = account.perform(Request("GET", "/foundation-models", "byProvider=Meta", {}, b"")).json
     assert [each["modelName"] for each in got["modelSummaries"]] == ["Llama 3.3 70B Instruct"]

@@ -1,4 +1,4 @@
-"""Embeddings and ranks, asked with boto3 on a real socket."""
+"""Embeddings and rankings, requested with boto3 over a real socket."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def likeness(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-def test_titan_makes_one_vector(runtime: Any) -> None:
+def test_titan_returns_one_vector(runtime: Any) -> None:
     answered = ask(runtime, *titan("Hello, world!"))
     assert len(answered["embedding"]) == 1024
     assert answered["embeddingsByType"] == {"float": answered["embedding"]}
@@ -54,7 +54,7 @@ def test_titan_makes_one_vector(runtime: Any) -> None:
     }
 
 
-def test_cohere_makes_a_vector_for_each_text(runtime: Any) -> None:
+def test_cohere_returns_a_vector_for_each_text(runtime: Any) -> None:
     answered = ask(runtime, *cohere("one", "two"))
     assert [len(vector) for vector in answered["embeddings"]] == [1024, 1024]
     assert (answered["response_type"], answered["texts"]) == ("embeddings_floats", ["one", "two"])
@@ -66,14 +66,14 @@ def test_cohere_makes_a_vector_for_each_text(runtime: Any) -> None:
     assert len(ask(runtime, "cohere.embed-v4:0", cohere("a", output_dimension=256)[1])["embeddings"]["float"][0]) == 256
 
 
-def test_nova_makes_a_vector_with_its_kind(runtime: Any) -> None:
+def test_nova_returns_a_vector_with_its_type(runtime: Any) -> None:
     (made,) = ask(runtime, *nova("one"))["embeddings"]
     assert (len(made["embedding"]), made["embeddingType"]) == (3072, "TEXT")
     (shorter,) = ask(runtime, *nova("one", embeddingDimension=384))["embeddings"]
     assert len(shorter["embedding"]) == 384
 
 
-def test_texts_with_words_in_common_are_near_each_other_and_the_same_text_is_the_same(runtime: Any) -> None:
+def test_texts_with_common_words_are_close_and_equal_texts_have_equal_vectors(runtime: Any) -> None:
     def vector(text: str) -> list[float]:
         made: list[float] = ask(runtime, *titan(text))["embedding"]
         return made
@@ -84,12 +84,12 @@ def test_texts_with_words_in_common_are_near_each_other_and_the_same_text_is_the
     assert likeness(question, near) > 0.4 > likeness(question, far)
 
 
-def test_an_arn_that_names_no_model_embeds_what_looks_like_it(runtime: Any) -> None:
+def test_an_arn_without_a_model_name_embeds_a_body_in_an_embedding_format(runtime: Any) -> None:
     arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123"
     assert len(ask(runtime, arn, {"inputText": "Hello", "normalize": True})["embedding"]) == 1024
 
 
-def test_a_rank_puts_the_document_first_that_shares_most_with_the_query(runtime: Any) -> None:
+def test_the_ranking_puts_the_most_similar_document_first(runtime: Any) -> None:
     documents = ["Bread needs salt.", "The capital of Denmark is Copenhagen.", "Copenhagen is wet."]
     body = {"query": "What is the capital of Denmark?", "documents": documents, "top_n": 2, "api_version": 2}
     results = ask(runtime, "cohere.rerank-v3-5:0", body)["results"]
@@ -121,7 +121,7 @@ REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_input_is_refused(runtime: Any, case: str) -> None:
+def test_an_invalid_input_is_refused(runtime: Any, case: str) -> None:
     request, message = REFUSED[case]
     with pytest.raises(ClientError) as refused:
         ask(runtime, *request)
@@ -129,12 +129,12 @@ def test_what_is_no_input_is_refused(runtime: Any, case: str) -> None:
     assert message in refused.value.response["Error"]["Message"]
 
 
-def test_a_long_text_is_cut_where_that_is_asked_for(runtime: Any) -> None:
+def test_a_long_text_is_truncated_on_request(runtime: Any) -> None:
     assert ask(runtime, *cohere("a" * 3000, truncate="END"))["embeddings"]
 
 
 @pytest.mark.parametrize("operation", ["converse", "invoke-with-response-stream"])
-def test_a_model_that_embeds_does_not_converse_or_stream(operation: str) -> None:
+def test_an_embedding_model_does_not_converse_or_stream(operation: str) -> None:
     model, body = titan("a")
     request = {"messages": [{"role": "user", "content": [{"text": "a"}]}]} if operation == "converse" else body
     assert Account().post(f"/model/{model}/{operation}", request).error[:2] == (400, "ValidationException")

@@ -116,7 +116,7 @@ def runtime(bedrock_simulator: Any) -> Any:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_each_family_speaks_its_own_format_whole_and_streamed(runtime: Any, family: str) -> None:
+def test_each_family_answers_in_its_own_format_with_and_without_a_stream(runtime: Any, family: str) -> None:
     model, request, text, piece, reason = FAMILIES[family]
     got = runtime.invoke_model(modelId=model, body=json.dumps(request))
     whole = json.loads(got["body"].read())
@@ -132,13 +132,13 @@ def test_each_family_speaks_its_own_format_whole_and_streamed(runtime: Any, fami
     assert all("amazon-bedrock-invocationMetrics" not in chunk for chunk in chunks[:-1])
 
 
-def test_an_arn_that_names_no_model_is_answered_in_the_format_that_it_is_asked_in(runtime: Any) -> None:
+def test_an_arn_without_a_model_name_is_answered_in_the_format_of_its_request(runtime: Any) -> None:
     arn = "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl"
     for body, key in ((TEXT, "choices"), ({"prompt": "a", "max_gen_len": 9}, "generation"), (CHAT, "choices")):
         assert key in json.loads(runtime.invoke_model(modelId=arn, body=json.dumps(body))["body"].read())
 
 
-def test_a_forced_function_is_called_with_what_its_schema_asks_for(runtime: Any) -> None:
+def test_a_forced_function_is_called_with_arguments_that_match_its_schema(runtime: Any) -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     tools = [{"type": "function", "function": {"name": "weather", "parameters": schema}}]
     choice = {"type": "function", "function": {"name": "weather"}}
@@ -150,7 +150,7 @@ def test_a_forced_function_is_called_with_what_its_schema_asks_for(runtime: Any)
     assert (called["name"], list(json.loads(called["arguments"]))) == ("weather", ["city"])
 
 
-def test_what_does_not_stream_is_refused() -> None:
+def test_a_stream_of_a_model_without_streaming_is_refused() -> None:
     got = Account().post("/model/ai21.j2-mid-v1/invoke-with-response-stream", {"prompt": "a"})
     assert got.error == (400, "ValidationException", "The model is unsupported for streaming.")
 
@@ -158,7 +158,7 @@ def test_what_does_not_stream_is_refused() -> None:
 @pytest.mark.parametrize(
     ("model", "key"), [("meta.llama3-8b-instruct-v1:0", "prompt"), ("openai.gpt-oss-20b-1:0", "messages")]
 )
-def test_a_body_of_another_family_is_refused_by_the_key_that_it_lacks(model: str, key: str) -> None:
+def test_a_body_of_another_family_is_refused_with_the_missing_key(model: str, key: str) -> None:
     message = Account().post(f"/model/{model}/invoke", {"inputText": "a"}).error[2]
     assert (
         message
@@ -166,7 +166,7 @@ def test_a_body_of_another_family_is_refused_by_the_key_that_it_lacks(model: str
     )
 
 
-def test_a_stream_of_llama_counts_what_it_has_written() -> None:
+def test_a_stream_of_llama_counts_its_tokens() -> None:
     got = Account().post("/model/meta.llama3-8b-instruct-v1:0/invoke-with-response-stream", FAMILIES["Llama"][1])
     chunks = [json.loads(b64decode(event["bytes"])) for _, event in got.events]
     written = [chunk["generation_token_count"] for chunk in chunks]
@@ -176,7 +176,7 @@ def test_a_stream_of_llama_counts_what_it_has_written() -> None:
     assert [chunk["stop_reason"] for chunk in chunks] == [None] * (len(chunks) - 1) + ["length"]
 
 
-def test_a_stream_of_nova_closes_each_delta_as_a_block_of_its_own(runtime: Any) -> None:
+def test_a_stream_of_nova_has_a_separate_block_for_each_delta(runtime: Any) -> None:
     stream = runtime.invoke_model_with_response_stream(
         modelId="amazon.nova-lite-v1:0", body=json.dumps({"messages": MESSAGES, "inferenceConfig": {"maxTokens": 9}})
     )["body"]
@@ -215,7 +215,7 @@ def test_a_stream_of_titan_is_one_chunk(runtime: Any) -> None:
         ("anthropic.claude-v2", "claude-2.0", False),
     ],
 )
-def test_a_claude_calls_itself_by_its_own_name(runtime: Any, model: str, name: str, cached: Any) -> None:
+def test_a_claude_answer_contains_its_own_model_name(runtime: Any, model: str, name: str, cached: Any) -> None:
     body = {**CHAT, "anthropic_version": "bedrock-2023-05-31"}
     answered = json.loads(runtime.invoke_model(modelId=model, body=json.dumps(body))["body"].read())
     assert answered["model"] == name

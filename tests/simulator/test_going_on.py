@@ -1,4 +1,4 @@
-"""A simulated model goes on with its own answers, whatever words it is asked in; a client joins the parts."""
+"""A simulated model continues its own answers, whatever the prompt for it; a client joins the parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def going_on(written: str, said: str | None, how: str = EXACTLY, chance: float =
     return continuation(Broken(1, written, said), WHOLE, lambda: " Other words.", how, chance)
 
 
-def test_it_goes_on_after_a_prefill_and_after_a_quotation() -> None:
+def test_a_model_continues_after_a_prefill_and_after_a_quotation() -> None:
     assert going_on(WHOLE[:29], None) == WHOLE[29:]
     assert going_on(WHOLE[:30], None) == WHOLE[29:], "a prefill's white space at its end does not count"
     assert going_on(WHOLE[:30], f"weiter nach <{WHOLE[10:30]}>") == WHOLE[10:]
@@ -34,11 +34,11 @@ def test_it_goes_on_after_a_prefill_and_after_a_quotation() -> None:
     ("written", "said"),
     [("Another text.", None), (WHOLE[:30], "Thank you. And why?"), (WHOLE[:30], f"only {WHOLE[25:30]}"), ("", "")],
 )
-def test_another_conversation_has_an_answer_of_its_own(written: str, said: str | None) -> None:
+def test_a_different_conversation_has_a_different_answer(written: str, said: str | None) -> None:
     assert going_on(written, said) is None
 
 
-def test_a_loose_model_says_something_before_or_repeats_more() -> None:
+def test_an_imprecise_model_adds_an_introduction_or_repeats_more() -> None:
     quoted = WHOLE[20:40]
     said = {going_on(WHOLE[:40], quoted, LOOSELY, chance / 20) for chance in range(20)}
     assert len(said) > 4
@@ -54,7 +54,7 @@ def service() -> Iterator[Simulator]:
 
 @pytest.mark.parametrize("model", ["us.amazon.nova-lite-v1:0", "us.anthropic.claude-3-haiku-20240307-v1:0"])
 @pytest.mark.parametrize("how", [EXACTLY, LOOSELY, OTHERWISE])
-def test_a_cut_anywhere_is_mended(service: Simulator, how: str, model: str, alone: None) -> None:
+def test_a_break_at_any_place_is_joined(service: Simulator, how: str, model: str, alone: None) -> None:
     dice = random.Random(f"{how} {model}")  # noqa: S311 - dice for cuts
     answers = {"tokens": 60, "goes_on": how}
     with BedrockClient(model, session=session(), endpoint_url=service.url) as client:

@@ -53,25 +53,25 @@ def content(got: Any) -> Any:
         {"additionalModelRequestFields": {"response_format": OPENAI_FORMAT}},
     ],
 )
-def test_converse_answers_with_the_json_that_was_asked_for(request_: Any) -> None:
+def test_converse_returns_json_that_matches_the_schema(request_: Any) -> None:
     (block,) = content(Account().converse(model=HAIKU, **request_))
     assert json.loads(block["text"]) == ANSWER
     events = Account().converse(model=HAIKU, stream=True, **request_).events
     assert "".join(e["delta"]["text"] for name, e in events if name == "contentBlockDelta") == block["text"]
 
 
-def test_json_mode_without_a_schema_is_an_object() -> None:
+def test_json_mode_without_a_schema_returns_an_object() -> None:
     fields: Any = {"additionalModelRequestFields": {"response_format": {"type": "json_object"}}}
     assert json.loads(content(Account().converse(**fields))[0]["text"]) == {}
 
 
 @pytest.mark.parametrize("field", [{"output_config": {"format": FORMAT}}, {"output_format": FORMAT}])
-def test_anthropics_bodies_answer_with_json(field: Any) -> None:
+def test_anthropic_bodies_return_json(field: Any) -> None:
     assert json.loads(invoke(Account(), **field).json["content"][0]["text"]) == ANSWER
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_structured_output_wants_closed_objects(native: Any) -> None:
+def test_structured_output_requires_closed_objects(native: Any) -> None:
     """https://github.com/future-agi/future-agi/pull/412."""
     schema = {"type": "object", "properties": {"a": {"type": "object"}}, "additionalProperties": False}
     text_format = {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(schema)}}}
@@ -115,7 +115,7 @@ def test_a_prompt_that_shows_the_fields_in_braces_gets_json() -> None:
     assert json.loads(got[0]["text"]) == {"thought": "simulated", "next": "go", "count": 1, "arguments": {}}
 
 
-def test_a_prompt_that_shows_the_fields_after_markers_gets_them() -> None:
+def test_a_prompt_that_shows_fields_after_markers_gets_those_fields() -> None:
     shown = (
         "[[ ## question ## ]]\n{question}\n\n[[ ## next ## ]]\n"
         "{next}        # note: the value you produce must exactly match (no extra characters) one of: go; stop\n\n"
@@ -133,12 +133,12 @@ def test_a_prompt_that_shows_the_fields_after_markers_gets_them() -> None:
 @pytest.mark.parametrize(
     "prompt", ["JSON " + "{" * 5000, 'JSON {"properties": 5}', 'JSON "properties" {}', 'JSON {"a": 1}', "{properties}"]
 )
-def test_a_prompt_with_braces_only_gets_words(prompt: Any) -> None:
+def test_a_prompt_with_braces_only_gets_plain_text(prompt: Any) -> None:
     with pytest.raises(json.JSONDecodeError):
         json.loads(content(Account().converse(prompt))[0]["text"])
 
 
-def test_json_ends_at_the_maximum() -> None:
+def test_json_is_truncated_at_max_tokens() -> None:
     got = Account().converse(model=HAIKU, outputConfig={"textFormat": TEXT_FORMAT}, inferenceConfig={"maxTokens": 2})
     assert (got.json["stopReason"], got.json["usage"]["outputTokens"]) == ("max_tokens", 2)
 
@@ -152,7 +152,7 @@ def test_json_ends_at_the_maximum() -> None:
         (HAIKU, {"reasoningConfig": {"type": "enabled"}}),
     ],
 )
-def test_thinking_comes_first_and_is_signed(model: Any, fields: Any) -> None:
+def test_reasoning_comes_first_and_has_a_signature(model: Any, fields: Any) -> None:
     request: Any = {"model": model, "additionalModelRequestFields": fields}
     reasoning, text = content(Account().converse(**request))
     thought = reasoning["reasoningContent"]["reasoningText"]
@@ -169,14 +169,14 @@ def test_thinking_comes_first_and_is_signed(model: Any, fields: Any) -> None:
     assert signatures == [thought["signature"]]
 
 
-def test_anthropics_thinking() -> None:
+def test_anthropic_bodies_return_thinking() -> None:
     thinking, text = invoke(Account(), **THINKING).json["content"]
     assert thinking["type"] == "thinking"
     assert thinking["signature"]
     assert text["type"] == "text"
 
 
-def test_some_models_reason_unasked_and_do_not_sign() -> None:
+def test_some_models_reason_by_default_without_a_signature() -> None:
     reasoning, text = content(Account().converse(model="us.deepseek.r1-v1:0"))
     assert list(reasoning["reasoningContent"]["reasoningText"]) == ["text"]
     assert text["text"]
@@ -190,7 +190,7 @@ def test_an_effort_alone_makes_a_model_reason_without_a_signature() -> None:
     assert list(reasoning["reasoningContent"]["reasoningText"]) == ["text"]
 
 
-def test_thinking_counts_as_output_and_ends_at_the_maximum() -> None:
+def test_reasoning_counts_as_output_and_is_truncated_at_max_tokens() -> None:
     fields: Any = {"additionalModelRequestFields": {"thinking": {"type": "adaptive"}}}
     more = Account().converse(model=SONNET, **fields).json["usage"]["outputTokens"]
     assert more > Account().converse(model=SONNET).json["usage"]["outputTokens"] + 20
@@ -212,7 +212,7 @@ REFUSED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("message", REFUSED)
-def test_thinking_that_cannot_be(message: Any) -> None:
+def test_an_invalid_thinking_configuration_is_refused(message: Any) -> None:
     assert message in invoke(Account(), **REFUSED[message]).error[2]
 
 
@@ -245,7 +245,7 @@ def test_a_document_with_citations_is_cited(place: Any) -> None:
     assert deltas[-1] == {"citation": citation}
 
 
-def test_anthropics_citations() -> None:
+def test_anthropic_bodies_return_citations() -> None:
     source = {"type": "text", "media_type": "text/plain", "data": "The grass is green."}
     blocks = [
         {"type": "document", "source": source},
@@ -270,6 +270,6 @@ def test_without_citations_a_document_is_not_cited() -> None:
 
 
 @pytest.mark.parametrize("kind", ["content-filtered", "guardrail"])
-def test_an_answer_that_is_held_back_is_plain_text(kind: Any) -> None:
+def test_a_filtered_answer_is_plain_text(kind: Any) -> None:
     request: Any = {"model": HAIKU, "messages": document({"text": "x"}), "additionalModelRequestFields": THINKING}
     assert [list(block) for block in content(Account(faults=[{"kind": kind}]).converse(**request))] == [["text"]]

@@ -1,4 +1,4 @@
-"""No discipline lets through more than it declares, whatever is asked and settled."""
+"""No counting method admits more than it declares, for any sequence of reservations and settlements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ requests = st.lists(
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
 @given(asked=requests)
-def test_no_minute_is_admitted_more_than_the_declared_burst(discipline: Any, asked: Any) -> None:
+def test_no_minute_admits_more_than_the_declared_burst(discipline: Any, asked: Any) -> None:
     pool, now = Pool(Quota(tpm=LIMIT), discipline, 0.0), 0.0
     taken: list[tuple[float, float]] = []
     for pause, reserved, share in asked:
@@ -40,7 +40,7 @@ def test_no_minute_is_admitted_more_than_the_declared_burst(discipline: Any, ask
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_what_was_not_used_comes_back_at_once_and_only_once(discipline: Any) -> None:
+def test_unused_tokens_are_refunded_immediately_and_only_once(discipline: Any) -> None:
     pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
     ticket = pool.admit(LIMIT, 0.0)
     assert isinstance(ticket, Ticket)
@@ -65,13 +65,13 @@ def test_a_quota_of_zero_admits_nothing_and_none_everything() -> None:
     assert isinstance(Pool(Quota(), "bucket", 0.0).admit(1e12, 0.0), Ticket)
 
 
-def test_what_can_never_fit_is_refused_even_when_all_is_free() -> None:
+def test_a_request_above_the_limit_is_refused_even_if_nothing_is_used() -> None:
     for discipline in DISCIPLINES:
         assert Pool(Quota(tpm=LIMIT), discipline, 0.0).admit(LIMIT + 1, 0.0) == TOKENS
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_a_limit_that_is_lowered_holds_at_once_and_counts_what_was_taken(discipline: Any) -> None:
+def test_a_lowered_limit_applies_immediately_and_counts_earlier_usage(discipline: Any) -> None:
     pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
     assert isinstance(pool.admit(LIMIT / 2, 0.0), Ticket)
     pool.change(Quota(tpm=LIMIT / 2), 0.0)
@@ -85,7 +85,7 @@ FREED = {"bucket": 0.0, "tight": -LIMIT * 11 / 12, "fixed": LIMIT, "sliding": LI
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_a_limit_that_is_raised_gives_what_the_discipline_has_not_taken(discipline: Any) -> None:
+def test_a_raised_limit_makes_the_unused_difference_available(discipline: Any) -> None:
     pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
     assert isinstance(pool.admit(LIMIT, 0.0), Ticket)
     pool.change(Quota(tpm=2 * LIMIT), 10.0)
@@ -110,7 +110,7 @@ def test_a_bucket_refills_at_the_rate_of_its_time_and_never_above_its_capacity(s
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_a_taking_from_before_the_change_is_settled_after_it(discipline: Any) -> None:
+def test_a_reservation_from_before_a_change_is_settled_after_it(discipline: Any) -> None:
     pool = Pool(Quota(tpm=LIMIT), discipline, 0.0)
     ticket = pool.admit(LIMIT / 2, 0.0)
     assert isinstance(ticket, Ticket)
@@ -119,7 +119,7 @@ def test_a_taking_from_before_the_change_is_settled_after_it(discipline: Any) ->
     assert isinstance(pool.admit(LIMIT / 2, 0.0), Ticket)
 
 
-def test_a_change_leaves_other_limits_alone_and_a_new_one_counts_from_its_time_on() -> None:
+def test_a_change_does_not_affect_other_limits_and_a_new_limit_counts_from_its_time() -> None:
     pool = Pool(Quota(rpm=1), "sliding", 0.0)
     assert isinstance(pool.admit(LIMIT, 0.0), Ticket)
     pool.change(Quota(tpm=LIMIT), 1.0)
@@ -128,6 +128,6 @@ def test_a_change_leaves_other_limits_alone_and_a_new_one_counts_from_its_time_o
 
 
 @pytest.mark.parametrize("limit", [-1.0, float("inf"), float("nan")])
-def test_what_is_no_limit_is_refused(limit: float) -> None:
+def test_an_invalid_limit_is_refused(limit: float) -> None:
     with pytest.raises(ValueError, match=r"tpm is .*; give a number from 0 up, or leave it out for no limit"):
         Quota(tpm=limit)

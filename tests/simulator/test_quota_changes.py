@@ -1,4 +1,4 @@
-"""Quotas that change while the service runs, and who has had what of them."""
+"""Quotas that change while the service runs, and the usage of each pool and caller."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def account(**tables: Any) -> Account:
     return Account(discipline="fixed", quota={"rpm": 4}, **tables)
 
 
-def test_a_change_waits_for_its_time_and_then_holds() -> None:
+def test_a_change_takes_effect_at_its_time() -> None:
     subject = account(changes=[{"at": 120, "rpm": 8}, {"at": 60, "rpm": 2}])
     had = []
     for _ in range(4):
@@ -30,13 +30,13 @@ def test_a_change_waits_for_its_time_and_then_holds() -> None:
     assert had == [4, 2, 8, 8]
 
 
-def test_a_change_holds_for_pools_that_are_used_for_the_first_time_after_it() -> None:
+def test_a_change_applies_to_pools_first_used_after_it() -> None:
     subject = account(changes=[{"at": 60, "rpm": 2}])
     subject.clock.now += 61
     assert admitted(subject) == 2
 
 
-def test_a_change_holds_only_for_what_it_matches_and_leaves_out_what_it_does_not_say() -> None:
+def test_a_change_applies_only_to_matching_pools_and_stated_limits() -> None:
     subject = account(
         changes=[{"at": 10, "pool": "geographic", "rpm": 6}, {"at": 20, "model": "amazon.*", "tpm": 1_000_000}]
     )
@@ -44,7 +44,7 @@ def test_a_change_holds_only_for_what_it_matches_and_leaves_out_what_it_does_not
     assert [admitted(subject, model) for model in (NOVA, GEOGRAPHIC, CLAUDE)] == [4, 6, 4]
 
 
-def test_a_change_is_as_of_its_own_time_also_when_nothing_is_asked_then() -> None:
+def test_a_change_takes_effect_at_its_time_even_without_a_request() -> None:
     subject = Account(discipline="bucket", quota={"rpm": 60}, changes=[{"at": 10, "rpm": 6}])
     assert admitted(subject) == 60
     subject.clock.now += 30
@@ -55,7 +55,7 @@ def test_a_change_is_as_of_its_own_time_also_when_nothing_is_asked_then() -> Non
     assert admitted(slower) == 11  # one in ten seconds, then one a second
 
 
-def test_an_answer_that_ends_after_a_change_is_settled_under_it() -> None:
+def test_an_answer_that_ends_after_a_change_is_settled_with_the_new_quota() -> None:
     subject = Account(
         discipline="bucket", quota={"tpm": 6000}, latency={"first_token": 30.0}, changes=[{"at": 10, "tpm": 600}]
     )
@@ -64,7 +64,7 @@ def test_an_answer_that_ends_after_a_change_is_settled_under_it() -> None:
     assert subject.converse(**tokens(500)).status == 200
 
 
-def test_changes_begin_anew_with_a_scenario() -> None:
+def test_loading_a_scenario_restarts_the_changes() -> None:
     subject = account(changes=[{"at": 60, "rpm": 2}])
     subject.clock.now += 61
     assert admitted(subject) == 2
@@ -76,7 +76,7 @@ def signed(key: str) -> dict[str, str]:
     return {"authorization": f"AWS4-HMAC-SHA256 Credential={key}/20261122/us-east-1/bedrock/aws4_request, S=x"}
 
 
-def test_each_pool_and_each_caller_has_its_share_in_the_statistics() -> None:
+def test_the_statistics_have_the_usage_of_each_pool_and_caller() -> None:
     subject = account()
     body = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}], **tokens(10)}
     for key, times in (("AKIDONE", 3), ("AKIDTWO", 2)):

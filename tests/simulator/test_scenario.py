@@ -1,4 +1,4 @@
-"""Scenarios are read whole or refused with a sentence that says where and why."""
+"""Scenarios are read completely, or refused with a message that names the place and the reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from aws_bedrock_inference.simulator.scenario import KINDS, ScenarioError, names, parse, read, tables
 
 
-def test_the_scenarios_that_ship_are_good() -> None:
+def test_the_included_scenarios_are_valid() -> None:
     assert names() == ["bad-day", "calm"]
     for name in names():
         read(tables(name))
@@ -23,7 +23,7 @@ def test_every_kind_of_fault_can_be_written() -> None:
         assert read(parse(f'[[faults]]\nkind = "{kind}"\n{needed.get(kind, "")}')).faults[0].kind == kind
 
 
-def test_options_replace_what_the_source_says(tmp_path: Any) -> None:
+def test_options_override_the_scenario(tmp_path: Any) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('seed = 3\n[quota]\nrpm = 5\ntpm = 100\n[[faults]]\nkind = "reset"')
     scenario = read(tables(path, seed=4, quota={"rpm": 9}))
@@ -61,18 +61,18 @@ WRONG = {
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_is_said(text: Any) -> None:
+def test_an_error_in_a_scenario_is_explained(text: Any) -> None:
     with pytest.raises(ScenarioError) as refused:
         read(parse(text))
     assert WRONG[text] in str(refused.value)
 
 
-def test_a_file_that_is_not_there() -> None:
+def test_a_missing_file_is_reported() -> None:
     with pytest.raises(ScenarioError, match=r"no scenario file 'nope'; give a path, or one of: bad-day, calm"):
         tables("nope")
 
 
-def test_whole_numbers_of_seconds_are_seconds() -> None:
+def test_integers_are_accepted_as_seconds() -> None:
     """A wait of 150 was none: only what is a float was waited for."""
     scenario = read(parse('[[faults]]\nkind = "stall"\nafter = 5\nseconds = 150\n[latency]\nfirst_token = 2'))
     assert (type(scenario.faults[0].seconds), type(scenario.latency.first_token)) == (float, float)

@@ -1,4 +1,4 @@
-"""Schemas that ask for too much: the answer still comes, and is cut off where it cannot end."""
+"""Schemas that are too demanding: an answer is still returned, and truncated if it cannot end."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CATASTROPHES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CATASTROPHES)
-def test_a_pattern_that_takes_re_for_ever_is_answered(case: Any) -> None:
+def test_a_pattern_with_catastrophic_backtracking_is_answered(case: Any) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "string", **CATASTROPHES[case]}}, "required": ["a"]}
     assert asked(schema).json["stopReason"] == "tool_use"
 
 
-def test_the_names_of_members_are_matched_in_bounded_time() -> None:
+def test_property_names_are_matched_in_bounded_time() -> None:
     name = "a" * 60 + "!"
     schema = {"type": "object", "patternProperties": {"^(a+)+$": {"type": "integer"}}, "required": [name]}
     assert example(schema) == {name: "simulated"}
@@ -58,12 +58,12 @@ PATTERNS = st.recursive(
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(pattern=PATTERNS, text=st.text("ab1 -", max_size=8))
-def test_what_matches_is_what_re_finds(pattern: Any, text: Any) -> None:
+def test_the_matcher_agrees_with_re(pattern: Any, text: Any) -> None:
     assert matches(pattern, text) == (re.search(pattern, text) is not None)
 
 
 @pytest.mark.parametrize("pattern", ["(?i)^SIM[a-u]*$", r"^\p{Ll}+$", "^(?<word>sim)ulated$"])
-def test_patterns_of_other_languages_match(pattern: Any) -> None:
+def test_patterns_in_the_syntax_of_other_languages_match(pattern: Any) -> None:
     assert matches(pattern, "simulated")
     assert not matches(pattern, "simulated!")
 
@@ -80,7 +80,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("case", ENDLESS)
-def test_what_is_longer_than_any_answer_is_cut_off_and_says_so(case: Any) -> None:
+def test_a_value_longer_than_any_answer_is_truncated_and_reported(case: Any) -> None:
     schema = {"type": "object", "properties": {"a": ENDLESS[case]}, "required": ["a"]}
     whole = asked(schema, maximum=4000).json
     assert (whole["stopReason"], whole["usage"]["outputTokens"]) == ("max_tokens", 4000)
@@ -88,12 +88,12 @@ def test_what_is_longer_than_any_answer_is_cut_off_and_says_so(case: Any) -> Non
     assert stream["messageStop"]["stopReason"] == "max_tokens"
 
 
-def test_a_list_that_fits_has_all_its_items() -> None:
+def test_a_list_within_the_limit_has_all_its_items() -> None:
     schema = {"type": "array", "items": {"type": "string"}, "minItems": 5000}
     assert len(example(schema)) == 5000
 
 
-def test_combinations_of_many_branches_are_not_all_tried() -> None:
+def test_not_every_combination_of_many_branches_is_tried() -> None:
     branches = [
         {"anyOf": [{"properties": {f"{row}{column}": {"type": "string"}}} for column in range(12)]} for row in range(8)
     ]
@@ -126,7 +126,7 @@ def test_references_by_name_are_followed(case: Any) -> None:
 
 
 @pytest.mark.parametrize(("step", "found"), [(0.5, 1), (1e-08, 1), (0.75, 3), (0.123456789, 123456789), (10, 10)])
-def test_a_whole_number_that_is_a_multiple_of_a_fraction(step: Any, found: Any) -> None:
+def test_an_integer_that_is_a_multiple_of_a_fraction_is_found(step: Any, found: Any) -> None:
     assert example({"type": "integer", "multipleOf": step}) == found
 
 

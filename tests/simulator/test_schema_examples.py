@@ -1,4 +1,4 @@
-"""Examples of JSON schemas, judged by `jsonschema` and by pydantic, which share no code with the simulator."""
+"""Examples generated from JSON schemas, checked by `jsonschema` and pydantic, which share no code with the simulator."""
 
 from __future__ import annotations
 
@@ -135,16 +135,16 @@ def right(schema: Any, value: Any) -> None:
 
 
 @pytest.mark.parametrize("case", SCHEMAS)
-def test_the_example_is_what_the_schema_allows(case: Any) -> None:
+def test_the_example_matches_its_schema(case: Any) -> None:
     right(SCHEMAS[case], example(SCHEMAS[case]))
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_formats(format_: Any) -> None:
+def test_string_formats_have_valid_examples(format_: Any) -> None:
     right({"type": "string", "format": format_}, example({"type": "string", "format": format_}))
 
 
-def test_all_members_are_filled_in_also_those_that_are_optional() -> None:
+def test_all_properties_are_filled_in_even_optional_ones() -> None:
     schema = {
         "type": "object",
         "properties": {"city": {"type": "string", "examples": ["Oslo"]}, "days": {"default": 3}},
@@ -156,16 +156,16 @@ def test_all_members_are_filled_in_also_those_that_are_optional() -> None:
     "description",
     ["{minItems: 2}", "Tags (minItems=2)", "Note: minimum number of items: 2.", "Tags {minItems: 2, x: y}"],
 )
-def test_limits_that_clients_move_into_the_description_are_kept(description: Any) -> None:
+def test_limits_that_clients_move_into_the_description_are_respected(description: Any) -> None:
     assert len(example({"type": "array", "items": {"type": "string"}, "description": description})) == 2
 
 
-def test_patterns_in_the_words_of_javascript() -> None:
+def test_patterns_in_javascript_syntax_are_supported() -> None:
     assert example({"type": "string", "pattern": r"^(?<year>\d{4})\/\k<year>$"}) == "1111/1111"
     assert example({"type": "string", "pattern": r"^\p{Lu}{2}[\p{Ll}-]\/\p{Nd}$"}) == "AAa/0"
 
 
-def test_a_pattern_in_the_description_is_kept() -> None:
+def test_a_pattern_in_the_description_is_respected() -> None:
     assert example({"type": "string", "description": r"Zip\n\n{pattern: ^\d{5}$}"}) == "11111"
 
 
@@ -254,7 +254,7 @@ class Everything(BaseModel):
 
 
 @pytest.mark.parametrize("model", [Cat, Dog, Tree, Everything])
-def test_models_of_pydantic(model: Any) -> None:
+def test_schemas_of_pydantic_models_have_valid_examples(model: Any) -> None:
     model.model_validate_json(json.dumps(example(model.model_json_schema())))
 
 
@@ -309,7 +309,7 @@ def typed(draw: Any, value: Any) -> Any:
 
 @given(st.data())
 @settings(max_examples=100, deadline=None)
-def test_whatever_allows_a_value_has_an_example(data: Any) -> None:
+def test_every_satisfiable_schema_has_an_example(data: Any) -> None:
     value = data.draw(VALUES)
     schema = data.draw(schemas(value))
     if isinstance(schema, dict) and "x" in schema:

@@ -1,4 +1,4 @@
-"""Quotas, faults and answers as the service gives them, on a clock that stands still."""
+"""Quotas, faults and answers of the simulated service, on a clock that only tests advance."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from aws_bedrock_inference.simulator.request import Request
 LONG = {"answers": {"tokens": 500.0, "spread": 0.0}}
 
 
-def test_the_same_prompt_and_seed_have_the_same_answer_and_others_have_not() -> None:
+def test_the_same_prompt_and_seed_have_the_same_answer() -> None:
     first, again, other_seed = Account(seed=1), Account(seed=1), Account(seed=2)
     assert first.converse("a").body == again.converse("a").body
     assert first.converse("a").json["output"] != first.converse("b").json["output"]
     assert first.converse("a").json["output"] != other_seed.converse("a").json["output"]
 
 
-def test_lengths_spread_around_the_median() -> None:
+def test_the_lengths_of_answers_are_spread_around_the_median() -> None:
     account = Account(answers={"tokens": 100.0, "spread": 0.5})
     lengths = sorted(account.converse(f"prompt {n}").json["usage"]["outputTokens"] for n in range(300))
     assert 85 <= lengths[150] <= 125
@@ -38,7 +38,7 @@ def test_an_answer_stops_at_its_maximum_and_at_stop_sequences() -> None:
     assert "e" not in stopped["output"]["message"]["content"][0]["text"]
 
 
-def test_a_forced_tool_is_used_with_the_input_that_its_schema_asks_for() -> None:
+def test_a_forced_tool_is_used_with_an_input_that_matches_its_schema() -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
     tool = {"toolSpec": {"name": "weather", "inputSchema": {"json": schema}}}
     config = {"tools": [tool], "toolChoice": {"tool": {"name": "weather"}}}
@@ -61,7 +61,7 @@ def test_requests_beyond_the_quota_are_throttled_and_charge_nothing() -> None:
     assert account.stats()["throttled"] == {"requests": 4}
 
 
-def test_a_request_reserves_its_maximum_and_is_settled_with_output_times_burndown() -> None:
+def test_a_request_reserves_max_tokens_and_is_settled_with_output_times_burndown() -> None:
     account = Account(quota={"tpm": 10_000}, **LONG)
     used = account.converse("x" * 400, model=HAIKU, **tokens(4000)).json["usage"]
     assert used["inputTokens"] == 100
@@ -73,7 +73,7 @@ def test_a_request_reserves_its_maximum_and_is_settled_with_output_times_burndow
     assert account.converse("x" * 400, model=HAIKU, **tokens(left - 100)).status == 200
 
 
-def test_without_a_maximum_the_models_own_is_reserved() -> None:
+def test_without_max_tokens_the_maximum_of_the_model_is_reserved() -> None:
     account = Account(quota={"tpm": 64_000})
     assert account.converse(model=HAIKU).status == 429
     assert account.converse(model=HAIKU, **tokens(1000)).status == 200
@@ -93,13 +93,13 @@ def test_pools_of_one_model_are_separate_and_so_are_regions() -> None:
     )
 
 
-def test_a_rule_for_some_pools_goes_before_the_common_quota() -> None:
+def test_a_rule_for_specific_pools_precedes_the_common_quota() -> None:
     account = Account(quota={"rpm": 1}, quotas=[{"model": "amazon.*", "pool": "global", "rpm": 2}])
     assert [account.converse(model=f"global.{NOVA}").status for _ in range(3)] == [200, 200, 429]
     assert [account.converse(model=NOVA).status for _ in range(2)] == [200, 429]
 
 
-def test_tokens_of_the_day_are_a_quota_of_their_own() -> None:
+def test_tokens_per_day_are_a_separate_quota() -> None:
     account = Account(quota={"tpd": 2000})
     assert account.converse(**tokens(1900)).status == 200
     account.clock.now += 3600
@@ -108,7 +108,7 @@ def test_tokens_of_the_day_are_a_quota_of_their_own() -> None:
     assert account.converse(**tokens(1900)).status == 200
 
 
-def test_a_stream_reserves_until_it_ends_and_is_settled_by_what_was_seen() -> None:
+def test_a_stream_reserves_until_its_end_and_is_settled_by_the_delivered_content() -> None:
     account = Account(quota={"tpm": 10_000}, **LONG)
     request = {"messages": [{"role": "user", "content": [{"text": "x" * 400}]}], **tokens(9000)}
     before = account.post(f"/model/{HAIKU}/converse-stream", request)
@@ -127,7 +127,7 @@ def test_a_stream_reserves_until_it_ends_and_is_settled_by_what_was_seen() -> No
     assert abandoned.converse(model=HAIKU, **tokens(4000)).status == 200
 
 
-def test_the_prompts_that_are_remembered_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_prompts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aws_bedrock_inference.simulator.service._MOST_CACHED", 2)
     account = Account()
 
@@ -139,7 +139,7 @@ def test_the_prompts_that_are_remembered_do_not_grow_without_end(monkeypatch: py
     assert [read(letter) for letter in "ababcab"] == [0, 0, 1000, 1000, 0, 0, 0]
 
 
-def test_what_was_cached_is_reserved_and_free_in_the_end() -> None:
+def test_cached_tokens_are_reserved_and_not_charged() -> None:
     account = Account(**LONG)
     system = [{"text": "s" * 4000}, {"cachePoint": {"type": "default"}}]
     first = account.converse(system=system, **tokens(10)).json["usage"]
@@ -152,7 +152,7 @@ def test_what_was_cached_is_reserved_and_free_in_the_end() -> None:
     assert account.converse(system=system).json["usage"]["cacheWriteInputTokens"] == 1000
 
 
-def test_answers_take_their_time() -> None:
+def test_answers_have_the_configured_latency() -> None:
     account = Account(latency={"first_token": 2.0, "tokens_per_second": 50.0}, answers={"tokens": 100.0, "spread": 0.0})
     whole = account.converse()
     written = whole.json["usage"]["outputTokens"]
@@ -179,7 +179,7 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("code", ERRORS)
-def test_each_error_has_the_status_header_body_and_request_id_of_the_services(code: Any) -> None:
+def test_each_error_has_the_status_headers_and_body_of_the_real_service(code: Any) -> None:
     account = Account(faults=[{"kind": "error", "code": code}])
     got = account.converse()
     assert got.error[:2] == (ERRORS[code], code)
@@ -188,7 +188,7 @@ def test_each_error_has_the_status_header_body_and_request_id_of_the_services(co
     assert account.stats()["errors"] == {code: 1}
 
 
-def test_an_error_may_be_of_the_callers_own_making() -> None:
+def test_an_error_may_have_a_custom_code_and_message() -> None:
     fault = {"kind": "error", "code": "Odd", "message": "odd", "status": 418, "retry_after": 1.5}
     got = Account(faults=[fault]).converse()
     assert got.error == (418, "Odd", "odd")
@@ -212,14 +212,14 @@ def test_an_error_of_a_model_that_had_started_charges_the_input() -> None:
         ("tokens-per-day", "Too many tokens per day, please wait before trying again."),
     ],
 )
-def test_throttles_of_each_kind(limit: Any, message: Any) -> None:
+def test_each_kind_of_throttle_can_be_simulated(limit: Any, message: Any) -> None:
     account = Account(faults=[{"kind": "throttle", "limit": limit}])
     assert account.converse().error == (429, "ThrottlingException", message)
     assert account.stats()["throttled"] == {limit: 1}
     assert account.stats()["faults"] == {f"throttle:{limit}": 1}
 
 
-def test_an_outage_holds_for_its_span_and_region() -> None:
+def test_an_outage_applies_to_its_time_span_and_region() -> None:
     account = Account(faults=[{"kind": "outage", "region": "us-*", "from": 5, "until": 10}])
     assert account.converse().status == 200
     account.clock.now += 5
@@ -228,7 +228,7 @@ def test_an_outage_holds_for_its_span_and_region() -> None:
     assert account.converse().status == 200
 
 
-def test_faults_by_count_by_list_and_by_rate() -> None:
+def test_faults_can_be_set_by_count_by_list_and_by_rate() -> None:
     first = Account(faults=[{"kind": "throttle", "first": 2}])
     assert [first.converse().status for _ in range(4)] == [429, 429, 200, 200]
     listed = Account(faults=[{"kind": "throttle", "requests": [2, 4]}])
@@ -239,14 +239,14 @@ def test_faults_by_count_by_list_and_by_rate() -> None:
     assert 70 <= rounds[0].count(429) <= 130
 
 
-def test_a_fault_may_be_for_one_model_or_operation_only() -> None:
+def test_a_fault_may_apply_to_one_model_or_operation_only() -> None:
     account = Account(faults=[{"kind": "throttle", "model": "amazon.*", "operation": "ConverseStream"}])
     assert account.converse().status == 200
     assert account.converse(model=CLAUDE, stream=True).status == 200
     assert account.converse(stream=True).status == 429
 
 
-def test_not_ready_and_access_pending_pass_with_time() -> None:
+def test_not_ready_and_access_pending_faults_end_after_their_time() -> None:
     account = Account(faults=[{"kind": "not-ready", "seconds": 30}])
     account.clock.now += 100
     assert account.converse().error[:2] == (429, "ModelNotReadyException")
@@ -259,7 +259,7 @@ def test_not_ready_and_access_pending_pass_with_time() -> None:
     assert "subscription" in pending.error[2]
 
 
-def test_filtered_and_blocked_answers_are_answers() -> None:
+def test_filtered_and_blocked_answers_have_http_status_200() -> None:
     filtered = Account(faults=[{"kind": "content-filtered"}])
     assert filtered.converse().json["stopReason"] == "content_filtered"
     blocked = Account(faults=[{"kind": "guardrail"}])
@@ -290,20 +290,20 @@ def test_streams_break_in_every_way() -> None:
     assert names[-1] == "metadata"
 
 
-def test_a_break_after_more_events_than_there_are_still_comes_before_the_end() -> None:
+def test_a_break_after_more_events_than_exist_occurs_before_the_end() -> None:
     got = Account(faults=[{"kind": "truncate", "after": 10_000}]).converse(stream=True)
     names = [name for name, _ in got.events]
     assert names[-1] == "contentBlockStop"
 
 
-def test_a_reset_and_a_stall_before_the_first_byte() -> None:
+def test_a_reset_and_a_stall_can_occur_before_the_first_byte() -> None:
     assert Account(faults=[{"kind": "reset"}]).converse().reset
     stalled = Account(faults=[{"kind": "stall", "seconds": 90.0}]).converse()
     assert stalled.waits[0] == 90.0
     assert stalled.status == 200
 
 
-def test_malformed_json_whole_and_in_a_frame() -> None:
+def test_malformed_json_can_occur_in_an_answer_and_in_a_frame() -> None:
     whole = Account(faults=[{"kind": "malformed"}]).converse()
     with pytest.raises(json.JSONDecodeError):
         _ = whole.json
@@ -312,7 +312,7 @@ def test_malformed_json_whole_and_in_a_frame() -> None:
         _ = stream.events
 
 
-def test_refused_spans_are_known_in_advance() -> None:
+def test_spans_of_refused_connections_are_known_in_advance() -> None:
     account = Account(faults=[{"kind": "refused", "from": 5, "until": 8}])
     assert account.service.refusing() == (False, 5)
     account.clock.now += 6
@@ -338,7 +338,7 @@ READ = {
 
 
 @pytest.mark.parametrize("model", NATIVE)
-def test_invoke_model_speaks_the_models_own_dialect(model: Any) -> None:
+def test_invoke_model_uses_the_native_dialect_of_the_model(model: Any) -> None:
     got = Account().post(f"/model/{model}/invoke", NATIVE[model])
     text, read = READ[model](got.json)
     assert text
@@ -363,7 +363,7 @@ def test_count_tokens_knows_only_base_ids_of_some_models(model: Any) -> None:
     assert refused == (400, "ValidationException", "The provided model doesn't support counting tokens.")
 
 
-def test_loading_another_scenario_begins_anew() -> None:
+def test_loading_another_scenario_resets_the_service() -> None:
     account = Account(quota={"rpm": 1})
     account.converse()
     assert account.converse().status == 429

@@ -1,4 +1,4 @@
-"""The shapes that requests are held to, against botocore's own reader of the same file."""
+"""The shapes that requests must have, compared with botocore's own reader of the same file."""
 
 from __future__ import annotations
 

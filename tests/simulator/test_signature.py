@@ -47,7 +47,7 @@ def account() -> Account:
 @pytest.mark.parametrize(
     "model", [HAIKU, f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{HAIKU}", "amazon.nova-lite-v1:0"]
 )
-def test_what_botocore_signs_is_accepted(account: Any, model: Any) -> None:
+def test_a_request_signed_by_botocore_is_accepted(account: Any, model: Any) -> None:
     assert ask(account, model=model).status == 200
     assert ask(account, model=model, token="a-token").status == 200
 
@@ -58,11 +58,11 @@ def test_a_wrong_secret_or_a_changed_body_does_not_match(account: Any) -> None:
         assert got.error[2].startswith("The request signature we calculated does not match the signature you provided.")
 
 
-def test_an_unknown_key(account: Any) -> None:
+def test_an_unknown_access_key_is_refused(account: Any) -> None:
     assert ask(account, key="AKIDOTHER").error[:2] == (403, "UnrecognizedClientException")
 
 
-def test_a_skewed_clock_is_told_from_a_wrong_secret(account: Any) -> None:
+def test_a_skewed_clock_is_distinguished_from_a_wrong_secret(account: Any) -> None:
     late = ask(account, skew=-301).error
     assert late[:2] == (403, "InvalidSignatureException")
     assert late[2].startswith("Signature expired: ")
@@ -70,7 +70,7 @@ def test_a_skewed_clock_is_told_from_a_wrong_secret(account: Any) -> None:
     assert ask(account, skew=-299).status == 200
 
 
-def test_an_expired_token(account: Any) -> None:
+def test_an_expired_token_is_refused(account: Any) -> None:
     assert ask(account, token="old").error == (
         403,
         "ExpiredTokenException",
@@ -78,13 +78,13 @@ def test_an_expired_token(account: Any) -> None:
     )
 
 
-def test_no_signature_and_half_a_signature(account: Any) -> None:
+def test_a_missing_and_an_incomplete_signature_are_refused(account: Any) -> None:
     assert account.converse().error[:2] == (403, "MissingAuthenticationTokenException")
     half = account.post(f"/model/{HAIKU}/converse", BODY, authorization="AWS4-HMAC-SHA256 Credential=x")
     assert half.error[:2] == (400, "IncompleteSignatureException")
 
 
-def test_bearer_tokens() -> None:
+def test_bearer_tokens_are_checked() -> None:
     account = Account(credentials={"bearer_token": "good", "expired_tokens": ["old"]})
 
     def with_token(token: Any) -> Any:
@@ -97,5 +97,5 @@ def test_bearer_tokens() -> None:
     assert only_signed.post(f"/model/{HAIKU}/converse", BODY, authorization="Bearer x").status == 403
 
 
-def test_without_a_secret_anything_goes() -> None:
+def test_without_a_configured_secret_every_signature_is_accepted() -> None:
     assert Account().converse().status == 200

@@ -1,4 +1,4 @@
-"""Tools of simulated models, over real sockets: which is used, with what input, and that an agent's loop ends."""
+"""Tools of simulated models over real sockets: which tool is used, its input, and the end of an agent's loop."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def agent(runtime: Any, *questions: str, most: int = 8, **request: Any) -> list[
     return used
 
 
-def test_an_agent_uses_the_tools_that_the_question_names_in_its_order_and_ends(runtime: Any) -> None:
+def test_an_agent_uses_the_tools_that_the_question_names_in_their_order_and_ends(runtime: Any) -> None:
     assert agent(runtime, QUESTION, **tools()) == [["clock", "get_weather"]]
 
 
-def test_each_question_begins_anew(runtime: Any) -> None:
+def test_each_question_starts_again_with_its_tools(runtime: Any) -> None:
     assert agent(runtime, QUESTION, "Thanks.", "And the weather?", **tools()) == [
         ["clock", "get_weather"],
         [],
@@ -91,14 +91,14 @@ def test_each_question_begins_anew(runtime: Any) -> None:
         ("add", "Please look for the address.", False),
     ],
 )
-def test_a_tool_is_named_by_its_name_or_by_a_telling_word_of_it(
+def test_a_question_names_a_tool_by_its_name_or_a_distinctive_word_of_it(
     runtime: Any, name: Any, question: Any, used: Any
 ) -> None:
     answer = runtime.converse(modelId=NOVA, messages=[user(question)], **tools(name))
     assert answer["stopReason"] == ("tool_use" if used else "end_turn")
 
 
-def test_words_beside_a_tool_result_are_no_new_question(runtime: Any) -> None:
+def test_text_next_to_a_tool_result_is_not_a_new_question(runtime: Any) -> None:
     use = {"toolUse": {"toolUseId": "t", "name": "clock", "input": {}}}
     result = {"toolResult": {"toolUseId": "t", "content": [{"text": "12:00"}]}}
     messages = [
@@ -109,21 +109,21 @@ def test_words_beside_a_tool_result_are_no_new_question(runtime: Any) -> None:
     assert runtime.converse(modelId=HAIKU, messages=messages, **tools())["stopReason"] == "end_turn"
 
 
-def test_a_scenario_may_turn_tools_off_or_give_a_script(runtime: Any, bedrock_simulator: Any) -> None:
+def test_a_scenario_may_turn_tools_off_or_set_a_script(runtime: Any, bedrock_simulator: Any) -> None:
     bedrock_simulator.scenario(answers={"tools": "off"})
     assert agent(runtime, QUESTION, **tools()) == [[]]
     bedrock_simulator.scenario(answers={"tool_script": ["get_weather", "missing", "get_weather", "clock"]})
     assert agent(runtime, "Hello", "Hello", **tools()) == [["get_weather", "get_weather", "clock"]] * 2
 
 
-def test_a_scenario_with_another_setting_is_refused(bedrock_simulator: Any) -> None:
+def test_a_scenario_with_an_invalid_tool_setting_is_refused(bedrock_simulator: Any) -> None:
     with pytest.raises(ScenarioError, match=r"\[answers\]: tools is 'always'; use named or off"):
         bedrock_simulator.scenario(answers={"tools": "always"})
     with pytest.raises(ScenarioError, match="tool_script must be a list of strings"):
         bedrock_simulator.scenario(answers={"tool_script": "clock"})
 
 
-def test_one_that_must_use_some_tool_reaches_them_all(runtime: Any) -> None:
+def test_an_agent_that_must_use_a_tool_uses_all_of_them(runtime: Any) -> None:
     """pydantic-ai and langchain end their loop when the tool of the final result is used."""
     used = agent(runtime, "Hello", most=3, **tools(any={}))
     assert used == [["get_weather", "clock", "final_result"]]
@@ -135,7 +135,7 @@ def test_a_forced_tool_is_used_whatever_was_used_before(runtime: Any) -> None:
 
 
 @pytest.mark.parametrize("model", [HAIKU, NOVA])
-def test_a_stream_says_the_same(runtime: Any, model: Any) -> None:
+def test_a_stream_uses_the_same_tools(runtime: Any, model: Any) -> None:
     request = {"modelId": model, "messages": [user("clock")], **tools()}
     (whole,) = runtime.converse(**request)["output"]["message"]["content"]
     events = list(runtime.converse_stream(**request)["stream"])
@@ -146,14 +146,14 @@ def test_a_stream_says_the_same(runtime: Any, model: Any) -> None:
     assert {**start, "input": json.loads("".join(deltas))} == whole["toolUse"] | {"input": {"city": "Oslo"}}
 
 
-def test_a_tool_that_is_not_offered_is_refused(runtime: Any) -> None:
+def test_a_forced_tool_that_is_not_offered_is_refused(runtime: Any) -> None:
     with pytest.raises(ClientError, match="Tool 'missing' not found in provided tools") as refused:
         runtime.converse(modelId=HAIKU, messages=[user("Hello")], **tools(tool={"name": "missing"}))
     assert refused.value.response["Error"]["Code"] == "ValidationException"
 
 
 @pytest.mark.parametrize("choice", [{"any": {}}, {"tool": {"name": "clock"}}])
-def test_some_models_cannot_be_told_which_tool(runtime: Any, choice: Any) -> None:
+def test_some_models_refuse_a_forced_tool(runtime: Any, choice: Any) -> None:
     (kind,) = choice
     request: Any = {"modelId": "us.meta.llama3-3-70b-instruct-v1:0", "messages": [user("clock")]}
     with pytest.raises(ClientError, match=rf"doesn't support the toolConfig\.toolChoice\.{kind} field"):
@@ -161,13 +161,13 @@ def test_some_models_cannot_be_told_which_tool(runtime: Any, choice: Any) -> Non
     assert runtime.converse(**request, **tools(auto={}))["stopReason"] == "tool_use"
 
 
-def test_anthropics_own_field_forbids_tools_in_converse(runtime: Any) -> None:
+def test_the_tool_choice_field_of_anthropic_is_refused_in_converse(runtime: Any) -> None:
     fields = {"tool_choice": {"type": "none"}}
     request: Any = {"modelId": HAIKU, "messages": [user("clock")], "additionalModelRequestFields": fields}
     assert runtime.converse(**request, **tools())["stopReason"] == "end_turn"
 
 
-def test_the_input_of_a_tool_ends_at_the_maximum(runtime: Any) -> None:
+def test_the_input_of_a_tool_is_truncated_at_max_tokens(runtime: Any) -> None:
     schema = {"type": "object", "properties": {"text": {"type": "string", "minLength": 400}}, "required": ["text"]}
     request: Any = {
         "modelId": HAIKU,
@@ -186,7 +186,7 @@ def test_the_input_of_a_tool_ends_at_the_maximum(runtime: Any) -> None:
     assert text.startswith('{"text": "simulated')
 
 
-def test_tools_cost_the_instructions_that_come_with_them(runtime: Any) -> None:
+def test_tools_cost_their_additional_instructions(runtime: Any) -> None:
     def read(**more: Any) -> int:
         return int(runtime.converse(modelId=HAIKU, messages=[user("Hello")], **more)["usage"]["inputTokens"])
 
@@ -209,7 +209,7 @@ ODD: list[Any] = [
 
 @pytest.mark.parametrize("schema", ODD)
 @pytest.mark.parametrize("native", [False, True])
-def test_odd_schemas_have_an_input_with_their_members(bedrock_simulator: Any, schema: Any, native: Any) -> None:
+def test_unusual_schemas_get_an_input_with_their_properties(bedrock_simulator: Any, schema: Any, native: Any) -> None:
     converse = {"messages": [user("Hello")], **tools("x", schema=schema, tool={"name": "x"})}
     with httpx.Client(base_url=bedrock_simulator.url, trust_env=False) as http:
         got = http.post(
@@ -240,7 +240,7 @@ def invoke(runtime: Any, body: Any) -> Any:
     return json.loads(runtime.invoke_model(modelId=HAIKU, body=json.dumps(body))["body"].read())
 
 
-def test_anthropics_bodies_choose_in_the_same_way(runtime: Any) -> None:
+def test_anthropic_bodies_choose_tools_in_the_same_way(runtime: Any) -> None:
     body = anthropic({"messages": [user(QUESTION)], **tools()})
     used = []
     for _ in range(5):
@@ -264,17 +264,17 @@ def test_anthropics_bodies_choose_in_the_same_way(runtime: Any) -> None:
         ({"tool_choice": {"name": "clock"}}, "tool_choice.type: Field required"),
     ],
 )
-def test_anthropics_bodies_with_a_choice_that_is_none_are_refused(runtime: Any, change: Any, message: Any) -> None:
+def test_anthropic_bodies_with_an_invalid_tool_choice_are_refused(runtime: Any, change: Any, message: Any) -> None:
     with pytest.raises(ClientError, match=message):
         invoke(runtime, {**anthropic({"messages": [user("Hello")], **tools()}), **change})
 
 
-def test_anthropics_choice_of_no_tool(runtime: Any) -> None:
+def test_an_anthropic_tool_choice_of_none_uses_no_tool(runtime: Any) -> None:
     body = anthropic({"messages": [user(QUESTION)], **tools()})
     assert invoke(runtime, {**body, "tool_choice": {"type": "none"}})["stop_reason"] == "end_turn"
 
 
-def test_openais_bodies_choose_in_the_same_way(runtime: Any) -> None:
+def test_openai_bodies_choose_tools_in_the_same_way(runtime: Any) -> None:
     functions = [{"type": "function", "function": {"name": name, "parameters": CITY}} for name in NAMES]
     body: dict[str, Any] = {"messages": [{"role": "user", "content": QUESTION}], "tools": functions}
     used = []
@@ -300,7 +300,7 @@ def test_openais_bodies_choose_in_the_same_way(runtime: Any) -> None:
         ({"type": "function", "function": {"name": "clock"}}, "clock"),
     ],
 )
-def test_openais_choices(runtime: Any, choice: Any, name: Any) -> None:
+def test_the_tool_choices_of_openai_are_supported(runtime: Any, choice: Any, name: Any) -> None:
     functions = [{"type": "function", "function": {"name": name, "parameters": CITY}} for name in NAMES]
     body = {"messages": [{"role": "user", "content": "Hello"}], "tools": functions, "tool_choice": choice}
     answer = runtime.invoke_model(modelId="openai.gpt-oss-20b-1:0", body=json.dumps(body))

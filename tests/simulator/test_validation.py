@@ -1,4 +1,4 @@
-"""What the service refuses, in its own words."""
+"""Requests that the service refuses, in its own words."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ INVALID = {
 
 @pytest.mark.parametrize("case", INVALID)
 @pytest.mark.parametrize("operation", ["converse", "converse-stream"])
-def test_conversations_are_held_to_the_rules(case: Any, operation: Any) -> None:
+def test_invalid_conversations_are_refused(case: Any, operation: Any) -> None:
     body, message = INVALID[case]
     status, code, said = Account(quota={"rpm": 0}).post(f"/model/{NOVA}/{operation}", body).error
     assert (status, code) == (400, "ValidationException")
@@ -74,7 +74,7 @@ def test_conversations_are_held_to_the_rules(case: Any, operation: Any) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"messages": "x"}', b'{"messages": [5]}', b"[" * 5000])
 @pytest.mark.parametrize("operation", ["converse", "invoke", "count-tokens"])
-def test_bodies_that_are_no_request_are_refused_not_crashed_on(body: Any, operation: Any) -> None:
+def test_malformed_bodies_are_refused_without_a_crash(body: Any, operation: Any) -> None:
     assert Account().post(f"/model/{NOVA}/{operation}", body).status == 400
 
 
@@ -91,7 +91,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_models_that_are_not_there_or_not_so(model: Any) -> None:
+def test_missing_and_unsuitable_models_are_refused(model: Any) -> None:
     assert MODELS[model] in Account().converse(model=model).error[2]
 
 
@@ -105,11 +105,11 @@ def test_models_that_are_not_there_or_not_so(model: Any) -> None:
         "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abc",
     ],
 )
-def test_models_by_id_and_by_arn(model: Any) -> None:
+def test_models_are_found_by_id_and_by_arn(model: Any) -> None:
     assert Account().converse(model=model).status == 200
 
 
-def test_the_model_is_judged_before_the_body() -> None:
+def test_the_model_is_checked_before_the_body() -> None:
     for operation in ("converse", "converse-stream", "invoke", "count-tokens"):
         assert Account().post(f"/model/nobody.knows-v1:0/{operation}", b"{").error[2] == MODELS["no-such-model"]
 
@@ -125,12 +125,12 @@ def test_the_model_is_judged_before_the_body() -> None:
         "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mine",
     ],
 )
-def test_models_of_every_provider_converse(model: Any) -> None:
+def test_models_of_every_provider_support_converse(model: Any) -> None:
     assert Account().converse(model=model).status == 200
 
 
 @pytest.mark.parametrize("model", ["stability.sd3-5-large-v1:0", "twelvelabs.pegasus-1-2-v1:0", "luma.ray-v2:0"])
-def test_models_that_make_something_else_than_text_are_there_but_do_not_converse(model: Any) -> None:
+def test_models_without_text_output_exist_but_do_not_support_converse(model: Any) -> None:
     assert "This action doesn't support the model" in Account().converse(model=model).error[2]
 
 
@@ -193,7 +193,7 @@ ACCEPTED |= {
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_what_the_service_takes_is_taken(case: Any) -> None:
+def test_valid_requests_are_accepted(case: Any) -> None:
     model, body = ACCEPTED[case]
     assert Account().post(f"/model/{model}/converse", body).status == 200
 
@@ -240,14 +240,14 @@ REFUSED |= {
 }
 
 
-def test_tools_in_a_stream_of_a_model_that_has_them_only_whole() -> None:
+def test_a_stream_with_tools_is_refused_for_models_without_streamed_tools() -> None:
     path = "/model/us.meta.llama3-3-70b-instruct-v1:0/converse-stream"
     refused = Account().post(path, {"messages": [USER], **TOOL}).error
     assert refused == (400, "ValidationException", "This model doesn't support tool use in streaming mode.")
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_the_model_does_not_take_is_refused(case: Any) -> None:
+def test_input_that_the_model_does_not_support_is_refused(case: Any) -> None:
     model, body, message = REFUSED[case]
     status, code, said = Account().post(f"/model/{model}/converse", body).error
     assert (status, code) == (400, "ValidationException")
@@ -275,7 +275,7 @@ ANTHROPIC = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messag
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "Input tag 'web_search_20250305' found"),
     ],
 )
-def test_anthropic_bodies_are_held_to_their_schema(change: Any, message: Any) -> None:
+def test_anthropic_bodies_are_checked_against_their_schema(change: Any, message: Any) -> None:
     body = {key: value for key, value in {**ANTHROPIC, **change}.items() if value is not None}
     status, code, said = Account().post(f"/model/{CLAUDE}/invoke", body).error
     assert (status, code) == (400, "ValidationException")
@@ -283,31 +283,31 @@ def test_anthropic_bodies_are_held_to_their_schema(change: Any, message: Any) ->
 
 
 @pytest.mark.parametrize("path", ["/", "/model", "/model//converse", f"/model/{NOVA}/dance", "/guardrail/x"])
-def test_what_is_no_operation(path: Any) -> None:
+def test_an_unknown_operation_is_refused(path: Any) -> None:
     assert Account().post(path, {}).error[:2] == (404, "UnknownOperationException")
 
 
 @pytest.mark.parametrize("settings", [[1], "x", 5, True])
 @pytest.mark.parametrize("key", ["inferenceConfig", "additionalModelRequestFields", "thinking", "temperature"])
 @pytest.mark.parametrize("model", [CLAUDE, "openai.gpt-oss-20b-1:0", "anthropic.claude-v2"])
-def test_settings_of_another_type_are_no_crash(model: Any, key: Any, settings: Any) -> None:
+def test_settings_of_a_wrong_type_are_refused_without_a_crash(model: Any, key: Any, settings: Any) -> None:
     body = {**ANTHROPIC, "prompt": "a", "max_tokens_to_sample": 9, key: settings}
     assert Account().post(f"/model/{model}/invoke", body).status in {200, 400}
 
 
-def test_a_conversation_whose_tokens_are_counted_is_held_to_the_rules_too() -> None:
+def test_a_conversation_in_count_tokens_is_checked_too() -> None:
     counted = {"input": {"converse": {"messages": [{"role": "user", "content": [{"text": " "}]}]}}, "toolConfig": [1]}
     path = "/model/anthropic.claude-sonnet-4-20250514-v1:0/count-tokens"
     assert "messages.0.content.0 is blank" in Account().post(path, counted).error[2]
 
 
 @pytest.mark.parametrize("model", ["amazon.nova-canvas-v1:0", "stability.sd3-5-large-v1:0", "amazon.nova-reel-v1:1"])
-def test_a_model_that_makes_pictures_says_that_it_is_not_simulated(model: Any) -> None:
+def test_an_image_model_is_refused_as_not_simulated(model: Any) -> None:
     body = {"taskType": "TEXT_IMAGE", "textToImageParams": {"text": "a lighthouse"}}
     assert "it makes no pictures" in Account().post(f"/model/{model}/invoke", body).error[2]
 
 
-def test_the_name_of_a_resource_does_not_tell_what_its_model_makes() -> None:
+def test_the_name_of_a_resource_does_not_decide_its_output_type() -> None:
     model = "arn:aws:bedrock:us-east-1:123456789012:imported-model/image-bot"
     assert Account().converse(model=model).status == 200
     assert Account().post(f"/model/{model}/invoke", {"prompt": "hello"}).status == 200

@@ -25,7 +25,7 @@ def http(request: Any, bedrock_simulator: Any) -> Any:
         yield client
 
 
-def test_one_port_speaks_both_protocols(http: Any, bedrock_simulator: Any) -> None:
+def test_one_port_serves_http_1_1_and_http_2(http: Any, bedrock_simulator: Any) -> None:
     whole = http.post(f"/model/{MODEL}/converse", json=BODY)
     assert whole.status_code == 200
     assert whole.json()["output"]["message"]["content"][0]["text"]
@@ -35,7 +35,7 @@ def test_one_port_speaks_both_protocols(http: Any, bedrock_simulator: Any) -> No
     assert bedrock_simulator.stats()["answered"] == 2
 
 
-def test_a_reset_is_a_reset(http: Any, bedrock_simulator: Any) -> None:
+def test_a_reset_closes_the_connection_with_a_tcp_reset(http: Any, bedrock_simulator: Any) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "reset"}])
     with pytest.raises(httpx.TransportError):
         http.post(f"/model/{MODEL}/converse", json=BODY)
@@ -44,7 +44,7 @@ def test_a_reset_is_a_reset(http: Any, bedrock_simulator: Any) -> None:
         http.post(f"/model/{MODEL}/converse-stream", json=BODY)
 
 
-def test_a_stall_lasts_until_the_client_leaves_and_the_quota_is_settled_then(bedrock_simulator: Any) -> None:
+def test_a_stall_lasts_until_the_client_disconnects_and_the_quota_is_then_settled(bedrock_simulator: Any) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "stall", "after": 3, "first": 1}])
     with httpx.Client(base_url=bedrock_simulator.url, trust_env=False) as http:
         with http.stream("POST", f"/model/{MODEL}/converse-stream", json=BODY) as response:
@@ -55,7 +55,7 @@ def test_a_stall_lasts_until_the_client_leaves_and_the_quota_is_settled_then(bed
     assert bedrock_simulator.stats()["answered"] == 1
 
 
-def test_an_answer_is_one_write(bedrock_simulator: Any) -> None:
+def test_an_answer_is_sent_in_one_write(bedrock_simulator: Any) -> None:
     url = urlsplit(bedrock_simulator.url)
     request = b'{"messages": [{"role": "user", "content": [{"text": "hello"}]}], "inferenceConfig": {"maxTokens": 9}}'
     with socket.create_connection((url.hostname, url.port)) as raw:
@@ -66,7 +66,7 @@ def test_an_answer_is_one_write(bedrock_simulator: Any) -> None:
     assert b'"latencyMs"' in first
 
 
-def test_a_body_that_no_service_would_read_is_refused_unread(bedrock_simulator: Any) -> None:
+def test_an_oversized_body_is_refused_unread(bedrock_simulator: Any) -> None:
     url = urlsplit(bedrock_simulator.url)
     with socket.create_connection((url.hostname, url.port)) as raw:
         head = f"POST /model/{MODEL}/converse HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000000\r\n\r\n"
@@ -74,7 +74,9 @@ def test_a_body_that_no_service_would_read_is_refused_unread(bedrock_simulator: 
         assert raw.recv(65536).startswith(b"HTTP/1.1 400 ")
 
 
-def test_the_scenario_changes_while_it_runs_and_a_bad_one_changes_nothing(http: Any, bedrock_simulator: Any) -> None:
+def test_the_scenario_can_be_replaced_at_run_time_and_an_invalid_one_changes_nothing(
+    http: Any, bedrock_simulator: Any
+) -> None:
     toml, in_json = {"content-type": "application/toml"}, {"content-type": "application/json"}
     tables = '[quota]\nrpm = 1\n[[faults]]\nkind = "throttle"\nfirst = 1'
     changed = http.post("/_simulator/scenario", content=tables, headers=toml)
@@ -88,7 +90,7 @@ def test_the_scenario_changes_while_it_runs_and_a_bad_one_changes_nothing(http: 
     assert http.get("/_simulator/nothing").status_code == 404
 
 
-def test_by_second(http: Any, bedrock_simulator: Any) -> None:
+def test_the_statistics_have_counts_for_each_second(http: Any, bedrock_simulator: Any) -> None:
     for _ in range(3):
         http.post(f"/model/{MODEL}/converse", json=BODY)
     seconds = bedrock_simulator.stats()["seconds"]
@@ -119,7 +121,7 @@ def test_connections_are_accepted_again_after_the_span() -> None:
         assert running.stats()["arrived"] == 0
 
 
-def test_the_process_ends_with_the_block_and_says_what_is_wrong_before_it_starts() -> None:
+def test_the_process_ends_with_the_block_and_reports_errors_at_the_start() -> None:
     with simulator() as running:
         assert connected(running)
     assert not connected(running)
@@ -127,7 +129,7 @@ def test_the_process_ends_with_the_block_and_says_what_is_wrong_before_it_starts
         pass
 
 
-def test_the_process_ends_with_whoever_started_it() -> None:
+def test_the_process_ends_with_its_parent() -> None:
     script = (
         "import os, sys\nfrom aws_bedrock_inference.testing import simulator\n"
         "block = simulator()\nrunning = block.__enter__()\nprint(running.url, flush=True)\n"
@@ -145,7 +147,7 @@ def test_the_process_ends_with_whoever_started_it() -> None:
         pass
 
 
-def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aws_bedrock_inference.testing.find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'aws-bedrock-inference\[simulator\]'"), simulator():
         pass

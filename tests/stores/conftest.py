@@ -1,4 +1,4 @@
-"""A server of our own for the tests, and one store of each kind."""
+"""A Redis server for the tests, and one store of each kind."""
 
 from __future__ import annotations
 

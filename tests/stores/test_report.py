@@ -1,4 +1,4 @@
-"""The report of a member: what it writes, and what another version of this package reads of it."""
+"""The report of a member: its content, and what another version of this package reads of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def changed(**fields: Any) -> str:
     return json.dumps(json.loads(report().to_json()) | fields)
 
 
-def test_what_one_member_writes_another_reads() -> None:
+def test_a_report_of_one_member_can_be_read_by_another() -> None:
     text = report().to_json()
     assert json.loads(text)["version"] == VERSION
     read = MemberReport.from_json(text)
@@ -41,19 +41,19 @@ def test_what_one_member_writes_another_reads() -> None:
     assert read.answers.as_dict() == report().answers.as_dict()
 
 
-def test_a_report_of_before_there_were_versions_is_read() -> None:
+def test_a_report_without_a_version_is_read() -> None:
     fields = json.loads(report().to_json())
     del fields["version"]
     assert MemberReport.from_json(json.dumps(fields)) == report()
 
 
-def test_a_report_of_the_next_version_is_read_as_far_as_it_is_known() -> None:
+def test_the_known_fields_of_a_report_of_the_next_version_are_read() -> None:
     assert MemberReport.from_json(changed(version=VERSION + 1, new=[1], reserved="many")) == replace(
         report(), reserved=0
     )
 
 
-def test_reasons_of_others_are_short_and_no_commands_for_a_terminal() -> None:
+def test_reasons_of_other_members_are_short_and_without_control_characters() -> None:
     odd = {"tokens": "\x1b[2Jgone\n" + "x" * 1000, "requests": 3, "password": "s3cret"}
     [(name, reason)] = MemberReport.from_json(changed(reasons=odd)).reasons.items()
     assert name == "tokens"
@@ -62,7 +62,7 @@ def test_reasons_of_others_are_short_and_no_commands_for_a_terminal() -> None:
     assert len(json.loads(MemberReport(reasons={"tokens": "y" * 1000}).to_json())["reasons"]["tokens"]) <= 200
 
 
-def test_a_newer_report_is_refused_with_what_to_do() -> None:
+def test_a_report_of_a_later_version_is_refused_with_a_remedy() -> None:
     with pytest.raises(ReportTooNew, match=r"format 3, and formats up to 2 .* update aws-bedrock-inference"):
         MemberReport.from_json(changed(version=VERSION + 2))
     member = Member.of(Seen("a:1", 0.5, 1.0, 2.0, changed(version=VERSION + 2)))
@@ -71,11 +71,11 @@ def test_a_newer_report_is_refused_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "[1]", '{"waiting": {"x": 1}, "answers": {"count": 1}, "reserved": -1}'])
-def test_what_is_no_report_counts_as_nothing(text: str) -> None:
+def test_an_invalid_report_is_ignored(text: str) -> None:
     assert MemberReport.from_json(text) == MemberReport()
 
 
-def test_a_burndown_that_members_share_is_no_limit() -> None:
+def test_a_shared_burndown_is_not_shown_as_a_limit() -> None:
     believed = (("burndown", 3.0, 2), ("noise of tokens", 0.03, 1), ("requests", 600.0, 1), ("tokens", 60_000.0, 4))
     shared = SharedQuota.of("|us-east-1|a-model|in-region", View((), believed))
     assert shared.limits == {"requests": 600.0, "tokens": 60_000.0}

@@ -1,4 +1,4 @@
-"""One file and many processes."""
+"""The SQLite store: one file and many processes."""
 
 from __future__ import annotations
 
@@ -74,18 +74,18 @@ def test_processes_share_one_quota(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "server"])
-def test_a_forked_child_may_go_on_with_it(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_forked_child_can_continue_to_use_a_store(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     url = f"sqlite://{tmp_path}/shares.db" if kind == "sqlite" else request.getfixturevalue("server").url
     out, _ = start(FORK, url).communicate(timeout=60)
     assert out.split() == ["child", "parent"]
 
 
-def test_the_file_is_for_its_owner_alone(sqlite: SqliteStore) -> None:
+def test_only_the_owner_can_read_the_file(sqlite: SqliteStore) -> None:
     sqlite.renew("p", "a", wants(1.0)).run()
     assert {stat.S_IMODE(file.stat().st_mode) for file in sqlite.path.parent.iterdir()} == {0o600}
 
 
-def test_members_and_pools_that_are_gone_leave_nothing_behind(tmp_path: Path) -> None:
+def test_former_members_and_pools_leave_no_rows(tmp_path: Path) -> None:
     now = [1e9]
     store = SqliteStore(tmp_path / "shares.db", lambda: now[0])
     for pool in ("old", "p"):
@@ -108,7 +108,7 @@ def rows(store: Any, query: str) -> Any:
         database.close()
 
 
-def test_a_file_that_is_none_of_ours_says_what_to_do(tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_refused_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "shares.db"
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(StoreUnavailable, match=r"shares.db is damaged or is not a file of a shared quota .* delete it"):
@@ -116,7 +116,7 @@ def test_a_file_that_is_none_of_ours_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["", "{}", "[]", "null", '{"born": "x"}'])
-def test_a_row_that_is_none_of_ours_says_what_to_do(sqlite: SqliteStore, state: str) -> None:
+def test_a_malformed_row_is_reported_with_a_remedy(sqlite: SqliteStore, state: str) -> None:
     sqlite.renew("p", "a", wants(1.0)).run()
     database = sqlite3.connect(sqlite.path)
     database.execute("UPDATE pools SET state = ?", (state,))
@@ -127,14 +127,14 @@ def test_a_row_that_is_none_of_ours_says_what_to_do(sqlite: SqliteStore, state: 
     assert sqlite.renew("other", "a", wants(1.0)).run().share == 1.0
 
 
-def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"missing/shares.db cannot be used .* No such file or directory"):
         SqliteStore(tmp_path / "missing" / "shares.db").renew("p", "a", wants(1.0)).run()
     with pytest.raises(StoreUnavailable, match="cannot be used"):
         SqliteStore(tmp_path).renew("p", "a", wants(1.0)).run()
 
 
-def test_a_file_that_others_keep_busy_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_busy_file_is_not_waited_for(tmp_path: Path) -> None:
     sqlite = SqliteStore(tmp_path / "shares.db")
     sqlite.renew("p", "a", wants(1.0)).run()
     database = sqlite3.connect(sqlite.path, isolation_level=None)

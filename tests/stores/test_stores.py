@@ -1,4 +1,4 @@
-"""What holds for every store."""
+"""The behaviour of every store."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def wants(need: float, *, holding: float = 0.0, **fields: Any) -> LeaseRequest:
     return LeaseRequest(holding, ((0.0, need, 1.0),), **fields)
 
 
-def test_members_meet_in_a_pool(store: Any) -> None:
+def test_members_of_a_pool_see_each_other(store: Any) -> None:
     assert store.renew(POOL, "a", wants(0.75)).run().share == pytest.approx(0.9)
     assert store.renew(POOL, "b", wants(0.75)).run().share == pytest.approx(0.1)
     store.leave(POOL, "a").run()
     assert store.renew(POOL, "b", wants(1.0)).run().share == pytest.approx(1.0)
 
 
-def test_pools_are_apart(store: Any) -> None:
+def test_pools_are_separate(store: Any) -> None:
     assert store.renew(POOL, "a", wants(1.0)).run().share == 1.0
     assert store.renew(POOL + "2", "a", wants(1.0)).run().share == 1.0
     assert list(store.look().run()) == [POOL, POOL + "2"]
     assert list(store.look(POOL).run()) == [POOL]
 
 
-def test_it_can_be_awaited(store: Any) -> None:
+def test_a_store_can_be_awaited(store: Any) -> None:
     async def main() -> Any:
         grant = await store.renew(POOL, "a", wants(1.0)).arun()
         await store.leave(POOL, "b").arun()
@@ -47,14 +47,14 @@ def test_it_can_be_awaited(store: Any) -> None:
     assert grant.share == views[POOL].members[0].share == 1.0
 
 
-def test_beliefs_go_from_one_to_the_other(store: Any) -> None:
+def test_learned_limits_pass_from_one_member_to_another(store: Any) -> None:
     store.renew(POOL, "a", wants(0.5, limits=(("requests", inf, 0, False), ("tokens", 0.1 + 0.2, 0, False)))).run()
     limits = store.renew(POOL, "b", wants(0.5)).run().limits
     assert limits == (("requests", inf, 1), ("tokens", 0.1 + 0.2, 1))
     assert store.look(POOL).run()[POOL].limits == limits
 
 
-def test_looking_shows_members_by_name_with_their_own_report(store: Any) -> None:
+def test_look_returns_members_by_name_with_their_reports(store: Any) -> None:
     report = json.dumps({"queued": [1, 2], "text": "äöü\u2028{}"}, ensure_ascii=False)
     store.renew(POOL, "b", wants(0.5, rate=2.5, report=report)).run()
     store.renew(POOL, "a", wants(0.5)).run()
@@ -67,20 +67,20 @@ def test_looking_shows_members_by_name_with_their_own_report(store: Any) -> None
     assert [seen.report for seen in store.look(POOL).run()[POOL].members] == ["", ""]
 
 
-def test_what_nobody_knows_is_no_pool(store: Any) -> None:
+def test_an_unknown_pool_is_not_created_by_a_look(store: Any) -> None:
     assert store.look().run() == {}
     assert store.look("other").run() == {}
     store.leave("other", "a").run()
     assert store.look().run() == {}
 
 
-def test_names_may_hold_anything(store: Any) -> None:
+def test_names_may_contain_any_characters(store: Any) -> None:
     for pool in ("{a}", "a}b", "*", "ü|[x]?", "a b\n"):
         assert store.renew(pool, "*{}: é", wants(1.0)).run().share == 1.0
         assert [seen.member for seen in store.look().run()[pool].members] == ["*{}: é"]
 
 
-def test_threads_may_share_it(store: Any) -> None:
+def test_threads_may_share_a_store(store: Any) -> None:
     def member(name: str) -> float:
         shares = [0.0]
         for _ in range(10):
@@ -95,7 +95,7 @@ def test_threads_may_share_it(store: Any) -> None:
     assert sum(seen.share for seen in members) <= 1.0 + 1e-9
 
 
-def test_closed_it_opens_again(store: Any) -> None:
+def test_a_closed_store_opens_again(store: Any) -> None:
     store.renew(POOL, "a", wants(1.0)).run()
     store.close()
     store.close()
@@ -119,14 +119,14 @@ def test_closed_it_opens_again(store: Any) -> None:
         ("redis://[s3cret", "redis:// URL of the store cannot be read"),
     ],
 )
-def test_a_url_that_leads_nowhere_is_refused_and_not_quoted(url: str, said: str) -> None:
+def test_an_invalid_url_is_refused_and_not_quoted(url: str, said: str) -> None:
     with pytest.raises(ValueError, match=said) as caught:
         open_store(url)
     assert "s3cret" not in str(caught.value)
     assert caught.value.__cause__ is None
 
 
-def test_urls_say_which_store_and_where(tmp_path: Path) -> None:
+def test_a_url_determines_the_store_and_its_place(tmp_path: Path) -> None:
     assert repr(open_store("valkey://user:s3cret@cache.example:6380/2?client_name=x")) == (
         "ValkeyStore('valkey://cache.example:6380/2')"
     )

@@ -1,4 +1,4 @@
-"""The arithmetic in Python and its twin inside the server: the same grants for the same questions."""
+"""The arithmetic in Python and its copy in the server's script: the same grants for the same requests."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def close(number: Any) -> Any:
 
 @given(STEPS)
 @settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_both_say_the_same(valkey: ValkeyStore, steps: Any) -> None:
+def test_python_and_the_script_give_the_same_grants(valkey: ValkeyStore, steps: Any) -> None:
     pool, now = f"pool {next(POOLS)}", 1e9
     shares = None
     for seconds, name, doing in steps:
@@ -101,7 +101,7 @@ def same_view(here: View, there: View) -> None:
     assert there.limits == here.limits
 
 
-def test_both_have_the_same_clock_when_none_is_told(valkey: ValkeyStore) -> None:
+def test_python_and_the_script_use_the_same_default_clock(valkey: ValkeyStore) -> None:
     """The server's time has its fraction: a second renewal at once is no new plan, and its age is less than that."""
     ask = LeaseRequest(0.0, ((0.0, 1.0, 1.0),))
     grants = [valkey.renew("p", "a", ask).run() for _ in range(3)]

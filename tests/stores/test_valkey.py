@@ -1,4 +1,4 @@
-"""A real server: slow, gone, restarted, and what it keeps."""
+"""A real server: slow, unreachable, restarted, and what it stores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bare(server: Any) -> Iterator[Any]:
     client.close()
 
 
-def test_a_server_that_is_killed_and_comes_back_empty_takes_no_members_part(private_server: Any) -> None:
+def test_an_empty_server_after_a_restart_takes_no_share_from_members(private_server: Any) -> None:
     first, second = open_store(private_server.url), open_store(private_server.url)
     assert first.renew("p", "a", wants(1.0)).run().share == 1.0
     private_server.kill()
@@ -45,7 +45,7 @@ def test_a_server_that_is_killed_and_comes_back_empty_takes_no_members_part(priv
         store.close()
 
 
-def test_a_server_that_does_not_answer_is_not_waited_for(directory: Path) -> None:
+def test_a_silent_server_is_not_waited_for(directory: Path) -> None:
     path = directory / "silent"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(path))
@@ -56,7 +56,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for(directory: Path) -> Non
         store.close()
 
 
-def test_no_message_holds_the_password(server: Any) -> None:
+def test_no_message_contains_the_password(server: Any) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         url = f"redis://user:s3cret@127.0.0.1:{nobody.getsockname()[1]}/0"
@@ -73,13 +73,13 @@ def test_no_message_holds_the_password(server: Any) -> None:
     wrong.close()
 
 
-def test_the_script_is_loaded_again_when_the_server_has_dropped_it(valkey: ValkeyStore, bare: Any) -> None:
+def test_the_script_is_loaded_again_if_the_server_dropped_it(valkey: ValkeyStore, bare: Any) -> None:
     valkey.renew("p", "a", wants(1.0)).run()
     bare.script_flush()
     assert valkey.renew("p", "a", wants(1.0)).run().share == 1.0
 
 
-def test_what_nobody_uses_is_forgotten_after_an_hour(valkey: ValkeyStore, bare: Any) -> None:
+def test_unused_data_expires_after_an_hour(valkey: ValkeyStore, bare: Any) -> None:
     valkey.renew("p", "a", wants(1.0, report="x")).run()
     keys = bare.keys("*")
     assert len(keys) == 2
@@ -87,12 +87,12 @@ def test_what_nobody_uses_is_forgotten_after_an_hour(valkey: ValkeyStore, bare: 
     assert all(3500 < bare.ttl(key) <= 3600 for key in keys)
 
 
-def test_all_of_a_pool_is_on_one_node_of_a_cluster(valkey: ValkeyStore, bare: Any) -> None:
+def test_all_data_of_a_pool_is_on_one_node_of_a_cluster(valkey: ValkeyStore, bare: Any) -> None:
     valkey.renew("123|us-east-1|model:0", "a", wants(1.0, report="x")).run()
     assert len({key_slot(key.encode()) for key in bare.keys("*")}) == 1
 
 
-def test_members_that_are_gone_leave_nothing_behind(valkey: ValkeyStore, bare: Any) -> None:
+def test_former_members_leave_no_data(valkey: ValkeyStore, bare: Any) -> None:
     for number in range(300):
         valkey._renew("p", f"m{number}", wants(0.0, report="x" * REPORT), now=1000.0 + number / 1000)
     valkey._renew("p", "last", wants(0.0), now=2000.0)
@@ -100,7 +100,7 @@ def test_members_that_are_gone_leave_nothing_behind(valkey: ValkeyStore, bare: A
     assert not bare.exists("bedrock:quota:{p}:reports")
 
 
-def test_a_cluster_is_a_store(cluster: str) -> None:
+def test_a_cluster_can_be_used_as_a_store(cluster: str) -> None:
     store = open_store(cluster)
     for number in range(5):
         assert store.renew(f"p{number}", "a", wants(1.0, report="x")).run().share == 1.0
@@ -111,18 +111,18 @@ def test_a_cluster_is_a_store(cluster: str) -> None:
         nowhere.look().run()
 
 
-def test_a_key_that_is_none_of_ours_is_a_store_that_fails(valkey: ValkeyStore, bare: Any) -> None:
+def test_a_key_of_another_program_makes_the_store_fail(valkey: ValkeyStore, bare: Any) -> None:
     bare.set("bedrock:quota:{p}:leases", "something else")
     with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
         valkey.renew("p", "a", wants(1.0)).run()
 
 
-def test_a_member_needs_a_name(valkey: ValkeyStore) -> None:
+def test_a_member_without_a_name_is_refused(valkey: ValkeyStore) -> None:
     with pytest.raises(ValueError, match="needs a name"):
         valkey.renew("p", "", wants(1.0)).run()
 
 
-def test_without_the_clients_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_client_package_is_reported_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     for name in ("server", "server_errors", "valkey"):
         monkeypatch.delitem(sys.modules, f"aws_bedrock_inference.stores.{name}")

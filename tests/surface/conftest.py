@@ -1,4 +1,4 @@
-"""Readers of the documentation have an account: its quotas and its roles are asked of servers of this machine."""
+"""Readers of the documentation have an account: local servers answer for its quotas and roles."""
 
 from __future__ import annotations
 

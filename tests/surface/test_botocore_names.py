@@ -1,4 +1,4 @@
-"""Names of botocore that its documentation does not promise, and what depends on each."""
+"""Undocumented names of botocore, and the code that depends on each."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_botocore_has_the_name(name: str, reason: str) -> None:
     assert found is not None, f"botocore has no {name} any more: {reason}"
 
 
-def test_a_boto3_session_holds_botocore_s() -> None:
+def test_a_boto3_session_contains_a_botocore_session() -> None:
     core = boto3.Session(region_name="us-east-1")._session
     assert callable(core.create_client), "sessions.py makes its clients with the session inside boto3's"
 
 
-def test_credentials_that_renew_themselves_have_these_attributes() -> None:
+def test_refreshable_credentials_have_these_attributes() -> None:
     credentials = DeferredRefreshableCredentials(lambda: None, "test")
     assert vars(credentials).keys() >= {"_account_id", "_refresh_lock", "_frozen_credentials"}, (
         "transports/endpoint.py reads the account, forks.py replaces the lock, fast/signing.py signs meanwhile"
@@ -76,7 +76,7 @@ def test_calls_of_a_client_go_through_one_method_with_these_arguments() -> None:
     )
 
 
-def test_a_validator_s_findings_are_triples_of_reason_place_and_facts() -> None:
+def test_the_errors_of_a_validator_are_triples_of_reason_place_and_facts() -> None:
     model = ServiceModel(
         {
             "metadata": {"protocol": "json", "apiVersion": "1"},

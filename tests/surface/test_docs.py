@@ -1,4 +1,4 @@
-"""The documentation is true: its code runs, its files are read, its commands work, its links lead somewhere."""
+"""The documentation is correct: its code runs, its files are read, its commands work, and its links resolve."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def pages() -> list[Any]:
 
 
 @pytest.mark.parametrize("page", pages())
-def test_python_blocks_run_and_print_what_they_say(page: Path, shell: Path) -> None:
+def test_python_blocks_run_and_print_the_shown_output(page: Path, shell: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "documentation"}
     for block in blocks_of(page):
         if block.language == "python" and not PROGRAM.match(block.text):
@@ -148,7 +148,7 @@ def test_python_blocks_run_and_print_what_they_say(page: Path, shell: Path) -> N
 
 
 @pytest.mark.parametrize("block", [block for block in written_in("python") if PROGRAM.match(block.values[0].text)])
-def test_programs_run_on_their_own_and_print_what_they_say(block: Block, shell: Path) -> None:
+def test_programs_run_separately_and_print_the_shown_output(block: Block, shell: Path) -> None:
     program = shell / PROGRAM.match(block.text)[1]  # type: ignore[index]
     program.write_text(block.text)
     command = [sys.executable, "-W", "error", "-W", FORKED, str(program)]
@@ -225,7 +225,7 @@ def check_install(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("block", [pytest.param(block, id=block.name) for block in BLOCKS])
-def test_no_block_escapes(block: Block) -> None:
+def test_every_block_has_a_language_and_is_tested(block: Block) -> None:
     assert block.language in LANGUAGES
     if block.language == "text":
         with pytest.raises(SyntaxError):
@@ -235,7 +235,7 @@ def test_no_block_escapes(block: Block) -> None:
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_resolve(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if not link.startswith("https://"):
@@ -251,7 +251,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_the_architecture_names_what_is_there() -> None:
+def test_the_architecture_page_names_only_existing_modules() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     named = re.findall(r"`([\w/]+\.(?:py|toml))(?:: ([\w.]+)(?:\(.*?\))?)?`", text)
     assert len(named) > 40

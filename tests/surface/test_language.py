@@ -83,7 +83,7 @@ def commands(command: click.Command, context: click.Context) -> Iterator[tuple[s
 HELP = dict(commands(main, click.Context(main, info_name="bedrock")))
 
 
-def test_every_word_is_spelt_right() -> None:
+def test_every_word_is_spelt_correctly() -> None:
     places = [str(path) for path in (*PAGES, SOURCE, EXAMPLES)]
     command = [sys.executable, "-m", "codespell_lib", "--skip", "*.json,*.jsonl,*.toml,*.lua", *places]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - a tool of ours

@@ -1,4 +1,4 @@
-"""The public face: its names in one list, nothing heavy behind its import, and not one part of it undescribed."""
+"""The public interface: its names are in one list, its import is light, and every part of it is documented."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def test_the_names_are_the_same_in_all_their_lists() -> None:
     assert len(package.__all__) == len(set(package.__all__))
 
 
-def test_every_name_is_there_and_listed() -> None:
+def test_every_name_exists_and_is_listed() -> None:
     for name in package.__all__:
         assert getattr(package, name) is not None
         assert name in dir(package)
     assert re.fullmatch(r"\d+\.\d+\.\d+", package.__version__)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'BedrockKlient'"):
         _ = package.BedrockKlient  # type: ignore[attr-defined]
 
@@ -145,7 +145,7 @@ def test_every_name_event_and_exception_is_in_the_documentation(kind: Any) -> No
 
 
 @pytest.mark.parametrize("name", ["code", "decision", "cause", "advice", "attempts", "request_id", "route", "received"])
-def test_every_fact_of_an_exception_is_in_the_documentation(name: str) -> None:
+def test_every_attribute_of_an_exception_is_in_the_documentation(name: str) -> None:
     assert any(hasattr(kind, name) for kind in ERRORS) or name == "route"
     assert named(name)
 
@@ -171,7 +171,7 @@ def test_the_public_surface_changes_on_purpose_only() -> None:
     assert public_surface.lines() == kept, "if it changed on purpose: `make surface`, and say so in CHANGELOG.md"
 
 
-def test_the_wheel_is_the_same_bytes_each_time(tmp_path: Path) -> None:
+def test_the_wheel_is_reproducible(tmp_path: Path) -> None:
     built: list[Path] = []
     for name in ("one", "two"):
         copy = tmp_path / name

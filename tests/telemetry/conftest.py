@@ -1,4 +1,4 @@
-"""Fixtures of the tests of telemetry."""
+"""Fixtures of the telemetry tests."""
 
 from __future__ import annotations
 

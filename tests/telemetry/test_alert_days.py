@@ -1,4 +1,4 @@
-"""Some hours of bench/alerts.py: each incident is told once, by one of eight processes, within a minute."""
+"""Some hours of bench/alerts.py: one of eight processes reports each incident once, within a minute."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def bench() -> Any:
     del sys.modules["bench_alerts"]
 
 
-def test_hours_with_known_incidents(bench: Any) -> None:
+def test_known_incidents_of_some_hours_are_reported_once(bench: Any) -> None:
     month = bench.Month(7, days=3)
     month.days = 1.3 / 24
     cause = "service-capacity"

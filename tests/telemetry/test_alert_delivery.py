@@ -1,4 +1,4 @@
-"""The delivery of alerts: sinks that are down, slow, or refuse, and ten thousand alerts at once."""
+"""Delivery of alerts: sinks that are down or slow or that refuse, and ten thousand alerts together."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Quick(Outlet):
         return True
 
 
-def test_a_sink_that_is_down_gets_its_alerts_in_order_when_it_is_back() -> None:
+def test_a_sink_that_was_down_gets_its_alerts_in_order_when_it_returns() -> None:
     got: list[str] = []
     done = Done()
     tries = iter([passing(), ConnectionRefusedError(), TimeoutError()])
@@ -93,7 +93,7 @@ def test_a_sink_that_is_down_gets_its_alerts_in_order_when_it_is_back() -> None:
     outlet.close(0.0)
 
 
-def test_a_sink_that_refuses_for_good_is_not_asked_again_and_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_sink_that_refuses_permanently_is_not_called_again_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     asked: list[str] = []
 
     def sink(alert: Alert) -> None:
@@ -108,7 +108,7 @@ def test_a_sink_that_refuses_for_good_is_not_asked_again_and_said_in_the_log(cap
     outlet.close(0.0)
 
 
-def test_a_sink_that_never_comes_back_is_given_up_after_an_hour() -> None:
+def test_a_sink_that_never_returns_is_given_up_after_an_hour() -> None:
     def sink(_: Alert) -> None:
         raise passing()
 
@@ -119,7 +119,7 @@ def test_a_sink_that_never_comes_back_is_given_up_after_an_hour() -> None:
     outlet.close(0.0)
 
 
-def test_ten_thousand_alerts_for_a_sink_that_hangs_hold_nobody_up_and_keep_a_thousand() -> None:
+def test_ten_thousand_alerts_for_a_hanging_sink_delay_no_call_and_a_thousand_are_kept() -> None:
     may_go = threading.Event()
     got: list[str] = []
 
@@ -138,7 +138,7 @@ def test_ten_thousand_alerts_for_a_sink_that_hangs_hold_nobody_up_and_keep_a_tho
     outlet.close(0.0)
 
 
-def test_the_end_waits_for_a_slow_sink_and_no_longer_than_it_may(caplog: pytest.LogCaptureFixture) -> None:
+def test_closing_waits_for_a_slow_sink_until_the_time_limit(caplog: pytest.LogCaptureFixture) -> None:
     got: list[str] = []
     outlet = Outlet(lambda alert: got.append(alert.id), Done())
     outlet.put(alert())
@@ -179,7 +179,7 @@ def hook() -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]], list[int]]
     server.server_close()
 
 
-def test_a_webhook_gets_json_that_is_signed(hook: tuple[str, list[tuple[dict[str, str], bytes]], list[int]]) -> None:
+def test_a_webhook_gets_signed_json(hook: tuple[str, list[tuple[dict[str, str], bytes]], list[int]]) -> None:
     url, got, _ = hook
     sink = Webhook(url, headers={"Authorization": "Bearer t"}, secret="key", clock=lambda: 1234.5)
     sink(alert())
@@ -196,7 +196,7 @@ def test_a_webhook_gets_json_that_is_signed(hook: tuple[str, list[tuple[dict[str
 @pytest.mark.parametrize(
     ("status", "again"), [(503, Decision.RETRY), (429, Decision.RETRY), (404, Decision.FAIL), (302, Decision.FAIL)]
 )
-def test_statuses_of_a_webhook(
+def test_the_status_of_a_webhook_decides_whether_it_is_retried(
     hook: tuple[str, list[tuple[dict[str, str], bytes]], list[int]], status: int, again: Decision
 ) -> None:
     url, got, statuses = hook
@@ -207,12 +207,12 @@ def test_statuses_of_a_webhook(
     assert len(got) == 1
 
 
-def test_a_webhook_that_is_not_there_is_tried_again() -> None:
+def test_an_unreachable_webhook_is_retried() -> None:
     with pytest.raises(ConnectionRefusedError):
         Webhook("http://127.0.0.1:9", timeout=5.0)(alert())
 
 
-def test_sns_publishes_for_programs_people_and_phones(alone: None, moto_url: str) -> None:
+def test_sns_messages_have_forms_for_programs_people_and_phones(alone: None, moto_url: str) -> None:
     session: Any = boto3.Session("AKIDEXAMPLE", "secret", region_name="eu-west-1")
     sns = session.client("sns", endpoint_url=moto_url)
     sqs = session.client("sqs", endpoint_url=moto_url)
@@ -230,7 +230,7 @@ def test_sns_publishes_for_programs_people_and_phones(alone: None, moto_url: str
         client.close()
 
 
-def test_the_log_has_the_whole_alert(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_complete_alert(caplog: pytest.LogCaptureFixture) -> None:
     to_log(alert())
     (record,) = caplog.records
     assert record.levelname == "WARNING"
@@ -239,12 +239,12 @@ def test_the_log_has_the_whole_alert(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["pager", "sns://topic", "arn:aws:sqs:eu-west-1:1:q", "https://", 5, None])
-def test_what_is_no_sink(wrong: Any) -> None:
+def test_an_invalid_sink_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="pass"):
         Alerts(wrong)
 
 
-def test_a_program_that_starts_no_more_threads_delivers_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_cannot_start_threads_delivers_its_alerts_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -1,4 +1,4 @@
-"""Alerts as a listener of the process: what reaches them of calls, and what never does."""
+"""Alerts as a listener of the process: the facts of calls that they contain, and those that they never contain."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def of(*events: Any, quota: Any = None) -> Report:
     return counted(tally.take(), quota, 0.0)
 
 
-def test_a_permanent_failure_of_a_client_is_told_with_remedies_and_without_prompt_or_secret() -> None:
+def test_a_permanent_failure_raises_an_alert_with_remedies_and_no_prompt_or_secret() -> None:
     got: list[Alert] = []
     said = f"You don't have access to the model with the specified model ID. {PROMPT} {SECRET}"
     stop = observe(alerts=Alerts(got.append, service="shop"))
@@ -82,7 +82,7 @@ def test_answers_are_counted_with_tokens_cost_and_stop_reason() -> None:
     assert row.cost == pytest.approx(5 * (ended(route=NOVA).cost or 0.0))
 
 
-def test_failed_attempts_are_counted_when_they_fail_and_once_each() -> None:
+def test_each_failed_attempt_is_counted_once_when_it_fails() -> None:
     report = of(
         RetryScheduled(ROUTE, THROTTLE, 1, 0.5),
         RetryScheduled(ROUTE, UNAVAILABLE, 2, 0.5),
@@ -109,7 +109,7 @@ def test_dead_letters_are_counted() -> None:
     assert [(row.place, row.kept, row.lost) for row in report.letters] == [(PLACE, 2, 1)]
 
 
-def test_the_limits_of_a_quota_are_reported_with_what_is_used_of_it() -> None:
+def test_the_limits_of_a_quota_are_reported_with_their_usage() -> None:
     report = of(*[ended(route=NOVA)] * 4, quota=Quota(rpm=60, tpm=100_000, tpd=1_000_000))
     (use,) = report.uses
     assert (use.quota, use.requests, use.tokens) == (NOVA.quota_key, 4, 6000)
@@ -117,7 +117,7 @@ def test_the_limits_of_a_quota_are_reported_with_what_is_used_of_it() -> None:
     assert Report.from_json(report.to_json()) == report
 
 
-def test_ten_thousand_kinds_of_failures_are_bounded() -> None:
+def test_the_memory_for_ten_thousand_kinds_of_failures_is_bounded() -> None:
     tally = Tally()
     for number in range(10_000):
         throttle = replace(THROTTLE, cause=f"cause-{number}", message="x" * 10_000)
@@ -130,7 +130,7 @@ def test_ten_thousand_kinds_of_failures_are_bounded() -> None:
     assert max(len(row.message) for row in counts.failures.values()) <= 2000
 
 
-def test_the_words_of_a_sample_are_the_catalogues_own() -> None:
+def test_the_text_of_a_sample_comes_from_the_catalogue() -> None:
     said = "Too many tokens, please wait before trying again."
     assert recognised(THROTTLE.cause, f"{PROMPT}: {said}") == recognised(THROTTLE.cause, said) != ""
     assert recognised("request-invalid", PROMPT) == ""
@@ -154,7 +154,7 @@ def test_an_event_costs_no_request_and_starts_one_thread() -> None:
     thread.join(0)
 
 
-def test_a_program_that_ends_delivers_first() -> None:
+def test_a_program_delivers_its_alerts_before_it_exits() -> None:
     program = """
 import sys
 from dataclasses import replace
@@ -185,6 +185,6 @@ def test_the_default_sink_is_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(("options", "words"), [({"service": "a\nb"}, "service="), ({"quota": 5}, "quota=5")])
-def test_options_that_are_wrong(options: Any, words: str) -> None:
+def test_invalid_options_are_refused(options: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Alerts("log", **options)

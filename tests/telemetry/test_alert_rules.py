@@ -1,4 +1,4 @@
-"""What raises an alert, and what does not: the rules over reports, in virtual time."""
+"""Rules for alerts over reports, in virtual time: what raises an alert and what does not."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def report(count: int, *failures: Failures) -> Report:
     return Report((answered(count),), failures)
 
 
-def test_a_rise_above_the_usual_is_told_once_with_its_scope_and_ends() -> None:
+def test_a_rise_above_the_usual_rate_raises_one_alert_with_its_scope_and_an_end() -> None:
     looks = Looks()
     assert looks.minutes(60, report(100, failed(1))) == []
     began = looks.now
@@ -103,14 +103,14 @@ def look_time(text: str) -> float:
     ],
     ids=["twice the usual", "few samples", "below the floor", "a moment"],
 )
-def test_what_is_no_incident(usual: Report, then: Report, minutes: float) -> None:
+def test_ordinary_failures_raise_no_alert(usual: Report, then: Report, minutes: float) -> None:
     looks = Looks()
     looks.minutes(60, usual)
     assert looks.minutes(minutes, then) == []
     assert looks.minutes(10, usual) == []
 
 
-def test_few_calls_that_nearly_all_fail_are_an_incident_all_the_same() -> None:
+def test_a_few_calls_that_nearly_all_fail_are_an_incident() -> None:
     looks = Looks()
     for _ in range(10):
         looks.minutes(1, Report())
@@ -118,7 +118,7 @@ def test_few_calls_that_nearly_all_fail_are_an_incident_all_the_same() -> None:
     assert [alert.rule for alert in looks.told] == ["failures"]
 
 
-def test_a_permanent_cause_is_told_at_its_first_sight_and_not_again() -> None:
+def test_a_permanent_cause_raises_an_alert_at_its_first_occurrence_only() -> None:
     looks = Looks()
     (alert,) = looks.report(report(1000, failed(1, "access-denied", kind="permanent")))
     assert (alert.rule, alert.cause) == ("new", "access-denied")
@@ -146,7 +146,7 @@ def test_one_outage_of_several_models_and_causes_is_one_incident() -> None:
     assert set(end.causes) == {"service-capacity", "model-timeout", "circuit-open"}
 
 
-def test_another_permanent_cause_in_an_outage_is_told_by_itself() -> None:
+def test_another_permanent_cause_during_an_outage_raises_its_own_alert() -> None:
     looks = Looks()
     looks.minutes(30, report(100))
     looks.minutes(2, report(50, failed(50)))
@@ -163,7 +163,7 @@ def test_a_gap_of_two_minutes_does_not_end_an_incident() -> None:
     assert [alert.state for alert in looks.told] == ["open"]
 
 
-def test_a_nightly_pattern_is_told_on_its_first_night_alone() -> None:
+def test_a_nightly_pattern_raises_an_alert_on_its_first_night_only() -> None:
     looks = Looks()
     for _ in range(3):
         looks.minutes(20, report(30))
@@ -173,7 +173,7 @@ def test_a_nightly_pattern_is_told_on_its_first_night_alone() -> None:
     assert [alert.state for alert in looks.told] == ["open", "ended"]
 
 
-def test_a_loop_that_succeeds_is_told_by_what_it_spends_after_a_day_of_learning() -> None:
+def test_a_runaway_loop_raises_an_alert_by_its_spending_after_a_day_of_learning() -> None:
     looks = Looks()
     assert looks.minutes(60, report(10)) == []
     assert looks.minutes(60, report(100)) == []  # the first day is for learning
@@ -185,14 +185,14 @@ def test_a_loop_that_succeeds_is_told_by_what_it_spends_after_a_day_of_learning(
     assert alert.share > 3 * alert.usual > 0
 
 
-def test_answers_that_are_truncated_more_often() -> None:
+def test_a_rise_of_truncated_answers_raises_an_alert() -> None:
     looks = Looks()
     looks.minutes(60, Report((answered(100, truncated=3),)))
     (alert,) = looks.minutes(15, Report((answered(100, truncated=20),)))
     assert (alert.rule, alert.cause) == ("stops", "truncated")
 
 
-def test_dead_letters_that_grow_without_an_incident_and_letters_that_are_lost() -> None:
+def test_growing_and_lost_dead_letters_raise_an_alert() -> None:
     looks = Looks()
     looks.minutes(30, report(1000))
     kept = replace(report(1000, failed(2)), letters=(Letters(PLACE, "service-capacity", 2),))
@@ -203,7 +203,7 @@ def test_dead_letters_that_grow_without_an_incident_and_letters_that_are_lost() 
     assert (alert.rule, alert.title) == ("lost", "Failed calls could not be stored as dead letters")
 
 
-def test_the_letters_of_an_outage_are_part_of_it() -> None:
+def test_dead_letters_of_an_outage_belong_to_its_alert() -> None:
     looks = Looks()
     looks.minutes(30, report(100))
     (alert,) = looks.minutes(15, replace(report(50, failed(50)), letters=(Letters(PLACE, "x", 50),)))
@@ -211,7 +211,7 @@ def test_the_letters_of_an_outage_are_part_of_it() -> None:
     assert (alert.rule, end.letters > 1000) == ("failures", True)
 
 
-def test_tokens_of_the_day_that_are_nearly_gone_are_told_once_a_day_over_all_models() -> None:
+def test_nearly_exhausted_daily_tokens_raise_one_alert_a_day_over_all_models() -> None:
     looks = Looks()
     uses = tuple(Use(f"1|eu-west-1|{model}|on-demand", 10, 1000, None, None, 200_000) for model in "ab")
     looks.hours(23.9, Report(uses=(uses[0]._replace(tokens=12_000),)))
@@ -230,14 +230,14 @@ def test_quotas_of_two_regions_are_two_incidents() -> None:
     assert [alert.regions for alert in looks.report(Report(uses=uses))] == [("eu-west-1",), ("us-east-1",)]
 
 
-def test_a_quota_per_minute_that_is_nearly_gone() -> None:
+def test_a_nearly_exhausted_quota_per_minute_raises_an_alert() -> None:
     looks = Looks()
     use = Use("1|eu-west-1|a|on-demand", 10, 1600, 100.0, 10_000.0)
     (alert,) = looks.minutes(15, Report(uses=(use,)))
     assert (alert.rule, alert.note) == ("quota", "96% of 10,000 tokens per minute, over ten minutes")
 
 
-def test_an_alert_belongs_to_one_process_until_it_is_delivered_or_that_one_is_gone() -> None:
+def test_an_alert_belongs_to_one_process_until_its_delivery_or_the_end_of_the_process() -> None:
     looks = Looks()
     looks.delivers = False
     (alert,) = looks.report(report(100, failed(1, "access-denied", kind="permanent")))
@@ -250,7 +250,7 @@ def test_an_alert_belongs_to_one_process_until_it_is_delivered_or_that_one_is_go
     assert [each.state for each in looks.minutes(10)] == ["ended"]
 
 
-def test_an_alert_that_is_released_is_the_next_ones() -> None:
+def test_a_released_alert_goes_to_the_next_process() -> None:
     looks = Looks()
     (alert,) = looks.report(report(100, failed(1, "access-denied", kind="permanent")))
     memory, alerts = look(looks.memory, [(looks.now, Report(released=(alert.id,)).to_json())], looks.now + 10, "shop")
@@ -270,14 +270,14 @@ def test_the_memory_is_bounded_whatever_is_reported() -> None:
     assert len(looks.memory) < 1_500_000
 
 
-def test_reports_of_another_version_are_left_out_and_a_memory_of_another_version_is_refused() -> None:
+def test_reports_of_another_version_are_ignored_and_its_memory_is_refused() -> None:
     look("", [(1.0, "no json"), (1.0, "[99]"), (1.0, "{}")], 1e9, "shop")
     for memory in ("[99,1,2]", "no json", "{}", "[1,[1,2],{}]"):
         with pytest.raises(MemoryUnreadable, match="memory of alerts"):
             look(memory, [], 1e9, "shop")
 
 
-def test_a_pattern_is_what_earlier_days_had_at_that_time_and_fades() -> None:
+def test_a_pattern_is_learned_from_the_same_time_on_earlier_days_and_fades() -> None:
     pattern = Pattern(fade=0.5)
     day, quarter = 8640, 90
     for slot in range(quarter * 2):
@@ -294,5 +294,5 @@ def test_a_pattern_is_what_earlier_days_had_at_that_time_and_fades() -> None:
 @pytest.mark.parametrize(
     ("cases", "mean", "chance"), [(0, 1.0, 1.0), (2, 1.0, 0.2642), (5, 1.0, 0.00366), (1, 0.0, 0.0)]
 )
-def test_the_tail_of_a_poisson_count(cases: int, mean: float, chance: float) -> None:
+def test_the_tail_probability_of_a_poisson_count_is_correct(cases: int, mean: float, chance: float) -> None:
     assert tail(cases, mean) == pytest.approx(chance, rel=1e-3)

@@ -1,4 +1,4 @@
-"""Processes that meet at a store: one alert for all of them, also when one ends or the store fails."""
+"""Processes that share a store: one alert for all of them, even if one ends or the store fails."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Crowd:
             member.step(report)
 
 
-def test_eight_processes_that_see_an_eighth_each_give_one_alert(store: AlertStore, time: Time) -> None:
+def test_eight_processes_that_each_see_an_eighth_raise_one_alert(store: AlertStore, time: Time) -> None:
     crowd = Crowd(store, time)
     for _ in range(18):
         crowd.turn(report(20))
@@ -104,7 +104,7 @@ def test_eight_processes_that_see_an_eighth_each_give_one_alert(store: AlertStor
     assert crowd.told[0].causes["service-capacity"] > 2 * crowd.told[0].share
 
 
-def test_counts_that_say_nothing_alone_are_added_up(store: AlertStore, time: Time) -> None:
+def test_counts_too_small_for_one_process_are_added_together(store: AlertStore, time: Time) -> None:
     alone, all_of_them = Crowd(MemoryAlerts(time), time, size=1), Crowd(store, time)
     for _ in range(5):
         alone.turn(report(0, 1) if len(alone.told) == 0 and time.now % 2 else report(1))
@@ -114,7 +114,9 @@ def test_counts_that_say_nothing_alone_are_added_up(store: AlertStore, time: Tim
     assert [alert.state for alert in all_of_them.told] == ["open"]
 
 
-def test_a_turn_that_is_not_settled_is_anothers_and_the_late_one_changes_nothing(store: AlertStore, time: Time) -> None:
+def test_an_unsettled_turn_passes_to_another_process_and_a_late_settlement_changes_nothing(
+    store: AlertStore, time: Time
+) -> None:
     first = store.report("shop", "a").run()
     assert first is not None
     assert store.report("shop", "b").run() is None
@@ -131,14 +133,14 @@ def test_a_turn_that_is_not_settled_is_anothers_and_the_late_one_changes_nothing
     assert (third.memory, [text for _, text in third.reports]) == ("memory", ["d", "e"])
 
 
-def test_services_do_not_meet(store: AlertStore) -> None:
+def test_services_have_separate_alerts(store: AlertStore) -> None:
     assert store.report("shop", "a").run() is not None
     other = store.report("search", "b").run()
     assert other is not None
     assert [text for _, text in other.reports] == ["b"]
 
 
-def test_a_process_that_is_killed_with_an_alert_leaves_it_to_another(store: AlertStore, time: Time) -> None:
+def test_the_alert_of_a_killed_process_is_delivered_by_another(store: AlertStore, time: Time) -> None:
     told: list[Alert] = []
     killed = Member(store, "shop", lambda _: None, time)
     killed.step(DENIED)
@@ -150,7 +152,7 @@ def test_a_process_that_is_killed_with_an_alert_leaves_it_to_another(store: Aler
     assert [alert.rule for alert in told] == ["new"]
 
 
-def test_a_process_that_ends_hands_over_what_it_could_not_deliver(store: AlertStore, time: Time) -> None:
+def test_a_process_that_exits_hands_over_undelivered_alerts(store: AlertStore, time: Time) -> None:
     ending, other = Member(store, "shop", lambda _: None, time), Crowd(store, time, size=1)
     ending.step(DENIED)
     ending.step(Report(), last=True)
@@ -170,7 +172,7 @@ class Broken(MemoryAlerts):
         return super().report(service, text)
 
 
-def test_without_its_store_a_process_judges_alone_and_repeats_nothing_that_the_store_knew(
+def test_without_its_store_a_process_decides_alone_and_repeats_no_known_alert(
     time: Time, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Broken(time)
@@ -198,7 +200,7 @@ class Unsettled(MemoryAlerts):
         raise StoreUnavailable("it does not answer")
 
 
-def test_a_report_that_the_store_took_is_not_sent_again(time: Time) -> None:
+def test_a_report_that_the_store_accepted_is_not_sent_again(time: Time) -> None:
     store = Unsettled(time)
     member = Member(store, "shop", lambda _: None, time)
     for _ in range(3):
@@ -211,7 +213,7 @@ def test_a_report_that_the_store_took_is_not_sent_again(time: Time) -> None:
     assert len(turn.reports) == 3 + 2
 
 
-def test_a_memory_that_cannot_be_read_is_left_as_it_is(time: Time) -> None:
+def test_an_unreadable_memory_is_not_changed(time: Time) -> None:
     store = MemoryAlerts(time, {"shop": "[99,1,2]"})
     crowd = Crowd(store, time, size=1)
     for _ in range(5):
@@ -222,14 +224,14 @@ def test_a_memory_that_cannot_be_read_is_left_as_it_is(time: Time) -> None:
     assert turn is None or turn.memory == "[99,1,2]"
 
 
-def test_stores_are_named_by_url(tmp_path: Path) -> None:
+def test_stores_are_set_by_url(tmp_path: Path) -> None:
     assert isinstance(open_alert_store(f"sqlite:///{tmp_path}/alerts.db"), SqliteAlerts)
     assert repr(open_alert_store("redis://user:s3cret@host")) == "ValkeyAlerts('redis://host')"
     with pytest.raises(ValueError, match="A store cannot have postgres://"):
         Alerts(store="postgres://user:s3cret@host")
 
 
-def test_a_file_of_another_program_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_of_another_program_is_not_touched(tmp_path: Path) -> None:
     from aws_bedrock_inference.stores import SqliteStore, try_store  # noqa: PLC0415 - the other program
 
     try_store(shares := SqliteStore(tmp_path / "a.db"))

@@ -1,4 +1,4 @@
-"""The caller's context: what it may be, how it nests, and that each call has its own in threads, tasks and streams."""
+"""The caller's context: its values, its nesting, and its isolation in threads, tasks and streams."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_context_ends_with_an_exception() -> None:
     assert current() == ()
 
 
-def test_functions_are_decorated() -> None:
+def test_functions_can_be_decorated() -> None:
     @context(team="search")
     def count(depth: int) -> list[Any]:
         return [current(), *(count(depth - 1) if depth else [])]
@@ -85,7 +85,7 @@ def test_functions_are_decorated() -> None:
     assert current() == ()
 
 
-def test_coroutines_are_decorated_for_as_long_as_they_run() -> None:
+def test_a_decorated_coroutine_has_its_context_while_it_runs() -> None:
     @context(team="search")
     async def ask() -> Any:
         await asyncio.sleep(0)
@@ -111,7 +111,7 @@ def test_generators_are_refused(function: Any) -> None:
         context(team="search")(function)
 
 
-def test_a_generator_that_another_thread_closes_ends_nobody_elses_context() -> None:
+def test_a_generator_closed_by_another_thread_ends_no_other_context() -> None:
     def pieces() -> Any:
         with context(team="search"):
             yield current()
@@ -128,7 +128,7 @@ class Team(StrEnum):
 
 
 @pytest.mark.parametrize("value", ["search", "", "Größe 3", 5, -0.5, True, Team.SEARCH, "x" * LONGEST_VALUE, 2**63 - 1])
-def test_values_are_short_and_plain(value: Any) -> None:
+def test_values_must_be_short_and_simple(value: Any) -> None:
     with context(name=value):
         [(_, kept)] = current()
         assert kept == value
@@ -139,14 +139,14 @@ def test_values_are_short_and_plain(value: Any) -> None:
     "value",
     [None, b"x", [], {}, object(), float("nan"), float("inf"), 10**30, "x" * 257, "a\nb", "\ud83d", "a\x1b[1m", 1j],
 )
-def test_other_values_are_refused_and_not_shown(value: Any) -> None:
+def test_invalid_values_are_refused_and_not_shown(value: Any) -> None:
     with pytest.raises(ValueError, match=r"^context\(team=") as refused:
         context(team=value)
     assert str(value)[:20] not in str(refused.value) or isinstance(value, (int, float, type(None)))
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "9", "x" * 65, "a\n", "{}"])
-def test_other_names_are_refused(name: str) -> None:
+def test_invalid_names_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a valid name"):
         context(**{name: 1})
 
@@ -171,7 +171,7 @@ def test_labels_of_metrics_are_bounded() -> None:
     assert texts((("x", 0.5),)) == {"x": "0.5"}
 
 
-def test_a_call_has_the_context_in_which_it_is_made(face: Any, heard: list[Any]) -> None:
+def test_a_call_has_the_context_in_which_it_starts(face: Any, heard: list[Any]) -> None:
     with Wire(THROTTLED, answer(REPLY), answer(REPLY)) as wire:
         client = face.open(wire.url)
         face.get(context(team="search")(client.invoke)("Why?"))
@@ -182,7 +182,7 @@ def test_a_call_has_the_context_in_which_it_is_made(face: Any, heard: list[Any])
     assert {names for _, names in contexts(heard)} == {()}
 
 
-def test_a_stream_has_it_wherever_it_is_read(face: Any, heard: list[Any]) -> None:
+def test_a_stream_has_its_context_wherever_it_is_read(face: Any, heard: list[Any]) -> None:
     with Wire(fault(503, "ServiceUnavailableException"), stream(*FRAMES)) as wire:
         client = face.open(wire.url)
         with context(team="search"):
@@ -193,7 +193,7 @@ def test_a_stream_has_it_wherever_it_is_read(face: Any, heard: list[Any]) -> Non
     assert {"RetryScheduled", "CallEnded"} <= {name for name, _ in contexts(heard)}
 
 
-def test_a_stream_that_another_thread_reads(heard: list[Any]) -> None:
+def test_a_stream_read_by_another_thread_has_its_context(heard: list[Any]) -> None:
     face = Blocking()
     with Wire(stream(*FRAMES)) as wire:
         client = face.open(wire.url)
@@ -206,7 +206,7 @@ def test_a_stream_that_another_thread_reads(heard: list[Any]) -> None:
     assert {names for _, names in contexts(heard)} == {SEARCH}
 
 
-def test_a_stream_that_is_dropped_has_it_at_its_end(heard: list[Any]) -> None:
+def test_a_dropped_stream_has_its_context_at_its_end(heard: list[Any]) -> None:
     ended = threading.Event()
     stop = PROCESS.add(lambda event: ended.set() if type(event).__name__ == "CallEnded" else None)
     face = Blocking()
@@ -222,7 +222,7 @@ def test_a_stream_that_is_dropped_has_it_at_its_end(heard: list[Any]) -> None:
     assert ("CallEnded", SEARCH) in contexts(heard)
 
 
-def test_tasks_do_not_mix(heard: list[Any]) -> None:
+def test_contexts_of_tasks_are_separate(heard: list[Any]) -> None:
     face = Asyncio()
     with Wire(*[answer(REPLY)] * 6) as wire:
         client = face.open(wire.url)
@@ -241,7 +241,7 @@ def test_tasks_do_not_mix(heard: list[Any]) -> None:
     assert sorted(ended) == [(("number", number),) for number in range(6)]
 
 
-def test_wrapped_functions_have_it(heard: list[Any]) -> None:
+def test_wrapped_functions_have_the_context(heard: list[Any]) -> None:
     @resilient
     def ask() -> str:
         return "answer"
@@ -257,7 +257,7 @@ def records(path: Path) -> tuple[str, str]:
     return str(source), str(path / "out.jsonl")
 
 
-def test_the_workers_of_a_batch_have_the_context_of_whoever_started_it(tmp_path: Path, heard: list[Any]) -> None:
+def test_the_workers_of_a_batch_run_have_the_context_of_its_caller(tmp_path: Path, heard: list[Any]) -> None:
     face = Blocking()
     with Wire(*[answer(REPLY)] * 4) as wire:
         client = face.open(wire.url)
@@ -269,7 +269,7 @@ def test_the_workers_of_a_batch_have_the_context_of_whoever_started_it(tmp_path:
     assert [names for name, names in sorted(contexts(heard)) if name == "CallEnded"] == [SEARCH]
 
 
-def test_so_have_those_of_a_batch_in_asyncio(tmp_path: Path, heard: list[Any]) -> None:
+def test_the_workers_of_an_asyncio_batch_run_have_the_context_of_its_caller(tmp_path: Path, heard: list[Any]) -> None:
     face = Asyncio()
     with Wire(*[answer(REPLY)] * 4) as wire:
         client = face.open(wire.url)
@@ -284,7 +284,7 @@ def test_so_have_those_of_a_batch_in_asyncio(tmp_path: Path, heard: list[Any]) -
     assert [names for name, names in sorted(contexts(heard)) if name == "CallEnded"] == [SEARCH]
 
 
-def test_dead_letters_have_it_as_tags(face: Any, tmp_path: Path) -> None:
+def test_dead_letters_have_the_context_as_tags(face: Any, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/dead.db"
     keeping = DeadLetter(store, tags={"team": "of the policy"})
     with Wire(fault(400, "ValidationException", "no")) as wire, context(team="search", turn=3, live=True):
@@ -320,7 +320,7 @@ def asked(wire: Wire) -> list[Any]:
         (RequestMetadata(), MANY, {**MANY, "team": "Gr__e _3_"}),
     ],
 )
-def test_the_service_gets_it_if_that_is_asked_for(face: Any, policy: Any, own: Any, sent: Any) -> None:
+def test_the_context_is_sent_to_the_service_on_request(face: Any, policy: Any, own: Any, sent: Any) -> None:
     policies = at_once() if policy is None else type(at_once())(policy, *at_once().policies)
     more: dict[str, Any] = {"requestMetadata": own} if own else {}
     with Wire(answer(REPLY)) as wire, context(team="Größe (3)", turn=3):
@@ -328,7 +328,7 @@ def test_the_service_gets_it_if_that_is_asked_for(face: Any, policy: Any, own: A
         assert asked(wire) == [sent]
 
 
-def test_standard_takes_the_policy() -> None:
+def test_standard_accepts_the_context_policy() -> None:
     policy = RequestMetadata("team")
     assert standard(request_metadata=policy).policies[0] is policy
     wrong: list[Callable[[], Any]] = [
@@ -342,7 +342,7 @@ def test_standard_takes_the_policy() -> None:
 
 
 @pytest.mark.parametrize(("written", "names"), [('["team"]', ("team",)), ("[]", ())])
-def test_a_file_of_policies_has_it(written: str, names: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_policies_file_can_set_the_context_policy(written: str, names: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "bedrock.toml"
     file.write_text(f"request_metadata = {written}\n")
     assert repr(load(file).policies[0]) == repr(RequestMetadata(*names))
@@ -351,7 +351,7 @@ def test_a_file_of_policies_has_it(written: str, names: tuple[str, ...], tmp_pat
         load(file)
 
 
-def test_a_redrive_has_the_context_of_whoever_started_it(tmp_path: Path) -> None:
+def test_a_redrive_has_the_context_of_its_caller(tmp_path: Path) -> None:
     seen: list[Any] = []
 
     class Client:

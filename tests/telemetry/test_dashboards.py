@@ -1,4 +1,4 @@
-"""The dashboard and the alarms that are shipped: their queries run, and name only metrics that there are."""
+"""The included dashboard and alarms: their queries run and name only existing metrics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def prometheus_names(*, new: bool) -> set[str]:
 
 
 @pytest.mark.parametrize(("legend", "query"), QUERIES, ids=[query[:60] for _, query in QUERIES])
-def test_each_query_names_metrics_that_there_are(legend: str, query: str) -> None:
+def test_each_query_names_existing_metrics(legend: str, query: str) -> None:
     known = prometheus_names(new=False) | prometheus_names(new=True)
     for name in re.findall(r"\b(?:aws_bedrock_inference|gen_ai_client)_\w+(?=[{\[)]| \()", query):
         labels = re.search(rf"by \([^)]*\b{name}\b", query)
@@ -48,7 +48,7 @@ def test_each_query_names_metrics_that_there_are(legend: str, query: str) -> Non
             assert any(re.fullmatch(pattern, name) for name in prometheus_names(new=new)), pattern
 
 
-def test_all_metrics_of_ours_are_on_the_dashboard() -> None:
+def test_all_metrics_of_this_package_are_on_the_dashboard() -> None:
     shown = json.dumps(GRAFANA)
     ours = {name for name in prometheus_names(new=True) if name.startswith("aws_bedrock_inference")}
     unseen = {name for name in ours if re.sub(r"_(bucket|count|sum)$", "", name) not in shown}
@@ -99,13 +99,13 @@ def metrics_of(properties: dict[str, Any]) -> list[str]:
     return inner or [properties["MetricName"]]
 
 
-def test_the_alarms_name_metrics_that_there_are() -> None:
+def test_the_alarms_name_existing_metrics() -> None:
     named = {name for each in ALARMS["Resources"].values() for name in metrics_of(each["Properties"])}
     assert named <= CLOUDWATCH["metrics"].keys()
     assert ALARMS["Parameters"]["Namespace"]["Default"] == CLOUDWATCH["namespace"]
 
 
-def test_cloudwatch_takes_the_alarms(moto_url: str) -> None:
+def test_cloudwatch_accepts_the_alarms(moto_url: str) -> None:
     topic = "arn:aws:sns:us-east-1:123456789012:alerts"
     given = {name: parameter.get("Default", topic) for name, parameter in ALARMS["Parameters"].items()}
 

@@ -1,4 +1,4 @@
-"""Metrics in CloudWatch's embedded metric format: what the guide says of a line holds for each one."""
+"""Metrics in CloudWatch's embedded metric format: every line follows the rules of the guide."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_each_call_is_a_line_on_stdout(face: Any, capsys: pytest.CaptureFixture[
     assert directive["Dimensions"] == [[], ["ModelId"]]
 
 
-def test_a_failure_is_counted_by_its_cause_and_tells_no_secret(face: Any, lines: list[dict[str, Any]]) -> None:
+def test_a_failure_is_counted_by_its_cause_without_secrets(face: Any, lines: list[dict[str, Any]]) -> None:
     stop = embedded_metrics(namespace="shop/bedrock", write=lambda line: lines.append(checked(line)))
     with Wire(fault(400, "ValidationException", SECRET)) as wire, pytest.raises(BedrockError):
         face.get(face.open(wire.url).invoke(SECRET))
@@ -160,6 +160,6 @@ def test_odd_model_ids_and_too_many_of_them_are_bounded(lines: list[dict[str, An
 @pytest.mark.parametrize(
     "wrong", [{"by": "team"}, {"by": [7]}, {"by": ["not a name"]}, {"namespace": ""}, {"namespace": "n" * 300}]
 )
-def test_what_cannot_be_right_is_said(wrong: dict[str, Any]) -> None:
+def test_invalid_options_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"by=|namespace="):
         embedded_metrics(**wrong)

@@ -1,4 +1,4 @@
-"""Alerts in a hostile world: clocks that are set back, sinks that lie, reports and texts of strangers."""
+"""Alerts under hostile conditions: clocks that are set back, sinks that lie, foreign reports and texts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Service:
 
 
 @pytest.mark.parametrize("back", [90.0, 3600.0, 40 * 86400.0])
-def test_a_clock_that_was_set_back_makes_nobody_deaf(back: float) -> None:
+def test_a_clock_that_was_set_back_suppresses_no_alert(back: float) -> None:
     service = Service()
     service.runs(60)
     service.now -= back
@@ -69,7 +69,7 @@ def test_a_clock_that_was_set_back_makes_nobody_deaf(back: float) -> None:
     assert seconds_of(service.told[0].end) - began <= 6 * SHORT
 
 
-def test_an_incident_during_which_the_clock_is_set_back_is_one_and_ends() -> None:
+def test_an_incident_with_a_clock_set_back_is_one_incident_and_ends() -> None:
     service = Service()
     service.runs(60)
     assert service.runs(5, failing=5) == [("failures", "open")]
@@ -84,7 +84,7 @@ def seconds_of(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def test_an_alert_whose_process_died_is_anothers_also_where_the_clock_was_set_back() -> None:
+def test_an_alert_of_a_dead_process_passes_on_even_if_the_clock_was_set_back() -> None:
     new = Report.from_json('[1,[],[["m|r","o","","access-denied","permanent",1,"","","",""]],[],[],[],[],[]]')
     memory, first = look("", [(BEGIN, new.to_json())], BEGIN, "shop")
     assert len(first) == 1
@@ -93,7 +93,7 @@ def test_an_alert_whose_process_died_is_anothers_also_where_the_clock_was_set_ba
     assert look(memory, [], BEGIN - 3600.0, "shop")[1][0] == first[0]
 
 
-def test_a_memory_that_cannot_be_read_silences_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_memory_suppresses_no_alert(caplog: pytest.LogCaptureFixture) -> None:
     service = Service()
     service.member = Member(
         MemoryAlerts(lambda: service.now, {"shop": "[99,{},{}]"}), "shop", service._deliver, lambda: service.now
@@ -104,13 +104,13 @@ def test_a_memory_that_cannot_be_read_silences_nobody(caplog: pytest.LogCaptureF
     assert "Update aws-bedrock-inference" in caplog.text
 
 
-def test_a_report_of_nobody_ends_no_look() -> None:
+def test_a_malformed_report_does_not_hide_the_others() -> None:
     strange = '[1,[[5,"c","t","x",1,null,0,0]],[["a","o","t",["x"],"transient",1]],[],[],[],[],[]]'
     new = '[1,[],[["m|r","o","","access-denied","permanent",1,"","","",""]],[],[],[],[],[]]'
     assert len(look("", [(BEGIN, strange), (BEGIN, new)], BEGIN, "shop")[1]) == 1
 
 
-def test_what_is_no_code_no_id_and_no_name_is_in_no_report() -> None:
+def test_a_report_contains_only_valid_codes_ids_and_names() -> None:
     tally = Tally()
     strange = Fault(
         code=f"Refused {PROMPT} {KEY}", message="", kind=Kind.UNKNOWN, cause="unknown", request_id=f"id of {PROMPT}"
@@ -136,7 +136,7 @@ def test_what_is_no_code_no_id_and_no_name_is_in_no_report() -> None:
         (NotDelivered(Fault(code="HTTP 404", message="", decision=Decision.FAIL)), False),
     ],
 )
-def test_a_sink_that_may_come_back_is_asked_again_within_a_minute(error: Exception, waits: bool) -> None:  # noqa: FBT001
+def test_a_sink_that_may_return_is_retried_within_a_minute(error: Exception, waits: bool) -> None:  # noqa: FBT001
     waited: list[float] = []
     attempts = 0
 
@@ -174,7 +174,7 @@ def an_alert() -> Alert:
         ("https://host/", {"timeout": 0}),
     ],
 )
-def test_a_webhook_that_could_never_deliver_is_refused_at_once(url: str, options: dict[str, object]) -> None:
+def test_a_webhook_with_an_impossible_url_is_refused_at_creation(url: str, options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="Webhook") as refused:
         Webhook(url, **options)  # type: ignore[arg-type]  # that is tried
     assert "hunter2" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""Programs that are unkind to telemetry: secrets where none belong, contexts left out of order, blocks left early."""
+"""Programs that misuse telemetry: secrets in the wrong place, contexts left out of order, blocks left early."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def test_secrets_in_a_context_a_tenant_or_a_model_are_in_no_span_metric_or_line(
     assert PASSWORD not in everything
 
 
-def test_a_secret_that_is_the_name_of_a_value_is_masked(loggers: tuple[logging.Logger, ...]) -> None:
+def test_a_secret_used_as_a_name_is_masked(loggers: tuple[logging.Logger, ...]) -> None:
     written = io.StringIO()
     setup_structured_logging(stream=written).info("x", extra={"data": {KEY: 1, "inner": [{KEY: 2}]}})
     assert KEY not in written.getvalue()
 
 
-def test_a_prompt_in_the_place_of_an_error_code_is_in_no_exception(loggers: tuple[logging.Logger, ...]) -> None:
+def test_a_prompt_in_place_of_an_error_code_is_in_no_exception(loggers: tuple[logging.Logger, ...]) -> None:
     written = io.StringIO()
     logger = setup_structured_logging(stream=written)
     with (
@@ -97,7 +97,7 @@ def test_a_prompt_in_the_place_of_an_error_code_is_in_no_exception(loggers: tupl
     assert PROMPT not in written.getvalue()
 
 
-def test_a_context_that_ends_before_an_inner_one_leaves_nothing() -> None:
+def test_a_context_that_ends_before_its_inner_one_leaves_nothing() -> None:
     def reads() -> Generator[None, None, None]:
         with context(team="reader", turn=1):
             yield
@@ -110,7 +110,7 @@ def test_a_context_that_ends_before_an_inner_one_leaves_nothing() -> None:
     assert current() == ()
 
 
-def test_two_alerts_are_two_and_equal_ones_are_one() -> None:
+def test_different_alert_listeners_are_added_and_equal_ones_only_once() -> None:
     before = listeners()
 
     def page(_: object) -> None: ...
@@ -126,7 +126,7 @@ def test_two_alerts_are_two_and_equal_ones_are_one() -> None:
     assert listeners() == before
 
 
-def test_the_programs_own_providers_are_observed_once_however_they_are_given() -> None:
+def test_custom_providers_are_observed_once_however_they_are_passed() -> None:
     before = listeners()
     stops = [observe(otel=True), observe(otel=OpenTelemetry())]
     assert listeners() == before + 1
@@ -156,7 +156,7 @@ def test_logging_that_was_configured_before_does_not_silence_the_lines(
     assert not any(logger.disabled for logger in disabled)
 
 
-def test_a_handler_that_raises_hurts_no_call(loggers: tuple[logging.Logger, ...]) -> None:
+def test_a_handler_that_raises_breaks_no_call(loggers: tuple[logging.Logger, ...]) -> None:
     class Raises(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             raise RuntimeError(record.name)
@@ -174,7 +174,7 @@ def test_a_name_of_a_context_cannot_replace_a_metric() -> None:
         embedded_metrics(by=["team", "Calls"])
 
 
-def test_a_block_that_is_left_by_a_return_or_a_break_has_ended_well(recorded: Recorded) -> None:
+def test_a_block_left_by_return_or_break_counts_as_a_success(recorded: Recorded) -> None:
     def returns() -> int:
         for attempt in attempts():
             with attempt:
@@ -190,7 +190,7 @@ def test_a_block_that_is_left_by_a_return_or_a_break_has_ended_well(recorded: Re
     assert not any("aws_bedrock_inference.cause" in attributes for _, _, attributes in told)
 
 
-def test_a_block_that_the_program_interrupts_has_ended_and_is_no_error(recorded: Recorded) -> None:
+def test_a_block_that_the_program_interrupts_ends_without_an_error(recorded: Recorded) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     span = recorded.span("block")
@@ -205,7 +205,7 @@ def interrupted() -> None:
             raise KeyboardInterrupt
 
 
-def test_an_observer_that_is_stopped_within_a_call_ends_its_spans_once(
+def test_an_observer_stopped_during_a_call_ends_its_spans_once(
     recorded: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
     stop = observe(otel=recorded.otel)

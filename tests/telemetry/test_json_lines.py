@@ -1,4 +1,4 @@
-"""Lines of JSON: valid whatever a record holds, and without what nobody may read."""
+"""Log lines in JSON: valid for any record, and without anything confidential."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ def test_a_line_has_the_keys_of_the_documents() -> None:
     assert said == {"level": "INFO", "message": "3 lines", "logger": "app", "request_id": "r-1"}
 
 
-def test_a_name_that_is_taken_is_kept_under_another() -> None:
+def test_a_field_whose_name_is_in_use_gets_another_name() -> None:
     said = line("hi", data={"message": "yours", "level": 5})
     assert (said["message"], said["data_message"], said["level"], said["data_level"]) == ("hi", "yours", "INFO", 5)
     assert line(data=["a", 1])["data"] == ["a", 1]
 
 
-def test_a_line_has_the_context_of_its_writer() -> None:
+def test_a_line_has_the_context_of_its_caller() -> None:
     with context(team="search", turn=3):
         assert line()["context"] == {"team": "search", "turn": 3}
     assert "context" not in line()
@@ -107,7 +107,7 @@ def test_anything_can_be_written(value: Any, written: Any) -> None:
     assert line(data={"value": value})["value"] == written
 
 
-def test_rings_and_depths_end() -> None:
+def test_circular_and_deep_values_are_truncated() -> None:
     ring: dict[str, Any] = {"name": "ring"}
     ring["again"] = [ring, ring]
     assert line(data={"value": ring})["value"] == {"name": "ring", "again": ["<dict>", "<dict>"]}
@@ -117,7 +117,7 @@ def test_rings_and_depths_end() -> None:
     assert str(line(data={"value": deep})["value"]).count("[") == DEEPEST - 1
 
 
-def test_a_text_has_an_end() -> None:
+def test_a_long_text_is_truncated() -> None:
     said = line("x" * 10 * LONGEST, data={"value": "y" * 10 * LONGEST})
     assert len(said["message"]) < LONGEST + 50
     assert said["value"].endswith(f"({10 * LONGEST:,} characters)")
@@ -127,11 +127,11 @@ def test_a_text_has_an_end() -> None:
     ("message", "arguments", "written"),
     [("%d", ("x",), "%d"), ("%s", (Refuses(),), "%s"), (Refuses(), (), "<Refuses>"), ({"a": 1}, (), "{'a': 1}")],
 )
-def test_a_message_that_cannot_be_made_is_written_as_it_can(message: Any, arguments: Any, written: str) -> None:
+def test_a_message_that_cannot_be_formatted_is_written_unformatted(message: Any, arguments: Any, written: str) -> None:
     assert line(message, *arguments)["message"] == written
 
 
-def test_a_record_that_cannot_be_written_says_so() -> None:
+def test_a_record_that_cannot_be_serialised_is_reported() -> None:
     class Hostile(dict[str, Any]):
         def items(self) -> Any:
             raise KeyError("no items")
@@ -151,7 +151,7 @@ def test_any_record_is_one_valid_line(text: str, value: Any) -> None:
     assert {"timestamp", "level", "message", "logger", "exception", "event"} <= {*said}
 
 
-def test_only_lines_of_the_package_are_of_events() -> None:
+def test_only_lines_of_the_package_have_event_fields() -> None:
     fields = {"event": "CallEnded", "prompt": PROMPT}
     assert "event" not in line(bedrock=fields)
     assert line(bedrock=fields, name=LOGGER.name)["event"] == "CallEnded"
@@ -174,7 +174,7 @@ def test_an_exception_is_written_with_its_chain() -> None:
     assert "in raised" in text
 
 
-def test_the_lines_of_a_program_are_left_out() -> None:
+def test_source_lines_of_the_program_are_not_written() -> None:
     group = BaseExceptionGroup("two", [raised(ValueError("a")), raised(RuntimeError("b"))])
     text = line(error=raised(group))["exception"]
     assert text.count("in raised") == 3
@@ -183,12 +183,12 @@ def test_the_lines_of_a_program_are_left_out() -> None:
     assert "ExceptionGroup: two (2 sub-exceptions)" in text
 
 
-def test_a_message_of_several_lines_stays_whole() -> None:
+def test_a_message_of_several_lines_is_one_line_of_json() -> None:
     text = line(error=raised(ValueError("first\n    second\nthird")))["exception"]
     assert text.endswith("ValueError: first\n    second\nthird")
 
 
-def test_botocores_own_refusals_do_not_quote_the_parameter() -> None:
+def test_botocore_s_parameter_errors_do_not_quote_the_value() -> None:
     report = f"Invalid type for parameter prompt, value: a, valid b {PROMPT}\n, type: <class 'str'>, valid types: x"
     text = line(error=raised(ParamValidationError(report=report)))["exception"]
     assert "Summarise" not in text
@@ -214,11 +214,11 @@ def test_secrets_are_masked_in_all_parts(text: str, hidden: str) -> None:
         assert hidden not in str(line(name=LOGGER.name, bedrock=event))
 
 
-def test_a_member_that_names_a_secret_is_masked() -> None:
+def test_a_field_whose_name_suggests_a_secret_is_masked() -> None:
     assert line(data={"aws": {"secret_access_key": "hunter2hunter2"}})["aws"] == {"secret_access_key": "***"}
 
 
-def test_the_failure_of_an_exception_is_known(outcome_error: ServiceFault) -> None:
+def test_the_facts_of_an_exception_are_written(outcome_error: ServiceFault) -> None:
     said = line(error=raised(outcome_error))
     assert (said["error_type"], said["code"], said["decision"]) == ("throttling", "ThrottlingException", "RETRY")
 
@@ -235,6 +235,6 @@ def outcome_error() -> ServiceFault:
     return error
 
 
-def test_no_exception_is_no_key() -> None:
+def test_a_record_without_an_exception_has_no_exception_field() -> None:
     assert "exception" not in line(exc_info=(None, None, None))
     assert "exception" not in line(exc_info=sys.exc_info())

@@ -93,7 +93,7 @@ def test_calls_and_attempts_are_counted_by_cause_and_decision(recorded: Recorded
     assert found["gen_ai.client.token.usage"][0].explicit_bounds[-1] == 67108864
 
 
-def test_a_failed_call_has_its_error_and_one_that_is_left_has_none(face: Any, recorded: Recorded) -> None:
+def test_a_failed_call_has_its_error_and_an_abandoned_one_has_none(face: Any, recorded: Recorded) -> None:
     with Wire(fault(400, "ValidationException", "It is wrong."), stream(*FRAMES)) as wire:
         client = face.open(wire.url)
         with pytest.raises(BedrockError):
@@ -108,7 +108,7 @@ def test_a_failed_call_has_its_error_and_one_that_is_left_has_none(face: Any, re
     ]
 
 
-def test_the_environment_chooses_the_new_names(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_variable_chooses_the_new_names(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", "http, gen_ai_latest_experimental")
     made = Recorded()
     stop = observe(otel=made.otel)
@@ -133,7 +133,7 @@ def test_the_environment_chooses_the_new_names(face: Any, monkeypatch: pytest.Mo
     ("value", "new"),
     [("", False), ("http", False), ("gen_ai_latest_experimental", True), ("a,gen_ai_latest_experimental", True)],
 )
-def test_the_token_is_one_of_a_list(value: str, *, new: bool) -> None:
+def test_the_value_may_be_one_of_a_comma_separated_list(value: str, *, new: bool) -> None:
     assert names({"OTEL_SEMCONV_STABILITY_OPT_IN": value}).new is new
 
 
@@ -145,7 +145,7 @@ def test_a_stream_has_the_time_to_its_first_content(face: Any, recorded: Recorde
     assert point.sum < 60
 
 
-def test_prices_that_cannot_be_read_are_unknown(
+def test_an_unreadable_price_table_makes_costs_unknown(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("BEDROCK_PRICES", str(tmp_path / "nowhere.toml"))
@@ -165,7 +165,7 @@ def test_embeddings_have_their_own_operation(recorded: Recorded) -> None:
     listener.close()
 
 
-def test_other_services_and_functions_have_a_metric_of_their_own(recorded: Recorded) -> None:
+def test_other_services_and_functions_have_their_own_metric(recorded: Recorded) -> None:
     def work() -> int:
         return 7
 
@@ -186,7 +186,7 @@ def test_the_wait_for_quota_ends_with_the_attempt(recorded: Recorded, world: Wor
     listener.close()
 
 
-def test_living_quotas_are_gauges(face: Any, recorded: Recorded) -> None:
+def test_quotas_in_use_are_gauges(face: Any, recorded: Recorded) -> None:
     model = {Blocking: "amazon.nova-micro-v1:0", Asyncio: "amazon.nova-2-lite-v1:0"}[type(face)]  # each a quota alone
     quota = Quota(rpm=600_000, tpm=9_000_000, tpd=1_000_000)
     with Wire(OK) as wire:
@@ -203,7 +203,7 @@ def test_living_quotas_are_gauges(face: Any, recorded: Recorded) -> None:
     assert told(found[f"{OWN}quota.queue"], model=model)[0][1] == 0
 
 
-def test_a_quota_that_nobody_uses_any_more_is_no_gauge(recorded: Recorded) -> None:
+def test_an_unused_quota_is_not_a_gauge(recorded: Recorded) -> None:
     quota = Quota(rpm=60)
     quota.ledger(Route("of-one-test", "us-east-1"), 0.0)
     assert told(recorded.metrics()[f"{OWN}quota.limit"], model="of-one-test")[0][1] == 60
@@ -212,7 +212,7 @@ def test_a_quota_that_nobody_uses_any_more_is_no_gauge(recorded: Recorded) -> No
     assert not told(recorded.metrics().get(f"{OWN}quota.limit", []), model="of-one-test")
 
 
-def test_a_circuit_that_opened_is_a_gauge(face: Any, recorded: Recorded) -> None:
+def test_an_open_circuit_is_a_gauge(face: Any, recorded: Recorded) -> None:
     model = "amazon.nova-premier-v1:0"
     dice: Any = {"chance": lambda: 0.0}
     pipeline = Pipeline(Deadline(), Retry(attempts=1, **dice), Breaker(failures=1, recovery=600), Quota(rpm=600_000))
@@ -236,7 +236,7 @@ def test_dead_letters_and_fallbacks_are_counted(face: Any, recorded: Recorded, t
     assert (labels[f"{OWN}cause"], count) == ("request-invalid", 1)
 
 
-def test_the_values_of_labels_are_bounded(recorded: Recorded) -> None:
+def test_the_number_of_label_values_is_bounded(recorded: Recorded) -> None:
     listener = recorded.otel.sink()
     for number in range(MOST + 100):
         route = Route(f"model-{number}", "us-east-1")
@@ -255,7 +255,7 @@ def test_the_values_of_labels_are_bounded(recorded: Recorded) -> None:
     listener.close()
 
 
-def test_whoever_observes_a_second_time_goes_on_counting(recorded: Recorded, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_second_observe_continues_the_counts(recorded: Recorded, caplog: pytest.LogCaptureFixture) -> None:
     stop = observe(otel=recorded.otel)
     stop()
     stop = observe(otel=recorded.otel)
@@ -266,7 +266,7 @@ def test_whoever_observes_a_second_time_goes_on_counting(recorded: Recorded, cap
     assert not caplog.records
 
 
-def test_each_version_has_names_of_its_own_and_shares_ours() -> None:
+def test_each_convention_has_its_own_names_and_shares_those_of_the_package() -> None:
     old, new = ({metric.name for metric in Names(new=new).metrics.values()} for new in (False, True))
     assert old - new == {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
     assert all(name.startswith(OWN) for name in old & new)

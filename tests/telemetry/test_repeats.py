@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from aws_bedrock_inference.telemetry.repeats import Repeated, Repeats
 
 
-def test_the_first_are_written_and_the_others_counted() -> None:
+def test_the_first_lines_are_written_and_the_others_are_counted() -> None:
     repeats = Repeats[str](first=2, seconds=10)
     assert [repeats.admits("a", f"line {n}", float(n)) for n in range(5)] == [True, True, False, False, False]
     assert repeats.admits("b", "another", 5.0)
@@ -29,7 +29,7 @@ def test_a_new_line_of_the_same_kind_ends_an_old_window() -> None:
     assert repeats.ended(11.0) == [Repeated(1, "2", 10)]
 
 
-def test_a_clock_that_is_set_back_begins_anew() -> None:
+def test_a_clock_that_is_set_back_starts_a_new_window() -> None:
     repeats = Repeats[str](first=1, seconds=10)
     repeats.admits("a", "1", 1000.0)
     repeats.admits("a", "2", 1001.0)
@@ -37,7 +37,7 @@ def test_a_clock_that_is_set_back_begins_anew() -> None:
     assert repeats.ended(5.0) == [Repeated(1, "2", 10)]
 
 
-def test_of_too_many_kinds_the_first_is_told_of_early() -> None:
+def test_with_too_many_kinds_the_first_count_is_reported_early() -> None:
     repeats = Repeats[str](first=1, seconds=10, most=2)
     for kind in ("a", "a", "b", "c"):
         repeats.admits(kind, kind, 0.0)

@@ -65,7 +65,7 @@ def tree(text: str) -> str:
     return dedent(text).lstrip("\n")
 
 
-def test_a_call_that_is_repeated(face: Any, recorded: Recorded) -> None:
+def test_a_retried_call_has_a_span_for_each_attempt(face: Any, recorded: Recorded) -> None:
     with Wire(THROTTLED, INTERNAL, OK) as wire:
         client = face.open(wire.url)
         with recorded.tracers.get_tracer("app").start_as_current_span("request"), context(team="checkout"):
@@ -119,7 +119,7 @@ def test_a_call_that_is_repeated(face: Any, recorded: Recorded) -> None:
     assert nothing_is_current()
 
 
-def test_a_call_that_fails(face: Any, recorded: Recorded) -> None:
+def test_a_failed_call_has_spans_with_its_error(face: Any, recorded: Recorded) -> None:
     refused = fault(400, "ValidationException", f"The prompt {SECRET} is wrong.")
     with Wire(refused) as wire, pytest.raises(InvalidByService):
         face.get(face.open(wire.url).invoke("Why?"))
@@ -132,7 +132,7 @@ def test_a_call_that_fails(face: Any, recorded: Recorded) -> None:
     assert {span.status.description for span in recorded.spans} == {"request-invalid"}
 
 
-def test_a_call_that_falls_back(face: Any, recorded: Recorded) -> None:
+def test_a_call_with_a_fallback_has_spans_of_both_routes(face: Any, recorded: Recorded) -> None:
     dice: Any = {"chance": lambda: 0.0}
     with Wire(UNAVAILABLE) as ill, Wire(OK) as well:
         other = Target(OTHER, region_name="us-west-2", endpoint_url=well.url, quota=Quota(rpm=600_000))
@@ -153,7 +153,7 @@ def test_a_call_that_falls_back(face: Any, recorded: Recorded) -> None:
     assert (last["cloud.region"], last["server.port"]) == ("us-west-2", well.port)
 
 
-def test_a_stream_that_breaks_and_goes_on(face: Any, recorded: Recorded) -> None:
+def test_a_resumed_stream_has_spans_of_both_parts(face: Any, recorded: Recorded) -> None:
     with Wire(BROKEN, stream(*FRAMES)) as wire:
         list(face.items(face.open(wire.url).invoke_stream("Why?", on_interrupt="restart")))
     assert recorded.tree() == tree(
@@ -180,7 +180,7 @@ def test_a_stream_is_never_current(face: Any, recorded: Recorded) -> None:
     assert len(recorded.spans) == 2
 
 
-def test_a_stream_that_is_left_ends_its_spans_without_an_error(face: Any, recorded: Recorded) -> None:
+def test_an_abandoned_stream_ends_its_spans_without_an_error(face: Any, recorded: Recorded) -> None:
     with Wire(stream(*FRAMES)) as wire:
         events = face.get(face.open(wire.url).converse_stream(messages=MESSAGES))["stream"]
         next(face.items(events))
@@ -304,7 +304,7 @@ def test_instrumented_boto3_has_no_second_span_and_no_second_metric(recorded: Re
     assert sum(point.value for point in measured[f"{OWN}attempts"]) == 2
 
 
-def test_a_client_that_is_made_in_an_instrumented_program_makes_no_span(face: Any, recorded: Recorded) -> None:
+def test_creating_a_client_in_an_instrumented_program_creates_no_span(face: Any, recorded: Recorded) -> None:
     instrumentor = BotocoreInstrumentor()  # type: ignore[no-untyped-call]  # as it is published
     instrumentor.instrument(tracer_provider=recorded.tracers, meter_provider=recorded.meters)
     try:
@@ -315,7 +315,7 @@ def test_a_client_that_is_made_in_an_instrumented_program_makes_no_span(face: An
     assert recorded.tree() == f"chat {MODEL}: UNSET\n  attempt 1: UNSET\n"
 
 
-def test_where_instrumentation_is_suppressed_there_are_no_spans(recorded: Recorded) -> None:
+def test_suppressed_instrumentation_creates_no_spans(recorded: Recorded) -> None:
     token = contexts.attach(contexts.set_value("suppress_instrumentation", True))  # noqa: FBT003 - as it is read
     try:
         assert resilient(lambda: 7)() == 7
@@ -324,7 +324,7 @@ def test_where_instrumentation_is_suppressed_there_are_no_spans(recorded: Record
     assert recorded.spans == []
 
 
-def test_the_log_finds_the_spans_of_a_call_and_of_a_stream(face: Any, recorded: Recorded) -> None:
+def test_the_log_lines_of_a_call_and_a_stream_are_in_their_spans(face: Any, recorded: Recorded) -> None:
     found: list[Any] = []
     with Wire(OK, stream(*FRAMES)) as wire:
         client = face.open(wire.url)
@@ -337,7 +337,7 @@ def test_the_log_finds_the_spans_of_a_call_and_of_a_stream(face: Any, recorded: 
     assert [each.span_id for each in found[5:8]] == ids[1:] * 3
 
 
-def test_nobody_is_told_after_the_end_and_nothing_stays_current() -> None:
+def test_no_event_is_emitted_after_the_end_and_no_span_remains_current() -> None:
     made = Recorded()
     stop = observe(otel=made.otel)
 
@@ -352,7 +352,7 @@ def test_nobody_is_told_after_the_end_and_nothing_stays_current() -> None:
     assert len(made.spans) == 2
 
 
-def test_two_who_listen_do_not_disturb_each_other(face: Any, recorded: Recorded) -> None:
+def test_two_listeners_do_not_disturb_each_other(face: Any, recorded: Recorded) -> None:
     other = Recorded()
     stop = observe(otel=other.otel)
     with Wire(INTERNAL, OK) as wire:
@@ -379,7 +379,7 @@ def test_a_measurement_that_fails_leaves_no_span_open(recorded: Recorded) -> Non
     other.close()
 
 
-def test_nothing_is_kept_of_calls_that_ended(face: Any, recorded: Recorded) -> None:
+def test_no_state_of_ended_calls_remains(face: Any, recorded: Recorded) -> None:
     sink = recorded.otel.sink()
     with Wire(OK, INTERNAL, OK, stream(*FRAMES)) as wire:
         client = face.open(wire.url)
@@ -428,7 +428,7 @@ print((names, bool(context.get_current())))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
-def test_a_forked_child_leaves_its_parents_spans_alone() -> None:
+def test_a_forked_child_does_not_end_spans_of_its_parent() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORKED]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)  # noqa: S603 - our own
     child, parent = done.stdout.splitlines()
@@ -436,7 +436,7 @@ def test_a_forked_child_leaves_its_parents_spans_alone() -> None:
     assert parent == "(['attempt', 'forking'], False)"
 
 
-def test_without_the_package_a_sentence_says_what_to_install() -> None:
+def test_a_missing_package_is_reported_with_what_to_install() -> None:
     script = (
         "import sys\nsys.modules['opentelemetry'] = None\n"
         "import aws_bedrock_inference as package\n"

@@ -1,4 +1,4 @@
-"""Structured logging as a program sets it up: once, sampled, undone, with nothing of a prompt in it."""
+"""Structured logging in a program: set up once, sampled, reversible, and without any text of a prompt."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PROMPT = "Summarise the letter of our customer Ann"
 RETRY = RetryScheduled(ROUTE, THROTTLE, 1, 0.5)
 
 
-def test_a_second_set_up_adds_nothing() -> None:
+def test_a_second_setup_adds_nothing() -> None:
     written = Written()
     logger = setup_structured_logging(stream=written)
     assert setup_structured_logging(logging.DEBUG, stream=written) is logger
@@ -53,19 +53,19 @@ def test_a_second_set_up_adds_nothing() -> None:
     ]
 
 
-def test_lines_go_to_what_stderr_is_now(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_go_to_the_current_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     setup_structured_logging().info("hi")
     assert json.loads(capsys.readouterr().err)["message"] == "hi"
 
 
-def test_a_program_without_stderr_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_without_stderr_continues(monkeypatch: pytest.MonkeyPatch) -> None:
     logger = setup_structured_logging()
     monkeypatch.setattr(sys, "stderr", None)
     logger.info("hi")
     logger.handlers[0].flush()
 
 
-def test_nothing_is_written_as_json_unless_it_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_written_only_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     log(RETRY)
     assert capsys.readouterr().err == ""
 
@@ -84,7 +84,7 @@ def test_observing_twice_writes_once_and_ends_with_the_last(capsys: pytest.Captu
     assert (LOGGER.level, LOGGER.handlers) == (level, handlers)
 
 
-def test_the_end_of_observing_leaves_what_was_set_up(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stopping_observe_keeps_an_earlier_setup(capsys: pytest.CaptureFixture[str]) -> None:
     stop = observe(log="json")
     setup_structured_logging()
     stop()
@@ -93,7 +93,7 @@ def test_the_end_of_observing_leaves_what_was_set_up(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("wrong", [{"log": "xml"}, {"log": True}, {"alerts": "sns://topic"}])
-def test_observe_refuses_what_it_does_not_know(wrong: dict[str, Any]) -> None:
+def test_observe_refuses_unknown_options(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="observe"):
         observe(**wrong)
 
@@ -117,7 +117,7 @@ class Heard:
         return self
 
 
-def test_a_sink_hears_every_client_until_it_is_stopped(face: Any) -> None:
+def test_a_sink_gets_the_events_of_every_client_until_it_is_stopped(face: Any) -> None:
     heard = Heard()
     stop, again = observe(alerts=heard), observe(alerts=heard)
     with Wire(answer(REPLY), answer(REPLY), answer(REPLY)) as wire:
@@ -132,7 +132,7 @@ def test_a_sink_hears_every_client_until_it_is_stopped(face: Any) -> None:
     assert heard.closed == 1
 
 
-def test_a_failure_to_begin_undoes_what_began() -> None:
+def test_a_failed_start_of_observe_is_undone() -> None:
     class Broken:
         def sink(self) -> Any:
             raise OSError("no network")
@@ -143,7 +143,7 @@ def test_a_failure_to_begin_undoes_what_began() -> None:
     assert LOGGER.handlers == handlers
 
 
-def test_the_lines_of_a_call(face: Any) -> None:
+def test_a_call_writes_the_expected_lines(face: Any) -> None:
     written = Written()
     setup_structured_logging(logging.DEBUG, stream=written)
     with Wire(UNAVAILABLE, answer(REPLY)) as wire, context(team="search"):
@@ -174,7 +174,7 @@ def test_the_lines_of_a_call(face: Any) -> None:
     assert retry["context"] == {"team": "search"}
 
 
-def test_a_call_is_found_in_its_trace() -> None:
+def test_a_line_has_the_trace_id_of_its_call() -> None:
     written = Written()
     setup_structured_logging(stream=written)
     stop = traces.provide(lambda call_id: traces.Ids("a" * 32, "b" * 16) if call_id == 7 else None)
@@ -235,7 +235,7 @@ def record(created: float, event: RetryScheduled = RETRY) -> logging.LogRecord:
     return made
 
 
-def test_repeats_of_a_cause_are_counted_and_told_in_time() -> None:
+def test_repeats_of_a_cause_are_counted_and_reported_in_time() -> None:
     written, timer = Written(), Timer()
     handler = JsonLines(written, repeats=Repeats(first=2, seconds=60), timer=timer)
     for second in range(10):
@@ -252,7 +252,7 @@ def test_repeats_of_a_cause_are_counted_and_told_in_time() -> None:
     assert len(written.lines()) == 3
 
 
-def test_another_line_tells_of_repeats_that_are_due() -> None:
+def test_another_line_triggers_the_report_of_due_repeats() -> None:
     written = Written()
     handler = JsonLines(written, repeats=Repeats(first=1, seconds=60), timer=Timer())
     for created in (0.0, 1.0, 2.0):
@@ -263,7 +263,7 @@ def test_another_line_tells_of_repeats_that_are_due() -> None:
     handler.close()
 
 
-def test_the_last_count_is_told_at_the_end_of_the_handler() -> None:
+def test_the_last_count_is_written_when_the_handler_closes() -> None:
     written, timer = Written(), Timer()
     handler = JsonLines(written, repeats=Repeats(first=1), timer=timer)
     handler.handle(record(0.0))
@@ -273,7 +273,7 @@ def test_the_last_count_is_told_at_the_end_of_the_handler() -> None:
     assert timer.started == []
 
 
-def test_the_last_count_is_told_at_the_end_of_the_program() -> None:
+def test_the_last_count_is_written_when_the_program_exits() -> None:
     program = (
         "from aws_bedrock_inference import observe\n"
         "from aws_bedrock_inference.call import Route\n"
@@ -291,7 +291,7 @@ def test_the_last_count_is_told_at_the_end_of_the_program() -> None:
     assert lines[-1]["repeated"] == 95
 
 
-def test_without_threads_the_count_waits_for_the_next_line() -> None:
+def test_without_threads_the_count_is_written_with_the_next_line() -> None:
     class NoThreads(Timer):
         def start(self) -> None:
             raise RuntimeError("can't start new thread")
@@ -304,7 +304,7 @@ def test_without_threads_the_count_waits_for_the_next_line() -> None:
     handler.close()
 
 
-def test_a_forked_child_tells_nothing_of_its_parent() -> None:
+def test_a_forked_child_writes_no_counts_of_its_parent() -> None:
     written = Written()
     handler = JsonLines(written, repeats=Repeats(first=1), timer=Timer())
     handler.handle(record(0.0))
@@ -386,7 +386,7 @@ def test_no_prompt_no_answer_and_no_credentials_are_in_any_line(face: Any) -> No
         assert word not in text
 
 
-def test_what_a_server_writes_in_the_place_of_a_code_is_in_no_line(face: Any) -> None:
+def test_text_that_a_server_sends_in_place_of_a_code_is_in_no_line(face: Any) -> None:
     written = Written()
     setup_structured_logging(logging.DEBUG, stream=written)
     odd = answer({"message": PROMPT}, status="400 X", x_amzn_ErrorType=PROMPT, x_amzn_RequestId=PROMPT)

@@ -28,29 +28,29 @@ def test_short_answers_are_counted_exactly(output: int) -> None:
     assert sizes_of([output]).quantile(0.5) == output
 
 
-def test_answers_of_nothing_and_without_end_are_counted_too() -> None:
+def test_empty_and_huge_answers_are_counted_too() -> None:
     sizes = sizes_of([0, 10**9])
     assert sizes.count == 2
     assert sizes.quantile(0.5) == 1
     assert sizes.quantile(1) > 2_000_000
 
 
-def test_no_answers_have_no_size() -> None:
+def test_no_answers_have_no_quantile() -> None:
     assert AnswerSizes().quantile(0.98) == 0
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_a_share_lies_between_none_and_all(share: float) -> None:
+def test_a_share_is_between_zero_and_one(share: float) -> None:
     with pytest.raises(ValueError, match="share from 0 to 1"):
         AnswerSizes().quantile(share)
 
 
-def test_sums_are_kept_beside_the_buckets() -> None:
+def test_sums_are_stored_in_addition_to_the_buckets() -> None:
     sizes = sizes_of([100, 300, 4096])
     assert (sizes.count, sizes.output, sizes.reserved, sizes.full) == (3, 4496, 3 * 4096, 1)
 
 
-def test_two_merged_are_one_that_counted_all() -> None:
+def test_merged_records_equal_one_that_counted_all() -> None:
     first, second = sizes_of([1, 10, 100]), sizes_of([10, 5000], 1000)
     first.merge(second)
     whole = sizes_of([1, 10, 100])
@@ -60,7 +60,7 @@ def test_two_merged_are_one_that_counted_all() -> None:
     assert second.count == 2
 
 
-def test_sizes_survive_json() -> None:
+def test_sizes_are_restored_from_json() -> None:
     sizes = sizes_of([3, 70, 70, 900_000])
     again = AnswerSizes.from_dict(json.loads(json.dumps(sizes.as_dict())))
     assert again.as_dict() == sizes.as_dict()
@@ -83,7 +83,7 @@ GOOD: dict[str, Any] = sizes_of([3, 70]).as_dict()
         {**GOOD, "buckets": {"x": 2}},
     ],
 )
-def test_what_is_no_record_of_sizes_is_refused(counted: dict[str, Any]) -> None:
+def test_an_invalid_record_of_sizes_is_refused(counted: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="give what as_dict"):
         AnswerSizes.from_dict(counted)
 
@@ -107,7 +107,7 @@ def advise(outputs: list[int], reserved: int, burndown: float = 1, mean_input: f
     return advise_max_tokens(sizes_of(outputs, reserved), burndown=burndown, mean_input=mean_input)
 
 
-def test_advises_twice_what_nearly_all_answers_need() -> None:
+def test_the_advice_is_twice_what_nearly_all_answers_need() -> None:
     advice = advise([300] * 98 + [1500] * 2, 4096)
     assert advice.answer == pytest.approx(300, rel=0.05)
     assert advice.max_tokens == 610
@@ -118,14 +118,14 @@ def test_advises_twice_what_nearly_all_answers_need() -> None:
     )
 
 
-def test_says_when_the_charge_at_the_end_sets_the_pace() -> None:
+def test_the_advice_says_when_usage_and_not_max_tokens_limits_the_throughput() -> None:
     advice = advise([300] * 100, 4096, burndown=5)
     assert advice.charge == 500 + 5 * 300
     assert advice.text.endswith("The lasting rate is limited by the charge of a finished call, 2,000 tokens.")
 
 
 @pytest.mark.parametrize("reserved", [400, 610, 700])
-def test_says_when_nothing_would_be_gained(reserved: int) -> None:
+def test_the_advice_says_when_a_lower_max_tokens_gains_nothing(reserved: int) -> None:
     advice = advise([300] * 100, reserved)
     assert advice.max_tokens is None
     assert advice.concurrency == 1
@@ -136,19 +136,19 @@ def test_a_long_input_leaves_nothing_to_gain() -> None:
     assert advise([300] * 100, 4096, mean_input=100_000).max_tokens is None
 
 
-def test_answers_that_were_cut_off_speak_against_lowering() -> None:
+def test_truncated_answers_prevent_advice_to_lower_max_tokens() -> None:
     advice = advise([300] * 90 + [4096] * 10, 4096)
     assert advice.max_tokens is None
     assert advice.text == "10% of answers used all of their max_tokens (4,096): do not lower it."
 
 
-def test_few_answers_are_no_ground() -> None:
+def test_no_advice_is_given_for_few_answers() -> None:
     advice = advise([300] * (ENOUGH - 1), 4096)
     assert advice.max_tokens is None
     assert "49 answers are too few" in advice.text
 
 
 @pytest.mark.parametrize(("burndown", "mean_input"), [(0, 1), (float("nan"), 1), (1, -1)])
-def test_refuses_numbers_that_cannot_be(burndown: float, mean_input: float) -> None:
+def test_impossible_numbers_are_refused(burndown: float, mean_input: float) -> None:
     with pytest.raises(ValueError, match="give a burndown above 0"):
         advise([1] * 100, 10, burndown, mean_input)

@@ -32,7 +32,7 @@ def test_converse_is_counted_by_its_input_on_the_foundation_model(operation: str
 
 @pytest.mark.parametrize("operation", ["invoke_model", "invoke_model_with_response_stream"])
 @pytest.mark.parametrize("body", ['{"a": "ü"}', '{"a": "ü"}'.encode(), bytearray('{"a": "ü"}'.encode())])
-def test_a_body_is_counted_as_it_is(operation: str, body: Any) -> None:
+def test_a_native_body_is_counted_unchanged(operation: str, body: Any) -> None:
     request = count_request(operation, {"modelId": MODEL, "body": body, "accept": "application/json"})
     assert request == {"modelId": MODEL, "input": {"invokeModel": {"body": '{"a": "ü"}'.encode()}}}
 
@@ -49,7 +49,7 @@ def test_a_body_is_counted_as_it_is(operation: str, body: Any) -> None:
         ),
     ],
 )
-def test_a_profile_becomes_its_model_where_it_names_one(model: str, counted: str) -> None:
+def test_a_profile_is_replaced_by_the_model_that_it_names(model: str, counted: str) -> None:
     assert count_request("converse", {**CONVERSE, "modelId": model})["modelId"] == counted
 
 
@@ -62,7 +62,9 @@ def test_a_profile_becomes_its_model_where_it_names_one(model: str, counted: str
         ("invoke_model", {"modelId": MODEL, "body": object()}, "bytes or str"),
     ],
 )
-def test_what_cannot_be_counted_is_said(operation: str, params: dict[str, Any], problem: str) -> None:
+def test_a_request_that_cannot_be_counted_is_refused_with_the_reason(
+    operation: str, params: dict[str, Any], problem: str
+) -> None:
     with pytest.raises(ValueError, match=problem):
         count_request(operation, params)
 
@@ -87,6 +89,6 @@ def test_the_service_counts_what_it_would_charge(operation: str) -> None:
             assert client.converse(**params)["usage"]["inputTokens"] == counted
 
 
-def test_a_count_below_zero_is_no_count() -> None:
+def test_a_negative_count_is_ignored() -> None:
     with pytest.raises(ValueError, match="input_tokens=-1"):
         exactly(estimate("converse", CONVERSE, MODEL), -1)

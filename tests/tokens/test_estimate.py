@@ -27,7 +27,7 @@ def test_a_plain_prompt_counts_four_bytes_a_token_and_its_maximum() -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"inferenceConfig": {"temperature": 0.5}}])
-def test_without_a_maximum_the_models_own_is_reserved_and_said_to_be(more: dict[str, Any]) -> None:
+def test_without_max_tokens_the_maximum_of_the_model_is_reserved_and_reported(more: dict[str, Any]) -> None:
     made = guess("converse", {**ASKED, **more})
     assert made.output_tokens == 64_000
     assert made.unbounded
@@ -48,7 +48,7 @@ def test_the_maximum_is_found_in_every_dialect(body: dict[str, Any], output: int
     assert guess("invoke_model", {"body": write(body)}, NOVA).output_tokens == output
 
 
-def test_only_what_the_model_reads_counts() -> None:
+def test_only_content_that_the_model_reads_counts() -> None:
     silent = {
         "modelId": "us." + CLAUDE,
         "inferenceConfig": {"maxTokens": 9, "stopSequences": ["x" * 100]},
@@ -61,7 +61,7 @@ def test_only_what_the_model_reads_counts() -> None:
     assert guess("invoke_model", {"body": json.dumps(body)}).text_bytes == 8
 
 
-def test_text_counts_in_bytes_wherever_it_stands() -> None:
+def test_text_counts_by_bytes_wherever_it_occurs() -> None:
     params = {
         "system": [{"text": "ab"}, {"cachePoint": {"type": "default"}}],
         "messages": [{"role": "user", "content": [{"text": "äöü"}, {"guardContent": {"text": {"text": "語"}}}]}],
@@ -69,16 +69,16 @@ def test_text_counts_in_bytes_wherever_it_stands() -> None:
     assert guess("converse", params).text_bytes == 2 + 4 + 6 + 3
 
 
-def test_half_a_surrogate_is_no_obstacle() -> None:
+def test_an_unpaired_surrogate_has_an_estimate() -> None:
     assert guess("converse", {"messages": [{"content": [{"text": "\ud800"}]}]}).text_bytes == 1
 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe", b"plain text", "plain text", object(), b"[1, 2]", b"null"])
-def test_a_body_that_is_no_json_object_still_has_an_estimate(body: Any) -> None:
+def test_a_body_that_is_not_a_json_object_still_has_an_estimate(body: Any) -> None:
     made = guess("invoke_model", {"body": body}, NOVA)
     assert made.input_tokens >= 1
     assert made.output_tokens == 10_000
 
 
-def test_counting_tokens_takes_nothing() -> None:
+def test_count_tokens_reserves_nothing() -> None:
     assert estimate("count_tokens", {"input": {"converse": ASKED}}, CLAUDE) == Estimate(metered=False)

@@ -1,4 +1,4 @@
-"""The log says once of a model that what is reckoned with is a guess."""
+"""The log reports once for each model that a value is a guess."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_a_guessed_burndown_is_a_warning_and_said_once(log: pytest.LogCaptureFixture) -> None:
+def test_a_guessed_burndown_is_logged_once_as_a_warning(log: pytest.LogCaptureFixture) -> None:
     logged = Warned()
     for _ in range(3):
         log_guesses("anthropic.claude-sonnet-6", logged=logged)
@@ -30,7 +30,7 @@ def test_a_guessed_burndown_is_a_warning_and_said_once(log: pytest.LogCaptureFix
     assert "reserves 128,000" in record.getMessage()
 
 
-def test_a_guessed_maximum_alone_is_information(log: pytest.LogCaptureFixture) -> None:
+def test_a_guessed_maximum_alone_is_logged_at_level_info(log: pytest.LogCaptureFixture) -> None:
     log_guesses("meta.llama3-1-70b-instruct-v1:0", logged=Warned())
     (record,) = log.records
     assert record.levelno == logging.INFO
@@ -38,12 +38,14 @@ def test_a_guessed_maximum_alone_is_information(log: pytest.LogCaptureFixture) -
 
 
 @pytest.mark.parametrize("model", ["anthropic.claude-opus-5-5", "amazon.nova-lite-v1:0", UNKNOWN_MODEL])
-def test_nothing_is_said_of_what_was_read(log: pytest.LogCaptureFixture, model: str) -> None:
+def test_values_with_a_source_are_not_logged(log: pytest.LogCaptureFixture, model: str) -> None:
     log_guesses(model, logged=Warned())
     assert not log.records
 
 
-def test_a_client_says_it_of_its_model(log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_logs_the_guesses_for_its_model(
+    log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(guesses.log_guesses, "__kwdefaults__", {"logged": Warned()})
     for _ in range(2):
         BedrockClient("global.anthropic.claude-haiku-7", session=session()).close()

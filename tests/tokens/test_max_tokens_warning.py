@@ -16,7 +16,7 @@ from aws_bedrock_inference.tokens.max_tokens_warning import (
 )
 
 
-def test_the_warning_names_the_cost_in_calls_at_a_time() -> None:
+def test_the_warning_names_the_cost_in_concurrent_calls() -> None:
     assert unbounded_warning("anthropic.claude-sonnet-4-5", 64_000, 200_000) == (
         "max_tokens is not set, so each call of anthropic.claude-sonnet-4-5 reserves 64,000 tokens of the quota for "
         "its answer; at 200,000 per minute that is 3 calls at a time. Set max_tokens to the length that answers need."
@@ -27,11 +27,11 @@ def test_the_warning_names_the_cost_in_calls_at_a_time() -> None:
     ("tpm", "words"),
     [(64_000, "that is 1 call at a time"), (63_999, "more than a minute's quota, so no call can be admitted")],
 )
-def test_the_warning_is_worded_for_small_quotas_too(tpm: float, words: str) -> None:
+def test_the_warning_also_fits_small_quotas(tpm: float, words: str) -> None:
     assert words in unbounded_warning("m", 64_000, tpm)
 
 
-def test_each_model_is_warned_of_once_whoever_calls() -> None:
+def test_each_model_is_warned_of_once_for_all_callers() -> None:
     warned = Warned()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -42,7 +42,7 @@ def test_each_model_is_warned_of_once_whoever_calls() -> None:
     assert issubclass(UnboundedAnswerWarning, UserWarning)
 
 
-def test_the_warning_points_at_the_users_line_through_the_packages_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_warning_points_at_the_line_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = {"__name__": "aws_bedrock_inference.clients.made_up", "warn": warn_unbounded, "warned": Warned()}
     exec("def invoke():\n    make()\ndef make():\n    warn('m', 10, 100, warned=warned)", inner)  # noqa: S102 - ours
     with pytest.warns(UnboundedAnswerWarning) as heard:
@@ -51,13 +51,13 @@ def test_the_warning_points_at_the_users_line_through_the_packages_own(monkeypat
     assert "this very line" in linecache.getline(__file__, heard[0].lineno)
 
 
-def test_only_so_many_models_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_remembered_models_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unbounded, "_MOST", 3)
     warned = Warned()
     assert [warned.first(str(number)) for number in range(5)] == [True, True, True, False, False]
 
 
-def test_without_a_memory_of_ones_own_the_process_remembers() -> None:
+def test_without_its_own_memory_the_memory_of_the_process_is_used() -> None:
     script = (
         "import warnings; from aws_bedrock_inference.tokens.max_tokens_warning import warn_unbounded\n"
         "warnings.simplefilter('always')\n"

@@ -31,7 +31,7 @@ OTHER = "mistral.pixtral-large-2502-v1:0"
     ],
     ids=["png", "gif", "jpeg", "progressive", "webp", "lossless", "extended"],
 )
-def test_a_header_tells_the_size(data: bytes) -> None:
+def test_the_size_of_an_image_is_read_from_its_header(data: bytes) -> None:
     assert size_of(data) == (1200, 700)
 
 
@@ -49,7 +49,7 @@ def test_a_header_tells_the_size(data: bytes) -> None:
     ],
     ids=["nothing", "bmp", "cut", "no width", "cut jpeg", "no frame", "no length", "unknown webp"],
 )
-def test_what_is_no_whole_header_has_no_size(data: bytes) -> None:
+def test_an_incomplete_header_has_no_size(data: bytes) -> None:
     assert size_of(data) is None
 
 
@@ -78,7 +78,9 @@ def image(data: bytes, model: str = CLAUDE) -> int:
         (OTHER, 200, 200, 1600),
     ],
 )
-def test_an_image_counts_by_its_pixels_as_its_family_does(model: str, width: int, height: int, tokens: int) -> None:
+def test_an_image_counts_by_its_pixels_with_the_rule_of_its_family(
+    model: str, width: int, height: int, tokens: int
+) -> None:
     assert image(png(width, height), model) == tokens
 
 
@@ -149,26 +151,26 @@ def test_a_document_counts_by_its_bytes(block: dict[str, Any], tokens: int) -> N
 TOOL = {"toolSpec": {"name": "weather", "description": "d" * 100, "inputSchema": {"json": {"type": "object"}}}}
 
 
-def test_tools_count_by_their_json_apart_from_the_text() -> None:
+def test_tools_count_by_their_json_and_separately_from_text() -> None:
     plain = {"messages": [{"role": "user", "content": [{"text": "?"}]}]}
     bare, tooled = weigh(plain, NOVA), weigh({**plain, "toolConfig": {"tools": [TOOL]}}, NOVA)
     assert tooled.text_bytes == bare.text_bytes
     assert tooled.other_tokens == pytest.approx(55, abs=5)
 
 
-def test_claude_adds_a_prompt_of_its_own_for_tools() -> None:
+def test_the_system_prompt_that_claude_adds_for_tools_counts() -> None:
     request = {"tools": [{"name": "weather", "input_schema": {}}]}
     assert weigh(request, CLAUDE).other_tokens - weigh(request, NOVA).other_tokens == 530
 
 
-def test_what_a_tool_was_asked_and_answered_is_text_with_its_names() -> None:
+def test_the_input_and_result_of_a_tool_count_as_text_with_its_names() -> None:
     use = {"toolUse": {"toolUseId": "", "name": "", "input": {"city": "Oslo"}}}
     result = {"toolResult": {"toolUseId": "", "content": [{"json": {"data": [1, 2, 3]}}]}}
     assert weigh([use, result], CLAUDE) == (len('{"city": "Oslo"}') + len('{"data": [1, 2, 3]}'), 0)
 
 
 @pytest.mark.parametrize("table", ["images", "tools"])
-def test_every_rule_has_a_source_a_date_and_some_model(table: str) -> None:
+def test_every_rule_has_a_source_a_date_and_a_model(table: str) -> None:
     rules = tomllib.loads(files("aws_bedrock_inference.tokens").joinpath("media.toml").read_text(encoding="utf-8"))
     for rule in [*rules[table], *rules["documents"]]:
         assert rule["source"] == "this package's choice" or rule["source"].startswith("https://")

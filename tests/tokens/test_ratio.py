@@ -22,13 +22,13 @@ def says(text: str) -> dict[str, object]:
     return {"messages": [{"role": "user", "content": [{"text": text}]}], "inferenceConfig": {"maxTokens": 10}}
 
 
-def test_knows_nothing_but_four_bytes_a_token_at_first() -> None:
+def test_the_initial_ratio_is_four_bytes_per_token() -> None:
     gauge = TokenGauge()
     assert gauge.tokens(MODEL, 400) == 101
     assert gauge.ratio(MODEL) == (0.25, 0.0, 0)
 
 
-def test_learns_the_ratio_of_a_model_and_of_that_alone() -> None:
+def test_the_ratio_is_learned_for_each_model_separately() -> None:
     gauge = TokenGauge()
     for _ in range(20):
         gauge.learn(MODEL, 2000, 1000)
@@ -39,7 +39,7 @@ def test_learns_the_ratio_of_a_model_and_of_that_alone() -> None:
     assert gauge.tokens("another", 400) == 101
 
 
-def test_guesses_two_standard_deviations_above_the_mean() -> None:
+def test_the_estimate_is_two_standard_deviations_above_the_mean() -> None:
     gauge = TokenGauge()
     for tokens in (900, 1100) * 50:
         gauge.learn(MODEL, 4000, tokens)
@@ -48,13 +48,13 @@ def test_guesses_two_standard_deviations_above_the_mean() -> None:
     assert gauge.tokens(MODEL, 4000) == int(4000 * (mean + 2 * sigma)) + 1 > 1100
 
 
-def test_the_first_answer_that_contradicts_the_rule_widens_the_band_beyond_it() -> None:
+def test_a_first_contradicting_answer_widens_the_band_beyond_it() -> None:
     gauge = TokenGauge()
     gauge.learn(MODEL, 1000, 500)
     assert gauge.tokens(MODEL, 1000) > 500
 
 
-def test_forgets_what_was_true_long_ago() -> None:
+def test_old_observations_are_forgotten() -> None:
     gauge = TokenGauge()
     for ratio in (0.5, 0.2):
         for _ in range(150):
@@ -63,7 +63,7 @@ def test_forgets_what_was_true_long_ago() -> None:
     assert gauge.tokens(MODEL, 1000) < 270
 
 
-def test_one_huge_prompt_does_not_drown_the_ordinary_ones() -> None:
+def test_one_huge_prompt_does_not_outweigh_ordinary_ones() -> None:
     gauge = TokenGauge()
     gauge.learn(MODEL, 10_000_000, 5_000_000)
     for _ in range(40):
@@ -72,13 +72,13 @@ def test_one_huge_prompt_does_not_drown_the_ordinary_ones() -> None:
 
 
 @pytest.mark.parametrize(("size", "tokens"), [(0, 10), (-1, 10), (10, 0), (10, -5)])
-def test_learns_nothing_from_nothing(size: int, tokens: int) -> None:
+def test_nothing_is_learned_from_an_empty_usage(size: int, tokens: int) -> None:
     gauge = TokenGauge()
     gauge.learn(MODEL, size, tokens)
     assert gauge.ratio(MODEL).answers == 0
 
 
-def test_keeps_only_so_many_models() -> None:
+def test_the_number_of_models_is_bounded() -> None:
     gauge = TokenGauge(models=3)
     for number in range(10):
         gauge.learn(f"model-{number}", 100, 90)
@@ -86,7 +86,7 @@ def test_keeps_only_so_many_models() -> None:
 
 
 @pytest.mark.parametrize(("options", "problem"), [({"sigmas": -1}, "sigmas=-1"), ({"models": 0}, "models=0")])
-def test_refuses_options_that_cannot_be(options: dict[str, int], problem: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, int], problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         TokenGauge(**options)
 
@@ -116,7 +116,7 @@ def test_usage_with_its_cached_tokens_corrects_the_next_estimate() -> None:
     assert estimate("converse", params, MODEL, gauge).input_tokens == pytest.approx(2000, rel=0.04)
 
 
-def test_the_ratio_is_not_spoilt_by_what_is_no_text() -> None:
+def test_images_and_documents_do_not_distort_the_ratio() -> None:
     gauge = TokenGauge()
     picture = {"image": {"format": "png", "source": {"bytes": b"?"}}}
     params = {"messages": [{"role": "user", "content": [{"text": "x" * 24_000}, picture]}]}
@@ -126,14 +126,14 @@ def test_the_ratio_is_not_spoilt_by_what_is_no_text() -> None:
     assert gauge.ratio(MODEL).answers == 1
 
 
-def test_nothing_is_learnt_where_most_is_no_text() -> None:
+def test_nothing_is_learned_if_most_of_the_prompt_is_not_text() -> None:
     gauge = TokenGauge()
     params = {"messages": [{"content": [{"text": "What?"}, {"image": {"source": {"bytes": b"?"}}}]}]}
     learn(gauge, MODEL, estimate("converse", params, MODEL, gauge), Usage(900, 1))
     assert gauge.ratio(MODEL).answers == 0
 
 
-def test_nothing_is_learnt_from_a_usage_that_is_the_guess_itself() -> None:
+def test_nothing_is_learned_from_a_usage_that_equals_the_estimate() -> None:
     gauge = TokenGauge()
     gauge.learn(MODEL, 1000, 500)
     guess = estimate("converse", says("x" * 1000), MODEL, gauge)
@@ -142,7 +142,7 @@ def test_nothing_is_learnt_from_a_usage_that_is_the_guess_itself() -> None:
     assert gauge.ratio(MODEL).answers == 1
 
 
-def test_nothing_is_learnt_from_an_estimate_that_was_not_weighed() -> None:
+def test_nothing_is_learned_from_an_estimate_without_a_weight() -> None:
     gauge = TokenGauge()
     learn(gauge, MODEL, Estimate(5, 5), Usage(9, 9))
     assert gauge.ratio(MODEL).answers == 0
@@ -167,19 +167,19 @@ def test_a_client_learns_from_its_own_answers(*, streamed: bool) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case != MIXED])
-def test_twenty_answers_make_a_guess_of_one_kind_of_text_good(case: str) -> None:
+def test_twenty_answers_make_the_estimate_for_one_kind_of_text_accurate(case: str) -> None:
     row = accuracy(case)
     assert row.error_after <= min(4, row.error_before)
     assert row.furthest_below <= 20
     assert row.excess <= 10
 
 
-def test_of_mixed_kinds_no_guess_is_too_small() -> None:
+def test_no_estimate_for_mixed_kinds_of_text_is_too_small() -> None:
     assert accuracy(MIXED).small_after == 0
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_table_in_the_documentation_says_what_is_measured(case: str) -> None:
+def test_the_table_in_the_documentation_has_the_measured_values(case: str) -> None:
     row = re.search(rf"^\| {case} \|(.*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert row is not None, f"{case} is missing"
     assert tuple(int(cell) for cell in row[1].split("|")) == accuracy(case)

@@ -1,4 +1,4 @@
-"""Everything is found where boto3 finds it."""
+"""The endpoint and its settings are found where boto3 finds them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def boto3s_url(**arguments: Any) -> str:
         ({"AWS_ENDPOINT_URL": "http://localhost:9"}, "us-east-1", "http://localhost:9"),
     ],
 )
-def test_the_url_is_boto3s(
+def test_the_url_equals_boto3_s(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], region: str | None, url: str | None
 ) -> None:
     for name, value in {**KEYS, **environment}.items():
@@ -72,7 +72,7 @@ def test_a_profile_of_the_session_is_used(tmp_path: Path) -> None:
     assert found.signer.identity().access_key == "AK"
 
 
-def test_botocores_session_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_botocore_session_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     session = botocore.session.Session()
     session.set_credentials("AK", "SK")
     found = find_endpoint(session, region_name="us-east-1", endpoint_url="http://localhost:7")
@@ -81,19 +81,19 @@ def test_botocores_session_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.signer.identity().access_key == "AK"
 
 
-def test_the_default_session_is_boto3s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_session_is_that_of_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     boto3.setup_default_session(region_name="sa-east-1")
     assert find_endpoint().region == "sa-east-1"
 
 
-def test_no_region_says_how_to_give_one() -> None:
+def test_a_missing_region_is_refused_with_how_to_set_one() -> None:
     with pytest.raises(NoRegion, match=r"region_name=.*AWS_DEFAULT_REGION.*config") as raised:
         find_endpoint()
     assert isinstance(raised.value, NoRegionError)
 
 
-def test_a_bearer_token_wins_as_in_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bearer_token_takes_precedence_as_in_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "api-key")
     found = find_endpoint(region_name="us-east-1")
     assert isinstance(found.signer, Bearer)
@@ -103,7 +103,7 @@ def test_a_bearer_token_wins_as_in_boto3(monkeypatch: pytest.MonkeyPatch) -> Non
     assert isinstance(find_endpoint(region_name="us-east-1").signer, SigV4)
 
 
-def test_a_bearer_token_travels_encrypted_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bearer_token_is_refused_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "api-key")
     with pytest.raises(InvalidEndpointConfigurationError, match="unencrypted"):
         find_endpoint(region_name="us-east-1", endpoint_url="http://example.test")
@@ -125,7 +125,7 @@ def test_an_unsigned_session_stays_unsigned() -> None:
         ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "amazonaws.com"}, None, None),
     ],
 )
-def test_a_proxy_is_found_in_the_environment(
+def test_a_proxy_is_read_from_the_environment(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], url: str | None, proxy: str | None
 ) -> None:
     for name, value in environment.items():
@@ -133,7 +133,7 @@ def test_a_proxy_is_found_in_the_environment(
     assert find_endpoint(region_name="us-east-1", endpoint_url=url).proxy == proxy
 
 
-def test_proxies_of_the_sessions_configuration_win(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_session_s_configuration_take_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://environment:1")
     session = botocore.session.Session()
     session.set_default_client_config(Config(region_name="us-east-1", proxies={"https": "http://user:pw@set:2"}))
@@ -143,13 +143,13 @@ def test_proxies_of_the_sessions_configuration_win(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
-def test_the_ca_bundle_is_boto3s(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_ca_bundle_is_that_of_boto3(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert find_endpoint(boto3.Session(region_name="us-east-1")).verify is True
     monkeypatch.setenv(name, "/ca.pem")
     assert find_endpoint(boto3.Session(region_name="us-east-1")).verify == "/ca.pem"
 
 
-def test_looking_does_not_fetch_deferred_credentials() -> None:
+def test_finding_the_endpoint_does_not_fetch_deferred_credentials() -> None:
     def fetch() -> Any:
         raise AssertionError("fetched")
 
@@ -160,7 +160,7 @@ def test_looking_does_not_fetch_deferred_credentials() -> None:
     assert found.signer.due()
 
 
-def test_many_threads_may_look_at_once() -> None:
+def test_many_threads_may_find_the_endpoint_simultaneously() -> None:
     session = boto3.Session("AK", "SK", region_name="us-east-1")
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(find_endpoint(session).url)) for _ in range(8)]

@@ -1,4 +1,4 @@
-"""The decoder is pure: however the bytes are cut, the events are the same."""
+"""The decoder is pure: the events do not depend on how the bytes are split."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def test_a_changed_byte_never_becomes_an_event(place: int, change: int) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_noise_never_raises(noise: bytes) -> None:
+def test_random_bytes_never_raise(noise: bytes) -> None:
     decode([noise])

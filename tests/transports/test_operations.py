@@ -1,4 +1,4 @@
-"""Requests and answers by the service model: equal to botocore's, and refusals that a person can act on."""
+"""Requests and answers by the service model: equal to botocore's, with refusals that say what to change."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_answers_are_read_as_botocore_reads_them(name: str, data: st.DataObject)
 @pytest.mark.parametrize(
     "union", [{}, {"text": "a", "toolUse": {}}, {"text": "a", "inventedLater": 1}, {"__type": "x"}]
 )
-def test_a_union_that_is_none_is_refused_as_by_botocore(union: dict[str, Any]) -> None:
+def test_an_invalid_union_is_refused_as_by_botocore(union: dict[str, Any]) -> None:
     shape: Any = _service().shape_for("ContentBlock")
     with pytest.raises(ResponseParserError):
         botocores(shape, union)
@@ -96,7 +96,7 @@ def test_a_union_that_is_none_is_refused_as_by_botocore(union: dict[str, Any]) -
         Structure(shape)(union)
 
 
-def test_a_malformed_answer_says_nothing_of_its_content() -> None:
+def test_a_malformed_answer_is_not_quoted() -> None:
     with pytest.raises(MalformedError) as raised:
         operation("converse").response(200, HeadersDict({}), b'{"output": {"message": "secret')
     assert "secret" not in str(raised.value)
@@ -152,16 +152,16 @@ def test_a_malformed_answer_says_nothing_of_its_content() -> None:
         ),
     ],
 )
-def test_a_problem_is_said_in_a_sentence_without_the_value(name: str, params: Any, problem: str | None) -> None:
+def test_a_problem_is_described_in_a_sentence_without_the_value(name: str, params: Any, problem: str | None) -> None:
     assert operation(name).validate(params) == problem
 
 
-def test_an_unknown_operation_is_refused_with_those_that_are_known() -> None:
+def test_an_unknown_operation_is_refused_with_the_known_names() -> None:
     with pytest.raises(ValueError, match=r"no operation 'conserve'.*converse_stream"):
         operation("conserve")
 
 
-def test_a_file_that_cannot_go_back_is_read_once() -> None:
+def test_an_unseekable_file_is_read_once() -> None:
     class Pipe:
         def read(self) -> str:
             return '{"a": "ü"}'
@@ -228,7 +228,7 @@ def in_content(block: dict[str, Any]) -> dict[str, Any]:
         (NATIVE, {"body": b"{}", "serviceTier": "secret"}, "no parameter 'serviceTier'", "1.40.76"),
     ],
 )
-def test_what_the_installed_boto3_lacks_names_the_one_that_has_it(
+def test_a_parameter_missing_in_the_installed_boto3_names_the_required_version(
     methods: tuple[str, ...], params: dict[str, Any], where: str, release: str, old_boto3: None
 ) -> None:
     with BedrockClient("amazon.nova-lite-v1:0", session=session()) as client:
@@ -241,7 +241,7 @@ def test_what_the_installed_boto3_lacks_names_the_one_that_has_it(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_invoke_says_so_too(old_boto3: None, *, stream: bool) -> None:
+def test_invoke_names_the_required_boto3_version_too(old_boto3: None, *, stream: bool) -> None:
     with (
         BedrockClient("amazon.nova-lite-v1:0", session=session()) as client,
         pytest.raises(InvalidRequest, match=r"boto3>=1\.44\.8"),
@@ -263,12 +263,12 @@ def test_the_members_of_converse_are_those_of_boto3() -> None:
     assert {"modelId", *CONVERSE_MEMBERS} == set(shape.members)
 
 
-def test_an_operation_that_the_installed_boto3_lacks_names_the_one_that_has_it(old_boto3: None) -> None:
+def test_an_operation_missing_in_the_installed_boto3_names_the_required_version(old_boto3: None) -> None:
     params = {"input": {"converse": {"messages": MESSAGES}}}
     with BedrockClient("amazon.nova-lite-v1:0", session=session()) as client, pytest.raises(InvalidRequest) as raised:
         client.count_tokens(**params)
     assert "pip install 'boto3>=1.40.14'" in str(raised.value)
 
 
-def test_a_member_that_no_release_has_is_refused_with_those_that_are_there(old_boto3: None) -> None:
+def test_an_unknown_parameter_is_refused_with_the_valid_names(old_boto3: None) -> None:
     assert "too old" not in str(operation("converse").validate({"modelId": "m", "inventedLater": 1}))

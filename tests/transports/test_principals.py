@@ -1,4 +1,4 @@
-"""Who signs: told apart without a request, and never told."""
+"""The principal that signs: principals are distinguished without a request, and never shown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def of(key: str, token: str | None = None) -> str:
     return principal(aws_access_key_id=key, aws_secret_access_key="x", aws_session_token=token)
 
 
-def test_keys_and_roles_are_told_apart_and_the_same_ones_are_not(tmp_path: Path) -> None:
+def test_different_keys_and_roles_are_different_principals_and_equal_ones_are_equal(tmp_path: Path) -> None:
     found = [of("AKIDONE"), of("AKIDTWO"), *map(principal, ("reader", "writer", "base", "tool"))]
     assert len(set(found)) == len(found)
     assert all(len(name) == 16 for name in found)
@@ -62,14 +62,14 @@ def test_keys_and_roles_are_told_apart_and_the_same_ones_are_not(tmp_path: Path)
     assert principal("base") == of("AKIDBASE")
 
 
-def test_nobody_is_told(caplog: Any) -> None:
+def test_the_principal_contains_no_key_and_is_not_shown(caplog: Any) -> None:
     for profile in ("reader", "base", "tool"):
         endpoint = find_endpoint(boto3.Session(profile_name=profile))
         assert "AKID" not in endpoint.principal
         assert endpoint.principal not in repr(endpoint)
 
 
-def test_a_token_is_one_principal_and_another_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_bearer_token_is_its_own_principal(monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for token in ("one", "two", "one"):
         monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", token)
@@ -77,7 +77,7 @@ def test_a_token_is_one_principal_and_another_one_another(monkeypatch: pytest.Mo
     assert found[0] == found[2] != found[1]
 
 
-def test_web_identity_is_its_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_web_identity_has_the_principal_of_its_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("jwt")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     found = []
@@ -87,7 +87,7 @@ def test_web_identity_is_its_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert found[0] == found[2] != found[1]
 
 
-def test_without_credentials_there_is_none() -> None:
+def test_without_credentials_there_is_no_principal() -> None:
     assert principal() == ""
 
 
@@ -96,7 +96,7 @@ def account(profile: str | None = None) -> str:
     return find_endpoint(session, region_name="us-east-1").account
 
 
-def test_the_account_is_that_of_the_role_where_credentials_are_not_fetched_yet(
+def test_the_account_is_that_of_the_role_before_credentials_are_fetched(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """So processes that assume a role share a quota with those that have keys of its account."""
@@ -115,7 +115,7 @@ def test_the_account_is_that_of_the_role_where_credentials_are_not_fetched_yet(
     assert account() == "777788889999"
 
 
-def test_a_named_profile_is_asked_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_named_profile_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As botocore does."""
     (tmp_path / "token").write_text("jwt")
     role = "arn:aws:iam::111122223333:role/pod"
@@ -128,14 +128,18 @@ def test_a_named_profile_is_asked_before_the_environment(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("role", ["role", "arn:aws:iam::1234:role/x", "arn:aws:sts::111122223333:assumed-role/x/y"])
-def test_a_role_that_tells_no_account_has_none(role: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_role_without_an_account_in_its_arn_has_no_account(
+    role: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "token").write_text("jwt")
     monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("AWS_ROLE_ARN", role)
     assert account() == ""
 
 
-def test_of_a_token_and_of_an_instance_the_account_is_what_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_tokens_and_instance_roles_the_account_is_the_one_that_the_user_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The role of the profile signs nothing beside a token, and may be of another account."""
     session: Any = Session()
     keys: Any = {"access_key": "AKIDONE", "secret_key": "x", "token": "t"}

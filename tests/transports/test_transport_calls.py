@@ -1,4 +1,4 @@
-"""One call over a real socket, through both transports, with boto3 as the judge of what is sent and returned."""
+"""One call over a real socket, through both transports, compared with what boto3 sends and returns."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def call(operation: str = "converse", params: Any = None, **fields: Any) -> Call
 
 
 @pytest.mark.parametrize(("operation", "params", "reply"), REQUESTS)
-def test_sends_and_returns_what_boto3_sends_and_returns(
+def test_a_call_sends_and_returns_what_boto3_sends_and_returns(
     face: Any, oracle: Any, operation: str, params: Any, reply: Any
 ) -> None:
     with Wire(answer(reply)) as wire:
@@ -114,7 +114,7 @@ def test_sends_and_returns_what_boto3_sends_and_returns(
         assert f"SignedHeaders={signed}," in sent.headers["authorization"]
 
 
-def test_temporary_credentials_send_their_token(face: Any) -> None:
+def test_temporary_credentials_send_their_session_token(face: Any) -> None:
     temporary = boto3.Session("AK", "SK", "token", region_name="us-east-1")
     with Wire(answer(REPLY)) as wire:
         face.send(face.open(find_endpoint(temporary, endpoint_url=wire.url)), call())
@@ -129,7 +129,7 @@ def test_an_endpoint_url_with_a_path_keeps_it(face: Any, oracle: Any) -> None:
         assert wire.received[0].target == wire.received[1].target == "/gateway/model/m/converse"
 
 
-def test_a_file_is_sent_from_where_it_stands_each_time(face: Any) -> None:
+def test_a_file_is_sent_from_its_current_position_in_each_attempt(face: Any) -> None:
     with Wire(answer({})) as wire:
         body = BytesIO(b'skipped{"a": 1}')
         body.seek(7)
@@ -154,18 +154,18 @@ def test_a_file_is_sent_from_where_it_stands_each_time(face: Any) -> None:
         ),
     ],
 )
-def test_usage_of_a_models_own_answer(face: Any, body: Any, headers: dict[str, Any], usage: Usage | None) -> None:
+def test_usage_is_read_from_a_native_answer(face: Any, body: Any, headers: dict[str, Any], usage: Usage | None) -> None:
     with Wire(answer(body, **headers)) as wire:
         outcome = face.send(face.open(wire.url), call("invoke_model", {"modelId": "m", "body": b"{}"}))
         assert outcome.usage == usage
 
 
-def test_usage_of_converse(face: Any) -> None:
+def test_usage_is_read_from_converse(face: Any) -> None:
     with Wire(answer(REPLY)) as wire:
         assert face.send(face.open(wire.url), call()).usage == Usage(3, 5, 2, 0)
 
 
-def test_connections_are_kept_unless_the_server_says_otherwise(face: Any) -> None:
+def test_connections_are_reused_unless_the_server_closes_them(face: Any) -> None:
     with Wire(answer(REPLY), answer(REPLY, close=True), answer(REPLY)) as wire:
         transport = face.open(wire.url)
         for _ in range(3):
@@ -173,7 +173,7 @@ def test_connections_are_kept_unless_the_server_says_otherwise(face: Any) -> Non
         assert [sent.connection for sent in wire.received] == [0, 0, 1]
 
 
-def test_closing_lets_go_of_the_connections(face: Any) -> None:
+def test_closing_closes_the_connections(face: Any) -> None:
     with Wire(answer(REPLY)) as wire:
         face.send(face.open(wire.url), call())
         face.end()
@@ -193,7 +193,9 @@ def test_closing_lets_go_of_the_connections(face: Any) -> None:
         ("302 Found", b"", {"Location": "http://127.0.0.1:9/"}),
     ],
 )
-def test_an_error_answer_is_boto3s(face: Any, oracle: Any, status: str, body: Any, headers: dict[str, Any]) -> None:
+def test_an_error_answer_equals_boto3_s(
+    face: Any, oracle: Any, status: str, body: Any, headers: dict[str, Any]
+) -> None:
     with Wire(answer(body, status=status, **headers)) as wire:
         with pytest.raises(ClientError) as theirs:
             oracle(wire.url).converse(modelId="m", messages=MESSAGES)
@@ -204,7 +206,7 @@ def test_an_error_answer_is_boto3s(face: Any, oracle: Any, status: str, body: An
         assert (fault.status, fault.request_id) == (int(status[:3]), "request-1")
 
 
-def test_an_unreadable_error_answer_keeps_its_status(face: Any) -> None:
+def test_an_unreadable_error_answer_has_its_status(face: Any) -> None:
     with Wire(answer(b"[1]", status="429 Slow")) as wire:
         fault = face.send(face.open(wire.url), call()).fault
         assert (fault.code, fault.status, fault.kind) == ("HTTP 429", 429, Kind.THROTTLED)
@@ -219,7 +221,7 @@ def test_an_unreadable_error_answer_keeps_its_status(face: Any) -> None:
         ({"Retry_After": "soon", "x_amz_retry_after": "-1"}, None, None),
     ],
 )
-def test_the_servers_own_wish_is_on_the_fault(
+def test_the_retry_after_of_the_server_is_on_the_fault(
     face: Any, headers: dict[str, Any], retry_after: float | None, suggested: float | None
 ) -> None:
     with Wire(answer({"message": "m"}, status="429 Slow", **headers)) as wire:
@@ -250,7 +252,7 @@ STALLED = Timeout(first_byte=0.05)
         (("cut", b"SSH-2.0-OpenSSH_9.6\r\n\r\n"), Timeout(), "MalformedResponse"),
     ],
 )
-def test_what_the_network_does_becomes_a_fault(face: Any, act: Any, timeout: Timeout, code: str) -> None:
+def test_each_network_failure_becomes_a_fault(face: Any, act: Any, timeout: Timeout, code: str) -> None:
     with Wire(act) as wire:
         outcome = face.send(face.open(wire.url), call(timeout=timeout))
         assert outcome.value is None
@@ -258,13 +260,13 @@ def test_what_the_network_does_becomes_a_fault(face: Any, act: Any, timeout: Tim
         assert str(wire.port) in outcome.fault.message or code == "MalformedResponse"
 
 
-def test_a_models_own_answer_that_is_cut_is_malformed(face: Any) -> None:
+def test_a_truncated_native_answer_is_malformed(face: Any) -> None:
     with Wire(answer(b'{"completion": "and th')) as wire:
         outcome = face.send(face.open(wire.url), call("invoke_model", {"modelId": "m", "body": b"{}"}))
         assert outcome.fault.code == "MalformedResponse"
 
 
-def test_a_call_waits_no_longer_than_its_deadline(face: Any) -> None:
+def test_a_call_waits_at_most_until_its_deadline(face: Any) -> None:
     with Wire(("stall", b"")) as wire:
         transport = face.open(wire.url)
         fault = face.send(transport, call(deadline=clock.monotonic() + 0.05)).fault
@@ -272,13 +274,13 @@ def test_a_call_waits_no_longer_than_its_deadline(face: Any) -> None:
         assert "deadline" in fault.message
 
 
-def test_no_limit_is_a_limit_too(face: Any) -> None:
+def test_infinite_timeouts_are_accepted(face: Any) -> None:
     timeout = Timeout(connect=inf, first_byte=inf, first_content=inf, idle=inf)
     with Wire(answer(REPLY)) as wire:
         assert face.send(face.open(wire.url), call(timeout=timeout)).fault is None
 
 
-def test_a_refused_connection_surely_did_not_arrive(face: Any) -> None:
+def test_a_refused_connection_is_marked_as_not_arrived(face: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     fault = face.send(face.open(f"http://127.0.0.1:{port}"), call()).fault
@@ -286,7 +288,7 @@ def test_a_refused_connection_surely_did_not_arrive(face: Any) -> None:
     assert f"127.0.0.1:{port}" in fault.message
 
 
-def test_a_name_that_nobody_knows(face: Any) -> None:
+def test_an_unknown_host_name_is_a_fault(face: Any) -> None:
     fault = face.send(face.open("http://nobody.invalid:1"), call()).fault
     assert fault.code == "EndpointConnectionError"
 
@@ -298,7 +300,7 @@ def test_a_handshake_that_never_ends_is_a_connect_timeout(face: Any) -> None:
         assert (fault.code, fault.reached) == ("ConnectTimeoutError", False)
 
 
-def test_no_credentials(face: Any) -> None:
+def test_missing_credentials_are_a_fault(face: Any) -> None:
     with Wire(answer(REPLY)) as wire:
         endpoint = find_endpoint(boto3.Session(region_name="us-east-1"), endpoint_url=wire.url)
         fault = face.send(face.open(endpoint), call()).fault
@@ -306,7 +308,7 @@ def test_no_credentials(face: Any) -> None:
         assert wire.received == []
 
 
-def test_credentials_that_cannot_be_fetched(face: Any) -> None:
+def test_credentials_that_cannot_be_fetched_are_a_fault(face: Any) -> None:
     class Expired:
         token = None
 
@@ -322,7 +324,7 @@ def test_credentials_that_cannot_be_fetched(face: Any) -> None:
     assert (fault.code, fault.cause) == ("ExpiredTokenException", "credentials-expired")
 
 
-def test_a_proxy_is_told_the_whole_url_and_who_asks(face: Any) -> None:
+def test_a_proxy_gets_the_full_url_and_its_credentials(face: Any) -> None:
     with Wire(answer(REPLY)) as proxy:
         there = find_endpoint(session(), endpoint_url="http://bedrock.test")
         through = Endpoint(there.url, there.region, "", there.signer, proxy=f"http://me:p%40ss@127.0.0.1:{proxy.port}")
@@ -334,7 +336,7 @@ def test_a_proxy_is_told_the_whole_url_and_who_asks(face: Any) -> None:
 
 
 @pytest.mark.parametrize("act", [("cut", b""), answer(b"", status="407 Proxy Authentication Required")])
-def test_a_proxy_that_lets_nothing_through(face: Any, act: Any) -> None:
+def test_a_proxy_that_refuses_every_request_is_a_fault(face: Any, act: Any) -> None:
     with Wire(act) as proxy:
         there = find_endpoint(session(), endpoint_url="https://bedrock.test")
         through = Endpoint(there.url, there.region, "", there.signer, proxy=f"http://127.0.0.1:{proxy.port}")
@@ -343,7 +345,7 @@ def test_a_proxy_that_lets_nothing_through(face: Any, act: Any) -> None:
         assert proxy.received[0].method == "CONNECT"
 
 
-def test_threads_share_a_transport_and_keep_their_connections() -> None:
+def test_threads_share_a_transport_and_reuse_connections() -> None:
     face = Blocking()
     with Wire(answer(REPLY)) as wire:
         transport = face.open(wire.url)
@@ -364,7 +366,7 @@ def test_threads_share_a_transport_and_keep_their_connections() -> None:
         face.end()
 
 
-def test_a_cancelled_task_passes_on_its_cancellation_and_drops_the_connection() -> None:
+def test_a_cancelled_task_raises_its_cancellation_and_closes_the_connection() -> None:
     with Wire(("stall", b"")) as wire:
 
         async def main() -> None:
@@ -392,7 +394,7 @@ def test_one_asyncio_transport_serves_one_event_loop_after_another() -> None:
         assert [asyncio.run(main()), asyncio.run(main())] == [None, None]
 
 
-def test_credentials_are_renewed_beside_the_event_loop() -> None:
+def test_credentials_are_renewed_outside_of_the_event_loop() -> None:
     class Renewing:
         def refresh_needed(self) -> bool:
             return True
@@ -420,7 +422,7 @@ def test_secrets_are_in_no_repr() -> None:
     assert "secret" not in repr(endpoint) + repr(endpoint.signer) + repr(AiohttpTransport(endpoint))
 
 
-def test_a_status_line_alone_is_enough(face: Any) -> None:
+def test_an_answer_with_only_a_status_line_is_read(face: Any) -> None:
     with Wire(head("500 Oh", {"Content-Length": "0"})) as wire:
         fault = face.send(face.open(wire.url), call()).fault
         assert (fault.code, fault.status, fault.request_id) == ("HTTP 500", 500, None)

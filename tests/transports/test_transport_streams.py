@@ -1,4 +1,4 @@
-"""Streams over a real socket, through both transports, with boto3 as the judge of every event."""
+"""Streams over a real socket, through both transports, compared event by event with boto3."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def read(face: Any, source: Any) -> tuple[list[Any], Fault | None]:
         ("invoke_model_with_response_stream", NATIVE, [chunk({"type": "x"}), chunk({"done": True})]),
     ],
 )
-def test_the_events_are_boto3s(face: Any, oracle: Any, operation: str, params: Any, frames: list[bytes]) -> None:
+def test_the_events_equal_boto3_s(face: Any, oracle: Any, operation: str, params: Any, frames: list[bytes]) -> None:
     act = stream(*frames).replace(
         b"x-amzn-RequestId", b"X-Amzn-Bedrock-Content-Type: application/json\r\nx-amzn-RequestId"
     )
@@ -90,7 +90,7 @@ def test_the_events_are_boto3s(face: Any, oracle: Any, operation: str, params: A
         assert source.response == theirs
 
 
-def test_a_stream_read_to_its_end_gives_its_connection_back(face: Any) -> None:
+def test_a_stream_read_to_its_end_releases_its_connection(face: Any) -> None:
     with Wire(stream(*FRAMES)) as wire:
         transport = face.open(wire.url)
         for _ in range(2):
@@ -98,7 +98,7 @@ def test_a_stream_read_to_its_end_gives_its_connection_back(face: Any) -> None:
         assert wire.connections == 1
 
 
-def test_a_stream_closed_early_does_not(face: Any) -> None:
+def test_a_stream_closed_early_does_not_reuse_its_connection(face: Any) -> None:
     with Wire(("stall", stream(*FRAMES[:3], end=False)), stream(*FRAMES)) as wire:
         transport = face.open(wire.url)
         source = face.send(transport, call()).value
@@ -144,7 +144,7 @@ def test_no_exception_loses_its_name_or_text(face: Any, broken: bytes, code: str
         assert (fault.code, fault.message) == (code, message)
 
 
-def test_more_members_of_an_exception_are_kept(face: Any) -> None:
+def test_additional_fields_of_an_exception_are_preserved(face: Any) -> None:
     members = {"message": "m", "originalStatusCode": 500, "originalMessage": "o"}
     with Wire(stream(exception("modelStreamErrorException", members))) as wire:
         _, fault = read(face, opened(face, wire))
@@ -169,7 +169,7 @@ def flipped(data: bytes, place: int) -> bytes:
         pytest.param(("reset", stream(FRAMES[0], end=False)), id="connection reset"),
     ],
 )
-def test_a_broken_stream_is_a_fault_after_its_whole_events(face: Any, act: Any) -> None:
+def test_a_broken_stream_is_a_fault_after_its_complete_events(face: Any, act: Any) -> None:
     with Wire(act) as wire:
         source = opened(face, wire)
         events, fault = read(face, source)
@@ -179,7 +179,7 @@ def test_a_broken_stream_is_a_fault_after_its_whole_events(face: Any, act: Any) 
         assert face.next(source) is None
 
 
-def test_a_body_of_declared_length_may_not_end_early(face: Any) -> None:
+def test_a_body_shorter_than_its_declared_length_is_a_fault(face: Any) -> None:
     body = b"".join(FRAMES)
     head = STREAM_HEAD.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(body))
     with Wire(("cut", head + b"".join(FRAMES[:3]))) as wire:
@@ -190,7 +190,7 @@ def test_a_body_of_declared_length_may_not_end_early(face: Any) -> None:
         assert fault.code == "StreamBroken"
 
 
-def test_a_stream_that_ends_without_its_closing_event_just_ends(face: Any) -> None:
+def test_a_stream_without_its_closing_event_ends_without_a_fault(face: Any) -> None:
     """Whether the answer is whole is not for the transport to say."""
     with Wire(stream(*FRAMES[:3])) as wire:
         events, fault = read(face, opened(face, wire))
@@ -222,7 +222,7 @@ def test_a_stream_that_never_starts_is_a_fault(face: Any) -> None:
         assert "first_content" in fault.message
 
 
-def test_the_calls_deadline_bounds_a_stream(face: Any) -> None:
+def test_the_deadline_of_the_call_bounds_a_stream(face: Any) -> None:
     with Wire(("stall", stream(*FRAMES[:2], end=False))) as wire:
         events, fault = read(face, opened(face, wire, deadline=clock.monotonic() + 0.2))
         assert len(events) == 2
@@ -238,7 +238,7 @@ def test_an_error_before_the_stream_is_an_outcome(face: Any) -> None:
         assert (outcome.value, outcome.fault.code) == (None, "ThrottlingException")
 
 
-def test_connections_are_probed_while_an_answer_is_generated() -> None:
+def test_tcp_keep_alive_probes_are_sent_while_an_answer_is_generated() -> None:
     """Long silent generations outlive NAT gateways only with TCP keep-alive."""
     with Wire(stream(*FRAMES)) as wire:
         transport = BlockingTransport(find_endpoint(session(), endpoint_url=wire.url))
@@ -253,7 +253,7 @@ def test_connections_are_probed_while_an_answer_is_generated() -> None:
         transport.close()
 
 
-def test_a_task_cancelled_while_it_reads_drops_the_connection() -> None:
+def test_a_task_cancelled_during_a_read_closes_the_connection() -> None:
     with Wire(("stall", stream(*FRAMES[:1], end=False))) as wire:
 
         async def main() -> None:
@@ -271,7 +271,7 @@ def test_a_task_cancelled_while_it_reads_drops_the_connection() -> None:
         asyncio.run(main())
 
 
-def test_events_come_as_they_are_sent(face: Any) -> None:
+def test_events_arrive_as_they_are_sent(face: Any) -> None:
     """A reader that wants its buffer full would wait for ever here."""
     with Wire(("stall", stream(FRAMES[0], end=False))) as wire:
         source = opened(face, wire)

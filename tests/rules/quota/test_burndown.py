@@ -1,4 +1,4 @@
-"""The learned burndown, step by step: one minute of traffic after another, without a service."""
+"""The learned burndown, minute by minute, without a service."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Traffic:
         return sum(self.burndown.throttled(self.now, 0.0, in_a_row, self.limit) for _ in range(times))
 
 
-def test_nothing_is_tried_in_the_first_minute_then_small_steps_each_half_minute() -> None:
+def test_no_lower_burndown_is_tried_in_the_first_minute_then_small_steps_each_half_minute() -> None:
     traffic = Traffic()
     traffic.goes(59)
     assert traffic.burndown.rate == 10.0
@@ -61,19 +61,19 @@ def test_nothing_is_tried_in_the_first_minute_then_small_steps_each_half_minute(
     [(float("inf"), 1.0, True), (TPM, 0.5, True), (TPM, 1.0, False)],
     ids=["no limit is told", "reservations fill the minute", "nothing waits"],
 )
-def test_nothing_is_tried_where_it_would_tell_nothing(told: float, fill: float, waits: bool) -> None:  # noqa: FBT001
+def test_no_lower_burndown_is_tried_if_the_result_would_be_meaningless(told: float, fill: float, waits: bool) -> None:  # noqa: FBT001
     traffic = Traffic(told=told)
     traffic.goes(600, fill=fill, waits=waits)
     assert traffic.burndown.rate == 10.0
 
 
-def test_no_token_counts_less_than_once() -> None:
+def test_the_burndown_is_at_least_one() -> None:
     traffic = Traffic(table=1.5)
     traffic.goes(900)
     assert traffic.burndown.rate == 1.0
 
 
-def test_throttles_take_back_the_steps_of_a_minute_and_charge_what_they_took() -> None:
+def test_throttles_undo_the_steps_of_a_minute_and_charge_the_difference() -> None:
     traffic = Traffic()
     traffic.goes(95)
     assert traffic.burndown.rate == pytest.approx(8.1)
@@ -83,7 +83,7 @@ def test_throttles_take_back_the_steps_of_a_minute_and_charge_what_they_took() -
     assert traffic.burndown.reason == "8.1 was tried, and throttles came"
 
 
-def test_each_failure_makes_the_rest_longer_and_the_next_step_smaller() -> None:
+def test_each_failed_step_makes_the_pause_longer_and_the_next_step_smaller() -> None:
     traffic = Traffic()
     traffic.goes(62)
     traffic.is_throttled(6)
@@ -98,7 +98,7 @@ def test_each_failure_makes_the_rest_longer_and_the_next_step_smaller() -> None:
     assert traffic.burndown.rate == pytest.approx(9.5)
 
 
-def test_two_throttles_stop_the_steps_and_take_none_back() -> None:
+def test_two_throttles_stop_the_steps_and_undo_none() -> None:
     traffic = Traffic()
     traffic.goes(62)
     traffic.is_throttled(2)
@@ -106,7 +106,7 @@ def test_two_throttles_stop_the_steps_and_take_none_back() -> None:
     assert traffic.burndown.rate == pytest.approx(9.0)
 
 
-def test_throttles_of_calls_from_before_a_failure_say_nothing() -> None:
+def test_throttles_of_calls_sent_before_a_failed_step_are_ignored() -> None:
     traffic = Traffic()
     traffic.goes(62)
     traffic.is_throttled(6)
@@ -117,7 +117,7 @@ def test_throttles_of_calls_from_before_a_failure_say_nothing() -> None:
     assert traffic.burndown.rate == failed
 
 
-def test_throttled_minutes_far_from_full_raise_it_to_what_fills_them() -> None:
+def test_throttles_in_minutes_far_from_full_raise_the_burndown() -> None:
     traffic = Traffic(table=5.0)
     traffic.limit.used = 0.5 * TPM
     traffic.goes(90, fill=0.5)
@@ -127,7 +127,7 @@ def test_throttled_minutes_far_from_full_raise_it_to_what_fills_them() -> None:
     assert traffic.burndown.reason == "5 was too little: throttled minutes were far from full"
 
 
-def test_throttles_of_a_minute_in_which_nobody_waits_raise_nothing() -> None:
+def test_throttles_in_a_minute_without_waiting_calls_do_not_raise_the_burndown() -> None:
     traffic = Traffic(table=5.0)
     traffic.limit.used = 0.5 * TPM
     traffic.goes(90, fill=0.5, waits=False)
@@ -135,7 +135,7 @@ def test_throttles_of_a_minute_in_which_nobody_waits_raise_nothing() -> None:
     assert traffic.burndown.rate == 5.0
 
 
-def test_it_is_never_raised_above_four_times_the_table() -> None:
+def test_the_burndown_is_never_raised_above_four_times_the_table() -> None:
     traffic = Traffic(table=5.0)
     traffic.limit.used = 0.1 * TPM
     traffic.goes(90, fill=0.1)
@@ -143,7 +143,7 @@ def test_it_is_never_raised_above_four_times_the_table() -> None:
     assert traffic.burndown.rate == 20.0
 
 
-def test_what_is_stated_is_believed() -> None:
+def test_a_burndown_set_by_the_user_is_not_changed() -> None:
     quota = Quota(tpm=100_000)
     quota.set_burndown("us." + ROUTE.base if ROUTE.base else ROUTE.model, 7)
     ledger = quota.ledger(ROUTE, 0.0)
@@ -155,12 +155,12 @@ def test_what_is_stated_is_believed() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "5", None])
-def test_a_burndown_that_cannot_be_is_refused(wrong: object) -> None:
+def test_an_impossible_burndown_is_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="give a number above 0"):
         Quota(tpm=1000).set_burndown("amazon.nova-lite-v1:0", wrong)  # type: ignore[arg-type]
 
 
-def test_each_change_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_change_of_the_burndown_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "aws_bedrock_inference")
     log(BurndownChanged(ROUTE, 4.5, 5.0, "tried: 5 left a limit unused, and no throttle spoke"))
     (record,) = caplog.records

@@ -1,4 +1,4 @@
-"""What is due to whom."""
+"""The fair shares of members, priorities and tenants."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def test_needs_that_fit_are_met_and_the_rest_is_spread_but_for_a_tenth() -> None
     assert shares([(0, 0.3, 3)], [(0, 0.2, 9)]) == [0.3 + 0.2, 0.2 + 0.2]
 
 
-def test_nobody_needs_anything() -> None:
+def test_without_any_need_shares_are_equal() -> None:
     assert shares([], [(0, 0.0, 1)], []) == [0.3, 0.3, 0.3]
 
 
-def test_the_last_tenth_goes_to_who_needs_it() -> None:
+def test_the_last_tenth_goes_to_members_that_need_it() -> None:
     assert shares([(0, 1.0, 1)]) == [1.0]
     assert shares([(0, 0.95, 1)], []) == [0.95, 0.0]
 
 
-def test_scarcity_is_shared_by_calls() -> None:
+def test_a_scarce_quota_is_divided_by_waiting_calls() -> None:
     assert shares([(0, 9.0, 3)], [(0, 9.0, 1)]) == [0.75, 0.25]
 
 
-def test_a_small_need_is_met_in_full_before_anyone_is_cut_below_it() -> None:
+def test_a_small_need_is_met_in_full_before_larger_ones() -> None:
     assert shares([(0, 0.1, 1)], [(0, 3.0, 1)], [(0, 2.0, 1)]) == [0.1, 0.45, 0.45]
 
 
@@ -43,7 +43,7 @@ def test_the_smallest_priority_is_served_first_but_for_what_the_others_are_guara
     assert shares([(-1.0, 2.0, 1)], [(5.0, 2.0, 1)], [(0, 2.0, 1)]) == [0.9, 0.05, 0.05]
 
 
-def test_no_more_is_guaranteed_than_is_needed() -> None:
+def test_the_guarantee_of_a_priority_is_at_most_its_need() -> None:
     assert shares([(0, 2.0, 1)], [(1, 0.01, 1)]) == [0.99, 0.01]
 
 
@@ -51,17 +51,17 @@ def test_a_lower_priority_gets_what_the_higher_ones_leave() -> None:
     assert shares([(0, 0.6, 1)], [(1, 2.0, 1)], [(2, 2.0, 1)]) == [0.6, 0.35, 0.05]
 
 
-def test_many_priorities_leave_half_to_the_first() -> None:
+def test_many_priorities_leave_half_of_the_quota_to_the_first() -> None:
     given = shares(*[[(priority, 2.0, 1)] for priority in range(30)])
     assert given[0] == 0.5
     assert given[1:] == [0.5 / 29] * 29
 
 
-def test_one_member_may_need_at_several_priorities() -> None:
+def test_one_member_may_have_needs_at_several_priorities() -> None:
     assert shares([(0, 0.2, 1), (1, 2.0, 1)], [(1, 2.0, 3)]) == [0.2 + 0.2, 0.6]
 
 
-def test_who_names_no_calls_is_not_shut_out() -> None:
+def test_a_member_that_reports_no_number_of_calls_gets_a_small_share() -> None:
     [none, one] = shares([(0, 1.0, 0)], [(0, 1.0, 1)])
     assert none == 0.01 / 1.01
     assert one == 1 / 1.01
@@ -81,7 +81,7 @@ def test_calls_without_a_tenant_are_one_tenant_and_a_priority_goes_before_any() 
     assert shares([(0, 9.0, 1, "a")], [(1, 9.0, 9, "b")]) == [0.95, 0.05]
 
 
-def test_tenants_that_are_told_together_have_a_turn_each() -> None:
+def test_tenants_that_are_reported_together_count_separately() -> None:
     assert shares([(0, 9.0, 3, OTHERS), (0, 9.0, 50, "a")], [(0, 9.0, 1, OTHERS)]) == [0.6 + 0.2, 0.2]
 
 
@@ -92,7 +92,7 @@ WANTS = st.lists(
 
 
 @given(WANTS)
-def test_no_tenant_could_have_more_without_one_that_has_no_more_having_less(members: Any) -> None:
+def test_the_division_among_tenants_is_max_min_fair(members: Any) -> None:
     """The parts are max-min fair over tenants, and nothing is left while anybody needs more."""
     told = [[Need(*need) for need in needs] for needs in members]
     levels, surplus = divide(told)
@@ -107,7 +107,7 @@ def test_no_tenant_could_have_more_without_one_that_has_no_more_having_less(memb
     assert sum(got.values()) + surplus * len(told) <= 1.0 + 1e-6
 
 
-def test_a_part_is_of_the_calls_of_ones_own_tenant() -> None:
+def test_the_part_of_a_member_is_relative_to_the_calls_of_its_tenants() -> None:
     mine, others = [Need(0, 9.0, 5, "a"), Need(0, 9.0, 1, "b"), Need(0, 0.0, 0)], [Need(0, 9.0, 15, "a")]
     levels, _ = divide([mine, others])
     assert parts(mine, levels) == (0.25, 1.0, 1.0)

@@ -1,4 +1,4 @@
-"""Pauses after throttles in a row, the day's tokens, and how many calls may be in flight."""
+"""Pauses after consecutive throttles, the tokens per day, and the number of calls in flight."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class TestPause:
         ("part", "expected"),
         [(PAUSE_PART, [0.0, 0.0, 0.5, 0.75, 1.0, 4.0]), (PAUSE_PART_UNTOLD, [0.0, 0.0, 3.0, 4.0, 4.0, 4.0])],
     )
-    def test_pauses_grow_from_the_third_throttle_in_a_row_on(self, part: float, expected: list[float]) -> None:
+    def test_pauses_grow_from_the_third_consecutive_throttle(self, part: float, expected: list[float]) -> None:
         pause = Pause(part)
         pauses = []
         for now in (0.0, 1.0, 2.0, 3.0, 4.0, 40.0):
@@ -22,13 +22,13 @@ class TestPause:
             pauses.append(max(0.0, pause.until - now))
         assert pauses == expected
 
-    def test_calls_that_get_through_between_throttles_end_the_row(self) -> None:
+    def test_an_admitted_call_between_throttles_ends_their_series(self) -> None:
         pause = Pause()
         for admitted, in_a_row in ((1.0, 1), (2.0, 2), (7.0, 3), (12.0, 4), (18.0, 1)):
             pause.record_throttle(admitted - 0.5, admitted, admitted=admitted)
             assert pause.in_a_row == in_a_row
 
-    def test_a_call_that_went_before_the_last_throttle_was_known_counts_for_nothing(self) -> None:
+    def test_a_call_sent_before_the_last_throttle_does_not_count(self) -> None:
         pause = Pause()
         assert pause.record_throttle(0.0, 1.0)
         assert not pause.record_throttle(0.5, 1.1)
@@ -38,7 +38,7 @@ class TestPause:
         pause.on_success(1.1)
         assert pause.in_a_row == 0
 
-    def test_after_a_pause_one_call_goes_and_the_others_follow_when_it_was_not_refused(self) -> None:
+    def test_after_a_pause_one_call_probes_and_the_others_follow_its_success(self) -> None:
         pause = Pause()
         for now in (1.0, 1.5, 2.0):
             pause.record_throttle(now - 0.1, now)
@@ -51,7 +51,7 @@ class TestPause:
         pause.on_success(3.5)
         assert pause.over(3.9)
 
-    def test_a_longer_park_is_not_cut_short_by_a_pause(self) -> None:
+    def test_a_pause_does_not_shorten_a_longer_wait(self) -> None:
         pause = Pause()
         pause.park(900.0)
         for now in (1.0, 1.5, 2.0):
@@ -71,12 +71,12 @@ class TestDay:
             (1000, 1000, 3600.0 + 2.5 * 86_400, 0.0),
         ],
     )
-    def test_waits_for_the_end_of_a_day_that_is_spent(self, used: int, tokens: int, now: float, wait: float) -> None:
+    def test_calls_wait_for_the_end_of_an_exhausted_day(self, used: int, tokens: int, now: float, wait: float) -> None:
         day = Day(1000, 3600.0)
         day.used = used
         assert day.wait_for(tokens, now) == wait
 
-    def test_days_end_a_day_apart(self) -> None:
+    def test_the_ends_of_days_are_one_day_apart(self) -> None:
         day = Day(1000, 3600.0)
         assert day.wait_for(0, 90_001.0) == 0.0
         day.used = 1000
@@ -84,21 +84,21 @@ class TestDay:
 
 
 class TestDayOfManyLedgers:
-    def test_what_calls_have_reserved_counts_as_used_in_a_forked_child(self) -> None:
+    def test_reserved_tokens_count_as_used_in_a_forked_child(self) -> None:
         day = Day(1000, 3600.0)
         assert day.reserve(400, 0.0) == 0.0
         day.settle(100, 50)
         day.after_fork()
         assert (day.used, day.reserved) == (350, 0)
 
-    def test_what_does_not_fit_is_not_reserved(self) -> None:
+    def test_tokens_that_exceed_the_day_are_not_reserved(self) -> None:
         day = Day(1000, 3600.0)
         assert [day.reserve(600, 0.0), day.reserve(600, 0.0), day.reserve(400, 0.0)] == [0.0, 1.0, 0.0]
         assert day.reserved == 1000
         day.settle(600, 900)
         assert [day.wait_now(100, 10.0), day.wait_now(101, 10.0)] == [1.0, 3590.0]
 
-    def test_a_day_is_idle_when_a_new_one_would_act_the_same(self) -> None:
+    def test_a_day_is_idle_if_a_new_one_would_behave_the_same(self) -> None:
         day = Day(1000, 3600.0)
         assert day.idle(0.0)
         day.reserve(10, 0.0)
@@ -116,7 +116,7 @@ class TestDayOfManyLedgers:
         assert (day.used, day.reserved) == (0, 0)
         assert day.wait_for(1e12, 1e9) == 0.0
 
-    def test_a_pause_of_its_own_is_not_shortened_by_that_of_the_day(self) -> None:
+    def test_the_pause_of_the_day_does_not_shorten_the_pause_of_a_ledger(self) -> None:
         day, first, second = Day(), Pause(), Pause()
         first.on_success(0.0)
         first.exhaust(0.0, day)
@@ -132,14 +132,14 @@ def lacks(calls: Concurrency, admitted_at: float, now: float) -> None:
 
 
 class TestConcurrency:
-    def test_without_a_ceiling_there_is_no_limit_until_the_service_lacks_capacity(self) -> None:
+    def test_concurrency_is_unlimited_until_the_service_lacks_capacity(self) -> None:
         calls = Concurrency()
         calls.in_flight = 100
         assert calls.most == inf
         lacks(calls, 0.0, 1.0)
         assert calls.most == pytest.approx(70.0)
 
-    def test_errors_of_one_crowd_count_once(self) -> None:
+    def test_errors_of_simultaneous_calls_count_once(self) -> None:
         calls = Concurrency()
         calls.in_flight = 100
         for _ in range(20):
@@ -149,7 +149,7 @@ class TestConcurrency:
         lacks(calls, 1.5, 2.0)
         assert calls.most == pytest.approx(49.0)
 
-    def test_an_error_now_and_then_changes_nothing(self) -> None:
+    def test_a_rare_error_does_not_lower_the_concurrency(self) -> None:
         calls = Concurrency()
         calls.in_flight = 100
         for now in range(1, 200):
@@ -159,7 +159,7 @@ class TestConcurrency:
         assert calls.most == inf
         assert calls.calm
 
-    def test_two_errors_that_come_together_by_chance_change_nothing(self) -> None:
+    def test_two_coincident_errors_do_not_lower_the_concurrency(self) -> None:
         calls = Concurrency()
         calls.in_flight = 100
         for now in range(1, 200):
@@ -169,14 +169,14 @@ class TestConcurrency:
                 calls.on_success()
         assert calls.most == inf
 
-    def test_one_call_may_always_go(self) -> None:
+    def test_the_concurrency_limit_is_at_least_one(self) -> None:
         calls = Concurrency()
         for now in range(1, 20):
             calls.in_flight = 1
             calls.on_capacity_error(now - 0.5, float(now))
         assert calls.most == 1.0
 
-    def test_successes_give_it_back_until_there_is_no_limit_any_more(self) -> None:
+    def test_successes_raise_the_concurrency_until_it_is_unlimited(self) -> None:
         calls = Concurrency()
         calls.in_flight = 10
         lacks(calls, 0.0, 1.0)
@@ -187,7 +187,7 @@ class TestConcurrency:
             calls.on_success()
         assert calls.most == inf
 
-    def test_comes_back_to_its_ceiling(self) -> None:
+    def test_the_concurrency_returns_to_its_configured_limit(self) -> None:
         calls = Concurrency(20)
         calls.in_flight = 20
         lacks(calls, 0.0, 1.0)

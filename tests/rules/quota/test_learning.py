@@ -1,4 +1,4 @@
-"""The estimator of a limit behind its seam: observations in, answers out, recorded and run again."""
+"""The estimator of a limit behind its interface: observations go in, estimates come out; traces can be replayed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Recorder(EvidenceEstimator):
         self.record(None, adopted=estimate)
 
 
-def test_a_trace_recorded_from_a_ledger_gives_the_same_answers_again() -> None:
+def test_a_recorded_trace_gives_the_same_estimates_again() -> None:
     book = Ledger(rpm=None, tpm=60_000, now=0.0, firm=False, estimator=Recorder)
     now, throttles = 0.0, 0
     for order in range(900):
@@ -114,18 +114,18 @@ def row(at: float, until: float, used: float) -> list[Observation]:
     return [Observation(time, 20 * time, throttle=Throttle(count, used, used)) for count, time in enumerate(times, 1)]
 
 
-def test_one_throttle_is_no_verdict() -> None:
+def test_one_throttle_does_not_change_the_estimate() -> None:
     assert final([*busy(10), *busy(20, after=10, every=199)]).estimate == 6000
 
 
-def test_throttles_that_go_on_at_a_lower_rate_are_noise_and_the_rate_is_restored() -> None:
+def test_throttles_that_continue_at_a_lower_rate_are_noise_and_the_rate_is_restored() -> None:
     noisy = final(busy(60, every=30))
     assert noisy.estimate == 6000
     assert noisy.evidence.noise == pytest.approx(1 / 30, rel=0.5)
     assert "whatever the rate is" in noisy.reason
 
 
-def test_throttles_that_end_at_a_lower_rate_were_due_to_the_rate() -> None:
+def test_throttles_that_stop_at_a_lower_rate_confirm_the_lower_limit() -> None:
     trace = busy(2, every=10)
     tried = final(trace)
     assert tried.estimate < 5800
@@ -135,7 +135,7 @@ def test_throttles_that_end_at_a_lower_rate_were_due_to_the_rate() -> None:
     assert found.evidence.noise == 0.0
 
 
-def test_a_cluster_by_chance_is_no_reason_after_long_noise_but_is_one_soon_after_a_verdict() -> None:
+def test_a_cluster_of_throttles_counts_soon_after_a_decision_but_not_after_long_noise() -> None:
     def after(seconds: int) -> float:
         """Return the estimate after so much noise, and then ten throttles of fifty calls."""
         trace = busy(seconds, every=30)
@@ -149,12 +149,12 @@ def test_a_cluster_by_chance_is_no_reason_after_long_noise_but_is_one_soon_after
     assert after(30) < 6000
 
 
-def test_noise_is_an_average_over_what_proved_harmless() -> None:
+def test_the_noise_level_averages_throttles_that_proved_harmless() -> None:
     assert final(busy(200, every=30)).evidence.noise == pytest.approx(1 / 30, rel=0.15)
     assert final([*busy(100, every=30), *busy(200, after=100, every=50)]).evidence.noise == pytest.approx(0.02, rel=0.3)
 
 
-def test_where_nothing_is_told_throttles_of_large_calls_are_the_limits_and_no_noise() -> None:
+def test_throttles_of_large_calls_are_not_noise_if_no_limit_is_configured() -> None:
     evenly = final(busy(120, every=30), ceiling=inf)
     largely = final(busy(120, every=30, size=1.8), ceiling=inf)
     assert evenly.evidence.noise > 0.01
@@ -162,7 +162,7 @@ def test_where_nothing_is_told_throttles_of_large_calls_are_the_limits_and_no_no
     assert largely.estimate < evenly.estimate / 2
 
 
-def test_what_is_not_told_grows_by_as_many_calls_for_who_has_few_and_who_has_many() -> None:
+def test_an_estimated_limit_grows_by_the_same_number_of_calls_at_any_traffic() -> None:
     def grown(calls: float) -> float:
         """Return by how many calls a second the rate grows in 10 s."""
         return float(final(busy(10, calls=calls), ceiling=inf).estimate / 6000 - 1.0) * calls
@@ -170,21 +170,21 @@ def test_what_is_not_told_grows_by_as_many_calls_for_who_has_few_and_who_has_man
     assert grown(12.0) == pytest.approx(grown(4.0), rel=0.06)
 
 
-def test_noise_that_ends_is_forgotten() -> None:
+def test_noise_that_stops_is_forgotten() -> None:
     noisy = busy(60, every=30)
     assert final([*noisy, *busy(180, after=60)]).evidence.noise < 0.01
 
 
-def test_a_bad_moment_changes_nothing() -> None:
+def test_a_short_burst_of_throttles_changes_nothing() -> None:
     moment = final([*busy(60), *row(60, 64, 6000), *busy(70, after=64)])
     assert (moment.estimate, moment.burst) == (6000, 5.0)
 
 
-def test_a_row_of_many_seconds_shows_what_a_minute_allows() -> None:
+def test_a_series_of_throttles_over_many_seconds_shows_the_limit_per_minute() -> None:
     assert final([*busy(60), *row(60, 70, 4000)]).estimate == 4000
 
 
-def test_a_throttle_of_a_call_from_before_the_last_change_says_nothing() -> None:
+def test_a_throttle_of_a_call_sent_before_the_last_change_is_ignored() -> None:
     trace = busy(10, every=10)
     late = [Observation(10.0, 200.0, throttle=Throttle(1, 6000, 6000, age=9.9)) for _ in range(50)]
     assert final([*trace, *late]).estimate == final(trace).estimate
@@ -197,25 +197,25 @@ def test_throttles_of_a_burst_lower_the_burst_and_not_the_rate() -> None:
     assert final([*crowd, *busy(1200, after=1)]).burst == 5.0
 
 
-def test_what_is_told_is_a_ceiling_and_what_is_not_told_is_probed_beyond() -> None:
+def test_a_configured_limit_is_a_ceiling_and_an_estimated_one_is_probed_upwards() -> None:
     trace = [*busy(10, every=10), *busy(200, after=10)]
     assert final(trace).estimate == 6000
     assert final(trace, ceiling=inf).estimate > 12_000
 
 
-def test_nothing_grows_while_nothing_is_held_back() -> None:
+def test_an_estimate_does_not_grow_while_it_holds_no_call_back() -> None:
     trace = [seen._replace(held_back=False) for seen in busy(100)]
     assert final(trace, ceiling=inf, known=False).estimate == 6000
 
 
-def test_what_others_found_replaces_the_estimate_and_only_a_lower_one_ends_a_trial() -> None:
+def test_a_limit_found_by_others_replaces_the_estimate_and_only_a_lower_one_ends_a_trial() -> None:
     assert final([Observation(1.0, 20.0, adopted=3000.0)]).estimate == 3000
     trying = busy(2, every=10)
     assert final([*trying, Observation(2.0, 40.0, adopted=6000.0)]).estimate == final(trying).estimate
     assert final([*trying, Observation(2.0, 40.0, adopted=1000.0)]).estimate == 1000
 
 
-def test_what_others_add_slowly_leaves_the_evidence_and_noise_that_they_found_ends_a_trial() -> None:
+def test_a_slow_increase_by_others_keeps_the_evidence_and_their_noise_ends_a_trial() -> None:
     doubting = busy(20, every=25)[:-20]
     slowly = [each._replace(adopted=6000.0 + at) if at % 10 == 5 else each for at, each in enumerate(doubting)]
     assert final(slowly, ceiling=inf).evidence.noise == final(doubting, ceiling=inf).evidence.noise > 0.0
@@ -228,7 +228,7 @@ def test_what_others_add_slowly_leaves_the_evidence_and_noise_that_they_found_en
     assert trying.estimate == 6000  # another member still repeats what the trial here had tried
 
 
-def test_an_estimator_that_is_put_in_its_place_decides_alone() -> None:
+def test_a_replaced_estimator_decides_alone() -> None:
     trace = [*busy(10, every=10), *row(10, 20, 1000)]
     assert replay(Fixed(6000, burst=2.0), trace) == [Answer(6000, 2.0, 0.0)] * len(trace)
     book = Ledger(rpm=None, tpm=60_000, now=0.0, burst=2.0, estimator=Fixed)
@@ -237,7 +237,7 @@ def test_an_estimator_that_is_put_in_its_place_decides_alone() -> None:
     assert book.snapshot(21.0).estimates == {"requests": inf, "tokens": 60_000}
 
 
-def test_reservations_get_room_while_they_fill_the_minute_and_lose_it_before_the_rate_is_blamed() -> None:
+def test_reservations_may_exceed_the_minute_and_are_reduced_before_the_rate_is_lowered() -> None:
     trace = [seen._replace(reserved=True) for seen in busy(20)]
     assert final(trace).slack == pytest.approx(0.2)
     after = final([*trace, *busy(21, after=20, every=6)])

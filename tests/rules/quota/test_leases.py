@@ -1,4 +1,4 @@
-"""Leases of one quota: who gets which, for how long, and what happens when a member or the store is gone."""
+"""Leases of one quota: their shares and durations, and what happens if a member or the store is lost."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Members:
         return {member: pytest.approx(self.has[member]) for member in needs}
 
 
-def test_a_member_that_is_alone_has_what_it_needs() -> None:
+def test_a_single_member_gets_what_it_needs() -> None:
     assert Members().renew("a", 1.0).share == 1.0
     assert Members().renew("a", 7.0).share == 1.0
 
 
-def test_an_idle_member_may_start_at_once_and_leaves_a_tenth_to_newcomers() -> None:
+def test_an_idle_member_may_start_immediately_and_leaves_a_tenth_to_newcomers() -> None:
     members = Members()
     assert members.renew("a").share == pytest.approx(0.9)
     assert members.renew("b", 0.5).share == pytest.approx(0.1)
@@ -58,7 +58,7 @@ def test_equal_members_end_with_equal_shares() -> None:
     assert Members().rounds(dict.fromkeys("abcd", 1.0)) == dict.fromkeys("abcd", 0.25)
 
 
-def test_what_a_member_gives_up_is_free_at_once() -> None:
+def test_a_released_share_is_available_immediately() -> None:
     members = Members()
     members.renew("a", 1.0)
     assert members.renew("b", 0.5).share == 0.0
@@ -67,7 +67,7 @@ def test_what_a_member_gives_up_is_free_at_once() -> None:
     assert members.renew("b", 0.5).share == pytest.approx(0.5)
 
 
-def test_who_cannot_have_its_part_yet_and_who_is_new_come_again_soon() -> None:
+def test_a_new_member_and_one_without_its_full_share_renew_soon() -> None:
     members = Members()
     assert members.renew("a", 1.0, rate=8.0).again == rule.SOON
     members.now += 0.3
@@ -81,7 +81,7 @@ def test_who_cannot_have_its_part_yet_and_who_is_new_come_again_soon() -> None:
     ("rate", "again"),
     [(0.0, 2.5), (1.0, 2.5), (4.0, 2.0), (8.0, 1.0), (500.0, 1.0)],
 )
-def test_busy_members_come_more_often(rate: float, again: float) -> None:
+def test_busy_members_renew_more_often(rate: float, again: float) -> None:
     members = Members()
     members.renew("a", 0.5)
     grant = members.renew("a", 0.5, rate=rate)
@@ -89,7 +89,7 @@ def test_busy_members_come_more_often(rate: float, again: float) -> None:
     assert grant.valid + rule.SOON <= 3.0  # who waits for the part of one that was killed
 
 
-def test_a_silent_member_keeps_its_part_until_its_lease_has_run_out() -> None:
+def test_a_silent_member_keeps_its_share_until_its_lease_expires() -> None:
     members = Members()
     lease = members.renew("a", 1.0)
     members.now = lease.valid - 0.01
@@ -99,7 +99,7 @@ def test_a_silent_member_keeps_its_part_until_its_lease_has_run_out() -> None:
     assert members.shares.members == {"b"}
 
 
-def test_a_member_that_leaves_frees_its_part_at_once() -> None:
+def test_a_member_that_leaves_releases_its_share_immediately() -> None:
     members = Members()
     members.renew("a", 1.0)
     members.shares.leave("a", members.now)
@@ -107,7 +107,7 @@ def test_a_member_that_leaves_frees_its_part_at_once() -> None:
     assert members.renew("b", 1.0).share == 1.0
 
 
-def test_who_comes_back_after_its_lease_ran_out_takes_its_turn_like_others() -> None:
+def test_a_member_that_returns_after_its_lease_expired_has_no_privilege() -> None:
     members = Members()
     members.renew("a", 1.0)
     members.now = 30.0
@@ -115,7 +115,7 @@ def test_who_comes_back_after_its_lease_ran_out_takes_its_turn_like_others() -> 
     assert members.renew("a", 1.0, holding=1.0).share == pytest.approx(0.1)
 
 
-def test_a_priority_nobody_had_needs_at_is_served_without_delay() -> None:
+def test_a_need_at_a_new_priority_is_served_without_delay() -> None:
     members = Members()
     members.renew("a", 0.2, priority=1.0)
     members.renew("b", 0.3, priority=0.0)
@@ -128,36 +128,36 @@ def test_a_priority_nobody_had_needs_at_is_served_without_delay() -> None:
 class TestRestart:
     """The store is empty, the members go on with what they had."""
 
-    def test_members_keep_what_they_hold(self) -> None:
+    def test_after_a_restart_members_keep_their_shares(self) -> None:
         members = Members()
         members.has = {"a": 0.5, "b": 0.3, "c": 0.2}
         members.rounds(dict.fromkeys("abc", 1.0))
         assert members.has == pytest.approx({"a": 0.5, "b": 0.3, "c": 0.2})
 
-    def test_a_newcomer_gets_little_of_what_only_looks_free(self) -> None:
+    def test_after_a_restart_a_newcomer_gets_little_of_the_seemingly_free_quota(self) -> None:
         members = Members()
         members.renew("a", 0.2, holding=0.2)
         assert members.renew("new", 1.0).share == pytest.approx(0.2)
         assert members.renew("new", 1.0).share == pytest.approx(0.2)
         assert members.renew("b", 0.6, holding=0.6).share == pytest.approx(0.6)
 
-    def test_afterwards_everyone_gets_its_part(self) -> None:
+    def test_after_the_restart_period_everyone_gets_its_share(self) -> None:
         members = Members()
         members.has = {"a": 0.9, "b": 0.1}
         members.rounds(dict.fromkeys("ab", 1.0), count=int(rule.GRACE / 0.3) + 1)
         assert members.rounds(dict.fromkeys("ab", 1.0)) == {"a": 0.5, "b": 0.5}
 
-    def test_a_store_that_was_out_of_reach_is_as_careful(self) -> None:
+    def test_a_store_that_was_unreachable_is_as_careful_as_a_restarted_one(self) -> None:
         members = Members()
         members.rounds(dict.fromkeys("abcd", 1.0))
         members.now += 60.0  # every lease has run out, but all four went on with theirs
         assert members.renew("a", 1.0).share == pytest.approx(0.25)
         assert members.renew("b", 1.0).share == pytest.approx(0.25)
 
-    def test_who_comes_last_comes_before_it_is_over(self) -> None:
+    def test_the_restart_period_is_longer_than_the_longest_renewal_interval(self) -> None:
         assert rule.GRACE > rule.SELDOM
 
-    def test_a_first_start_is_none(self) -> None:
+    def test_the_first_start_is_not_treated_as_a_restart(self) -> None:
         members = Members()
         members.renew("a", 0.4)
         assert members.rounds({"a": 0.4, "b": 0.6}) == {"a": 0.4, "b": 0.6}
@@ -182,7 +182,7 @@ BELIEFS = {
 
 
 @pytest.mark.parametrize("name", BELIEFS)
-def test_which_estimate_is_kept_of_a_limit(name: str) -> None:
+def test_the_more_reliable_estimate_of_a_limit_is_stored(name: str) -> None:
     before, said, after = BELIEFS[name]
     plain = Leases(0.0).plain()
     if before is not None:
@@ -193,14 +193,14 @@ def test_which_estimate_is_kept_of_a_limit(name: str) -> None:
     assert members.renew("a").limits == (("tokens", *after),)
 
 
-def test_dimensions_are_apart_and_a_member_that_names_none_learns_all() -> None:
+def test_dimensions_are_separate_and_a_member_that_reports_none_learns_all() -> None:
     members = Members()
     members.renew("a", limits=(("tokens", 1000.0, 0, False), ("requests", inf, 0, False)))
     members.renew("a", limits=(("tokens", 500.0, 1, True),))
     assert members.renew("b").limits == (("requests", inf, 1), ("tokens", 500.0, 2))
 
 
-def test_it_goes_on_from_json_as_if_nothing_had_been() -> None:
+def test_leases_restored_from_json_behave_the_same() -> None:
     one, other = Members(), Members()
     said = [(0.7, 3.0, 1000.0, inf), (0.9, 1.0, 900.0, 5.0), (2.0, 0.0, 900.0, inf), (0.1, 8.0, 1e6, 7.0)]
     for step, (need, calls, tokens, requests) in enumerate(said * 5):
@@ -214,12 +214,12 @@ def test_it_goes_on_from_json_as_if_nothing_had_been() -> None:
 
 
 @pytest.mark.parametrize("plain", [{}, {"born": "soon"}, {**Leases(0.0).plain(), "leases": {"a": [1]}}])
-def test_what_was_never_written_here_is_not_read(plain: dict[str, Any]) -> None:
+def test_state_in_another_format_is_refused(plain: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         Leases.of(plain)
 
 
-def test_a_clock_that_is_set_back_lengthens_no_lease_and_stops_nothing() -> None:
+def test_a_clock_that_is_set_back_extends_no_lease_and_blocks_nothing() -> None:
     members = Members(now=1000.0)
     lease = members.renew("a", 1.0)
     members.now = 100.0
@@ -228,7 +228,7 @@ def test_a_clock_that_is_set_back_lengthens_no_lease_and_stops_nothing() -> None
     assert members.renew("b", 1.0).share == 1.0
 
 
-def test_looking_shows_who_holds_what_and_changes_nothing() -> None:
+def test_look_shows_the_share_of_each_member_and_changes_nothing() -> None:
     members = Members()
     members.renew("b", 0.25, rate=2.0, report='{"queued": 3}', limits=(("tokens", 10.0, 0, False),))
     members.now = 1.0
@@ -245,7 +245,7 @@ def test_looking_shows_who_holds_what_and_changes_nothing() -> None:
     assert members.shares.plain() == before
 
 
-def test_a_thousand_members_are_gone_through_five_times_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_for_a_thousand_members_is_made_at_most_five_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     gone_through = []
 
     def counted(*members: Any) -> Any:
@@ -277,6 +277,6 @@ def test_a_thousand_members_are_gone_through_five_times_a_second_at_most(monkeyp
         {"report": "x" * (rule.REPORT + 1)},
     ],
 )
-def test_nonsense_is_refused_before_it_reaches_the_others(fields: Any) -> None:
+def test_an_invalid_request_is_refused_before_it_reaches_other_members(fields: Any) -> None:
     with pytest.raises(ValueError, match=r"must be|at most 16,384"):
         ask(**fields)

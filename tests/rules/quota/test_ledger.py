@@ -1,4 +1,4 @@
-"""One quota with all its dimensions: who may go, who waits for what, and what a call's end gives back."""
+"""One quota with all its dimensions: admission, the queue, and what the end of a call releases."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def admitted_at(book: Ledger, ticket: Ticket, now: float) -> float:
 
 
 class TestQueue:
-    def test_a_burst_goes_at_once_and_the_rest_at_the_rate(self) -> None:
+    def test_a_burst_is_admitted_immediately_and_the_rest_at_the_rate(self) -> None:
         book = ledger(rpm=60)
         tickets = [book.reserve(0, order, 0.0) for order in range(7)]
         assert [ticket.admitted for ticket in tickets] == [True] * 5 + [False] * 2
         assert book.claim(tickets[5], 0.0) == pytest.approx(1.0)
         assert book.claim(tickets[6], 0.0) == inf
 
-    def test_the_head_is_admitted_when_its_time_has_come_and_the_next_is_woken_to_set_its_alarm(self) -> None:
+    def test_the_head_of_the_queue_is_admitted_in_time_and_the_next_call_is_woken(self) -> None:
         book = bucket(rpm=60, burst=5.0)
         _, first, second = [book.reserve(0, order, 0.0) for order in range(7)][4:]
         woken = []
@@ -58,7 +58,7 @@ class TestQueue:
         assert woken == ["second"]
         assert book.claim(second, 1.0) == pytest.approx(2.0)
 
-    def test_a_wake_before_the_driver_attached_is_not_lost(self) -> None:
+    def test_a_wake_up_before_the_driver_is_attached_is_not_lost(self) -> None:
         book = bucket(rpm=60, burst=1.0)
         first = book.reserve(0, 0.0, 0.0)
         waiting = book.reserve(0, 1.0, 0.0)
@@ -66,7 +66,7 @@ class TestQueue:
         book.cancel(first, 0.0, sent=False)
         assert waiting.attach(lambda: None) is False
 
-    def test_a_repeat_keeps_its_place_before_calls_that_arrived_later(self) -> None:
+    def test_a_retry_keeps_its_place_before_calls_that_arrived_later(self) -> None:
         book = bucket(rpm=60, burst=1.0)
         book.reserve(0, 0.0, 0.0)
         later = book.reserve(0, 5.0, 0.0)
@@ -74,7 +74,7 @@ class TestQueue:
         assert book.claim(later, 0.0) == inf
         assert book.claim(repeat, 0.0) == pytest.approx(1.0)
 
-    def test_who_leaves_the_queue_lets_the_next_one_in(self) -> None:
+    def test_a_call_that_leaves_the_queue_admits_the_next_one(self) -> None:
         book = bucket(tpm=6000)
         book.reserve(5000, 0.0, 0.0)
         impatient = book.reserve(4000, 1.0, 0.0)
@@ -84,7 +84,7 @@ class TestQueue:
         assert small.admitted
         assert len(book.queue) == 0
 
-    def test_a_higher_priority_goes_first_and_takes_over_the_alarm(self) -> None:
+    def test_a_higher_priority_goes_first_and_takes_over_the_timer(self) -> None:
         book = bucket(tpm=6000)
         book.reserve(6000, -1.0, 0.0)
         batch = book.reserve(1000, 0.0, 0.0, PRIORITIES["batch"])
@@ -95,7 +95,7 @@ class TestQueue:
         assert admitted_at(book, urgent, 10.0) == pytest.approx(30.0)
         assert admitted_at(book, batch, 30.0) == pytest.approx(40.0)
 
-    def test_nobody_passes_who_waits_though_there_were_room_for_a_small_call(self) -> None:
+    def test_a_small_call_does_not_pass_a_waiting_large_one(self) -> None:
         book = bucket(tpm=6000)
         book.reserve(5000, 0.0, 0.0)
         large = book.reserve(4000, 1.0, 0.0)
@@ -104,7 +104,7 @@ class TestQueue:
 
 
 class TestSettlement:
-    def test_reserves_input_and_maximum_and_gives_back_what_was_not_used(self) -> None:
+    def test_input_and_maximum_are_reserved_and_the_unused_part_is_released(self) -> None:
         book = bucket(tpm=6000)
         big = book.reserve(5000, 0.0, 0.0)
         waiting = book.reserve(4000, 1.0, 0.0)
@@ -118,7 +118,7 @@ class TestSettlement:
         late = book.reserve(1000, 1.0, 0.0)
         assert book.claim(late, 0.0) == pytest.approx(70.0)
 
-    def test_a_refund_wakes_the_head_to_set_an_earlier_alarm(self) -> None:
+    def test_a_refund_wakes_the_head_of_the_queue_earlier(self) -> None:
         book = bucket(tpm=6000)
         big = book.reserve(6000, 0.0, 0.0)
         waiting = book.reserve(4000, 1.0, 0.0)
@@ -130,17 +130,17 @@ class TestSettlement:
         assert book.claim(waiting, 0.0) == pytest.approx(10.0)
 
     @pytest.mark.parametrize(("sent", "next_goes"), [(True, False), (False, True)])
-    def test_a_call_that_never_arrived_gives_its_request_back(self, sent: bool, next_goes: bool) -> None:  # noqa: FBT001
+    def test_a_call_that_never_arrived_releases_its_request(self, sent: bool, next_goes: bool) -> None:  # noqa: FBT001
         book = bucket(rpm=60, burst=1.0)
         book.cancel(book.reserve(0, 0.0, 0.0), 0.0, sent=sent)
         assert book.reserve(0, 1.0, 0.0).admitted is next_goes
 
-    def test_a_call_larger_than_the_burst_goes_from_a_full_bucket_and_leaves_a_debt(self) -> None:
+    def test_a_call_larger_than_the_burst_needs_a_full_bucket_and_leaves_a_debt(self) -> None:
         book = bucket(tpm=6000, burst=5.0)
         assert book.reserve(3000, 0.0, 0.0).admitted
         assert book.claim(book.reserve(100, 1.0, 0.0), 0.0) == pytest.approx((3000 - 500 + 100) / 100)
 
-    def test_a_second_end_of_the_same_call_changes_nothing(self) -> None:
+    def test_ending_a_call_twice_changes_nothing(self) -> None:
         book = ledger(tpm=60_000)
         ticket = book.reserve(1000, 0.0, 0.0)
         book.settle(ticket, 400, 0.0)
@@ -152,7 +152,7 @@ class TestSettlement:
 
 
 class TestMinute:
-    def test_no_minute_holds_more_than_the_limit(self) -> None:
+    def test_no_minute_exceeds_the_limit(self) -> None:
         """After a burst the rate is spread over what the minute leaves, instead of a halt when it is full."""
         book = ledger(rpm=60)
         now, gone = 0.0, []
@@ -167,7 +167,7 @@ class TestMinute:
         assert max(gaps) < 10
         assert gone[-1] < 245
 
-    def test_what_is_given_back_later_leaves_the_minute_it_was_taken_in(self) -> None:
+    def test_a_late_refund_is_removed_from_the_minute_of_its_reservation(self) -> None:
         book = ledger(tpm=6000)
         ticket = book.reserve(6000, 0.0, 0.0)
         waiting = book.reserve(3000, 1.0, 0.0)
@@ -175,7 +175,7 @@ class TestMinute:
         book.settle(ticket, 100, 30.0)
         assert waiting.admitted
 
-    def test_a_minute_that_ran_out_leaves_nothing_behind(self) -> None:
+    def test_an_expired_minute_leaves_no_state(self) -> None:
         book = ledger(rpm=600, tpm=60_000)
         for order in range(40):
             book.settle(book.reserve(100, order, 0.0), 90, 0.0)
@@ -189,7 +189,7 @@ class TestMinute:
 
 
 class TestThrottles:
-    def test_one_throttle_changes_nothing_and_a_row_that_does_not_end_lowers_the_dimension_it_names(self) -> None:
+    def test_one_throttle_changes_nothing_and_a_long_series_lowers_the_named_dimension(self) -> None:
         book = ledger(rpm=600, tpm=60_000)
         before = book.available(0.0)
         assert book.throttled(book.reserve(100, 0.0, 0.0), "tokens", 0.0) == "tokens"
@@ -212,7 +212,7 @@ class TestThrottles:
             (None, 6000, 2, 100, "tokens"),
         ],
     )
-    def test_a_throttle_without_a_name_is_that_of_the_fullest_dimension(
+    def test_an_unnamed_throttle_counts_for_the_fullest_dimension(
         self, rpm: Any, tpm: Any, calls: int, tokens: int, found: str
     ) -> None:
         book = ledger(rpm, tpm)
@@ -221,7 +221,7 @@ class TestThrottles:
             book.settle(ticket, tokens, 0.0)
         assert book.throttled(tickets[0], None, 0.0) == found
 
-    def test_throttles_in_a_row_make_it_stand_still_longer_and_longer_and_a_success_ends_that(self) -> None:
+    def test_consecutive_throttles_cause_growing_pauses_and_a_success_ends_them(self) -> None:
         book = ledger(rpm=600_000)
         now, struck, pauses = 0.0, 0.0, []
         for _ in range(7):
@@ -240,7 +240,7 @@ class TestThrottles:
         book.throttled(book.reserve(0, now, now + 2), "requests", now + 3)
         assert admitted_at(book, book.reserve(0, now, now + 3), now + 3) < now + 3.1
 
-    def test_throttles_of_one_crowd_count_once(self) -> None:
+    def test_throttles_of_simultaneous_calls_count_once(self) -> None:
         book = ledger(rpm=600_000)
         crowd = [book.reserve(0, 0.0, 0.0) for _ in range(50)]
         book.throttled(crowd.pop(), "requests", 1.0)
@@ -250,7 +250,7 @@ class TestThrottles:
         assert book.window.requests.estimate == estimate
         assert admitted_at(book, book.reserve(0, 1.0, 1.0), 1.0) < 1.1
 
-    def test_after_a_pause_one_call_goes_first_and_the_others_follow_it(self) -> None:
+    def test_after_a_pause_one_call_probes_and_the_others_follow(self) -> None:
         book = ledger(rpm=600_000)
         book.throttled(book.reserve(0, 0.0, 0.0), "requests", 0.1)
         book.throttled(book.reserve(0, 0.2, 0.2), "requests", 0.3)
@@ -261,7 +261,7 @@ class TestThrottles:
         assert admitted_at(book, others[0], 1.0) == pytest.approx(1.3)
         assert all(ticket.admitted for ticket in others)
 
-    def test_a_spent_day_is_left_alone_and_does_not_change_what_a_minute_allows(self) -> None:
+    def test_an_exhausted_day_does_not_change_the_limit_per_minute(self) -> None:
         book = ledger(rpm=600, tpm=60_000)
         assert book.throttled(book.reserve(100, 0.0, 0.0), "tokens-per-day", 1.0) == "tokens-per-day"
         assert book.day_exhausted(2.0)
@@ -272,14 +272,14 @@ class TestThrottles:
         assert not waiting[1].admitted
         assert not book.day_exhausted(901.0)
 
-    def test_a_day_known_to_end_sooner_is_waited_for_no_longer(self) -> None:
+    def test_a_day_with_a_known_earlier_end_is_waited_for_only_until_then(self) -> None:
         book = ledger(tpm=60_000, day=Day(1e9, 300.0))
         book.throttled(book.reserve(100, 0.0, 0.0), "tokens-per-day", 1.0)
         assert book.earliest(100, 2.0) == 300.0
 
 
 class TestDayAndConcurrency:
-    def test_what_is_reserved_counts_for_the_day_until_it_is_known(self) -> None:
+    def test_reserved_tokens_count_for_the_day_until_they_are_settled(self) -> None:
         book = ledger(day=Day(1000, 3600.0))
         first = book.reserve(900, 0.0, 0.0)
         waiting = book.reserve(200, 1.0, 0.0)
@@ -291,7 +291,7 @@ class TestDayAndConcurrency:
         book.settle(waiting, 200, 2.0)
         assert book.day_exhausted(2.0)
 
-    def test_no_more_calls_are_under_way_than_allowed(self) -> None:
+    def test_the_number_of_calls_in_flight_is_bounded(self) -> None:
         book = ledger(concurrency=2)
         tickets = [book.reserve(0, order, 0.0) for order in range(4)]
         assert [ticket.admitted for ticket in tickets] == [True, True, False, False]
@@ -300,7 +300,7 @@ class TestDayAndConcurrency:
         book.cancel(tickets[1], 5.0, sent=True)
         assert tickets[3].admitted
 
-    def test_a_lack_of_capacity_sends_fewer_calls_at_once_and_does_not_lower_the_limit(self) -> None:
+    def test_a_lack_of_capacity_lowers_the_concurrency_and_not_the_limit(self) -> None:
         book = ledger(tpm=60_000_000)
         crowd = [book.reserve(100, order, 0.0) for order in range(100)]
         for _ in range(3):
@@ -314,7 +314,7 @@ class TestDayAndConcurrency:
             book.settle(ticket, 100, 2.0)
         assert waiting.admitted
 
-    def test_capacity_that_is_back_is_used_again(self) -> None:
+    def test_the_concurrency_rises_when_capacity_returns(self) -> None:
         book = ledger(tpm=60_000_000)
         crowd = [book.reserve(100, order, 0.0) for order in range(10)]
         for ticket in crowd:
@@ -325,7 +325,7 @@ class TestDayAndConcurrency:
 
 
 class TestQuestions:
-    def test_the_earliest_admission_counts_on_everything_outstanding_to_come_back(self) -> None:
+    def test_the_earliest_admission_assumes_that_all_reservations_are_refunded(self) -> None:
         book = bucket(tpm=6000)
         book.reserve(6000, 0.0, 0.0)
         assert book.earliest(3000, 0.0) == 0.0
@@ -333,18 +333,18 @@ class TestQuestions:
         book.settle(book.reserve(6000, 0.0, 0.0), 9000, 0.0)
         assert book.earliest(3000, 0.0) == pytest.approx(60.0)
 
-    def test_the_earliest_admission_counts_who_stands_before(self) -> None:
+    def test_the_earliest_admission_includes_the_calls_ahead(self) -> None:
         book = bucket(rpm=60, burst=1.0)
         for order in range(101):
             book.reserve(0, order, 0.0)
         assert book.earliest(0, 0.0) == pytest.approx(100.0)
         assert book.earliest(0, 0.0, PRIORITIES["interactive"]) == pytest.approx(1.0)
 
-    def test_without_a_limit_of_tokens_there_are_always_enough(self) -> None:
+    def test_without_a_token_limit_tokens_are_always_available(self) -> None:
         assert ledger(rpm=60).available(0.0) == inf
         assert ledger(tpm=6000).available(0.0) == pytest.approx(500, rel=0.5)
 
-    def test_tells_who_used_the_last_minute(self) -> None:
+    def test_the_usage_of_the_last_minute_is_reported_by_priority(self) -> None:
         book = ledger(tpm=600_000)
         book.watch()
         for priority, tokens in ((0.0, 300), (2.0, 200), (2.0, 100)):
@@ -355,7 +355,7 @@ class TestQuestions:
 
 
 class TestLease:
-    def test_a_part_of_the_quota_is_all_that_goes(self) -> None:
+    def test_a_lease_of_a_part_bounds_the_admitted_calls(self) -> None:
         book = bucket(tpm=6000)
         book.watch()
         book.lease(0.25, {}, 0.0)
@@ -366,7 +366,7 @@ class TestLease:
             book.settle(ticket, 500, now)
         assert now == pytest.approx((8 * 500 - 1500) / 25)
 
-    def test_a_larger_part_lets_the_head_in_sooner(self) -> None:
+    def test_a_larger_share_admits_the_head_of_the_queue_sooner(self) -> None:
         book = bucket(tpm=6000, burst=5.0)
         book.lease(0.1, {}, 0.0)
         book.settle(book.reserve(1000, 0.0, 0.0), 1000, 0.0)
@@ -378,7 +378,7 @@ class TestLease:
         assert woken == [1]
         assert book.claim(waiting, 0.0) == pytest.approx(before / 10)
 
-    def test_adopts_what_others_learned_but_not_more_than_was_configured(self) -> None:
+    def test_limits_learned_by_others_are_adopted_up_to_the_configured_limit(self) -> None:
         book = ledger(tpm=6000)
         book.lease(0.5, {"tokens": 3000.0}, 0.0)
         assert (book.window.tokens.estimate, book.window.tokens.rate) == (3000.0, 25.0)
@@ -398,7 +398,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, rpm=st.sampled_from([None, 60, 6000]), tpm=st.sampled_from([None, 6000, 600_000]))
-def test_the_short_way_and_the_long_way_give_the_same_account(steps: Any, rpm: Any, tpm: Any) -> None:
+def test_the_fast_path_and_the_slow_path_give_the_same_state(steps: Any, rpm: Any, tpm: Any) -> None:
     """A ledger that is watched has no short way."""
     short, long = ledger(rpm, tpm), ledger(rpm, tpm)
     long.watch()

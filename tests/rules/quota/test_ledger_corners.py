@@ -1,4 +1,4 @@
-"""Corners of the ledger that were wrong once."""
+"""Regression tests of the ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def admitted_at(book: Any, ticket: Any, now: float) -> float:
     raise AssertionError
 
 
-def test_a_quota_that_is_held_back_for_an_hour_without_a_throttle_goes_on() -> None:
+def test_a_quota_that_was_full_for_an_hour_without_a_throttle_continues() -> None:
     book = Ledger(rpm=600, tpm=None, now=0.0)
     now = 0.0
     while now < 3600.0:
@@ -30,7 +30,7 @@ def test_a_quota_that_is_held_back_for_an_hour_without_a_throttle_goes_on() -> N
         book.settle(ticket, 0, now)
 
 
-def test_a_first_call_that_is_throttled_on_tokens_does_not_end_everything() -> None:
+def test_a_token_throttle_of_the_first_call_does_not_block_all_later_calls() -> None:
     book = Ledger(rpm=None, tpm=None, now=0.0)
     book.throttled(book.reserve(8000, 0, 0.0), "tokens", 0.1)
     now = 0.2
@@ -42,7 +42,7 @@ def test_a_first_call_that_is_throttled_on_tokens_does_not_end_everything() -> N
     assert now < 60
 
 
-def test_who_left_the_queue_is_not_counted() -> None:
+def test_a_call_that_left_the_queue_is_not_counted() -> None:
     queue = Queue()
     tickets = [Ticket(10, 1.0, 0.0) for _ in range(4)]
     for order, ticket in enumerate(tickets):
@@ -55,7 +55,7 @@ def test_who_left_the_queue_is_not_counted() -> None:
     assert book.queue.ahead(1.0) == len(book.queue) == 1
 
 
-def test_a_batch_call_of_no_tokens_does_not_pass_interactive_ones() -> None:
+def test_a_batch_call_without_tokens_does_not_pass_interactive_calls() -> None:
     queue = Queue()
     urgent, batch = Ticket(100, 0.0, 0.0), Ticket(0, 2.0, 0.0)
     queue.push(urgent, 0.0)
@@ -63,7 +63,7 @@ def test_a_batch_call_of_no_tokens_does_not_pass_interactive_ones() -> None:
     assert queue.head() is urgent
 
 
-def test_concurrency_comes_back_to_its_ceiling_and_never_above() -> None:
+def test_the_concurrency_returns_to_its_configured_limit_and_never_above() -> None:
     calls = Concurrency(20)
     calls.in_flight = 20
     calls.on_capacity_error(0.0, 1.0)
@@ -72,13 +72,13 @@ def test_concurrency_comes_back_to_its_ceiling_and_never_above() -> None:
     assert calls.most == 20
 
 
-def test_interactive_calls_are_counted_from_the_first_on() -> None:
+def test_interactive_calls_are_counted_from_the_first_one() -> None:
     book = Ledger(rpm=600, tpm=60_000, now=0.0)
     book.settle(book.reserve(100, 0.0, 0.0, 0.0), 100, 0.0)
     assert book.consumers.minute(0.0) == {0.0: 100}
 
 
-def test_a_call_longer_than_a_minute_leaves_nothing_behind() -> None:
+def test_a_call_longer_than_a_minute_leaves_no_state() -> None:
     book = Ledger(rpm=None, tpm=6000, now=0.0)
     slow = book.reserve(1000, 0.0, 0.0)
     book.available(70.0)
@@ -87,7 +87,7 @@ def test_a_call_longer_than_a_minute_leaves_nothing_behind() -> None:
     assert book.window.tokens.used == pytest.approx(0.0)
 
 
-def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() -> None:
+def test_a_limit_found_by_another_member_ends_the_doubling_of_the_estimate() -> None:
     book = Ledger(rpm=None, tpm=None, now=0.0)
     book.lease(0.5, {"requests": 600.0}, 0.0)
     now = 0.0
@@ -99,7 +99,7 @@ def test_what_another_member_has_met_is_known_here_and_not_doubled_any_more() ->
     assert book.window.requests.estimate < 800
 
 
-def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
+def test_a_call_with_an_unknown_result_ends_no_series_of_throttles() -> None:
     book = Ledger(rpm=600, tpm=None, now=0.0)
     for now in (0.0, 1.0, 4.0):
         ticket = book.reserve(0, now, now)
@@ -112,7 +112,7 @@ def test_a_call_whose_fate_is_unknown_ends_no_row_of_throttles() -> None:
     assert book.pause.in_a_row == in_a_row
 
 
-def test_a_priority_for_each_call_is_forgotten_with_it() -> None:
+def test_a_priority_is_forgotten_with_its_last_call() -> None:
     queue = Queue()
     for number in range(1000):
         ticket = Ticket(1.0, float(number), 0.0)
@@ -129,7 +129,7 @@ def test_a_call_that_is_ended_twice_is_counted_once() -> None:
     assert (len(book.queue), book.concurrency.in_flight) == (0, 0)
 
 
-def test_a_call_whose_fate_is_unknown_counts_for_its_priority() -> None:
+def test_a_call_with_an_unknown_result_counts_for_its_priority() -> None:
     book = Ledger(rpm=600, tpm=60_000, now=0.0)
     book.watch()
     book.abandon(book.reserve(300, 0.0, 0.0, 2.0), 0.0)
@@ -145,7 +145,7 @@ def test_a_call_that_is_settled_twice_counts_once_for_its_priority() -> None:
     assert book.snapshot(0.0).consumers == {0.0: 200}
 
 
-def test_a_snapshot_stays_as_it_was_taken_and_says_what_is_used_reserved_and_waiting() -> None:
+def test_a_snapshot_does_not_change_and_has_the_used_reserved_and_waiting_amounts() -> None:
     book = Ledger(rpm=600, tpm=6000, now=0.0)
     book.lease(0.5, {}, 0.0)
     in_flight = [book.reserve(100, float(order), 0.0, 0.0) for order in range(2)]
@@ -160,7 +160,7 @@ def test_a_snapshot_stays_as_it_was_taken_and_says_what_is_used_reserved_and_wai
     assert (book.ahead(), book.ahead(0.0)) == (0, 0)
 
 
-def test_needs_name_what_waits_and_the_limits_that_are_known() -> None:
+def test_the_needs_contain_the_waiting_calls_and_the_known_limits() -> None:
     book = Ledger(rpm=None, tpm=6000, now=0.0)
     book.watch()
     book.settle(book.reserve(300, 0.0, 0.0, 1.0), 300, 0.0)

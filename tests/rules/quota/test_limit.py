@@ -1,4 +1,4 @@
-"""One dimension with the default estimator: given limits are ceilings, throttles lower, quiet time raises."""
+"""One dimension with the default estimator: configured limits are ceilings, throttles lower the estimate, quiet time raises it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def full_minute(it: Limit, used: float) -> None:
         it.renew(1.0, 0.0, 10.0)
 
 
-def test_a_configured_limit_is_never_exceeded_and_comes_back_after_throttles() -> None:
+def test_a_configured_limit_is_never_exceeded_and_is_restored_after_throttles() -> None:
     it = limit()
     pressed(it, 600)
     assert it.estimate == 6000
@@ -43,7 +43,7 @@ def test_a_configured_limit_is_never_exceeded_and_comes_back_after_throttles() -
     assert it.estimate == 6000
 
 
-def test_an_unknown_limit_doubles_about_every_second_until_the_first_throttle() -> None:
+def test_an_estimated_limit_doubles_about_every_second_until_the_first_throttle() -> None:
     it = limit(1200.0, ceiling=inf, known=False)
     pressed(it, 1.0)
     assert it.estimate == pytest.approx(2400, rel=0.15)
@@ -57,21 +57,21 @@ def test_an_unknown_limit_doubles_about_every_second_until_the_first_throttle() 
     assert 6_000 < it.estimate < 30_000
 
 
-def test_a_limit_that_holds_nothing_back_is_not_raised() -> None:
+def test_a_limit_that_holds_no_call_back_is_not_raised() -> None:
     it = limit(1200.0, ceiling=inf, known=False)
     for _ in range(100):
         it.renew(1.0, 0.0, 1.0)
     assert it.estimate == 1200
 
 
-def test_a_quota_that_was_raised_is_found_within_ninety_seconds() -> None:
+def test_a_raised_quota_is_discovered_within_ninety_seconds() -> None:
     it = limit(ceiling=12_000.0)
     full_minute(it, 6000)
     pressed(it, 90)
     assert it.estimate >= 11_000
 
 
-def test_one_row_changes_nothing_and_rows_again_and_again_lower_the_limit_to_what_went_through() -> None:
+def test_one_series_of_throttles_changes_nothing_and_repeated_series_lower_the_limit() -> None:
     it = limit()
     estimates = []
     for _ in range(4):
@@ -83,13 +83,13 @@ def test_one_row_changes_nothing_and_rows_again_and_again_lower_the_limit_to_wha
     assert 2700 < estimates[3] <= estimates[2] < 6000
 
 
-def test_a_row_of_many_seconds_is_a_full_minute_and_shows_the_limit() -> None:
+def test_a_series_of_throttles_over_many_seconds_shows_the_limit() -> None:
     it = limit()
     full_minute(it, 4500)
     assert it.estimate == pytest.approx(4500)
 
 
-def test_an_empty_dimension_has_nothing_free_until_time_brings_it() -> None:
+def test_an_empty_dimension_has_nothing_available_until_it_refills() -> None:
     it = limit(windowed=False)
     it.drain()
     assert it.free == 0
@@ -99,7 +99,7 @@ def test_an_empty_dimension_has_nothing_free_until_time_brings_it() -> None:
     assert it.free == pytest.approx(it.capacity) == pytest.approx(500)
 
 
-def test_what_a_slow_pace_has_saved_goes_a_little_faster_once_the_minute_has_room() -> None:
+def test_unused_quota_is_admitted_slightly_faster_when_the_minute_has_room() -> None:
     it = limit(60_000)
     it.drain()
     it.pace = 500.0  # half the rate, for two seconds
@@ -112,7 +112,7 @@ def test_what_a_slow_pace_has_saved_goes_a_little_faster_once_the_minute_has_roo
     assert it.level == it.capacity  # no more is saved than the bucket holds
 
 
-def test_a_share_is_a_part_of_everything() -> None:
+def test_a_share_scales_rate_and_burst() -> None:
     it = limit(windowed=False)
     it.lease(0.25, 6000)
     assert (it.rate, it.capacity) == (25.0, 125.0)
@@ -126,7 +126,7 @@ def test_one_call_always_fits_however_small_the_limit() -> None:
     assert limit(0.001).capacity == 1.0
 
 
-def test_a_minute_that_holds_more_than_the_limit_now_allows_runs_out_instead_of_a_halt() -> None:
+def test_a_minute_above_a_lowered_limit_expires_without_a_full_stop() -> None:
     it = limit()
     it.used = 6000
     it.lease(1.0, 3000)
@@ -141,7 +141,7 @@ def test_a_minute_that_holds_more_than_the_limit_now_allows_runs_out_instead_of_
     assert it.used <= 3000 + 100
 
 
-def test_reservations_that_fill_the_minute_may_take_a_little_more_of_it_each_second() -> None:
+def test_reservations_that_fill_the_minute_may_exceed_it_slightly_more_each_second() -> None:
     it = limit()
     it.used = 6000
     room = it.room
@@ -156,7 +156,7 @@ def test_reservations_that_fill_the_minute_may_take_a_little_more_of_it_each_sec
     assert it.estimate == 6000
 
 
-def test_a_day_without_a_throttle_does_no_harm() -> None:
+def test_a_day_without_a_throttle_does_not_break_the_estimate() -> None:
     it = limit(ceiling=12_000.0)
     full_minute(it, 6000)
     pressed(it, 86_400, step=10.0)

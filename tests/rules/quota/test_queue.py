@@ -1,4 +1,4 @@
-"""Who is next: higher priorities first, first come first served within one, and nobody starves."""
+"""The order of the queue: higher priorities first, first come first served within a priority, and no starvation."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def served_while_interactive_never_ends(queue: Queue, calls: int, tokens: float 
     ],
     ids=["by arrival", "by priority", "both", "as they came", "any number is a priority"],
 )
-def test_serves_in_order(standing: list[tuple[float, float]], served: list[int]) -> None:
+def test_calls_are_served_in_order(standing: list[tuple[float, float]], served: list[int]) -> None:
     queue = Queue()
     tickets = [push(queue, priority, order) for priority, order in standing]
     assert [tickets.index(serve(queue)) for _ in standing] == served
@@ -57,7 +57,7 @@ def test_serves_in_order(standing: list[tuple[float, float]], served: list[int])
 
 
 @pytest.mark.parametrize(("shares", "batch"), [(None, 5), ({BATCH: 0.2}, 20), ({BATCH: 0.5}, 50), ({BATCH: 0.0}, 0)])
-def test_batch_has_its_share_beside_an_endless_stream_of_interactive_calls(shares: Any, batch: int) -> None:
+def test_batch_calls_get_their_share_next_to_endless_interactive_calls(shares: Any, batch: int) -> None:
     queue = Queue(shares)
     for order in range(60):
         push(queue, BATCH, order)
@@ -72,7 +72,7 @@ def test_a_share_is_counted_in_tokens_so_that_large_batch_calls_go_less_often() 
     assert priorities.index(BATCH) == 190
 
 
-def test_nothing_is_earned_before_somebody_waits_nor_kept_when_nobody_does() -> None:
+def test_a_priority_earns_credit_only_while_its_calls_wait() -> None:
     queue = Queue()
     served_while_interactive_never_ends(queue, 1000)
     push(queue, BATCH)
@@ -82,14 +82,14 @@ def test_nothing_is_earned_before_somebody_waits_nor_kept_when_nobody_does() -> 
     assert served_while_interactive_never_ends(queue, 18) == [INTERACTIVE] * 18
 
 
-def test_every_lower_priority_earns_and_the_higher_of_them_goes_first() -> None:
+def test_every_lower_priority_earns_credit_and_the_higher_one_goes_first() -> None:
     queue = Queue({NORMAL: 0.2, BATCH: 0.2})
     push(queue, BATCH)
     push(queue, NORMAL)
     assert served_while_interactive_never_ends(queue, 6) == [INTERACTIVE] * 4 + [NORMAL, BATCH]
 
 
-def test_who_left_is_never_next() -> None:
+def test_a_call_that_left_is_never_next() -> None:
     queue = Queue()
     gone, stays = push(queue, NORMAL, 0.0), push(queue, NORMAL, 1.0)
     queue.leave(gone)
@@ -98,7 +98,7 @@ def test_who_left_is_never_next() -> None:
     assert len(queue) == 1
 
 
-def test_tells_how_many_stand_before_a_newcomer_and_what_they_want() -> None:
+def test_the_calls_and_tokens_ahead_of_a_newcomer_are_reported() -> None:
     queue = Queue()
     push(queue, INTERACTIVE)
     push(queue, NORMAL, tokens=300)

@@ -1,4 +1,4 @@
-"""Tenants of one priority take turns: who is next, how many go before a newcomer, and what each has got."""
+"""Tenants of one priority take turns: the next call, the calls ahead of a newcomer, and the usage of each tenant."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_tenants_take_turns_and_each_has_its_own_order() -> None:
     assert len(queue) == 0
 
 
-def test_who_comes_late_waits_for_one_call_of_each_other_tenant() -> None:
+def test_a_late_call_waits_for_one_call_of_each_other_tenant() -> None:
     queue = Queue()
     for _ in range(1000):
         push(queue, "loud")
@@ -55,7 +55,7 @@ def test_who_comes_late_waits_for_one_call_of_each_other_tenant() -> None:
     assert "quiet" in served(queue, 3)
 
 
-def test_a_tenant_that_stays_away_saves_up_nothing() -> None:
+def test_an_absent_tenant_accumulates_no_credit() -> None:
     queue = Queue()
     for _ in range(1000):
         push(queue, "loud")
@@ -65,7 +65,7 @@ def test_a_tenant_that_stays_away_saves_up_nothing() -> None:
     assert Counter(served(queue, 20)) == {"loud": 10, "quiet": 10}
 
 
-def test_tokens_are_shared_and_not_calls() -> None:
+def test_tenants_share_tokens_and_not_numbers_of_calls() -> None:
     queue = Queue()
     for _ in range(100):
         push(queue, "large", 1000.0)
@@ -73,7 +73,7 @@ def test_tokens_are_shared_and_not_calls() -> None:
     assert Counter(served(queue, 55)) == {"large": 5, "small": 50}
 
 
-def test_calls_that_name_no_tenant_are_one_tenant_among_others() -> None:
+def test_calls_without_a_tenant_form_one_tenant() -> None:
     queue = Queue()
     for _ in range(10):
         push(queue, "")
@@ -81,7 +81,7 @@ def test_calls_that_name_no_tenant_are_one_tenant_among_others() -> None:
     assert Counter(served(queue, 10)) == {"": 5, "acme": 5}
 
 
-def test_a_higher_priority_goes_first_whatever_tenant_it_is_of() -> None:
+def test_a_higher_priority_goes_first_whatever_its_tenant() -> None:
     queue = Queue({BATCH: 0.0})
     push(queue, "quiet", priority=BATCH)
     for _ in range(5):
@@ -99,7 +99,7 @@ def test_tenants_of_a_lower_priority_share_what_it_earns() -> None:
     assert Counter(served(queue, 80)) == {"urgent": 40, "a": 20, "b": 20}
 
 
-def test_a_weight_is_the_part_of_a_tenants_calls_that_are_here() -> None:
+def test_the_weight_of_a_tenant_is_the_part_of_its_calls_in_this_process() -> None:
     queue = Queue()
     queue.weights = {(NORMAL, "everywhere"): 0.25}
     for _ in range(100):
@@ -108,7 +108,7 @@ def test_a_weight_is_the_part_of_a_tenants_calls_that_are_here() -> None:
     assert Counter(served(queue, 50)) == {"everywhere": 10, "here": 40}
 
 
-def test_what_calls_use_counts_and_not_what_they_reserve() -> None:
+def test_used_tokens_count_and_not_reserved_ones() -> None:
     book = Ledger(rpm=None, tpm=60_000, now=0.0)
     standing = {"careful": 0, "careless": 0}
     used: Counter[str] = Counter()
@@ -139,7 +139,7 @@ def test_what_calls_use_counts_and_not_what_they_reserve() -> None:
     assert used["careless"] / sum(used.values()) == pytest.approx(0.5, abs=0.05)
 
 
-def test_tells_how_many_go_before_a_call() -> None:
+def test_the_number_of_calls_ahead_is_reported() -> None:
     queue = Queue()
     for _ in range(10_000):
         push(queue, "loud")
@@ -152,7 +152,7 @@ def test_tells_how_many_go_before_a_call() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60))
-def test_how_many_go_before_is_each_other_tenants_calls_as_far_as_ones_own_reach(steps: Any) -> None:
+def test_the_calls_ahead_are_those_of_other_tenants_up_to_the_own_turn(steps: Any) -> None:
     queue = Queue()
     standing: list[Ticket] = []
     for name, leaves in steps:
@@ -174,7 +174,7 @@ CALLS = st.lists(st.tuples(st.integers(0, 3), st.floats(1.0, 1000.0)), min_size=
 
 @given(CALLS, st.data())
 @settings(max_examples=200)
-def test_two_tenants_that_both_wait_get_the_same_but_for_one_call_of_each(calls: Any, data: Any) -> None:
+def test_two_waiting_tenants_get_equal_amounts_within_one_call(calls: Any, data: Any) -> None:
     """Whoever waits all the time from one call to another has got as much as any other, but for its and the other's
     largest call; and somebody is served as long as anybody waits.
     """
@@ -209,7 +209,7 @@ def test_two_tenants_that_both_wait_get_the_same_but_for_one_call_of_each(calls:
             assert max(now - least, most - now) <= largest[one] + largest[other] + 1e-6
 
 
-def test_a_tenant_for_each_call_is_forgotten_with_it() -> None:
+def test_a_tenant_is_forgotten_with_its_last_call() -> None:
     queue = Queue()
     for number in range(10 * IDLE):
         push(queue, f"tenant {number}")
@@ -226,7 +226,7 @@ def test_a_queue_of_many_tenants_is_served_in_order_of_arrival() -> None:
     assert served(queue, len(names)) == names
 
 
-def test_a_call_of_the_parent_process_leaves_no_trace_in_the_queue_of_a_child() -> None:
+def test_a_call_of_the_parent_does_not_affect_the_queue_of_a_forked_child() -> None:
     book = Ledger(rpm=None, tpm=600, now=0.0)
     for _ in range(3):
         book.reserve(600.0, 0.0, 0.0, NORMAL, "acme")

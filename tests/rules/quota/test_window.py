@@ -1,4 +1,4 @@
-"""Requests and tokens per minute together, over the minute before now."""
+"""Requests and tokens per minute together, over the last minute."""
 
 from __future__ import annotations
 
@@ -32,14 +32,16 @@ def window(rpm: Any = None, tpm: Any = None, **options: Any) -> Any:
     ],
     ids=["requests", "requests left", "tokens", "tokens, not requests", "requests, not tokens", "neither"],
 )
-def test_waits_for_the_dimension_that_holds_it_back(rpm: Any, tpm: Any, taken: int, tokens: float, wait: float) -> None:
+def test_a_call_waits_for_the_dimension_that_holds_it_back(
+    rpm: Any, tpm: Any, taken: int, tokens: float, wait: float
+) -> None:
     book = window(rpm, tpm, windowed=False)
     for _ in range(taken):
         book.take(tokens)
     assert book.wait_for(tokens, 0.0) == pytest.approx(wait)
 
 
-def test_what_was_taken_counts_for_a_minute() -> None:
+def test_reserved_amounts_count_for_a_minute() -> None:
     book = window(rpm=6000, tpm=6000)
     for second in range(60):
         book.refresh(float(second))
@@ -51,7 +53,7 @@ def test_what_was_taken_counts_for_a_minute() -> None:
     assert (book.tokens.used, book.requests.used) == (pytest.approx(0), pytest.approx(0))
 
 
-def test_what_comes_back_frees_the_minute_it_was_taken_in() -> None:
+def test_a_refund_frees_the_minute_of_its_reservation() -> None:
     book = window(tpm=6000)
     slot = book.take(5000)
     book.refresh(10.0)
@@ -62,7 +64,7 @@ def test_what_comes_back_frees_the_minute_it_was_taken_in() -> None:
     assert book.tokens.used == pytest.approx(0)
 
 
-def test_what_comes_back_after_its_minute_changes_no_other_minute() -> None:
+def test_a_refund_after_its_minute_changes_no_other_minute() -> None:
     book = window(tpm=6000)
     slot = book.take(1000)
     book.refresh(70.0)
@@ -72,7 +74,7 @@ def test_what_comes_back_after_its_minute_changes_no_other_minute() -> None:
     assert book.outstanding == 0
 
 
-def test_tells_what_went_through_lately() -> None:
+def test_the_recent_throughput_is_reported() -> None:
     book = window(tpm=600_000)
     for second in range(30):
         book.refresh(float(second))
@@ -82,7 +84,7 @@ def test_tells_what_went_through_lately() -> None:
     assert book.lately("tokens", 30.0, 60.0) == pytest.approx(21_000 * 2, rel=0.1)
 
 
-def test_counts_calls_ahead_at_what_calls_have_used() -> None:
+def test_calls_ahead_are_counted_with_the_average_usage() -> None:
     book = window(tpm=6000, windowed=False)
     for _ in range(5):
         book.give(book.take(100), 100, 0, 0)
@@ -91,7 +93,7 @@ def test_counts_calls_ahead_at_what_calls_have_used() -> None:
     assert book.earliest(100, 10) == pytest.approx(11.0)
 
 
-def test_without_a_limit_requests_start_moderately_and_tokens_freely() -> None:
+def test_without_a_configured_limit_requests_start_moderately_and_tokens_freely() -> None:
     book = window(firm=False)
     assert book.wait_for(1e9, 0.0) == 0.0
     for _ in range(120):
@@ -99,7 +101,7 @@ def test_without_a_limit_requests_start_moderately_and_tokens_freely() -> None:
     assert 0.0 < book.wait_for(1000, 0.0) < 60.0
 
 
-def test_a_throttle_tells_how_large_the_call_was_beside_others() -> None:
+def test_a_throttle_observation_has_the_relative_size_of_its_call() -> None:
     sizes = []
 
     class Seen(EvidenceEstimator):
@@ -117,7 +119,7 @@ def test_a_throttle_tells_how_large_the_call_was_beside_others() -> None:
     assert sizes == [pytest.approx(2.0, rel=0.05), 1.0]
 
 
-def test_members_of_a_store_tell_each_other_of_noise_and_of_the_burndown() -> None:
+def test_members_of_a_store_share_their_noise_level_and_burndown() -> None:
     book = window(tpm=600_000)
     book.burndown = Burndown(5.0, 600_000.0)
     assert not needed(book, 0, {}, {}, ()).limits[2:]
@@ -127,7 +129,7 @@ def test_members_of_a_store_tell_each_other_of_noise_and_of_the_burndown() -> No
     assert {("burndown", 4.0), ("noise of tokens", 0.03)} <= set(needed(book, 0, {}, {}, ()).limits)
 
 
-def test_what_the_user_states_of_the_burndown_is_told_to_nobody_and_heard_from_nobody() -> None:
+def test_a_burndown_set_by_the_user_is_not_shared_with_other_members() -> None:
     book = window(tpm=600_000)
     book.burndown = Burndown(5.0, 600_000.0)
     book.burndown.state(2.0)

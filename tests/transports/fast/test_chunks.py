@@ -1,4 +1,4 @@
-"""Plain chunks are read as h11 reads them; everything else is h11's, wherever the pieces of the answer are cut."""
+"""Plain chunks are read as h11 reads them; h11 reads everything else, however the answer is split."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_every_answer_is_read_as_by_h11(body: bytes, sizes: list[int], end: byte
 
 
 @given(st.lists(CHUNK, min_size=1, max_size=6), SIZES)
-def test_what_has_come_of_a_chunk_is_handed_over_at_once(chunks: list[bytes], sizes: list[int]) -> None:
+def test_the_received_part_of_a_chunk_is_passed_on_immediately(chunks: list[bytes], sizes: list[int]) -> None:
     answer, theirs, body, other = Answer(), Answer(), b"", b""
     with patch.object(http1, "Chunks", lambda: None):
         theirs.feed(HEAD)

@@ -1,4 +1,4 @@
-"""Frames are read as botocore reads them, whatever the bytes are and in whatever pieces they come."""
+"""Frames are read as botocore reads them, for any bytes and however they are split."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 @given(FRAMES, st.lists(st.integers(0, 90), max_size=12))
-def test_whole_frames_in_any_pieces(frames: list[bytes], sizes: list[int]) -> None:
+def test_complete_frames_are_read_from_any_pieces(frames: list[bytes], sizes: list[int]) -> None:
     pieces = cut(b"".join(frames), sizes)
     assert ours(pieces) == botocores(pieces)
 
 
 @given(FRAMES.filter(bool), st.data())
-def test_a_damaged_byte_is_found(frames: list[bytes], data: st.DataObject) -> None:
+def test_a_damaged_byte_is_detected(frames: list[bytes], data: st.DataObject) -> None:
     whole = bytearray(b"".join(frames))
     place = data.draw(st.integers(0, len(whole) - 1))
     whole[place] ^= data.draw(st.integers(1, 255))
@@ -69,14 +69,14 @@ def test_a_damaged_byte_is_found(frames: list[bytes], data: st.DataObject) -> No
 
 
 @given(FRAMES.filter(bool), st.data())
-def test_a_cut_frame_is_open(frames: list[bytes], data: st.DataObject) -> None:
+def test_a_truncated_frame_is_incomplete(frames: list[bytes], data: st.DataObject) -> None:
     whole = b"".join(frames)
     part = whole[: data.draw(st.integers(0, len(whole)))]
     assert ours([part]) == botocores([part])
 
 
 @pytest.mark.parametrize("length", [0, 3, 15])
-def test_a_length_that_cannot_be_is_no_endless_loop(length: int) -> None:
+def test_an_impossible_length_causes_no_endless_loop(length: int) -> None:
     prelude = struct.pack("!II", length, 0)
     damaged = prelude + struct.pack("!I", crc32(prelude)) + b"rest of it"
     assert ours([damaged])[1] == "InvalidPayloadLength"
@@ -100,7 +100,7 @@ HEADERS = [
 
 @pytest.mark.parametrize("header", HEADERS)
 @pytest.mark.parametrize("twice", [False, True])
-def test_headers_of_every_type_and_broken_ones(header: bytes, *, twice: bool) -> None:
+def test_headers_of_every_type_and_malformed_ones_are_read_as_by_botocore(header: bytes, *, twice: bool) -> None:
     packed = (b"\5:name" + header) * (1 + twice) + (b"\4:abc\7\0\1x" if not twice else b"")
     prelude = struct.pack("!II", len(packed) + 2 + 16, len(packed))
     message = prelude + struct.pack("!I", crc32(prelude)) + packed + b"{}"

@@ -1,4 +1,4 @@
-"""Requests written without botocore: the same bytes, and whatever is not certainly right judged by botocore."""
+"""Requests written without botocore: the same bytes, and botocore decides everything that is not certainly valid."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def result(function: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("name", JSON_REQUESTS + OTHER_REQUESTS)
 @pytest.mark.parametrize("odd", [st.nothing(), ODD], ids=["right", "odd"])
 @given(data=st.data())
-def test_requests_are_judged_and_written_as_botocore_does(
+def test_requests_are_validated_and_written_as_by_botocore(
     name: str, odd: st.SearchStrategy[Any], data: st.DataObject
 ) -> None:
     theirs = botocores(name)
@@ -152,7 +152,7 @@ def test_requests_are_judged_and_written_as_botocore_does(
         *({name: {}} for name in ("inventedLater", "toolConfig")),
     ],
 )
-def test_what_is_not_certainly_plain_is_left_to_botocore(change: dict[str, Any]) -> None:
+def test_a_request_that_is_not_certainly_simple_is_left_to_botocore(change: dict[str, Any]) -> None:
     ours, theirs = operation("converse"), botocores("Converse")
     params = CONVERSE | change
     problem = judged(theirs, params)
@@ -161,7 +161,7 @@ def test_what_is_not_certainly_plain_is_left_to_botocore(change: dict[str, Any])
         assert result(lambda: written(ours, params)) == result(lambda: written(theirs, params))
 
 
-def test_a_document_may_be_as_deep_as_botocore_takes_it() -> None:
+def test_a_document_may_be_nested_as_deeply_as_in_botocore() -> None:
     document: Any = 0
     for _ in range(600):
         document = [document]

@@ -38,7 +38,7 @@ def botocores(identity: Any, request: Request, host: str) -> dict[str, str]:
 
 
 @given(model_ids, queries, st.dictionaries(names, printable), st.binary(max_size=100), credentials)
-def test_the_signature_is_botocores(
+def test_the_signature_equals_botocore_s(
     model_id: str, query: str, headers: dict[str, str], body: bytes, identity: ReadOnlyCredentials
 ) -> None:
     path = operation("invoke_model").request({"modelId": model_id, "body": b""}).target
@@ -48,13 +48,13 @@ def test_the_signature_is_botocores(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "[::1]:8080", "xn--bcher-kva.example"])
-def test_other_hosts_too(host: str) -> None:
+def test_the_signature_equals_botocore_s_for_other_hosts_too(host: str) -> None:
     request = Request("POST", "/gateway/model/m/converse", {"Content-Type": "application/json"}, b"{}")
     identity = ReadOnlyCredentials("AK", "SK", None)
     assert SigV4(None, "bedrock", "us-east-1").sign(identity, request, host, NOW) == botocores(identity, request, host)
 
 
-def test_the_kept_key_is_renewed_with_the_day_and_the_secret() -> None:
+def test_the_cached_signing_key_is_renewed_with_the_day_and_the_secret() -> None:
     request = Request("POST", "/model/m/converse", {}, b"")
     kept = SigV4(None, "bedrock", "us-east-1")
     days = (NOW, NOW, NOW + 86_400, NOW)
@@ -73,7 +73,7 @@ class Session:
         self.get_auth_token = lambda signing_name: token
 
 
-def test_a_bearer_token_is_the_authorization() -> None:
+def test_a_bearer_token_is_sent_as_the_authorization() -> None:
     made = signer(Session(token=FrozenAuthToken("key")), "bearer", "bedrock", "us-east-1")
     assert isinstance(made, Bearer)
     assert not made.due()
@@ -81,7 +81,7 @@ def test_a_bearer_token_is_the_authorization() -> None:
     assert made.sign(made.identity(), request, HOST, NOW) == {"Authorization": "Bearer key"}
 
 
-def test_a_token_that_renews_itself_is_asked_each_time() -> None:
+def test_a_self_renewing_token_is_read_for_each_request() -> None:
     class Renewing:
         tokens = iter("ab")
 
@@ -93,14 +93,14 @@ def test_a_token_that_renews_itself_is_asked_each_time() -> None:
     assert [made.identity(), made.identity()] == ["a", "b"]
 
 
-def test_no_signature_at_all() -> None:
+def test_an_unsigned_request_has_no_authorization() -> None:
     made = signer(Session(), UNSIGNED, "bedrock", "us-east-1")
     assert isinstance(made, Unsigned)
     assert not made.due()
     assert made.sign(made.identity(), Request("POST", "/", {}, b""), HOST, NOW) == {}  # type: ignore[func-returns-value]
 
 
-def test_what_is_missing_is_said_in_botocores_words() -> None:
+def test_missing_credentials_raise_botocore_s_exception() -> None:
     with pytest.raises(NoCredentialsError):
         signer(Session(), "v4", "bedrock", "us-east-1").identity()
     with pytest.raises(NoAuthTokenError):
@@ -109,5 +109,5 @@ def test_what_is_missing_is_said_in_botocores_words() -> None:
         signer(Session(), "s3", "bedrock", "us-east-1")
 
 
-def test_static_credentials_are_never_due() -> None:
+def test_static_credentials_are_never_due_for_renewal() -> None:
     assert not SigV4(Credentials("AK", "SK"), "bedrock", "us-east-1").due()
