@@ -1,4 +1,4 @@
-"""Examples generated from JSON schemas, checked by `jsonschema` and pydantic, which share no code with the simulator."""
+"""Examples made from JSON schemas, checked by `jsonschema` and pydantic, which share no code with the simulator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One dimension with the default estimator: configured limits are ceilings, throttles lower the estimate, quiet time raises it."""
+"""One dimension with the default estimator: configured limits are ceilings, throttles lower it, quiet time raises it."""
 
 from __future__ import annotations
 
