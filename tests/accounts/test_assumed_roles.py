@@ -185,7 +185,7 @@ def test_a_role_can_assume_another_role(sts: Sts, base: Any) -> None:
         AssumedRole(ARN, duration=7200, session=hub.session()).session()
 
 
-def test_credentials_of_a_role_do_not_outlive_those_of_its_source_session(sts: Sts) -> None:
+def test_shared_credentials_do_not_outlive_the_session_that_assumed_them(sts: Sts) -> None:
     base: Any = boto3.Session("AKIDBASE", "x", region_name="us-east-1")
     AssumedRole(ARN, session=base).session().get_credentials().get_frozen_credentials()
     core = weakref.ref(base._session)

@@ -74,7 +74,7 @@ def test_a_call_whose_deadline_is_before_the_retry_fails_immediately(pipeline: P
     assert "a wait of 900 s is asked for" in str(error)
 
 
-def test_a_different_error_at_the_second_attempt_ends_the_retries() -> None:
+def test_the_retries_end_when_the_next_wait_exceeds_the_deadline() -> None:
     outcome, sent = asked(16 * MINUTE, standard(), deadline=20 * MINUTE)
     assert sent == [0, pytest.approx(15 * MINUTE, abs=1)]
     assert outcome.attempts == 2

@@ -79,6 +79,6 @@ def test_any_answer_is_a_line_or_a_failure_of_its_record(face: Asyncio, body: by
         ("five", None),
     ],
 )
-def test_a_missing_usage_does_not_change_the_estimates(usage: Any, read: Usage | None) -> None:
+def test_a_missing_or_impossible_usage_in_a_file_of_answers_is_ignored(usage: Any, read: Usage | None) -> None:
     (spent,) = read_spent([json.dumps({"id": "a", "text": "x", "usage": usage}).encode()], "answers")
     assert (spent.usage if isinstance(spent, Spent) else None) == read

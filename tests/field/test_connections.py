@@ -89,7 +89,9 @@ def _peer(sock: socket.socket) -> int:
     return where[1] if isinstance(where, tuple) else 0
 
 
-def test_a_vanished_server_closes_all_of_its_idle_connections(face: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_lost_connection_closes_all_idle_connections_to_the_server(
+    face: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with RawServer(echo) as server:
         transport = face.open(server.url)
         open_two(face, transport, server)

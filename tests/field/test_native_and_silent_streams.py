@@ -160,7 +160,7 @@ THOUGHT = event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoni
         ({"messageStop": {}}, False),
     ],
 )
-def test_silence_is_expected_before_text_arrives(event: dict[str, Any], quiet: Any) -> None:
+def test_silence_is_expected_except_while_text_arrives(event: dict[str, Any], quiet: Any) -> None:
     transcript = Transcript()
     transcript.add(event)
     assert transcript.quiet is quiet

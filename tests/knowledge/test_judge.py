@@ -205,7 +205,7 @@ def test_every_boto3_service_name_is_known_and_leads_to_its_catalogue_service() 
         assert resolve(name.upper()) == service
 
 
-def test_the_name_of_the_service_does_not_reverse_a_decision() -> None:
+def test_an_unknown_or_alternative_service_name_does_not_change_a_decision() -> None:
     text = "An error occurred (DependencyFailedException) when calling the InvokeAgent operation: no"
     for name in ("bedrock-agent-runtime", "bedrock-agents", "nosuchservice", None):
         for error in (text, client_error("DependencyFailedException", "InvokeAgent", "no")):

@@ -299,7 +299,7 @@ class TestLimits:
 
 
 class TestTargets:
-    def test_a_target_equal_to_the_requested_route_is_not_called_twice(self) -> None:
+    def test_a_target_equal_to_the_requested_route_gets_no_additional_calls(self) -> None:
         world = World(failing(a=UNAVAILABLE))
         policy = Fallback(A, B)
         outcomes = [world.run(policy, ask())[0] for _ in range(40)]

@@ -161,7 +161,7 @@ def test_some_models_refuse_a_forced_tool(runtime: Any, choice: Any) -> None:
     assert runtime.converse(**request, **tools(auto={}))["stopReason"] == "tool_use"
 
 
-def test_the_tool_choice_field_of_anthropic_is_refused_in_converse(runtime: Any) -> None:
+def test_the_tool_choice_field_of_anthropic_can_forbid_tools_in_converse(runtime: Any) -> None:
     fields = {"tool_choice": {"type": "none"}}
     request: Any = {"modelId": HAIKU, "messages": [user("clock")], "additionalModelRequestFields": fields}
     assert runtime.converse(**request, **tools())["stopReason"] == "end_turn"

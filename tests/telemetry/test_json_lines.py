@@ -174,7 +174,7 @@ def test_an_exception_is_written_with_its_chain() -> None:
     assert "in raised" in text
 
 
-def test_source_lines_of_the_program_are_not_written() -> None:
+def test_a_traceback_omits_the_source_lines_of_the_program() -> None:
     group = BaseExceptionGroup("two", [raised(ValueError("a")), raised(RuntimeError("b"))])
     text = line(error=raised(group))["exception"]
     assert text.count("in raised") == 3

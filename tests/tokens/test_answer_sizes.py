@@ -35,7 +35,7 @@ def test_empty_and_huge_answers_are_counted_too() -> None:
     assert sizes.quantile(1) > 2_000_000
 
 
-def test_no_answers_have_no_quantile() -> None:
+def test_the_quantile_of_no_answers_is_zero() -> None:
     assert AnswerSizes().quantile(0.98) == 0
 
 

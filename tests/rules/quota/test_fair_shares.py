@@ -81,7 +81,7 @@ def test_calls_without_a_tenant_are_one_tenant_and_a_priority_goes_before_any() 
     assert shares([(0, 9.0, 1, "a")], [(1, 9.0, 9, "b")]) == [0.95, 0.05]
 
 
-def test_tenants_that_are_reported_together_count_separately() -> None:
+def test_each_call_of_tenants_that_are_reported_together_counts_as_one_tenant() -> None:
     assert shares([(0, 9.0, 3, OTHERS), (0, 9.0, 50, "a")], [(0, 9.0, 1, OTHERS)]) == [0.6 + 0.2, 0.2]
 
 
