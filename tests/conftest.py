@@ -41,7 +41,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 @pytest.fixture
 def oracle(alone: None) -> Iterator[Callable[[str], Any]]:
-    """Makes boto3's own clients, which do not retry."""
+    """Creates boto3's own clients, without retries."""
     made = []
 
     def client(url: str) -> Any:

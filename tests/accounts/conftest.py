@@ -30,7 +30,7 @@ def sts(alone: None, wall: Wall, monkeypatch: pytest.MonkeyPatch) -> Iterator[St
 
 @pytest.fixture
 def model() -> Iterator[Wire]:
-    """Answers every Converse, and keeps the requests."""
+    """A model that answers every Converse request and stores the requests."""
     with Wire(answer(REPLY)) as wire:
         yield wire
 

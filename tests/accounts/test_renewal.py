@@ -38,7 +38,7 @@ def end_of_renewal(session: Any) -> None:
 
 
 def waiting(session: Any) -> list[Any]:
-    """Whoever waits for the renewal that runs now."""
+    """The threads that wait for the running renewal."""
     running = background._running.get(("identity", id(session.get_credentials())))
     return [] if running is None else vars(running)["_done_callbacks"]
 
@@ -198,7 +198,7 @@ aws_secret_access_key = x
 
 
 def test_a_forked_child_does_not_wait_for_its_parent_s_renewal(sts: Sts, model: Wire, tmp_path: Path) -> None:
-    """The parent's thread holds two locks: that of the role, and that of botocore's own role that leads to it."""
+    """The parent's thread holds two locks: the role's lock, and the lock of botocore's own role that precedes it."""
     (tmp_path / "config").write_text(HUB)
     sts.open.clear()
     child = subprocess.Popen(  # noqa: S603 - our own script

@@ -94,9 +94,8 @@ def reply(text: str) -> dict[str, Any]:
 
 @dataclass
 class Service:
-    """The service of batch jobs. `course` has the status and the processed records from so many hours on. What is left
-    after the end appears `appears` seconds later: `left` results, as `change` has them.
-    """
+    """The batch job service. `course` has the status and the number of processed records at each hour. The results
+    appear `appears` seconds after the end: `left` results, changed by `change`."""
 
     world: World
     course: tuple[tuple[float, str, int], ...] = ()
@@ -170,7 +169,7 @@ class Service:
 
 
 def in_steps(until: float, most: int = RECORDS) -> tuple[tuple[float, str, int], ...]:
-    """The course of a job that makes progress every quarter of an hour until so many hours."""
+    """Return the course of a job that makes progress every quarter of an hour until the given hour."""
     quarters = int(until * 4)
     return (
         (0.0, "SUBMITTED", 0),
@@ -196,7 +195,7 @@ class Run:
         (self.folder / "in.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
     def process(self) -> Ending:
-        """One process, which may be killed: then its last words are missing."""
+        """One process, which may be killed; a killed process prints no last lines."""
         job = Job(source=self.folder / "in.jsonl", output=self.folder / "out.jsonl", jobs=self.service, **self.options)
         self.tally = Tally(self.world.clock)
         journal, output = opened_files(job, self.said.append)
@@ -225,7 +224,7 @@ class Run:
         return ask
 
     def over(self) -> Ending:
-        """The night, with as many processes as it takes."""
+        """The night, with as many successive processes as necessary."""
         while True:
             try:
                 return self.process()

@@ -143,7 +143,7 @@ def test_only_a_converse_body_goes_to_converse(body: dict[str, Any], *, converse
 
 def test_a_large_file_is_read_in_constant_memory() -> None:
     class Endless(io.RawIOBase):
-        """Makes 64 MB of lines up as they are read."""
+        """Generates 64 MB of lines while they are read."""
 
         def __init__(self) -> None:
             self.line = 0

@@ -45,7 +45,7 @@ def records(number: int) -> list[Record]:
 
 
 class Script:
-    """A service that answers record by record as it is told; whatever is not told is answered."""
+    """A service with a scripted response for each record; a record without a script is answered."""
 
     def __init__(self, **script: list[Fault | str]) -> None:
         self.script = {key: deque(entries) for key, entries in script.items()}
@@ -61,7 +61,7 @@ class Script:
 
 
 class Bench:
-    """A run over real files, in a time that the test owns."""
+    """A run over real files, in time that the test controls."""
 
     def __init__(self, folder: Path) -> None:
         self.world = World()

@@ -54,7 +54,7 @@ def reordered(value: Any) -> Any:
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Any:
-    """Yield the path of each value that holds no other."""
+    """Yield the path of each value that contains no other value."""
     if isinstance(value, (dict, list)) and value:
         for name in value if isinstance(value, dict) else range(len(value)):
             yield from places(value[name], (*path, name))

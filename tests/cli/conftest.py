@@ -23,7 +23,7 @@ def echo(_: Stub, prompt: str) -> tuple[int, str, Any]:
 
 
 def answer(text: str, stop: str = "end_turn") -> dict[str, Any]:
-    """Return what Converse answers."""
+    """Return an answer of Converse."""
     return {
         "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
         "stopReason": stop,
@@ -33,7 +33,8 @@ def answer(text: str, stop: str = "end_turn") -> dict[str, Any]:
 
 
 class Stub:
-    """Answers each request as `script` says: (200, "", body) or (status, error code, message)."""
+    """A server whose `script` returns the response to each request: (200, "", body) or (status, error code,
+    message)."""
 
     def __init__(self) -> None:
         self.script: Script = echo
@@ -84,7 +85,7 @@ class Stub:
 
 
 class Env:
-    """What a user's shell has set, and nothing of this machine's."""
+    """Set the variables of a user's shell, and hide those of this machine."""
 
     CREDENTIALS: ClassVar = {
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",

@@ -33,7 +33,7 @@ def client(desk: Desk) -> Iterator[BedrockClient]:
 
 
 async def in_asyncio(desk: Desk, *, stop_after: int | None = None, **options: Any) -> list[dict[str, Any]]:
-    """Return the answers that an asyncio run gives."""
+    """Return the answers that an asyncio run yields."""
     answers = []
     async with (
         AsyncBedrockClient(MODEL, endpoint_url=desk.stub.url, pipeline=Pipeline(Retry(attempts=1))) as client,
@@ -49,7 +49,7 @@ async def in_asyncio(desk: Desk, *, stop_after: int | None = None, **options: An
 def blocking(
     desk: Desk, client: BedrockClient, *, stop_after: int | None = None, **options: Any
 ) -> list[dict[str, Any]]:
-    """Return the answers that a blocking run gives."""
+    """Return the answers that a blocking run yields."""
     answers = []
     with BatchRun(desk.source, desk.output, client=client, **options) as run:
         for answer in run:

@@ -20,7 +20,7 @@ DAY: dict[str, Any] = {"seed": 1, "quota": {"rpm": 60_000, "tpm": 10_000_000}}
 
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
-    """Six, of which the first and the fourth are asked as streams."""
+    """Six prompts, of which the first and the fourth are streamed."""
     path = tmp_path / "prompts.jsonl"
     path.write_text("".join(json.dumps({"id": f"p{n}", "prompt": f"prompt {n}"}) + "\n" for n in range(6)))
     return path
@@ -34,7 +34,7 @@ def compared(path: Path, *faults: dict[str, Any], terminal: bool = False, **opti
 
 
 def row(screen: str, name: str) -> list[str]:
-    """Return the three values that stand beside `name`: boto3's, those of its best settings, and ours."""
+    """Return the three values in the row `name`: boto3, boto3 with its best settings, and this package."""
     found = re.search(rf"^ ?{re.escape(name)}  +(.+?)  +(.+?)  +(.+?) *$", screen, re.MULTILINE)
     assert found, screen
     return [found[1], found[2], found[3]]
@@ -113,7 +113,7 @@ def test_a_terminal_shows_all_clients_while_they_run(prompts: Path) -> None:
 
 
 def test_the_readme_shows_what_the_demo_prints(prompts: Path) -> None:
-    """All but the numbers, which are of one run."""
+    """The example output, except for its numbers, which differ between runs."""
     readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
     _, seen = compared(prompts)
 

@@ -57,7 +57,7 @@ def bedrock(*arguments: str) -> Result:
 
 
 def report(**said: Any) -> str:
-    """What a member says about itself, as `policies.sharing` writes it."""
+    """Return the report of a member, as `policies.sharing` writes it."""
     return json.dumps(
         {
             "used": {"requests": 100, "tokens": 300_000},
@@ -79,7 +79,7 @@ def answers(count: int = 100, output: int = 200, reserved: int = 4_000) -> dict[
 
 
 def join(path: Path, *members: str, key: str = KEY, tpm: float = 864_000.0, text: str = "") -> None:
-    """Let processes take part: all ask for half of the quota."""
+    """Let several processes join; each requests half of the quota."""
     store = SqliteStore(path)
     for member in members:
         ask = LeaseRequest(0.0, ((0.0, 0.5, 1.0),), (("tokens", tpm, 0, False),), text or report(), rate=4.5)
@@ -234,7 +234,7 @@ class TestWatch:
 
 
 def sleeps(monkeypatch: pytest.MonkeyPatch, *meanwhile: Callable[[], object] | None) -> list[float]:
-    """Let each wait pass at once, with what happens meanwhile."""
+    """Make each wait end immediately, and run a function during it."""
     slept: list[float] = []
     happenings = iter(meanwhile)
 

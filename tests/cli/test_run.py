@@ -369,7 +369,7 @@ def test_records_read_from_standard_input_survive_a_kill(desk: Desk) -> None:
 
 
 def interrupted(desk: Desk, number: signal.Signals) -> tuple[Hold, subprocess.Popen[str]]:
-    """Return a run of 40 prompts that has just been told to stop, with four calls in flight."""
+    """Return a run of 40 prompts that was just interrupted, with four calls in flight."""
     desk.prompts(40)
     hold = desk.stub.script = Hold(at=8)
     child = desk.child("--concurrency", "4")

@@ -72,7 +72,7 @@ def test_letters_of_answered_records_are_discarded_so_that_nothing_is_paid_twice
 
 
 def test_the_run_stores_the_letters_instead_of_the_dead_letter_policy(desk: Desk, queue: DeadLetterQueue) -> None:
-    """A record may be asked again and answered after one of its calls has failed for good."""
+    """A record can be repeated and answered after one of its calls failed permanently."""
     config = desk.folder / "policies.toml"
     config.write_text(f'[dead_letters]\nstore = "{store(desk)}"\ntags = {{ team = "search" }}\n')
     _, pipeline = governing(Job(source=desk.source, output=desk.output, model=MODEL, pipeline=load(config)))

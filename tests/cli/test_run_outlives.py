@@ -146,7 +146,7 @@ def test_a_full_disk_is_waited_for_or_reported(desk: Desk, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("blocks", [100_000, 200_000])
 def test_a_file_size_limit_of_the_system_is_treated_as_a_full_disk(desk: Desk, blocks: int) -> None:
-    """The journal meets it first, also while it is made; what is in it stays."""
+    """The journal meets the full disk first, even during its creation; its content is preserved."""
     desk.lines(*({"id": f"p{number}", "prompt": f"prompt {number} {'x' * 3000}"} for number in range(100)))
     child = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({blocks}, {blocks}))\n"
     child += "from aws_bedrock_inference.batch import journal; journal._FULL_PAUSES = (0.01,)\n"

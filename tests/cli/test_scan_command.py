@@ -137,7 +137,7 @@ def test_a_log_without_errors_is_reported_and_is_no_failure() -> None:
 
 
 def test_ctrl_c_prints_what_was_found_so_far() -> None:
-    """More is written first than a pipe holds, so it is the reading that is interrupted."""
+    """The program writes more than the pipe can buffer, so the interruption occurs during the read."""
     command = [sys.executable, "-m", "aws_bedrock_inference.cli", "scan", "-"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as running:  # type: ignore[call-overload] # noqa: S603 - our own command

@@ -24,7 +24,7 @@ MODEL = "amazon.nova-lite-v1:0"
 
 
 class Simulated:
-    """`bedrock simulate` as a process, and what it has said."""
+    """`bedrock simulate` as a process, and its output."""
 
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "aws_bedrock_inference.cli", "simulate", "--port", "0", *arguments]

@@ -34,7 +34,7 @@ sys.meta_path.insert(0, Interrupter())
 
 
 def bedrock(*arguments: str, module: str = "aws_bedrock_inference", **options: Any) -> subprocess.CompletedProcess[Any]:
-    """Run the command in a process of its own, with the variables of `env` added."""
+    """Run the command in a separate process, with the variables of `env` added."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60, **options}
     options["env"] = {**os.environ, **options.get("env", {})}
     return subprocess.run([sys.executable, "-m", module, *arguments], check=False, **options)  # noqa: S603 - our own

@@ -32,7 +32,7 @@ TOOL = [
 
 
 def broken(face: Any, stream: Any) -> tuple[list[str], Any]:
-    """Read until it breaks; return what came and what was raised."""
+    """Read until the stream breaks; return the received items and the exception."""
     pieces: list[str] = []
     with pytest.raises(StreamBroken) as raised:
         pieces.extend(face.items(stream))

@@ -98,7 +98,7 @@ def test_an_open_stream_can_be_read_to_its_end_after_closing(face: Any) -> None:
 
 
 class Late(Wire):
-    """A server that answers when it is told."""
+    """A server that answers only when the test allows it."""
 
     def __init__(self) -> None:
         self.asked = threading.Semaphore(0)

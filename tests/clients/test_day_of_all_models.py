@@ -40,7 +40,7 @@ def test_an_exhausted_day_of_a_model_that_never_answered_stops_that_model_alone(
 
 @pytest.mark.parametrize("stated", [0, 60, 5000])
 def test_the_first_refusal_of_an_exhausted_day_says_when_to_retry(face: Any, stated: int) -> None:
-    """An engine that owns the retries needs no second call to hear it."""
+    """The caller that owns the retries learns it without a second call."""
     header: Any = {"Retry_After": str(stated)} if stated else {}
     message = "Too many tokens per day, please wait before trying again."
     empty = answer({"message": message}, status="429 X", x_amzn_ErrorType="ThrottlingException", **header)

@@ -295,7 +295,7 @@ def test_safe_invoke_returns_the_message_for_filtered_content() -> None:
 
 
 class _Boto3:
-    """A client whose `invoke` gives boto3's dictionary."""
+    """A client whose `invoke` returns boto3's dictionary."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

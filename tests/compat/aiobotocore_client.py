@@ -31,7 +31,7 @@ async def main() -> None:
 
 
 async def agent(client: Any) -> list[str]:
-    """Ask a question that names two tools, and use those that the model asks for until it asks for none."""
+    """Ask a question that names two tools, and run the requested tools until the model requests none."""
     messages: list[Any] = [{"role": "user", "content": [{"text": "How is the weather, and what does the clock say?"}]}]
     used: list[str] = []
     while True:

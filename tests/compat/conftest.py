@@ -28,7 +28,7 @@ ENVIRONMENT = {
 
 @pytest.fixture
 def endpoint(bedrock_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
-    """The simulator, which verifies signatures."""
+    """The simulator with signature checks."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():
@@ -41,7 +41,7 @@ def endpoint(bedrock_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> S
 
 @pytest.fixture
 def signing() -> dict[str, object]:
-    """The table that keeps signatures verified when a test loads a scenario of its own."""
+    """The table that keeps signature checks on when a test loads its own scenario."""
     return {"credentials": {"secret_key": "simulated-secret"}}
 
 

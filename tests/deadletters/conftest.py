@@ -28,7 +28,7 @@ def world() -> World:
 
 @pytest.fixture(params=["file", "table"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path, world: World) -> Iterator[Callable[[], Any]]:
-    """Makes stores of the same letters, as two processes have them."""
+    """Creates stores over the same letters, as in two processes."""
     made: list[Any] = []
     if request.param == "table":
         url, name = request.getfixturevalue("moto_url"), f"dead-{uuid4().hex[:8]}"

@@ -40,7 +40,7 @@ VALUES = st.recursive(
 
 
 def back(value: Any) -> Any:
-    """Return what comes back of a value that was written as JSON."""
+    """Return the value after it was written as JSON and read again."""
     return decoded(json.loads(json.dumps(encoded(value))))
 
 

@@ -31,7 +31,7 @@ LARGE = shake_256(b"large").hexdigest(600_000)
 
 @pytest.fixture
 def aws(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Makes boto3's own clients, and lets ours find the same endpoint."""
+    """Creates boto3's own clients, and directs this package's clients to the same endpoint."""
     for name, value in {
         "AWS_ENDPOINT_URL": moto_url,
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
@@ -58,7 +58,7 @@ def queue(aws: Any) -> Iterator[DeadLetterQueue]:
 
 
 def by_hand(aws: Any, name: str) -> None:
-    """Make a table as the documents' program needs one."""
+    """Create a table as the documents' program needs it."""
     aws("dynamodb").create_table(
         TableName=name,
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],

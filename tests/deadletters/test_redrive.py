@@ -34,7 +34,7 @@ DENIED = "An error occurred (AccessDeniedException) when calling the Converse op
 
 
 class Client:
-    """A client that answers as a test says, and remembers what it was asked."""
+    """A client with scripted answers, which records its requests."""
 
     def __init__(self, answers: Callable[[Any], Any] = lambda prompt: {"output": prompt}) -> None:
         self.answers = answers

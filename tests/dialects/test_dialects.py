@@ -190,7 +190,8 @@ def test_an_embedding_has_no_answer_length() -> None:
 
 @pytest.mark.parametrize("body", [{"usage": {"topicPolicyUnits": 1}}, {"usage": None}, {"inputTokens": 5}, {}])
 def test_usage_with_unknown_field_names_is_unknown_and_not_zero(body: dict[str, Any]) -> None:
-    """None leaves the reservation charged; no tokens would give all of it back. CountTokens used none either."""
+    """With no usage the full reservation is charged; with zero tokens all of it would be refunded. CountTokens used
+    none either."""
     assert usage_of(body) is None
 
 

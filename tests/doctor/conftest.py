@@ -32,7 +32,7 @@ ROLE = (
 
 
 def evaluated(decision: str = "allowed", more: str = "") -> Callable[[dict[str, Any]], str]:
-    """Return an answer of SimulatePrincipalPolicy with this decision for each action and resource that is asked."""
+    """Return an answer of SimulatePrincipalPolicy with this decision for each requested action and resource."""
 
     def answer(params: dict[str, Any]) -> str:
         actions = [value for name, value in params.items() if name.startswith("ActionNames.member.")]
@@ -58,20 +58,20 @@ class Broken:
         self.environ, self.sim, self.aws, self.quotas = monkeypatch, sim, aws, quotas
 
     def diagnose(self, error: Any = None, **settings: Any) -> Report:
-        """Return what the doctor finds here."""
+        """Return the report of the doctor in this environment."""
         given: dict[str, Any] = {"model_id": MODEL, "limit": 30.0, "wait": 15.0, "timeout": 90.0} | settings
         return diagnose(error, **given)
 
 
 @pytest.fixture
 def models_read_once(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let all sessions of botocore share the models that they read, which takes longer than most probes."""
+    """Let all botocore sessions share their loaded service models, which take longer to load than most probes run."""
     monkeypatch.setattr(loaders, "create_loader", lambda *_: _LOADER)
 
 
 @pytest.fixture(scope="session")
 def one_simulator() -> Iterator[Simulator]:
-    """The simulator of all these worlds, since it takes half a second to start: take `broken`."""
+    """The simulator of all these environments, shared because its start takes half a second; tests use `broken`."""
     with simulator() as sim:
         yield sim
 

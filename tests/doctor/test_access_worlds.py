@@ -43,14 +43,15 @@ LOADER = create_loader()  # of botocore's models of services: to read them takes
 
 @pytest.fixture(autouse=True)
 def session(broken: Broken) -> None:
-    """Give each world a session of its own, which finds what the world has."""
+    """Create a separate session for each environment, with its settings."""
     core = Session()
     core.register_component("data_loader", LOADER)
     broken.environ.setattr(boto3, "DEFAULT_SESSION", boto3.Session(botocore_session=core))
 
 
 def look(model_id: str = MODEL, **settings: Any) -> Report:
-    """Return what the probes of these areas find, without the network and what other services count."""
+    """Return the findings of the probes of these areas, without the network and without the quotas of other
+    services."""
     world = World(model_id=model_id, **{"limit": 30.0, "wait": 15.0, **settings})
     return Report(tuple(examine([each for each in PROBES.values() if each.area in ("environment", *AREAS)], world)))
 
@@ -106,7 +107,7 @@ def secret_without_key(broken: Broken) -> None:
 
 
 def profile(broken: Broken, tmp_path: Any, text: str) -> None:
-    """Let a profile give the credentials."""
+    """Let a profile supply the credentials."""
     path = tmp_path / "config"
     path.write_text(f"[default]\n{text}\n")
     broken.environ.setenv("AWS_CONFIG_FILE", str(path))

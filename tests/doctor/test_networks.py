@@ -25,7 +25,7 @@ PROBES = ("name", "connection", "certificate-and-clock")
 
 @contextmanager
 def silence() -> Iterator[int]:
-    """The port of a server that takes connections and never answers."""
+    """The port of a server that accepts connections and never answers."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()

@@ -39,19 +39,19 @@ def blamed(report: Report) -> dict[str, str]:
 
 
 def said(report: Report) -> str:
-    """Return all that the first check says, with what to do."""
+    """Return the full text of the first check, with its remedies."""
     assert report.first is not None
     remedies = report.first.remedies
     return " ".join([report.first.finding.message, *(f"{remedy.do} {remedy.run}" for remedy in remedies)])
 
 
 def fresh(broken: Broken) -> None:
-    """Let the world be found anew, as a program that starts now would."""
+    """Clear all caches, as if a new program started."""
     broken.environ.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 class World:
-    """A broken world: what it is called, how it is made, and what the doctor has to say of it."""
+    """A broken environment: its name, how to create it, and the expected finding of the doctor."""
 
     def __init__(self, cause: str, probe: str, error: str, words: str, **settings: Any) -> None:
         self.cause, self.probe, self.error, self.words, self.settings = cause, probe, error, words, settings
@@ -104,7 +104,7 @@ def key_that_hides_a_profile(broken: Broken, tmp_path: Path, _: ExitStack) -> Wo
 
 
 def _proxy(broken: Broken, opened: ExitStack, answer: str, more: Callable[[Peer], None] = lambda _: None) -> None:
-    """Put a proxy before all that is https: it answers CONNECT with a status, and goes on with `more`."""
+    """Put a proxy in front of all https requests: it answers CONNECT with a status, and then sends `more`."""
 
     def serve(peer: Peer) -> None:
         peer.request()
@@ -254,7 +254,7 @@ WORLDS = [
 
 @pytest.fixture
 def opened() -> Iterator[ExitStack]:
-    """What a world opens, until its test ends."""
+    """The resources that an environment opens, closed at the end of its test."""
     with ExitStack() as stack:
         yield stack
 

@@ -66,7 +66,7 @@ def refusing(action: str) -> Callable[[dict[str, Any]], Any]:
 
 
 class Places:
-    """The healthy world with healthy places, and what breaks them."""
+    """The healthy environment with healthy resources, and the ways to break them."""
 
     def __init__(self, broken: Broken) -> None:
         self.broken, self.aws = broken, broken.aws
@@ -82,7 +82,7 @@ class Places:
         return self.broken.diagnose(error, **{**self.settings, **settings})
 
     def key(self, **options: Any) -> str:
-        """Make a key that the bucket encrypts with."""
+        """Create a key that encrypts the bucket."""
         with self.client("kms") as kms, self.client("s3") as s3:
             arn: str = kms.create_key(**options)["KeyMetadata"]["Arn"]
             default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": arn}

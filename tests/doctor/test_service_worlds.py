@@ -37,7 +37,7 @@ class Elsewhere:
             return getattr(client, operation)(**params)
 
     def play(self, service: str, **answers: Any) -> None:
-        """Let the fake play a service that is moto's else."""
+        """Let the fake server answer for a service that moto otherwise serves."""
         self.environ.setenv(f"AWS_ENDPOINT_URL_{service}", self.aws.url)
         boto3.DEFAULT_SESSION = None
         self.aws.answers.update(answers)

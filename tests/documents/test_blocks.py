@@ -58,7 +58,7 @@ def at_once(_: object = None) -> Pipeline:
 
 @pytest.fixture
 def boto3s(sim: Simulator, oracle: Callable[[str], Any]) -> Callable[[], Any]:
-    """A call of boto3's own client, which repeats nothing."""
+    """Return a call of boto3's own client, which does not retry."""
     client = oracle(sim.url)
     return lambda: client.converse(**ASK)["output"]["message"]["role"]
 
@@ -316,7 +316,7 @@ def test_the_output_is_always_text(sim: Simulator, client: BedrockClient) -> Non
 
 @pytest.fixture
 def failed_requests(moto_url: str, sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The documents' table, as their reader makes it."""
+    """Create the documents' table, as a reader would."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", moto_url)
     dynamodb = session().client("dynamodb", endpoint_url=moto_url)
     dynamodb.create_table(

@@ -49,7 +49,7 @@ def sim(
 
 @pytest.fixture
 def program(program: Program, sim: Simulator, world: World, monkeypatch: pytest.MonkeyPatch) -> Program:
-    """The sample, with a sleep that lets time pass for the simulator, too, and lets jobs on demand go on."""
+    """The sample, with a sleep that also advances the simulator's time and lets on-demand jobs continue."""
 
     def sleep(seconds: float) -> None:
         world.now += seconds
@@ -69,7 +69,7 @@ def program(program: Program, sim: Simulator, world: World, monkeypatch: pytest.
 
 
 def of_aws(program: Program, sim: Simulator, moto_url: str, **tables: Any) -> None:
-    """Let AWS run jobs of one record, as the tables say."""
+    """Let AWS run jobs of one record, as the simulator's tables allow."""
     sim.scenario(s3_endpoint=moto_url, batch={"minimum": 1}, foundation=[{"id": MODEL}], **tables)
     program.client.limits = replace(limits_of(MODEL), least_records=1)
 

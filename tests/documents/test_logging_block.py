@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("loggers")
 
 
 def set_up(program: Program) -> Program:
-    """Return the program after `logger = setup_structured_logging()`, which the document's block has in it."""
+    """Return the program after `logger = setup_structured_logging()`; that line is part of the document's block."""
     program.run("structured_logging")
     if program.source == "package":
         program.names["logger"] = program.setup_structured_logging()

@@ -24,7 +24,7 @@ def broken() -> Any:
 
 
 def run(call: Callable[..., Any], function: Callable[[], Any]) -> str:
-    """Return what became of `function`: done, broken or refused."""
+    """Return the result of `function`: done, broken or refused."""
     try:
         return str(call(function))
     except RuntimeError:

@@ -41,7 +41,7 @@ def start(alone: None, bedrock_simulator: Simulator, tmp_path: Path) -> Callable
 
 @pytest.fixture
 def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str, str]]:
-    """Return a function that runs an example to its end, and returns its exit code and what it printed."""
+    """Return a function that runs an example to its end, and returns its exit code and output."""
 
     def program(name: str, *arguments: str, **variables: str) -> tuple[int, str, str]:
         with start(name, *arguments, **variables) as process:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def known(shape: str, *names: str) -> list[str]:
-    """Return those of `names` that the installed boto3 has in `shape`: an older one tells the others by name only."""
+    """Return the `names` that the installed boto3 has in `shape`; an older boto3 knows the others only by name."""
     members: Any = _service().shape_for(shape)
     return [name for name in names if name in members.members]
 
@@ -131,7 +131,7 @@ if not known("ContentBlockDelta", "image"):
 
 
 def cut(draw: st.DrawFn, whole: Any) -> list[Any]:
-    """Return `whole` (text, bytes or a list) in pieces, at least one."""
+    """Return `whole` (text, bytes or a list) split into pieces, at least one."""
     places = sorted(draw(st.lists(st.integers(0, len(whole)), max_size=3)))
     edges = [0, *places, len(whole)]
     return [whole[start:end] for start, end in itertools.pairwise(edges)]
@@ -182,7 +182,7 @@ def interleaved(draw: st.DrawFn, first: list[Any], second: list[Any]) -> list[An
 
 @st.composite
 def spoken(draw: st.DrawFn, indexes: Any = None) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-    """Return an answer of Converse, and the events that tell it."""
+    """Return an answer of Converse, and the events that stream it."""
     content = draw(st.lists(st.one_of(*BLOCKS.values()), max_size=5))
     events: list[tuple[str, Any]] = [("messageStart", {"role": "assistant"})]
     for place, block in enumerate(content):

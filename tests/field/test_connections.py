@@ -104,7 +104,7 @@ def test_one_lost_connection_closes_all_idle_connections_to_the_server(
 
 
 def open_two(face: Any, transport: Any, server: RawServer) -> None:
-    """Have two connections kept."""
+    """Open two connections that stay in the pool."""
     if isinstance(face, Asyncio):
 
         async def both() -> None:
@@ -123,7 +123,7 @@ def open_two(face: Any, transport: Any, server: RawServer) -> None:
 
 
 class _Held:
-    """Keeps answers from being taken until two connections are open."""
+    """Delays answers until two connections are open."""
 
     def __init__(self, transport: Any) -> None:
         self._wires = transport._wires
@@ -143,7 +143,7 @@ class _Held:
 
 
 def vanish(face: Any, transport: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have TCP give up on the next request."""
+    """Make TCP give up on the next request."""
     gone = OSError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
     if isinstance(face, Asyncio):
 
@@ -285,7 +285,7 @@ def to(server: RawServer) -> int:
 
 
 class TlsServer(RawServer):
-    """An echoing server with a certificate for 127.0.0.1 that it makes itself."""
+    """An echo server with a self-made certificate for 127.0.0.1."""
 
     def __init__(self, folder: Any) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

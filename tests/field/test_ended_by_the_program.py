@@ -36,7 +36,7 @@ def face(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests() -> None:
-    """What the garbage collector finds of them is ended before the test listens."""
+    """The garbage collector ends earlier streams before the test starts to listen."""
 
     def flow() -> Iterator[Any]:
         yield
@@ -135,7 +135,7 @@ def test_an_interruption_before_the_answer_is_not_a_failure(
 
 
 def test_a_reading_task_cancelled_by_a_disconnect_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
-    """As ASGI servers do; whoever reads on nonetheless hears why there is no more."""
+    """ASGI servers do this; a reader that continues nonetheless gets the reason for the end."""
     face = Asyncio()
 
     async def leave(client: AsyncBedrockClient, heard: Heard) -> None:

@@ -70,7 +70,7 @@ def run(script: str, *arguments: str) -> str:
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with the prompt, and notes the first word of each that came over a connection."""
+    """A server that answers with the prompt, and records the first word of each request on a connection."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1
@@ -94,7 +94,7 @@ class Echo(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Answer nothing."""
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ TEXT = {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "hello"}
 
 
 class Endless:
-    """A stream that never ends, and notes in which thread it was closed."""
+    """A stream that never ends, and records the thread that closed it."""
 
     def __init__(self) -> None:
         self.response: dict[str, Any] = {"ResponseMetadata": {}}
@@ -51,14 +51,14 @@ class AsyncEndless(Endless):
 
 
 class Stalled(AsyncEndless):
-    """A stream that says nothing."""
+    """A stream without any event."""
 
     async def next(self) -> Any:
         await asyncio.get_running_loop().create_future()
 
 
 class Holding:
-    """A policy that holds something under a lock of its own, as anybody's policy may."""
+    """A policy that holds its own lock, as a user's policy may."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -112,7 +112,7 @@ def eventually_zero(value: Callable[[], float]) -> bool:
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    """A place without the collections that Python begins by itself: here they come when a test says so."""
+    """A context without Python's automatic collections: the test starts each collection."""
     gc.collect()
     gc.disable()
     yield Place()
@@ -120,7 +120,7 @@ def place() -> Iterator[Place]:
 
 
 def under_all_locks(place: Place, act: Callable[[], object]) -> None:
-    """Do `act` in a thread that holds the locks of the policies, as a thread does in which a collection begins."""
+    """Run `act` in a thread that holds the locks of the policies, like a thread in which a collection starts."""
     done = threading.Event()
 
     def hold() -> None:
@@ -163,7 +163,7 @@ def in_a_cycle(thing: Any) -> None:
 
 
 def in_a_frame(thing: Any) -> None:
-    """Put it where the everyday cycle is: a frame with the exception whose traceback holds the frame."""
+    """Put the object into the usual reference cycle: a frame with an exception whose traceback contains the frame."""
     try:
         dict[str, int]()["nothing"]
     except KeyError as error:

@@ -46,7 +46,7 @@ class AsyncSource(Source):
 
 
 class Struck(World):
-    """A world in which the effect number `when` raises."""
+    """An environment in which the effect number `when` raises."""
 
     def __init__(self, when: int, interruption: type[BaseException]) -> None:
         super().__init__()

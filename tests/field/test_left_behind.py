@@ -37,7 +37,7 @@ def converse(operation: str = "converse", **fields: Any) -> Call:
 
 @pytest.mark.parametrize("addresses", [1, 3])
 def test_a_refused_connection_fails_immediately(face: Any, monkeypatch: pytest.MonkeyPatch, addresses: int) -> None:
-    """Not when the time to connect is over: here an hour."""
+    """The call fails immediately, and not after the connect timeout, which is an hour here."""
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     real = socket.getaddrinfo

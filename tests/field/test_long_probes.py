@@ -17,9 +17,8 @@ OUTAGE = 6.0  # seconds from the start
 
 
 def day(lengths: dict[float, float], *, broken: Any = None) -> tuple[list[tuple[float, float, str]], Breaker]:
-    """Start a call at each time of `lengths`, which the healthy service answers after so many seconds. Return when
-    each began, how long it took, and how it ended.
-    """
+    """Start a call at each time of `lengths`, which the healthy service answers after that many seconds. Return when
+    each call started, how long it took, and how it ended."""
 
     def service(sent: Any, now: float) -> tuple[float, Outcome]:
         if now < OUTAGE if broken is None else broken(now):

@@ -22,7 +22,7 @@ def route(number: int | str) -> Route:
 
 
 class Day:
-    """A day of calls on many models, of which `answers` says how each ends."""
+    """A day of calls on many models; `answers` decides how each call ends."""
 
     def __init__(self, answers: Any = None, **quota: Any) -> None:
         self.quota, self.breaker = Quota(**quota), Breaker(failures=2)

@@ -67,7 +67,8 @@ def chunk_bytes(body: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("family", SAID)
 def test_a_stream_that_a_guardrail_blocked_is_complete(face: Any, family: str) -> None:
-    """boto3 reads it, and AWS ended it: its body is whole, and its last chunk says that the guardrail stepped in."""
+    """boto3 can read the stream, and AWS ended it: its body is complete, and its last chunk says that the guardrail
+    intervened."""
     with Wire(stream(chunk({**SAID[family], **BLOCKED}))) as wire:
         assert len(native(face, wire)) == 1
     transcript = follow({**SAID[family], **BLOCKED})
@@ -84,7 +85,7 @@ def test_the_same_stream_without_a_guardrail_is_truncated(face: Any, family: str
 
 
 def test_a_guardrail_that_masked_a_part_does_not_make_a_broken_stream_complete(face: Any) -> None:
-    """One that masks names says so in every chunk, as recorded for Titan and Nova."""
+    """A guardrail that masks names says so in every chunk, as recorded for Titan and Nova."""
     titan = {"outputText": "Emily", "index": 0.0, "inputTextTokenCount": 28.0, **MASKED}
     nova = {**SAID["nova"], **MASKED}
     for parts in (

@@ -31,7 +31,7 @@ class ThrottlingException(Exception):
 
 
 class NoProperties(Exception):
-    """One property after the other raises, each with what the others raise."""
+    """An exception on which one property after the other raises, with the same exceptions as the others."""
 
     response = property(lambda self: 1 / 0)
     status_code = property(lambda self: self.response)
@@ -45,7 +45,7 @@ class NoProperties(Exception):
 
 
 class NoClass:
-    """A proxy of nothing, as of a context variable that is not set: even its class cannot be asked for."""
+    """A proxy without a target, like that of an unset context variable: even reading its class raises."""
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -61,7 +61,7 @@ class NotText(Exception):
 
 
 class OddAnswer:
-    """An HTTP answer of which nothing can be read but its status."""
+    """An HTTP response of which only the status is readable."""
 
     status_code = 503
     headers = property(lambda self: 1 / 0)

@@ -108,7 +108,7 @@ def test_no_call_gets_an_answer_that_may_belong_to_another(face: Any, what: Any)
 
 @pytest.mark.parametrize("between", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"])
 def test_an_interim_response_long_before_the_final_one_is_skipped(face: Any, between: bytes) -> None:
-    """The finding: 102 was taken as the answer, and each call got the one of the call before."""
+    """Regression: status 102 was read as the answer, and each call got the answer of the call before."""
 
     def serve(peer: Peer) -> None:
         while True:
@@ -122,7 +122,7 @@ def test_an_interim_response_long_before_the_final_one_is_skipped(face: Any, bet
 
 
 def test_data_received_between_two_calls_is_not_used_as_an_answer(face: Any) -> None:
-    """A server that closes an idle connection may say so in an answer that nobody asked for: 408, or worse."""
+    """A server that closes an idle connection may send an unrequested response first, such as 408."""
     pushed, asked = threading.Event(), threading.Event()
 
     def serve(peer: Peer) -> None:

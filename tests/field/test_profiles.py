@@ -202,7 +202,7 @@ def test_a_model_arn_that_names_nothing_is_refused(arn: str, model: str) -> None
 
 
 class TestLookUps:
-    """The look-ups themselves, with a clock that moves only when asked."""
+    """The look-ups themselves, with a clock that moves only when the test advances it."""
 
     def test_simultaneous_look_ups_of_one_arn_share_one_request(self) -> None:
         asked: list[str] = []

@@ -315,7 +315,7 @@ class Frozen(Exception):
 
 
 class Fault(Exception):
-    """An exception that has names of ours, for things of its own."""
+    """An exception that uses this package's attribute names for its own values."""
 
     def __init__(self) -> None:
         super().__init__("x")
@@ -353,7 +353,7 @@ NAMES = [type(make()).__name__ for make in CAUGHT]
 
 
 def raised_by(error: BaseException, how: str) -> BaseException | None:
-    """Return what comes out when `error` is raised inside a guard of this kind."""
+    """Return the exception that leaves this kind of guard when `error` is raised inside it."""
     world = World()
 
     def fails() -> None:

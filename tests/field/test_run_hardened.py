@@ -36,7 +36,7 @@ def nested(levels: int) -> Any:
 
 
 class Wordless(Exception):
-    """An error that cannot say what it is."""
+    """An exception whose text cannot be read."""
 
     def __str__(self) -> str:
         raise RuntimeError
@@ -143,7 +143,7 @@ def written(tmp_path: Path) -> Iterator[Written]:
 
 
 class Disk:
-    """`os.write` and a disk that takes `room` more bytes, at most `step` at once."""
+    """`os.write` on a disk with space for `room` more bytes, at most `step` bytes per write."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, room: int = 1 << 30, step: int = 1 << 30) -> None:
         self.room, self.step = room, step
@@ -187,7 +187,7 @@ def test_a_torn_line_that_could_not_be_removed_is_removed_later(
         raise OSError(5, "Input/output error")
 
     class Stubborn:
-        """The file, which cannot be cut."""
+        """A file that cannot be truncated."""
 
         truncate = staticmethod(broken)
 

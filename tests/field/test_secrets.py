@@ -119,7 +119,7 @@ def planted(spelling: str, value: str) -> str:
 
 
 def leaked(*texts: str) -> list[str]:
-    """Return the secrets in what came out, however the way out escaped them."""
+    """Return the secrets in the output, however the output escapes them."""
     plain = "".join(texts).replace("\\", "")
     return [secret for secret in SECRETS if secret in plain]
 
@@ -164,7 +164,7 @@ def face(request: pytest.FixtureRequest, alone: None) -> Iterator[Any]:
 
 
 def out_of(error: BaseException) -> Iterator[str]:
-    """Yield all that can be seen of an exception and of what it comes from."""
+    """Yield everything visible of an exception and of its causes."""
     yield "".join(traceback.format_exception(error))
     link: BaseException | None = error
     while link is not None:
@@ -279,7 +279,8 @@ def test_masking_keeps_the_text_that_explains_an_error(text: str) -> None:
 
 
 def test_no_text_of_the_catalogue_looks_like_a_secret() -> None:
-    """Its examples are real messages: what explains them stays, so that they are explained alike when masked."""
+    """The examples of the catalogue are real messages: masking keeps the explanatory text, so that they are
+    explained alike."""
     texts: list[str] = []
     waiting: list[Any] = [tomllib.loads(file.read_text(encoding="utf-8")) for file in CATALOGUE.glob("*.toml")]
     while waiting:

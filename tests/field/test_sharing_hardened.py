@@ -37,7 +37,7 @@ TPM = 60_000
 
 
 class Store(MemoryStore):
-    """A store that can be out, and notes when each member asked."""
+    """A store that can be unreachable, and records when each member sent a request."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
@@ -96,7 +96,7 @@ class Process:
         self.driver.run(until=self.driver.now + seconds)
 
     def stopped(self, seconds: float) -> None:
-        """Let time pass, in which others take the whole quota."""
+        """Let time pass in which other members use the full quota."""
         self.driver.now += seconds
         for _ in range(3):
             grant = MemoryStore.renew(self.store, call().route.quota_key, "other", ALL).run()
@@ -222,7 +222,7 @@ class Outage:
 
 
 class Scripted(MemoryStore):
-    """A store that gives these answers, then is out."""
+    """A store that returns these answers and is unreachable afterwards."""
 
     def __init__(self, grants: list[Grant]) -> None:
         super().__init__()

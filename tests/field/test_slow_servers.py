@@ -206,7 +206,7 @@ def test_a_good_address_behind_a_refusing_one_is_reached(face: Any, names: dict[
 
 
 class Provider:
-    """Renews credentials when the test says so."""
+    """Renews credentials when the test allows it."""
 
     def __init__(self) -> None:
         self.answered = threading.Event()

@@ -136,7 +136,7 @@ def places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 @st.composite
 def mutated(draw: st.DrawFn, whole: Any) -> Any:
-    """Return `whole` with up to three of its parts gone or replaced by what should not be there."""
+    """Return `whole` with up to three of its parts missing or replaced by invalid values."""
     value = [copy.deepcopy(whole)]
     for _ in range(draw(st.integers(0, 3))):
         way = draw(st.sampled_from(list(places(value[0]))))
@@ -152,7 +152,7 @@ def mutated(draw: st.DrawFn, whole: Any) -> Any:
 
 
 def boto3s(name: str, body: bytes) -> Any:
-    """Return what botocore makes of `body`; None where it raises or finds nothing."""
+    """Return botocore's parse of `body`, or None if it raises or finds nothing."""
     parser: Any = create_parser("rest-json")
     raw = {"status_code": 200, "headers": HeadersDict({}), "body": body, "context": {}}
     try:
@@ -215,7 +215,7 @@ def test_an_answer_is_read_as_boto3_reads_it_or_is_a_fault(whole: Any) -> None:
     ],
 )
 def test_an_unreadable_body_is_a_fault_that_may_be_retried(body: bytes) -> None:
-    """Nothing could be handed over, and what is whole cannot be told from what was truncated."""
+    """Nothing can be delivered, and complete content cannot be distinguished from truncated content."""
     fault = unary(body).fault
     assert fault is not None
     assert (fault.code, fault.cause) == ("MalformedResponse", "malformed-response")

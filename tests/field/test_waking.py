@@ -175,7 +175,7 @@ def test_a_wake_up_that_raises_does_not_stop_the_queue() -> None:
 
 
 class Counter:
-    """Counts who is inside at once."""
+    """Counts the threads that are inside simultaneously."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -254,7 +254,7 @@ def send_and_close(url: str, quota: Quota, operation: str, asked: threading.Sema
 @pytest.mark.parametrize("operation", ["invoke", "invoke_stream", "collect"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
 def test_calls_in_flight_in_a_closed_loop_release_their_slots(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What collects them never runs a flow on, which could lock: the reaper ends them."""
+    """The garbage collector never resumes a flow, which could lock: the reaper ends dropped flows."""
     quota, asked = Quota(concurrency=2), threading.Semaphore(0)
     abandon, enders = Ledger.abandon, set()
 
@@ -277,7 +277,7 @@ def test_calls_in_flight_in_a_closed_loop_release_their_slots(operation: str, mo
 
 
 def test_a_cancelled_task_does_not_cancel_shared_background_work() -> None:
-    """Look-ups of names, renewals and requests to stores are shared by all who need them."""
+    """All callers share look-ups of names, renewals and requests to stores."""
     done, work = threading.Event(), Background()
 
     def look_up() -> str:

@@ -36,7 +36,7 @@ WHOLE = {"output": {"message": {"role": "assistant", "content": [{"text": "a"}]}
 
 
 def everything(error: BaseException) -> str:
-    """Return all that can be read in an exception and in what it comes from, handled or not."""
+    """Return all readable text of an exception and of its causes, handled or not."""
     links, texts = [error], []
     for link in links:
         texts.append(f"{link!s} {link!r} {link.args!r} {vars(link)!r}")

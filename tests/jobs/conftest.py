@@ -25,7 +25,7 @@ MODEL = "anthropic.claude-3-sonnet-20240229-v1:0"
 
 @pytest.fixture
 def service(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[JobService]:
-    """The control plane. Each job that is created has run at once, and says every prompt again."""
+    """The control plane. Each created job is complete immediately, and its answers repeat the prompts."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     made = JobService("Completed")
@@ -40,9 +40,8 @@ def service(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_pat
 def client(
     service: JobService, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., BedrockJobClient]]:
-    """Makes clients, each with a session of its own, as another process would have. They check no role and no bucket;
-    `test_job_checks.py` does.
-    """
+    """Creates clients, each with its own session, as in another process. They check no role and no bucket;
+    `test_job_checks.py` does."""
     monkeypatch.setattr(JobChecks, "check", lambda *_, **__: None)
     made: list[BedrockJobClient] = []
 

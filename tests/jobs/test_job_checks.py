@@ -76,7 +76,7 @@ def account(moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def checked(account: Account, **changes: Any) -> str:
-    """Return what is found."""
+    """Return the reported problem."""
     given = {"role_arn": ROLE, "model_id": MODEL, "output": OUTPUT, **changes}
     try:
         JobChecks(account.session, "us-east-1").check(**given)
@@ -251,7 +251,7 @@ def _unreachable(*_: Any) -> Any:
 
 
 class Listing:
-    """What is known of the account's models: whether the Region has the one that is asked for."""
+    """A model source that says whether the Region has the requested model."""
 
     def __init__(self, *, known: bool | None) -> None:
         self.known = known

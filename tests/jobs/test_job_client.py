@@ -33,7 +33,7 @@ def texts(result: Any) -> list[str]:
 
 
 def failing(*numbers: int, code: int = 400, message: str = "Input is too long for requested model.") -> Any:
-    """Answers of which some are errors."""
+    """Return answers, some of which are errors."""
 
     def answer(number: int, record: Any) -> Any:
         error = {"error": {"errorCode": code, "errorMessage": message}}

@@ -61,7 +61,7 @@ def jobs(sim: Simulator, world: World) -> Iterator[BedrockJobClient]:
 
 
 def killed(stage: str, records: int) -> list[str]:
-    """Run the program until it is killed; return what it printed."""
+    """Run the program until it is killed; return its output."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, job_program.__file__, stage, str(records)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)  # noqa: S603 - our own

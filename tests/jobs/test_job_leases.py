@@ -120,7 +120,7 @@ def test_a_failed_renewal_is_retried_soon(lease: Lease, world: World, s3: S3) ->
 
 
 def test_a_write_whose_answer_was_lost_counts_if_it_arrived(lease: Lease, s3: S3) -> None:
-    """The SDK repeats it, and the repeat is refused: what stands there is what was written."""
+    """The SDK retries the write, and the retry is refused because the stored state is already the written one."""
     s3.error, s3.arrives = ClientError({"Error": {"Code": "PreconditionFailed", "Message": ""}}, "PutObject"), True
     assert lease.renew(done=1)
     assert stored(s3).value["done"] == 1

@@ -34,7 +34,7 @@ def running() -> Iterator[Simulator]:
 def sim(
     running: Simulator, moto_url: str, alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Simulator]:
-    """The simulator with two jobs at once, and an account of moto's."""
+    """A simulator that allows two jobs in flight, and an account of moto."""
     enter_account(monkeypatch, running.url, moto_url, "records", tmp_path)
     running.scenario(s3_endpoint=moto_url, batch={"minimum": 100})
     yield running
@@ -43,7 +43,7 @@ def sim(
 
 @pytest.fixture
 def new(sim: Simulator, world: World) -> Iterator[Callable[..., BedrockJobClient]]:
-    """Makes clients whose sleep lets time pass for the simulator, too."""
+    """Creates clients whose sleep also advances the simulator's time."""
     made: list[BedrockJobClient] = []
 
     def sleep(seconds: float) -> None:
@@ -65,7 +65,7 @@ def prompts(number: int) -> Iterator[str]:
 
 
 def refused(jobs: BedrockJobClient, moto_url: str, **what: Any) -> str:
-    """Return the sentence with which a job is refused, when nothing was created or uploaded."""
+    """Return the message with which a job is refused, and check that nothing was created or uploaded."""
     with pytest.raises(ValueError, match=r".") as caught:
         jobs.create_job(**(what or {"prompts": prompts(100)}))
     assert list(jobs.list_jobs()) == []

@@ -39,7 +39,7 @@ def refused(fault: Fault) -> Exception:
 
 
 class Client:
-    """A client that answers as `answer` says, and knows which records it was asked."""
+    """A client that answers through `answer`, and records the records that it was asked."""
 
     def __init__(self, answer: Callable[[str], Any] = lambda text: f"answer to {text}") -> None:
         self.asked: list[str] = []
@@ -79,7 +79,7 @@ class Machine:
         return job_id
 
     def wait(self, job_id: str) -> dict[str, Any]:
-        """Ask for the job until it has ended, with 30 seconds in between."""
+        """Request the job every 30 seconds until it has ended."""
         for _ in range(10):
             job = self.jobs.status(job_id)
             self.jobs.finish(job_id)
@@ -253,7 +253,7 @@ def test_one_of_ten_waiting_processes_takes_over_a_job(s3: Any) -> None:
 
 
 def test_a_suspended_runner_notices_that_another_process_runs_the_job(s3: Any) -> None:
-    """It renews its lease as long as it goes on, and another process sees that; then it stands still."""
+    """The runner renews its lease while it runs, and another process sees that; then the runner is suspended."""
     seen, resumed = threading.Event(), threading.Event()
     slow = Machine(s3)
 

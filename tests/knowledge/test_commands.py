@@ -78,7 +78,7 @@ def calls(command: str) -> list[list[str]]:
 
 
 def wrong(words: list[str]) -> str:
-    """Return what the AWS CLI would refuse of a call, or nothing."""
+    """Return the error that the AWS CLI would report for a call, or nothing."""
     service, name, *rest = [*words, ""]
     if name in {"help", ""} or name in OWN_COMMANDS.get(service, ()):
         return ""
@@ -659,6 +659,6 @@ def test_the_advice_of_the_general_case_needs_no_text() -> None:
 
 @pytest.mark.parametrize("slug", catalogue().causes)
 def test_a_sentence_about_a_command_is_followed_by_the_command(slug: str) -> None:
-    """What a text makes of the steps: a command that is taken away leaves no sentence that speaks of it."""
+    """If a text removes a command from the steps, no sentence about that command remains."""
     told = filled(catalogue().causes[slug].advice, Asked("an error of which nothing else is known"))
     assert [remedy.do for remedy in told if re.search(r"\b[Tt]he commands?\b", remedy.do) and not remedy.run] == []

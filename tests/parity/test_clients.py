@@ -33,7 +33,7 @@ TYPES = {
 
 
 def members(kind: type) -> Iterator[tuple[str, Any]]:
-    """What a user may touch, each under its blocking name."""
+    """Return the public members, each under its blocking name."""
     for name in dir(kind):
         if name == "__init__" or name in NAMES or name in NAMES.values() or not name.startswith("_"):
             yield NAMES.get(name, name), getattr(kind, name)
@@ -74,7 +74,7 @@ def test_the_members_have_the_same_docstrings(blocking: type, awaited: type) -> 
 
 
 def test_only_methods_that_wait_are_coroutines() -> None:
-    """`listen` and `invoke_stream` give something at once; all that calls the service is a coroutine."""
+    """`listen` and `invoke_stream` return immediately; every method that calls the service is a coroutine."""
     functions = {name: member for name, member in members(AsyncBedrockClient) if inspect.isfunction(member)}
     awaited = {name for name, member in functions.items() if inspect.iscoroutinefunction(member)}
     assert functions.keys() - awaited == {"__init__", "invoke_stream", "listen"}

@@ -39,7 +39,7 @@ SCRIPT = st.lists(
 
 
 class Run:
-    """One world in which a few calls are made one after the other, and everything seen is written down."""
+    """An environment in which a few calls run one after the other, and every observation is recorded."""
 
     def __init__(self, script: Any, dice: float) -> None:
         self.world = World()
@@ -124,7 +124,7 @@ def test_virtual_time_gives_the_same_calls_and_outcomes(script: Any, dice: float
 
 
 class Source:
-    """A stream that says what it is told, in both worlds."""
+    """A stream with scripted events, blocking and asyncio."""
 
     def __init__(self, events: Any) -> None:
         self.response: dict[str, Any] = {"ResponseMetadata": {}}

@@ -49,7 +49,7 @@ def response(text: str = "Because.", stop: str = "end_turn") -> dict[str, Any]:
 
 
 class Desk:
-    """A cache before a service whose answers a test decides; each takes a second, and all that happens is known."""
+    """A cache in front of a service with scripted answers; each answer takes a second, and every event is recorded."""
 
     def __init__(self, **options: Any) -> None:
         self.driver = VirtualDriver(self.answer)
@@ -366,7 +366,7 @@ def test_an_answer_that_is_too_old_is_not_used_after_a_failure() -> None:
 
 
 class Shaky(MemoryAnswers):
-    """A store that is gone between two times, and counts what it is asked."""
+    """A store that is unreachable between two times, and counts its requests."""
 
     def __init__(self, clock: Any, gone: tuple[float, float], error: Exception | None = None) -> None:
         super().__init__(100, clock)

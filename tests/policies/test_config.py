@@ -151,7 +151,7 @@ def test_a_run_accepts_the_pipeline_of_a_file(written: Any, tmp_path: Path) -> N
 
 
 def test_a_run_refuses_a_pipeline_with_substitute_answers(written: Any) -> None:
-    """What fails is kept in the file of failures and can be done again."""
+    """Failed records are written to the file of failures and can be run again."""
     quota, pipeline = governing(
         Job(source=Path("in"), output=Path("out"), model="m", pipeline=load(written('degrade = "Busy."')))
     )

@@ -53,7 +53,8 @@ class Here:
 
 @dataclass
 class World:
-    """A service in virtual time: `answer` says how each call ends, and `sent` has what was sent, with its time."""
+    """A service in virtual time: `answer` decides how each call ends, and `sent` has the sent calls with their
+    times."""
 
     answer: Callable[[Call, float], Outcome]
     seconds: float = 1.0
@@ -88,7 +89,7 @@ def ask(**fields: Any) -> Call:
 
 
 def failing(**faults: Fault) -> Callable[[Call, float], Outcome]:
-    """A service on which these models (a, b, c) fail."""
+    """Return an answer function with which these models (a, b, c) fail."""
     by_model = {{"a": A, "b": B, "c": C}[name]: fault for name, fault in faults.items()}
 
     def answer(sent: Call, _: float) -> Outcome:

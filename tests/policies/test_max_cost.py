@@ -98,7 +98,7 @@ def test_the_possible_cost_of_a_failed_attempt_counts(outcome: Outcome, cost: fl
 
 
 def crowd(policy: MaxCost, number: int, output: int, seconds: float = 1.0, **fields: Any) -> tuple[list[Any], int]:
-    """Make `number` calls at once; return their outcomes and the most that were in flight at one time."""
+    """Send `number` calls together; return their outcomes and the highest number in flight."""
     flying, most = [0], [0]
 
     def step(made: Any) -> Any:

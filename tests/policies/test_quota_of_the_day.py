@@ -76,7 +76,7 @@ def test_after_a_pause_one_call_probes_and_all_continue_if_it_is_answered() -> N
 
 
 def test_a_model_that_was_never_answered_does_not_stop_the_others() -> None:
-    """AWS holds the quota of models in new accounts at 0, and says the same words."""
+    """AWS holds the quota of models in new accounts at 0, with the same error message."""
     account = Account(allowed=100, held="held")
     codes = account.run(Quota(tpm=60_000_000), (0.0, "held", EAST), (1.0, "b", EAST), (2.0, "held", EAST))
     assert codes == ["ThrottlingException", None, "QuotaExhausted"]
@@ -112,7 +112,7 @@ def sized(tokens: int, at: float, model: str = "a", account: str = "123456789012
 
 
 def run_sized(quota: Quota, seconds: float, *calls: Any, deadline: float = inf) -> tuple[list[str | None], list[float]]:
-    """Return the codes of `calls`, each of which takes `seconds` and what it reserved, and when they were sent."""
+    """Return the codes of `calls` and when they were sent; each takes `seconds` and uses its full reservation."""
     sent: list[float] = []
 
     def answer(one: Any, now: float) -> Any:
@@ -139,7 +139,8 @@ def test_a_daily_quota_above_the_quota_per_minute_changes_no_refusal() -> None:
 
 
 def test_a_call_waits_for_another_model_s_reservation_only_while_it_lasts() -> None:
-    """The day ends after hours, the queue looks again after half a minute: neither tells when tokens come back."""
+    """The day ends after hours, and the queue checks again after half a minute: neither is the time when tokens
+    return."""
 
     def answer(one: Any, now: float) -> Any:
         sent.append(now)

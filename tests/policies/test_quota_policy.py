@@ -52,7 +52,7 @@ def end(flow: Any, outcome: Any, replies: Any = ()) -> Any:
 
 
 class Charged:
-    """What a policy of 60,000 tokens and 600 requests a minute has charged since it was made."""
+    """Return what a policy of 60,000 tokens and 600 requests a minute has charged since its creation."""
 
     def __init__(self, world: World) -> None:
         self.world = world

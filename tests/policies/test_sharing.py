@@ -25,7 +25,7 @@ USED = 600
 
 
 class CountedStore(MemoryStore):
-    """A store that counts what it is asked, and is gone between two times."""
+    """A store that counts its requests, and is unreachable between two times."""
 
     def __init__(self, clock: Any, gone: tuple[float, float] = (0.0, 0.0)) -> None:
         super().__init__(clock)
@@ -47,7 +47,7 @@ def unavailable() -> Any:
 
 
 class Fleet:
-    """Some processes with twelve callers each who never stop asking, at one service without limits of its own."""
+    """Several processes with twelve callers each that never stop, on one service without other limits."""
 
     def __init__(self, members: int = 4, gone: tuple[float, float] = (0.0, 0.0), callers: Any = 12) -> None:
         self.done: list[tuple[float, int]] = []

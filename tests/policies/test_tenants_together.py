@@ -197,9 +197,8 @@ def test_the_share_of_a_tenant_whose_processes_were_killed_is_free_within_second
 
 @pytest.mark.parametrize(("tenants", "every"), [(8, 3.0), (60, 0.5)])
 def test_many_rare_tenants_leave_the_rest_to_one_busy_tenant(tenants: int, every: float) -> None:
-    """What a process may begin from nothing is for all its tenants together: it neither holds a part for each of them,
-    nor do they wait because together they need too much to be kept for them between two calls.
-    """
+    """The share with which an idle process may start is for all its tenants together. It reserves no part for each
+    tenant, and tenants do not wait because their combined need exceeds what the process keeps between two calls."""
     driver = service()
     seldom, busy = fleet(driver, MemoryStore(driver.clock), {}, {"batch": 80})
     for number in range(int(180.0 / every)):

@@ -86,7 +86,7 @@ class Service:
         return pool.burndown.rate
 
     def use(self, start: float, end: float) -> float:
-        """Return the part of what the service allows that was used."""
+        """Return the used fraction of the quota that the service allows."""
         return sum(sent.weighed for sent in self.sent if start <= sent.ended < end) / (TPM * (end - start) / 60)
 
     def refused(self, start: float, end: float) -> float:

@@ -19,7 +19,7 @@ from aws_bedrock_inference.rules.quota.ledger import Ledger
 
 
 class LedgerLaws(RuleBasedStateMachine):
-    """Callers who do as drivers do: who is woken, or whose alarm goes off, claims."""
+    """Callers that behave like drivers: a caller that is woken, or whose timer fires, claims its ticket."""
 
     @initialize(
         rpm=st.one_of(st.none(), st.integers(60, 6000)),
@@ -169,9 +169,8 @@ TRAFFIC = st.lists(
 
 @given(traffic=TRAFFIC)
 def test_no_window_admits_more_than_the_limit(traffic: Any) -> None:
-    """Whatever window the service counts in: what was admitted less what came back fits five seconds' worth and the
-    rate, a minute fits the limit, and one call more.
-    """
+    """In every window of the service, the admitted amount minus refunds fits the amount of five seconds plus the
+    rate; a minute fits the limit plus one call."""
     rpm, tpm = 120.0, 24_000.0
     policy = Quota(rpm=rpm, tpm=tpm)
     ledgered: list[tuple[float, float, int]] = []

@@ -22,7 +22,7 @@ SECONDS = 0.4  # of an answer
 
 
 class Generations:
-    """Processes that are told the same quota and share it through a store, in virtual time."""
+    """Processes with the same configured quota, which share it through a store, in virtual time."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[float, float]] = []

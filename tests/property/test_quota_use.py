@@ -35,7 +35,7 @@ class Done(NamedTuple):
 
 
 class Service:
-    """A service in virtual time that counts as `discipline` says, some milliseconds away from its callers."""
+    """A service in virtual time that counts by `discipline`, some milliseconds away from its callers."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Service:
         return Outcome(value={}, usage=Usage(call.params["prompt"], call.params["answer"]))
 
     def use(self, start: float, end: float, tpm: float = TPM) -> float:
-        """Return which part of the quota was used between two times."""
+        """Return the used fraction of the quota between two times."""
         return sum(call.tokens for call in self.done if start <= call.at < end) / (tpm * (end - start) / 60)
 
     def throttles(self, start: float, end: float) -> float:
@@ -134,7 +134,7 @@ class Service:
         return WORKERS * (end - start) / sum(start <= call.at < end for call in self.done)
 
     def fairness(self, start: float, end: float, members: int) -> float:
-        """Return Jain's index over what each member used: 1 is equal, 1 / members is all for one."""
+        """Return Jain's index of the members' usage: 1 is equal, 1 / members means that one member used everything."""
         used: Counter[int] = Counter()
         for call in self.done:
             if start <= call.at < end:
@@ -209,7 +209,7 @@ def long_answers(discipline: str = "bucket", seed: int = 1) -> Service:
 
 
 def two_priorities(discipline: str = "bucket", seed: int = 1) -> Service:
-    """Interactive calls of about 30 % of the quota, and batch that takes all there is."""
+    """Interactive calls of about 30 % of the quota, and batch calls that use all the rest."""
     service = Service(discipline, seed=seed)
     quota = Quota(tpm=TPM)
     service.callers([quota], count=36, priority=PRIORITIES["interactive"], pause=4.0)
@@ -244,7 +244,7 @@ def test_a_quota_that_is_halved_and_restored_is_discovered_again(discipline: str
 
 
 def test_long_answers_with_high_maxima_fill_the_quota() -> None:
-    """Nine tenths of what is reserved comes back, but only after twenty seconds."""
+    """Nine tenths of each reservation are refunded, but only after twenty seconds."""
     service = long_answers()
     assert service.use(360, 480) > 0.9
     assert service.failed == []
@@ -264,5 +264,5 @@ def test_interactive_calls_do_not_wait_while_batch_calls_exceed_the_quota() -> N
 
 
 def served_within(service: Service) -> float:
-    """Return the 99th percentile of the time the service itself takes, in seconds."""
+    """Return the 99th percentile of the latency of the service itself, in seconds."""
     return service.latency * 2.01

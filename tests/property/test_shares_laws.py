@@ -21,11 +21,11 @@ NEEDS = st.lists(
 
 
 class SharesLaws(RuleBasedStateMachine):
-    """`held` is what each member believes to have: its fraction, and until when by true time."""
+    """`held` has the share that each member assumes: its fraction, and the true time of its end."""
 
     @initialize(held=st.lists(st.floats(0.0, 0.2), max_size=5))
     def begin(self, held: list[float]) -> None:
-        """A restart: some members hold something that the store knows nothing of, and come back."""
+        """A restart: some members have shares that the store does not know, and renew them."""
         self.true = 1000.0
         self.behind = 0.0
         self.shares = Leases(self.true)

@@ -15,7 +15,7 @@ HOUR = 3600.0
 
 
 def dice(seed: int) -> Any:
-    """A small generator of our own, so that the hour is the same everywhere."""
+    """A small generator of random numbers, so that the hour is the same on every machine."""
     state = seed
     while True:
         state = (state * 1103515245 + 12345) % 2**31

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def bare(moto_url: str, alone: None) -> Iterator[Callable[..., Any]]:
-    """Makes boto3's own clients of the server."""
+    """Creates boto3's own clients of the server."""
     made: list[Any] = []
 
     def client(service: str, **options: Any) -> Any:
@@ -32,7 +32,7 @@ def bare(moto_url: str, alone: None) -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def enduring(bare: Callable[..., Any], world: World) -> Callable[..., tuple[Any, Script]]:
-    """Makes resilient clients of the server, each with the script of what happens to its requests."""
+    """Creates resilient clients of the server, each with a script of faults for its requests."""
 
     def client(service: str, **options: Any) -> tuple[Any, Script]:
         own = bare(service)

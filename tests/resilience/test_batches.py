@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def scripted(alone: None, world: Any) -> Iterator[Callable[..., tuple[Any, Script]]]:
-    """Makes resilient clients whose service is the script alone."""
+    """Creates resilient clients whose service is only the script."""
     made = []
 
     def client(service: str, *answers: Any, **options: Any) -> tuple[Any, Script]:

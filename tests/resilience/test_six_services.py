@@ -23,7 +23,7 @@ TRUST = json.dumps(
 
 
 class Work(NamedTuple):
-    """One write to a service: what it needs, what it does, how often it was done, and how the service throttles."""
+    """One write to a service: its setup, the operation, how often it was executed, and how the service throttles."""
 
     service: str
     prepare: Callable[[Any], dict[str, Any]]
@@ -73,7 +73,7 @@ def stored(client: Any, params: dict[str, Any]) -> int:
 
 
 def role(url: str) -> str:
-    """Make a role of its own for each test: any `mock_aws` in this process empties the server's state."""
+    """Create a separate role for each test: any `mock_aws` in this process clears the server's state."""
     iam = session().client("iam", endpoint_url=url)
     made = iam.create_role(RoleName=f"r-{uuid4()}", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
     iam.close()

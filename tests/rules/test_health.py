@@ -16,7 +16,7 @@ def taken(health: Health, calls: int, now: float = 0.0) -> int:
 
 
 def steady_share(failing: float, *, calls: int = 20_000, seed: int = 1) -> float:
-    """The part of many calls that a route takes on which a part of the attempts fails."""
+    """Return the fraction of many calls that a route gets if a fraction of its attempts fails."""
     chance, health, took = random.Random(seed), Health(), 0  # noqa: S311 - no secret
     for number in range(calls):
         now = number * 0.05

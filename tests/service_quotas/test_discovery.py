@@ -34,7 +34,7 @@ def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, alone: None) -> Ite
 
 
 class Reader:
-    """Reads from `service` at a time of its own."""
+    """Reads from `service`, at a time that the test sets."""
 
     def __init__(self, service: ServiceQuotas) -> None:
         self.service = service
@@ -193,7 +193,7 @@ def test_sessions_of_boto3_and_botocore_are_accepted(read: Reader) -> None:
 
 
 class Watched:
-    """A session that notes, for each client made from it, whether another thread could be making one meanwhile."""
+    """A session that records, for each client it creates, whether another thread could create one simultaneously."""
 
     def __init__(self) -> None:
         self.core = boto3.Session(region_name="us-east-1")._session

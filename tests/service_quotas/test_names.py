@@ -199,7 +199,7 @@ def test_no_two_models_match_the_same_name() -> None:
 
 @st.composite
 def spelt(draw: st.DrawFn, model: Model) -> str:
-    """The words of a model in any order and case, with and without what has no meaning."""
+    """Yield the words of a model in any order and case, with and without the words that have no meaning."""
     provider = draw(st.sampled_from(facts()["providers"][model.provider]["words"]))
     words = [provider, *draw(st.permutations(sorted(model.words))), draw(st.sampled_from(["", "V1", "v1"]))]
     return " ".join(draw(st.sampled_from([word, word.upper(), word.title()])) for word in words)

@@ -174,7 +174,7 @@ def test_an_error_code_of_the_user_guide_has_its_status_and_message(
 
 
 class Written:
-    """A connection of granian's that remembers what is written to it."""
+    """A connection of granian that records its written data."""
 
     def __init__(self) -> None:
         self.written: list[Any] = []

@@ -20,7 +20,7 @@ MESSAGES = [{"role": "user", "content": [{"text": SAID}]}]
 
 
 def first(*path: Any) -> Callable[[dict[str, Any]], str]:
-    """Return a reader of the text in that place; empty where there is none."""
+    """Return a reader of the text at that place; empty if it has none."""
 
     def read(body: Any) -> str:
         for key in path:

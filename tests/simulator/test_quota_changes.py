@@ -10,7 +10,7 @@ GEOGRAPHIC = f"us.{NOVA}"
 
 
 def admitted(account: Account, model: str = NOVA) -> int:
-    """Ask until the quota is used up; the answers take no time."""
+    """Send requests until the quota is used up; the answers take no time."""
     before = account.stats()["answered"]
     while account.converse(model=model, **tokens(10)).status == 200:
         pass

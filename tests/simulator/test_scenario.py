@@ -73,7 +73,7 @@ def test_a_missing_file_is_reported() -> None:
 
 
 def test_integers_are_accepted_as_seconds() -> None:
-    """A wait of 150 was none: only what is a float was waited for."""
+    """Regression: a wait of 150 was ignored, because only floats were accepted."""
     scenario = read(parse('[[faults]]\nkind = "stall"\nafter = 5\nseconds = 150\n[latency]\nfirst_token = 2'))
     assert (type(scenario.faults[0].seconds), type(scenario.latency.first_token)) == (float, float)
     assert type(scenario.faults[0].after) is int

@@ -44,7 +44,7 @@ def user(text: str) -> dict[str, Any]:
 
 
 def agent(runtime: Any, *questions: str, most: int = 8, **request: Any) -> list[list[str]]:
-    """Ask, run what the model wants, and answer until it has no more wishes; return the tools that it used."""
+    """Ask, run the requested tools, and send their results until the model requests none; return the used tools."""
     messages: list[Any] = []
     used: list[list[str]] = []
     for question in questions:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def cluster() -> Iterator[str]:
-    """A cluster of one node, which refuses all that a cluster refuses."""
+    """A cluster of one node, which refuses everything that a cluster refuses."""
     with tempfile.TemporaryDirectory() as place:
         port = next(port for port in range(20_000, 30_000) if free(port) and free(port + 10_000))
         server = Server(Path(place), "--port", str(port), "--cluster-enabled", "yes", "--dir", place)

@@ -102,7 +102,7 @@ def same_view(here: View, there: View) -> None:
 
 
 def test_python_and_the_script_use_the_same_default_clock(valkey: ValkeyStore) -> None:
-    """The server's time has its fraction: a second renewal at once is no new plan, and its age is less than that."""
+    """The server's time has fractions: an immediate second renewal makes no new plan, and its age is below that."""
     ask = LeaseRequest(0.0, ((0.0, 1.0, 1.0),))
     grants = [valkey.renew("p", "a", ask).run() for _ in range(3)]
     assert [grant.share for grant in grants] == [1.0] * 3

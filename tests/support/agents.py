@@ -1,4 +1,4 @@
-"""What agents of public libraries are given: a question that names two tools, and a tool with a nested schema."""
+"""Input for agents of public libraries: a question that names two tools, and a tool with a nested schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service says in the clients' tests."""
+"""Answers of the service in the clients' tests."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def _loader() -> Any:
 
 
 def client(service: str, url: str, region: str = "us-east-1") -> Any:
-    """Return boto3's client, which neither repeats requests nor refuses any by itself."""
+    """Return boto3's client, which neither retries requests nor refuses any by itself."""
     core = Session()
     core.register_component("data_loader", _loader())
     config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)

@@ -1,4 +1,4 @@
-"""Certificates that tests make themselves."""
+"""Certificates that the tests create."""
 
 from __future__ import annotations
 

@@ -28,9 +28,8 @@ MODEL = "amazon.nova-lite-v1:0"
 
 
 def at_once(quota: Quota | None = None) -> Pipeline:
-    """Return the recommended policies with dice that always say not to wait, and a quota that nobody waits for: it is
-    told, since one that is unknown is learnt from the first throttle at the pace of real time.
-    """
+    """Return the recommended policies with a random source that always gives a wait of 0, and a quota that delays no
+    call. The quota is configured, because an unknown one is learned from the first throttle in real time."""
     ample = Quota(rpm=600_000)
     dice: Any = {"chance": lambda: 0.0}
     return Pipeline(Deadline(), Resume(**dice), Retry(**dice), Breaker(), quota if quota is not None else ample)

@@ -1,4 +1,4 @@
-"""A folder with prompts, and `bedrock run` over it against a stub of the service."""
+"""A directory with prompts, and `bedrock run` over it against a stub of the service."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def body(text: str, stop: str = "end_turn") -> dict[str, Any]:
 
 
 class Hold:
-    """Holds answers back from the Nth request on, until it is let go; `reached` tells that it holds."""
+    """Delays answers from the Nth request on until it is released; `reached` is set when it delays one."""
 
     def __init__(self, at: int) -> None:
         self.at = at

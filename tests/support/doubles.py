@@ -49,7 +49,7 @@ def session() -> Any:
 
 
 class World:
-    """Time that moves only when asked, and chance that always says the same."""
+    """Time that moves only when the test advances it, and a random source with a fixed value."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -80,7 +80,7 @@ def drive_by_hand(flow: Flow, replies: Iterable[Any] = ()) -> tuple[list[Any], A
 
 
 def scripted(outcomes: Iterable[Outcome]) -> Any:
-    """Return an innermost step that ends as the script says, one outcome an attempt."""
+    """Return an innermost step that ends as scripted, with one outcome for each attempt."""
     script = iter(outcomes)
 
     def step(call: Call) -> Generator[Effect, Any, Outcome]:

@@ -53,7 +53,7 @@ def refused(client: Any, request: Any) -> None:
 
 
 def lost(client: Any, request: Any) -> None:
-    """The service does it; the connection is gone before the answer."""
+    """The service executes the request; the connection breaks before the answer."""
     client._endpoint.http_session.send(request)
     raise ConnectionClosedError(endpoint_url=request.url)
 
@@ -65,7 +65,7 @@ def late(client: Any, request: Any) -> None:
 
 
 class Script:
-    """What happens to the requests of a client; when it is used up, they go through."""
+    """The faults for the requests of a client; after the last one, requests succeed."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

@@ -18,7 +18,7 @@ _TRUST = {"Effect": "Allow", "Principal": {"Service": "bedrock.amazonaws.com"}, 
 
 
 def open_account(url: str, bucket: str) -> None:
-    """Make the role and the bucket."""
+    """Create the role and the bucket."""
     iam, s3 = client("iam", url), client("s3", url)
     policy = {"Version": "2012-10-17", "Statement": [_TRUST]}
     iam.create_role(RoleName="batch", AssumeRolePolicyDocument=json.dumps(policy))
@@ -28,9 +28,8 @@ def open_account(url: str, bucket: str) -> None:
 
 
 def enter_account(patch: pytest.MonkeyPatch, sim_url: str, moto_url: str, bucket: str, cache: Path) -> None:
-    """Make the role and the bucket, and let the program and its children find all of it by the environment: Bedrock is
-    the simulator, everything else moto's server.
-    """
+    """Create the role and the bucket, and set the environment so that the program and its children use them: Bedrock
+    is the simulator, everything else is moto's server."""
     environment = {
         "AWS_ENDPOINT_URL": moto_url,
         "AWS_ENDPOINT_URL_BEDROCK": sim_url,

@@ -1,4 +1,4 @@
-"""A scripted control plane of batch jobs, behind a real boto3 client: what a test wants a job to go through."""
+"""A scripted control plane of batch jobs, behind a real boto3 client; each test decides the course of its jobs."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ class Raw:
 
 
 class JobService:
-    """Jobs by ARN. `statuses` are what the polls of a new job answer, one after the other, the last one for ever: a
-    status, a dictionary of a job's members, or a tuple of an error code and an HTTP status.
-    """
+    """Jobs by ARN. `statuses` are the answers to the polls of a new job, one after the other, the last one
+    permanently: a status, a dictionary of a job's fields, or a tuple of an error code and an HTTP status."""
 
     def __init__(self, *statuses: Any) -> None:
         self.statuses = statuses or ("Completed",)
@@ -138,7 +137,7 @@ def location(uri: str) -> tuple[str, str]:
 
 
 def echoed(number: int, record: dict[str, Any]) -> dict[str, Any]:
-    """The answer of Converse that says the prompt again."""
+    """Return an answer of Converse that repeats the prompt."""
     text = record["modelInput"]["messages"][0]["content"][0]["text"]
     return {
         "modelOutput": {

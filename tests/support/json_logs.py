@@ -24,7 +24,7 @@ class Written(io.StringIO):
 
 
 def read(text: str) -> list[dict[str, Any]]:
-    """Return what each line says, as a strict reader of JSON understands it."""
+    """Return the content of each line, as a strict reader of JSON understands it."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")

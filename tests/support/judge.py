@@ -1,4 +1,4 @@
-"""boto3 as the judge: what it was sent and what it returned, in a form that can be compared with ours."""
+"""boto3 as the reference: its requests and results, in a form that can be compared with this package's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def plain(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_same_requests(wire: Wire) -> None:
-    """boto3 called first, we second: the same request came twice, but for who asks and when."""
+    """boto3 called first and this package second: the two requests were the same, except for the sender and the
+    time."""
     theirs, ours = wire.received
     assert (ours.method, ours.target, ours.body) == (theirs.method, theirs.target, theirs.body)
     assert {**ours.headers, **dict.fromkeys(OUR_OWN)} == {**theirs.headers, **dict.fromkeys(OUR_OWN)}

@@ -45,9 +45,8 @@ def prompts(case: str, number: int, seed: int = 1) -> list[str]:
 
 
 class Row(NamedTuple):
-    """In per cent: the mean absolute error by the rule of thumb and of what was learnt; then how many guesses were too
-    small by the rule of thumb and by the band, how far the furthest of the band was below, and its mean excess.
-    """
+    """In per cent: the mean absolute error of the rule of thumb and of the learned ratio; then how many estimates
+    were too small by the rule of thumb and by the band, the largest shortfall of the band, and its mean excess."""
 
     error_before: int
     error_after: int

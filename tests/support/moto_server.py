@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
 
 def one_at_a_time(app: Any) -> Any:
-    """Return the application with its requests one after the other: moto itself checks a condition and changes an item
-    in two steps, which DynamoDB does in one.
-    """
+    """Return the application with its requests serialized: moto checks a condition and changes an item in two steps,
+    which DynamoDB does in one."""
     lock = threading.Lock()
 
     def answer(environ: Any, start_response: Any) -> Any:
@@ -28,7 +27,7 @@ def one_at_a_time(app: Any) -> Any:
 
 @pytest.fixture(scope="session")
 def moto_server() -> Iterator[str]:
-    """The URL of moto's server, which has one state for the whole process: take `moto_url`."""
+    """The URL of moto's server, which has one state for the whole process; tests use `moto_url`."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415 - slow, and needed by few
     from werkzeug.serving import make_server  # noqa: PLC0415 - the same
 
@@ -45,7 +44,7 @@ def moto_server() -> Iterator[str]:
 
 @pytest.fixture
 def moto_url(moto_server: str) -> str:
-    """The URL of moto's server, without what other tests left there."""
+    """The URL of moto's server, without the state of other tests."""
     reset = Request(f"{moto_server}/moto-api/reset", method="POST")  # noqa: S310 - our own server
     urlopen(reset, timeout=30).close()  # noqa: S310 - the same
     return moto_server

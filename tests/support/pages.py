@@ -49,7 +49,8 @@ class Program:
         }
 
     def run(self, *blocks: str, client: Any = None) -> Program:
-        """Run the blocks; with this package's names, take what they define from the package instead."""
+        """Run the blocks; for this package's names, import the functions that the blocks define from the package
+        instead."""
         if client is not None:
             self.names["client"] = client
         for block in blocks:

@@ -1,4 +1,4 @@
-"""The first bytes of picture files, made by hand from their formats."""
+"""The first bytes of image files, written by hand from their formats."""
 
 from __future__ import annotations
 

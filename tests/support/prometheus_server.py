@@ -1,4 +1,4 @@
-"""A Prometheus server of our own, and a program for it to scrape: calls of every kind against the simulator."""
+"""A Prometheus server for these tests, and a program for it to scrape: calls of every kind against the simulator."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ scrape_configs:
 
 
 class Prometheus:
-    """A server that scrapes the program at `port` and keeps what it finds in `directory`."""
+    """A server that scrapes the program at `port` and stores its data in `directory`."""
 
     def __init__(self, directory: Path, port: int) -> None:
         program = shutil.which("prometheus")
@@ -79,7 +79,7 @@ class Prometheus:
         )
 
     def ask(self, path: str, **arguments: str) -> Any:
-        """Return what the server's API answers; None while it is starting."""
+        """Return the answer of the server's API; None while the server is starting."""
         with suppress(URLError, ConnectionError), urlopen(f"{self.url}/api/v1/{path}?{urlencode(arguments)}") as answer:  # noqa: S310
             return json.load(answer)["data"]["result"]
         return None
@@ -96,7 +96,7 @@ class Prometheus:
 
 @contextmanager
 def program(directory: Path) -> Iterator[int]:
-    """Make calls of every kind during the block, and yield the port at which their metrics are scraped."""
+    """Send calls of every kind during the block, and yield the port at which their metrics are scraped."""
     meters = MeterProvider([PrometheusMetricReader()], shutdown_on_exit=False)
     stop = observe(otel=OpenTelemetry(meter_provider=meters))
     server, thread = start_http_server(0, addr="127.0.0.1")

@@ -96,7 +96,7 @@ def prompt_of(received: Received) -> str:
 
 
 def reply(text: str) -> dict[str, Any]:
-    """Return Converse's answer that says `text`."""
+    """Return an answer of Converse with the text `text`."""
     return {
         "output": {"message": {"role": "assistant", "content": [{"text": text}]}},
         "stopReason": "end_turn",
@@ -106,7 +106,7 @@ def reply(text: str) -> dict[str, Any]:
 
 
 def text_of(outcome: Any) -> str | None:
-    """Return what an outcome's answer says; None if it is a fault."""
+    """Return the text of an outcome's answer; None if it is a fault."""
     if outcome.fault is not None:
         return None
     text: str = outcome.value["output"]["message"]["content"][0]["text"]

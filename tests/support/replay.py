@@ -23,7 +23,7 @@ class Observation(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What an estimator answers at a time."""
+    """The estimate at a time."""
 
     estimate: float
     burst: float

@@ -43,10 +43,9 @@ DEFAULTS = [
 
 
 class ServiceQuotas:
-    """Lists `applied` and `defaults`, three a page, and takes requests for more.
+    """Lists `applied` and `defaults`, three a page, and accepts requests for increases.
 
-    `refusals` maps an operation to the code and message it is refused with; `asked` holds what came.
-    """
+    `refusals` maps an operation to the code and message of its refusal; `asked` has the received requests."""
 
     def __init__(self) -> None:
         self.defaults = [dict(each) for each in DEFAULTS]

@@ -20,7 +20,7 @@ TITAN = "amazon.titan-text-express-v1"
 
 
 class FakeClock:
-    """Stands still until a test moves it."""
+    """A clock that moves only when a test advances it."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
@@ -31,7 +31,7 @@ class FakeClock:
 
 @dataclass
 class Got:
-    """What came over the wire, and when."""
+    """The response, and its times."""
 
     status: int
     headers: dict[str, str]
@@ -58,14 +58,14 @@ class Got:
 
 
 class Account:
-    """A service on a fake clock, with the ways to ask it."""
+    """The service on a fake clock, with methods to call it."""
 
     def __init__(self, **tables: Any) -> None:
         self.clock = FakeClock()
         self.service = Service(scenario.read(tables), clock=self.clock, wall=lambda: self.clock() + 1_700_000_000)
 
     def post(self, path: str, body: Any, **headers: str) -> Got:
-        """Send; the clock moves by what the answer makes wait."""
+        """Send a request; the clock advances by the delays of the answer."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.perform(Request("POST", path, "", headers, raw))
 

@@ -1,4 +1,4 @@
-"""A real OpenTelemetry SDK that keeps what it is given, and its spans as a tree that people can read."""
+"""A real OpenTelemetry SDK that stores its data, and its spans as a readable tree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OWN = "aws_bedrock_inference."
 
 @pytest.fixture
 def recorded() -> Iterator[Recorded]:
-    """A real SDK, which is told of every call of the process."""
+    """A real SDK that receives every call of the process."""
     made = Recorded()
     stop = observe(otel=made.otel)
     yield made
@@ -33,7 +33,7 @@ def recorded() -> Iterator[Recorded]:
 
 
 class Recorded:
-    """Providers of OpenTelemetry's SDK, and what they were given."""
+    """Providers of OpenTelemetry's SDK, and the data that they received."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -53,7 +53,7 @@ class Recorded:
         return found
 
     def tree(self) -> str:
-        """Return the spans by their parents, with what tells them apart, and their events."""
+        """Return the spans by their parents, with their distinguishing attributes and their events."""
         return "\n".join(self._lines(None, "")) + "\n"
 
     def metrics(self) -> dict[str, list[Any]]:

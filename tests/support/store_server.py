@@ -1,4 +1,4 @@
-"""A Redis or Valkey server of our own, and fixtures of it for the rooms that use one."""
+"""A Redis or Valkey server for the tests, and fixtures of it for the directories that use one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATIENT = 60.0
 
 
 class Server:
-    """A Redis or Valkey server at a socket in `directory`, which keeps nothing when it is killed."""
+    """A Redis or Valkey server at a socket in `directory`, which loses its data when it is killed."""
 
     def __init__(self, directory: Path, *options: str) -> None:
         self.socket = directory / "socket"

@@ -1,4 +1,4 @@
-"""An STS endpoint on a real socket: it gives credentials, or refuses as a test says, and keeps what it was asked."""
+"""An STS endpoint on a real socket: it returns credentials or scripted refusals, and records its requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SPACE = 'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"'
 
 
 class Wall:
-    """The time of day, which a test moves. It begins at a whole second, as STS's answers have no fractions."""
+    """The time of day, which a test advances. It starts at a whole second, because STS's answers have no fractions."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -31,9 +31,8 @@ class Wall:
 
 
 class Sts:
-    """Answers AssumeRole. `refusals` are (status, code, message), for the next requests; `wall` is its time, `until`
-    set means that answers wait for it, and `asked` has the parameters of each request with the key that signed it.
-    """
+    """Answers AssumeRole. `refusals` are (status, code, message) for the next requests; `wall` is its time; if
+    `until` is set, answers wait for it; `asked` has the parameters of each request with its signing key."""
 
     def __init__(self, wall: Clock = real_wall) -> None:
         self.wall = wall
@@ -96,7 +95,7 @@ class Sts:
 
 
 def assumed(form: dict[str, str]) -> dict[str, Any]:
-    """Return what a request asked for, without what every request has."""
+    """Return the parameters of a request, without those that every request has."""
     return {name: value for name, value in form.items() if name not in ("Action", "Version", "signed by")}
 
 

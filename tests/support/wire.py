@@ -1,4 +1,4 @@
-"""A server that does as a script says, over real sockets, and remembers what it was sent."""
+"""A server that follows a script, over real sockets, and records its requests."""
 
 from __future__ import annotations
 
@@ -174,6 +174,6 @@ def exception(kind: str, payload: Any) -> bytes:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Wait without sleeping until `condition` holds; False after some ten thousand looks."""
+    """Wait without sleeping until `condition` is true; return False after some ten thousand checks."""
     pause = threading.Event()
     return any(condition() or pause.wait(0.001) for _ in range(10_000))

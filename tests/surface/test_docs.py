@@ -158,7 +158,7 @@ def test_programs_run_separately_and_print_the_shown_output(block: Block, shell:
 
 
 def promised(code: str) -> set[str]:
-    """What `print(...)  # text` says it prints; a list of words is one for each time."""
+    """Return the output that `print(...)  # text` announces; a list of words has one for each time."""
     texts: set[str] = set()
     for comment in re.findall(r"print\(.*\)  # (.*)$", code, re.MULTILINE):
         texts |= set(comment.split(", ")) if re.fullmatch(r"\w+(, \w+)+", comment) else {comment}
@@ -180,7 +180,7 @@ def test_scenarios_can_be_read(block: Block) -> None:
 
 @pytest.mark.parametrize("block", written_in("json"))
 def test_json_blocks_are_json(block: Block) -> None:
-    """One object over several lines, as a policy is, or one on each line."""
+    """Return one object over several lines, such as a policy, or one object for each line."""
     whole = block.text.startswith("{\n")
     for line in [block.text] if whole else block.text.splitlines():
         assert isinstance(json.loads(line), dict)

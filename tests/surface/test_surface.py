@@ -54,7 +54,7 @@ def imported() -> dict[str, str]:
 
 
 def named(name: str, places: dict[str, str] = PAGES) -> bool:
-    """Whether some page has `name` as a word of its own in code: fenced, or between backticks."""
+    """Return True if some page has `name` as a separate word in code: fenced, or between backticks."""
     code = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
     return any(
         code.search(part) for text in places.values() for part in re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL)
@@ -98,7 +98,7 @@ def test_an_import_loads_only_what_it_needs(statement: str, free_of: list[str]) 
 
 
 def described(kind: Any) -> Iterator[tuple[str, Any]]:
-    """Return the class or function, and of a class what users may touch."""
+    """Return the class or function, and the public members of a class."""
     yield kind.__name__, kind
     if inspect.isclass(kind):
         for name, member in vars(kind).items():

@@ -22,7 +22,7 @@ DAY = 86_400
 
 
 class Looks:
-    """A memory to which reports come every ten seconds, and all that was told."""
+    """A memory that receives reports every ten seconds, and all alerts that it raised."""
 
     def __init__(self, now: float = MIDNIGHT) -> None:
         self.now = now
@@ -45,7 +45,7 @@ class Looks:
         return self.told[before:]
 
     def hours(self, hours: float, *reports: Report) -> list[Alert]:
-        """Hours in which nothing is looked for: one look in two minutes."""
+        """Let hours without expected alerts pass: one look in two minutes."""
         before = len(self.told)
         for _ in range(round(hours * 30)):
             self.now += 110.0

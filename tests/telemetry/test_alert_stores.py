@@ -162,7 +162,7 @@ def test_a_process_that_exits_hands_over_undelivered_alerts(store: AlertStore, t
 
 
 class Broken(MemoryAlerts):
-    """A store that fails while it is told to."""
+    """A store that fails while the test says so."""
 
     fails = False
 
@@ -194,7 +194,7 @@ def test_without_its_store_a_process_decides_alone_and_repeats_no_known_alert(
 
 
 class Unsettled(MemoryAlerts):
-    """A store that takes reports and fails when a look is to be settled."""
+    """A store that accepts reports and fails when a look is settled."""
 
     def settle(self, service: str, turn: Any, memory: str) -> Any:
         raise StoreUnavailable("it does not answer")

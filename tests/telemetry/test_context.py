@@ -39,7 +39,7 @@ SEARCH = (("team", "search"),)
 
 @pytest.fixture(params=[False, True], ids=["heard", "watched"])
 def heard(request: pytest.FixtureRequest) -> Iterator[list[Any]]:
-    """All events of the process, of which attempts have no context."""
+    """Return all events of the process; attempts have no context."""
     events: list[Any] = []
     stop = PROCESS.add(events.append, attempts=request.param)
     yield events

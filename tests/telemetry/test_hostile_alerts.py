@@ -44,7 +44,7 @@ class Service:
         self.member.delivered(alert)
 
     def runs(self, minutes: int, failing: int = 0) -> list[tuple[str, str]]:
-        """Return what was told in these minutes."""
+        """Return the alerts of these minutes."""
         self.told.clear()
         for _ in range(6 * minutes):
             tally = Tally()

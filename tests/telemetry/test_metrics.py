@@ -53,7 +53,7 @@ def _alone(alone: None) -> None:
 
 
 def told(points: list[Any], **wanted: Any) -> list[tuple[dict[str, Any], float]]:
-    """Return what tells the points apart, beside the call's own labels, and their values or counts."""
+    """Return the labels that distinguish the points, without the call's own labels, and their values or counts."""
     found = []
     for point in points:
         labels = dict(point.attributes)

@@ -99,7 +99,7 @@ def test_observe_refuses_unknown_options(wrong: dict[str, Any]) -> None:
 
 
 class Heard:
-    """A sink that keeps what it hears."""
+    """A sink that stores its events."""
 
     attempts = False
 
@@ -211,7 +211,7 @@ def test_an_active_span_is_found_without_importing_anything(monkeypatch: pytest.
 
 
 class Timer:
-    """A timer that fires when a test says so."""
+    """A timer that fires when the test says so."""
 
     def __init__(self) -> None:
         self.started: list[tuple[float, Callable[[], object]]] = []

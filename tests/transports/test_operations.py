@@ -179,7 +179,7 @@ NATIVE = ("invoke_model", "invoke_model_with_response_stream")
 
 @pytest.fixture
 def old_boto3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The models of an older release, which lack what came later."""
+    """The models of an older release, which lack later additions."""
     model = Loader().load_service_model("bedrock-runtime", "service-2")
     newer = ("outputConfig", "projectIdentifier", "serviceTier", "audio", "toolAddition", "toolRemoval", "strict")
     for name in ("Converse", "ConverseStream", "InvokeModel", "InvokeModelWithResponseStream"):

@@ -140,7 +140,7 @@ def test_a_role_without_an_account_in_its_arn_has_no_account(
 def test_for_tokens_and_instance_roles_the_account_is_the_one_that_the_user_sets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The role of the profile signs nothing beside a token, and may be of another account."""
+    """The role of the profile does not sign if a token is set, and may belong to another account."""
     session: Any = Session()
     keys: Any = {"access_key": "AKIDONE", "secret_key": "x", "token": "t"}
     session._credentials = DeferredRefreshableCredentials(lambda: keys, "iam-role")

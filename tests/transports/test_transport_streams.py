@@ -62,7 +62,7 @@ def opened(face: Any, wire: Wire, **fields: Any) -> Any:
 
 
 def read(face: Any, source: Any) -> tuple[list[Any], Fault | None]:
-    """Read to the end; return the events and what broke them off."""
+    """Read to the end; return the events and the fault that ended them."""
     events = []
     while isinstance(item := face.next(source), dict):
         events.append(item)
@@ -191,7 +191,7 @@ def test_a_body_shorter_than_its_declared_length_is_a_fault(face: Any) -> None:
 
 
 def test_a_stream_without_its_closing_event_ends_without_a_fault(face: Any) -> None:
-    """Whether the answer is whole is not for the transport to say."""
+    """The transport does not decide whether the answer is complete."""
     with Wire(stream(*FRAMES[:3])) as wire:
         events, fault = read(face, opened(face, wire))
         assert (len(events), fault) == (3, None)
@@ -239,7 +239,7 @@ def test_an_error_before_the_stream_is_an_outcome(face: Any) -> None:
 
 
 def test_tcp_keep_alive_probes_are_sent_while_an_answer_is_generated() -> None:
-    """Long silent generations outlive NAT gateways only with TCP keep-alive."""
+    """Long silent generations survive NAT gateways only with TCP keep-alive."""
     with Wire(stream(*FRAMES)) as wire:
         transport = BlockingTransport(find_endpoint(session(), endpoint_url=wire.url))
         source = transport.send(call()).value

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class S3Client:
-    """Stands for any class of a boto3 client."""
+    """A placeholder for any class of a boto3 client."""
 
 
 def blocking(client: BedrockClient) -> None:

@@ -17,7 +17,7 @@ def kept(leases: Leases) -> Any:
 
 
 def as_an_older_version_writes(state: Any) -> Any:
-    """Return what a version without tenants makes of `state`: it keeps the members it knows, and has no such names."""
+    """Return `state` as a version without tenants writes it: it preserves the members it knows, and has no tenants."""
     return {name: value for name, value in state.items() if name not in ("tenants", "whose")}
 
 

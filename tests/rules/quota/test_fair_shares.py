@@ -12,7 +12,7 @@ from aws_bedrock_inference.rules.quota.fair_shares import OTHERS, Need, divide, 
 
 
 def shares(*members: Any) -> list[Any]:
-    """Return what is due to each of `members`, whose needs are (priority, need, calls), and a tenant's name if any."""
+    """Return the shares of `members`, whose needs are (priority, need, calls), and a tenant's name if any."""
     told = [[Need(*need) for need in needs] for needs in members]
     levels, surplus = divide(told)
     return [pytest.approx(due(needs, levels, surplus)) for needs in told]
@@ -93,7 +93,7 @@ WANTS = st.lists(
 
 @given(WANTS)
 def test_the_division_among_tenants_is_max_min_fair(members: Any) -> None:
-    """The parts are max-min fair over tenants, and nothing is left while anybody needs more."""
+    """The parts are max-min fair over tenants, and nothing remains while a tenant needs more."""
     told = [[Need(*need) for need in needs] for needs in members]
     levels, surplus = divide(told)
     got: dict[str, float] = {}

@@ -36,7 +36,7 @@ class Fixed:
 
 
 class Recorder(EvidenceEstimator):
-    """The default, which records what it observes and what it answers."""
+    """The default estimator, which records its observations and estimates."""
 
     def __init__(self, estimate: float, **options: Any) -> None:
         super().__init__(estimate, **options)
@@ -90,9 +90,8 @@ def test_a_recorded_trace_gives_the_same_estimates_again() -> None:
 def busy(
     until: float, *, after: float = 0.0, every: int = 0, calls: float = 20.0, size: float = 1.0
 ) -> list[Observation]:
-    """Return tenths of seconds in which the limit holds calls back, and each `every`-th call is throttled; it is so
-    many times as large as others.
-    """
+    """Return tenths of seconds in which the limit holds calls back and every `every`-th call is throttled; that call
+    is so many times as large as the others."""
     trace = []
     for tick in range(round(after * 10) + 1, round(until * 10) + 1):
         admitted = tick * calls / 10

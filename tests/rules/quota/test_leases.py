@@ -22,7 +22,7 @@ def ask(
 
 
 class Members:
-    """Members that come again as they are told, each on its own."""
+    """Members that renew when they are told to, each by itself."""
 
     def __init__(self, shares: Any = None, now: float = 0.0) -> None:
         self.now = now
@@ -126,7 +126,7 @@ def test_a_need_at_a_new_priority_is_served_without_delay() -> None:
 
 
 class TestRestart:
-    """The store is empty, the members go on with what they had."""
+    """The store is empty, and the members continue with their shares."""
 
     def test_after_a_restart_members_keep_their_shares(self) -> None:
         members = Members()

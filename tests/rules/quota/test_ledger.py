@@ -153,7 +153,8 @@ class TestSettlement:
 
 class TestMinute:
     def test_no_minute_exceeds_the_limit(self) -> None:
-        """After a burst the rate is spread over what the minute leaves, instead of a halt when it is full."""
+        """After a burst the rate is spread over the rest of the minute, so that calls do not stop when the minute is
+        full."""
         book = ledger(rpm=60)
         now, gone = 0.0, []
         for order in range(240):

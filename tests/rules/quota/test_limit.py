@@ -1,4 +1,4 @@
-"""One dimension with the default estimator: configured limits are ceilings, throttles lower it, quiet time raises it."""
+"""One dimension with the default estimator: configured limits are ceilings, throttles lower it, quiet time lifts it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def limit(estimate: float = 6000.0, **options: Any) -> Limit:
 
 
 def pressed(it: Limit, seconds: float, calls: float = 10.0, step: float = 0.1) -> None:
-    """Let time pass in which the limit holds calls back and all it allows is used."""
+    """Let time pass in which the limit holds calls back and the full limit is used."""
     for _ in range(round(seconds / step)):
         it.absorb()
         it.held_back = True

@@ -175,9 +175,8 @@ CALLS = st.lists(st.tuples(st.integers(0, 3), st.floats(1.0, 1000.0)), min_size=
 @given(CALLS, st.data())
 @settings(max_examples=200)
 def test_two_waiting_tenants_get_equal_amounts_within_one_call(calls: Any, data: Any) -> None:
-    """Whoever waits all the time from one call to another has got as much as any other, but for its and the other's
-    largest call; and somebody is served as long as anybody waits.
-    """
+    """Two tenants that wait during the same period get equal amounts, within the largest call of each; and calls are
+    served as long as any tenant waits."""
     queue = Queue()
     largest: Counter[str] = Counter()
     standing: Counter[str] = Counter()

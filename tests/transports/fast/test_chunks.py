@@ -26,7 +26,7 @@ SIZES = st.lists(st.integers(1, 30), max_size=20)
 
 
 def read(pieces: list[bytes], *, closes: bool) -> tuple[bytes, str, bool, bool]:
-    """Return the body, what was raised, and whether the answer is complete and its connection reusable."""
+    """Return the body, the exception, and whether the answer is complete and its connection reusable."""
     answer, body = Answer(), b""
     try:
         for piece in [*pieces, b""] if closes else pieces:

@@ -73,7 +73,7 @@ ODD = st.sampled_from(
 
 
 def params_of(shape: Any, odd: st.SearchStrategy[Any], depth: int = 8) -> st.SearchStrategy[Any]:
-    """Return params that botocore takes, with `odd` among them anywhere."""
+    """Return params that botocore accepts, with `odd` at any place among them."""
     few = 2 if depth > 0 else 0
     if shape.type_name == "structure":
         return odd | (documents if shape.is_document_type else structures(shape, odd, depth))
@@ -108,12 +108,12 @@ def botocores(name: str) -> Operation:
 
 
 def judged(operation: Operation, params: Any) -> str | None:
-    """Return what a client would find wrong with `params`."""
+    """Return the problems that a client would report for `params`."""
     return None if operation.plain(params) else operation.validate(params)
 
 
 def written(operation: Operation, params: Any) -> Any:
-    """Return what a client's call is written as."""
+    """Return the bytes of a client's call."""
     return operation.request(params, plain=operation.plain(params))
 
 

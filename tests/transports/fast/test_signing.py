@@ -66,7 +66,7 @@ def test_the_cached_signing_key_is_renewed_with_the_day_and_the_secret() -> None
 
 
 class Session:
-    """As much of botocore's session as a signer asks for."""
+    """The part of botocore's session that a signer uses."""
 
     def __init__(self, credentials: Any = None, token: Any = None) -> None:
         self.get_credentials = lambda: credentials
