@@ -121,7 +121,7 @@ def reasons(choice: Choice) -> dict[str, str]:
     return {option.way: option.why_not for option in choice.options}
 
 
-def test_the_cheapest_way_that_keeps_the_deadline_is_chosen() -> None:
+def test_the_cheapest_choice_that_meets_the_deadline_is_used() -> None:
     assert chosen().way == "batch job", "at one price, the one that leaves the quota to others"
     assert chosen(no_service="no bucket").way == "flex"
     assert chosen(0.8).way == "flex", "no head start for a job"

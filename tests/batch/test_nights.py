@@ -277,7 +277,7 @@ SLOW = in_steps(40)
 STUCK = (*in_steps(2, 30)[:6], (1.5, "IN_PROGRESS", 30))
 
 NIGHTS: dict[str, tuple[dict[str, Any], int]] = {
-    # what the service does, and how many records it answers
+    # the behaviour of the service, and the number of records that it answers
     "early": ({"course": DONE}, 100),
     "late, stopped without results": ({"course": SLOW, "left": 0}, 0),
     "late, stopped with results": ({"course": SLOW, "left": 75}, 75),

@@ -68,7 +68,7 @@ def test_a_model_is_shown_in_the_pools_that_its_id_selects(
     assert [(row["model"], row["pool"]) for row in shown["models"]] == [(NOVA, pool) for pool in pools]
 
 
-def test_json_has_everything(service: ServiceQuotas) -> None:
+def test_json_has_the_applied_and_default_limits_of_each_model(service: ServiceQuotas) -> None:
     service.apply("L-C0326783", 3_000_000)
     shown = json.loads(bedrock("show", PROFILE, "--json").output)
     assert shown["region"] == "us-east-1"
@@ -258,7 +258,7 @@ def test_a_request_is_compared_with_the_present_quota(service: ServiceQuotas) ->
     assert "which holds now" in bedrock("increase", PROFILE, "--to", "4000000").stderr
 
 
-def test_daily_tokens_of_single_models_have_a_column_of_their_own(service: ServiceQuotas) -> None:
+def test_daily_tokens_of_single_models_have_a_separate_column(service: ServiceQuotas) -> None:
     day = "Model invocation max tokens per day for Amazon Nova Micro"
     service.defaults = [
         quota("L-1", ON_DEMAND.format("tokens", "Amazon Nova Micro"), 10),

@@ -100,7 +100,7 @@ def test_a_zip_archive_is_refused_with_how_to_unpack_it(tmp_path: Path) -> None:
     assert (result.exit_code, "unzip -p" in result.output) == (1, True)
 
 
-def test_json_has_everything(log: Path) -> None:
+def test_json_has_the_counts_and_times_of_each_cause(log: Path) -> None:
     found = json.loads(scan(log, "--json").output)
     assert (found["causes"][0]["cause"], found["causes"][0]["count"]) == ("throttled-tokens-per-minute", 4)
     assert sum(found["causes"][0]["timeline"]["counts"].values()) == 4

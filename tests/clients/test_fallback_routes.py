@@ -36,7 +36,7 @@ from aws_bedrock_inference import (
 from aws_bedrock_inference.events import CallEnded, FellBack
 
 MODEL, OTHER = "amazon.nova-lite-v1:0", "amazon.nova-pro-v1:0"
-NOBODY = "http://127.0.0.1:9"  # the port of the discard service, which nobody offers
+NOBODY = "http://127.0.0.1:9"  # the port of the discard service, on which no server listens
 GONE = fault(404, "ResourceNotFoundException", "This model version has reached the end of its life.")
 
 

@@ -37,7 +37,7 @@ def test_a_tier_is_requested_by_name_and_omitted_without_a_name() -> None:
     assert call.params["serviceTier"] == {"type": "reserved"}
 
 
-def test_the_clients_priority_is_that_of_its_calls_unless_one_says_otherwise() -> None:
+def test_the_priority_of_a_client_applies_to_its_calls_unless_a_call_sets_another() -> None:
     options: Any = {"region_name": "us-east-1", "priority": "batch"}
     with simulator() as service, BedrockClient(MODEL, endpoint_url=service.url, **options) as client:
         assert client._make_call("converse", {"messages": []}).priority == 2.0

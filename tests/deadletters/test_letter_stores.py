@@ -131,7 +131,7 @@ def test_finished_letters_expire_and_dead_ones_remain(stored: Callable[[], Any],
     world.now += KEPT_SECONDS + 1
     store.put(record(3))
     assert store.get("letter-0002") is not None
-    if hasattr(store, "table"):  # DynamoDB deletes by itself what this says
+    if hasattr(store, "table"):  # DynamoDB itself deletes items with this attribute
         item = store._client().get_item(TableName=store.table, Key={"id": {"S": "letter-0001"}})["Item"]
         assert item["expires"] == {"N": str(int(NOON + KEPT_SECONDS))}
     else:

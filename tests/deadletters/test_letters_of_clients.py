@@ -366,7 +366,7 @@ class Broken:
 
 def test_no_failure_of_the_store_replaces_the_caller_s_exception(caplog: Any) -> None:
     error = KeyError("mine")
-    queue = DeadLetterQueue(Broken())  # type: ignore[arg-type]  # it has what this test needs
+    queue = DeadLetterQueue(Broken())  # type: ignore[arg-type]  # it has the methods that this test needs
     assert queue.store_failed_request({"prompt": "Why?"}, error) is None
     assert error.__notes__ == ["not kept as a dead letter: RuntimeError"]
     assert "hunter2" not in caplog.text

@@ -162,7 +162,7 @@ def metered(**counts: int) -> Any:
         (4_000, 8_000, 4_000),  # twice: half of it is the least that was written
         (4_500, 8_000, 4_490),  # twice, of a guess on the high side
         (1_000, 8_000, 4_000),  # a guess that is far too low takes no more than the half
-        (8_010, 8_000, 8_000),  # what the request may have had is believed
+        (8_010, 8_000, 8_000),  # a usage that the request may have had is accepted
         (4_000, 3_990, 3_990),
         (1_000, 7, 7),
         (1_000, 0, 0),

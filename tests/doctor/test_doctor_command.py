@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from doctor.conftest import Broken
 
 MODEL = "us.amazon.nova-lite-v1:0"
-# Far above what the probes take.
+# Far longer than the probes take.
 ENOUGH = ["--timeout", "90"]
 
 

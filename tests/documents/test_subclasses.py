@@ -144,7 +144,7 @@ def test_a_failure_count_is_limited_to_the_threshold() -> None:
     assert breaker.failure_count == 3
 
 
-def test_a_half_open_circuit_tests_one_call_at_once() -> None:
+def test_a_half_open_circuit_tests_one_call_at_a_time() -> None:
     breaker = CircuitBreaker(failure_threshold=1)
     run(breaker.execute, broken)
     breaker.state = CircuitBreaker.HALF_OPEN

@@ -184,7 +184,7 @@ def test_a_cancelled_call_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> 
     face.end()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio reports destroyed tasks
 def test_a_call_whose_task_is_destroyed_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     face = Asyncio()
     client = face.open("http://127.0.0.1:9")

@@ -215,7 +215,7 @@ def test_a_dropped_stream_of_a_closed_loop_is_forgotten_with_it(place: Place) ->
 
 
 @pytest.mark.parametrize("what", ["a call", "a collected stream", "a stream"])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio reports destroyed tasks
 def test_a_destroyed_task_does_no_work_inside_the_garbage_collector(
     place: Place, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:

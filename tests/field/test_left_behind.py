@@ -101,7 +101,7 @@ def test_a_late_answer_of_a_store_raises_no_error(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_client_that_is_dropped_closes_its_connections_quietly() -> None:
-    gc.collect()  # what other tests dropped
+    gc.collect()  # collect the objects that other tests dropped
     with Wire(answer(reply("y"))) as wire, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         client = BedrockClient("amazon.nova-lite-v1:0", session=session(), endpoint_url=wire.url)

@@ -55,7 +55,7 @@ def test_short_calls_do_not_wait_for_long_probes() -> None:
     assert breaker.circuit(ROUTE).state is State.CLOSED
 
 
-def test_many_generations_at_once_are_all_answered_after_an_outage() -> None:
+def test_many_simultaneous_generations_are_all_answered_after_an_outage() -> None:
     ended, _ = day(BEFORE | {7.0 + n / 50: 60.0 for n in range(200)})
     late = [took for start, took, how in ended if start >= 7.0]
     assert [how for start, _, how in ended if start >= 7.0] == ["ok"] * 200

@@ -40,7 +40,7 @@ def test_idle_ledgers_and_circuits_are_dropped(limits: dict[str, int]) -> None:
     for number in range(IDS):
         day.call(number, after=float(number))
     day.driver.run()
-    if "tpd" not in limits:  # what a day has used is remembered for the day
+    if "tpd" not in limits:  # the usage of a day is stored for the day
         assert len(day.quota._ledgers) <= MANY
     assert len(day.breaker._circuits) <= MANY
 

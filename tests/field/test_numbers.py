@@ -43,7 +43,7 @@ def client(**options: Any) -> BedrockClient:
     return BedrockClient("amazon.nova-lite-v1:0", session=session(), **options)
 
 
-# Each option, and what it does not take besides NEVER.
+# Each option, and the values that it refuses in addition to NEVER.
 OPTIONS: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
     "Quota(rpm": (lambda x: Quota(rpm=x), [0, inf, HUGE]),
     "Quota(tpm": (lambda x: Quota(tpm=x), [0, inf, HUGE]),

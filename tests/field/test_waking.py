@@ -77,7 +77,7 @@ class Shop:
 
 
 @pytest.mark.parametrize("dead", [1, 5, 3000])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio reports destroyed tasks
 def test_calls_waiting_in_a_closed_loop_leave_the_queue(dead: int) -> None:
     shop = Shop()
     release, thread, ends = shop.hold()
@@ -252,7 +252,7 @@ def send_and_close(url: str, quota: Quota, operation: str, asked: threading.Sema
 
 
 @pytest.mark.parametrize("operation", ["invoke", "invoke_stream", "collect"])
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio says what was destroyed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio reports destroyed tasks
 def test_calls_in_flight_in_a_closed_loop_release_their_slots(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The garbage collector never resumes a flow, which could lock: the reaper ends dropped flows."""
     quota, asked = Quota(concurrency=2), threading.Semaphore(0)

@@ -271,7 +271,7 @@ def test_a_suspended_runner_notices_that_another_process_runs_the_job(s3: Any) -
     assert seen.wait(10)
     other = Machine(s3)
     while other.jobs.status(job_id)["successRecordCount"] < 9:
-        pass  # the heartbeat tells what is done
+        pass  # the heartbeat reports the finished records
     other.world.now += STALE
     other.jobs.status(job_id)
     other.jobs.finish(job_id)

@@ -25,7 +25,7 @@ def lines(lengths: Sequence[int]) -> bytes:
     return b"".join(b"x" * (length - 1) + b"\n" for length in lengths)
 
 
-def test_50_001_records_are_two_jobs_that_the_service_takes() -> None:
+def test_50_001_records_are_two_jobs_that_the_service_accepts() -> None:
     content = io.BytesIO(b'{"recordId": "r"}\n' * 50_001)
     jobs = jobs_of(content, PUBLISHED)
     assert [job.records for job in jobs] == [49_901, 100]

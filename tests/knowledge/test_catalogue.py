@@ -74,7 +74,7 @@ def test_every_remedy_is_a_full_sentence_and_every_practice_is_described() -> No
             assert any(cause.practice in practice for practice in practices), f"{slug}: {cause.practice}"
 
 
-# The errors that the documents name: service, code, and what may be done with the same request.
+# The errors that the documents name: service, code, and the decision for the same request.
 DOCUMENTED = """
 lambda Runtime.ImportModuleError FAIL
 lambda Runtime.HandlerNotFound FAIL

@@ -23,7 +23,7 @@ COMMANDS = sorted(
     | {run for remedy in REMEDIES for run in re.findall(r"`(aws [^`]+)`", remedy.do)}
 )
 
-# Options that the AWS CLI has for every command, and those of its own that stand for parameters of a model.
+# Options that the AWS CLI has for every command, and its own options that replace parameters of the service model.
 EVERYWHERE = {
     "region",
     "query",

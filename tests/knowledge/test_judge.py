@@ -236,7 +236,7 @@ def test_an_operation_of_several_services_does_not_identify_one() -> None:
     assert explain(shared).cause == classify(shared).cause == "kinesis-shard-throughput"
 
 
-def test_the_operation_of_an_exception_is_kept() -> None:
+def test_the_operation_of_an_exception_is_preserved() -> None:
     error: Any = EndpointConnectionError(endpoint_url="https://x")
     error.operation_name = "InvokeModel"
     wrapped = RuntimeError("failed")

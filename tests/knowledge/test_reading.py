@@ -115,7 +115,7 @@ def test_a_wrapped_error_is_found(how: str) -> None:
     assert classify(error).cause == explain(error).cause == "model-access-not-granted"
 
 
-def test_an_exception_of_this_package_keeps_its_fault(bedrock_simulator: Simulator) -> None:
+def test_the_fault_of_an_exception_of_this_package_is_used(bedrock_simulator: Simulator) -> None:
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": "AccessDeniedException"}])
     client = BedrockClient("amazon.nova-lite-v1:0", session=SESSION, endpoint_url=bedrock_simulator.url)
     with client, pytest.raises(BedrockError) as raised:

@@ -10,7 +10,7 @@ from aws_bedrock_inference.knowledge.explain import explain
 
 # What a text says, the cause, and whether the same call may be repeated.
 FAMILIES = [
-    # a code that says only "not valid", and a sentence that says what is wrong
+    # a code that states only "not valid", and a sentence that states the problem
     ("InvalidParameterException: Creation of service was not idempotent.", "resource-already-exists", "FAIL"),
     (
         "creating EIP: InvalidParameterValue: The profile could not be found status code: 400, request id: 7",
@@ -34,7 +34,7 @@ FAMILIES = [
         "throttled-unspecified",
         "RETRY",
     ),
-    # wrappers: what they quote decides, and a reason that nobody gives decides nothing
+    # wrappers: the quoted error decides, and a missing reason decides nothing
     (
         "Resource handler returned message: Invalid State Machine Definition: none\nStack x failed to deploy",
         "states-input-invalid",
@@ -68,7 +68,7 @@ FAMILIES = [
     ),
     ("AWS HTTP error: cURL error 7: (see libcurl-errors.html)", "connection-refused-or-reset", "RETRY"),
     ("Seahorse::Client::NetworkingError: execution expired", "connect-timeout", "RETRY_LIMITED"),
-    # codes whose shape alone says what is wrong, and codes that say less than the sentence beside them
+    # codes whose form alone states the problem, and codes that state less than the sentence next to them
     (
         "<Errors><Error><Code>SubnetNotSpecified</Code><Message>no VPC of its own</Message></Error></Errors>",
         "request-invalid",

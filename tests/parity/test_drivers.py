@@ -245,7 +245,7 @@ def test_a_stream_read_to_its_end_is_closed_whatever_happens(run: Any) -> None:
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
 def test_ctrl_c_during_a_wait_leaves_nothing_behind(interruption: type[BaseException], world: World) -> None:
-    quota = Quota(rpm=12)  # one at once
+    quota = Quota(rpm=12)  # one call immediately
     step = quota.around(send, world.clock)
     driver: Any = Driver(lambda _: OK, clock=world.clock)
     driver.run(step(call()))

@@ -319,7 +319,7 @@ def test_the_deadline_of_a_request_does_not_apply_to_the_calls_that_wait_for_it(
 def test_no_call_waits_permanently_for_a_request_in_a_blocked_event_loop() -> None:
     desk = Desk()
     gone = desk.step(asked())
-    next(gone)  # it has the lead, and nobody will ever resume it
+    next(gone)  # it leads the request, and it is never resumed
     tasks = [desk.spawn(), desk.spawn(after=LONGEST - 1), desk.spawn(after=LONGEST + 5)]
     desk.driver.run()
     assert [text(task.result) for task in tasks] == ["answer 1"] * 3

@@ -93,7 +93,7 @@ def test_a_stream_is_replayed_unchanged(operation: str, events: Any) -> None:
     first, second = desk.open(operation), desk.open(operation)
     given = read(first)
     assert given == [HEAD, *events]
-    given[1].clear()  # what a consumer does with its events is its own affair
+    given[1].clear()  # a consumer may change its own events
     desk.world.now += 7.5
     again = read(second)
     marked = {**HEAD["ResponseMetadata"], "HTTPHeaders": {"x": "y", "age": "7"}}

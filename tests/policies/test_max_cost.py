@@ -84,7 +84,7 @@ def test_an_embedding_costs_only_its_input() -> None:
         (failed(INTERNAL), 0),
         (failed(REFUSED_CONNECTION), 0),
         (Outcome(fault=circuit_open("m", 1.0)), 0),
-        (failed(READ_TIMEOUT), MOST),  # AWS may have answered, and nobody knows
+        (failed(READ_TIMEOUT), MOST),  # AWS may have answered; the result is unknown
         (Outcome(value={}), MOST),  # an answer that reports no usage
         (failed(READ_TIMEOUT)._replace(usage=Usage(1_000, 20)), 0.0033),  # a stream that broke
         # an answer whose cache writes have no known price at this tier counts as it might have cost

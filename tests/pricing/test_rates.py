@@ -32,7 +32,7 @@ BURNDOWN = Usage(3_000, 1_000, 4_000, 1_000)
         ("global.anthropic.claude-sonnet-4-6", "us-east-1", WRITTEN, 0.0335115, MARKET),
         # 3 x 3.00 + 30 x 15.00 + 8,814 x 0.30 = 9 + 450 + 2,644.2
         ("global.anthropic.claude-sonnet-4-6", "us-east-1", READ, 0.0031032, MARKET),
-        # kept for an hour: 3 x 3.00 + 30 x 15.00 + 8,814 x 6.00 = 9 + 450 + 52,884
+        # cached for an hour: 3 x 3.00 + 30 x 15.00 + 8,814 x 6.00 = 9 + 450 + 52,884
         ("global.anthropic.claude-sonnet-4-6", "us-east-1", Usage(3, 30, 0, 8_814, 0, 8_814), 0.053343, MARKET),
         # 814 of it for an hour: 9 + 450 + 8,000 x 3.75 + 814 x 6.00 = 9 + 450 + 30,000 + 4,884
         ("global.anthropic.claude-sonnet-4-6", "us-east-1", Usage(3, 30, 0, 8_814, 0, 814), 0.035343, MARKET),

@@ -163,7 +163,7 @@ def halved_and_back(discipline: str, seed: int = 1) -> Service:
 
 
 @pytest.mark.parametrize("discipline", DISCIPLINES)
-def test_throttles_without_a_reason_cost_hardly_any_throughput(discipline: str) -> None:
+def test_throttles_without_a_cause_cost_hardly_any_throughput(discipline: str) -> None:
     service = Service(discipline, noise=0.03)
     service.callers([Quota(tpm=TPM)])
     service.run(300)

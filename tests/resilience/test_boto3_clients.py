@@ -107,7 +107,7 @@ def test_a_body_that_cannot_be_read_again_is_sent_once(alone: None, world: Any) 
         def read(self, size: int = -1) -> bytes:
             return b""
 
-    own = session().client("s3")  # only over TLS does botocore take what cannot seek; nothing leaves this machine
+    own = session().client("s3")  # botocore accepts an unseekable body only over TLS; nothing leaves this machine
     client = resilient(own, clock=world.clock, sleep=world.sleep)
     script = Script(own).then(SLOW)
     with pytest.raises(ClientError) as caught:

@@ -203,7 +203,9 @@ def test_an_operation_that_the_caller_declares_safe_is_retried(enduring: Any, ba
     assert len(script.requests) == 3
 
 
-def test_a_failure_after_a_lost_answer_says_that_it_may_be_an_echo(enduring: Any, bare: Any) -> None:
+def test_a_failure_after_a_lost_answer_notes_that_an_earlier_attempt_may_have_succeeded(
+    enduring: Any, bare: Any
+) -> None:
     client, script = enduring("lambda")
     params = a_function(bare("lambda"))
     script.then(lost)

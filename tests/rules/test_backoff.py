@@ -27,7 +27,7 @@ def test_ceilings_follow_retry_2_1_and_the_fault_s_own_schedule(fault: Any, ceil
     ("jitter", "expected"),
     [("full", 0.5 * 4), ("equal", 3.0), ("decorrelated", 1 + 0.5 * (3 * 2 - 1))],
 )
-def test_waits_have_jitter(jitter: Any, expected: Any) -> None:
+def test_each_kind_of_jitter_follows_its_formula(jitter: Any, expected: Any) -> None:
     assert delay(THROTTLE, 3, 2.0, jitter=JITTERS[jitter], chance=lambda: 0.5) == pytest.approx(expected)
 
 

@@ -178,7 +178,7 @@ def test_a_quota_name_matches_its_model(name: str, model_id: str) -> None:
     "name",
     [
         "Anthropic Claude Sonnet 4.5 V1 1M Context Length",
-        "Mistral AI Mixtral 8X7BB Instruct",  # AWS's spelling; which model it is cannot be told from its words
+        "Mistral AI Mixtral 8X7BB Instruct",  # AWS's spelling; its words do not identify the model
         "Mistral Large",
         "Anthropic Claude Sonnet",
         "Anthropic",

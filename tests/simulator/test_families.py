@@ -33,7 +33,7 @@ def first(*path: Any) -> Callable[[dict[str, Any]], str]:
     return read
 
 
-# Model, request, where its answer has the text, where each chunk has it, and what the answer says of its end.
+# Model, request, place of the text in the answer, place of the text in each chunk, and the stop reason.
 FAMILIES: dict[str, tuple[str, dict[str, Any], Any, Any, Any]] = {
     "Llama": (
         "us.meta.llama3-3-70b-instruct-v1:0",

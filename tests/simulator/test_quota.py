@@ -32,7 +32,7 @@ def test_no_minute_admits_more_than_the_declared_burst(discipline: Any, asked: A
         if isinstance(ticket, Ticket):
             ticket.settle(reserved * share, now)
             taken.append((now, reserved * share))
-    # `tight` admits what is larger than its bucket only when that is full, so one such request is its burst.
+    # `tight` admits a request above its bucket only if the bucket is full, so one such request is its burst.
     burst = max((tokens for _, tokens in taken), default=0) if discipline == "tight" else 0
     for start, _ in taken:
         minute = sum(tokens for at, tokens in taken if start <= at < start + MINUTE)
@@ -80,7 +80,7 @@ def test_a_lowered_limit_applies_immediately_and_counts_earlier_usage(discipline
     assert pool.admit(LIMIT / 60, 120.0) == TOKENS
 
 
-# What is free at once when LIMIT is all taken and then doubled: buckets refill, windows have room for the difference.
+# The amount available immediately if LIMIT is used up and then doubled: buckets refill, windows admit the difference.
 FREED = {"bucket": 0.0, "tight": -LIMIT * 11 / 12, "fixed": LIMIT, "sliding": LIMIT}
 
 

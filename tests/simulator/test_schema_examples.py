@@ -290,7 +290,7 @@ def typed(draw: Any, value: Any) -> Any:
         return {"type": "integer" if isinstance(value, int) else "number", **draw(st.sampled_from([bounds, {}]))}
     if isinstance(value, str):
         length = {"minLength": len(value), "maxLength": len(value) + draw(st.integers(0, 2))}
-        pattern = {"pattern": "^[a-c1-]*$"}  # always the same: two patterns at once are not combined
+        pattern = {"pattern": "^[a-c1-]*$"}  # always the same, because two simultaneous patterns are not combined
         return {"type": "string", **draw(st.sampled_from([length, pattern, {}]))}
     if isinstance(value, list):
         items = [draw(typed(item)) for item in value]

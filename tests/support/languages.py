@@ -13,7 +13,7 @@ from typing import NamedTuple
 from aws_bedrock_inference.tokens.ratio import TokenGauge
 
 PIECES = re.compile(r"[A-Za-z]{1,5}|[\u0400-\u04ff]{1,3}|[\u3040-\u9fff]|[^\W\d_]{1,2}|\d{1,3}|[^\w\s]|_|\n+|  +")
-OVERHEAD = 6  # what a chat template adds to each prompt
+OVERHEAD = 6  # tokens that a chat template adds to each prompt
 
 WORDS = {
     "English": "the of quota answers while service every model waits a and tokens minute reserved is request in we to",

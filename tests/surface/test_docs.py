@@ -29,9 +29,9 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-# A block that opens with a comment of its file's name is a program of its own.
+# A block that starts with a comment that names its file is a separate program.
 PROGRAM = re.compile(r"# (\w+\.py)\n")
-# Python 3.12 and later warn of every fork beside threads; what a fork does to the client is what the programs show.
+# Python 3.12 and later warn of every fork with threads; the programs show the effect of a fork on the client.
 FORKED = "ignore:This process:DeprecationWarning"
 LANGUAGES = {"python", "toml", "console", "json", "text"}
 
@@ -187,7 +187,7 @@ def test_json_blocks_are_json(block: Block) -> None:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_commands_work(command: list[str], shell: Path) -> None:
+def test_commands_in_the_documentation_work(command: list[str], shell: Path) -> None:
     program, *arguments = command
     match program:
         case "bedrock":
@@ -207,7 +207,7 @@ def test_commands_work(command: list[str], shell: Path) -> None:
 
 def run_bedrock(arguments: list[str]) -> None:
     name = arguments[0]
-    if name in ("simulate", "demo"):  # these go on for long; what matters here is that they take the options
+    if name in ("simulate", "demo"):  # these run for long; this test only checks that they accept the options
         context = main.make_context("bedrock", arguments)
         _, command, options = main.resolve_command(context, arguments)
         assert command is not None
@@ -235,7 +235,7 @@ def test_every_block_has_a_language_and_is_tested(block: Block) -> None:
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
-def test_links_resolve(page: Path) -> None:
+def test_links_in_the_documentation_resolve(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if not link.startswith("https://"):

@@ -119,7 +119,7 @@ def test_a_sink_that_never_returns_is_given_up_after_an_hour() -> None:
     outlet.close(0.0)
 
 
-def test_ten_thousand_alerts_for_a_hanging_sink_delay_no_call_and_a_thousand_are_kept() -> None:
+def test_ten_thousand_alerts_for_a_hanging_sink_delay_no_call_and_a_thousand_are_queued() -> None:
     may_go = threading.Event()
     got: list[str] = []
 

@@ -50,7 +50,7 @@ def contexts(heard: list[Any]) -> set[tuple[str, Any]]:
     return {(type(event).__name__, event.context) for event in heard if hasattr(event, "context")}
 
 
-def test_contexts_nest() -> None:
+def test_nested_contexts_are_merged() -> None:
     assert current() == ()
     with context(team="search", turn=1) as outer:
         assert outer == current() == (("team", "search"), ("turn", 1))
@@ -106,7 +106,7 @@ async def async_generator() -> Any:
 
 
 @pytest.mark.parametrize("function", [generator, async_generator])
-def test_generators_are_refused(function: Any) -> None:
+def test_a_generator_function_cannot_be_decorated_with_a_context(function: Any) -> None:
     with pytest.raises(ValueError, match="is a generator"):
         context(team="search")(function)
 
@@ -332,7 +332,7 @@ def test_standard_accepts_the_context_policy() -> None:
     policy = RequestMetadata("team")
     assert standard(request_metadata=policy).policies[0] is policy
     wrong: list[Callable[[], Any]] = [
-        lambda: standard(request_metadata=True),  # type: ignore[arg-type]  # what is refused
+        lambda: standard(request_metadata=True),  # type: ignore[arg-type]  # a refused value
         lambda: RequestMetadata(5),  # type: ignore[arg-type]  # the same
         lambda: RequestMetadata(""),
     ]

@@ -52,7 +52,7 @@ def test_all_metrics_of_this_package_are_on_the_dashboard() -> None:
     shown = json.dumps(GRAFANA)
     ours = {name for name in prometheus_names(new=True) if name.startswith("aws_bedrock_inference")}
     unseen = {name for name in ours if re.sub(r"_(bucket|count|sum)$", "", name) not in shown}
-    # Calls without a price are for whoever wonders at the cost; other services have dashboards of their own.
+    # Calls without a price are not a metric of the dashboard; other services have their own dashboards.
     assert {re.sub(r"_seconds_(bucket|count|sum)$", "", name) for name in unseen} == {
         "aws_bedrock_inference_call_duration",
         "aws_bedrock_inference_cost_unknown_total",

@@ -146,7 +146,7 @@ def test_logging_that_was_configured_before_does_not_silence_the_lines(
 ) -> None:
     disabled = [logging.getLogger(f"aws_bedrock_inference{child}") for child in ("", ".alerts", ".listeners")]
     for logger in disabled:
-        monkeypatch.setattr(logger, "disabled", True)  # as logging.config does where it is not told of them
+        monkeypatch.setattr(logger, "disabled", True)  # as logging.config does with loggers that it does not list
     stop = set_up()
     with Wire(INTERNAL, INTERNAL) as wire, client_of(wire) as client, pytest.raises(BedrockError):
         client.invoke("Why?")

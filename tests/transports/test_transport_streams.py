@@ -184,7 +184,7 @@ def test_a_body_shorter_than_its_declared_length_is_a_fault(face: Any) -> None:
     head = STREAM_HEAD.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(body))
     with Wire(("cut", head + b"".join(FRAMES[:3]))) as wire:
         events, fault = read(face, opened(face, wire))
-        # aiohttp drops what it has buffered when the connection breaks.
+        # aiohttp drops its buffer when the connection breaks.
         assert len(events) == 3 or isinstance(face, Asyncio)
         assert fault is not None
         assert fault.code == "StreamBroken"

@@ -39,7 +39,7 @@ def test_a_small_need_is_met_in_full_before_larger_ones() -> None:
     assert shares([(0, 0.1, 1)], [(0, 3.0, 1)], [(0, 2.0, 1)]) == [0.1, 0.45, 0.45]
 
 
-def test_the_smallest_priority_is_served_first_but_for_what_the_others_are_guaranteed() -> None:
+def test_the_smallest_priority_number_is_served_first_except_for_the_guarantees_of_the_others() -> None:
     assert shares([(-1.0, 2.0, 1)], [(5.0, 2.0, 1)], [(0, 2.0, 1)]) == [0.9, 0.05, 0.05]
 
 
@@ -72,7 +72,7 @@ def test_tenants_share_alike_however_many_members_and_calls_they_have() -> None:
     assert shares([(0, 9.0, 5, "a"), (0, 9.0, 1, "b")], [(0, 9.0, 15, "a")]) == [0.125 + 0.5, 0.375]
 
 
-def test_what_a_tenant_does_not_need_goes_to_the_others() -> None:
+def test_quota_that_a_tenant_does_not_need_goes_to_the_others() -> None:
     assert shares([(0, 0.1, 1, "a")], [(0, 9.0, 1, "b")], [(0, 9.0, 50, "c")]) == [0.1, 0.45, 0.45]
 
 

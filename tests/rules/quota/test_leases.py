@@ -164,7 +164,7 @@ class TestRestart:
 
 
 BELIEFS = {
-    # name: (the store's estimate, what a member says) → the store's estimate then
+    # name: (the store's estimate, the member's estimate) → the store's new estimate
     "unknown": (None, (900.0, 7, False), (900.0, 1)),
     "from the same belief": ((1000.0, 3), (900.0, 3, False), (900.0, 4)),
     "grown from the same belief": ((1000.0, 3), (1100.0, 3, False), (1100.0, 4)),

@@ -85,7 +85,7 @@ def test_the_received_part_of_a_chunk_is_passed_on_immediately(chunks: list[byte
         b"HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
     ],
 )
-def test_a_head_ends_where_h11_says(head: bytes) -> None:
+def test_the_end_of_a_response_head_is_found_as_by_h11(head: bytes) -> None:
     whole = head + b"a\r\nAA\r\n\r\n1\r\nB\r\n3\r\nCCC\r\n0\r\n\r\n"
     for at in range(1, len(whole)):
         assert read([whole[:at], whole[at:]], closes=False) == h11s([whole[:at], whole[at:]], closes=False)
