@@ -217,7 +217,7 @@ def test_a_file_truncated_anywhere_is_repaired_by_the_next_line(written: Written
     assert written.close() == b"".join(LINES[:5])
 
 
-def test_a_file_whose_path_is_in_use_continues_next_to_it(written: Written) -> None:
+def test_answers_continue_in_a_rescue_file_if_the_output_path_is_in_use(written: Written) -> None:
     written.answer(0)
     for number in range(2):
         taken = written.output.path

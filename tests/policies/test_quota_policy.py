@@ -315,7 +315,7 @@ class TestThrottles:
         ],
         ids=["requests", "day", "tokens"],
     )
-    def test_the_explanation_contains_advice(self, world: World, fault: Any, tokens: int, advice: str) -> None:
+    def test_the_event_of_a_throttle_contains_advice(self, world: World, fault: Any, tokens: int, advice: str) -> None:
         policy = Quota(rpm=600, tpm=60_000)
         under_way = start(policy, world, tokens=100, output=tokens)
         flow, _ = start(policy, world, tokens=100)

@@ -116,7 +116,7 @@ def test_a_body_that_cannot_be_read_again_is_sent_once(alone: None, world: Any) 
     assert any("cannot be read a second time" in note for note in caught.value.__notes__)
 
 
-def test_the_caller_s_parameters_are_not_modified_by_retries(enduring: Any) -> None:
+def test_parameters_are_encoded_once_for_all_attempts(enduring: Any) -> None:
     client, script = enduring("ec2")
     script.then(error("RequestLimitExceeded", 503), answer(b"<R/>"))
     client.run_instances(MinCount=1, MaxCount=1, UserData="plain")
