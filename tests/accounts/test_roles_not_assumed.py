@@ -56,7 +56,7 @@ REFUSALS = [
     (403, "AccessDenied", NOT_TRUSTED, Denied, "assume-role-trust", "In account 210987654321, see that the role"),
     (403, "AccessDenied", BY_THE_ORGANIZATION, Denied, "iam-denied-scp", "organization"),
     (403, "ExpiredToken", EXPIRED, Denied, "credentials-expired", "aws sso login"),
-    (403, "InvalidClientTokenId", UNKNOWN_KEY, Denied, "invalid-access-key", "Check the access key, secret key and session"),
+    (403, "InvalidClientTokenId", UNKNOWN_KEY, Denied, "invalid-access-key", "Check the access key, secret key"),
     (403, "RegionDisabledException", OFF, Denied, "region-disabled", "Enable the Region"),
     (
         400,

@@ -22,8 +22,8 @@ Runtime.Unknown | lambda | Read the whole log stream | runtime is still supporte
 ResourceConflictException | lambda | Wait until the update has ended | changes the function at the same time | Let only one deployment change the function at a time | before the function is usable everywhere | growing pauses
 ResourceNotFoundException | lambda | Look for the function in the Region | region and account | not yet deployed | lambda:GetFunction | Name, qualifier
 InvalidParameterValueException | lambda | Correct the format | out of range | API reference | data type of the field | values that are known to work
-AccessDenied | iam | Allow the caller the IAM | If the resource has its own policy | trust policy | condition that is not met | simulate-principal-policy
-UnauthorizedOperation | iam | Allow the caller the IAM or STS action | the IAM or STS action | ARN patterns | what can override an Allow | explicit Deny
+AccessDenied | iam | Grant the caller the IAM | If the resource has its own policy | trust policy | condition that is not met | simulate-principal-policy
+UnauthorizedOperation | iam | Grant the caller the IAM or STS action | the IAM or STS action | ARN patterns | what can override an Allow | explicit Deny
 InvalidUserID.NotFound | iam | spelling of the name and path | the account in the ARN | in this account | assume a role in that account by its full ARN | whether the entity was deleted
 SignatureDoesNotMatch | iam | Enter the secret key again | machine's clock | pip install --upgrade boto3 | which source provides the credentials | special character
 TokenRefreshRequired | iam | sign in again | when the session expires | renews the credentials automatically | credentials are renewed automatically | maximum session duration
@@ -48,7 +48,7 @@ ThrottlingException | bedrock-runtime | repeat with back-off | spread them over 
 ModelNotReadyException | bedrock-runtime | takes seconds to minutes | status and Region | provisioned throughput is complete | more tries than its own | to another model
 ModelTimeoutException | bedrock-runtime | shorten the input | Split the work | read timeout | stream | smaller or faster model
 ResourceNotFoundException | bedrock-agents | id of the knowledge base | its Region and account | was created | See that the caller may see it | not deleted
-AccessDeniedException | bedrock-agents | Allow the caller the action on the knowledge base | If the resource has its own policy | two policies must allow the action | service role of the knowledge base | simulate-principal-policy
+AccessDeniedException | bedrock-agents | Grant the caller the action on the knowledge base | If the resource has its own policy | two policies must allow the action | service role of the knowledge base | simulate-principal-policy
 ResourceNotFoundException | logs | Look for the log group in the Region | check that the log stream exists | at its first run | retention deletes old events | was deleted
 InvalidParameterException | logs | Correct the parameter that the message names | times are in milliseconds | test the pattern on sample lines | names of log groups contain only | Start with a minimal call
 DataAlreadyAcceptedException | logs | why the batch was sent twice | -ignored sequence tokens since 2023 | safe to repeat | two writers on one stream | its own ID
