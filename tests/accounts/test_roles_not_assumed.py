@@ -56,7 +56,7 @@ REFUSALS = [
     (403, "AccessDenied", NOT_TRUSTED, Denied, "assume-role-trust", "In account 210987654321, see that the role"),
     (403, "AccessDenied", BY_THE_ORGANIZATION, Denied, "iam-denied-scp", "organization"),
     (403, "ExpiredToken", EXPIRED, Denied, "credentials-expired", "aws sso login"),
-    (403, "InvalidClientTokenId", UNKNOWN_KEY, Denied, "invalid-access-key", "Check key, secret and session token"),
+    (403, "InvalidClientTokenId", UNKNOWN_KEY, Denied, "invalid-access-key", "Check the access key, secret key"),
     (403, "RegionDisabledException", OFF, Denied, "region-disabled", "Enable the Region"),
     (
         400,
@@ -64,7 +64,7 @@ REFUSALS = [
         "Syntax errors in policy.",
         InvalidByService,
         "iam-policy-malformed",
-        "Let AWS check it",
+        "Validate the policy with AWS",
     ),
     (400, "PackedPolicyTooLarge", TOO_MANY_TAGS, InvalidByService, SESSION, "shorter session"),
     (400, "ValidationError", TOO_LONG, InvalidByService, SESSION, "raise the role's maximum"),
