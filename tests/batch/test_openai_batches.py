@@ -145,7 +145,7 @@ TOOL = {"type": "function", "function": FUNCTION}
         (said("Hi", name="Ann"), '"body.messages[0].name"'),
         (said([{"type": "input_audio", "input_audio": {}}]), '"body.messages[0].content[0]"'),
         (said([{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]), "nothing is fetched"),
-        (said([{"type": "image_url", "image_url": {"url": "data:image/png;base64,%"}}]), "no valid base64"),
+        (said([{"type": "image_url", "image_url": {"url": "data:image/png;base64,%"}}]), "is not valid base64"),
         (said(None), '"body.messages[0].content" must be a list'),
         (said("x", role="tool"), '"body.messages[0].tool_call_id" must be text'),
         ("Hi", '"body" must be an object'),

@@ -39,7 +39,7 @@ def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
 
 
 def prompt(body: dict[str, Any], asked: Asked) -> Prompt:
-    """Return what the model is asked. Raises ServiceError for a body that is not of the model's family."""
+    """Return the prompt. Raises ServiceError for a body that is not in the model family's format."""
     read: Callable[[dict[str, Any]], Prompt] = partial(native.read, asked) if asked.native else converse.read
     try:
         if asked.operation == "CountTokens":
@@ -93,10 +93,10 @@ def events(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> list[t
 
 
 def exception(code: str, message: str) -> bytes:
-    """Return the frame of an exception; its name begins with a small letter there."""
+    """Return the frame of an exception, whose name begins with a small letter in streams."""
     return frames.exception(code[:1].lower() + code[1:], written({"message": message}))
 
 
 def written(content: Any) -> bytes:
-    """Return the content as JSON, written as the service writes it."""
+    """Return the content as JSON in the service's form."""
     return _ENCODER.encode(content).encode()
