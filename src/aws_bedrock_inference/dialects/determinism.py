@@ -12,7 +12,7 @@ from aws_bedrock_inference.knowledge.models import draws_nothing
 
 _TEMPERATURE = "temperature"
 
-# Anthropic, Mistral and Llama; Nova; Cohere.
+# The names of top k: Anthropic, Mistral and Llama; Nova; Cohere.
 _TOP_K = ("top_k", "topK", "k")
 
 # Members that contain such settings: Converse and Nova; Titan; Nova's other name; the fields that Converse passes on.

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 CONVERSE_SETTINGS, CONVERSE_MAXIMUM = "inferenceConfig", "maxTokens"
 _TITAN_SETTINGS = "textGenerationConfig"
 
-# The maximum answer length: Anthropic, Mistral, Cohere, AI21, DeepSeek; Converse and Nova; Nova's other name; Llama;
-# Titan; OpenAI.
+# The names of the maximum answer length: Anthropic, Mistral, Cohere, AI21, DeepSeek; Converse and Nova; Nova's other
+# name; Llama; Titan; OpenAI.
 _MAXIMUM = ("max_tokens", CONVERSE_MAXIMUM, "max_new_tokens", "max_gen_len", "maxTokenCount", "max_completion_tokens")
 
 # The largest maximum answer length that is counted, in tokens. Models write up to 128,000 today. The service refuses a

@@ -26,8 +26,8 @@ _MOST = 3
 
 
 def unsendable(params: Any, shape: Any = None) -> str | None:
-    """Return the parts of `params` that cannot be sent, with their places, or None. `shape` is botocore's; without it,
-    `params` are free JSON.
+    """Return the parts of `params` that cannot be sent, with their places, or None. `shape` is botocore's shape of
+    `params`; without it, `params` are JSON of any form.
 
     All numbers, texts and keys are checked. botocore's validator checks their types.
     """

@@ -101,7 +101,7 @@ class Prompt:
 
     @property
     def formatted(self) -> str | None:
-        """An answer in the form that the request requires or asks for in words, or None if it may be any text."""
+        """An answer in the form that the request requires or the prompt describes, or None if any text is allowed."""
         if self.format is not None:
             return json.dumps(example(self.format))
         return prompted_answer(f"{self.system}\n{self.offer.question}")

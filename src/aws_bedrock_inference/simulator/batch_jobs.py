@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Scenario
 
 POOL = "batch"
-"""The quota pool of records. They use no quota of on-demand calls, and need no profile where those do."""
+"""The quota pool of batch records. Records use no on-demand quota, and need no profile even if on-demand calls need
+one.
+"""
 
 _PAGE = 100
 _USUAL = JobRule()

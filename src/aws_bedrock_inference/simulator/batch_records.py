@@ -68,7 +68,7 @@ def _output(body: dict[str, Any], wanted: Asked, scenario: Scenario) -> tuple[An
 
 @cache
 def _nothing() -> dict[str, None]:
-    """Return all kinds of a content block with null: the output file of a Converse job contains all of them in each
+    """Return every kind of content block with the value null: the output file of a Converse job has all kinds in each
     block.
     """
     return dict.fromkeys(shape("ContentBlock").members)

@@ -30,7 +30,7 @@ def require(body: dict[str, Any], *keys: str) -> None:
 
 
 class Anthropic:
-    """The Messages API, with `anthropic_version` in the body and no `model`."""
+    """The Messages API, with `anthropic_version` and without `model` in the body."""
 
     _KEYS = frozenset(
         [

@@ -130,8 +130,8 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return the member in a tuple, or None if it does not exist. The tuple distinguishes a member whose value is
-    None.
+    """Return the member in a tuple, or None if it does not exist. With the tuple, the value None differs from a
+    missing member.
     """
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):

@@ -78,7 +78,7 @@ class _Of:
 
 
 class Titan(_Of):
-    """`inputText` in, `embedding` out."""
+    """The format with `inputText` in the request and `embedding` in the answer."""
 
     _length_key = "dimensions"
 
@@ -105,7 +105,7 @@ class Titan(_Of):
 
 
 class TitanImage(Titan):
-    """`inputText`, `inputImage` or both in, `embedding` out."""
+    """The format with `inputText`, `inputImage` or both in the request, and `embedding` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read the text. A picture counts as a text."""
@@ -127,7 +127,9 @@ class TitanImage(Titan):
 
 
 class Nova(_Of):
-    """One text, picture, document, video or sound in, a list of vectors out."""
+    """The format with one text, picture, document, video or sound in the request, and a list of vectors in the
+    answer.
+    """
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read `singleEmbeddingParams`."""
@@ -156,7 +158,7 @@ class Nova(_Of):
 
 
 class Cohere(_Of):
-    """`texts` or `images` in, `embeddings` out."""
+    """The format with `texts` or `images` in the request and `embeddings` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read the texts. Each picture counts as a text."""
@@ -196,7 +198,7 @@ class Cohere(_Of):
 
 
 class Rerank(_Of):
-    """`query` and `documents` in, `results` out, best first."""
+    """The format with `query` and `documents` in the request, and `results` in the answer, the best first."""
 
     counts = False
 

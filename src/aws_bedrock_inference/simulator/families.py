@@ -24,7 +24,9 @@ def pieces(text: str) -> list[str]:
 
 
 class Completion:
-    """One text in, its continuation out. Subclasses define the names of the settings and of the stop reasons."""
+    """The format with one text in the request and its continuation in the answer. Subclasses define the names of the
+    settings and of the stop reasons.
+    """
 
     required: ClassVar[tuple[str, ...]] = ("prompt",)
     maximum: ClassVar = "max_tokens"

@@ -67,7 +67,7 @@ class FoundationModel:
 class InferenceProfile:
     """An inference profile that sends calls of one model to `regions`. With `everywhere` it is a global profile.
 
-    It can be called from its own Regions, and a global profile from every Region.
+    It can be called from its own Regions. A global profile can be called from every Region.
     """
 
     id: str

@@ -74,7 +74,7 @@ class Nova:
 
 
 class Titan:
-    """`inputText` in, `results` out."""
+    """The format with `inputText` in the request and `results` in the answer."""
 
     _REASONS: ClassVar = {MAXIMUM: "LENGTH", STOP: "STOP_CRITERIA_MET", FILTERED: "CONTENT_FILTERED"}
 

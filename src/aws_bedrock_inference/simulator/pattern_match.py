@@ -45,9 +45,9 @@ def parsed(pattern: str) -> Any:
 
 
 def matches(pattern: str, text: str) -> bool:
-    r"""Return whether a text matches somewhere; False also for a pattern that is not understood or takes too long.
+    r"""Return whether the pattern matches a part of the text; False if it is not supported or needs too many steps.
 
-    What a group has matched is not kept: a reference to it, such as `\1`, matches anything.
+    The text of a group is not stored: a reference to it, such as `\1`, matches any text.
     """
     tree = parsed(pattern)
     if tree is None:

@@ -1,16 +1,16 @@
 """The quotas of the account: requests and tokens per minute, tokens per day, under four disciplines.
 
-Pure arithmetic over `now`, in seconds from any start. A pool has one limit per dimension; a request is admitted when it
-fits all of them, and its reservation is settled with what it really used.
+Pure arithmetic over `now`, in seconds from any start. A pool has one limit for each dimension. A request is admitted
+if it fits all limits, and its reservation is settled with its actual use.
 
     bucket    a bucket that holds one minute and refills steadily
-    tight     a bucket that holds five seconds; what is larger is admitted only when it is full, and leaves a debt
-    fixed     minute windows that start together
+    tight     a bucket that holds five seconds; when full, it admits up to one minute's amount and goes into debt
+    fixed     minute windows that all start together
     sliding   the sixty seconds before now
 
-AWS does not publish its discipline; these are the ones a client must survive. A limit may change while it is used:
-what was taken stays taken.
-Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
+AWS does not publish its discipline. These are the disciplines that a client must handle. A limit may change while it
+is in use; earlier reservations remain. Sources:
+https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _PLAIN: dict[str, Any] = {"tool": None, "reasoning": "", "cited": None}
 
 _QUICKEST = 0.159
-"""The lowest latency in seconds that an answer reports: the lowest of 480 recorded latencies, 2026-11-29, which are
-never 0.
+"""The shortest latency that an answer reports, in seconds. It is the lowest of 480 recorded latencies (2026-11-29),
+none of which is 0.
 """
 
 HARMLESS = {"stall", "content-filtered", "guardrail"}

@@ -181,7 +181,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
                 task.add_done_callback(serving.discard)
                 await _accepting(host, port)
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-            ready = _told
+            ready = _already_reported
             endpoint.changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(endpoint.changed.wait(), change)
@@ -216,8 +216,8 @@ def leave() -> NoReturn:
     os._exit(0)
 
 
-def _told(_: str) -> None:
-    """Once is enough."""
+def _already_reported(_: str) -> None:
+    """Do nothing: the URL was reported at the first start."""
 
 
 def _listener(endpoint: Endpoint, host: str, port: int) -> Server:

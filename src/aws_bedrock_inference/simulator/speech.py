@@ -1,4 +1,4 @@
-"""The wire format of each operation: bodies in, bodies and event-stream frames out."""
+"""The wire format of each operation: reading request bodies, and writing answers as bodies or event-stream frames."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from math import isinf
 from typing import Any, NoReturn
 
 DEEPEST = 200
-"""The maximum number of levels of nesting. Recursive functions must be able to process the result."""
+"""The maximum nesting depth. Functions that recurse through the result need the rest of the stack."""
 
 
 def loads(text: bytes) -> Any:

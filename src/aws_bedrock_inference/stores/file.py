@@ -117,7 +117,7 @@ class SharedFile:
 
     def _check(self, opened: _Opened) -> None:
         if not is_still(self.path, opened.file):
-            raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens it again")
+            raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens or creates the file")
 
     def _current(self) -> _Opened:
         """Return this process's connection to the file that is now at the path."""

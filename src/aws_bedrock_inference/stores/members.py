@@ -46,8 +46,8 @@ class Member:
 @dataclass(frozen=True)
 class SharedQuota:
     """One quota and the members that share it. `limits` are the members' estimates by dimension, per minute.
-    `burndown` is the number of quota tokens for each output token, if the members measured another number than the
-    table has.
+    `burndown` is the number of quota tokens for each output token, if the members measured a different number from
+    that in the table.
     """
 
     key: str

@@ -40,8 +40,9 @@ class MemberReport:
 
     `used` is its use of the last minute, by dimension, including the tokens that calls in flight have `reserved`.
     `waiting` is the number of waiting calls and `consumers` the tokens per minute, both by priority. `throttled` is
-    the number of throttles since the process started. `minute` is the use that still counts against the others after
-    the member has left: (seconds ago, requests, tokens). `reasons` explain the estimated limit in words, by dimension.
+    the number of throttles since the process started. `minute` is the use that still counts against the other
+    members after this one has left: (seconds ago, requests, tokens). `reasons` explain the estimated limit in words,
+    by dimension.
     """
 
     used: Mapping[str, int] = field(default_factory=dict)

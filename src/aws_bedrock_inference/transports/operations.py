@@ -172,7 +172,9 @@ class Operation:
         return {**response, "ResponseMetadata": _metadata(status, headers)}
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Return the dictionary of boto3's `ClientError`. A missing code is read from a header, or is the status."""
+        """Return the dictionary of boto3's `ClientError`. If the body has no code, the code is that of a header or the
+        status.
+        """
         raw = {"status_code": status, "headers": headers, "body": body, "context": {}}
         response: dict[str, Any] = {}
         with suppress(Exception):  # if the parser fails, the status is still known
