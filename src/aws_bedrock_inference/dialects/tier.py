@@ -21,12 +21,12 @@ def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
     """Return the service tier. `answer`, a response or the transcript of a stream, takes precedence: a tier without
     capacity may pass the call to another tier.
     """
-    told = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
-    if _SETTINGS.isdisjoint(told) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case
+    stated = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
+    if _SETTINGS.isdisjoint(stated) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case
         return DEFAULT
-    if any(_value(told.get(name) or request.get(name), "latency") == "optimized" for name in _LATENCIES):
+    if any(_value(stated.get(name) or request.get(name), "latency") == "optimized" for name in _LATENCIES):
         return OPTIMIZED
-    return _value(told.get(_TIER) or request.get(_TIER), "type") or DEFAULT
+    return _value(stated.get(_TIER) or request.get(_TIER), "type") or DEFAULT
 
 
 def _value(setting: Any, key: str) -> str:

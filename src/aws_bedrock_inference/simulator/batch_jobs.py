@@ -66,7 +66,7 @@ class BatchJobs:
                 return self._list(request.query, asked.region)
         job = self._job(asked)
         if asked.operation == "GetModelInvocationJob":
-            return self._told(job)
+            return self._job_summary(job)
         if job.ended:
             raise ServiceError("ConflictException")
         job.stop(now)
@@ -169,15 +169,15 @@ class BatchJobs:
             last = _number(wanted["nextToken"])
             found = [each for each in found if (each[0] > last if ascending else each[0] < last)]
         size = int(wanted.get("maxResults", _PAGE))
-        page: dict[str, Any] = {"invocationJobSummaries": [self._told(job) for _, job in found[:size]]}
+        page: dict[str, Any] = {"invocationJobSummaries": [self._job_summary(job) for _, job in found[:size]]}
         if len(found) > size:
             page["nextToken"] = urlsafe_b64encode(str(found[size - 1][0]).encode()).decode()
         return page
 
-    def _told(self, job: Job) -> dict[str, Any]:
+    def _job_summary(self, job: Job) -> dict[str, Any]:
         """Return a job in the form of the answers to Get and List."""
         given = {name: job.given[name] for name in _AS_GIVEN if job.given.get(name) is not None}
-        told = {
+        summary = {
             "jobArn": job.arn,
             **given,
             "modelId": _model_arn(job),
@@ -190,10 +190,10 @@ class BatchJobs:
             **job.counts(),
         }
         if job.message:
-            told["message"] = job.message
+            summary["message"] = job.message
         if job.ended_at is not None:
-            told["endTime"] = _written(self._time(job.ended_at))
-        return told
+            summary["endTime"] = _written(self._time(job.ended_at))
+        return summary
 
     def _time(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(floor((self._epoch + seconds) * 1000) / 1000, UTC)

@@ -88,8 +88,8 @@ class MistralChat(OpenAIChat):
         """Write each delta as a message."""
         for chunk in super().chunks(answer, usage, milliseconds):
             (choice,) = chunk["choices"]
-            said = {"role": "assistant", "content": "", **choice.pop("delta")}
-            yield {**chunk, "choices": [{**choice, "message": said}]}
+            message = {"role": "assistant", "content": "", **choice.pop("delta")}
+            yield {**chunk, "choices": [{**choice, "message": message}]}
 
 
 class CohereChat:

@@ -119,8 +119,8 @@ class TitanImage(Titan):
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
         """Write one vector."""
-        said = f"{body.get('inputText', '')} {body.get('inputImage', '')}"
-        return {"embedding": text_vector(said, self._wanted(body)), "inputTextTokenCount": tokens}
+        content = f"{body.get('inputText', '')} {body.get('inputImage', '')}"
+        return {"embedding": text_vector(content, self._wanted(body)), "inputTextTokenCount": tokens}
 
     def _wanted(self, body: dict[str, Any]) -> int:
         return self._length((body.get("embeddingConfig") or {}).get("outputEmbeddingLength"), "outputEmbeddingLength")
@@ -147,8 +147,8 @@ class Nova(_Of):
         wanted = body["singleEmbeddingParams"]
         kind = self._kind(wanted)
         length = self._length(wanted.get("embeddingDimension"), "embeddingDimension")
-        said = wanted["text"]["value"] if kind == "text" else str(wanted[kind])
-        return {"embeddings": [{"embedding": text_vector(said, length), "embeddingType": kind.upper()}]}
+        content = wanted["text"]["value"] if kind == "text" else str(wanted[kind])
+        return {"embeddings": [{"embedding": text_vector(content, length), "embeddingType": kind.upper()}]}
 
     def _kind(self, wanted: dict[str, Any]) -> str:
         kinds = [kind for kind in ("text", "image", "video", "audio", "document") if kind in wanted]

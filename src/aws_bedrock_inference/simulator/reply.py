@@ -48,7 +48,7 @@ def reply(
     """
     if form := embedding_format(asked.format, asked.base):
         return _numbers(scenario, form, asked, prompt, fault=fault, over=over)
-    said = answer(
+    generated = answer(
         prompt,
         seed=scenario.seed,
         model=asked.base,
@@ -57,21 +57,21 @@ def reply(
         reasons=not asked.native and (matches(asked.base, scenario.models.reasoning) or has_effort(asked.body)),
     )
     if fault:
-        said = _held_back(said, fault)
-    usage = usage._replace(output=said.tokens)
+        generated = _filtered(generated, fault)
+    usage = usage._replace(output=generated.tokens)
     latency = scenario.latency
-    first = latency.first_token * exp(said.normal * latency.spread)
-    seconds = first + said.tokens / latency.tokens_per_second
+    first = latency.first_token * exp(generated.normal * latency.spread)
+    seconds = first + generated.tokens / latency.tokens_per_second
     reported = max(seconds, _QUICKEST)
     if asked.streaming:
-        track = _track(speech.events(asked, said, usage, reported), fault)
+        track = _track(speech.events(asked, generated, usage, reported), fault)
         pause = (seconds - first) / max(1, len(track))
         headers = [("x-amzn-bedrock-content-type", "application/json")] if asked.native else []
-        return plan.stream(track, headers, wait=first, pause=pause, on_done=lambda share: over(share, said.tokens))
-    headers, body = speech.whole(asked, said, usage, reported)
+        return plan.stream(track, headers, wait=first, pause=pause, on_done=lambda share: over(share, generated.tokens))
+    headers, body = speech.whole(asked, generated, usage, reported)
     if fault and fault.kind == "malformed":
         body = body[: len(body) // 2]
-    return plan.whole(200, body, headers, wait=seconds, on_done=lambda: over(1.0, said.tokens))
+    return plan.whole(200, body, headers, wait=seconds, on_done=lambda: over(1.0, generated.tokens))
 
 
 def _numbers(
@@ -94,14 +94,14 @@ def _numbers(
     return plan.whole(200, body, headers, wait=wait, on_done=lambda: over(1.0, 0))
 
 
-def _held_back(said: Answer, fault: FaultRule) -> Answer:
+def _filtered(generated: Answer, fault: FaultRule) -> Answer:
     if fault.kind == "content-filtered":
-        kept = said.text[: len(said.text) // 2]
-        return replace(said, text=kept, tokens=count(kept), stop=FILTERED, stop_sequence=None, **_PLAIN)
+        kept = generated.text[: len(generated.text) // 2]
+        return replace(generated, text=kept, tokens=count(kept), stop=FILTERED, stop_sequence=None, **_PLAIN)
     if fault.kind == "guardrail":
         blocked = text("guardrail", "blocked")
-        return replace(said, text=blocked, tokens=count(blocked), stop=GUARDRAIL, stop_sequence=None, **_PLAIN)
-    return said
+        return replace(generated, text=blocked, tokens=count(blocked), stop=GUARDRAIL, stop_sequence=None, **_PLAIN)
+    return generated
 
 
 def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Step]:

@@ -86,8 +86,8 @@ def events(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> list[t
     """Return the events of a stream, each as name and payload."""
     milliseconds = round(seconds * 1000)
     if not asked.native:
-        said = echoes.events(asked, answer, usage, converse.events(answer, usage, milliseconds))
-        return [(name, written(event)) for name, event in said]
+        named_events = echoes.events(asked, answer, usage, converse.events(answer, usage, milliseconds))
+        return [(name, written(event)) for name, event in named_events]
     chunks = native.dialect(asked).chunks(answer, usage, milliseconds)
     return [("chunk", written({"bytes": b64encode(written(chunk)).decode()})) for chunk in chunks]
 

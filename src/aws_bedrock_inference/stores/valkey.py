@@ -80,8 +80,8 @@ class ValkeyStore:
             answer = self._run("renew", pool, now, member, *head, *needs, *limits)
             share, valid, again, estimates, members, gone, parts = answer
             uses = tuple((float(seconds), float(requests), float(tokens)) for seconds, requests, tokens in gone)
-            told = tuple(map(float, parts))
-            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members), uses, told)
+            tenant_parts = tuple(map(float, parts))
+            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members), uses, tenant_parts)
 
     def _leave(self, pool: str, member: str, report: str, now: float | None = None) -> None:
         with self._server.errors():

@@ -52,11 +52,11 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
     if token_for is not None:
         return _stated(core)
     if isinstance(credentials, RefreshableCredentials):  # whose property would fetch them
-        told = vars(credentials).get("_account_id")
+        account = vars(credentials).get("_account_id")
     else:
-        told = getattr(credentials, "account_id", None)
-    if told:
-        return str(told)
+        account = getattr(credentials, "account_id", None)
+    if account:
+        return str(account)
     method = str(getattr(credentials, "method", ""))
     role = _ACCOUNT.match(_role(core, method))
     if role is not None:
