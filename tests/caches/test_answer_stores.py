@@ -226,7 +226,7 @@ def test_a_key_of_another_program_is_unusable_and_says_so(server: Any) -> None:
     client.rpush("bedrock:answer:1:k", "x")
     client.close()
     store = ValkeyAnswers(server.url, timeout=60.0)
-    with pytest.raises(StoreUnusable, match=r"delete bedrock:answer:\*"):
+    with pytest.raises(StoreUnusable, match=r"delete the keys bedrock:answer:\*"):
         store.get("k").run()
     store.close()
 

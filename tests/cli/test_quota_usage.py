@@ -123,8 +123,8 @@ class TestWatch:
         ("said", "tpm", "words"),
         [
             ({}, 310_000.0, "limited by: tokens per minute\n"),
-            ({"reserved": 200_000}, 310_000.0, "most of them reserved and not used; a lower max_tokens"),
-            ({"waiting": {}}, 310_000.0, "limited by: nothing; no call waits"),
+            ({"reserved": 200_000}, 310_000.0, "most are reserved and not used, so a lower max_tokens"),
+            ({"waiting": {}}, 310_000.0, "limited by: nothing; no call is waiting"),
         ],
     )
     def test_it_says_what_limits_now(self, path: Path, url: str, said: Any, tpm: float, words: str) -> None:
@@ -220,7 +220,7 @@ class TestWatch:
         ("arguments", "words"),
         [
             ([], "Missing option '--store'"),
-            (["--store", "redsi://host"], "A store cannot have redsi://"),
+            (["--store", "redsi://host"], "The URL of a store cannot begin with redsi://"),
             (["--store", "sqlite://"], "has no file name"),
             (["--store", "sqlite://x.db", "--every", "0"], "--every"),
         ],
@@ -471,7 +471,7 @@ class TestAdvise:
             (["empty.jsonl", "--model", NOVA], 1, "No answers were found."),
             (["missing.jsonl", "--model", NOVA], 2, "'missing.jsonl' does not exist"),
             (["--store", "sqlite://missing.db"], 3, "missing.db does not exist"),
-            (["--store", "redsi://x"], 2, "A store cannot have redsi://"),
+            (["--store", "redsi://x"], 2, "The URL of a store cannot begin with redsi://"),
         ],
     )
     def test_without_anything_to_learn_from_it_says_what_is_missing(

@@ -217,8 +217,8 @@ def test_the_faces_of_boto3_are_the_same(face: Any) -> None:
     [
         ("The sky is blue.", "it is not well-formed JSON"),
         ("", "it is empty"),
-        ('{"sea": "blue"}', "it breaks the rule required"),
-        ('{"sky": 4711}', "it breaks the rule properties/sky/type"),
+        ('{"sea": "blue"}', "it violates the rule required"),
+        ('{"sky": 4711}', "it violates the rule properties/sky/type"),
     ],
 )
 def test_json_that_breaks_its_schema_fails_with_what_came(face: Any, text: str, problem: str) -> None:

@@ -35,7 +35,7 @@ def test_without_the_extra_only_the_form_counts(without_validator: None) -> None
     ],
 )
 def test_the_rule_is_named_in_the_words_of_the_schema(schema: Any, text: str, broken: str) -> None:
-    assert violation(json.dumps(schema), text) == f"it breaks the rule {broken}"
+    assert violation(json.dumps(schema), text) == f"it violates the rule {broken}"
 
 
 def test_references_inside_the_schema_are_followed() -> None:

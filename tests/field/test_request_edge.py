@@ -77,7 +77,7 @@ UNSENDABLE: dict[str, tuple[dict[str, Any], str]] = {
     "nan maximum": ({"inferenceConfig": {"maxTokens": nan}}, "inferenceConfig.maxTokens"),
     "set": ({"additionalModelRequestFields": {"a": {1}}}, "not set"),
     "bytes": ({"messages": tool_use(input={"a": b"x"})}, "not bytes"),
-    "tuple key": ({"additionalModelRequestFields": {(1, 2): 3}}, "has a key of type tuple; give strings as keys"),
+    "tuple key": ({"additionalModelRequestFields": {(1, 2): 3}}, "has a key of type tuple; keys must be strings"),
     "object": ({"additionalModelRequestFields": {"a": object()}}, "not object"),
 }
 

@@ -110,7 +110,7 @@ def test_names_of_the_other_options_are_shown_when_they_are_close(monkeypatch: p
     "endpoint", ["ftp://127.0.0.1", "http://127.0.0.1:99999", "http://127.0.0.1:0", "gopher://x:1"]
 )
 def test_an_endpoint_that_leads_nowhere_is_refused_when_the_client_is_made(made: Any, endpoint: str) -> None:
-    with pytest.raises(BotoCoreError, match="is not http://host:port or https://host:port"):
+    with pytest.raises(BotoCoreError, match="does not have the form http://host:port or https://host:port"):
         made(MODEL, session=session(), endpoint_url=endpoint)
 
 

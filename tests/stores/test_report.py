@@ -63,7 +63,9 @@ def test_reasons_of_others_are_short_and_no_commands_for_a_terminal() -> None:
 
 
 def test_a_newer_report_is_refused_with_what_to_do() -> None:
-    with pytest.raises(ReportTooNew, match=r"format 3, and formats up to 2 .* update aws-bedrock-inference"):
+    with pytest.raises(
+        ReportTooNew, match=r"format 3, and this version reads formats up to 2: update aws-bedrock-inference"
+    ):
         MemberReport.from_json(changed(version=VERSION + 2))
     member = Member.of(Seen("a:1", 0.5, 1.0, 2.0, changed(version=VERSION + 2)))
     assert (member.share, member.report) == (0.5, MemberReport())
