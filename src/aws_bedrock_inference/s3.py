@@ -48,7 +48,7 @@ class S3Location(NamedTuple):
             return None
         bucket, _, key = text[len(_SCHEME) :].partition("/")
         if not bucket:
-            raise ValueError(f"{text} names no bucket. Write s3://BUCKET/KEY")
+            raise ValueError(f"{text} contains no bucket. Write s3://BUCKET/KEY")
         return cls(bucket, key)
 
 
@@ -139,7 +139,7 @@ def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
         return ask()
     except (BotoCoreError, ClientError) as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] in _CHANGED:
-            raise OSError(f"{location} was changed while it was read. Run again") from None
+            raise OSError(f"{location} changed while it was read. Run the command again") from None
         raise failure(location, error) from error
 
 

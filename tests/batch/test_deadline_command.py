@@ -130,7 +130,7 @@ def test_what_a_batch_job_cannot_do_is_said(record: dict[str, Any], why: str, de
     with (tmp_path / "in.jsonl").open("a") as file:
         file.write(json.dumps({"id": "odd", "prompt": "Hi", **record}) + "\n")
     result = command("--dry-run")
-    assert f"not possible: {why}, which a job cannot do" in result.stderr
+    assert f"not possible: {why}, which a batch job does not support" in result.stderr
     assert "batch job" not in [line[2:11] for line in result.stderr.splitlines() if line.startswith(">")]
 
 

@@ -56,7 +56,7 @@ def test_a_job_that_may_have_been_created_is_looked_for_even_if_it_is_late() -> 
 def test_a_job_that_moves_is_watched_until_on_demand_needs_the_time() -> None:
     assert at(5 * HOUR, moved=5 * HOUR - 60) == Watch(5 * HOUR + 60)
     assert at(LATEST - 10, moved=LATEST - 60) == Watch(LATEST)
-    assert at(LATEST, moved=LATEST - 60) == TakeOver("on demand needs the time that is left")
+    assert at(LATEST, moved=LATEST - 60) == TakeOver("on demand needs the remaining time")
 
 
 @pytest.mark.parametrize("status", ["SUBMITTED", "VALIDATING", "IN_PROGRESS", "STOPPING"])
@@ -72,7 +72,9 @@ def test_a_job_in_the_queue_does_not_stall() -> None:
 
 def test_a_job_that_is_told_to_stop_has_a_part_of_the_margin_for_it() -> None:
     assert at(HOUR, status="STOPPING", stopped=HOUR) == Watch(HOUR + 15)
-    assert at(HOUR + 900, status="STOPPING", stopped=HOUR) == Finish("it was told to stop and has not stopped yet")
+    assert at(HOUR + 900, status="STOPPING", stopped=HOUR) == Finish(
+        "the job was told to stop, but has not stopped yet"
+    )
     assert isinstance(at(10 * HOUR - 1.125 * HOUR, status="STOPPING", stopped=LATEST), Finish)
 
 
@@ -91,7 +93,7 @@ def test_results_are_waited_for_as_far_as_the_counts_promise_them() -> None:
 
 
 def test_a_job_that_is_gone_is_left() -> None:
-    assert at(HOUR, status=GONE) == Finish("the service does not know the job any more")
+    assert at(HOUR, status=GONE) == Finish("the job no longer exists")
 
 
 statuses = st.sampled_from(["", "SUBMITTED", "VALIDATING", "SCHEDULED", "IN_PROGRESS", "STOPPING", *ENDED, GONE])

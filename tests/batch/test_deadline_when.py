@@ -135,16 +135,16 @@ def test_the_cheapest_way_that_keeps_the_deadline_is_chosen() -> None:
 def test_prices_that_are_not_known_are_said_and_batch_counts_as_the_cheapest() -> None:
     choice = chosen(loads=weights(costs={BATCH: None, FLEX: None, DEFAULT: None}))
     assert choice.way == "batch job"
-    assert choice.why.startswith("the cheapest as AWS prices it")
-    assert sum("price not known" in line for line in choice.lines(10 * HOUR, 0.0)) == 3
-    assert reasons(choice)["flex"] == "no price says that the model has this tier"
+    assert choice.why.startswith("the cheapest in AWS's usual order of prices")
+    assert sum("price unknown" in line for line in choice.lines(10 * HOUR, 0.0)) == 3
+    assert reasons(choice)["flex"] == "no price of this tier is known for the model"
 
 
 @pytest.mark.parametrize(
     ("loads", "more", "why"),
     [
         ({"records": 99}, {}, "99 records, and a job has at least 100"),
-        ({}, {"budget": 0.5}, "it may cost more than --max-cost, and a job cannot be held to that"),
+        ({}, {"budget": 0.5}, "it may cost more than --max-cost, and a batch job cannot be limited"),
         ({}, {"no_service": "no bucket"}, "no bucket"),
         ({"costs": {BATCH: None, FLEX: 1.0, DEFAULT: 2.0}}, {"budget": 5.0}, "the price is not known"),
     ],
@@ -164,7 +164,7 @@ def test_records_in_two_forms_are_no_job() -> None:
 def test_a_deadline_that_nothing_keeps_is_said() -> None:
     choice = chosen(0.2)
     assert choice.way == "on demand"
-    assert choice.why == "the quickest way, and the deadline may pass before all is answered"
+    assert choice.why == "the fastest way, but the deadline may pass before all answers arrive"
 
 
 def test_the_pace_of_on_demand_is_that_of_the_quota_or_a_slower_one_that_was_measured() -> None:

@@ -92,7 +92,7 @@ def test_a_bad_row_is_one_bad_line(row: str | bytes, says: str) -> None:
     ("header", "template", "says"),
     [
         ("key,prompt", None, 'no column "id" among "key", "prompt"'),
-        ("id,text", None, 'no column "prompt" among "id", "text". Name one so, or give --template'),
+        ("id,text", None, 'no column "prompt" among "id", "text". Rename a column to prompt, or pass --template'),
         ("id,prompt,temp", None, 'Did you mean "temperature"?'),
         ("id,prompt,model", None, "given on the command line, for all records: --model"),
         ("id,prompt,prompt", None, 'two columns have the name "prompt"'),

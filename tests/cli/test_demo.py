@@ -46,7 +46,7 @@ def test_broken_streams_are_lost_or_cut_by_boto3_and_asked_again_by_this_package
     assert code == 0
     assert row(seen, "complete answers [1]") == ["4 of 6", "4 of 6", "6 of 6"]
     assert row(seen, "failed with an error") == ["1", "1", "0"]
-    assert row(seen, "cut off, returned as whole [2]") == ["1", "1", "0"]
+    assert row(seen, "truncated without an error [2]") == ["1", "1", "0"]
     assert row(seen, "requests to the service") == ["6", "6", "8"]
 
 

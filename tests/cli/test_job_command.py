@@ -129,7 +129,7 @@ def test_the_same_content_is_the_same_job(sim: Simulator) -> None:
     job_id = created()
     again = create()
     assert again.stdout.strip() == job_id
-    assert "A job with this content is there already." in again.stderr
+    assert "A job with this content exists already." in again.stderr
     assert created("--client-token", "tonight") != job_id
     listed = bedrock_job("list").stdout.splitlines()
     assert len(listed) == 3

@@ -158,14 +158,14 @@ def test_without_access_the_run_stops_early_and_says_why(desk: Desk) -> None:
     result = desk.run("--concurrency", "2")
     assert result.exit_code == 3
     assert len(desk.stub.prompts) < 10
-    assert "Stopped, because every call fails with AccessDeniedException" in result.stderr
+    assert "Stopped because every call fails with AccessDeniedException" in result.stderr
     assert "To continue, run: bedrock run" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("change", "code", "says"),
     [
-        (["--model", " "], 2, "No model is set. Give --model ID or set BEDROCK_MODEL_ID"),
+        (["--model", " "], 2, "No model is set. Pass --model ID or set BEDROCK_MODEL_ID"),
         (["--rpm", "0"], 2, "--rpm"),
         (["--output", "-"], 2, "--output must be a file"),
         (["--simulate", "prompts.jsonl"], 2, "Put --simulate last"),
@@ -242,7 +242,7 @@ def test_a_dry_run_sends_and_writes_nothing_and_says_what_a_run_would_take(desk:
     )
     result = desk.run("--dry-run", "--rpm", "60", "--tpm", "1000000")
     assert (result.exit_code, desk.stub.prompts) == (2, [])
-    assert "602 records; 602 would be asked, and nothing was sent" in result.stderr
+    assert "602 records; 602 would be sent; nothing was sent" in result.stderr
     assert "prompts.jsonl, line 603: not JSON" in result.stderr
     assert " tokens of input, and up to " in result.stderr
     assert "2 set no maximum" in result.stderr

@@ -49,7 +49,7 @@ def test_a_limit_in_the_middle_of_a_run_ends_it_in_order(desk: Desk, concurrency
     assert f"Stopped: the limit of ${20 * EACH:.6f} is reached" in result.stderr
     assert f"60 records: {answered} answered, 0 failed, {60 - answered} missing" in result.stderr
     assert f"Cost ${answered * EACH:.6f}" in result.stderr
-    assert "To continue, once --max-cost is higher, run: bedrock run" in result.stderr
+    assert "To continue with a higher --max-cost, run: bedrock run" in result.stderr
     assert not desk.failures.exists()
     assert cost_in_journal(desk) == (pytest.approx(answered * EACH), 0)
 

@@ -48,7 +48,7 @@ def test_each_failure_is_one_letter_however_often_the_run_is_repeated(desk: Desk
     for _ in range(2):
         result = kept(desk, "--max-tokens", "50")
         assert result.exit_code == 1
-        assert f"2 failures kept as dead letters in {queue.store.place}" in result.stderr
+        assert f"2 failures stored as dead letters in {queue.store.place}" in result.stderr
         assert records(queue) == ["p2", "p4"]
     (letter,) = [each for each in queue.letters() if each.summary.tags["record"] == "p2"]
     assert letter.request == {"modelId": MODEL, "max_tokens": 50, "prompt": "prompt 2"}
@@ -172,7 +172,7 @@ def test_a_store_that_cannot_be_written_is_told_and_ends_nothing(desk: Desk) -> 
     desk.stub.script = script
     result = kept(desk)
     assert (result.exit_code, set(desk.answers)) == (1, {"p2"})
-    (told,) = [line for line in result.stderr.splitlines() if "Failures were not kept as dead letters: " in line]
+    (told,) = [line for line in result.stderr.splitlines() if "Failures were not stored as dead letters: " in line]
     assert told.endswith(f"They are in {desk.failures}.")
     assert json.loads(desk.failures.read_text())["id"] == "p1"
 

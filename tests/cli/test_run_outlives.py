@@ -287,7 +287,7 @@ def test_a_few_prompts_without_credentials_are_told_as_many_are(
     desk.prompts(number)
     result = desk.run()
     assert result.exit_code == 3
-    assert "Stopped, because every call fails with NoCredentialsError" in result.stderr
+    assert "Stopped because every call fails with NoCredentialsError" in result.stderr
 
 
 def test_a_failure_says_its_reason_and_no_repeat_is_advised_before_it_is_removed(desk: Desk) -> None:
@@ -332,7 +332,7 @@ def test_an_empty_input_is_remarked(desk: Desk) -> None:
     desk.lines("")
     result = desk.run()
     assert result.exit_code == 0
-    assert f"{desk.source} has no records." in result.stderr
+    assert f"{desk.source} contains no records." in result.stderr
 
 
 def test_a_closed_standard_error_ends_no_run(desk: Desk) -> None:

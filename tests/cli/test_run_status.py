@@ -34,7 +34,7 @@ def test_a_run_is_looked_at_while_it_goes_on_and_after_it_was_killed(desk: Desk)
     child.communicate(timeout=60)
     said = look("status", desk.output).stdout
     assert said.startswith(f"{desk.output}: killed, 40 records: ")
-    assert "in flight when it ended, to be asked again" in said
+    assert "in flight when the run ended; the next run sends them again" in said
     hold.let_go.set()
     result = desk.run()
     assert result.exit_code == 0

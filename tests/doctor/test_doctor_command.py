@@ -28,7 +28,7 @@ def doctor(*arguments: str, stdin: str | None = None, width: str = "100") -> tup
 def test_a_healthy_world_has_exit_code_0(broken: Broken) -> None:
     code, output = doctor("--model", MODEL)
     assert code == 0
-    assert "Nothing that ends calls was found." in output
+    assert "No cause of failed calls was found." in output
     assert "region                 The Region is us-east-1." in output
 
 

@@ -102,7 +102,7 @@ def unexpected(error: Exception) -> Fault:
         message=masked(_text(error)[:_LONGEST_MESSAGE]),
         decision=Decision.FAIL,
         cause="unexpected",
-        advice="The request could not be made from this record, or its answer could not be read. Simplify the record; "
+        advice="The record could not become a request, or its answer could not be read. Simplify the record; "
         "if it is valid, report this as a bug of aws_bedrock_inference.",
     )
 

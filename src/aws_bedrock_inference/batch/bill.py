@@ -73,7 +73,9 @@ def check_limit(limit: float | None) -> None:
     if limit is not None:
         MaxCost(limit)  # which says what is wrong with it
         if policies_are_off():
-            raise ValueError(f"max_cost cannot be kept while {VARIABLE} turns all policies off. Unset one of them")
+            raise ValueError(
+                f"max_cost cannot be enforced while {VARIABLE} turns off all policies. Unset one of the two"
+            )
 
 
 def billed(client: C, job: Job, bill: Bill) -> C:
@@ -106,4 +108,4 @@ def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
     of = "" if limit is None else f" of {dollars(limit)}"
     parts = [f"{dollars(cost)}{of}"] if of or known(cost, unknown) is not None else []
     answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"
-    return "cost " + ", ".join(parts + ([f"not known for {answers}"] if unknown else []))
+    return "cost " + ", ".join(parts + ([f"unknown for {answers}"] if unknown else []))

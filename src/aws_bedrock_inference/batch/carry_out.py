@@ -111,7 +111,11 @@ def _keep_letters(job: Job, tally: Tally, journal: Journal, ending: Ending, **wh
 
 def _report_store(say: Callable[[str], None], event: object) -> None:
     if isinstance(event, StoreChanged):
-        say(event.message if event.available else f"{event.message}. The quota is not shared for now.")
+        say(
+            event.message
+            if event.available
+            else f"{event.message}. The quota is not shared until the store is available again."
+        )
 
 
 def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
@@ -125,7 +129,7 @@ def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
             said = True
             say(
                 "Throttled for tokens. --max-tokens is not set, so each record without its own maximum reserves the "
-                "model's from the quota; set it to the length that answers need, and more run at once."
+                "model's maximum from the quota. Set --max-tokens to the length that answers need: more calls fit then."
             )
 
     return hear

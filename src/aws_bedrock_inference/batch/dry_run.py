@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Flow, Step
 
-_NOT_SENT = refusal("DryRun", "nothing is sent in a dry run", Category.PERMANENT, "dry-run", "")
+_NOT_SENT = refusal("DryRun", "a dry run sends nothing", Category.PERMANENT, "dry-run", "")
 
 
 @dataclass

@@ -25,11 +25,11 @@ def files(folder: Path, template: Template | None) -> Iterator[Piece]:
     """
     if template is None:
         raise ValueError(
-            f"{folder} is a directory, where each file is one record. Give --template 'Summarise: {{text}}'"
+            f"{folder} is a directory, where each file is one record. Pass --template 'Summarise: {{text}}'"
         )
     unknown = sorted(template.fields - _FIELDS)
     if unknown:
-        raise ValueError(f'the template uses "{unknown[0]}"; a file has "text" and "name". Use these')
+        raise ValueError(f'the template uses "{unknown[0]}", but a file has only "text" and "name". Use these names')
     for path in _paths(folder):
         key = path.relative_to(folder).as_posix()
         shown = str(path).encode(errors="backslashreplace").decode()
@@ -48,7 +48,7 @@ def _paths(folder: Path) -> Iterator[Path]:
 
 def _text(path: Path) -> str:
     if not encodable(str(path)):
-        raise ProblemError("its name is not UTF-8. Rename it")
+        raise ProblemError("the file name is not UTF-8. Rename the file")
     if not path.is_file():
         raise ProblemError("not a regular file. Remove it from the directory")
     try:

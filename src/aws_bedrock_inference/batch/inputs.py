@@ -94,7 +94,9 @@ def _objects(source: S3Location, template: Template | None, session: Any, region
         objects = s3.listed(client, source)
         first = next(objects, None)
         if first is None:
-            raise ValueError(f"{source} has no object with content. Give s3://BUCKET/KEY, or a prefix that ends with /")
+            raise ValueError(
+                f"{source} contains no object with content. Pass s3://BUCKET/KEY, or a prefix that ends with /"
+            )
         for item in chain([first], objects):
             with s3.opened(client, item) as file:
                 yield from _lines(file, str(item.location), template)
@@ -130,12 +132,12 @@ def _suffix(name: str) -> str:
 def _opened(source: Path) -> Iterator[BinaryIO]:
     if source == DASH:
         if sys.stdin is None:
-            raise ValueError("standard input is closed. Give an input file, or pipe the input in")
+            raise ValueError("standard input is closed. Pass an input file, or pipe the input to the command")
         yield sys.stdin.buffer
         return
     try:
         file = source.open("rb")
     except OSError as error:
-        raise ValueError(f"{source}: {error.strerror}. Give an input file that can be read") from error
+        raise ValueError(f"{source}: {error.strerror}. Pass an input file that can be read") from error
     with file:
         yield file

@@ -28,7 +28,7 @@ SCHEMA = Schema(
     },
     noun="a journal of `bedrock run`",
     use="keep the journal of a run",
-    loss="the answers are still in the file of answers, and the next run goes on from there",
+    loss="the answers are still in the output file, and the next run continues from there",
 )
 
 _TIMEOUT = 5.0  # seconds for a reader in another process to end
@@ -70,17 +70,17 @@ def held(path: Path) -> Held:
     """
     if kind := network_of(path):
         raise ValueError(
-            f"{path} would be on {kind}, a network file system, where SQLite's write-ahead log does not work and two "
-            "machines could write at once. Choose a file for the answers on a disk of this machine"
+            f"{path} would be on {kind}, a network file system. SQLite's write-ahead log does not work there, and two "
+            "machines could write at the same time. Choose an output file on a disk of this machine"
         )
-    busy = f"{path} is being written by another run. Wait for it, or choose another file for the answers"
+    busy = f"{path} is in use by another run. Wait for that run, or choose another output file"
     found = identity(path)
     if found in _in_use:
         raise ValueError(busy)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
+        raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
     status = os.fstat(descriptor)
     file = (status.st_dev, status.st_ino)
     if not _locked(descriptor):

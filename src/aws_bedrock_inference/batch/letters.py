@@ -66,7 +66,7 @@ def keep_letters(
                 failures = _kept(queue, journal, there, partial(_letter, job, region, tags, queue.store.now))
             return Kept(queue.store.place, failures, discarded)
     except Exception as trouble:  # noqa: BLE001 - whatever a store does, the failures file has it all
-        say(f"Failures were not kept as dead letters: {loss_text(trouble).rstrip('.')}. They are in {job.failed}.")
+        say(f"Failures were not stored as dead letters: {loss_text(trouble).rstrip('.')}. They are in {job.failed}.")
         return None
 
 

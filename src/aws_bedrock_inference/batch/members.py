@@ -47,8 +47,8 @@ def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
         begun = [other for other in known if other.startswith(name.lower()) and len(name) >= _SHORTEST_BEGINNING]
         close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
         near = [other for other in (*begun, *close) if other not in source]
-        hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known are {', '.join(known[:_MOST_NAMED])}"
-        raise ProblemError(f'"{name:.80}" is not known and would have no effect. {hint}')
+        hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known fields: {', '.join(known[:_MOST_NAMED])}"
+        raise ProblemError(f'"{name:.80}" is unknown and would have no effect. {hint}')
 
 
 def is_openai(source: Mapping[str, Any]) -> bool:
@@ -92,7 +92,7 @@ def hint_at(source: Iterable[str], wanted: str) -> str:
 
 def _refuse_option(name: str) -> None:
     if name in _OPTIONS:
-        raise ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
+        raise ProblemError(f'"{name}" is set on the command line for all records ({_OPTIONS[name]}). Remove it')
 
 
 @lru_cache(maxsize=1024)

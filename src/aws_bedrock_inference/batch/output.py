@@ -53,7 +53,7 @@ class Output:
             self._missing = not path.exists()
             self._file = _opened(path)
         except OSError as error:
-            raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
+            raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
 
     def begin(self, journal: Journal) -> None:
         """Compare the file with the journal, and bring it up to it. Raises `ValueError` if it has anything else."""
@@ -65,13 +65,13 @@ class Output:
             ordered is None or not self._agrees(journal.answers(up_to=int(ordered)))
         ):
             raise ValueError(
-                f"{self.path} is not what {journal.path.name} says: another program has changed it, and it is left as "
-                "it is. Move it away to have it written again, or choose another file for the answers"
+                f"{self.path} does not match its journal {journal.path.name}: another program has changed it. The file "
+                "was not touched. Move it away to write the answers again, or choose another output file"
             )
         if self._missing and journal.last_answer():
             self._say(
-                f"{self.path} was not there and is written again from {journal.path.name}. To ask everything anew, "
-                "remove both."
+                f"{self.path} was missing and is written again from {journal.path.name}. To send every prompt again, "
+                "remove both files."
             )
         if ordered is not None and not self._in_order:
             self._rewrite()
@@ -86,7 +86,7 @@ class Output:
         """The reason why the file is not what it should be, or nothing."""
         if self._trouble or self.path == self._intended:
             return self._trouble
-        return f"{self._intended} is another file now; all answers are in {self.path}."
+        return f"{self._intended} is now another file; all answers are in {self.path}."
 
     def follow(self) -> None:
         """Append what is new in the journal. A file that cannot be written is tried again with the next answers; if it
@@ -213,7 +213,7 @@ def adopted(path: Path) -> Iterator[tuple[str, str]]:
             elif line.strip() and not _torn(line):
                 raise ValueError(
                     f"{path}, line {number}, is not an answer of an earlier run; the file was not changed. "
-                    "Choose another file for the answers"
+                    "Choose another output file"
                 )
 
 
@@ -238,7 +238,7 @@ def _torn(line: bytes) -> bool:
 
 def _opened(path: Path) -> FileIO:
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from it")
+        raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from the file")
     return path.open("a+b", buffering=0)
 
 

@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 _EXAMPLE = '{"id": ..., "prompt": ...}'
 _ADVICE = f"Write one complete object on each line: {_EXAMPLE}"
-_ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, name its columns in the first line, id and prompt among them"
-_TOO_DEEP = "JSON nested too deeply, or with a number too long. Simplify it"
+_ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, the first line must name the columns, including id and prompt"
+_TOO_DEEP = "the JSON is nested too deeply, or a number is too long. Simplify the line"
 _LONGEST_SHOWN = 60
 
 # The numbers of a record: their limits, and what to give. botocore 1.44.5, service model: `maxTokens` is an Integer, of
 # 32 bits.
 _LIMITS: dict[str, tuple[dict[str, Any], str]] = {
-    "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Give a whole number, 1 or more"),
-    "temperature": ({"least": 0, "most": 1}, "Give a number from 0 to 1"),
-    "timeout": ({"above": 0, "most": 86_400}, "Give a number of seconds, up to 86,400"),
+    "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Use a whole number, 1 or more"),
+    "temperature": ({"least": 0, "most": 1}, "Use a number from 0 to 1"),
+    "timeout": ({"above": 0, "most": 86_400}, "Use a number of seconds, up to 86,400"),
 }
 
 
@@ -127,7 +127,9 @@ def records_from(pieces: Iterable[Piece], template: Template | None = None) -> I
             if seen.add(key):
                 yield Record(key, source, file, number)
             else:
-                yield BadLine(file, number, f'the id "{key:.80}" was used on an earlier line. Give each line its own')
+                yield BadLine(
+                    file, number, f'the id "{key:.80}" appears on an earlier line. Use a different id on each line'
+                )
 
 
 def parsed(text: str, advice: str) -> Any:
@@ -140,7 +142,7 @@ def parsed(text: str, advice: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ProblemError(
-            "half of a character, an escape from \\ud800 to \\udfff without its other half. Write whole characters"
+            "half of a character: an escape from \\ud800 to \\udfff without its other half. Write complete characters"
         ) from None
     except json.JSONDecodeError as error:
         raise ProblemError(
@@ -154,9 +156,11 @@ def parsed(text: str, advice: str) -> Any:
 def _check_start(line: bytes, name: str) -> None:
     start = line.removeprefix(BYTE_ORDER_MARK).strip()
     if start.startswith(b"["):
-        raise ValueError(f"{name} is a JSON array; one object on each line is required. Convert it: jq -c '.[]' {name}")
+        raise ValueError(f"{name} is a JSON array, but each line must be one object. Convert it: jq -c '.[]' {name}")
     if start == b"{":
-        raise ValueError(f"{name} has objects over several lines; one is required. Convert it: jq -c . {name}")
+        raise ValueError(
+            f"{name} has objects that span several lines, but each line must be one object. Convert it: jq -c . {name}"
+        )
 
 
 def _record(
@@ -184,7 +188,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ProblemError(f"{name} is not JSON. Give a number, or leave it out")
+    raise ProblemError(f"{name} is not JSON. Write a number, or omit the field")
 
 
 def _finite(text: str) -> float:
@@ -197,7 +201,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         twice = next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
-        raise ProblemError(f'"{twice:.80}" is given twice, and only one could count. Remove the other')
+        raise ProblemError(f'"{twice:.80}" appears twice. Remove one of them')
     return members
 
 
@@ -207,10 +211,10 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_c
 def _prompt_key(source: dict[str, Any]) -> str:
     if ("prompt" in source) == ("messages" in source):
         if "prompt" in source:
-            raise ProblemError('"prompt" and "messages" exclude each other. Give one of them')
+            raise ProblemError('"prompt" and "messages" exclude each other. Use one of them')
         raise ProblemError(
             f'"prompt" is missing{hint_at(source, "prompt")}. '
-            "Give each line an id and a prompt, or a recordId and a modelInput; or a --template that makes the prompt"
+            "Each line needs an id and a prompt, or a recordId and a modelInput, or a --template that builds the prompt"
         )
     check_names(source, PROMPT_MEMBERS)
     for name in ("prompt", "system"):
@@ -232,7 +236,7 @@ def _check_settings(arguments: dict[str, Any]) -> None:
         tenant_name(arguments.get("tenant", "-"))
     except ValueError:
         raise ProblemError(
-            f'"tenant" is {_shown(arguments["tenant"])}. Give a name of 1 to {LONGEST_NAME} printable characters'
+            f'"tenant" is {_shown(arguments["tenant"])}. Use 1 to {LONGEST_NAME} printable characters'
         ) from None
 
 
@@ -243,7 +247,7 @@ def _bedrock_key(source: dict[str, Any]) -> str:
         given = "empty" if body == {} else _kind(body)
         raise ProblemError(f'"modelInput" must be an object with the request\'s body, but is {given}')
     if "modelId" in body:
-        raise ProblemError('"modelInput" has a modelId. The model is given on the command line; remove it')
+        raise ProblemError('"modelInput" has a modelId. The model is set on the command line; remove this field')
     return _key(source, "recordId")
 
 
@@ -266,7 +270,8 @@ def _key(source: dict[str, Any], name: str) -> str:
     if isinstance(key, bool) or not isinstance(key, (str, int)) or key == "":
         given = "missing" if key is None else f"{_shown(key)}, {_kind(key)}"
         raise ProblemError(
-            f'"{name}" is {given}. Give each line its own text or whole number; a second run finds the answer by it'
+            f'"{name}" is {given}. Each line needs a unique text or whole number: '
+            "a second run finds the answer by this id"
         )
     return str(key)
 

@@ -63,8 +63,8 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
             yield Piece(name, number, problem)
         except csv.Error as error:
             if texts.number > number:  # from here on nobody knows which quotes open and which close
-                raise ValueError(f"{name}, line {number}: a quote is opened and not closed. Correct it") from None
-            yield Piece(name, number, ProblemError(f"not CSV: {error}. Write a quote within quotes twice"))
+                raise ValueError(f"{name}, line {number}: a quote is opened but not closed. Correct it") from None
+            yield Piece(name, number, ProblemError(f"not CSV: {error}. Inside quotes, write a quote twice"))
 
 
 class _Texts:
@@ -91,7 +91,7 @@ def _columns(text: str) -> tuple[str, list[str]]:
             names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
             made.append((delimiter, [name.strip() for name in names]))
     if not made:
-        raise ProblemError("not CSV: a quote that is not closed, or stands within a name. Correct it")
+        raise ProblemError("not CSV: a quote is not closed, or is inside a name. Correct it")
     return max(made, key=lambda one: ("id" in one[1], len(one[1])))
 
 
@@ -99,20 +99,24 @@ def _check(columns: list[str], template: Template | None) -> None:
     """Refuse columns that make no records, or have no effect."""
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
-        raise ProblemError(f'no column "id" among {shown}. Name one so; a second run finds each answer by it')
+        raise ProblemError(
+            f'no column "id" among {shown}. Rename a column to id; a second run finds each answer by its id'
+        )
     twice = [column for column, number in Counter(columns).items() if number > 1]
     if twice:
-        raise ProblemError(f'two columns have the name "{twice[0]:.80}". Give each its own')
+        raise ProblemError(f'two columns have the name "{twice[0]:.80}". Rename one of them')
     if template is None:
         if not {"prompt", "messages"} & set(columns):
-            raise ProblemError(f'no column "prompt" among {shown}. Name one so, or give --template')
+            raise ProblemError(f'no column "prompt" among {shown}. Rename a column to prompt, or pass --template')
         check_names(columns, PROMPT_MEMBERS)
         return
     missing = sorted(template.fields - set(columns))
     if missing:
         raise ProblemError(f'no column "{missing[0]}" among {shown}, which the template uses')
     if "prompt" in columns or "messages" in columns:
-        raise ProblemError("a column of prompts and a template exclude each other. Rename the column, or leave out one")
+        raise ProblemError(
+            "a column of prompts and a template exclude each other. Rename the column, or use only one of the two"
+        )
     check_unused(columns, template)
 
 
@@ -120,7 +124,7 @@ def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict
     """Return the record of a row. `data` are the columns that a template uses."""
     if len(cells) != len(columns):
         raise ProblemError(
-            f"{len(cells)} cells for {len(columns)} columns. Quote a cell that has a delimiter or a line"
+            f"{len(cells)} cells for {len(columns)} columns. Quote a cell that contains a delimiter or a line break"
         )
     given = {column: cell for column, cell in zip(columns, cells, strict=True) if cell or column in data}
     for column in _JSON & given.keys() - data:

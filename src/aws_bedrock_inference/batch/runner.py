@@ -94,7 +94,9 @@ class Run:
             await self._wind_up()
         except JournalBroken as error:
             lost = sum(fate.state is State.ANSWERED for fate, _ in self._fates)
-            self._ending = Ending(broken=f"{error} {lost:,} answers could not be written and will be asked for again.")
+            self._ending = Ending(
+                broken=f"{error} {lost:,} answers could not be written; the next run sends their prompts again."
+            )
         finally:
             await self._cancel()
             self._thread.shutdown()

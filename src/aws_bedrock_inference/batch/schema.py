@@ -29,11 +29,11 @@ class Schema:
         try:
             self._text = path.read_text("utf-8")
         except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}. Give a schema that can be read") from None
+            raise ValueError(f"{path}: {error.strerror}. Pass a schema file that can be read") from None
         except UnicodeDecodeError:
-            raise ValueError(f"{path} is not UTF-8. Give a JSON schema") from None
+            raise ValueError(f"{path} is not UTF-8. Pass a JSON schema in UTF-8") from None
         if not is_usable(self._text):
-            raise ValueError(f"{path} is no JSON schema. Correct it, for example with `python -m json.tool {path}`")
+            raise ValueError(f"{path} is not a JSON schema. Check it, for example with `python -m json.tool {path}`")
 
     def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
         """Return a function that asks until the answer fits. After the last attempt it raises `DoesNotFit`."""
@@ -64,13 +64,13 @@ class DoesNotFit(Exception):
         self.answer = answer
         self.fault = Fault(
             code="AnswerIncomplete",
-            message=f"The answer does not fit the schema: {why} (the last of {ATTEMPTS})",
+            message=f"The answer does not fit the schema: {why} (attempt {ATTEMPTS} of {ATTEMPTS})",
             kind=Kind.MODEL,
             decision=Decision.FAIL,
             category=Category.PERMANENT,
             cause="answer-breaks-schema",
-            advice="Say in the prompt what the answer must look like, give --max-tokens room for all of it, or let a "
-            "tool's input schema hold the model to it.",
+            advice="Describe the form of the answer in the prompt, set --max-tokens high enough for a complete answer, or "
+            "enforce the form with the input schema of a tool.",
         )
 
 

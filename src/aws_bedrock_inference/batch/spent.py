@@ -38,9 +38,9 @@ def _spent(line: bytes) -> Spent | str:
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
-        return "not JSON. Give the answers file of `bedrock run`"
+        return "not JSON. Pass the output file of `bedrock run`"
     if key_of_answer(answer) is None:
-        return "not an answer. Give the answers file of `bedrock run`, not its input or its failures"
+        return "not an answer. Pass the output file of `bedrock run`, not its input or its failures"
     body, request = body_of_answer(answer), answer.get("modelInput")
     usage = usage_of_generation(body) if isinstance(body, dict) else None
     if usage is None:

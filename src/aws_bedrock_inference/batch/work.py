@@ -74,8 +74,8 @@ async def asked(
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(
-            f"the batch job {noted.job_id} was begun for {job.output} and is not done. Give --by again to go on with "
-            "it; a short one, such as --by 1m, stops it"
+            f"the batch job {noted.job_id} for {job.output} has not ended. Pass --by again to continue with "
+            "this job; a short deadline, such as --by 1m, stops the job"
         )
     intake = take_in(job, journal, tally, complain)
     with contextlib.closing(intake):
@@ -163,11 +163,11 @@ async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: J
         return Ending(broken=str(error))
     except Changed as changed:
         before = journal.facts().get("model", job.model)
-        what = f"they are of {before}" if before != job.model else "the system prompt or the prompt was another one"
+        what = f"the model was {before}" if before != job.model else "the system prompt or the prompt was different"
         raise ValueError(
-            f"{job.output} has answers to something else than what would be asked now: {what}, first for the record "
-            f"{str(changed)[:80]!r}. Choose another file for the answers, or say --on-change keep to keep those "
-            "answers, or --on-change ask to ask their records anew"
+            f"{job.output} contains answers to different requests than this run would send: {what}. The first "
+            f"such record is {str(changed)[:80]!r}. Choose another output file, pass --on-change keep to keep those "
+            "answers, or pass --on-change ask to send their records again"
         ) from None
     except OSError as error:  # the input's; those of calls are their records' own
         return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))

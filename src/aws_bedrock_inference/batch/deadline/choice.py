@@ -49,11 +49,14 @@ def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency:
     by_quota = weights.seconds(rpm, tpm)
     measured = None if not per_minute else 60 / per_minute
     if measured is not None and (by_quota is None or measured > by_quota / records):
-        return Pace(measured, f"at the {per_minute:,.0f} answers a minute of an earlier run")
+        return Pace(measured, f"at the {per_minute:,.0f} answers per minute of an earlier run")
     if by_quota is not None:
         return Pace(by_quota / records, "at the quota")
     for_one = _SECONDS_FOR_A_CALL + weights.output_tokens / records / _TOKENS_A_SECOND
-    return Pace(for_one / concurrency, f"reckoned, with {concurrency} calls in flight; --rpm and --tpm would tell")
+    return Pace(
+        for_one / concurrency,
+        f"estimated, with {concurrency} calls in flight; pass --rpm and --tpm for a better estimate",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Choice:
         """Yield the choice in words."""
         yield f"By {local_time(deadline, now)} (in {duration(deadline - now)}):"
         for option in self.options:
-            cost = "price not known" if option.cost is None else f"up to {dollars(option.cost)}"
+            cost = "price unknown" if option.cost is None else f"up to {dollars(option.cost)}"
             mark = ">" if option.way == self.way else " "
             why_not = f"; not possible: {option.why_not}" if option.why_not else ""
             yield f"{mark} {option.way:<9}  {cost}, {option.time}{why_not}"
@@ -105,13 +108,13 @@ def choose(
     batch = Option(
         "batch job",
         weights.costs[BATCH],
-        "mostly within 24 h",
+        "usually within 24 h",
         no_service or _unfit(weights, least) or _too_dear(weights.costs[BATCH], budget) or _too_late(takes_over - now),
     )
     flex = Option(
         "flex",
         weights.costs[FLEX],
-        f"about {duration(needed * _FLEX_TIMES)}, reckoned",
+        f"about {duration(needed * _FLEX_TIMES)}, estimated",
         _no_flex(weights) or ("too little time" if left < MARGIN * _FLEX_TIMES * needed else ""),
     )
     on_demand = Option("on demand", weights.costs[DEFAULT], f"about {duration(needed)}, {pace.known_from}")
@@ -125,13 +128,13 @@ def choose(
 
 def _unfit(weights: Weights, least: int) -> str:
     if weights.records < least:
-        return f"{weights.records:,} record{'s' * (weights.records != 1)}, and a job has at least {least:,}"
+        return f"{weights.records:,} record{'s' * (weights.records != 1)}, but a batch job needs at least {least:,}"
     if weights.unfit:
         reason, number = weights.unfit.most_common(1)[0]
         have = "1 record has" if number == 1 else f"{number:,} records have"
-        return f"{have} {reason}, which a job cannot do"
+        return f"{have} {reason}, which a batch job does not support"
     if len(weights.forms) > 1:
-        return "some records are for Converse and some for InvokeModel, and a job takes one of them"
+        return "some records are for Converse and some for InvokeModel, but a batch job accepts only one of them"
     return ""
 
 
@@ -139,8 +142,8 @@ def _too_dear(cost: float | None, budget: float | None) -> str:
     if budget is None:
         return ""
     if cost is None:
-        return "--max-cost is given, and the price is not known"
-    return "it may cost more than --max-cost, and a job cannot be held to that" if cost > budget else ""
+        return "--max-cost is set, but the price is unknown"
+    return "it may cost more than --max-cost, and a batch job cannot be limited" if cost > budget else ""
 
 
 def _too_late(head_start: float) -> str:
@@ -148,15 +151,15 @@ def _too_late(head_start: float) -> str:
 
 
 def _no_flex(weights: Weights) -> str:
-    return "" if weights.costs[FLEX] is not None else "no price says that the model has this tier"
+    return "" if weights.costs[FLEX] is not None else "no price of this tier is known for the model"
 
 
 def _why(chosen: Option, possible: list[Option], takes_over: float, now: float, *, late: bool) -> str:
     if late:
-        return "the quickest way, and the deadline may pass before all is answered"
+        return "the fastest way, but the deadline may pass before all answers arrive"
     if len(possible) == 1:
-        return "nothing else is possible"
-    cheapest = "the cheapest" if chosen.cost is not None else "the cheapest as AWS prices it"
+        return "no other way is possible"
+    cheapest = "the cheapest" if chosen.cost is not None else "the cheapest in AWS's usual order of prices"
     if chosen.way == "on demand":
         return cheapest
     return f"{cheapest}; on demand takes over at {local_time(takes_over, now)} if it is late"

@@ -38,7 +38,7 @@ class Course:
         if self.noted.taken:
             over = f"on demand takes over: {self.noted.taken}"
         state = [f": {self._state(now)}"] if self.waits else []
-        trouble = [f"the batch job cannot be looked at: {self.trouble}"] if self.trouble else []
+        trouble = [f"the status of the batch job is unknown: {self.trouble}"] if self.trouble else []
         return ["".join([by, *state]), over, *trouble]
 
     def plain(self) -> dict[str, Any]:

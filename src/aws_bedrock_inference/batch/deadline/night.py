@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # An earlier run tells how quick on demand is if it had so many answers.
 _ENOUGH_ANSWERS = 100
 
-NO_SERVICE = "it needs an S3 prefix for its output and a role: --output-s3-uri and --role"
+NO_SERVICE = "a batch job requires an S3 prefix and a role: --output-s3-uri and --role"
 
 
 def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], None]) -> Night | None:
@@ -174,13 +174,15 @@ class Night:
         if noted is not None and noted.complete:
             noted = None
         if noted is not None and noted.is_open and self._job.jobs is None:
-            raise ValueError(f"a batch job was begun for {self._job.output}, and {NO_SERVICE}. Give them again")
+            raise ValueError(f"a batch job for {self._job.output} was started, and {NO_SERVICE}. Pass both again")
         deadline = noted.deadline if noted is not None and noted.by == by else moment(self._job.by or "", now)
         if not weights.records and (noted is None or not noted.is_open):
             self._noted = Noted(by, deadline, "on demand")
         elif noted is not None and (noted.token or noted.by == by):
             self._noted = replace(noted, by=by, deadline=deadline)
-            self._say(f"Goes on: {noted.way} by {local_time(deadline, now)}" + f", {noted.job_id}" * bool(noted.job_id))
+            self._say(
+                f"Continues: {noted.way} by {local_time(deadline, now)}" + f", {noted.job_id}" * bool(noted.job_id)
+            )
         else:
             choice = _chosen(self._job, weights, self._pace, now=now, deadline=deadline, spent=self._tally.bill.total)
             for line in choice.lines(deadline, now):
@@ -208,7 +210,7 @@ class Night:
                 case Watch(until):
                     await self._woken(until - seen.now)
                 case TakeOver(reason):
-                    self._say(f"On demand takes over: {reason}. The batch job is told to stop.")
+                    self._say(f"On demand takes over: {reason}. The batch job is being stopped.")
                     await batch_job.stop(reason)
                 case Finish(reason):
                     await batch_job.leave(reason)
@@ -221,7 +223,7 @@ class Night:
         left = self._journal.counts()[State.WAITING]
         got = f"The batch job answered {self._tally.collected:,} records"
         why = f" ({reason})" if reason else ""
-        self._say(f"{got}{why}; {left:,} are asked on demand." if left or reason else f"{got}: all is done.")
+        self._say(f"{got}{why}; {left:,} are sent on demand." if left or reason else f"{got}, which is all.")
 
     def _has_time_for_flex(self) -> bool:
         if self._noted.way != "flex":
@@ -231,7 +233,7 @@ class Night:
         self._show(None, takes_over)
         if self._wall() < takes_over:
             return True
-        self._say("On demand takes over from flex: it needs the time that is left.")
+        self._say("On demand takes over from flex, because it needs the remaining time.")
         self._noted = replace(self._noted, way="on demand", taken="flex took too long")
         self._show(None)
         return False

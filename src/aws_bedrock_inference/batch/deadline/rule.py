@@ -107,14 +107,14 @@ def decide(seen: Seen) -> Action:
     if seen.job is None:
         return _before(seen)
     if seen.job.status == GONE:
-        return Finish("the service does not know the job any more")
+        return Finish("the job no longer exists")
     if seen.job.ended is not None:
         return _after(seen, seen.job, seen.job.ended)
     if seen.job.stopped is not None:
         given_up = min(seen.job.stopped + _STOPS_WITHIN, seen.deadline - _LAST * seen.needs)
-        return _until(seen, given_up, Finish("it was told to stop and has not stopped yet"))
+        return _until(seen, given_up, Finish("the job was told to stop, but has not stopped yet"))
     if seen.now >= seen.takes_over:
-        return TakeOver("on demand needs the time that is left")
+        return TakeOver("on demand needs the remaining time")
     return _watched(seen, seen.job)
 
 
@@ -135,18 +135,18 @@ def _watched(seen: Seen, job: Watched) -> Action:
     elif job.status in _MOVING:
         stalls = max(job.since, job.moved) + STALLED_AFTER
     if seen.now >= stalls:
-        return TakeOver(f"it is {job.status} without progress for {STALLED_AFTER / 60:.0f} minutes")
+        return TakeOver(f"the job is {job.status} without progress for {STALLED_AFTER / 60:.0f} minutes")
     return Watch(min(seen.now + _LOOK_EVERY, stalls, seen.takes_over))
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
     """Wait for the results that the counts promise. AWS does not say when they appear, or if a stopped job has any."""
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
-    why = "" if job.stopped is not None else f"it is {job.status}" + (f": {job.error}" if job.error else "")
+    why = "" if job.stopped is not None else f"the job is {job.status}" + (f": {job.error}" if job.error else "")
     if job.found >= due:
         return Finish("" if job.found >= job.records else why)
     given_up = min(ended + _RESULTS_WITHIN, seen.deadline - _LAST * seen.needs)
-    left = f"it left {job.found:,} results of {due:,}"
+    left = f"{job.found:,} of {due:,} results were found"
     return _until(seen, given_up, Finish(f"{why}, and {left}" if why else left))
 
 

@@ -17,8 +17,8 @@ _SPAN = re.compile(
 )
 _UNITS = (86_400, 3600, 60, 1)
 _FORMS = (
-    "Give a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a span such as 3h or 90m; a zone is "
-    "written 08:00 Europe/Berlin, 08:00+01:00 or 08:00Z"
+    "Use a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a span such as 3h or 90m. With a zone: "
+    "08:00 Europe/Berlin, 08:00+01:00 or 08:00Z"
 )
 _DAY = timedelta(days=1)
 _MOST_DAYS = 31  # AWS ends a batch job after 7
@@ -32,9 +32,9 @@ def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
     """
     found = read(when, now, zone)
     if found <= now:
-        raise ValueError(f"{when} has passed. Give a later time; a time of day such as 08:00 is its next occurrence")
+        raise ValueError(f"{when} has passed. Use a later time; a time of day such as 08:00 means its next occurrence")
     if found > now + _MOST_DAYS * _DAY.total_seconds():
-        raise ValueError(f"{when} is more than {_MOST_DAYS} days away. Give an earlier time")
+        raise ValueError(f"{when} is more than {_MOST_DAYS} days away. Use an earlier time")
     return found
 
 
@@ -45,7 +45,7 @@ def read(when: When, now: float = 0.0, zone: tzinfo | None = None) -> float:
     if isinstance(when, datetime):
         return (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()
     if not isinstance(when, str):
-        raise ValueError(f"{shown(when)} is no deadline. {_FORMS}")  # noqa: TRY004 - as for a text that is none
+        raise ValueError(f"{shown(when)} is not a deadline. {_FORMS}")  # noqa: TRY004 - as for a text that is none
     return _read(when.strip(), now, zone)
 
 
@@ -67,7 +67,7 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
         KeyError,
         OSError,
     ):  # a zone that is not known is a KeyError, one that is a directory an OSError
-        raise ValueError(f"{text!r} is no deadline. {_FORMS}") from None
+        raise ValueError(f"{text!r} is not a deadline. {_FORMS}") from None
     return _next(clock.replace(tzinfo=None), now, clock.tzinfo or zone)
 
 
