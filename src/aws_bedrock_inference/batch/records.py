@@ -1,4 +1,4 @@
-"""A reader of records: each piece of the input becomes a request, or a message that says what is wrong with it.
+"""A reader of records: each piece of the input becomes a request, or a message about its problem.
 
 Three forms, also mixed in one file:
 
@@ -6,8 +6,8 @@ Three forms, also mixed in one file:
     {"recordId": "r1", "modelInput": {...}}                                                  Bedrock's batch inference
     {"custom_id": "c1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}             OpenAI's batches
 
-A `modelInput` made only of Converse's members is sent to Converse; any other, in the model's own dialect, to
-InvokeModel. A body of OpenAI's is translated to the arguments of `invoke`.
+A `modelInput` that has only fields of Converse is sent to Converse. Any other `modelInput` is in the model's own
+dialect and is sent to InvokeModel. An OpenAI body is translated to the arguments of `invoke`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, the first line must name the col
 _TOO_DEEP = "the JSON is nested too deeply, or a number is too long. Simplify the line"
 _LONGEST_SHOWN = 60
 
-# The numbers of a record: their limits, and what to give. botocore 1.44.5, service model: `maxTokens` is an Integer, of
+# The numbers of a record: their limits and the advice. botocore 1.44.5, service model: `maxTokens` is an Integer, of
 # 32 bits.
 _LIMITS: dict[str, tuple[dict[str, Any], str]] = {
     "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Use a whole number, 1 or more"),
@@ -57,8 +57,8 @@ _LIMITS: dict[str, tuple[dict[str, Any], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request. `source` has its members, without the error that an earlier run may have added. `file` and `number`
-    say where it was read: the line, or 0 where the file is the record.
+    """One request. `source` has its fields, without the error that an earlier run may have added. `file` and `number`
+    are the place in the input: the line, or 0 if the file is the record.
     """
 
     key: str
@@ -68,7 +68,7 @@ class Record:
 
     @property
     def is_prompt(self) -> bool:
-        """True if the record is answered by `invoke`: in the short form or in OpenAI's."""
+        """True if `invoke` answers the record: it is in the short form or in OpenAI's form."""
         return "modelInput" not in self.source
 
     @property
@@ -83,7 +83,7 @@ class Record:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `invoke`, for a record that it answers."""
+        """The arguments of `invoke`, for a record that `invoke` answers."""
         if self.is_openai:
             return translated(self.source["body"])
         return {name: value for name, value in self.source.items() if name != "id"}
@@ -133,8 +133,8 @@ def records_from(pieces: Iterable[Piece], template: Template | None = None) -> I
 
 
 def parsed(text: str, advice: str) -> Any:
-    """Return the value of a JSON text. Raises `ProblemError` also for NaN, halves of characters and numbers that are
-    too large; for what is no JSON at all, with `advice`.
+    """Return the value of a JSON text. Raises `ProblemError` for text that is not JSON, with `advice`, and for NaN,
+    halves of characters and numbers that are too large.
     """
     try:
         value = _DECODER.decode(text)
@@ -166,7 +166,7 @@ def _check_start(line: bytes, name: str) -> None:
 def _record(
     content: bytes | dict[str, Any] | ProblemError, number: int, template: Template | None
 ) -> tuple[str, dict[str, Any]]:
-    """Return the key and the members of a record."""
+    """Return the id and the fields of a record."""
     if isinstance(content, ProblemError):
         raise content
     source = _object(content, number) if isinstance(content, bytes) else content
@@ -218,7 +218,7 @@ def _prompt_key(source: dict[str, Any]) -> str:
         )
     check_names(source, PROMPT_MEMBERS)
     for name in ("prompt", "system"):
-        text = source.get(name, "-")  # optional, but for the prompt of a record without messages
+        text = source.get(name, "-")  # optional, except for the prompt of a record without messages
         if not isinstance(text, str):
             raise ProblemError(f'"{name}" must be text, but is {_kind(text)}')
         if not text.strip():
@@ -228,7 +228,7 @@ def _prompt_key(source: dict[str, Any]) -> str:
 
 
 def _check_settings(arguments: dict[str, Any]) -> None:
-    """Refuse what `invoke` would refuse, before the record counts as one."""
+    """Refuse the settings that `invoke` would refuse, before the record is accepted."""
     for name, (limits, advice) in _LIMITS.items():
         if name in arguments and not is_number(arguments[name], **limits):
             raise ProblemError(f'"{name}" is {_shown(arguments[name])}. {advice}')

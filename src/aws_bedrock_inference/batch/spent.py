@@ -1,4 +1,4 @@
-"""The token usage of the answers of a run, read from its answers file."""
+"""The token usage of the answers of a run, read from its output file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Spent:
 
 
 def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
-    """Yield the usage or an error for each line of the answers file `name`; skip blank lines."""
+    """Yield the usage or an error for each line of the output file `name`; skip blank lines."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             spent = _spent(line)
@@ -34,7 +34,7 @@ def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
 
 
 def _spent(line: bytes) -> Spent | str:
-    """Return the answer, or what is wrong with the line."""
+    """Return the usage of an answer, or the problem of the line."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):

@@ -24,7 +24,7 @@ SUFFIX = ".journal"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a run: `running`, `parked`, `killed`, or how it ended; the counts; and the reasons in words."""
+    """The status of a run: its state (`running`, `parked`, `killed`, or how it ended), its counts, and the reasons."""
 
     path: Path
     state: str
@@ -40,12 +40,12 @@ class Status:
 
     @property
     def cost(self) -> float | None:
-        """The sum of what is known of the cost of the answers, in US dollars; None if nothing is."""
+        """The known cost of the answers in US dollars, or None if no cost is known."""
         return known(self.facts["cost"], self.facts["cost_unknown"]) if "cost" in self.facts else None
 
     @property
     def noted(self) -> Noted | None:
-        """The facts about a deadline, if there is one."""
+        """The facts about the deadline, or None without a deadline."""
         return noted_in(self.facts)
 
     @property
@@ -105,7 +105,7 @@ def status_of(path: Path) -> Status:
 
 
 def statuses(folder: Path) -> Iterator[Status | ValueError]:
-    """Yield the status of each journal in a directory, or why it cannot be read."""
+    """Yield the status of each journal in a directory, or a `ValueError` if it cannot be read."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             yield status_of(path)

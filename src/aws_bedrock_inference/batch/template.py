@@ -1,4 +1,4 @@
-"""Templates of prompts: a text with the names of members in braces."""
+"""Templates of prompts: a text with field names in braces."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ _EXAMPLE = "Write a template such as 'Summarise: {text}', and {{ }} for literal 
 
 
 class Template:
-    """A prompt with members of a record in it: `Summarise {text}`. `{{` and `}}` stand for single braces.
+    """A prompt that contains fields of a record: `Summarise {text}`. `{{` and `}}` are literal braces.
 
-    A name in braces is a member's name and nothing else: data is never evaluated. Raises `ValueError` for a text that
-    is no such template.
+    The text in braces must be a field name; data is never evaluated. Raises `ValueError` for an invalid template.
     """
 
     def __init__(self, text: str) -> None:
@@ -42,7 +41,7 @@ class Template:
         return f"Template({self._text!r})"
 
     def prompt(self, members: Mapping[str, Any]) -> str:
-        """Return the prompt with these members. Raises `ProblemError` if one is missing, or all are blank."""
+        """Return the prompt with these fields. Raises `ProblemError` if a field is missing or all fields are blank."""
         missing = sorted(self.fields - members.keys())
         if missing:
             raise ProblemError(f'"{missing[0]}" is missing, but the template uses it. Fill it in or remove the line')

@@ -17,33 +17,34 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.deadline.noted import Way
     from aws_bedrock_inference.batch.deadline.weights import Weights
 
-# A job is validated and waits in a queue first; with less time than this, in seconds, before on demand would take over,
-# it would mostly be stopped.
+# Seconds that must remain until on demand would take over. A batch job is validated and waits in a queue first; with
+# less time, it would usually be stopped.
 _HEAD_START = 1800.0
 
-# Flex is answered after other calls, and AWS states no time: it is reckoned to need so many times that of on demand.
+# The assumed ratio of the time of flex to that of on demand. AWS answers flex after other calls and states no time.
 _FLEX_TIMES = 2.0
 
-# Where neither a quota nor a rate is known, calls are reckoned to take so many seconds, and one for so many tokens.
+# The assumed time of a call if neither a quota nor a rate is known: a number of seconds, plus one second for so many
+# tokens.
 _SECONDS_FOR_A_CALL = 1.0
 _TOKENS_A_SECOND = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The seconds that on demand takes for each record, and what they are known from."""
+    """The seconds that on demand needs per record, and the origin of this number."""
 
     each: float
     known_from: str
 
     def needs(self, records: int) -> float:
-        """Return the seconds that on demand needs for so many records."""
+        """Return the seconds that on demand needs for `records`."""
         return max(LEAST_NEEDED, self.each * records)
 
 
 def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
-    """Return the pace of on demand: that of the quota, or the one of an earlier run (`per_minute` answers) where that
-    was slower; reckoned from the length of the answers if neither is known.
+    """Return the pace of on demand: the pace of the quota, or that of an earlier run (`per_minute` answers) if it was
+    slower. If both are unknown, the pace is estimated from the length of the answers.
     """
     records = max(1, weights.records)
     by_quota = weights.seconds(rpm, tpm)
@@ -61,7 +62,7 @@ def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way: what it costs at most (None if that is not known), how long it takes, and why it is not possible."""
+    """One way: its maximum cost (None if unknown), its time, and the reason if it is not possible."""
 
     way: Way
     cost: float | None
@@ -71,7 +72,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The `way` that was chosen of the `options`, and why."""
+    """The selected `way`, the reason, and all `options`."""
 
     way: Way
     why: str
@@ -98,9 +99,9 @@ def choose(
     no_service: str = "",
     budget: float | None = None,
 ) -> Choice:
-    """Choose the cheapest way that is possible. Where prices are not known, batch counts as the cheapest and on demand
-    as the dearest, as AWS prices them. `no_service` says why there can be no job, `least` is the number of records
-    that one has at least, and `budget` what may be spent.
+    """Choose the cheapest possible way. If a price is unknown, batch counts as the cheapest and on demand as the most
+    expensive, which is AWS's usual order. `no_service` is the reason if no batch job can be created, `least` the
+    minimum number of its records, and `budget` the remaining budget.
     """
     needed = pace.needs(weights.records)
     left = deadline - now

@@ -1,4 +1,4 @@
-"""A deadline as people say it: a time of day, a date with a time, or a span from now."""
+"""A deadline: a time of day, a date with a time, or a span from now."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _MOST_DAYS = 31  # AWS ends a batch job after 7
 
 
 def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
-    """Return the deadline in seconds since the epoch. A time of day is its next occurrence. `zone` holds for what names
-    none; None is the machine's.
+    """Return the deadline in seconds since the epoch. A time of day means its next occurrence. `zone` applies to a time
+    without a zone; None is the zone of this machine.
 
-    Raises `ValueError` for what is no deadline, has passed, or is more than a month away.
+    Raises `ValueError` for an invalid deadline, a past deadline, or one more than 31 days away.
     """
     found = read(when, now, zone)
     if found <= now:
@@ -39,13 +39,13 @@ def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
 
 
 def read(when: When, now: float = 0.0, zone: tzinfo | None = None) -> float:
-    """Return the deadline, which may have passed. Raises `ValueError` for what is none."""
+    """Return the deadline, which may be in the past. Raises `ValueError` for an invalid deadline."""
     if isinstance(when, timedelta):
         return now + when.total_seconds()
     if isinstance(when, datetime):
         return (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()
     if not isinstance(when, str):
-        raise ValueError(f"{shown(when)} is not a deadline. {_FORMS}")  # noqa: TRY004 - as for a text that is none
+        raise ValueError(f"{shown(when)} is not a deadline. {_FORMS}")  # noqa: TRY004 - the same as for an invalid text
     return _read(when.strip(), now, zone)
 
 
@@ -66,14 +66,14 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
         ValueError,
         KeyError,
         OSError,
-    ):  # a zone that is not known is a KeyError, one that is a directory an OSError
+    ):  # an unknown zone raises KeyError; a zone that is a directory raises OSError
         raise ValueError(f"{text!r} is not a deadline. {_FORMS}") from None
     return _next(clock.replace(tzinfo=None), now, clock.tzinfo or zone)
 
 
 def _next(clock: time, now: float, zone: tzinfo | None) -> float:
-    """Return when clocks show that time next. Of one that they show twice, the first that is to come counts; one that
-    they skip is as long after midnight as on other days.
+    """Return the next moment when clocks show this time. If clocks show it twice, the first future moment counts. If
+    clocks skip it, the result is as long after midnight as on other days.
     """
     day = datetime.fromtimestamp(now, zone).date()
     while True:
