@@ -62,7 +62,7 @@ def test_a_job_that_moves_is_watched_until_on_demand_needs_the_time() -> None:
 @pytest.mark.parametrize("status", ["SUBMITTED", "VALIDATING", "IN_PROGRESS", "STOPPING"])
 def test_a_job_that_makes_no_progress_is_stopped(status: str) -> None:
     assert at(STALLED_AFTER - 1, status=status) == Watch(STALLED_AFTER)
-    assert at(STALLED_AFTER, status=status) == TakeOver(f"it is {status} without progress for 60 minutes")
+    assert at(STALLED_AFTER, status=status) == TakeOver(f"the job is {status} without progress for 60 minutes")
     assert isinstance(at(STALLED_AFTER, status=status, since=10.0), Watch)
 
 
@@ -81,9 +81,9 @@ def test_a_job_that_is_told_to_stop_has_a_part_of_the_margin_for_it() -> None:
 def test_results_are_waited_for_as_far_as_the_counts_promise_them() -> None:
     ended = {"status": "STOPPED", "ended": HOUR, "error": "stopped"}
     assert at(HOUR, **ended, processed=40, found=10) == Watch(HOUR + 15)
-    assert at(HOUR, **ended, processed=40, found=40) == Finish("it is STOPPED: stopped")
-    assert at(HOUR, **ended, processed=0) == Finish("it is STOPPED: stopped")
-    assert at(HOUR + 600, **ended, processed=40) == Finish("it is STOPPED: stopped, and it left 0 results of 40")
+    assert at(HOUR, **ended, processed=40, found=40) == Finish("the job is STOPPED: stopped")
+    assert at(HOUR, **ended, processed=0) == Finish("the job is STOPPED: stopped")
+    assert at(HOUR + 600, **ended, processed=40) == Finish("the job is STOPPED: stopped, and it left 0 results of 40")
     ours = {**ended, "stopped": HOUR - 60}
     assert at(HOUR, **ours, processed=40, found=40) == Finish()
     assert at(HOUR + 600, **ours, processed=40) == Finish("it left 0 results of 40")

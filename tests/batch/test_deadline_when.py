@@ -79,13 +79,13 @@ def test_values_of_datetime_are_deadlines() -> None:
      "3 weeks", "-3h", "tomorrow 08:00", "08:00 Europe", "1e9h", "٣h", None, 3, 1.5, True, b"3h", date(2026, 12, 1)],
 )  # fmt: skip
 def test_what_is_no_deadline_is_refused_with_what_to_give(when: Any) -> None:
-    with pytest.raises(ValueError, match=r"is no deadline\. Give a time such as 08:00"):
+    with pytest.raises(ValueError, match=r"is not a deadline\. Use a time such as 08:00"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
 
 @pytest.mark.parametrize("when", ["2026-11-29T21:59", "0h", timedelta(0), datetime(2026, 1, 1, tzinfo=UTC)])
 def test_a_deadline_that_has_passed_is_refused(when: Any) -> None:
-    with pytest.raises(ValueError, match=r"has passed\. Give a later time"):
+    with pytest.raises(ValueError, match=r"has passed\. Use a later time"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
 
@@ -143,7 +143,7 @@ def test_prices_that_are_not_known_are_said_and_batch_counts_as_the_cheapest() -
 @pytest.mark.parametrize(
     ("loads", "more", "why"),
     [
-        ({"records": 99}, {}, "99 records, and a job has at least 100"),
+        ({"records": 99}, {}, "99 records, but a batch job needs at least 100"),
         ({}, {"budget": 0.5}, "it may cost more than --max-cost, and a batch job cannot be limited"),
         ({}, {"no_service": "no bucket"}, "no bucket"),
         ({"costs": {BATCH: None, FLEX: 1.0, DEFAULT: 2.0}}, {"budget": 5.0}, "the price is not known"),
@@ -177,7 +177,7 @@ def test_the_pace_of_on_demand_is_that_of_the_quota_or_a_slower_one_that_was_mea
     assert pace(weights(), rpm=60.0, tpm=12_000.0, concurrency=64, per_minute=None).each == pytest.approx(3.0)
     reckoned = pace(weights(), rpm=None, tpm=None, concurrency=10, per_minute=None)
     assert reckoned.each == pytest.approx((1 + 400 / 50) / 10)
-    assert "reckoned" in reckoned.known_from
+    assert "estimated" in reckoned.known_from
     assert Pace(0.001, "").needs(5) == 60.0
 
 

@@ -70,7 +70,7 @@ def test_a_list_has_a_line_for_each_letter_and_nothing_of_its_content(queue: Any
     assert dlq("list", "--tag", "team", "--json")[1].count("\n") == 1
     assert dlq("list", "--cause", "throttled-*", "--in-region", "us-east-1", "--since", "1h")[1].count("\n") == 3
     code, output = dlq("list", "--limit", "3")
-    assert "There are more: --after dead/" in output
+    assert "To list them, add: --after dead/" in output
     cursor = output.split()[-1]
     assert dlq("list", "--after", cursor)[1].count("\n") == 1
     code, output = dlq("list", "--since", "yesterday")

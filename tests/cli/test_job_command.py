@@ -191,7 +191,7 @@ def test_an_input_in_s3_is_used_where_it_is(sim: Simulator, tmp_path: Path) -> N
     [
         ('{"id": "a"}', 'standard input, line 1: "prompt" is missing'),
         ("", "a job needs at least one record"),
-        ('{"id": "a", "prompt": "b"}\n{"id": "a", "prompt": "b"}', "was used on an earlier line"),
+        ('{"id": "a", "prompt": "b"}\n{"id": "a", "prompt": "b"}', "appears on an earlier line"),
     ],
 )
 def test_records_that_are_wrong_make_no_job(sim: Simulator, given: str, problem: str) -> None:

@@ -99,7 +99,7 @@ def test_one_model_is_shown_with_what_is_known_of_it() -> None:
     assert facts["calls processed in"] == "us-east-1, us-west-2"
     assert (facts["lifecycle"], facts["agreement"]) == ("active", "available")
     assert facts["per million tokens"] == (
-        "$1.1 in, $5.5 out, $0.11 read from the cache, $1.375 written to it, $2.2 written to it for an hour"
+        "$1.1 in, $5.5 out, $0.11 cache read, $1.375 cache write, $2.2 cache write for an hour"
     )
     shown = json.loads(bedrock("show", "amazon.old-v1:0", "--json").stdout)
     assert (shown["listed"]["end_of_life"], shown["check"]["lifecycle"]) == ("2099-01-31", "LEGACY")
@@ -136,7 +136,7 @@ def test_one_list_is_better_than_none_and_none_says_what_to_allow(account: Simul
 
 def test_check_says_what_is_wrong_and_what_to_call_instead() -> None:
     good = bedrock("check", NOVA)
-    assert (good.exit_code, good.stdout) == (0, f"{NOVA}: no problem is known\n")
+    assert (good.exit_code, good.stdout) == (0, f"{NOVA}: no known problem\n")
     bad = bedrock("check", HAIKU, "--within", "us-*")
     assert bad.exit_code == 3
     assert bad.stdout.splitlines()[1:] == [

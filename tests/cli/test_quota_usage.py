@@ -144,7 +144,7 @@ class TestWatch:
     def test_members_that_do_not_tell_their_account_are_marked(self, path: Path, url: str) -> None:
         _, region, model, pool = KEY.split("|")
         join(path, "a:1", key=f"123456789012|{region}|{model}|{pool}")
-        marked = "The account of these members is unknown. If it is 123456789012, they share nothing with its members"
+        marked = "The account of these members is unknown. If it is 123456789012, they do not share its quota"
         assert marked not in bedrock("watch", "--store", url, "--count", "1").output
         join(path, "b:2", key=f"|eu-west-1|{model}|{pool}")  # another quota
         assert marked not in bedrock("watch", "--store", url, "--count", "1").output

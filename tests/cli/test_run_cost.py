@@ -125,7 +125,7 @@ def test_answers_of_a_file_that_had_no_journal_are_said_to_have_an_unknown_cost(
     desk.prompts(5)
     result = desk.run("--max-tokens", "5", "--max-cost", "1")
     assert f"Cost ${2 * EACH:.6f}\n" in result.stderr
-    assert f"with earlier runs: cost ${2 * EACH:.6f} of $1.00, not known for 3 answers" in result.stderr
+    assert f"with earlier runs: cost ${2 * EACH:.6f} of $1.00, unknown for 3 answers" in result.stderr
     assert cost_in_journal(desk) == (pytest.approx(2 * EACH), 3)
 
 
@@ -139,7 +139,7 @@ def test_a_price_that_is_not_known_is_said(desk: Desk, limit: list[str]) -> None
         assert "7 records: 0 answered, 0 failed, 7 missing" in result.stderr
         return
     assert result.exit_code == 0
-    assert "Cost not known for 7 answers" in result.stderr
+    assert "Cost unknown for 7 answers" in result.stderr
     assert "$0" not in result.stderr
     last = json.loads(re.findall(r"^\{.*", result.stderr, re.MULTILINE)[-1])
     assert (last["cost"], last["cost_unknown"]) == (None, 7)
@@ -172,9 +172,9 @@ def test_a_dry_run_says_that_a_price_is_not_known(desk: Desk) -> None:
     desk.lines({"id": 1, "prompt": "Hi"}, {"id": 2, "prompt": "Ho", "tier": "reserved"})
     some = desk.run("--dry-run", "--max-tokens", "5").stderr
     assert "Up to $0.0000" in some
-    assert "The price is not known for 1 of them" in some
+    assert "The price is unknown for 1 of them" in some
     none = desk.run("--dry-run", "--model", "amazon.nova-unheard-of-v1:0").stderr
-    assert "The price is not known for any of them" in none
+    assert "The price is unknown for any of them" in none
     assert "$" not in none
 
 

@@ -64,7 +64,7 @@ def test_what_is_answered_by_now_is_discarded_so_that_nothing_is_paid_twice(desk
     kept(desk)
     desk.stub.script = refuse(*INVALID, "prompt 3")
     result = kept(desk)
-    assert "1 failure kept as dead letters" in result.stderr
+    assert "1 failure stored as dead letters" in result.stderr
     assert "1 dead letter discarded" in result.stderr
     assert (records(queue), records(queue, "discarded")) == (["p3"], ["p2"])
 
@@ -79,7 +79,7 @@ def test_a_policy_makes_no_letters_of_its_own_and_the_run_keeps_them_in_its_plac
     assert not [policy for policy in pipeline.policies if isinstance(policy, DeadLetter)]
     desk.prompts(2)
     desk.stub.script = refuse(*INVALID, "prompt 2")
-    assert "1 failure kept" in desk.run("--config", str(config)).stderr
+    assert "1 failure stored" in desk.run("--config", str(config)).stderr
     (letter,) = queue.letters(state="all")
     assert (letter.summary.tags["record"], letter.summary.tags["team"]) == ("p2", "search")
 
@@ -87,7 +87,7 @@ def test_a_policy_makes_no_letters_of_its_own_and_the_run_keeps_them_in_its_plac
 def test_a_run_that_stops_at_its_failures_keeps_them(desk: Desk, queue: DeadLetterQueue) -> None:
     desk.prompts(20)
     desk.stub.script = refuse(*INVALID, "prompt 3")
-    assert "1 failure kept" in kept(desk, "--max-failures", "1", "--concurrency", "1").stderr
+    assert "1 failure stored" in kept(desk, "--max-failures", "1", "--concurrency", "1").stderr
     assert records(queue) == ["p3"]
 
 

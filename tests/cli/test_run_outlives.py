@@ -80,7 +80,7 @@ def test_an_answers_file_of_another_program_is_left_alone_and_all_answers_stand_
     result = desk.run("--concurrency", "4")
     assert result.exit_code == 1
     rescued = desk.output.with_name("answers.jsonl.rescued-1.jsonl")
-    assert f"Stopped: {desk.output} is another file now; all answers are in {rescued}" in result.stderr
+    assert f"Stopped: {desk.output} is now another file; all answers are in {rescued}" in result.stderr
     assert "Traceback" not in result.stderr
     theirs = desk.output.read_text()
     desk.output = rescued
@@ -113,7 +113,7 @@ def test_an_output_that_was_removed_between_two_runs_is_written_again_and_nothin
     desk.output.unlink()
     result = desk.run()
     assert result.exit_code == 0
-    assert "was not there and is written again from answers.jsonl.journal" in result.stderr
+    assert "was missing and is written again from answers.jsonl.journal" in result.stderr
     assert len(desk.answers) == len(desk.stub.prompts) == 10
 
 
@@ -249,7 +249,7 @@ def test_arguments_of_invoke_are_honoured_in_a_record(desk: Desk) -> None:
         ('"temp": 1', 'Did you mean "temperature"?'),
         ('"stopSequences": ["a"]', 'Did you mean "stop_sequences"?'),
         ('"model": "m"', "--model"),
-        ('"category": "x"', '"category" is not known and would have no effect'),
+        ('"category": "x"', '"category" is unknown and would have no effect'),
     ],
 )
 def test_an_unknown_member_is_refused_with_the_one_that_was_meant(desk: Desk, member: str, says: str) -> None:
@@ -295,7 +295,7 @@ def test_a_failure_says_its_reason_and_no_repeat_is_advised_before_it_is_removed
     result = desk.run("--tpm", "1000")
     assert result.exit_code == 1
     assert "QuotaExhausted: " in result.stderr
-    assert "To retry the failed records, once their reason is removed, run: " in result.stderr
+    assert "To retry the failed records, fix their cause, then run: " in result.stderr
 
 
 def test_the_command_that_goes_on_repeats_no_password_and_no_prompt(desk: Desk) -> None:

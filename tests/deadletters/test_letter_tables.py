@@ -185,7 +185,7 @@ def test_a_letter_whose_content_left_s3_hides_no_others(queue: DeadLetterQueue, 
     assert f"s3://{bucket}/dead-letters/{store.table}/{gone} cannot be read: NoSuchKey" in caplog.text
     report = with_bucket.redrive(Answering())
     assert (report.sent, report.refused) == (1, 1)
-    with pytest.raises(StoreUnusable, match=f"letter {gone}: its content is no longer there"):
+    with pytest.raises(StoreUnusable, match=f"letter {gone}: its content no longer exists"):
         with_bucket.get(gone)
     assert with_bucket.discard(gone)
     with_bucket.close()

@@ -295,7 +295,7 @@ def odd(policy: Any, _: Path) -> None:
         (newer, "was written by a newer version of this package"),
         (foreign, "is damaged or is not a file of dead letters"),
         (broken_seal, "the first function of seal=(encrypt, decrypt) raised ZeroDivisionError"),
-        (broken_redaction, "redact raised KeyError, so nothing of the request was kept"),
+        (broken_redaction, "redact raised KeyError, so no part of the request was stored"),
         (odd, "TypeError"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

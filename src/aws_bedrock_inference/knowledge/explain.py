@@ -273,7 +273,7 @@ def _unknown(verdict: Verdict) -> Explanation:
 
 def _meaning_of_unknown(verdict: Verdict, words: str) -> str:
     if verdict.other:
-        return f"This is not an AWS error: it comes from {verdict.other}."
+        return f"This is not AWS's error: it comes from {verdict.other}."
     if not words:
         return "Nothing in this text is an error that the catalogue knows."
     told = (
