@@ -83,10 +83,11 @@ def test_results_are_waited_for_as_far_as_the_counts_promise_them() -> None:
     assert at(HOUR, **ended, processed=40, found=10) == Watch(HOUR + 15)
     assert at(HOUR, **ended, processed=40, found=40) == Finish("the job is STOPPED: stopped")
     assert at(HOUR, **ended, processed=0) == Finish("the job is STOPPED: stopped")
-    assert at(HOUR + 600, **ended, processed=40) == Finish("the job is STOPPED: stopped, and it left 0 results of 40")
+    why = "the job is STOPPED: stopped, and 0 of 40 results were found"
+    assert at(HOUR + 600, **ended, processed=40) == Finish(why)
     ours = {**ended, "stopped": HOUR - 60}
     assert at(HOUR, **ours, processed=40, found=40) == Finish()
-    assert at(HOUR + 600, **ours, processed=40) == Finish("it left 0 results of 40")
+    assert at(HOUR + 600, **ours, processed=40) == Finish("0 of 40 results were found")
     done = {"status": "COMPLETED", "ended": HOUR}
     assert at(HOUR, **done, found=100) == Finish()
     assert isinstance(at(HOUR, **done, found=99), Watch)

@@ -59,7 +59,7 @@ def read(service: JobService) -> Callable[..., list[tuple[str, str]]]:
     return records
 
 
-LOST = "the job ended without it (PartiallyCompleted)"
+LOST = "the job ended before it processed this record (PartiallyCompleted)"
 
 
 def test_an_id_that_is_used_twice_keeps_both_answers(read: Callable[..., Any]) -> None:

@@ -43,8 +43,7 @@ class Run:
     At most `concurrency` records are in flight; no record is claimed while `room` returns False. A record with a
     transient fault is sent again after the others, up to `rounds` times (default 3: several minutes, including the
     client's retries). `parking` decides when the run parks; `brake` returns the reason to stop now. `notify` is called
-    when fates are durable. `grace` (default 5) is the number of seconds in which calls in flight may end after
-    `interrupt`. `over` raises the errors that belong to no record.
+    when fates are durable. Calls in flight have `grace` seconds (default 5) to end after `interrupt`.
     """
 
     def __init__(

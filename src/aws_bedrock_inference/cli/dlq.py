@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from aws_bedrock_inference.cli.dlq_options import STATE_OPTION, STORE_OPTION, selecting, selection
 from aws_bedrock_inference.cli.dlq_shown import export_line, print_letter, print_report, print_stats, print_summaries
 from aws_bedrock_inference.cli.exit_codes import FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.cli.layout import Group
@@ -19,11 +20,9 @@ from aws_bedrock_inference.cli.options import (
     JSON_OPTION,
     PROFILE_OPTION,
     REGION_OPTION,
-    SINCE_HELP,
+    limit_option,
 )
 from aws_bedrock_inference.cli.terminal import say
-from aws_bedrock_inference.deadletters import TABLE
-from aws_bedrock_inference.deadletters.letter import STATES
 from aws_bedrock_inference.deadletters.making import failure_text
 from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 from aws_bedrock_inference.deadletters.sending import answer_of
@@ -34,49 +33,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.client import BedrockClient
     from aws_bedrock_inference.deadletters.letter import Letter
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-_STORE = click.option(
-    "--store",
-    metavar="STORE",
-    envvar="BEDROCK_DEAD_LETTERS",
-    default=TABLE,
-    help=f"DynamoDB table or sqlite:///FILE. [env: BEDROCK_DEAD_LETTERS; default: {TABLE}]",
-)
-_CHOICE = (
-    click.option("--cause", metavar="NAME", help="Only this cause; * matches any text: 'throttled-*'."),
-    click.option("--model", metavar="PATTERN", help="Only this model; * matches any text."),
-    click.option("--in-region", metavar="NAME", help="Only requests that failed in this Region."),
-    click.option("--since", metavar="TIME", help=SINCE_HELP),
-    click.option("--until", metavar="TIME", help="The end, in the same forms as --since."),
-    click.option("--tag", multiple=True, metavar="NAME[=VALUE]", help="Only letters with this tag. Repeatable."),
-)
-_STATE = click.option(
-    "--state",
-    type=click.Choice([*STATES, "all"]),
-    default="dead",
-    show_default=True,
-    metavar="STATE",
-    help=f"{', '.join(STATES)} or all.",
-)
-
-
-def _choosing(function: F) -> F:
-    for option in reversed(_CHOICE):
-        function = option(function)
-    return function
-
 
 @contextlib.contextmanager
 def _queue(store: str) -> Iterator[DeadLetterQueue]:
     with contextlib.closing(DeadLetterQueue(store)) as queue:
         yield queue
-
-
-def _chosen(
-    *, cause: str | None, model: str | None, in_region: str | None, since: Any, until: Any, tag: tuple[str, ...]
-) -> dict[str, Any]:
-    return {"cause": cause, "model": model, "region": in_region, "since": since, "until": until, "tag": tag}
 
 
 @click.group(cls=Group)
@@ -89,18 +50,11 @@ def dlq() -> None:
 
 
 @dlq.command("list")
-@_choosing
-@_STATE
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of results.",
-)
+@selecting
+@STATE_OPTION
+@limit_option(100)
 @click.option("--after", metavar="CURSOR", help="Continue an earlier list; that list printed CURSOR.")
-@_STORE
+@STORE_OPTION
 @JSON_OPTION
 @PROFILE_OPTION
 def list_letters(*, state: str, limit: int, after: str | None, store: str, as_json: bool, **choice: Any) -> None:
@@ -109,7 +63,7 @@ def list_letters(*, state: str, limit: int, after: str | None, store: str, as_js
     --since and --until select by the time of the first failure.
     """
     with _queue(store) as queue:
-        page = queue.page_of_summaries(limit, state=state, after=after, **_chosen(**choice))
+        page = queue.page_of_summaries(limit, state=state, after=after, **selection(**choice))
         print_summaries(page.summaries, as_json=as_json, now=queue.store.now())
     if page.cursor is not None:
         say(f"More letters exist. To list them, add: --after {page.cursor}")
@@ -117,7 +71,7 @@ def list_letters(*, state: str, limit: int, after: str | None, store: str, as_js
 
 @dlq.command()
 @click.argument("letter_id", metavar="ID")
-@_STORE
+@STORE_OPTION
 @JSON_OPTION
 @PROFILE_OPTION
 def show(*, letter_id: str, store: str, as_json: bool) -> None:
@@ -132,7 +86,7 @@ def show(*, letter_id: str, store: str, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_choosing
+@selecting
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of letters to send.")
 @DRY_RUN_OPTION
 @click.option("--remedied", multiple=True, metavar="CAUSE", help="This cause is fixed: send its letters. Repeatable.")
@@ -158,7 +112,7 @@ def show(*, letter_id: str, store: str, as_json: bool) -> None:
 @CONFIG_OPTION
 @REGION_OPTION
 @ENDPOINT_OPTION
-@_STORE
+@STORE_OPTION
 @JSON_OPTION
 @PROFILE_OPTION
 def redrive(
@@ -189,7 +143,7 @@ def redrive(
         raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
-        first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **_chosen(**choice)).summaries
+        first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **selection(**choice)).summaries
         summary = first[0] if first else None
         client = stack.enter_context(
             _client(
@@ -223,7 +177,7 @@ def redrive(
             wait=wait,
             concurrency=concurrency,
             on_answer=keep,
-            **_chosen(**choice),
+            **selection(**choice),
         )
         print_report(report, as_json=as_json, dry_run=dry_run)
     if report.failed or report.stopped:
@@ -254,7 +208,7 @@ def _send_each(
 
 @dlq.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@_STORE
+@STORE_OPTION
 @PROFILE_OPTION
 def discard(*, ids: tuple[str, ...], store: str) -> None:
     """Discard dead letters; they are deleted after 30 days.
@@ -267,30 +221,30 @@ def discard(*, ids: tuple[str, ...], store: str) -> None:
 
 
 @dlq.command()
-@_choosing
-@_STORE
+@selecting
+@STORE_OPTION
 @JSON_OPTION
 @PROFILE_OPTION
 def stats(*, store: str, as_json: bool, **choice: Any) -> None:
     """Count letters by state, and dead letters by cause and model."""
     with _queue(store) as queue:
-        print_stats(queue.stats(**_chosen(**choice)), as_json=as_json, now=queue.store.now())
+        print_stats(queue.stats(**selection(**choice)), as_json=as_json, now=queue.store.now())
 
 
 @dlq.command()
-@_choosing
-@_STATE
-@_STORE
+@selecting
+@STATE_OPTION
+@STORE_OPTION
 @PROFILE_OPTION
 def export(*, state: str, store: str, **choice: Any) -> None:
     """Print each letter as one line of JSON."""
     with _queue(store) as queue:
-        for letter in queue.letters(state=state, **_chosen(**choice)):
+        for letter in queue.letters(state=state, **selection(**choice)):
             click.echo(export_line(letter))
 
 
 @dlq.command()
-@_STORE
+@STORE_OPTION
 @PROFILE_OPTION
 def create(*, store: str) -> None:
     """Create the table or file for dead letters.

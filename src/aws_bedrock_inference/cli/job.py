@@ -18,6 +18,7 @@ from aws_bedrock_inference.cli.options import (
     PROFILE_OPTION,
     REGION_OPTION,
     chosen_model,
+    limit_option,
     output_s3_option,
     request_options,
     role_option,
@@ -148,14 +149,7 @@ def result(*, job_id: str, region: str | None, output: Path) -> None:
 
 @job.command("list")
 @click.option("--status", "word", metavar="WORD", help="Only jobs in this AWS status, such as InProgress.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of results.",
-)
+@limit_option(20)
 @JSON_OPTION
 @PROFILE_OPTION
 @REGION_OPTION

@@ -14,11 +14,9 @@ from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED
 from aws_bedrock_inference.cli.layout import Group
 from aws_bedrock_inference.cli.models_shown import counted, facts, print_check, print_list
 from aws_bedrock_inference.cli.options import (
-    ENDPOINT_OPTION,
     JSON_OPTION,
-    PROFILE_OPTION,
     REFRESH_OPTION,
-    REGION_OPTION,
+    place_options,
 )
 from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
 from aws_bedrock_inference.cli.terminal import ago
@@ -44,14 +42,7 @@ class Unlisted(click.ClickException):
 
 
 def _options(function: F) -> F:
-    for option in (
-        JSON_OPTION,
-        ENDPOINT_OPTION,
-        PROFILE_OPTION,
-        REGION_OPTION,
-    ):
-        function = option(function)
-    return function
+    return place_options(JSON_OPTION(function))
 
 
 @click.group(cls=Group)

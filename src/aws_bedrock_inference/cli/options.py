@@ -70,6 +70,13 @@ DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Send nothing; pri
 REFRESH_OPTION = click.option("--refresh", is_flag=True, help="Read from AWS again, not from the 24-hour cache.")
 
 
+def place_options(function: F) -> F:
+    """Add the options that select the Region, the profile and the endpoint."""
+    for option in (ENDPOINT_OPTION, PROFILE_OPTION, REGION_OPTION):
+        function = option(function)
+    return function
+
+
 def model_option(name: str = "model") -> Callable[[F], F]:
     """Return the option for a model; `name` is the parameter of the command."""
     return click.option(
@@ -100,6 +107,18 @@ def role_option(name: str = "role") -> Callable[[F], F]:
         metavar="ARN",
         envvar="BEDROCK_BATCH_ROLE_ARN",
         help="Role for batch jobs. [env: BEDROCK_BATCH_ROLE_ARN]",
+    )
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """Return the option for the maximum number of results."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="Maximum number of results.",
     )
 
 

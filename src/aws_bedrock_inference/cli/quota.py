@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -14,11 +14,9 @@ from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED
 from aws_bedrock_inference.cli.layout import Group
 from aws_bedrock_inference.cli.options import (
-    ENDPOINT_OPTION,
     JSON_OPTION,
-    PROFILE_OPTION,
     REFRESH_OPTION,
-    REGION_OPTION,
+    place_options,
     store_option,
 )
 from aws_bedrock_inference.cli.quota_advise import advise
@@ -42,14 +40,12 @@ from aws_bedrock_inference.service_quotas.table import DIMENSIONS, POOLS, Listed
 from aws_bedrock_inference.stores import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from aws_bedrock_inference.service_quotas.cloudwatch import Used
     from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
     from aws_bedrock_inference.stores import ShareStore
     from aws_bedrock_inference.stores.members import SharedQuota
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 _TITLES = {"rpm": "requests per minute", "tpm": "tokens per minute", "tpd": "tokens per day"}
 _MOST_NAMED = 5
@@ -60,17 +56,6 @@ class Unknown(click.ClickException):
     """The quotas or their use could not be read."""
 
     exit_code = CANNOT_WORK
-
-
-def quota_options(function: F) -> F:
-    """Add the options that select the Region and the endpoint."""
-    for option in (
-        ENDPOINT_OPTION,
-        PROFILE_OPTION,
-        REGION_OPTION,
-    ):
-        function = option(function)
-    return function
 
 
 def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = False) -> QuotaTable:
@@ -95,7 +80,7 @@ quota.add_command(advise)
 
 @quota.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@quota_options
+@place_options
 @store_option(opened_store)
 @click.option("--usage", is_flag=True, help="Also show the use counted by CloudWatch.")
 @REFRESH_OPTION
@@ -153,7 +138,7 @@ def show(
     show_default=True,
     help="Tokens or requests per minute.",
 )
-@quota_options
+@place_options
 @click.option("--yes", is_flag=True, help="Submit the request.")
 def increase(
     *, model: str, to: int, pool: str | None, dimension: str, region: str | None, endpoint_url: str | None, yes: bool

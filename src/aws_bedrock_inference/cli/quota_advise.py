@@ -16,12 +16,10 @@ from aws_bedrock_inference.batch.spent import read_spent
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, NEEDS_CORRECTION
 from aws_bedrock_inference.cli.layout import Command
 from aws_bedrock_inference.cli.options import (
-    ENDPOINT_OPTION,
     MAX_TOKENS_OPTION,
-    PROFILE_OPTION,
-    REGION_OPTION,
     chosen_model,
     model_option,
+    place_options,
     store_option,
 )
 from aws_bedrock_inference.cli.quota_usage import opened_store, shared_quotas
@@ -72,9 +70,7 @@ class _Experience:
 @store_option(opened_store)
 @model_option()
 @MAX_TOKENS_OPTION
-@REGION_OPTION
-@PROFILE_OPTION
-@ENDPOINT_OPTION
+@place_options
 @click.pass_context
 def advise(
     ctx: click.Context,

@@ -62,7 +62,7 @@ class BaseClient:
         priority: Priority = "normal",
     ) -> None:
         if not str(model_id or "").strip():
-            raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
+            raise ValueError(f"model_id={model_id!r}: pass a model id, inference profile id or ARN")
         one_owner(quota, pipeline)
         limits = (Timeout(), inf) if timeout is None else _limits(timeout, Timeout(), inf)
         self.model_id = str(model_id)

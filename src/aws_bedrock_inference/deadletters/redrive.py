@@ -161,7 +161,8 @@ class Redrive:
         place: Place | None = None
         while True:
             page = patient(partial(self._page, state, place))
-            # Redrives that run together start at different letters of a page, so that they rarely claim the same letter.
+            # Redrives that run together start at different letters of a page, so that they rarely claim the same
+            # letter.
             start = hash(self._owner) % max(1, len(page.records)) if self._meets_others else 0
             yield from (record.summary for record in (*page.records[start:], *page.records[:start]))
             place = page.after
