@@ -146,7 +146,7 @@ def test_prices_that_are_not_known_are_said_and_batch_counts_as_the_cheapest() -
         ({"records": 99}, {}, "99 records, but a batch job needs at least 100"),
         ({}, {"budget": 0.5}, "it may cost more than --max-cost, and a batch job cannot be limited"),
         ({}, {"no_service": "no bucket"}, "no bucket"),
-        ({"costs": {BATCH: None, FLEX: 1.0, DEFAULT: 2.0}}, {"budget": 5.0}, "the price is not known"),
+        ({"costs": {BATCH: None, FLEX: 1.0, DEFAULT: 2.0}}, {"budget": 5.0}, "the price is unknown"),
     ],
 )
 def test_why_there_can_be_no_batch_job_is_said(loads: dict[str, Any], more: dict[str, Any], why: str) -> None:

@@ -281,7 +281,7 @@ def test_a_file_that_another_program_changed_is_left_alone(files: Files, change:
     files.path.unlink()
     files.open()
     assert files.ids == ["p1", "p2"]
-    assert "was not there and is written again" in files.said[0]
+    assert "was missing and is written again" in files.said[0]
 
 
 def test_two_runs_cannot_write_one_file(files: Files) -> None:

@@ -242,9 +242,9 @@ def test_a_dry_run_sends_and_writes_nothing_and_says_what_a_run_would_take(desk:
     )
     result = desk.run("--dry-run", "--rpm", "60", "--tpm", "1000000")
     assert (result.exit_code, desk.stub.prompts) == (2, [])
-    assert "602 records; 602 would be sent; nothing was sent" in result.stderr
+    assert "Dry run: 602 records; 602 would be sent" in result.stderr
     assert "prompts.jsonl, line 603: not JSON" in result.stderr
-    assert " tokens of input, and up to " in result.stderr
+    assert " input tokens, and up to " in result.stderr
     assert "2 set no maximum" in result.stderr
     assert "About 10 min at the quota" in result.stderr
     assert [each.name for each in desk.folder.iterdir()] == ["prompts.jsonl"]
@@ -304,7 +304,7 @@ def test_a_run_that_would_mix_answers_to_different_questions_is_refused(desk: De
         desk.lines({"id": "p1", "prompt": "prompt 1"}, {"id": "p2", "prompt": "changed"}, {"id": "p4", "prompt": "new"})
     result = desk.run(*more)
     assert result.exit_code == 2
-    assert "has answers to different requests than this run would send" in result.stderr
+    assert "contains answers to different requests than this run would send" in result.stderr
     assert ("they are of amazon.nova-lite-v1:0" in result.stderr) is (change == "model")
     assert len(desk.stub.prompts) == 3
     kept = desk.run(*more, "--on-change", "keep")

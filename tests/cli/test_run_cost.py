@@ -145,7 +145,7 @@ def test_a_price_that_is_not_known_is_said(desk: Desk, limit: list[str]) -> None
     assert (last["cost"], last["cost_unknown"]) == (None, 7)
     assert cost_in_journal(desk) == (None, 7)
     shown = CliRunner().invoke(main, ["run", "status", str(desk.output)])
-    assert "  cost not known for 7 answers\n" in shown.stdout
+    assert "  cost unknown for 7 answers\n" in shown.stdout
 
 
 def test_progress_for_programs_has_the_cost_and_its_limit(desk: Desk) -> None:
@@ -160,7 +160,7 @@ def test_a_dry_run_says_what_all_would_cost_at_most(desk: Desk) -> None:
     desk.prompts(10)
     result = desk.run("--dry-run", "--max-tokens", "1000000")
     found = re.search(
-        r"About ([\d,]+) tokens of input, and up to ([\d,]+) of output\nUp to \$([\d.,]+),", result.stderr
+        r"About ([\d,]+) input tokens, and up to ([\d,]+) output tokens\nUp to \$([\d.,]+),", result.stderr
     )
     assert found is not None, result.stderr
     tokens_in, tokens_out = (int(number.replace(",", "")) for number in found.groups()[:2])
@@ -174,7 +174,7 @@ def test_a_dry_run_says_that_a_price_is_not_known(desk: Desk) -> None:
     assert "Up to $0.0000" in some
     assert "The price is unknown for 1 of them" in some
     none = desk.run("--dry-run", "--model", "amazon.nova-unheard-of-v1:0").stderr
-    assert "The price is unknown for any of them" in none
+    assert "The price is unknown for all of them" in none
     assert "$" not in none
 
 

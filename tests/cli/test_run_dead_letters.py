@@ -181,4 +181,4 @@ def test_what_is_no_store_is_said_before_anything_is_sent(desk: Desk) -> None:
     desk.prompts(1)
     result = desk.run("--dead-letters", "redis://here")
     assert (result.exit_code, desk.stub.prompts) == (2, [])
-    assert "Dead letters are not kept at" in result.stderr
+    assert "Dead letters cannot be stored at" in result.stderr

@@ -88,7 +88,7 @@ def test_an_answers_file_of_another_program_is_left_alone_and_all_answers_stand_
     desk.output = desk.folder / "answers.jsonl"
     again = desk.run()
     assert again.exit_code == 2
-    assert "is not what answers.jsonl.journal says" in again.stderr
+    assert "does not match its journal answers.jsonl.journal" in again.stderr
     assert desk.output.read_text() == theirs
 
 

@@ -78,7 +78,7 @@ class Run:
         self._sleep = sleep
         self._thread = ThreadPoolExecutor(1, "bedrock-journal")
         self._chores: deque[Callable[[], object]] = deque()
-        self._fates: deque[tuple[Fate, Any]] = deque()  # each with the answer or the fault that the tally counts
+        self._fates: deque[tuple[Fate, Any]] = deque()  # each with the answer or fault to count
         self._delayed = Delayed()
         self._drained = self._all_claimed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -187,9 +187,7 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to send again now, each with its number of delays. New records come first, so that a fault
-        has time to end.
-        """
+        """Return the records to send again now, each with its delays. New records come first: a fault needs time."""
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
         due = self._delayed.due(now, self._slots) if self._may_ask_again else {}

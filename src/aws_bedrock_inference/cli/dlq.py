@@ -137,7 +137,7 @@ def redrive(
 
     The calls have the lowest priority and respect the quota. Each letter is sent by one redrive at a time. The command
     refuses letters whose cause requires a change, unless --remedied names the cause. With an ID, the command sends that
-    letter whatever its cause. --wait also sends letters that an interrupted redrive has left claimed.
+    letter whatever its cause. With --wait, it also sends the letters that other redrives claimed but did not finish.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
         raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")

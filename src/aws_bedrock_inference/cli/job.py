@@ -170,7 +170,7 @@ def list_jobs(*, word: str | None, limit: int, region: str | None, as_json: bool
 def cancel(*, job_id: str, region: str | None, as_json: bool) -> None:
     """Stop a job.
 
-    AWS charges for the records that were processed before. `bedrock job result` prints them.
+    AWS charges for the records that were processed before the stop. `bedrock job result` prints them.
     """
     with _jobs(job_id, region) as jobs:
         _show(jobs.cancel_job(job_id), as_json=as_json)

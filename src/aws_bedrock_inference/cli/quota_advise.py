@@ -91,7 +91,7 @@ def advise(
     model with a larger quota.
     """
     if not files and store is None:
-        raise click.UsageError("No answers. Pass output files of `bedrock run`, or --store URL.")
+        raise click.UsageError("No answers to read. Pass output files of `bedrock run`, or --store URL.")
     bad, known = 0, []
     if files:
         bad, of_files = _of_files(files, chosen_model(model), max_tokens)

@@ -81,12 +81,12 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
 def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
     """Yield the lines of a dry run."""
     before = f", {plan.answered:,} of them answered by earlier runs" if plan.answered else ""
-    yield f"{plan.records:,} records{before}; {plan.asked:,} would be sent; nothing was sent"
+    yield f"Dry run: {plan.records:,} records{before}; {plan.asked:,} would be sent"
     if plan.bad:
         yield f"{plan.bad:,} lines are not valid records; the messages above give the reasons"
     if plan.refused:
         yield f"{plan.refused:,} would be refused before sending; a run states the reasons"
-    yield f"About {plan.input_tokens:,} tokens of input, and up to {plan.output_tokens:,} of output"
+    yield f"About {plan.input_tokens:,} input tokens, and up to {plan.output_tokens:,} output tokens"
     if plan.unbounded:
         yield f"  {plan.unbounded:,} set no maximum, so the model's maximum is assumed; pass --max-tokens"
     yield from _planned_cost(plan)
@@ -171,7 +171,7 @@ def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[st
         source, failed = str(job.source), str(job.failed)
         again = shlex.join(["bedrock", *(failed if argument == source else argument for argument in shown)])
         heals = any(fault.decision is not Decision.FAIL for fault in tally.examples.values())
-        yield f"To retry the failed records{'' if heals else ', fix their cause, then'}, run: {again}"
+        yield f"To retry the failed records, {'run' if heals else 'fix their cause, then run'}: {again}"
     else:
         return
     if shown != list(arguments):
