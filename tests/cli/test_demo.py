@@ -118,7 +118,7 @@ def test_the_readme_shows_what_the_demo_prints(prompts: Path) -> None:
     _, seen = compared(prompts)
 
     def words(text: str) -> list[str]:
-        shown = re.search(r"boto3 default +boto3 adaptive.*?counts failed requests against it\", text, re.DOTALL)
+        shown = re.search(r"boto3 default +boto3 adaptive.*?counts failed requests against it", text, re.DOTALL)
         assert shown
         lines = re.sub(r"\d+[.:\d]*( of \d+)?%?|[ ─]+", " ", shown[0]).splitlines()
         return [line.strip() for line in lines if line.strip()]
