@@ -91,7 +91,7 @@ def test_what_boto3_has_not_answered_in_time_is_told() -> None:
 def test_the_screen_says_what_happens_and_how_all_were_asked(prompts: Path) -> None:
     _, seen = compared(prompts)
     assert "6 prompts, every third answered as a stream, on a simulated bad day" in seen
-    assert "60,000 requests and 10,000,000 tokens a minute" in seen
+    assert "60,000 requests and 10,000,000 tokens per minute" in seen
     assert re.search(r"boto3 [\d.]+ runs with 24 threads: once with its default retries", seen)
     assert "mode adaptive, 10 attempts" in seen
 

@@ -111,8 +111,8 @@ class TestWatch:
         join(path, "a:1", text=report(reasons={"tokens": found}))
         join(path, "b:2", "c:3", text=report(reasons={"tokens": heard}))
         said = bedrock("watch", "--store", url, "--count", "1").output
-        assert f"  tokens: 864,000 a minute, {heard} (2 of 3 members)\n" in said
-        assert f"  tokens: 864,000 a minute, {found} (1 of 3 members)\n" in said
+        assert f"  tokens: 864,000 per minute, {heard} (2 of 3 members)\n" in said
+        assert f"  tokens: 864,000 per minute, {found} (1 of 3 members)\n" in said
         assert "requests:" not in said
         with closing(SqliteStore(path)) as store:
             [plain] = plain_shared(shared_quotas(store), None)["shared"]

@@ -85,4 +85,4 @@ def test_a_pipe_is_explained_like_a_file() -> None:
 def test_a_file_without_an_error_is_not_called_missing(tmp_path: Path) -> None:
     path = tmp_path / "trace.gz"
     path.write_bytes(b"\x1f\x8b\x00")
-    assert f"The file {path} names no AWS error." in CliRunner().invoke(main, ["explain", str(path)]).stderr
+    assert f"The file {path} contains no AWS error." in CliRunner().invoke(main, ["explain", str(path)]).stderr

@@ -301,7 +301,7 @@ def test_a_job_that_runs_has_no_result_and_no_counts_yet(jobs: BedrockJobClient,
     status = jobs.get_job_status(job_id)
     assert (status["status"], status["aws_status"], status["error"]) == ("VALIDATING", "Validating", None)
     assert [status["total"], status["processed"], status["succeeded"], status["failed"]] == [0, 0, 0, 0]
-    with pytest.raises(ValueError, match=r"is VALIDATING: wait_for_job\(\) waits for its end"):
+    with pytest.raises(ValueError, match=r"is VALIDATING: use wait_for_job\(\) to wait for its end"):
         jobs.get_job_result(job_id)
 
 

@@ -95,8 +95,8 @@ def test_an_output_that_does_not_repeat_the_body_is_joined_by_its_id(read: Calla
         ({"error": "boom"}, "boom"),
         ({"error": {"errorCode": "400", "errorMessage": "Too long."}}, "Too long."),
         ({"error": {"errorCode": 500}}, ""),
-        ({}, "its line has neither an output nor an error"),
-        ({"modelOutput": None, "error": None}, "its line has neither an output nor an error"),
+        ({}, "its output line has neither an output nor an error"),
+        ({"modelOutput": None, "error": None}, "its output line has neither an output nor an error"),
     ],
 )
 def test_no_line_without_an_answer_is_taken_for_one(

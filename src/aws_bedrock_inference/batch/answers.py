@@ -1,4 +1,4 @@
-"""The call for one record, and its answer in the record's own format."""
+"""The call for one record, and its answer in the format of the record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A line of the answers file and the stop reason (lower case)."""
+    """A line of the output file, and the stop reason in lower case."""
 
     line: dict[str, Any]
     stop_reason: str

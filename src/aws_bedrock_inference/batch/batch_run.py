@@ -113,7 +113,7 @@ class _BaseRun:
         return billed(client, self._job, self._tally.bill)
 
     async def _asked(self, client: Callable[[], Any], notify: Callable[[], None]) -> None:
-        """Ask all that is missing with the client that `client` makes, and note how it ended."""
+        """Send the missing records with the client that `client` returns, and store the ending."""
         try:
             self._ending = await asked(
                 self._job,

@@ -51,7 +51,7 @@ class Bill:
         self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)
 
     def hear(self, event: object) -> None:
-        """Count a call that ended."""
+        """Add the cost of a call that has ended."""
         if isinstance(event, CallEnded) and (event.fault is None or event.usage is not None):
             self.add(event.cost)
 

@@ -188,7 +188,7 @@ class Output:
         return "" if size == self._end else "cut short" if size < self._end else "written by another program"
 
     def _rewrite(self) -> None:
-        """Replace the file with an export of the whole journal."""
+        """Replace the file with an export of the complete journal."""
         last = self._journal.last_answer()
         if self._in_order:
             self._journal.note(ordered=last)

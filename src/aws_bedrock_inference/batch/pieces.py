@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# The runtime takes bodies of up to 25,000,000 bytes (botocore 1.44.5, service model); escapes make a line longer.
+# The runtime accepts bodies of up to 25,000,000 bytes (botocore 1.44.5, service model); escapes make a line longer.
 LONGEST_LINE = 40_000_000
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"

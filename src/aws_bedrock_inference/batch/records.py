@@ -78,7 +78,7 @@ class Record:
 
     @property
     def is_converse(self) -> bool:
-        """True if the record is a batch record in Converse's form."""
+        """True if the record is a Bedrock batch record with a Converse body."""
         return is_converse(self.source.get("modelInput", {}))
 
     @property
@@ -91,7 +91,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """An invalid line: its place, what is wrong, and what to do."""
+    """An invalid line: its place, and its problem with the remedy."""
 
     file: str
     number: int
@@ -102,7 +102,7 @@ class BadLine:
 
 
 def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
-    """Yield the lines of JSON of the file `name`; skip blank ones. Raises `ValueError` for a file of another format."""
+    """Yield the lines of JSON of the file `name`; skip blank lines. Raises `ValueError` for another format."""
     for number, line in enumerate(lines, 1):
         if number == 1:
             _check_start(line, name)
@@ -112,8 +112,9 @@ def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
 
 
 def records_from(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
-    """Yield a record or an error for each piece. Memory holds one piece at a time, and 8 bytes of each id to find
-    duplicates. The template makes the prompts of records that have none.
+    """Yield a record or a `BadLine` for each piece. The template builds the prompts of records without a prompt.
+
+    Memory contains one piece at a time, and 8 bytes per id to find duplicates.
     """
     seen = Keys()
     for file, number, content in pieces:

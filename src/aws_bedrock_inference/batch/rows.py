@@ -112,7 +112,7 @@ def _check(columns: list[str], template: Template | None) -> None:
         return
     missing = sorted(template.fields - set(columns))
     if missing:
-        raise ProblemError(f'no column "{missing[0]}" among {shown}, which the template uses')
+        raise ProblemError(f'no column "{missing[0]}" among {shown}, but the template uses it')
     if "prompt" in columns or "messages" in columns:
         raise ProblemError(
             "a column of prompts and a template exclude each other. Rename the column, or use only one of the two"

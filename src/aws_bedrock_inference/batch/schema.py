@@ -25,7 +25,7 @@ class Schema:
 
     def __init__(self, path: Path) -> None:
         if not is_installed():
-            raise ValueError("a schema needs the extra `schema`: pip install 'aws-bedrock-inference[schema]'")
+            raise ValueError("a schema requires the extra `schema`: pip install 'aws-bedrock-inference[schema]'")
         try:
             self._text = path.read_text("utf-8")
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The status of a run, read from its journal: in another terminal, or after its end."""
+"""The status of a run from its journal, for another terminal or after the end of the run."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Status:
 
     @property
     def missing(self) -> int:
-        """The number of records that have no fate yet."""
+        """The number of records that are neither answered nor failed."""
         return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
 
     def plain(self) -> dict[str, Any]:

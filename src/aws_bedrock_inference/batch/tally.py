@@ -81,7 +81,7 @@ class Tally:
 
     `letters` tells which failures were kept as dead letters, None without that.
 
-    `bill` has what the calls have cost.
+    `bill` has the cost of the calls.
 
     `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
     guardrail ended them early.

@@ -264,7 +264,7 @@ def _found(queue: DeadLetterQueue, letter_id: str) -> Letter:
 
 
 class NoLetter(click.ClickException):
-    """A letter that does not exist."""
+    """Raised for a letter that does not exist."""
 
     exit_code = NEEDS_CORRECTION
 

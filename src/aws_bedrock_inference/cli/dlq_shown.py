@@ -1,4 +1,4 @@
-"""Dead letters as people see them: no secret, and of a list nothing of what was asked."""
+"""Dead letters as text: without secrets, and in lists without their requests."""
 
 from __future__ import annotations
 

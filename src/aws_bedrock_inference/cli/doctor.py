@@ -1,4 +1,4 @@
-"""`bedrock doctor`: find the cause of an error, or of calls that do not work, and prove it."""
+"""`bedrock doctor`: find the cause of an error or of failing calls, and prove it."""
 
 from __future__ import annotations
 

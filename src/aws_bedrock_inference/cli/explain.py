@@ -46,7 +46,7 @@ _LONGEST_NAME = 4096
 
 
 def chosen_service(name: str | None) -> str | None:
-    """Return the service of that name; raise `UsageError` for an unknown name."""
+    """Return the service with this name; raise `UsageError` for an unknown name."""
     if name is None:
         return None
     service = service_called(name)
@@ -111,7 +111,7 @@ def _file_without_error(word: str) -> str:
         return f"The file {word} is a directory; as a text, it names no known error."
     if not path.exists():
         return f"The file {word} does not exist; as a text, it names no known error."
-    return f"The file {word} names no AWS error. `bedrock scan` looks for errors in long and in compressed files."
+    return f"The file {word} contains no AWS error. `bedrock scan` searches long and compressed files."
 
 
 def _is_file(word: str) -> bool:

@@ -36,7 +36,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Unlisted(click.ClickException):
-    """The lists could not be read, and no stored lists exist."""
+    """Raised if the lists cannot be read and no stored lists exist."""
 
     exit_code = CANNOT_WORK
 

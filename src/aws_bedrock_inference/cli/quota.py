@@ -53,7 +53,7 @@ _WIDEST = 100
 
 
 class Unknown(click.ClickException):
-    """The quotas or their use could not be read."""
+    """Raised if the quotas or their use cannot be read."""
 
     exit_code = CANNOT_WORK
 
@@ -70,7 +70,8 @@ def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = 
 def quota() -> None:
     """Show the account's quotas and their use; request increases.
 
-    Reading quotas needs the permissions servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas.
+    The command requires the permissions servicequotas:ListServiceQuotas and
+    servicequotas:ListAWSDefaultServiceQuotas.
     """
 
 

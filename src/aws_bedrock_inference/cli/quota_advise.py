@@ -45,8 +45,8 @@ _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "it
 
 @dataclass(kw_only=True)
 class _Experience:
-    """Statistics of one model's calls. `inputs` is the mean of input tokens per call, None if unknown; `account` and
-    `region` are empty for the caller's own; `learned` is how many times an output token counts, if the table is wrong.
+    """Statistics of one model's calls. `inputs` is the mean of input tokens per call, None if unknown. `account` and
+    `region` are empty for those of the caller. `learned` is the measured burndown rate, if it differs from the table.
     """
 
     where: str
@@ -61,7 +61,7 @@ class _Experience:
 
     @property
     def burndown(self) -> float:
-        """The number of tokens of the quota that an output token counts as."""
+        """The burndown rate: the tokens that one output token takes from the quota."""
         return self.learned or model_facts(self.model).burndown
 
 

@@ -63,7 +63,7 @@ def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 class StoreFailed(click.ClickException):
-    """A store cannot be used."""
+    """Raised if a store cannot be used."""
 
     exit_code = CANNOT_WORK
 
@@ -108,7 +108,7 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 
 
 class _NotYet(StoreUnavailable):
-    """No process has shared a quota through this file yet."""
+    """Raised if no process has shared a quota through this file yet."""
 
 
 def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQuota]:
@@ -161,7 +161,7 @@ def _estimated(quota: SharedQuota) -> Iterator[Line]:
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):
             by = f" ({len(members):,} of {len(quota.members):,} members)" if len(reasons) > 1 else ""
-            yield f"  {name}: {limit:,.0f} a minute, {reason}{by}", ""
+            yield f"  {name}: {limit:,.0f} per minute, {reason}{by}", ""
 
 
 _APART = (
@@ -260,7 +260,7 @@ def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Ite
 
 
 def print_lines(console: Console, lines: Iterable[Line]) -> None:
-    """Print lines without cropping, however narrow the terminal is."""
+    """Print lines without cropping them, on a terminal of any width."""
     for line, style in lines:
         console.print(Text(line, style), no_wrap=True, overflow="ignore", crop=False)
 

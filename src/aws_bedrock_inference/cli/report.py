@@ -53,7 +53,7 @@ def exit_code(tally: Tally, ending: Ending) -> int:
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the summary. `arguments` are the command's own."""
+    """Yield the lines of the summary. `arguments` are the arguments of the command."""
     yield from _why_it_ended(ending)
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Input(click.ParamType):  # type: ignore[type-arg] # click's class has no type parameter at run time
-    """A file, a directory, `-` for standard input, or a URL of S3."""
+    """A file, a directory, `-` for standard input, or an S3 URL."""
 
     name = "input"
     _path = click.Path(exists=True, allow_dash=True, path_type=Path)

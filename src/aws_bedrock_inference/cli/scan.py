@@ -258,7 +258,7 @@ def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
 
 
 def _time(*times: datetime) -> str:
-    """Return a time, or the first and the last one if they differ."""
+    """Return a time, or the first and the last time if they differ."""
     return " to ".join(dict.fromkeys(f"{at:%Y-%m-%d %H:%M}" for at in times))
 
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from aws_bedrock_inference.clock import monotonic, wall
 from aws_bedrock_inference.deadletters import TABLE
-from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, told
+from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, store_errors
 from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
 from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create, query_of
 from aws_bedrock_inference.deadletters.filters import Wanted
@@ -83,7 +83,7 @@ class DynamoLetters:
     def put(self, record: Record) -> None:
         """Store a new letter. The content goes to S3 if it is too large for an item."""
         item = item_of(record.summary)
-        with self._told():
+        with self._raising():
             item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
             try:
                 self._client().put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)")
@@ -94,14 +94,14 @@ class DynamoLetters:
 
     def get(self, id: str) -> Record | None:  # noqa: A002 - its name in AWS's documentation
         """Return the complete letter with this id, or None."""
-        with self._told():
+        with self._raising():
             answer = self._client().get_item(TableName=self.table, Key={"id": {"S": id}}, ConsistentRead=True)
             return self._record(answer["Item"]) if "Item" in answer else None
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
         """Return some letters of a state, by the time of their first failure."""
         found: list[tuple[Summary, dict[str, Any]]] = []
-        with self._told():
+        with self._raising():
             for item in self._items(state, wanted, limit, after, newest=newest):
                 summary = summary_in(item)
                 if summary.state == state and wanted.fits(summary):
@@ -121,7 +121,7 @@ class DynamoLetters:
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
         """Replace a summary, unless its version has changed. An answer that does not fit is not stored."""
-        with self._told():
+        with self._raising():
             try:
                 held = self._held("answer", f"{summary.id}/{summary.version}", answer, LARGEST) if answer else {}
                 return self._updated(summary, version, held)
@@ -146,7 +146,7 @@ class DynamoLetters:
 
     def create(self) -> list[str]:
         """Create the table, or add the settings that it lacks."""
-        with self._told():
+        with self._raising():
             done = create(self._client(), self.table, self.place)
         self._scans = False
         return done
@@ -159,8 +159,8 @@ class DynamoLetters:
     def __repr__(self) -> str:
         return f"DynamoLetters({self.table!r})"
 
-    def _told(self) -> Any:
-        return told(self.place, self.table)
+    def _raising(self) -> Any:
+        return store_errors(self.place, self.table)
 
     def _client(self, service: str = "dynamodb") -> Any:
         key = os.getpid(), service

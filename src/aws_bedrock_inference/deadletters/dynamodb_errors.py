@@ -59,7 +59,7 @@ def is_too_large(error: ClientError) -> bool:
 
 
 @contextmanager
-def told(place: str, table: str) -> Iterator[None]:
+def store_errors(place: str, table: str) -> Iterator[None]:
     """Raise errors of AWS and boto3 as `StoreUnavailable`, or as `StoreUnusable` if a person must change something."""
     try:
         yield

@@ -116,7 +116,7 @@ def check_format(plain: Any) -> None:
     """Raise `LetterTooNew` for a letter of a newer format, and `ValueError` for values that are not a letter."""
     number = plain.get("format") if isinstance(plain, dict) else None
     if not isinstance(number, int):
-        raise ValueError("this is not a letter")  # noqa: TRY004 - of a store's content
+        raise ValueError("this is not a letter")  # noqa: TRY004 - the content of a store is wrong
     if number > NEWEST:
         raise LetterTooNew(f"it has format {number}; this version reads formats up to {NEWEST}")
 

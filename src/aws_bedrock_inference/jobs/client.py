@@ -81,7 +81,7 @@ class BedrockJobClient(Jobs):
 
     @cached_property
     def limits(self) -> JobLimits:
-        """The limits of one job of the model: the account's quotas, or what AWS publishes if they cannot be read."""
+        """The limits of one job: the account's quotas for the model, or AWS's published values if they cannot be read."""
         if self._limits is not None:
             return self._limits
         base = target(self.model_id).base
@@ -194,7 +194,7 @@ class BedrockJobClient(Jobs):
         )
 
     def _uploaded(self, lines: Prepared, order: Order) -> str:
-        """Upload the lines, and return their place."""
+        """Upload the lines, and return their S3 URI."""
         location = input_location(self._output, order.input_name)
         upload(self._s3, lines, location)
         return str(location)

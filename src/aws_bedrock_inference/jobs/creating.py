@@ -81,7 +81,7 @@ class Order:
 
 
 def token_of(*parts: str) -> str:
-    """Return the token of a content."""
+    """Return the token for a content."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 

@@ -128,7 +128,7 @@ def _record(line: dict[str, Any]) -> JobRecord:
     if error := line.get("error"):
         return JobRecord(record_id, body, error=_error(error))
     if output is None:
-        return JobRecord(record_id, body, error=_not_reached("its line has neither an output nor an error"))
+        return JobRecord(record_id, body, error=_not_reached("its output line has neither an output nor an error"))
     return JobRecord(record_id, body, output)
 
 

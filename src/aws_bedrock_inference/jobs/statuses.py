@@ -60,4 +60,4 @@ def _default_error(word: str, status: str, failed: int, total: int) -> str | Non
 def check_ended(job: JobStatus) -> None:
     """Raise `ValueError` for a job that still runs."""
     if job["status"] not in ENDED:
-        raise ValueError(f"job {job['job_id']} is {job['status']}: wait_for_job() waits for its end")
+        raise ValueError(f"job {job['job_id']} is {job['status']}: use wait_for_job() to wait for its end")

@@ -1,4 +1,4 @@
-"""The trust policy of a job's role: whether Bedrock may assume it for the jobs of an account and a Region."""
+"""Check the trust policy of a job's role: whether Bedrock may assume the role for jobs of an account and Region."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _LINE_EVERY = 10.0
 
 def introduction(prompts: int, quota: Mapping[str, float]) -> str:
     """Return a description of the comparison, in lines that fit a narrow terminal."""
-    limits = f"{quota['rpm']:,.0f} requests and {quota['tpm']:,.0f} tokens a minute"
+    limits = f"{quota['rpm']:,.0f} requests and {quota['tpm']:,.0f} tokens per minute"
     return (
         f"{prompts} prompts, every third answered as a stream, on a simulated bad day:\n"
         f"a quota of {limits}, a burst of 5 s,\n"
