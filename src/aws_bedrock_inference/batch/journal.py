@@ -58,7 +58,7 @@ class Journal(JournalReads):
 
     def note(self, **facts: Any) -> None:
         """Write facts about the batch as a whole."""
-        self._patiently(lambda: self._note(facts))
+        self._with_retries(lambda: self._note(facts))
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
         """Start a run; return the number of records that were in flight when the last run ended.
@@ -82,7 +82,7 @@ class Journal(JournalReads):
         `on_change` decides about its answer: `refuse` raises `Changed`, `keep` keeps the answer, `ask` removes the
         answer so that the record is sent again.
         """
-        self._patiently(lambda: self._spool(records, on_change))
+        self._with_retries(lambda: self._spool(records, on_change))
 
     def exported(self, **facts: Any) -> None:
         """Record that the output contains all answers."""
@@ -108,7 +108,7 @@ class Journal(JournalReads):
         """Write the fates of records and `facts`, and claim `these` records and up to `wanted` waiting records, all in
         one transaction. Return the claimed records with their numbers.
         """
-        return self._patiently(lambda: self._turn(fates, wanted, these, facts))
+        return self._with_retries(lambda: self._turn(fates, wanted, these, facts))
 
     def release(self, state: State) -> None:
         """Set all records of `state` to waiting."""
@@ -159,7 +159,7 @@ class Journal(JournalReads):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _patiently(self, change: Callable[[], T]) -> T:
+    def _with_retries(self, change: Callable[[], T]) -> T:
         pauses = iter(_FULL_PAUSES)
         while True:
             try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
-_OURS_ALONE = 0o600
+_OWNER_ONLY = 0o600
 
 
 def rejects_beside(output: Path) -> Path:
@@ -52,7 +52,7 @@ class _Rejects:
         left = (json.dumps(written, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
         with self._named():
             if self._descriptor is None:
-                self._descriptor = os.open(self._path, _NEW, _OURS_ALONE)
+                self._descriptor = os.open(self._path, _NEW, _OWNER_ONLY)
             while left:
                 left = left[os.write(self._descriptor, left) :]
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MOST = 100
 _GATHER = 0.01
 
-_GLANCE = 0.05  # seconds between two checks whether the queue for quota has room
+_CHECK_EVERY = 0.05  # seconds between two checks whether the queue for quota has room
 
 
 class Run:
@@ -215,7 +215,7 @@ class Run:
         elif self._may_ask_again:
             wait = max(self._delayed.next - now, 0.0)
         elif not self._room():
-            wait = _GLANCE
+            wait = _CHECK_EVERY
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
@@ -269,7 +269,7 @@ class Run:
         elif self._parking.fault is None and fate.state is State.ANSWERED:
             self._settle_met()
         elif fate.number == self._parking.probed:
-            self._go_on()
+            self._end_parking()
 
     def _meets(self, fate: Fate, fault: Fault) -> None:
         if self._parking.is_another(fault):
@@ -293,7 +293,7 @@ class Run:
         self._tally.parked, self._tally.asks_next = self._parking.fault, self._parking.next
         self._chores.append(partial(self._journal.note, parked=str(self._parking.fault or "")))
 
-    def _go_on(self) -> None:
+    def _end_parking(self) -> None:
         self._parking.end()
         self._tally.parked = None
         self._drained = self._all_claimed = False

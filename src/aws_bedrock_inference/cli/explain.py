@@ -199,7 +199,7 @@ def _print_one(console: Console, known: Explanation, text: str, service: str | N
     console.print(Text(" · ".join(fact for fact in (known.cause, *facts) if fact), "dim"))
     console.print()
     _wrapped(console, "", _verdict(known, text))
-    _wrapped(console, "", Text(_said_by_aws(known) or known.meaning))
+    _wrapped(console, "", Text(_aws_description(known) or known.meaning))
     console.print()
     console.print(Text("Do this", "bold"))
     for number, remedy in enumerate(known.remedies, 1):
@@ -235,12 +235,12 @@ def _verdict(known: Explanation, text: str) -> Text:
         Decision.RETRY_LIMITED: f"another attempt {after} may help; at most {known.attempts} attempts in total."
         if known.attempts > 1
         else "not now; the fault may end by itself, but not within minutes.",
-        Decision.FAIL: f"do not retry; {_again(known, text)}",
+        Decision.FAIL: f"do not retry; {_same_request(known, text)}",
     }[known.decision]
     return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")
 
 
-def _again(known: Explanation, text: str) -> str:
+def _same_request(known: Explanation, text: str) -> str:
     """Return what happens if the same request is sent again."""
     cause = catalogue().causes.get(known.cause)
     if not cause or not cause.again or (cause.again_unless and re.search(cause.again_unless, text, re.IGNORECASE)):
@@ -265,7 +265,7 @@ def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
         yield "Note", known.note
 
 
-def _said_by_aws(known: Explanation) -> str:
+def _aws_description(known: Explanation) -> str:
     """Return AWS's own description of an error that the catalogue does not describe."""
     if known.cause != "modelled":
         return ""

@@ -51,7 +51,7 @@ def invoke(
             options["endpoint_url"], model = running.url, model or MODEL
         client = stack.enter_context(_client(chosen_model(model), session, **options))
         if options["verbose"]:
-            client.listen(_tell)
+            client.listen(_print_event)
         reply = _asked(client, text, stream=stream, as_json=as_json, **options)
     if reply.stop_reason not in ("end_turn", "stop_sequence"):
         say(f"Note: the answer is incomplete; stop reason {reply.stop_reason}.")
@@ -91,7 +91,7 @@ def _asked(
         return pieces.reply
 
 
-def _tell(event: object) -> None:
+def _print_event(event: object) -> None:
     """Print an event of the call."""
     if isinstance(event, RetryScheduled):
         why = str(event.fault).rstrip(".")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_SHOWN = 5
+_MOST_LINES = 5
 _OUTPUT = click.option(
     "-o", "--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-", metavar="FILE",
     help="File for the records. [default: standard output]",
@@ -95,7 +95,7 @@ def create(
     """
     client = BedrockJobClient(chosen_model(model), output_s3_uri=output_s3_uri, role_arn=role, region_name=region)
     with client:
-        client.listen(_tell)
+        client.listen(_print_event)
         text = None if system is None else given_text(system)
         if isinstance(source, S3Location):
             job_id = client.create_job(input_s3_uri=str(source), system=text, **options)
@@ -130,7 +130,7 @@ def wait(*, job_id: str, region: str | None, timeout: float, output: Path) -> No
     Ctrl-C ends the wait; the job continues.
     """
     with _jobs(job_id, region) as jobs:
-        jobs.listen(_tell)
+        jobs.listen(_print_event)
         _print(lambda: jobs.wait_for_job(job_id, timeout), output)
 
 
@@ -189,8 +189,8 @@ def _records(source: Source) -> Iterator[dict[str, Any]]:
         elif not bad:
             yield _plain(record)
     if bad:
-        more = f"\n... and {len(bad) - _SHOWN:,} more lines." if len(bad) > _SHOWN else ""
-        raise click.UsageError("\n".join(bad[:_SHOWN]) + more)
+        more = f"\n... and {len(bad) - _MOST_LINES:,} more lines." if len(bad) > _MOST_LINES else ""
+        raise click.UsageError("\n".join(bad[:_MOST_LINES]) + more)
 
 
 def _plain(record: Record) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _print(result_of: Callable[[], JobResult], output: Path) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-def _tell(event: object) -> None:
+def _print_event(event: object) -> None:
     text = progress(event)
     if text:
         say(text)

@@ -81,7 +81,7 @@ def list_models(
         click.echo(json.dumps(_plain(listing) | {"models": [asdict(each) for each in found]}, default=str))
     else:
         print_list(listing, found)
-    _say_missing(listing)
+    _print_missing(listing)
     if not found:
         click.echo(f"No model in {listing.region} matches the options.", err=True)
         raise click.exceptions.Exit(FAILED)
@@ -126,7 +126,7 @@ def sync(*, every: float | None, region: str | None, endpoint_url: str | None, a
         elif not failed:
             both = f"{counted(listing.models, 'model')}, {counted(listing.profiles, 'inference profile')}"
             click.echo(f"{listing.region}: {both}, read {ago(clock.wall() - listing.at)}.")
-        _say_missing(listing)
+        _print_missing(listing)
         if every is None:
             raise click.exceptions.Exit(CANNOT_WORK if failed or _is_old(listing) else 0)
         clock.sleep(every)
@@ -212,7 +212,7 @@ def _check_plain(checked: Check) -> dict[str, Any]:
     return asdict(checked) | {"ok": checked.ok}
 
 
-def _say_missing(listing: Listing) -> None:
+def _print_missing(listing: Listing) -> None:
     for sentence in told(listing.missing):
         click.echo(sentence, err=True)
 

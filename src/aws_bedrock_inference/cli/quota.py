@@ -104,7 +104,7 @@ def show(
     """
     table = known_quotas(region, endpoint_url, fresh=refresh)
     rows, unknown = _chosen(table, models)
-    shared, used, troubles = _looked(table, rows if models else None, store, usage=usage)
+    shared, used, troubles = _shared_and_used(table, rows if models else None, store, usage=usage)
     if as_json:
         click.echo(json.dumps(_plain(table, rows) | plain_shared(shared, used)))
     else:
@@ -178,7 +178,7 @@ def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], lis
     return rows, unknown
 
 
-def _looked(
+def _shared_and_used(
     table: QuotaTable, rows: Sequence[Listed] | None, store: ShareStore | None, *, usage: bool
 ) -> tuple[list[SharedQuota] | None, list[Used] | None, list[str]]:
     """Return the shared quotas and the usage, each if requested, and the errors of those that could not be read.

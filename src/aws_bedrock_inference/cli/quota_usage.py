@@ -120,10 +120,10 @@ def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQ
         raise _NotYet(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
     chosen = {split_profile(model) for model in models}
     quotas = (SharedQuota.of(key, view) for key, view in store.look().run().items())
-    return [quota for quota in quotas if quota.members and (not models or _meant(quota, chosen))]
+    return [quota for quota in quotas if quota.members and (not models or _is_selected(quota, chosen))]
 
 
-def _meant(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
+def _is_selected(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
     _, _, model, pool = quota.place
     return (model, pool) in chosen
 
@@ -137,7 +137,10 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
             yield "", ""
         yield f"{model} {pool}{region and f' in {region}'}{account and f', account {account}'}".strip(), "bold"
         reserved = f", {quota.reserved:,} of them reserved" if quota.reserved else ""
-        yield f"  used in the last minute: {_filled(quota, 'tokens')}{reserved}; {_filled(quota, 'requests')}", ""
+        yield (
+            f"  used in the last minute: {_used_of(quota, 'tokens')}{reserved}; {_used_of(quota, 'requests')}",
+            "",
+        )
         yield f"  waiting: {_by_priority(quota.waiting)}; throttled: {quota.throttled:,}", ""
         if len(quota.consumers) > 1:
             yield f"  used by priority: {_by_priority(quota.consumers)} (tokens per minute)", ""
@@ -186,7 +189,7 @@ def _row(member: Member) -> tuple[str, ...]:
     )
 
 
-def _filled(quota: SharedQuota, dimension: str) -> str:
+def _used_of(quota: SharedQuota, dimension: str) -> str:
     used, limit = quota.used(dimension), quota.limits.get(dimension, inf)
     known = f" of {limit:,.0f} ({used / limit:.0%})" if limit < inf else ""
     return f"{used:,}{known} {dimension}"

@@ -75,7 +75,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
     yield f"{tally.tokens:,.0f} tokens charged to the quota, {tally.throttles:,} throttled, {tally.retries:,} retried"
     yield from _cost(job, tally.bill)
-    yield from _how_to_go_on(job, tally, ending, arguments)
+    yield from _how_to_continue(job, tally, ending, arguments)
 
 
 def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
@@ -160,7 +160,7 @@ def _letters(kept: Kept | None) -> Iterator[str]:
         yield f"{kept.discarded:,} {letters} discarded in {kept.place}, because their records are now answered"
 
 
-def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
+def _how_to_continue(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
     shown = shown_arguments(arguments)
     again = shlex.join(["bedrock", *shown])
     if ending.early:

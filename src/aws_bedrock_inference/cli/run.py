@@ -173,7 +173,7 @@ def run(
     job = Job(**_configured(options), streamed=lambda _: stream)
     tally = Tally(clock.monotonic)
     with contextlib.ExitStack() as stack:
-        terminated = stack.enter_context(_terminable())
+        terminated = stack.enter_context(_interrupted_by_sigterm())
         stack.enter_context(warnings_shown(lambda text: _say(console, text)))
         try:
             if simulate is not None:
@@ -181,7 +181,7 @@ def run(
                 job = replace(job, session=session, endpoint_url=running.url, model=job.model or MODEL)
             chosen_model(job.model)
             if dry_run:
-                plan = asyncio.run(planned(job, _complaining(console)))
+                plan = asyncio.run(planned(job, _bad_line_printer(console)))
                 by = (
                     planned_choice(job, plan.weights, concurrency=concurrency_of(job), now=clock.wall())
                     if job.by
@@ -214,7 +214,7 @@ def _configured(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[list[int]]:
+def _interrupted_by_sigterm() -> Iterator[list[int]]:
     """Handle SIGTERM like Ctrl-C in the block; the list contains the signal once it has arrived."""
     came: list[int] = []
 
@@ -236,7 +236,7 @@ def _say(console: Console, message: str) -> None:
     console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def _complaining(console: Console) -> Callable[[BadLine], None]:
+def _bad_line_printer(console: Console) -> Callable[[BadLine], None]:
     """Return a function that shows the first invalid lines."""
     shown = count(1)
 
@@ -260,4 +260,4 @@ async def _watched(job: Job, tally: Tally, console: Console, *, as_json: bool) -
         _say(console, message)
 
     async with progress.shown():
-        return await carry_out(job, tally, complain=_complaining(console), say=say)
+        return await carry_out(job, tally, complain=_bad_line_printer(console), say=say)

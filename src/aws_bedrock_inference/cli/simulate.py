@@ -87,7 +87,7 @@ async def _serve(tables: dict[str, Any], address: str, port: int) -> None:
 
     serving = asyncio.create_task(serve(tables, address, port, ready))
     stopping = asyncio.create_task(stop.wait())
-    with _told_to_stop(stop):
+    with _stopped_by_signals(stop):
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
@@ -98,7 +98,7 @@ async def _serve(tables: dict[str, Any], address: str, port: int) -> None:
 
 
 @contextlib.contextmanager
-def _told_to_stop(stop: asyncio.Event) -> Iterator[None]:
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     """Set `stop` on the first Ctrl-C or SIGTERM; the second has its usual effect."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends the process immediately

@@ -41,7 +41,7 @@ _CONFIG = Config(
 _FILTERED = 1000
 
 # Items per BatchGetItem request.
-_AT_ONCE = 100
+_PER_BATCH = 100
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[\w:/.-]{20,1024}")
 _OPTIONS = {"region": "region_name", "endpoint_url": "endpoint_url", "bucket": "bucket"}
 
@@ -235,8 +235,8 @@ class DynamoLetters:
     def _read(self, ids: list[str]) -> dict[str, Record]:
         """Return the existing letters with these ids."""
         read: dict[str, Record] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _AT_ONCE]]}}
+        for start in range(0, len(ids), _PER_BATCH):
+            wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _PER_BATCH]]}}
             while wanted:
                 answer = self._client().batch_get_item(RequestItems=wanted)
                 for items in answer["Responses"].values():

@@ -112,8 +112,8 @@ def _letter(
         id=str(uuid4()),
         first=at,
         last=at,
-        model=_searched(route.model),
-        region=_searched(route.region),
+        model=_searchable(route.model),
+        region=_searchable(route.region),
         attempts=outcome.attempts,
         tags=without_secrets({str(name): str(value) for name, value in tags.items()}),
         **_verdict(explained),
@@ -137,7 +137,7 @@ def _letter(
     )
 
 
-def _searched(text: str) -> str:
+def _searchable(text: str) -> str:
     """Return a text without halves of characters, so that every store can search it."""
     return text.encode(errors="replace").decode()
 

@@ -81,7 +81,7 @@ class BedrockJobClient(Jobs):
 
     @cached_property
     def limits(self) -> JobLimits:
-        """The limits of one job: the account's quotas for the model, or AWS's published values if they cannot be read."""
+        """The limits of one job: the account's quotas for the model, or AWS's published values if those are unknown."""
         if self._limits is not None:
             return self._limits
         base = target(self.model_id).base

@@ -94,7 +94,7 @@ class LocalJobs:
             there = states.read(self._s3, _state(folder))
             if there is None:
                 break
-            if self._stands(job_id, there.value):
+            if self._needs_no_new_job(job_id, there.value):
                 if there.value.get("content", content) != content:
                     tell_of_other_records(token, job_id)
                 return job_id
@@ -136,7 +136,7 @@ class LocalJobs:
         """
         folder = folder_of(job_id)
         stored = self._read(job_id)
-        if stored.value["ended"] is None and self._is_left(job_id, stored):
+        if stored.value["ended"] is None and self._is_abandoned(job_id, stored):
             if not stored.value["shared"]:
                 stored = stored._replace(value={**stored.value, "status": "Failed", "message": _NO_RUNNER})
             elif take_over:
@@ -183,7 +183,7 @@ class LocalJobs:
         for each in running:
             each.thread.join()
 
-    def _stands(self, job_id: str, state: dict[str, Any]) -> bool:
+    def _needs_no_new_job(self, job_id: str, state: dict[str, Any]) -> bool:
         """Return whether no new job is needed: the job has completed, runs, or can be taken over."""
         if state["ended"] is not None:
             return bool(state["status"] == "Completed")
@@ -197,7 +197,7 @@ class LocalJobs:
             raise LookupError(f"the job {job_id} does not exist. Pass the id as it was returned")
         return stored
 
-    def _is_left(self, job_id: str, stored: Stored) -> bool:
+    def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
         """Return whether no process runs the job: its runner released it, or its state has not changed for too long."""
         with self._lock:
             running = self._running.get(job_id)

@@ -78,7 +78,7 @@ class LocalRun:
         in_flight: set[Future[bool | None]] = set()
         with ThreadPoolExecutor(_CONCURRENCY, "bedrock-local-job") as pool:
             while True:
-                while len(in_flight) < _CONCURRENCY and self._goes_on() and (found := next(missing, None)):
+                while len(in_flight) < _CONCURRENCY and self._may_continue() and (found := next(missing, None)):
                     in_flight.add(pool.submit(self._ask, *found))
                 if not in_flight:
                     break
@@ -89,7 +89,7 @@ class LocalRun:
         if self._trouble is not None:
             raise self._trouble
 
-    def _goes_on(self) -> bool:
+    def _may_continue(self) -> bool:
         """Return whether another record may be sent."""
         if self._ended.is_set() or self._broken or self._trouble or self._lease.state["stop"]:
             return False
@@ -105,7 +105,7 @@ class LocalRun:
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
         """Send a record and store its result. Return whether it has an answer, or None if it was not sent."""
-        if not self._goes_on():
+        if not self._may_continue():
             return None
         state = self._lease.state
         for left in reversed(range(_ROUNDS)):
@@ -118,7 +118,7 @@ class LocalRun:
                 self._put(f"{_PARTS}{number:08}", json.dumps(line).encode() + b"\n")
                 return "error" not in line
             self._ended.wait(again)
-            if not self._goes_on():
+            if not self._may_continue():
                 break
         return None
 
