@@ -211,7 +211,7 @@ def test_what_cannot_be_is_a_sentence(sim: Simulator, monkeypatch: pytest.Monkey
     lines = "\n".join(json.dumps({"id": str(number), "prompt": "Why?"}) for number in range(100))
     refused = bedrock_job("create", "-", *options, given=lines)
     assert refused.exit_code == 2
-    assert f"there is no role {role}" in refused.stderr
+    assert f"the role {role} does not exist" in refused.stderr
     missing = bedrock_job("create", "-", *options[:4], given=lines)
     assert "no role: give role_arn=" in missing.stderr
     for result in (lost, refused, missing):

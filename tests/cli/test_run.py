@@ -305,7 +305,7 @@ def test_a_run_that_would_mix_answers_to_different_questions_is_refused(desk: De
     result = desk.run(*more)
     assert result.exit_code == 2
     assert "contains answers to different requests than this run would send" in result.stderr
-    assert ("they are of amazon.nova-lite-v1:0" in result.stderr) is (change == "model")
+    assert ("the model was amazon.nova-lite-v1:0" in result.stderr) is (change == "model")
     assert len(desk.stub.prompts) == 3
     kept = desk.run(*more, "--on-change", "keep")
     assert (kept.exit_code, len(desk.stub.prompts)) == (0, 4 if change == "prompt" else 3)

@@ -292,7 +292,7 @@ def odd(policy: Any, _: Path) -> None:
     [
         (full, "cannot be used to store dead letters: the disk is full"),
         (locked, "locked by other processes for more than"),
-        (newer, "was a newer version of this package"),
+        (newer, "was written by a newer version of this package"),
         (foreign, "is damaged or is not a file of dead letters"),
         (broken_seal, "the first function of seal=(encrypt, decrypt) raised ZeroDivisionError"),
         (broken_redaction, "redact raised KeyError, so no part of the request was stored"),
@@ -371,7 +371,7 @@ def test_whatever_fails_the_callers_exception_stays(caplog: Any) -> None:
     assert error.__notes__ == ["not stored as a dead letter: RuntimeError"]
     assert "hunter2" not in caplog.text
     with pytest.raises(
-        ValueError, match="tags=<str>: give names and texts"
+        ValueError, match="tags=<str>: pass names and texts"
     ):  # the program's own mistake, with no error
         queue.store_failed_request({"prompt": "Why?"}, "no", tags="search")  # type: ignore[arg-type]
 

@@ -105,9 +105,9 @@ def test_a_role_that_is_no_arn(account: Account, role: Any) -> None:
 def test_a_role_of_another_account(account: Account) -> None:
     said = checked(account, role_arn="arn:aws:iam::999988887777:role/batch")
     assert said.startswith(
-        "arn:aws:iam::999988887777:role/batch is a role of account 999988887777, and the credentials"
+        "arn:aws:iam::999988887777:role/batch is a role of account 999988887777, but the credentials"
     )
-    assert said.endswith(f"Give a role of account {ACCOUNT}, or credentials of 999988887777")
+    assert said.endswith(f"Use a role of {ACCOUNT}, or credentials of 999988887777")
 
 
 def test_a_role_that_does_not_exist(account: Account) -> None:
@@ -166,7 +166,10 @@ def test_trust_is_seen_in_all_its_forms(trust: dict[str, Any]) -> None:
             policy(Condition={"StringEquals": {"AWS:SourceAccount": "111122223333"}}),
             "is 111122223333, but this job has the value",
         ),
-        (policy(Condition={"ArnLike": {"aws:SourceArn": JOBS.replace("east", "west")}}), f"for this job it is {JOBS}"),
+        (
+            policy(Condition={"ArnLike": {"aws:SourceArn": JOBS.replace("east", "west")}}),
+            f"this job has the value {JOBS}",
+        ),
         (
             policy(Condition={"ArnLike": {"aws:SourceArn": JOBS.replace("model-invocation", "evaluation")}}),
             "but this job has the value",

@@ -182,5 +182,5 @@ def test_jobs_are_listed_by_words_that_aws_has(jobs: BedrockJobClient) -> None:
     assert not list(jobs.list_jobs(status="IN_PROGRESS"))
     with pytest.raises(ValueError, match=r"use one of Completed, Expired, .*, Validating"):
         jobs.list_jobs(status="done")
-    with pytest.raises(ValueError, match="limit=0: give a number of jobs"):
+    with pytest.raises(ValueError, match="limit=0: use a whole number"):
         jobs.list_jobs(limit=0)
