@@ -75,7 +75,7 @@ def test_a_job_is_created_watched_and_read(sim: Simulator, tmp_path: Path) -> No
     assert 0 < shown["processed"] < 200
     early = bedrock_job("result", job_id)
     assert (early.exit_code, early.stdout) == (2, "")
-    assert "wait_for_job() waits" in early.stderr
+    assert "use wait_for_job() to wait" in early.stderr
     sim.advance(300)
     waited = bedrock_job("wait", job_id, "-o", str(tmp_path / "answers.jsonl"))
     assert waited.exit_code == 0
@@ -213,6 +213,6 @@ def test_what_cannot_be_is_a_sentence(sim: Simulator, monkeypatch: pytest.Monkey
     assert refused.exit_code == 2
     assert f"the role {role} does not exist" in refused.stderr
     missing = bedrock_job("create", "-", *options[:4], given=lines)
-    assert "no role: give role_arn=" in missing.stderr
+    assert "no role: pass role_arn=" in missing.stderr
     for result in (lost, refused, missing):
         assert "Traceback" not in result.output
