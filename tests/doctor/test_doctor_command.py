@@ -79,7 +79,7 @@ def test_an_error_is_read_from_a_pipe(broken: Broken) -> None:
 def test_a_bundle_is_written_and_said(broken: Broken, tmp_path: Path) -> None:
     code, output = doctor("--bundle", str(tmp_path / "b.json"), "--summary")
     assert code == 0
-    assert "It holds no secrets" in output
+    assert "Secrets are removed" in output
     content: dict[str, Any] = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
     assert {"package", "python", "packages", "set", "report"} <= content.keys()
     assert "AWS_SECRET_ACCESS_KEY" in content["set"]
