@@ -94,7 +94,7 @@ def test_lines_are_the_same_however_they_come(content: bytes, cuts: list[int], l
 def test_a_text_that_is_no_records_says_what_a_table_needs(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "prompts"
     path.write_bytes(content)
-    assert ["If this is CSV, name its columns" in str(item) for item in read(path)] == [True, False]
+    assert ["If this is CSV, the first line must name the columns" in str(item) for item in read(path)] == [True, False]
 
 
 class TestTemplates:
@@ -129,10 +129,10 @@ class TestTemplates:
     @pytest.mark.parametrize(
         ("line", "says"),
         [
-            ('{"id": 1}', '"text" is missing, which the template uses'),
-            ('{"id": 1, "text": " "}', 'nothing but blanks in "text"'),
+            ('{"id": 1}', '"text" is missing, but the template uses it'),
+            ('{"id": 1, "text": " "}', '"text": the text is blank'),
             ('{"id": 1, "text": "a", "max_token": 4}', 'Did you mean "max_tokens"?'),
-            ('{"id": 1, "text": "a", "model": "x"}', "given on the command line, for all records: --model"),
+            ('{"id": 1, "text": "a", "model": "x"}', "set on the command line for all records (--model)"),
             ('{"text": "a"}', '"id" is missing'),
         ],
     )
@@ -195,7 +195,7 @@ class TestDirectories:
     def test_a_file_whose_name_is_no_text_is_refused(self, folder: Path) -> None:
         (folder / os.fsdecode(b"caf\xe9")).write_text("x")
         assert [str(item) for item in read(folder, "{text}") if isinstance(item, BadLine)] == [
-            f"{folder}/caf\\udce9: its name is not UTF-8. Rename it"
+            f"{folder}/caf\\udce9: the file name is not UTF-8. Rename the file"
         ]
 
     def test_what_is_not_a_file_is_refused(self, folder: Path) -> None:
@@ -207,7 +207,7 @@ class TestDirectories:
 
     @pytest.mark.parametrize(
         ("template", "says"),
-        [(None, "Give --template"), ("Say {txt}", 'the template uses "txt"; a file has "text" and "name"')],
+        [(None, "Pass --template"), ("Say {txt}", 'the template uses "txt", but a file has only "text" and "name"')],
     )
     def test_a_directory_needs_a_template_of_what_a_file_has(
         self, template: str | None, says: str, folder: Path

@@ -166,7 +166,7 @@ def test_what_cannot_be_translated_is_refused_by_name(body: Any, says: str) -> N
         ({"url": None}, "Only POST"),
         ({"method": "GET"}, "Only POST"),
         ({"custom_id": None}, '"custom_id" is missing'),
-        ({"priority": 1}, '"priority" is not known'),
+        ({"priority": 1}, '"priority" is unknown'),
     ],
 )
 def test_the_envelope_is_checked_too(members: dict[str, Any], says: str) -> None:

@@ -65,15 +65,15 @@ def test_what_editors_and_users_leave_in_a_file_does_no_harm(text: bytes) -> Non
         (b'{"recordId": "r1", "modelInput": {}}', "but is empty"),
         (b'{"recordId": "r1", "modelInput": {"modelId": "x"}}', "has a modelId"),
         (b'{"modelInput": {"inputText": "x"}}', '"recordId" is missing'),
-        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" is given twice'),
-        (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" is given twice'),
-        (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is not known'),
+        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" appears twice'),
+        (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" appears twice'),
+        (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is unknown'),
         (b'{"url": "/v1/chat/completions", "body": {"messages": []}}', "no message of a user"),
         (b'{"id": "p1", "prompt": "Hello", "timeout": 0}', '"timeout" is 0'),
-        (b'{"id": "p1", "prompt": "Hello", "stream": true}', "for all records: --stream"),
+        (b'{"id": "p1", "prompt": "Hello", "stream": true}', "for all records (--stream)"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"id": 1, "prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
-        (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number too long"),
+        (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number is too long"),
     ],
 )
 def test_a_bad_line_says_where_it_is_and_what_is_wrong(line: bytes, says: str) -> None:
@@ -91,7 +91,7 @@ def test_lines_after_a_bad_one_are_read() -> None:
 def test_an_id_may_be_used_once_also_as_a_number() -> None:
     found = read(b'{"id": 7, "prompt": "a"}\n{"id": "7", "prompt": "b"}\n{"id": 8, "prompt": "c"}\n')
     assert [type(item) for item in found] == [Record, BadLine, Record]
-    assert 'the id "7" was used on an earlier line' in str(found[1])
+    assert 'the id "7" appears on an earlier line' in str(found[1])
 
 
 def test_a_json_array_is_refused_with_the_command_that_converts_it() -> None:

@@ -309,7 +309,7 @@ def test_what_cannot_be_written_is_counted_and_asked_again(
     ask = Script()
     ending = asyncio.run(bench.over(records(100), ask, concurrency=3))
     assert "disk is full" in ending.broken
-    assert "answers could not be written and will be asked for again" in ending.broken
+    assert "answers could not be written; the next run sends their prompts again" in ending.broken
     assert bench.answers == []
     assert bench.journal.begin() == len(ask.asked) >= 1, "those in flight are known"
 

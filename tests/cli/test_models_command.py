@@ -82,7 +82,7 @@ def test_the_list_is_filtered_and_json_has_everything(options: list[str], models
 
 def test_a_filter_that_nothing_fits_fails() -> None:
     result = bedrock("list", "--provider", "nobody")
-    assert (result.exit_code, result.stderr) == (1, "No model in us-east-1 fits.\n")
+    assert (result.exit_code, result.stderr) == (1, "No model in us-east-1 matches the options.\n")
 
 
 def test_a_region_has_lists_of_its_own() -> None:
@@ -96,15 +96,15 @@ def test_one_model_is_shown_with_what_is_known_of_it() -> None:
     lines = [line.split("  ", 1) for line in result.stdout.splitlines()]
     facts = {name.strip(): value.strip() for name, value in lines}
     assert facts["kind"] == "system inference profile, geographic"
-    assert facts["calls answered in"] == "us-east-1, us-west-2"
+    assert facts["calls processed in"] == "us-east-1, us-west-2"
     assert (facts["lifecycle"], facts["agreement"]) == ("active", "available")
     assert facts["per million tokens"] == (
-        "$1.1 in, $5.5 out, $0.11 read from the cache, $1.375 written to it, $2.2 written to it for an hour"
+        "$1.1 in, $5.5 out, $0.11 cache read, $1.375 cache write, $2.2 cache write for an hour"
     )
     shown = json.loads(bedrock("show", "amazon.old-v1:0", "--json").stdout)
     assert (shown["listed"]["end_of_life"], shown["check"]["lifecycle"]) == ("2099-01-31", "LEGACY")
     assert shown["price"] is None
-    assert "per million tokens  not known (genai-prices " in bedrock("show", "amazon.old-v1:0").stdout
+    assert "per million tokens  unknown (genai-prices " in bedrock("show", "amazon.old-v1:0").stdout
     missing = bedrock("show", "amazon.nova-light-v1:0")
     assert missing.exit_code == 3
     assert f"The nearest is {NOVA}." in missing.stderr
@@ -131,12 +131,12 @@ def test_one_list_is_better_than_none_and_none_says_what_to_allow(account: Simul
     account.scenario(TABLES, faults=[DENIED | {"operation": "List*"}])
     nothing = bedrock("list", "--region", "eu-west-1")
     assert (nothing.exit_code, nothing.stdout) == (3, "")
-    assert nothing.stderr.startswith("Error: the models of eu-west-1 are not known. Allow bedrock:ListFoundationModels")
+    assert nothing.stderr.startswith("Error: the models of eu-west-1 are unknown. Allow bedrock:ListFoundationModels")
 
 
 def test_check_says_what_is_wrong_and_what_to_call_instead() -> None:
     good = bedrock("check", NOVA)
-    assert (good.exit_code, good.stdout) == (0, f"{NOVA}: no problem is known\n")
+    assert (good.exit_code, good.stdout) == (0, f"{NOVA}: no known problem\n")
     bad = bedrock("check", HAIKU, "--within", "us-*")
     assert bad.exit_code == 3
     assert bad.stdout.splitlines()[1:] == [

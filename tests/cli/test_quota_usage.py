@@ -111,8 +111,8 @@ class TestWatch:
         join(path, "a:1", text=report(reasons={"tokens": found}))
         join(path, "b:2", "c:3", text=report(reasons={"tokens": heard}))
         said = bedrock("watch", "--store", url, "--count", "1").output
-        assert f"  tokens: 864,000 a minute, {heard} (2 of 3 members)\n" in said
-        assert f"  tokens: 864,000 a minute, {found} (1 of 3 members)\n" in said
+        assert f"  tokens: 864,000 per minute, {heard} (2 of 3 members)\n" in said
+        assert f"  tokens: 864,000 per minute, {found} (1 of 3 members)\n" in said
         assert "requests:" not in said
         with closing(SqliteStore(path)) as store:
             [plain] = plain_shared(shared_quotas(store), None)["shared"]
@@ -144,7 +144,7 @@ class TestWatch:
     def test_members_that_do_not_tell_their_account_are_marked(self, path: Path, url: str) -> None:
         _, region, model, pool = KEY.split("|")
         join(path, "a:1", key=f"123456789012|{region}|{model}|{pool}")
-        marked = "These members do not tell their account. If it is 123456789012, they share nothing with its members"
+        marked = "The account of these members is unknown. If it is 123456789012, they do not share its quota"
         assert marked not in bedrock("watch", "--store", url, "--count", "1").output
         join(path, "b:2", key=f"|eu-west-1|{model}|{pool}")  # another quota
         assert marked not in bedrock("watch", "--store", url, "--count", "1").output
@@ -361,7 +361,7 @@ class TestAdvise:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         output = bedrock("advise", file, "--model", NOVA).output
         assert "60 records have no max_tokens; the model's maximum" in output
-        assert "If the run had --max-tokens, give the same value here." in output
+        assert "If the run had --max-tokens, pass the same value here." in output
 
     @pytest.mark.parametrize(
         ("request_", "answer"),
@@ -466,8 +466,8 @@ class TestAdvise:
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
         [
-            ([], 2, "Give output files of `bedrock run`, or --store URL."),
-            (["empty.jsonl"], 2, "No model is set. Give --model ID"),
+            ([], 2, "Pass output files of `bedrock run`, or --store URL."),
+            (["empty.jsonl"], 2, "No model is set. Pass --model ID"),
             (["empty.jsonl", "--model", NOVA], 1, "No answers were found."),
             (["missing.jsonl", "--model", NOVA], 2, "'missing.jsonl' does not exist"),
             (["--store", "sqlite://missing.db"], 3, "missing.db does not exist"),

@@ -80,7 +80,7 @@ def test_an_answers_file_of_another_program_is_left_alone_and_all_answers_stand_
     result = desk.run("--concurrency", "4")
     assert result.exit_code == 1
     rescued = desk.output.with_name("answers.jsonl.rescued-1.jsonl")
-    assert f"Stopped: {desk.output} is another file now; all answers are in {rescued}" in result.stderr
+    assert f"Stopped: {desk.output} is now another file; all answers are in {rescued}" in result.stderr
     assert "Traceback" not in result.stderr
     theirs = desk.output.read_text()
     desk.output = rescued
@@ -88,7 +88,7 @@ def test_an_answers_file_of_another_program_is_left_alone_and_all_answers_stand_
     desk.output = desk.folder / "answers.jsonl"
     again = desk.run()
     assert again.exit_code == 2
-    assert "is not what answers.jsonl.journal says" in again.stderr
+    assert "does not match its journal answers.jsonl.journal" in again.stderr
     assert desk.output.read_text() == theirs
 
 
@@ -113,7 +113,7 @@ def test_an_output_that_was_removed_between_two_runs_is_written_again_and_nothin
     desk.output.unlink()
     result = desk.run()
     assert result.exit_code == 0
-    assert "was not there and is written again from answers.jsonl.journal" in result.stderr
+    assert "was missing and is written again from answers.jsonl.journal" in result.stderr
     assert len(desk.answers) == len(desk.stub.prompts) == 10
 
 
@@ -249,7 +249,7 @@ def test_arguments_of_invoke_are_honoured_in_a_record(desk: Desk) -> None:
         ('"temp": 1', 'Did you mean "temperature"?'),
         ('"stopSequences": ["a"]', 'Did you mean "stop_sequences"?'),
         ('"model": "m"', "--model"),
-        ('"category": "x"', '"category" is not known and would have no effect'),
+        ('"category": "x"', '"category" is unknown and would have no effect'),
     ],
 )
 def test_an_unknown_member_is_refused_with_the_one_that_was_meant(desk: Desk, member: str, says: str) -> None:
@@ -287,7 +287,7 @@ def test_a_few_prompts_without_credentials_are_told_as_many_are(
     desk.prompts(number)
     result = desk.run()
     assert result.exit_code == 3
-    assert "Stopped, because every call fails with NoCredentialsError" in result.stderr
+    assert "Stopped because every call fails with NoCredentialsError" in result.stderr
 
 
 def test_a_failure_says_its_reason_and_no_repeat_is_advised_before_it_is_removed(desk: Desk) -> None:
@@ -295,7 +295,7 @@ def test_a_failure_says_its_reason_and_no_repeat_is_advised_before_it_is_removed
     result = desk.run("--tpm", "1000")
     assert result.exit_code == 1
     assert "QuotaExhausted: " in result.stderr
-    assert "To retry the failed records, once their reason is removed, run: " in result.stderr
+    assert "To retry the failed records, fix their cause, then run: " in result.stderr
 
 
 def test_the_command_that_goes_on_repeats_no_password_and_no_prompt(desk: Desk) -> None:
@@ -332,7 +332,7 @@ def test_an_empty_input_is_remarked(desk: Desk) -> None:
     desk.lines("")
     result = desk.run()
     assert result.exit_code == 0
-    assert f"{desk.source} has no records." in result.stderr
+    assert f"{desk.source} contains no records." in result.stderr
 
 
 def test_a_closed_standard_error_ends_no_run(desk: Desk) -> None:

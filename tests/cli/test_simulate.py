@@ -135,7 +135,7 @@ def test_a_port_that_is_taken_is_said_to_be() -> None:
         port = other.getsockname()[1]
         result = simulate("--port", str(port))
     assert result.exit_code == 2
-    assert f"cannot listen on port {port} of 127.0.0.1: Address already in use. Give another --port" in result.stderr
+    assert f"cannot listen on port {port} of 127.0.0.1: Address already in use. Pass another --port" in result.stderr
 
 
 @pytest.mark.parametrize(

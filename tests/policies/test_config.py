@@ -147,7 +147,7 @@ def test_a_run_takes_it(written: Any, tmp_path: Path) -> None:
     assert len({json.loads(line)["text"] for line in output.read_text(encoding="utf-8").splitlines()}) == 1
     twice = CliRunner().invoke(main, [*command, "--rpm", "5"])
     assert twice.exit_code == 2
-    assert "--rpm and --config both say what the quota is" in twice.output
+    assert "--rpm and --config both set the quota" in twice.output
 
 
 def test_a_run_takes_no_substitute_for_an_answer(written: Any) -> None:
