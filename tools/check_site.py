@@ -1,7 +1,7 @@
 """Check the site that `make docs` built: every link inside leads somewhere, and no page loads from another host.
 
 MkDocs checks the links in the Markdown of pages. This script reads the HTML, so it also sees the links and the anchors
-that the theme, the reference and the hooks write.
+that the theme, the reference and the hooks write. It also compares the reference with the list of public names.
 """
 
 from __future__ import annotations
@@ -101,10 +101,17 @@ def dead(link: str, page: Path, pages: dict[Path, Reader]) -> str | None:
     return None
 
 
+def unreferenced(site: Path, surface: str) -> list[str]:
+    """Return one line for each name of the public surface, as tests/surface/public.txt has it, without an anchor."""
+    anchors = set[str]().union(*(read(page).anchors for page in (site / "reference").glob("*.html")))
+    names = re.findall(r"^[\w.]+(?=$|[(:])", surface, re.MULTILINE)
+    return [f"the reference lacks {name}" for name in names if name not in anchors and not name.endswith("__version__")]
+
+
 def main() -> int:
     """Print the problems, and return 1 if there are any."""
     site = Path(sys.argv[1]).resolve()
-    found = problems(site)
+    found = problems(site) + unreferenced(site, Path(sys.argv[2]).read_text(encoding="utf-8"))
     print(
         "\n".join(found) or f"The site is in {site}: {len(list(site.rglob('*.html')))} pages, every link inside works"
     )

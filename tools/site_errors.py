@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CODES = "errors/codes.md"
-MOST_MESSAGES = 6
+MESSAGES = "errors/messages.md"
+MOST_MESSAGES = 3
+LONGEST_HEADING = 160
+# What the AWS CLI and boto3 write before a message.
+PREFIX = re.compile(r"^(?:[\w.]+: )?An error occurred \([^)]*\) when calling the \w+ operation(?: \([^)]*\))?: ")
 HOW_TO_SEARCH = """\
 Type a code or a part of a message into the search, for example `ThrottlingException` or `on-demand throughput isn't
 supported`. The first letters of a code are enough."""
+ABOUT_MESSAGES = """\
+Each message from which the catalogue knows a cause, with the cause and the first remedy. Names and numbers in a message
+are examples."""
 ABOUT_CODES = """\
 Each code with the causes that it may have. A code with several causes is decided by its message: `bedrock explain`
 reads both."""
@@ -47,13 +54,15 @@ def errors_pages(root: Path) -> dict[str, str]:
         homes |= {section.slug: name for section in causes}
         rows.append(f"| [{title}]({name}) | {len(causes)} | {', '.join(codes(title)[:3])} |")
     pages[CODES] = codes_page(homes)
+    pages[MESSAGES] = messages_page(homes, examples)
     pages["errors.md"] = "\n".join(
         [
             intro.replace("`make index` writes this page.", "").strip(),
             "",
             HOW_TO_SEARCH,
             "",
-            f"[All codes, from A to Z]({CODES}) lists each code with the causes that it may have.",
+            f"[All codes]({CODES}) lists each code with the causes that it may have,",
+            f"[all messages]({MESSAGES}) the messages from which the catalogue knows them.",
             "",
             "| Service | Causes | Codes with the most causes |",
             "|---|---|---|",
@@ -88,7 +97,7 @@ def messages(root: Path) -> dict[str, list[str]]:
                 found[table["cause"]][
                     " ".join(table["example"].replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
                 ] = None
-    return {cause: sorted(texts, key=len)[:MOST_MESSAGES] for cause, texts in found.items()}
+    return {cause: sorted(texts, key=len) for cause, texts in found.items()}
 
 
 def plain(message: str) -> str:
@@ -118,7 +127,10 @@ def service_page(title: str, before: str, sections: list[Section], examples: dic
         lead = lead.removeprefix(f"**{cause.title}.**").strip()
         parts += [f"## {cause.title} {{#{slug}}}", lead, f"* Cause: `{slug}`\n{rest.strip()}"]
         if examples.get(slug):
-            parts += ["Messages, for example:", "\n".join(f"* {literal(message)}" for message in examples[slug])]
+            parts += [
+                "Messages, for example:",
+                "\n".join(f"* {literal(message)}" for message in examples[slug][:MOST_MESSAGES]),
+            ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -151,3 +163,31 @@ def codes_page(homes: dict[str, str]) -> str:
             lines.append(f"* [{cause.title}]({target}#{slug}) ({cause.decision.value}; {where})")
         lines.append("")
     return "\n".join(lines)
+
+
+def messages_page(homes: dict[str, str], examples: dict[str, list[str]]) -> str:
+    """Return the page with a heading for each message, and below it the cause and its first remedy."""
+    known: dict[str, list[str]] = defaultdict(list)
+    for slug, texts in examples.items():
+        for text in texts:
+            if slug in homes and slug not in known[short(text)]:
+                known[short(text)].append(slug)
+    # Words that messages use are in the titles of other pages, too: those come first.
+    lines = ["---", "hide: [toc]", "search: {boost: 0.5}", "---", "# Error messages", "", ABOUT_MESSAGES, ""]
+    for number, message in enumerate(sorted(known, key=str.lower)):
+        lines += [f"## {literal(message)} {{#message-{number}}}", ""]
+        for slug in known[message]:
+            cause = catalogue().causes[slug]
+            target = homes[slug].removeprefix("errors/")
+            remedy = next((each.remedy.do for each in cause.advice if "{" not in each.remedy.do), "")
+            lines.append(f"* [{cause.title}]({target}#{slug}) ({cause.decision.value}). {remedy}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def short(message: str) -> str:
+    """Return a message without what the AWS CLI writes before it, and cut to the length of a heading."""
+    message = PREFIX.sub("", message)
+    if len(message) <= LONGEST_HEADING:
+        return message
+    return message[:LONGEST_HEADING].rsplit(" ", 1)[0] + " …"

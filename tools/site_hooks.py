@@ -7,8 +7,6 @@ of each service, one for all error codes, and the reference of the command.
 
 from __future__ import annotations
 
-import posixpath
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,61 +17,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from site_command import command_reference
 from site_errors import errors_pages
+from site_links import PAGES, ROOT, linked, relinked, site_uri
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
     from mkdocs.structure.pages import Page
 
-ROOT = Path(__file__).parents[1]
 COMMANDS = "<!-- every command -->"
-LINK = re.compile(r"(\]\()([^)\s:]+?)(#[^)\s]*)?(\))")
-CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
-
-# Files outside docs/ that are pages of the site, each with its place there.
-PAGES = {
-    "CHANGELOG.md": "changelog.md",
-    "CONTRIBUTING.md": "contributing.md",
-    "README.md": "index.md",
-    "SECURITY.md": "vulnerabilities.md",
-    "examples/README.md": "examples/index.md",
-}
-
-
-def site_uri(path: str) -> str:
-    """Return the place in the site of a file of the repository."""
-    if path in PAGES:
-        return PAGES[path]
-    if path.startswith("docs/"):
-        return path.removeprefix("docs/")
-    if path.startswith("examples/") and path.endswith(".py"):
-        return path.removesuffix(".py") + ".md"
-    return f"source/{path}"
-
-
-def linked(text: str, path: str) -> set[str]:
-    """Return the files of the repository that the page `path` links to."""
-    links = LINK.finditer("".join(CODE.split(text)[::2]))
-    return {target for link in links if (ROOT / (target := beside(path, link[2]))).is_file()}
-
-
-def relinked(text: str, path: str) -> str:
-    """Return the text of the page `path` with links that lead to the places of their files in the site."""
-    here = posixpath.dirname(site_uri(path)) or "."
-
-    def moved(link: re.Match[str]) -> str:
-        target = beside(path, link[2])
-        if not (ROOT / target).is_file():
-            return link[0]
-        return f"{link[1]}{posixpath.relpath(site_uri(target), here)}{link[3] or ''}{link[4]}"
-
-    parts = CODE.split(text)
-    return "".join(part if number % 2 else LINK.sub(moved, part) for number, part in enumerate(parts))
-
-
-def beside(path: str, link: str) -> str:
-    """Return the file of the repository to which a relative link of the page `path` leads."""
-    return posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
 
 
 def program(path: Path) -> str:
@@ -107,9 +58,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs's
-    """Point the links of a page to the site, and write the command's reference where its page wants it."""
+    """Point the links of a page to the site, write the command's reference into its page, and order what is found.
+
+    The search lists guides before the reference and the errors when both have a word in a heading.
+    """
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
+    page.meta.setdefault("search", {"boost": 1 if page.file.src_uri.startswith(("reference/", "errors")) else 2})
     if page.file.generated_by:
         return markdown
     return relinked(markdown, f"docs/{page.file.src_uri}")
