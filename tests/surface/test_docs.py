@@ -126,6 +126,7 @@ def shell(request: pytest.FixtureRequest, url: str, tmp_path: Path, monkeypatch:
         running: Simulator = request.getfixturevalue("started")
         running.scenario()
         url = running.url
+        (tmp_path / "config").write_text("[profile dev]\nregion = us-east-1\n")
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: Any) -> None:
@@ -146,7 +147,7 @@ def shell(request: pytest.FixtureRequest, url: str, tmp_path: Path, monkeypatch:
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
     }.items():
         monkeypatch.setenv(name, value)
@@ -189,8 +190,7 @@ def test_programs_run_on_their_own_and_print_what_they_say(block: Block, shell: 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES if page.name in STARTED])
 def test_a_reader_can_follow_a_page_from_its_beginning_to_its_end(page: Path, shell: Path) -> None:
-    """All blocks in one directory, in the order of the page."""
-    namespace: dict[str, Any] = {"__name__": "documentation"}
+    """All blocks in one directory, in the order of the page; each block is complete."""
     for block in blocks_of(page):
         if block.language == "console":
             for line in block.text.splitlines():
@@ -199,7 +199,7 @@ def test_a_reader_can_follow_a_page_from_its_beginning_to_its_end(page: Path, sh
             if PROGRAM.match(block.text):
                 run_program(block, shell)
             else:
-                run_python(block, namespace)
+                run_python(block, {"__name__": "documentation"})
 
 
 def run_python(block: Block, namespace: dict[str, Any]) -> None:
