@@ -37,11 +37,12 @@ def section(command: click.Command, context: click.Context) -> Iterator[str]:
     yield from paragraphs(inspect.cleandoc(command.help or ""))
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     yield from ("```text", usage, "```", "")
-    rows = [row for parameter in command.get_params(context) if (row := parameter.get_help_record(context))]
+    records = (parameter.get_help_record(context) for parameter in command.get_params(context))
+    rows = [record for record in records if record is not None and record[1]]
     if rows:
         yield "| Option | Meaning |"
         yield "|---|---|"
-        yield from (f"| {names(option)} | {escaped(text)} |" for option, text in rows)
+        yield from (f"| {names(option)} | {cell(text)} |" for option, text in rows)
         yield ""
 
 
@@ -51,15 +52,20 @@ def paragraphs(text: str) -> Iterator[str]:
         if paragraph.startswith("\b"):
             yield from ("```text", paragraph.removeprefix("\b").strip("\n"), "```", "")
         else:
-            yield from (escaped(" ".join(paragraph.split())), "")
+            yield from (prose(" ".join(paragraph.split())), "")
 
 
 def names(option: str) -> str:
     """Return the names of an option as code."""
-    return ", ".join(f"`{escaped(name)}`" for name in option.split(", "))
+    return ", ".join(f"`{name}`" for name in option.split(", "))
 
 
-def escaped(text: str) -> str:
-    """Return a line of help for a cell of a table."""
-    text = re.sub(r"(?<![`\w])(<[^>`]+>)", r"`\1`", text)
-    return text.replace("|", "\\|")
+def prose(text: str) -> str:
+    """Return a line of help as Markdown: what stands between angle brackets is no HTML."""
+    return re.sub(r"(?<![`\w])(<[^>`]+>)", r"`\1`", text)
+
+
+def cell(text: str) -> str:
+    """Return a line of help for a cell of a table. A bar in code needs no escape."""
+    parts = re.split(r"(`[^`]*`)", prose(text))
+    return "".join(part if number % 2 else part.replace("|", "\\|") for number, part in enumerate(parts))

@@ -125,7 +125,11 @@ def service_page(title: str, before: str, sections: list[Section], examples: dic
             continue
         lead, _, rest = text.partition("\n")
         lead = lead.removeprefix(f"**{cause.title}.**").strip()
-        parts += [f"## {cause.title} {{#{slug}}}", lead, f"* Cause: `{slug}`\n{rest.strip()}"]
+        parts += [
+            f"## {cause.title} {{#{slug}}}",
+            lead,
+            f"* Cause: `{slug}`\n{rest.strip()}".replace("\n\n1. ", "\n\nWhat to do:\n\n1. ", 1),
+        ]
         if examples.get(slug):
             parts += [
                 "Messages, for example:",

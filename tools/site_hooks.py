@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from site_command import command_reference
 from site_errors import errors_pages
-from site_links import PAGES, ROOT, linked, relinked, site_uri
+from site_links import PAGES, ROOT, linked, public_names, relinked, site_uri, unescaped, with_references
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -65,6 +65,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
     page.meta.setdefault("search", {"boost": 1 if page.file.src_uri.startswith(("reference/", "errors")) else 2})
+    markdown = unescaped(markdown)
     if page.file.generated_by:
         return markdown
     return relinked(markdown, f"docs/{page.file.src_uri}")
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs's
+    """Link public names to the reference, except in the reference itself."""
+    if page.file.src_uri.startswith(("reference/", "errors", "changelog")):
+        return html
+    return with_references(html, page.file.url, public_names())

@@ -9,6 +9,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(\]\()([^)\s:]+?)(#[^)\s]*)?(\))")
 CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
+DIRECTIVE = re.compile(r"^::: aws_bedrock_inference\.([\w.]+)$", re.MULTILINE)
+# Links, headings and blocks of code as a whole, or a name between backticks that is in none of them.
+MENTION = re.compile(r"<(a|h\d|pre)\b.*?</\1>|<code>(\w+)</code>", re.DOTALL)
 
 # Files outside docs/ that are pages of the site, each with its place there.
 PAGES = {
@@ -54,3 +57,34 @@ def relinked(text: str, path: str) -> str:
 def beside(path: str, link: str) -> str:
     """Return the file of the repository to which a relative link of the page `path` leads."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
+
+
+def unescaped(text: str) -> str:
+    """Return the text without the backslash before a bar in the code of a table: GitHub needs it, MkDocs shows it."""
+    rows = re.compile(r"^\|.*\|$", re.MULTILINE)
+    return rows.sub(lambda row: re.sub(r"`[^`\n]+`", lambda code: code[0].replace("\\|", "|"), row[0]), text)
+
+
+def public_names() -> dict[str, str]:
+    """Return for each public name the address of its place in the reference, seen from the root of the site."""
+    return {
+        name.rsplit(".", 1)[-1]: f"reference/{page.stem}.html#aws_bedrock_inference.{name}"
+        for page in sorted((ROOT / "docs" / "reference").glob("*.md"))
+        for name in DIRECTIVE.findall(page.read_text(encoding="utf-8"))
+        if not name.islower()
+    }
+
+
+def with_references(html: str, url: str, names: dict[str, str]) -> str:
+    """Return the HTML of the page at `url`, with the first mention of each public name as a link to the reference."""
+    here = posixpath.dirname(url) or "."
+    left = dict(names)
+
+    def link(found: re.Match[str]) -> str:
+        target = left.pop(found[2], None) if found[2] else None
+        if target is None:
+            return found[0]
+        address, _, anchor = target.partition("#")
+        return f'<a href="{posixpath.relpath(address, here)}#{anchor}"><code>{found[2]}</code></a>'
+
+    return MENTION.sub(link, html)

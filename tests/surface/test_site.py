@@ -103,6 +103,19 @@ def test_links_out_of_the_documentation_lead_to_places_in_the_site() -> None:
     assert site_links.relinked("[a](docs/clients.md)", "README.md") == "[a](clients.md)"
 
 
+def test_a_bar_in_the_code_of_a_table_has_no_backslash_in_the_site() -> None:
+    assert site_links.unescaped("| `a\\|b` | c \\| d |\n`e\\|f`") == "| `a|b` | c \\| d |\n`e\\|f`"
+
+
+def test_the_first_mention_of_a_public_name_links_to_the_reference() -> None:
+    html = "<h1><code>Quota</code></h1><p><code>Quota</code> and <code>Quota</code>, <code>quota</code></p>"
+    assert site_links.with_references(html, "policies/quota.html", site_links.public_names()) == (
+        "<h1><code>Quota</code></h1>"
+        '<p><a href="../reference/quota.html#aws_bedrock_inference.Quota"><code>Quota</code></a>'
+        " and <code>Quota</code>, <code>quota</code></p>"
+    )
+
+
 def test_the_check_of_the_site_finds_what_is_loaded_from_other_hosts(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(
         '<link rel="stylesheet" href="https://fonts.example/a.css"><script src="//cdn.example/a.js"></script>'
