@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +36,9 @@ PROGRAM = re.compile(r"# (\w+\.py)\n")
 FORKED = "ignore:This process:DeprecationWarning"
 LANGUAGES = {"python", "toml", "console", "json", "text"}
 # Pages whose reader has started `bedrock simulate`, without a scenario; the others share one with short answers.
-STARTED = {"index.md", "tutorial.md", "how-do-i.md"}
+STARTED = {"index.md", "tutorial.md", "how-do-i.md", "services.md"}
+# Frameworks that a page shows and that the tests do without: their programs run where they are installed.
+FRAMEWORKS = {"fastapi", "django", "celery"}
 
 PROMPTS = '{"id": "p1", "prompt": "Why is the sky blue?"}\n{"id": "p2", "prompt": "Why is grass green?"}\n'
 SCENARIO = 'seed = 7\n[[faults]]\nkind = "outage"\nuntil = 5\n'
@@ -214,6 +217,9 @@ def run_python(block: Block, namespace: dict[str, Any]) -> None:
 def run_program(block: Block, shell: Path) -> None:
     program = shell / PROGRAM.match(block.text)[1]  # type: ignore[index]
     program.write_text(block.text)
+    if any(find_spec(name) is None for name in FRAMEWORKS & {*re.findall(r"^from (\w+)", block.text, re.MULTILINE)}):
+        compile(block.text, block.name, "exec")
+        return
     pytest_of_it = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
     how = pytest_of_it if program.name.startswith("test_") else ["-W", "error", "-W", FORKED]
     command = [sys.executable, *how, program.name]
