@@ -82,7 +82,7 @@ test-matrix: redis prometheus $(PEERS)/.ready ## Run the tests with each Python 
 
 docs: $(DOCS)/.ready ## Build the site into site/, and check it; open site/index.html in a browser
 	@echo "Building the site …"
-	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs --quiet build --strict
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
 	@$(DOCS)/bin/python tools/check_site.py site tests/surface/public.txt
 
 redis: ## Check that there is a server for tests to start, redis-server or valkey-server; install it where apt-get may
