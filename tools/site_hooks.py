@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 COMMANDS = "<!-- every command -->"
+LAST = ("reference/", "errors", "architecture", "contributing", "changelog")
 
 
 def program(path: Path) -> str:
@@ -60,11 +61,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs's
     """Point the links of a page to the site, write the command's reference into its page, and order what is found.
 
-    The search lists guides before the reference and the errors when both have a word in a heading.
+    The search lists guides first when other pages have the same word in a heading, too. It leaves out the README, which
+    repeats what the pages contain.
     """
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
-    page.meta.setdefault("search", {"boost": 1 if page.file.src_uri.startswith(("reference/", "errors")) else 2})
+    uri = page.file.src_uri
+    page.meta.setdefault(
+        "search", {"exclude": True} if uri == "readme.md" else {"boost": 1 if uri.startswith(LAST) else 2}
+    )
     markdown = unescaped(markdown)
     if page.file.generated_by:
         return markdown
