@@ -145,7 +145,7 @@ def test_a_price_that_is_not_known_is_said(desk: Desk, limit: list[str]) -> None
     assert (last["cost"], last["cost_unknown"]) == (None, 7)
     assert cost_in_journal(desk) == (None, 7)
     shown = CliRunner().invoke(main, ["run", "status", str(desk.output)])
-    assert "  cost not known for 7 answers\n" in shown.stdout
+    assert "  cost unknown for 7 answers\n" in shown.stdout
 
 
 def test_progress_for_programs_has_the_cost_and_its_limit(desk: Desk) -> None:

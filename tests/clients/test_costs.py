@@ -224,7 +224,7 @@ def test_the_log_says_the_cost_of_calls_that_used_tokens(face: Any, caplog: pyte
         face.get(client.invoke("Why?"))
         face.get(client.converse(modelId="amazon.nova-unheard-of-v1:0", **ASK))
     lines = [record.getMessage() for record in caplog.records if "succeeded" in record.getMessage()]
-    assert [line.rsplit(", ", 1)[1] for line in lines] == ["$0.000001", "cost not known"]
+    assert [line.rsplit(", ", 1)[1] for line in lines] == ["$0.000001", "cost unknown"]
 
 
 def test_who_asks_for_no_cost_reads_no_prices(face: Any) -> None:

@@ -206,7 +206,7 @@ class TestProfiles:
             ask(face, client)
 
     def test_what_is_no_models_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="give a Models"):
+        with pytest.raises(ValueError, match="pass a Models"):
             GeographicProfile("us.")  # type: ignore[arg-type]
 
 

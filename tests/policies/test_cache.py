@@ -178,9 +178,9 @@ def test_the_first_request_that_is_left_out_is_said_in_the_log(caplog: Any) -> N
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ([response("cut", "max_tokens")] * 3, "max_tokens or a filter cut"),
-        ([response("cut", "guardrail_intervened")] * 3, "max_tokens or a filter cut"),
-        ([response("x" * 1_000_001)] * 3, "more than 1 MB"),
+        ([response("cut", "max_tokens")] * 3, "max_tokens or a filter truncated"),
+        ([response("cut", "guardrail_intervened")] * 3, "max_tokens or a filter truncated"),
+        ([response("x" * 1_000_001)] * 3, "larger than 1 MB"),
     ],
 )
 def test_the_first_answer_that_is_not_kept_is_said_in_the_log(script: Any, said: str, caplog: Any) -> None:
@@ -461,7 +461,7 @@ def test_its_place_is_outside_of_the_deadline() -> None:
     cache = Cache()
     assert standard(cache=cache).policies[0] is cache
     assert len(standard().policies) == len(standard(cache=cache).policies) - 1
-    with pytest.raises(ValueError, match=r"standard\(cache=<str>\): give a Cache"):
+    with pytest.raises(ValueError, match=r"standard\(cache=<str>\): pass a Cache"):
         standard(cache="sqlite://answers.db")  # type: ignore[arg-type]
 
 
