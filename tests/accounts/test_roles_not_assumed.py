@@ -51,9 +51,9 @@ SESSION = "sts-session-invalid"
 
 REFUSALS = [
     (403, "AccessDenied", DENIED, Denied, ASSUME, "that its trust policy allows sts:AssumeRole and sts:TagSession"),
-    (403, "AccessDenied", DENIED, Denied, ASSUME, "no other external id than the one given"),
+    (403, "AccessDenied", DENIED, Denied, ASSUME, "no external id other than the one that you set"),
     (403, "AccessDenied", NOT_TAGGED, Denied, ASSUME, f"allow sts:AssumeRole and sts:TagSession on {ARN}"),
-    (403, "AccessDenied", NOT_TRUSTED, Denied, "assume-role-trust", "In account 210987654321, see that the role"),
+    (403, "AccessDenied", NOT_TRUSTED, Denied, "assume-role-trust", "In account 210987654321, check that the role"),
     (403, "AccessDenied", BY_THE_ORGANIZATION, Denied, "iam-denied-scp", "organization"),
     (403, "ExpiredToken", EXPIRED, Denied, "credentials-expired", "aws sso login"),
     (403, "InvalidClientTokenId", UNKNOWN_KEY, Denied, "invalid-access-key", "Check key, secret and session token"),

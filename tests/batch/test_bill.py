@@ -49,7 +49,7 @@ def test_answers_of_a_journal_without_costs_were_paid_for_and_nobody_knows_how_m
         (0.00018, 0, None, "cost $0.000180"),
         (12.5, 0, 40.0, "cost $12.50 of $40.00"),
         (12.5, 1, None, "cost $12.50, not known for 1 answer"),
-        (0.0, 2_000, None, "cost unknown for 2,000 answers"),
+        (0.0, 2_000, None, "cost not known for 2,000 answers"),
         (0.0, 0, None, "cost $0.000000"),
     ],
 )

@@ -100,7 +100,7 @@ def test_short_forms(written: Any, tmp_path: Path) -> None:
         ("[quota]\ndiscovered = 1", "quota.discovered = 1: set it to true or false"),
         (
             "[cash]\nttl = 5",
-            "has no option 'cash'; allowed here: cache, dead_letters, degrade, fallback, filtered, max_cost, on_interrupt",
+            "has no option 'cash'; allowed here: cache, dead_letters, degrade, fallback, filtered, max_cost",
         ),
         ('retry = "inside"', r"standard\(retry=.*'outside'"),
         (

@@ -27,11 +27,11 @@ _COUNTED = frozenset({Origin.SERVICE, Origin.NETWORK})
 class Breaker:
     """A circuit breaker that refuses calls to a failing model. Each (account, Region, model) has its own circuit.
 
-    A circuit opens if at least `failures` 5 calls and at least the share `ratio` 0.5 of all calls failed within
-    `window` 10 seconds. The number ensures that one bad answer does not open it; the share ensures that the rare
-    faults of heavy traffic do not open it. After `recovery` 5 seconds, which is longer than most short failures,
-    `probes` 3 calls test the service. If that share of the probes fails, the circuit opens again; a single random
-    failure does not open it.
+    A circuit opens if at least `failures` calls (default 5), and at least the share `ratio` (default 0.5) of all
+    calls, failed within `window` seconds (default 10). The number ensures that one bad answer does not open it; the
+    share ensures that the rare faults of heavy traffic do not open it. After `recovery` seconds (default 5, longer
+    than most short failures), `probes` calls (default 3) test the service. If that share of the probes fails, the
+    circuit opens again; a single random failure does not open it.
 
     Only faults of the service count. Throttles, loading models and invalid requests never open a circuit, nor do
     faults of credentials, DNS, proxies, TLS or this machine. A refused or timed-out connection to the endpoint does

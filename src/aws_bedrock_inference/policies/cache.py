@@ -57,11 +57,11 @@ class Cache:
     """A cache of complete answers. Equal calls that are made at the same time share one request.
 
     `url` names the store: None for the memory of this process, `sqlite:///path` for all processes of a machine,
-    `redis://host` for many machines; or pass an `AnswerStore` object. `ttl` 3600 is how many seconds an answer is
-    used: long enough for repeated work, and short enough that a change to something the request refers to, such as a
-    managed prompt or a draft guardrail, takes effect within the hour. `stale_if_error` 0 is for how many further
-    seconds the cache may use an expired answer when a request fails in a way that may pass with time. `max_entries`
-    10,000 limits the number of answers in memory or in the file; a server has its own limit.
+    `redis://host` for many machines; or pass an `AnswerStore` object. `ttl` (default 3600) is how many seconds an
+    answer is used: long enough for repeated work, and short enough that a change to something the request refers to,
+    such as a managed prompt or a draft guardrail, takes effect within the hour. `stale_if_error` (default 0) is for
+    how many further seconds the cache may use an expired answer when a request fails in a way that may pass with time.
+    `max_entries` (default 10,000) limits the number of answers in memory or in the file; a server has its own limit.
 
     With `shared` an answer is used for every caller; by default it is used only for the same account, principal and
     tenant. With `sampled` the cache also stores answers to requests whose sampling is random; by default it stores

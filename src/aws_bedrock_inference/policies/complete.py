@@ -29,9 +29,9 @@ class Complete:
 
     If `max_tokens` truncated an answer inside a tool call, before a required tool call, or inside the JSON that a
     schema requires, the policy sends the request again with twice the limit, as far as the model and the quota allow.
-    `repeats` 1 is the number of such repeats: each costs the whole input again, and an answer that does not fit into
-    twice the limit rarely fits next time. The policy never sends the same request again. An answer that is still
-    truncated, and JSON that is malformed or breaks its schema, become the fault `AnswerIncomplete`. Schemas are
+    `repeats` (default 1) is the number of such repeats: each costs the whole input again, and an answer that does not
+    fit into twice the limit rarely fits next time. The policy never sends the same request again. An answer that is
+    still truncated, and JSON that is malformed or breaks its schema, become the fault `AnswerIncomplete`. Schemas are
     checked if `jsonschema` is installed (extra `schema`).
 
     A stream is not repeated, because its events were already delivered: the fault follows the events. Answers of

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Deadline:
     """A total timeout: a call without its own deadline gets the deadline `seconds` after its arrival.
 
-    `seconds` 900 is long enough to generate many thousand tokens and to wait a minute or two for quota, and short
-    enough that a forgotten call ends by itself. A call's own deadline takes precedence. A call whose deadline has
-    passed is refused.
+    The default of `seconds`, 900, is long enough to generate many thousand tokens and to wait a minute or two for
+    quota, and short enough that a forgotten call ends by itself. A call's own deadline takes precedence. A call whose
+    deadline has passed is refused.
 
     Refuses with `DeadlineTooClose`. Emits nothing.
     """

@@ -1,4 +1,4 @@
-"""Calls that a route of a `Fallback` certainly cannot answer, so that they are not sent there."""
+"""Find calls that a route of a `Fallback` certainly cannot answer, so that they are not sent there."""
 
 from __future__ import annotations
 

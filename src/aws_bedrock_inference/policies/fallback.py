@@ -58,10 +58,10 @@ class Fallback:
 
     The policy tracks the health of each route. A route whose attempts fail receives a smaller share of the calls. A
     route that keeps failing rests: it receives only one call every 8 seconds, as a probe. A call with a `pin` stays on
-    its route while that route is not resting. `attempts` 12 limits the requests of one call on all routes together;
-    throttles on the last route are not counted, because the quota paces them. `reserve` 0.25 is the share of the
-    remaining time that a route must leave for the routes after it; for a stream this limits only the wait for its
-    first content.
+    its route while that route is not resting. `attempts` (default 12) limits the requests of one call on all routes
+    together; throttles on the last route are not counted, because the quota paces them. `reserve` (default 0.25) is
+    the share of the remaining time that a route must leave for the routes after it; for a stream this limits only the
+    wait for its first content.
 
     `within` limits the Regions that may answer calls, such as `eu-*`. It is checked against the destination Regions
     that AWS lists for a profile, also for the route that was requested. For profiles it needs the permission

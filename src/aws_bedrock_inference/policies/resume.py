@@ -40,8 +40,8 @@ class Resume:
     continue the received content, and removes the overlap, so that the consumer reads one text. The default is
     `raise`, because only the caller knows whether the delivered text can be withdrawn. `continue` restarts if an
     answer cannot be continued (half a tool call, a JSON schema), or if the service refuses the continuation as
-    invalid. `interruptions` 3 limits how often one answer is resumed, because each resumption costs the whole input
-    again. `chance` is the random source of the waits.
+    invalid. `interruptions` (default 3) limits how often one answer is resumed, because each resumption costs the
+    whole input again. `chance` is the random source of the waits.
 
     An answer is resumed only if the fault allows a retry, and only before the call's deadline. Refuses nothing. Emits
     `StreamResumed`.

@@ -23,9 +23,10 @@ _MOVES = Stop("the next attempt goes to another route")
 class Retry:
     """A policy that retries a failed call. Each fault has its own back-off and number of attempts.
 
-    `attempts` 15 limits the attempts of one call, whatever their faults. `jitter` is `full` (the choice of AWS's SDKs,
-    which spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget` limits the retries of all
-    calls under this policy; several policies can share a budget. `chance` is the random source.
+    `attempts` (default 15) limits the attempts of one call, whatever their faults. `jitter` is `full` (the default,
+    and the choice of AWS's SDKs, which spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget`
+    limits the retries of all calls under this policy; several policies can share a budget. `chance` is the random
+    source.
 
     Refuses nothing. Emits `RetryScheduled` before each wait.
     """

@@ -99,7 +99,7 @@ def decide(
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
     if now + wait >= deadline:
         late = "the next attempt would start after the deadline"
-        return Stop(f"{late}; the service states a wait of {stated:,.4g} s" if stated else late)
+        return Stop(f"{late}; the stated wait is {stated:,.4g} s" if stated else late)
     if not budget.take(fault.hint.cost):
         return Stop("the shared retry budget is exhausted")
     return Again(wait, fault.hint.cost)
