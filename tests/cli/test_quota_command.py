@@ -159,7 +159,7 @@ def test_a_request_is_shown_and_not_filed(service: ServiceQuotas) -> None:
         "--desired-value 4000000 --region us-east-1\n"
     ) in result.output
     assert "Nothing was submitted. Add --yes to submit the request." in result.output
-    assert "AWS refuses increases for Legacy models, and prefers accounts that use up what they have" in result.output
+    assert "AWS refuses increases for Legacy models, and prefers accounts that use their current quota" in result.output
     assert (
         f"  $ aws bedrock get-foundation-model --model-identifier {NOVA} --region us-east-1 "
         "--query modelDetails.modelLifecycle.status\n"
@@ -236,7 +236,7 @@ def test_a_held_quota_is_a_matter_for_support(service: ServiceQuotas) -> None:
     ("code", "words"),
     [
         ("ResourceAlreadyExistsException", "A request for this quota is already open"),
-        ("QuotaExceededException", "Too many requests for quotas are open"),
+        ("QuotaExceededException", "Too many quota requests are open"),
         ("AccessDeniedException", "servicequotas:RequestServiceQuotaIncrease"),
         ("IllegalArgumentException", "AWS did not accept the request: IllegalArgumentException: as AWS says"),
     ],

@@ -354,7 +354,7 @@ class TestAdvise:
         assert "share this quota" in lines[-1]
         assert "AWS refuses increases for Legacy models" in lines[-2]
         assert lines[-3].startswith(
-            "  Tokens per day: 700,000,000, weighted by price. All models of the Region share it"
+            "  Tokens per day: 700,000,000, weighted by price. All models of the Region share this quota"
         )
 
     def test_without_max_tokens_it_says_what_it_takes_for_it(self, service: ServiceQuotas, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ class TestPermissions:
             assert any(f"Allow bedrock:{operation} to see more" in note for note in found.notes)
         assert source.resolve(NOVA) == NOVA
         assert source.resolve(NOVA, within="eu-*") == NOVA
-        with pytest.raises(NotResolvable, match=r"eu\.amazon.* may be answered is not known.*ListInferenceProfiles"):
+        with pytest.raises(NotResolvable, match=r"eu\.amazon.* are unknown.*ListInferenceProfiles"):
             source.resolve(f"eu.{NOVA}", within="eu-*")
 
     def test_one_model_and_one_profile_can_be_asked_for_where_nobody_may_list(
@@ -317,7 +317,7 @@ class TestResolve:
 
     def test_unknown_destinations_are_refused(self, models: Make) -> None:
         source = models()
-        with pytest.raises(NotResolvable, match="is not known: eu-west-1 lists no such profile"):
+        with pytest.raises(NotResolvable, match="are unknown: eu-west-1 lists no such profile"):
             source.resolve(OWN.replace("own1", "other"), within="eu-*")
         with pytest.raises(NotResolvable, match=r"no model or inference profile us\.amazon\.nothing"):
             source.resolve("us.amazon.nothing-v1:0", within="us-*")

@@ -21,7 +21,7 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import Sleep, send
 from aws_bedrock_inference.made import Made, Seam
 from aws_bedrock_inference.policies.cache import LONGEST
-from aws_bedrock_inference.policies.flights import LEADERS, Flights, Told
+from aws_bedrock_inference.policies.flights import LEADERS, Flights, Verdict
 from aws_bedrock_inference.stores.request import Instant, StoreUnavailable
 
 HERE = replace(ROUTE, account="111122223333", endpoint="e", principal="p")
@@ -583,6 +583,6 @@ def test_the_lead_passes_over_a_follower_that_cannot_be_woken() -> None:
         assert follower.attach(gone if number < 2 else lambda: woken.append(2))
     flights.hand_over(flight, failed=False)
     assert woken == [2]
-    assert followers[2].told is Told.LEAD
+    assert followers[2].verdict is Verdict.LEAD
     flights.hand_over(flight, failed=False)
     assert not flights._flights

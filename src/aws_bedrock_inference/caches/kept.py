@@ -75,11 +75,11 @@ class Kept:
         try:
             answered = yield from ask(request(*of))
         except Exception as error:  # noqa: BLE001 - a store must not fail a call, whatever it raises
-            told = str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
+            message = str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
             self._failures += 1
             self._due = now + min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** min(self._failures - 1, 32))
             if self._failures == 1:
-                yield from emit(CacheStoreChanged(self.store.place, available=False, message=told))
+                yield from emit(CacheStoreChanged(self.store.place, available=False, message=message))
             return None
         if self._failures:
             self._failures = 0

@@ -29,7 +29,7 @@ _APART = frozenset({_BODY, "requestMetadata"})
 _BLOB = "blob"
 
 
-class Said(NamedTuple):
+class Content(NamedTuple):
     """The content of a request. `body` is its body, if it has one. `request` is what the model receives: the JSON in
     that body, or boto3's params.
     """
@@ -38,20 +38,20 @@ class Said(NamedTuple):
     request: Any
 
 
-def said(params: Mapping[str, Any]) -> Said | None:
+def content_of(params: Mapping[str, Any]) -> Content | None:
     """Return the content of boto3's `params`, or None if it can only be known by sending them, for example if the body
     is a file that can be read only once.
     """
     if _BODY not in params:
-        return Said(None, params)
+        return Content(None, params)
     try:
         body = _bytes(params[_BODY])
     except (TypeError, ValueError, OSError):
         return None
-    return Said(body, _parsed(body))
+    return Content(body, _parsed(body))
 
 
-def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
+def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
     """Return the key of `call`: one key for all callers if `shared`, otherwise a key for this caller only. Returns
     None if the params contain a value that no request can contain.
     """
@@ -61,13 +61,13 @@ def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
     whose = () if shared else _asker(call)
     try:
         params = _canonical({name: value for name, value in call.params.items() if name not in _APART})
-        body = said.body and (_blob(said.body) if said.request is None else _canonical(said.request))
+        body = content.body and (_blob(content.body) if content.request is None else _canonical(content.request))
         # Format 0 of `marshal` serializes each of these types in one way, in every Python release, and regardless of
         # object identity. It takes a tenth of the time of JSON. The bytes are only hashed, never read.
-        content = dumps((FORMAT, operation, route.endpoint, route.region, whose, params, body), 0)
+        serialized = dumps((FORMAT, operation, route.endpoint, route.region, whose, params, body), 0)
     except (TypeError, ValueError, OSError, RecursionError):
         return None
-    return sha256(content).hexdigest()
+    return sha256(serialized).hexdigest()
 
 
 def _asker(call: Call) -> tuple[str, ...]:

@@ -102,9 +102,9 @@ class ControlPlane:
             self._client.get_use_case_for_model_access()
             return True
 
-        told = len(missing)
+        failures = len(missing)
         found = self._asked("GetUseCaseForModelAccess", ask, missing)
-        return False if found is None and len(missing) == told else found
+        return False if found is None and len(missing) == failures else found
 
     def retention(self, missing: list[Missing]) -> str | None:
         """Return the account's data-retention mode in the Region."""
@@ -146,8 +146,8 @@ class ControlPlane:
 
 
 def _missing(operation: str, error: Exception) -> Missing:
-    said = " ".join(str(error).split()).rstrip(".")
-    reason = masked(f"{type(error).__name__}: {said}")
+    text = " ".join(str(error).split()).rstrip(".")
+    reason = masked(f"{type(error).__name__}: {text}")
     fault = classify(error)
     # Missing or refused credentials cannot be fixed by allowing a permission.
     denied = fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY

@@ -162,8 +162,8 @@ def made(read: Read, listing: Listing, now: float) -> Check:
 
 
 def _ending(base: str, last: date | None, heir: str | None) -> str:
-    told = f"{base} is a legacy model." if last is None else f"The last day of {base} is {last}."
-    return f"{told} Its successor is {heir}." if heir else told
+    sentence = f"{base} is a legacy model." if last is None else f"The last day of {base} is {last}."
+    return f"{sentence} Its successor is {heir}." if heir else sentence
 
 
 def _access(access: dict[str, Any], *, bare: bool) -> tuple[list[str], list[str]]:

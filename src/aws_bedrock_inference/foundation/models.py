@@ -116,12 +116,12 @@ class Models(Locked):
         real = base not in ("", UNKNOWN_MODEL) and not base.startswith("arn:")
         model = next((each for each in listing.models or () if each.id == base), None)
         unlisted = self._unlisted(name, listing)
-        told = len(missing)
+        failures = len(missing)
         asked = model is None and real and unlisted is None
         if asked:
             model = self._aws.model(base, missing)
         known = True if found or profile or (model and name == base) else unlisted
-        if asked and model is None and name == base and len(missing) == told:
+        if asked and model is None and name == base and len(missing) == failures:
             known = False  # AWS has no model with that id
         access = self._aws.access(base, missing) if real and known is not False else None
         form = lifecycle.asks_for_a_form(base) and known is not False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.caches.answer import LARGEST, Recording, response_of
-from aws_bedrock_inference.caches.key import key_of, said
+from aws_bedrock_inference.caches.key import content_of, key_of
 from aws_bedrock_inference.call import Attempt, Outcome, Usage
 from aws_bedrock_inference.dialects.determinism import is_deterministic
 from aws_bedrock_inference.dialects.stream import transcript_of
@@ -18,7 +18,7 @@ from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.flow import ABANDONED, Head, emit, give, passing, wait
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.made import Made
-from aws_bedrock_inference.policies.flights import Flight, Flights, Told
+from aws_bedrock_inference.policies.flights import Flight, Flights, Verdict
 from aws_bedrock_inference.policies.keeping import KEPT, for_all, is_sound, is_whole, may_heal
 from aws_bedrock_inference.policies.refusals import too_close
 
@@ -107,7 +107,7 @@ class Cache:
         self.sampled = sampled
         self._kept = Kept(url, max_entries, ttl + stale_if_error, seal)
         self._flights = Flights()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` behind the cache."""
@@ -118,16 +118,16 @@ class Cache:
                 return (yield from step(call))
             flight, follower = self._flights.join(key, clock())
             while follower is not None:
-                told = yield from self._follow(flight, follower, call, clock)
-                if isinstance(told, Fault):
-                    return Outcome(fault=told)
-                if isinstance(told, tuple):
-                    answer, fault = told
+                verdict = yield from self._follow(flight, follower, call, clock)
+                if isinstance(verdict, Fault):
+                    return Outcome(fault=verdict)
+                if isinstance(verdict, tuple):
+                    answer, fault = verdict
                     return (yield from self._replay(answer, fault, call))
                 follower = None
-                if told is Told.AGAIN:
+                if verdict is Verdict.AGAIN:
                     flight, follower = self._flights.join(key, clock())
-                elif told is Told.ALONE:
+                elif verdict is Verdict.ALONE:
                     flight = Flight(key, clock())  # a flight without followers
                 else:
                     flight.led_since = clock()
@@ -143,42 +143,40 @@ class Cache:
         """Return the key of the call's answer in the store, or None for a call that this policy does not cache."""
         if call.operation not in KEPT:
             return None
-        asked = said(call.params)
-        if asked is None:
+        content = content_of(call.params)
+        if content is None:
             return None
-        if not self.sampled and not is_deterministic(asked.request, call.route.base):
-            self._say_once(_OF_CHANCE)
+        if not self.sampled and not is_deterministic(content.request, call.route.base):
+            self._log_once(_OF_CHANCE)
             return None
-        return key_of(call, asked, shared=self.shared)
+        return key_of(call, content, shared=self.shared)
 
-    def _say_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
+    def _log_once(self, line: str) -> None:
+        if line not in self._logged:
+            self._logged.add(line)
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for the leader. Return an answer with the fault that it replaces, or a fault, or a `Told` that says
-        what to do.
-        """
+        """Wait for the leader. Return an answer with the fault that it replaces, or a fault, or a `Verdict`."""
         try:
-            while follower.told is Told.WAIT:
+            while follower.verdict is Verdict.WAIT:
                 now = clock()
                 gone = flight.led_since + LONGEST
                 if now >= min(call.deadline, gone, flight.held_since + PAUSED):
-                    if self._flights.leave(flight, follower) is not Told.WAIT:
+                    if self._flights.leave(flight, follower) is not Verdict.WAIT:
                         break
                     if now >= call.deadline:
                         return _late()
                     if now < gone:
-                        return Told.ALONE
+                        return Verdict.ALONE
                     self._flights.forget(flight)
-                    return Told.AGAIN
+                    return Verdict.AGAIN
                 yield from wait(follower, min(call.deadline, gone, now + PAUSED if call.streams else inf))
         except BaseException:
-            if self._flights.leave(flight, follower) is Told.LEAD:
+            if self._flights.leave(flight, follower) is Verdict.LEAD:
                 self._flights.hand_over(flight, failed=False)
             raise
-        return follower.told
+        return follower.verdict
 
     def _lead(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
         """Answer from the store, or send the request. Then notify the followers."""
@@ -200,7 +198,7 @@ class Cache:
         """Send the request, notify the followers, and store the answer."""
         recording = Recording()
         outcome: Outcome | None = None
-        told: Any = None
+        verdict: Any = None
         try:
             if call.streams:
                 outcome = yield from passing(step(call), _taken(recording, flight, clock))
@@ -211,30 +209,30 @@ class Cache:
             expired = flight.expired if may_heal(outcome) else None
             answer = recording.answer(flight.key, float(self._kept.clock())) if is_sound(outcome) else None
             if expired is not None:
-                told = (expired, outcome.fault)
+                verdict = (expired, outcome.fault)
             elif outcome.fault is not None:
-                told = for_all(outcome.fault)
+                verdict = for_all(outcome.fault)
             else:
-                told = Told.ALONE if answer is None else (answer, None)
+                verdict = Verdict.ALONE if answer is None else (answer, None)
         finally:
-            self._tell(flight, told, outcome)
+            self._notify(flight, verdict, outcome)
         if expired is not None:
             return (yield from self._replay(expired, outcome.fault, call, outcome))
         if answer is not None and outcome.made.cached is None:  # an answer from another cache is stored there
             if not is_whole(outcome, call, recording.body):
-                self._say_once(_CUT)
+                self._log_once(_CUT)
             elif len(answer.content) > LARGEST:
-                self._say_once(_LARGE)
+                self._log_once(_LARGE)
             else:
                 yield from self._kept.keep(flight.key, answer, clock())
         return outcome
 
-    def _tell(self, flight: Flight, told: Any, outcome: Outcome | None) -> None:
-        """Notify the followers of `told`. If `told` is None, because the leader failed or left, one of the followers
-        becomes the leader.
+    def _notify(self, flight: Flight, verdict: Any, outcome: Outcome | None) -> None:
+        """Notify the followers of `verdict`. If it is None (the leader failed or left), the next follower becomes
+        the leader.
         """
-        if told is not None:
-            self._flights.land(flight, told)
+        if verdict is not None:
+            self._flights.land(flight, verdict)
         else:
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 

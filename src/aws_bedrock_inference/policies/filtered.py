@@ -54,14 +54,14 @@ class Filtered:
                     f"Filtered({shown(on_filtered)}): write {word!r}, or Filtered(message={shown(on_filtered)}) if "
                     "the text is the message"
                 )
-        said: Any = on_filtered if message is None else message  # it may have any type
-        if not (isinstance(said, str) and said.strip()) and (message is not None or not _is_plain(said)):
+        choice: Any = on_filtered if message is None else message  # it may have any type
+        if not (isinstance(choice, str) and choice.strip()) and (message is not None or not _is_plain(choice)):
             raise ValueError(
-                f"Filtered({shown(said)}): pass 'return', 'raise', a message, or a function of the FilteredContent; "
+                f"Filtered({shown(choice)}): pass 'return', 'raise', a message, or a function of the FilteredContent; "
                 "an async function cannot be used"
             )
-        self.on_filtered = None if message is None and said in _WORDS else said
-        self.raises = message is None and said == "raise"
+        self.on_filtered = None if message is None and choice in _WORDS else choice
+        self.raises = message is None and choice == "raise"
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
         """Return `step`, with another result for filtered content; with `return` it is the same step."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LEADERS = 3
 
 
-class Told(Enum):
+class Verdict(Enum):
     """A verdict for a follower other than an answer or a fault."""
 
     WAIT = "wait"
@@ -31,20 +31,20 @@ class Told(Enum):
 
 
 class Follower:
-    """A call that waits for its leader: a `Waiter`. `told` is its verdict."""
+    """A call that waits for its leader: a `Waiter`. `verdict` is an answer, a fault or a `Verdict`."""
 
-    __slots__ = ("_lock", "_wake", "told")
+    __slots__ = ("_lock", "_wake", "verdict")
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
         self._wake: Callable[[], object] | None = None
-        self.told: Any = Told.WAIT
+        self.verdict: Any = Verdict.WAIT
 
     def attach(self, wake: Callable[[], object]) -> bool:
         """Register `wake`, and return True; return False if there is already a verdict."""
         with self._lock:
             self._wake = wake
-            return self.told is Told.WAIT
+            return self.verdict is Verdict.WAIT
 
     def wake(self) -> bool:
         """Wake the waiting call; return False if its event loop has closed. Call this method without the lock."""
@@ -103,9 +103,9 @@ class Flights(Locked):
     def leave(self, flight: Flight, follower: Follower) -> Any:
         """Remove `follower` from the queue, and return its verdict."""
         with self._lock:
-            if follower.told is Told.WAIT and follower in flight.followers:
+            if follower.verdict is Verdict.WAIT and follower in flight.followers:
                 flight.followers.remove(follower)
-            return follower.told
+            return follower.verdict
 
     def forget(self, flight: Flight) -> None:
         """Remove the flight, which has no leader any more, so that the next call starts a new one."""
@@ -113,14 +113,14 @@ class Flights(Locked):
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
 
-    def land(self, flight: Flight, told: Any) -> None:
+    def land(self, flight: Flight, verdict: Any) -> None:
         """End the flight, and set the verdict of all followers: an answer, a fault, or `ALONE`."""
         with self._lock:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
             followers, flight.followers = flight.followers, deque()
             for follower in followers:
-                follower.told = told
+                follower.verdict = verdict
         for follower in followers:
             follower.wake()
 
@@ -131,7 +131,7 @@ class Flights(Locked):
         flight.held_since = inf
         flight.failures += failed
         if flight.failures >= LEADERS:
-            return self.land(flight, Told.ALONE)
+            return self.land(flight, Verdict.ALONE)
         while True:
             with self._lock:
                 if not flight.followers:
@@ -139,6 +139,6 @@ class Flights(Locked):
                         del self._flights[flight.key]
                     return None
                 follower = flight.followers.popleft()
-                follower.told = Told.LEAD
+                follower.verdict = Verdict.LEAD
             if follower.wake():
                 return None

@@ -50,7 +50,7 @@ class Places:
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
         self.within = within
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
     def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
@@ -76,8 +76,8 @@ class Places:
         that serves no call.
         """
         kind = _NUMBER.sub("0", reason)
-        if kind not in self._told and len(self._told) < _REASONS:
-            self._told.add(kind)
+        if kind not in self._logged and len(self._logged) < _REASONS:
+            self._logged.add(kind)
             LOGGER.warning("the fallback skips %s", reason)
 
     def strays(

@@ -89,7 +89,7 @@ def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
             used, burst = taken.used[name], taken.bursts[name]
             lines.append(
                 f"  {name}: {estimate:,.0f} a minute ({taken.reasons[name]}); {max(0.0, used):,.0f} used in the last "
-                f"minute; a burst is at most {burst:.3g} s of this rate"
+                f"minute; a burst uses at most {burst:.3g} s of this rate"
             )
     if len(lines) == 1:
         lines.append("  no limit is known: the rate increases until the service throttles")

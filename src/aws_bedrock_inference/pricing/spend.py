@@ -91,7 +91,7 @@ class Spend(Locked):
         with self._lock:
             self._queue.append(hold)
             decided = self._decide()
-        self._tell(decided)
+        self._wake_all(decided)
         return hold
 
     def leave(self, hold: Hold, cost: float | None) -> None:
@@ -110,7 +110,7 @@ class Spend(Locked):
             elif hold.admitted is None:
                 self._queue.remove(hold)
             decided = self._decide()
-        self._tell(decided)
+        self._wake_all(decided)
 
     def _decide(self) -> list[Hold]:
         """Admit calls from the head of the queue while they fit, or refuse all; return these calls. Needs the lock."""
@@ -128,7 +128,7 @@ class Spend(Locked):
             decided.append(self._queue.popleft())
         return decided
 
-    def _tell(self, decided: list[Hold]) -> None:
+    def _wake_all(self, decided: list[Hold]) -> None:
         for hold in decided:
             if not hold.wake():
                 self.leave(hold, 0.0)  # its event loop has closed, so the call is never sent

@@ -75,8 +75,8 @@ class Increase:
 
     def _refused(self, error: Any) -> str:
         known = facts()["increase"]["errors"].get(error["Code"])
-        said = f"{error['Code']}: {error['Message']}"
-        return f"{known}\n{said}\nSee {self.history}" if known else f"AWS did not accept the request: {said}"
+        answer = f"{error['Code']}: {error['Message']}"
+        return f"{known}\n{answer}\nSee {self.history}" if known else f"AWS did not accept the request: {answer}"
 
 
 def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: str, to: int) -> Increase:
