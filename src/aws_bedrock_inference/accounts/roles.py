@@ -28,7 +28,7 @@ SESSION_NAME = "aws-bedrock-inference"
 
 
 class AssumedRole:
-    """A role with whose permissions calls are made, often a role of another account.
+    """A role whose permissions calls use, often a role of another account.
 
     `external_id` is a value that the role's trust policy may require of third parties. `session_name` appears in
     CloudTrail and in the ARN of the caller. `tags` are session tags; the tags in `transitive_tags` are also passed to

@@ -66,7 +66,9 @@ class TokenGauge(Locked):
         super().__init__()
 
     def tokens(self, model: str, text_bytes: int) -> int:
-        """Return a high estimate of the tokens of `text_bytes` of text on `model`."""
+        """Return the number of tokens that `text_bytes` of text may have on `model`, estimated rather too high than
+        too low.
+        """
         learnt = self._learnt.get(model)
         return int(text_bytes * (PRIOR if learnt is None else learnt.upper)) + 1
 
