@@ -134,7 +134,7 @@ def test_what_a_job_did_not_reach_is_an_error_of_its_record(jobs: BedrockJobClie
     records = list(jobs.get_job_result(job_id).records)
     assert [record.text for record in records] == ["Prompt 0!", "Prompt 1!", "Prompt 2!", "", "", "", ""]
     assert [record.error.code for record in records if record.error] == [0] * 4
-    assert str(records[3].error) == "The batch job ended before all its records were done (not reached)"
+    assert str(records[3].error) == "The batch job ended before all its records were processed (not reached)"
 
 
 def test_a_job_that_left_nothing_has_all_its_records(jobs: BedrockJobClient, service: JobService) -> None:

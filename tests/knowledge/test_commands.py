@@ -603,7 +603,7 @@ def test_no_session_of_sts_is_simulated(text: str, cause: str) -> None:
                 "[$defs] is not "
                 "permitted, please reformat your input and try again."
             ),
-            "The JSON schema of the tool with index 3 has the key $defs, which this model refuses.",
+            "Remove the key $defs from the JSON schema of the tool with index 3",
         ),
         (
             (

@@ -43,11 +43,11 @@ ResourceNotFoundException | events | name its bus | region or account | There is
 LimitExceededException | events | 300 rules a bus | patterns as narrow | on another bus | Ask for more | Merge rules that look alike
 InvalidEventPatternException | events | Patterns are JSON | filters such as prefix | Test it against an event | at most 2,048 characters | test-event-pattern
 ManagedRuleException | events | aws events describe-rule | -its targets and logs | -its targets and logs | -failure while the rule ran | -its targets and logs
-ValidationException | bedrock-runtime | no text empty | within the model's ranges | offered in this Region | each family has its own | smallest request that should work
-ThrottlingException | bedrock-runtime | repeat with back-off | spread them over time | a second model | Provisioned Throughput | Watch the rate of calls
-ModelNotReadyException | bedrock-runtime | takes seconds to minutes | status and Region | provisioned throughput is complete | more tries than its own | to another model
+ValidationException | bedrock-runtime | no text may be empty | within the model's ranges | this Region offers the model | differ between model families | smallest request that should work
+ThrottlingException | bedrock-runtime | retry with back-off | spread them over time | a second model | Provisioned Throughput | Monitor the rate of calls
+ModelNotReadyException | bedrock-runtime | takes seconds to minutes | status and Region | provisioned throughput is complete | more attempts than the SDK's default | to another model
 ModelTimeoutException | bedrock-runtime | shorten the input | Split the work | read timeout | stream | smaller or faster model
-ResourceNotFoundException | bedrock-agents | id of the knowledge base | its Region and account | was created | See that the caller may see it | not deleted
+ResourceNotFoundException | bedrock-agents | ID of the knowledge base | its Region and account | was created | Check that the caller is allowed to see the resource | not deleted
 AccessDeniedException | bedrock-agents | Allow the caller the action on the knowledge base | resource's own policy | Across accounts | service role of the knowledge base | simulate-principal-policy
 ResourceNotFoundException | logs | Look for it in the region | look for the stream | at its first run | retention deletes old events | was deleted
 InvalidParameterException | logs | Correct what the message names | times are milliseconds | Test a filter pattern | group names have only | Start from a call that works
@@ -58,17 +58,17 @@ BadCScoreException | bedrock-runtime | open a Support case
 FTUFormNotFilled | bedrock-runtime | use-case form once
 IncompleteSignature | bedrock-runtime | Use the SDK's signer | Enter the secret key again | hand-made signing
 InternalFailure | bedrock-runtime
-InvalidAction | bedrock-runtime | spelling and letter case of the action | API reference has it | Update the SDK or the AWS CLI
+InvalidAction | bedrock-runtime | spelling and letter case of the action | API reference lists it | Update the SDK or the AWS CLI
 InvalidClientTokenId | bedrock-runtime | check key, secret | still exists and is active
 AWS Marketplace Agreement Failed within 15 minutes | bedrock-runtime
-AWS Marketplace Agreement Pending after 15 minutes | bedrock-runtime | try every 15 minutes and open a Support case
+AWS Marketplace Agreement Pending after 15 minutes | bedrock-runtime | retry every 15 minutes and open a Support case
 MPAgreementBeingCreated | bedrock-runtime | 2 to 15 minutes
 NotAuthorized | bedrock-runtime | Allow the action on the model | trust policy of the role | service control policy
 RequestExpired | bedrock-runtime | Set the clock from the network | Sign in UTC
 ServiceUnavailable | bedrock-runtime | back-off and jitter | another Region | cross-Region inference profile | provisioned throughput | retry | Health Dashboard
 ThrottlingException | bedrock-runtime | Compare the applied quota | back-off and jitter | Provisioned Throughput | account manager or AWS Support
 ValidationError | bedrock-runtime | required parameters | allowed ranges and patterns | API reference
-ResourceNotFound | bedrock-runtime | Check the model's id | as a fallback | aws bedrock list-foundation-models | compare your own list
+ResourceNotFound | bedrock-runtime | Compare the model's ID | as a fallback | aws bedrock list-foundation-models | compare your list
 """
 ROWS = [[part.strip() for part in line.split(" | ")] for line in ADVISED.strip().splitlines()]
 

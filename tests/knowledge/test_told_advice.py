@@ -28,7 +28,7 @@ def steps(text: str) -> list[str]:
                 '#: subject must not be valid against schema {"required":["messages"]}#: extraneous key [stream] is '
                 "not permitted"
             ),
-            "Take out of the body what this model does not know: stream.",
+            "Remove stream from the body: this model's schema does not allow this there.",
             "must have",
         ),
         (
@@ -36,15 +36,15 @@ def steps(text: str) -> list[str]:
                 "#: required key [prompt] not found#: required key [max_tokens_to_sample] not found#: extraneous key "
                 "[Messages] is not permitted#: extraneous key [MaxTokens] is not permitted"
             ),
-            "Take out of the body what this model does not know: Messages and MaxTokens.",
-            "what this model needs",
+            "Remove Messages and MaxTokens from the body: this model's schema does not allow this there.",
+            "which this model requires",
         ),
         (
             (
                 '#: subject must not be valid against schema {"required":["messages"]}#: required key [max_tokens] not '
                 "found"
             ),
-            "Put in what this model needs: max_tokens.",
+            "Add max_tokens, which this model requires.",
             "another model family",
         ),
         (
@@ -52,7 +52,7 @@ def steps(text: str) -> list[str]:
                 "#/messages/0/content/1: only 1 subschema matches out of 2#/messages/0/content/1: extraneous key "
                 "[pages] is not permitted"
             ),
-            "Take out of the body what this model does not know: pages.",
+            "Remove pages from the body: this model's schema does not allow this there.",
             "another model family",
         ),
     ],
@@ -67,7 +67,7 @@ def test_a_rejected_form_is_said_to_be_no_fault() -> None:
     told = steps(
         "Malformed input request: #: only 1 subschema matches out of 2#: extraneous key [top] is not permitted"
     )
-    assert [step for step in told if "no fault of its own" in step]
+    assert [step for step in told if "not an error in itself" in step]
 
 
 @pytest.mark.parametrize(
@@ -78,41 +78,41 @@ def test_a_rejected_form_is_said_to_be_no_fault() -> None:
                 f"Value '' at 'toolConfig.tools.2.member.toolSpec.name{RULE}; "
                 f"Value '' at 'toolConfig.tools.5.member.toolSpec.name{RULE}"
             ),
-            "Give each tool a name that is not empty. The message names tool 2 and 5 (1 is the first).",
+            "Give each tool a name that is not empty. Tools that the message names, counted from 1: 2 and 5.",
         ),
         (
             (
                 "Value '' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must "
                 "satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
-            "Give each tool a name that is not empty. The message names tool 4 (1 is the first).",
+            "Give each tool a name that is not empty. Tools that the message names, counted from 1: 4.",
         ),
         (
             (
                 "Value 'Close Door' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member "
                 "must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
-            "Change the name of tool 4 (1 is the first)",
+            "Change the name of tool 4 (counted from 1)",
         ),
         (
             f"Value '' at 'toolConfig.tools.3.member.toolSpec.description{RULE}",
-            "Write a description of tool 3 (1 is the first)",
+            "Write a description for tool 3 (counted from 1)",
         ),
         (
             f"Value at 'messages.2.member.content.1.member.toolUse.name{RULE}",
-            "A tool call in the history has an empty name, in message 2 (1 is the first)",
+            "In message 2 (counted from 1), add the name of the tool that was called",
         ),
         (
             f"Value at 'messages.3.member.content.1.member.toolResult.toolUseId{RULE}",
-            "Send the id that the model gave its tool call, the same in call and result: the one in message 3 (1 is",
+            "Send the ID that the model gave to the tool call, unchanged",
         ),
         (
             "The text field in the ContentBlock object at messages.7.content.2 is blank. Add text to the text field.",
-            "Drop the blank text at messages.7.content.2 (0 is the first)",
+            "Remove the empty text at messages.7.content.2 (counted from 0)",
         ),
         (
             "The content field in the Message object at messages.6 is empty. Add a ContentBlock object to it.",
-            "The message at messages.6 (0 is the first) has no content",
+            "Add a text to the message at messages.6 (counted from 0)",
         ),
     ],
 )
@@ -122,7 +122,7 @@ def test_places_are_counted_as_the_message_counts_them(text: str, first: str) ->
 
 def test_a_blank_message_that_is_dropped_may_leave_two_of_one_role() -> None:
     told = steps("ValidationException: messages: text content blocks must be non-empty")
-    assert [step for step in told if "merge its neighbours of one role" in step]
+    assert [step for step in told if "merge its neighbours of the same role" in step]
 
 
 def test_a_name_in_the_plural_stands_for_all_that_a_text_names_each_once() -> None:
@@ -204,8 +204,8 @@ def test_an_index_does_not_change_its_engine_however_long_one_waits() -> None:
     shown = CliRunner().invoke(command, ["-"], input=f"{text}The engine type of your vector index is invalid.").output
     assert "minutes" not in shown.split("Do this")[0]
     shown = CliRunner().invoke(command, ["-"], input=f"{text}Dependency error: no such index [desk]").output
-    assert "unless the index was made in the last minutes" in " ".join(shown.split())
-    assert "Make the index that is not there" in shown
+    assert "unless the index was created in the last few minutes" in " ".join(shown.split())
+    assert "Create the missing index" in shown
 
 
 @pytest.mark.parametrize(

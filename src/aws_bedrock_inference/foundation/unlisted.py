@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 # What the list calls what a request holds.
 _INPUTS = {
-    Need.IMAGE: ({"IMAGE"}, "reads no images"),
-    Need.VIDEO: ({"VIDEO"}, "watches no videos"),
-    Need.AUDIO: ({"AUDIO", "SPEECH"}, "hears no audio"),
+    Need.IMAGE: ({"IMAGE"}, "does not support images"),
+    Need.VIDEO: ({"VIDEO"}, "does not support videos"),
+    Need.AUDIO: ({"AUDIO", "SPEECH"}, "does not support audio"),
 }
 
 

@@ -54,7 +54,7 @@ def queue_full(ahead: int, seconds: float = inf) -> Fault:
         f"the queue is full: {ahead:,} calls already wait for quota",
         Category.TRANSIENT,
         "queue-full",
-        "Send fewer calls at once, send urgent calls with priority='interactive', or raise Quota(waiting=...).",
+        "Send fewer calls at a time, send urgent calls with priority='interactive', or raise Quota(waiting=...).",
     )
     return again_in(fault, seconds)
 
