@@ -479,7 +479,7 @@ def test_a_part_that_is_well_excludes_the_cause(elsewhere: Elsewhere, world: Any
         ({"AWS": "arn:aws:iam::123456789012:role/team/app"}, {}, "ok", "allows the caller to assume it"),
         ({"AWS": "arn:aws:iam::123456789012:root"}, {}, "ok", "allows the caller to assume it"),
         ({"AWS": "123456789012"}, {"Condition": {"StringEquals": {"sts:ExternalId": "x"}}}, "warning", "not evaluated"),
-        ({"AWS": "arn:aws:iam::123456789012:role/team/other-app"}, {}, "failed", "does not allow the caller to assume it"),
+        ({"AWS": "arn:aws:iam::123456789012:role/team/other-app"}, {}, "failed", "not allow the caller to assume it"),
     ],
 )
 def test_a_trust_policy_is_judged_for_the_caller(

@@ -84,9 +84,7 @@ def find_route(world: World) -> Route:
         ),
     }
     base, pool = target(name)
-    if (
-        pool != "on-demand" or "." not in name or base == UNKNOWN_MODEL
-    ):  # the id may be a profile of AWS or of the account
+    if pool != "on-demand" or "." not in name or base == UNKNOWN_MODEL:  # the id may be that of a profile
         questions["GetInferenceProfile"] = partial(
             world.ask, "bedrock", "get_inference_profile", inferenceProfileIdentifier=name
         )

@@ -189,9 +189,8 @@ class Answer:
         if self.error is None:
             return False
         fault = classify(self.error)
-        return (
-            fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY
-        )  # a fault of credentials is not a missing permission
+        # A fault of the credentials is not a missing permission.
+        return fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY
 
     @property
     def reason(self) -> str:
