@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def assert_lasts(found: Explanation, words: str) -> None:
     assert (found.cause, found.decision, found.category) == ("unknown", Decision.FAIL, Category.PERMANENT)
     assert (found.confidence, found.decided_by, found.attempts) == ("low", words, 1)
-    assert f"the words '{words}' describe a problem that a retry does not change" in found.meaning
+    assert f"The words '{words}' describe a problem that a retry does not change" in found.meaning
 
 
 @pytest.mark.parametrize(

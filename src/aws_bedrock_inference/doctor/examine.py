@@ -41,7 +41,7 @@ def examine(
                 continue
             waiting.remove(each)
             if clock() >= end:
-                ended[each.name] = skipped(f"Not tried: the time limit of {timeout:g} s was reached.")
+                ended[each.name] = skipped(f"Not run: the time limit of {timeout:g} s was reached.")
                 yield Check(each.name, each.area, ended[each.name])
                 continue
             known = [need for need in each.needs if need in ended]
@@ -74,7 +74,7 @@ def _blocked(need: str, finding: Finding) -> Finding:
     skipped.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
-    return finding if finding.status is Status.SKIPPED else skipped(f"Not tried, because {need} {how}.")
+    return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")
 
 
 def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding]]) -> None:
