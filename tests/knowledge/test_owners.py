@@ -52,7 +52,7 @@ OTHERS = [
     ("remote: HTTP Basic: Access denied", "SSH or Git"),
     ("azure-openai error: the system is busy, 429", "Azure"),
     ("429 Rate limit reached for `tiny` in organization `org_7`", "another model provider"),
-    ("twilio.base.exceptions.TwilioRestException: HTTP 429", "a service with a client of its own"),
+    ("twilio.base.exceptions.TwilioRestException: HTTP 429", "a service with its own client"),
     ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_01Q"}', "Anthropic's own API"),
     ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_vrtx_01Q"}', "Google Cloud"),
 ]

@@ -59,7 +59,7 @@ def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) ->
 
 
 def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Finding:
-    """Return the finding of a fault with which calls fail."""
+    """Return the finding of a fault that makes calls fail."""
     return Finding(Status.FAILED, message, tried, cause, fields)
 
 

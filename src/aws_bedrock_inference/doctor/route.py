@@ -124,8 +124,8 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 
 
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
-    """Return whether the Region has the id. The lists are complete, but they contain nothing of the account's own
-    resources.
+    """Return whether the Region has the id, or None if the lists cannot show it: they are complete, but they do not
+    contain the account's own resources.
     """
     if profile is not None or listing.find(name) is not None:
         return True

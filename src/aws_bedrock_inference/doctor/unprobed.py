@@ -20,9 +20,9 @@ NO_PROBE = "no-probe"
 
 def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
     """Yield a skipped check for each possible cause of the error that no probe can prove or exclude."""
-    told = {cause for probe in probes.values() for cause in probe.tells}
+    probed = {cause for probe in probes.values() for cause in probe.tells}
     for cause in dict.fromkeys(world.candidates):
-        if cause in told:
+        if cause in probed:
             continue
         known = (
             f"No probe can prove or exclude {cause}."

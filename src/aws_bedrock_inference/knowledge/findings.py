@@ -53,7 +53,9 @@ class Subject(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """The meaning of one event. `words` decided. `conditional` is True if nothing shows that the event is from AWS."""
+    """The meaning of one event. `words` are the words that decided. `conditional` is True if nothing shows that the
+    event is from AWS.
+    """
 
     cause: str
     title: str

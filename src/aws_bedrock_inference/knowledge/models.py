@@ -60,7 +60,7 @@ def cannot_count(message: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def draws_nothing(base_model_id: str) -> bool:
-    """Return whether a model's answers contain no randomness, such as embeddings."""
+    """Return whether a model's answers involve no random sampling, such as embeddings."""
     return any(re.fullmatch(pattern, base_model_id, re.DOTALL) for pattern in _data()["computing"]["patterns"])
 
 

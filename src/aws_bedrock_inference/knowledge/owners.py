@@ -64,7 +64,7 @@ def _own_words(entry: Entry | None, words: str) -> bool:
 
 @cache
 def _own_codes() -> frozenset[str]:
-    """Return the codes that a single service of AWS has and no other program."""
+    """Return the codes that only one service of AWS uses, and no other program."""
     known = catalogue()
     own = {code for entry in known.entries if entry.service != ANY for code in entry.own_codes}
     return frozenset(own.difference(known.owners["aws"]["shared_codes"]))

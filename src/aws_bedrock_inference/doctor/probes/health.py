@@ -10,14 +10,14 @@ from aws_bedrock_inference.doctor.probe import probe
 if TYPE_CHECKING:
     from aws_bedrock_inference.doctor.world import World
 
-_TOLD = ("internal-server-error", "service-capacity", "model-processing-error", "model-timeout", "model-not-ready")
+_CAUSES = ("internal-server-error", "service-capacity", "model-processing-error", "model-timeout", "model-not-ready")
 
 # Health has endpoints in two Regions. us-east-1 is the active one, except after a failover:
 # https://docs.aws.amazon.com/health/latest/ug/getting-started-api.html, read 2026-11-29.
 _HOME = "us-east-1"
 
 
-@probe("places", needs=["identity"], tells=_TOLD, calls=["health:DescribeEvents"])
+@probe("places", needs=["identity"], tells=_CAUSES, calls=["health:DescribeEvents"])
 def health(world: World) -> Finding:
     """Ask AWS Health for open issues of the service in question."""
     service = world.error.service if world.error is not None and world.error.service else "bedrock"
@@ -37,7 +37,7 @@ def health(world: World) -> Finding:
         return ok(f"AWS Health reports no open issue of {service} in {world.region}.", tried)
     kinds = ", ".join(dict.fromkeys(each.get("eventTypeCode", "") for each in issues))
     message = f"AWS Health reports an open issue of {service} in {world.region}: {kinds}."
-    cause = next((each for each in world.candidates if each in _TOLD), "")
+    cause = next((each for each in world.candidates if each in _CAUSES), "")
     return failed(message, tried, cause=cause) if cause else warning(message, tried)
 
 

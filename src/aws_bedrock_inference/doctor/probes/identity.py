@@ -56,9 +56,9 @@ def credentials(world: World) -> Finding:
                 return failed(message, tried, cause="credentials-expired")
             found.get_frozen_credentials()
     except BROKEN as error:
-        said = masked(" ".join(str(error).split()), accounts=True)
+        reason = masked(" ".join(str(error).split()), accounts=True)
         cause = cause_of(error, otherwise="credential-source-unreadable")
-        return failed(f"The credentials cannot be fetched{out_of(world.core)}: {said}", tried, cause=cause)
+        return failed(f"The credentials cannot be fetched{out_of(world.core)}: {reason}", tried, cause=cause)
     if found is None:
         return failed(_with(half(world.environ), "boto3 finds no credentials."), tried, cause="credentials-missing")
     return _found(world, found, tried)
@@ -122,11 +122,11 @@ def identity(world: World) -> Finding:
             return warning(f"STS returned no identity: {answer.reason}.", tried)
         used = world.core.get_credentials()
         pair = wrong_pair(used) if answer.why.cause == "invalid-access-key" else ""
-        said = (f"{answer.why.title}.", pair, f"The credentials come from {source(used)}.", hides(used, world.core))
-        return failed(" ".join(filter(None, said)), tried, cause=answer.why.cause)
+        parts = (f"{answer.why.title}.", pair, f"The credentials come from {source(used)}.", hides(used, world.core))
+        return failed(" ".join(filter(None, parts)), tried, cause=answer.why.cause)
     caller = f"The calls are made as {masked(answer.value['Arn'], accounts=True)}."
-    meant = _other_account(world, answer.value["Account"])
-    return warning(f"{caller} {meant}", tried) if meant else ok(caller, tried)
+    mismatch = _other_account(world, answer.value["Account"])
+    return warning(f"{caller} {mismatch}", tried) if mismatch else ok(caller, tried)
 
 
 def _behind_key(world: World, key: ApiKey) -> Finding:
@@ -145,12 +145,12 @@ def _other_account(world: World, account: str) -> str:
     ids are shown.
     """
     model = (world.model_id or "").split(":")
-    meant = {
+    expected = {
         "you specified": world.account,
         "in the model's ARN": model[4] if model[0] == "arn" and len(model) > 5 else "",  # noqa: PLR2004 - of an ARN
         "in the profile": account_of(world.core, world.core.get_credentials(), None),
     }
-    for who, which in meant.items():
+    for who, which in expected.items():
         if which and which != account:
             return f"Their account ends in {account[-4:]}, but the account {who} ends in {which[-4:]}."
     return ""

@@ -44,16 +44,16 @@ def model(world: World) -> Finding:
     tried = f"asked Bedrock in {world.region} for {route.shown}, its profiles and its lifecycle"
     if route.known is False:
         return _unknown(world, route, tried)
-    told = _ended(world, route)
-    if told:
-        return failed(told, tried, cause="model-end-of-life", BASE_MODEL=route.base)
+    ended = _ended(world, route)
+    if ended:
+        return failed(ended, tried, cause="model-end-of-life", BASE_MODEL=route.base)
     if check.problems and check.needs_profile:
         fields = {"BASE_MODEL": route.base} | ({"INFERENCE_PROFILE": check.profiles[0]} if check.profiles else {})
         return failed(" ".join(check.problems), tried, cause=_ON_PROFILE, **fields)
-    said = [*check.problems, *check.notes]
+    remarks = [*check.problems, *check.notes]
     if route.known is None:
-        said.insert(0, f"The lists of {world.region} do not show whether {route.shown} exists.")
-    return warning(" ".join(said), tried) if said else ok(f"{route.shown} is available in {world.region}.", tried)
+        remarks.insert(0, f"The lists of {world.region} do not show whether {route.shown} exists.")
+    return warning(" ".join(remarks), tried) if remarks else ok(f"{route.shown} is available in {world.region}.", tried)
 
 
 def _unknown(world: World, route: Route, tried: str) -> Finding:
