@@ -103,5 +103,5 @@ def wrong_pair(credentials: Any) -> str:
     if frozen.access_key.startswith("ASIA") and not frozen.token:
         return "The key begins with ASIA, and its session token is missing."
     if frozen.access_key.startswith("AKIA") and frozen.token:
-        return "The key begins with AKIA, and a session token of other credentials is also set."
+        return "The key begins with AKIA, but the session token belongs to other credentials."
     return ""

@@ -93,7 +93,7 @@ def table(seen: Seen) -> Finding | None:
     status = described.get("TableStatus", "ACTIVE")
     cause = facts()["dynamodb"].get(status)
     if cause:
-        return seen.ends(f"has the status {status}. Calls need a table that is ACTIVE or UPDATING.", cause)
+        return seen.ends(f"has the status {status}. A table accepts calls only while it is ACTIVE or UPDATING.", cause)
     if seen.world.asked_about("dynamodb-index-missing"):
         return _index(seen, described)
     if described.get("BillingModeSummary", {}).get("BillingMode") == "PAY_PER_REQUEST":
@@ -190,7 +190,8 @@ def role(seen: Seen) -> Finding | None:
         each.get("Effect") == "Deny" for each in statements(policy)
     ):
         return seen.may(
-            f"may allow {whom} to assume it. Its trust policy has conditions or denies, which were not evaluated."
+            f"may allow {whom} to assume it. Its trust policy has conditions or Deny statements, which were not "
+            "evaluated."
         )
     return seen.well(f"allows {whom} to assume it.", "lambda-role-not-assumable", "assume-role-trust")
 

@@ -274,8 +274,7 @@ def written(index: dict[str, Any]) -> str:
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return the operations of the installed botocore: those of the catalogue's services, and all others by service.
 
-    The first dictionary lists, for each operation, the catalogue's services that have it, and "" if other services
-    also have it.
+    In the first dictionary, "" stands for services outside the catalogue that also have the operation.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

@@ -177,7 +177,8 @@ def trusted_access(world: World) -> Finding:
         return ok(f"No trusted access program of {provider} excludes the account.", tried)
     listed = ", ".join(f"{each['programId']} ({each['status']})" for each in closed)
     message = (
-        f"The account is not enabled in programs of {provider}: {listed}. AWS does not list which models need one."
+        f"The account is not enabled in access programs of {provider}: {listed}. AWS does not list which models need "
+        "one."
     )
     return (failed if world.asked_about(_PROGRAM) else warning)(message, tried, cause=_PROGRAM)
 
@@ -200,7 +201,7 @@ def enforced_guardrails(world: World) -> Finding:
     put = [each for each in answer.value["guardrailsConfig"] if _concerns(each, base)]
     if not put:
         return ok(
-            f"The account enforces no guardrail in {world.region}. Only answers show guardrails of the organization.",
+            f"The account enforces no guardrail in {world.region}. Those of an organization cannot be listed.",
             tried,
         )
     names = ", ".join(f"{each.get('guardrailId')} (version {each.get('guardrailVersion')})" for each in put)

@@ -165,7 +165,9 @@ def batch_bucket_policy(world: World) -> Finding:
         message = f"The policy of the bucket {place.bucket} denies the role {role.name} s3:PutObject or s3:ListBucket."
         return failed(message, tried, cause=_JOB, BUCKET=place.bucket, ROLE=role.name)
     if Says.UNKNOWN in says:
-        return warning(f"The policy of the bucket {place.bucket} has denies that cannot be evaluated here.", tried)
+        return warning(
+            f"The policy of the bucket {place.bucket} has Deny statements that cannot be evaluated here.", tried
+        )
     return ok(f"The policy of the bucket {place.bucket} does not deny the role {role.name} access.", tried)
 
 

@@ -152,7 +152,7 @@ def _other_account(world: World, account: str) -> str:
     }
     for who, which in expected.items():
         if which and which != account:
-            return f"Their account ends in {account[-4:]}, but the account {who} ends in {which[-4:]}."
+            return f"The account id ends in {account[-4:]}, but the id {who} ends in {which[-4:]}."
     return ""
 
 

@@ -41,7 +41,7 @@ def model(world: World) -> Finding:
         return skipped(NO_MODEL)
     route = world.route
     check = route.check
-    tried = f"asked Bedrock in {world.region} for {route.shown}, its profiles and its lifecycle"
+    tried = f"queried Bedrock in {world.region} for {route.shown}, its profiles and its lifecycle"
     if route.known is False:
         return _unknown(world, route, tried)
     ended = _ended(world, route)

@@ -38,7 +38,7 @@ def _past_proxy(world: World) -> str:
         return ""
     if _VPCE in f"{host}":
         return f" {host} is a private endpoint. Add it to NO_PROXY, so that calls bypass the proxy."
-    return f" Calls to {host} bypass the proxy if NO_PROXY contains it."
+    return f" If calls to {host} must bypass the proxy, add the host to NO_PROXY."
 
 
 def _way(world: World) -> tuple[str, int, bool]:
@@ -108,7 +108,7 @@ def connection(world: World) -> Finding:
         cause = "proxy-unreachable" if is_proxy else "connection-refused-or-reset"
         message = f"No connection to {whom}: {error.strerror or error}.{_past_proxy(world)}"
         return failed(message, tried, cause=cause, HOST=host)
-    return ok(f"{whom} accepts connections.", tried)
+    return ok(f"{'The proxy ' if is_proxy else ''}{host}:{port} accepts connections.", tried)
 
 
 @probe(
@@ -135,7 +135,8 @@ def certificate_and_clock(world: World) -> Finding:
     off = world.wall() - date
     difference = f"This machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the service's."
     if abs(off) > _SKEW / 2:
-        return (failed if abs(off) > _SKEW else warning)(difference, tried, cause="clock-skew")
+        message = f"{difference} AWS refuses signatures that are more than {_SKEW:.0f} s off."
+        return (failed if abs(off) > _SKEW else warning)(message, tried, cause="clock-skew")
     if url.scheme != "https":
         return ok(
             "The clocks agree. The endpoint does not use HTTPS, so it has no certificate.",

@@ -53,7 +53,7 @@ def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
     cause = facts()["dynamodb"].get(status)
     if cause:
         return failed(
-            f"The table {shown} has the status {status}. Calls need a table that is ACTIVE or UPDATING.",
+            f"The table {shown} has the status {status}. A table accepts calls only while it is ACTIVE or UPDATING.",
             tried,
             cause=cause,
             TABLE=shown,

@@ -51,7 +51,8 @@ def throttles(world: World) -> Finding:
     if limits is not None and limits.tpm and used.busiest < _RESERVED * limits.tpm:
         share = used.busiest / limits.tpm
         message = (
-            f"{counted}, but the busiest minute used only {share:.0%} of the token quota. max_tokens reserves more."
+            f"{counted}, but the busiest minute used only {share:.0%} of the token quota. Calls reserve more than "
+            "they use, because of max_tokens."
         )
         return judged(message, tried, cause=_TOKENS)
     return judged(f"{counted}: the quota is exhausted at times.", tried, cause=_TOKENS)
