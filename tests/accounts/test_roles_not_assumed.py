@@ -68,9 +68,9 @@ REFUSALS = [
     ),
     (400, "PackedPolicyTooLarge", TOO_MANY_TAGS, InvalidByService, SESSION, "shorter session"),
     (400, "ValidationError", TOO_LONG, InvalidByService, SESSION, "raise the role's maximum"),
-    (400, "Throttling", "Rate exceeded", Throttled, "throttled-control-plane", "how many processes renew at once"),
-    (503, "ServiceUnavailable", "", Overloaded, "service-capacity", "look at STS"),
-    (500, "InternalFailure", "", ServerFailed, "internal-server-error", "look at STS"),
+    (400, "Throttling", "Rate exceeded", Throttled, "throttled-control-plane", "number of processes that renew"),
+    (503, "ServiceUnavailable", "", Overloaded, "service-capacity", "Check STS"),
+    (500, "InternalFailure", "", ServerFailed, "internal-server-error", "Check STS"),
 ]
 
 

@@ -162,7 +162,7 @@ def test_a_body_of_another_form_is_not_sent_to_a_model_that_cannot_read_it(face:
         with pytest.raises(Overloaded) as caught:
             face.get(client.invoke_model(body=json.dumps({"inputText": "Why?"})))
         assert set(paths(wire)) == {MODEL}
-        assert "takes bodies in" in str(caught.value)
+        assert "accepts bodies in" in str(caught.value)
 
 
 def test_where_all_fail_the_exception_is_of_the_model_asked_for_and_tells_the_trail(face: Any) -> None:

@@ -139,7 +139,7 @@ def web_token_that_ended(broken: Broken, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "cause", "says"),
     [
-        (keys_that_ended, "credentials-expired", "ended 10 minutes ago"),
+        (keys_that_ended, "credentials-expired", "expired 10 minutes ago"),
         (keys_without_secret, "credentials-missing", "AWS_SECRET_ACCESS_KEY"),
         (secret_without_key, "credentials-missing", "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID"),
     ],
@@ -172,7 +172,7 @@ def test_keys_that_end_soon_are_a_warning(broken: Broken) -> None:
     broken.environ.setenv("AWS_CREDENTIAL_EXPIRATION", at(wall() + 750))
     report = look()
     assert by_status(report, "failed") == {}
-    assert "end in 1" in check_of(report, "credentials").finding.message
+    assert "expire in 1" in check_of(report, "credentials").finding.message
     assert by_status(report, "warning") == {"credentials": "credentials-expired"}
 
 
@@ -183,7 +183,7 @@ def test_a_login_that_ends_soon_is_a_warning(broken: Broken, tmp_path: Any) -> N
     report = look()
     assert by_status(report, "failed") == {}
     assert by_status(report, "warning") == {"credentials": "sso-token-expired"}
-    assert "The login ends in 5 minutes" in check_of(report, "credentials").finding.message
+    assert "The login expires in 5 minutes" in check_of(report, "credentials").finding.message
 
 
 def test_keys_in_the_environment_hide_a_profile(broken: Broken, tmp_path: Any) -> None:
@@ -192,19 +192,19 @@ def test_keys_in_the_environment_hide_a_profile(broken: Broken, tmp_path: Any) -
     broken.environ.setenv("AWS_PROFILE", "dev")
     report = look()
     assert by_status(report, "failed") == {}
-    assert "They hide the profile dev" in check_of(report, "credentials").finding.message
+    assert "They override the profile dev" in check_of(report, "credentials").finding.message
 
 
 @pytest.mark.parametrize(
     ("key", "status", "says"),
     [
-        (lambda: short_key(ends_in=-7200 - 5), "failed", "ended 2 hours ago"),
-        (lambda: short_key("us-west-2"), "failed", "is for us-west-2 alone, and calls go to us-east-1"),
-        (lambda: short_key(ends_in=300), "warning", "It ends in 5 minutes"),
-        (short_key, "ok", "ends in 6 hours at the latest. It goes before AWS_ACCESS_KEY_ID"),
+        (lambda: short_key(ends_in=-7200 - 5), "failed", "expired 2 hours ago"),
+        (lambda: short_key("us-west-2"), "failed", "is valid only in us-west-2, but calls go to us-east-1"),
+        (lambda: short_key(ends_in=300), "warning", "It expires in 5 minutes"),
+        (short_key, "ok", "expires in 6 hours at the latest. The API key overrides AWS_ACCESS_KEY_ID"),
         (long_key, "ok", "long-term API key"),
         (lambda: "bedrock-api-key-%%%", "ok", "short-term API key"),
-        (lambda: "not-a-key", "warning", "has not the form"),
+        (lambda: "not-a-key", "warning", "does not have the form"),
     ],
 )
 def test_an_api_key_tells_its_kind_its_region_and_its_end(
@@ -275,7 +275,7 @@ def test_a_model_of_another_region_is_found_there(broken: Broken) -> None:
     broken.sim.scenario({"foundation": [{"id": NOVA}, {"id": "meta.llama-x-v1:0", "regions": ["eu-*"]}]})
     report = look(model_id="meta.llama-x-v1:0")
     assert by_status(report, "failed") == {"model": "model-not-in-region"}
-    assert "eu-central-1 and eu-west-1 have it" in check_of(report, "model").finding.message
+    assert "It is available in eu-central-1 and eu-west-1" in check_of(report, "model").finding.message
 
 
 def test_a_profile_of_another_geography_is_found_there(broken: Broken) -> None:
@@ -393,7 +393,7 @@ def test_the_retention_mode_of_each_destination_counts(broken: Broken) -> None:
     report = look(model_id=f"us.{FABLE}")
     assert by_status(report, "failed") == {"data-retention": "data-retention-refused"}
     message = check_of(report, "data-retention").finding.message
-    assert message.endswith("; in us-west-2 it is 'default'.")
+    assert message.endswith(", but the mode is 'default' in us-west-2.")
     assert by_status(look(model_id=FABLE), "failed") == {}
 
 
@@ -409,7 +409,7 @@ def test_the_mode_of_the_project_takes_the_place_of_the_accounts(broken: Broken)
     assert by_status(look(model_id=FABLE), "failed") == {}
     report = look(model_id=FABLE, project="proj_a1")
     assert by_status(report, "failed") == {"data-retention": "data-retention-refused"}
-    assert "in us-east-1 it is 'none'" in check_of(report, "data-retention").finding.message
+    assert "'none' in us-east-1" in check_of(report, "data-retention").finding.message
 
 
 @pytest.mark.usefixtures("session")
@@ -437,7 +437,7 @@ def test_a_global_profile_may_answer_where_nobody_asked_for_the_mode(broken: Bro
     broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", profiles=everywhere))
     finding = check_of(look(model_id=f"global.{FABLE}"), "data-retention").finding
     assert finding.status.value == "warning"
-    assert "any other commercial Region" in finding.message
+    assert "Any other commercial Region" in finding.message
 
 
 @pytest.mark.newer_botocore
@@ -448,7 +448,7 @@ def test_a_program_that_is_closed_explains_the_error_that_names_one(broken: Brok
     assert by_status(report, "warning") == {"trusted-access": "trusted-access-required"}
     asked = broken.diagnose("trusted-access-required", model_id=f"us.{HAIKU}")
     assert by_status(asked, "failed") == {"trusted-access": "trusted-access-required"}
-    assert "anthropic-frontier is eligible" in check_of(asked, "trusted-access").finding.message
+    assert "anthropic-frontier (eligible)" in check_of(asked, "trusted-access").finding.message
 
 
 @pytest.mark.newer_botocore
@@ -578,7 +578,7 @@ def test_who_cannot_be_judged_is_skipped(broken: Broken, arn: str, says: str) ->
 def test_a_role_whose_path_nobody_tells_is_told_the_permission(broken: Broken) -> None:
     del broken.aws.answers["GetRole"]
     broken.aws.answers["SimulatePrincipalPolicy"] = (404, "NoSuchEntity", "Role app does not exist.")
-    assert "allow iam:GetRole" in check_of(look(), "permissions").finding.message
+    assert "Allow iam:GetRole" in check_of(look(), "permissions").finding.message
 
 
 def test_a_user_who_may_not_ask_is_told_the_permission(broken: Broken) -> None:
@@ -618,7 +618,7 @@ def test_a_control_plane_that_is_silent_is_no_fault_of_the_models(broken: Broken
     assert by_status(report, "failed") == {}
     assert "not answered" in check_of(report, "model").finding.message
     assert check_of(report, "legacy").status.value == "skipped"
-    assert "Where else" in check_of(report, "data-retention").finding.message
+    assert "The other Regions" in check_of(report, "data-retention").finding.message
 
 
 CONTROL = ("ListFoundationModels", "ListInferenceProfiles", "GetInferenceProfile", "GetFoundationModelAvailability")

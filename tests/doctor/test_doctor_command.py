@@ -86,7 +86,7 @@ def test_a_bundle_is_written_and_said(broken: Broken, tmp_path: Path) -> None:
 
 
 def test_one_call_is_made_where_it_is_asked_for(broken: Broken) -> None:
-    assert "The call was answered." in doctor("--call", "--model", MODEL)[1]
+    assert "The call succeeded." in doctor("--call", "--model", MODEL)[1]
     broken.sim.scenario(faults=[{"kind": "error", "code": "AccessDeniedException"}])
     code, output = doctor("--call", "--model", MODEL)
     assert code == 1

@@ -56,7 +56,7 @@ def test_a_probe_that_hangs_holds_nobody_up() -> None:
     assert checks["hangs"].status is Status.WARNING
     assert "No result within 0.01 s" in checks["hangs"].finding.message
     assert checks["works"].status is Status.OK
-    assert checks["after"].finding.message == "Not tried, because hangs gave no result."
+    assert checks["after"].finding.message == "Not run, because the probe hangs gave no result."
 
 
 def test_nothing_begins_after_the_time_is_over() -> None:

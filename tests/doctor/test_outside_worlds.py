@@ -65,7 +65,7 @@ def no_such_profile(broken: Broken, tmp_path: Path, _: ExitStack) -> World:
     broken.environ.delenv("AWS_ACCESS_KEY_ID")
     broken.environ.delenv("AWS_SECRET_ACCESS_KEY")
     error = "botocore.exceptions.ProfileNotFound: The config profile (prodd) could not be found"
-    return World("credentials-missing", "region", error, r"prodd.*nearest is prod\.")
+    return World("credentials-missing", "region", error, r"prodd.*most similar profile is prod\.")
 
 
 def _process(broken: Broken, tmp_path: Path, command: str) -> None:

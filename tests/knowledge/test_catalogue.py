@@ -160,9 +160,9 @@ def test_the_documents_errors_that_have_no_code(text: str, cause: str) -> None:
 
 BAD = {
     "fault = [{cause = 'x'}]": "bad: service is missing",
-    "service = 's'\ntitle = 't'\n[[fault]]\ncodes = ['X']\ncause = 'nowhere'": "described nowhere",
+    "service = 's'\ntitle = 't'\n[[fault]]\ncodes = ['X']\ncause = 'nowhere'": "which is not defined",
     "service = 's'\ntitle = 't'\n[cause.x]\ntitle = 'x'": "bad: cause x: group is missing",
-    "service = 's'\ntitle = 't'\nnmaes = []": "bad: 'nmaes' is not known here; allowed are service, title, names,",
+    "service = 's'\ntitle = 't'\nnmaes = []": "bad: 'nmaes' is not allowed; allowed are service, title, names,",
 }
 
 

@@ -115,7 +115,7 @@ def test_what_aws_writes_outweighs_others_that_are_named(text: str, cause: str) 
 def test_what_any_program_writes_is_named_under_a_condition(text: str, cause: str) -> None:
     found = explain(text)
     assert (found.cause, found.confidence, found.conditional) == (cause, "low", True)
-    assert "If this came from AWS: " in found.meaning
+    assert "If it is from AWS: " in found.meaning
     assert found.meaning.endswith(catalogue().causes[cause].meaning)
     assert classify(text).cause == cause
 

@@ -139,7 +139,7 @@ def test_a_code_that_a_text_only_mentions_is_looked_up_in_the_models() -> None:
 def test_a_mentioned_code_of_a_text_that_shows_nothing_holds_under_a_condition() -> None:
     found = explain("S3BucketDoesNotExistException: no bucket")
     assert (found.cause, found.conditional) == ("modelled", True)
-    assert found.meaning.startswith("Nothing in this text shows whose error it is. If this came from AWS: ")
+    assert found.meaning.startswith("Nothing in this text identifies its source. If it is from AWS: ")
 
 
 def test_the_sdks_own_names_are_no_codes_of_a_service() -> None:
