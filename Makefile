@@ -7,6 +7,7 @@ LATEST := .venv-latest
 OLDEST := .venv-oldest
 UPDATE := .venv-update
 PRICES := .venv-prices
+DOCS := .venv-docs
 PIP := python -m pip install --quiet --disable-pip-version-check
 PYTHONS := 3.11 3.12 3.13 3.14
 # The tests that run clients which need a newer botocore than our floor.
@@ -26,7 +27,7 @@ define locked
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test redis prometheus lint types imports index prices surface bench faults stress update test-latest test-oldest test-matrix wheel clean
+.PHONY: help demo test docs redis prometheus lint types imports index prices surface bench faults stress update test-latest test-oldest test-matrix wheel clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,10 +47,15 @@ $(PEERS)/.ready: pyproject.toml requirements/peers.txt
 	$(call locked,$(PEERS),requirements/peers.txt)
 	@touch $@
 
+$(DOCS)/.ready: pyproject.toml requirements/docs.txt
+	@echo "Preparing $(DOCS) for the site, from requirements/docs.txt …"
+	$(call locked,$(DOCS),requirements/docs.txt)
+	@touch $@
+
 demo: $(VENV)/.demo ## Run the main job against the built-in simulator, plain boto3 beside this package
 	@$(BIN)/bedrock demo
 
-test: lint types imports redis prometheus $(PEERS)/.ready ## Check style, types and import direction, then run every test
+test: lint types imports docs redis prometheus $(PEERS)/.ready ## Check style, types, import direction and the site, then run every test
 	@echo "Running the tests, in two processes …"
 	@$(BIN)/python -m pytest -q $(HALF) > .test-half.log 2>&1 & half=$$!; trap "kill $$half" INT TERM; \
 	  $(BIN)/python -m pytest -q $(addprefix --ignore=,$(HALF)); others=$$?; \
@@ -73,6 +79,11 @@ test-matrix: redis prometheus $(PEERS)/.ready ## Run the tests with each Python 
 	    echo "Python $$version:" && .venv-$$version/bin/python -m pytest -q || exit 1; \
 	  else missing="$$missing $$version"; fi; done; \
 	[ -z "$$missing" ] || echo "Not tried, because not installed: Python$$missing"
+
+docs: $(DOCS)/.ready ## Build the site into site/, and check it; open site/index.html in a browser
+	@echo "Building the site …"
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict
+	@$(DOCS)/bin/python tools/check_site.py site tests/surface/public.txt
 
 redis: ## Check that there is a server for tests to start, redis-server or valkey-server; install it where apt-get may
 	@command -v redis-server valkey-server > /dev/null || { \
@@ -139,6 +150,7 @@ update: ## Renew the locks in requirements/ with the newest releases
 	@[ -x $(UPDATE)/bin/uv ] || { $(PYTHON) -m venv $(UPDATE) && $(UPDATE)/bin/$(PIP) --require-hashes -r requirements/update.txt; }
 	@$(COMPILE) pyproject.toml --extra otel --extra schema --extra simulator --extra valkey --group dev -o requirements/test.txt
 	@$(COMPILE) pyproject.toml --extra simulator -c requirements/test.txt -o requirements/demo.txt
+	@$(COMPILE) pyproject.toml requirements/docs.in -c requirements/test.txt -o requirements/docs.txt
 	@$(COMPILE) pyproject.toml requirements/peers.in -o requirements/peers.txt
 	@$(COMPILE) --resolution lowest-direct --no-header pyproject.toml --extra otel --extra schema --extra simulator --extra valkey -o $(UPDATE)/oldest.txt
 	@$(COMPILE) -c $(UPDATE)/oldest.txt pyproject.toml --extra otel --extra schema --extra simulator --extra valkey --group test -o requirements/oldest.txt
@@ -149,4 +161,4 @@ wheel: $(VENV)/.ready ## Build the wheel, the same bytes each time, into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean: ## Remove the environments and caches
-	rm -rf $(VENV) $(PEERS) $(LATEST) $(OLDEST) $(UPDATE) $(PRICES) .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(LATEST) $(OLDEST) $(UPDATE) $(PRICES) $(DOCS) site .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -36,13 +36,12 @@ class Background:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the running work: its threads exist only in the parent process."""
+        """Forget the running work, because its threads exist only in the parent process."""
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Any]] = {}
 
     def start(self, key: Hashable, work: Callable[[], Any]) -> Future[Any]:
-        """Return the future of `work`, or the future of the work that already runs under the same key.
-
+        """Return the future of `work`. If work with the same key is already running, return the future of that work.
         Raises `BackgroundFull` and `NoThreadLeft`.
         """
         running = self._running

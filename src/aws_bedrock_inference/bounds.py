@@ -48,8 +48,8 @@ def is_number(
 
 
 def shown(value: Any) -> str:
-    """Return an argument as a message may show it: a number as it is, and only the type of anything else, because a
-    text passed by mistake may be a prompt or a secret.
+    """Return a value as an error message shows it: a number as it is, and of anything else only the type, because a
+    text that was passed by mistake can be a prompt or a secret.
     """
     if value is None or isinstance(value, bool):
         return repr(value)
@@ -63,8 +63,9 @@ def shown(value: Any) -> str:
 
 
 def shown_name(value: Any, known: Iterable[str]) -> str:
-    """Return a name that is not one of `known` as a message may show it: the name itself if it looks like a
-    misspelling of one of them, otherwise only its type, because a short text passed by mistake may be a password.
+    """Return a name that is not one of `known` as an error message shows it. If it looks like a misspelling of one of
+    them, return the name itself. Otherwise return only its type, because a short text that was passed by mistake can
+    be a password.
     """
     misspelt = isinstance(value, str) and len(value) <= _NAME and get_close_matches(value.lower(), known, 1)
     return repr(value) if misspelt else shown(value)

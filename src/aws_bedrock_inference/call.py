@@ -1,4 +1,4 @@
-"""A request and its outcome, as frozen values that pass through every layer."""
+"""The values that describe one call: the request, its route, its limits, and its outcome. All are frozen."""
 
 from __future__ import annotations
 
@@ -74,11 +74,15 @@ def pin_name(pin: Any) -> str:
 class Route:
     """The target of a call. It determines which quota and which circuit the call uses.
 
-    `model` is the id as the caller wrote it. `base` is that id without its geography prefix. `pool` is the quota pool
-    that the prefix selects: `on-demand`, `geographic`, `global` or `provisioned`. For example, `us.x` and `global.x`
-    use two different quotas of the model `x`. `account` is empty if the credentials do not contain the account.
-    `endpoint` is a hash of the endpoint's URL, `principal` a hash of the identity that signs, and `server` the
-    endpoint's host and port; none of the three is secret.
+    * `model`: the id as the caller wrote it.
+    * `base`: that id without its geography prefix.
+    * `pool`: the quota pool that the prefix selects: `on-demand`, `geographic`, `global` or `provisioned`. For
+      example, `us.x` and `global.x` use two different quotas of the model `x`.
+    * `account`: empty if the credentials do not contain the account.
+    * `endpoint`, `principal`: hashes of the endpoint's URL and of the identity that signs the request.
+    * `server`: the host and port of the endpoint.
+
+    None of these values is secret.
     """
 
     model: str
@@ -126,10 +130,10 @@ class Estimate:
 class Usage:
     """The tokens that a call used, as the service reported them.
 
-    `cache_write_1h_tokens` is the part of the cache writes that is stored for one hour, at a higher price.
-    `cache_write_excess` counts tokens that the service reported as cache writes but that the request cannot have
-    written, because some streams report them twice; `cache_write_tokens` does not include them. `requests` is the
-    number of requests that this usage covers.
+    * `requests`: the number of requests that this usage covers.
+    * `cache_write_1h_tokens`: the part of the cache writes that is stored for one hour, at a higher price.
+    * `cache_write_excess`: tokens that the service reported as cache writes although the request cannot have written
+      them, because some streams report cache writes twice. `cache_write_tokens` does not include them.
     """
 
     input_tokens: int = 0
@@ -167,14 +171,16 @@ class Usage:
 class Timeout:
     """The time limits of one attempt, in seconds. `math.inf` removes a limit.
 
-    `connect`, default 10: a healthy endpoint accepts a connection in much less than a second. `first_byte`, default
-    3600: a unary answer arrives in one piece after its last token is generated, and AWS recommends one hour for long
-    generations (facts: bedrock-large-model-read-timeouts). TCP keep-alive detects a dead peer earlier.
-    `first_content`, default 240: a stream delivers content as soon as the model has read the prompt and finished
-    thinking. A stream that stays empty for longer shows that the Region lacks capacity. `idle`, default 60: the
-    longest silence between two chunks of a stream that delivers text. After any other chunk the limit is four times as
-    long, because a model that thinks or writes the input of a tool can be silent for up to 196 s. `total`, default
-    unlimited: the deadline of the call already limits all attempts together.
+    * `connect`, default 10: a healthy endpoint accepts a connection in much less than a second.
+    * `first_byte`, default 3600: a response that is not streamed arrives in one piece after its last token is
+      generated. AWS recommends one hour for long generations (facts: bedrock-large-model-read-timeouts). TCP
+      keep-alive detects a dead peer earlier.
+    * `first_content`, default 240: a stream delivers content as soon as the model has read the prompt and finished
+      thinking. A stream that stays empty for longer shows that the Region lacks capacity.
+    * `idle`, default 60: the longest silence between two chunks of a stream that delivers text. After any other chunk
+      the limit is four times as long, because a model that thinks or writes the input of a tool can be silent for up
+      to 196 s.
+    * `total`, default unlimited: the deadline of the call already limits all attempts together.
     """
 
     connect: float = 10.0
@@ -193,20 +199,25 @@ class Timeout:
 
 
 class Call(NamedTuple):
-    """A request to the service. It is a named tuple because a frozen dataclass costs twice as much to create.
+    """A request to the service. It is a named tuple, because a frozen dataclass takes twice as long to create.
 
-    `operation` is the name of a boto3 method (`converse`, `invoke_model_with_response_stream` …) and `params` are
-    exactly the parameters of that method. `arrived` and `deadline` are readings of the driver's clock; `deadline`
-    covers all attempts and waits. `priority` orders the calls that wait for quota: the smallest number goes first (see
-    `PRIORITIES`). Within one priority the tenants take turns; all calls without a tenant count as one tenant. `plain`
-    is True if the params were checked and can be written as JSON unchanged, so that no attempt checks them again.
-    `on_interrupt` selects what to do when the stream breaks after its first content; None leaves the choice to the
-    pipeline. `collected` is True if a stream is read to its end on behalf of the caller, who gets one answer and no
-    events. `place` is the endpoint to send the call to, or None for the client's own endpoint. `pin` names the
-    conversation that the call belongs to. `quota` is the policy that admits the call instead of the quota of the
-    pipeline. `moves` is set by a policy that has another route. It is called after each failed attempt with the fault
-    and the attempt's number, and returns whether the call moves to the other route now. `call_id` is the number of the
-    call in this process, or 0 if no listener receives attempts. `context` is the caller's context.
+    * `operation`: the name of a boto3 method, such as `converse` or `invoke_model_with_response_stream`. `params` are
+      exactly the parameters of that method.
+    * `arrived`, `deadline`: readings of the driver's clock. The deadline covers all attempts and waits.
+    * `priority`: orders the calls that wait for quota. The smallest number goes first (see `PRIORITIES`).
+    * `tenant`: within one priority, the tenants take turns. All calls without a tenant count as one tenant.
+    * `plain`: True if the params were checked and can be written as JSON unchanged, so that no attempt checks them
+      again.
+    * `on_interrupt`: the reaction to a stream that breaks after its first content. None leaves the choice to the
+      pipeline.
+    * `collected`: True if the client reads a stream to its end for a caller who gets one answer and no events.
+    * `place`: the endpoint to send the call to. None stands for the client's own endpoint.
+    * `pin`: the name of the conversation that the call belongs to.
+    * `quota`: the policy that admits the call instead of the quota in the pipeline.
+    * `moves`: a function that a policy with another route sets. It is called after each failed attempt with the fault
+      and the number of the attempt, and returns whether the call moves to the other route now.
+    * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
+    * `context`: the context in which the caller made the call.
     """
 
     operation: str
@@ -282,9 +293,10 @@ def sent(attempts: tuple[Attempt, ...]) -> int:
 class Outcome(NamedTuple):
     """The result of a call: a value or a fault.
 
-    `emitted` counts the stream events that the caller has already received. If it is not 0, a retry would deliver
-    events twice. `earlier` contains the failed attempts before the last one, and `gave_up` the reason why no further
-    attempt followed. `made` describes how the value was produced if it is not the plain answer to one request.
+    * `emitted`: the number of stream events that the caller has already received. If it is not 0, a retry would
+      deliver events twice.
+    * `earlier`: the failed attempts before the last one. `gave_up` is the reason why no further attempt followed.
+    * `made`: a description of how the value was produced, if it is not the plain answer to one request.
     """
 
     value: Any = None

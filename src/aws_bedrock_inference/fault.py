@@ -42,12 +42,14 @@ class Kind(Enum):
 
 
 class Origin(Enum):
-    """The place where a failure arose. Only failures of the called service itself are evidence about its quota.
+    """The place where a failure arose. Only a failure of the called service itself is evidence about its quota.
 
-    SERVICE: the service that was called. DEPENDENCY: another service that it uses, such as KMS. IDENTITY: a source of
-    credentials (STS, IAM Identity Center, instance metadata). NETWORK: the path to the service (DNS, proxy, TLS, a
-    connection that failed or was lost). MACHINE: this process and its computer (file descriptors, memory, threads,
-    disk, clock). CALLER: the request itself, or a refusal by this library.
+    * SERVICE: the service that was called.
+    * DEPENDENCY: another service that the called service uses, such as KMS.
+    * IDENTITY: a source of credentials (STS, IAM Identity Center, instance metadata).
+    * NETWORK: the path to the service (DNS, proxy, TLS, a connection that failed or was lost).
+    * MACHINE: this process and its computer (file descriptors, memory, threads, disk, clock).
+    * CALLER: the request itself, or a refusal by this package.
     """
 
     SERVICE = "service"
@@ -79,14 +81,18 @@ class Hint:
 class Fault:
     """The facts of one failure.
 
-    `code` is the service's error name in its canonical spelling, `cause` the cause as a stable slug, and `limit` the
-    quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`). `unhealthy` is True if the service,
-    not the caller, is at fault, so that a circuit breaker counts it. `reached` is False if the request certainly did
-    not reach the service; if it is True and there is no `status`, nobody knows whether the service executed the
-    request. `retry_after` is the header `Retry-After`, or else the wait that AWS's documents state for the cause.
-    `suggested_wait` is the header `x-amz-retry-after`. Both are in seconds; `stated_wait` is the longer one. `paced`
-    is True if the quota already decides when the next attempt is sent, so that a further wait would only waste time.
-    `origin` is the place where the failure arose.
+    * `code`: the service's error name in its canonical spelling.
+    * `cause`: the cause as a stable slug.
+    * `limit`: the quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`).
+    * `unhealthy`: True if the service, not the caller, is at fault. Only such faults open a circuit.
+    * `reached`: False if the request certainly did not reach the service. If it is True and `status` is None, it is
+      unknown whether the service executed the request.
+    * `retry_after`: the seconds in the header `Retry-After`, or otherwise the wait that AWS's documents state for the
+      cause.
+    * `suggested_wait`: the seconds in the header `x-amz-retry-after`. `stated_wait` is the longer of the two.
+    * `paced`: True if the quota policy already decides when the next attempt is sent, so that a further wait is not
+      needed.
+    * `origin`: the place where the failure arose.
     """
 
     code: str
@@ -126,7 +132,9 @@ class Fault:
         response: dict[str, Any] | None = None,
         error: BaseException | None = None,
     ) -> Fault:
-        """Return a copy with the facts of one occurrence of the error, at a quarter of the cost of `replace`."""
+        """Return a copy of this fault with the facts of one error. It takes a quarter of the time of
+        `dataclasses.replace`.
+        """
         fault = object.__new__(Fault)
         fault.__dict__.update(
             self.__dict__,

@@ -36,7 +36,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """The object that a flow waits for. The code that ends the wait calls the attached `wake`."""
+    """An object that a flow waits for. The code that ends the wait calls the function `wake` that was attached."""
 
     def attach(self, wake: Callable[[], object]) -> bool:
         """Register `wake`, and return True; return False if the wait is already over, so that `wake` is not needed."""
@@ -94,7 +94,9 @@ ABANDONED = Fault(
     cause="abandoned",
     origin=Origin.CALLER,
 )
-"""The fault of a stream whose consumer stopped reading. All calls that the program itself ends have this cause."""
+"""The fault of a stream whose consumer stopped reading. Every call that the program itself ends has the cause of this
+fault.
+"""
 
 INTERRUPTED = ABANDONED.with_details(
     "CallInterrupted", "a cancellation or another exception of the program ended the call before its answer"
@@ -176,9 +178,9 @@ def send(call: Call) -> Flow:
 
 
 def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
-    """Run `flow`, and deliver instead of each of its items the items that `take` returns: none, one, or several.
-
-    All other effects and all interruptions pass unchanged. The flow continues until its consumer wants no more items.
+    """Run `flow`, and replace each item that it delivers by the items that `take` returns for it: none, one, or
+    several. All other effects and all interruptions pass unchanged. The flow continues until its consumer wants no
+    more items.
     """
     try:
         effect = next(flow)
@@ -201,8 +203,8 @@ def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
 
 
 def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
-    """Run `flow`, and yield instead of each of its effects the effect that `see` returns, which must have the same type
-    of reply. Interruptions pass unchanged.
+    """Run `flow`, and replace each effect that it yields by the effect that `see` returns for it, whose reply must
+    have the same type. Interruptions pass unchanged.
     """
     try:
         effect = next(flow)

@@ -46,8 +46,8 @@ def renew_after_fork(owner: Forked) -> None:
 
 
 class AtEnd:
-    """A function that is called once when this process ends, after it was armed. It also runs at the end of a worker
-    of `multiprocessing`, where `atexit` does not; a forked child arms it again.
+    """A function that is called once when this process ends, if it was armed in this process. It also runs at the end
+    of a worker of `multiprocessing`, in which `atexit` does not run. A forked child must arm it again.
     """
 
     def __init__(self, function: Callable[[], object]) -> None:

@@ -27,9 +27,9 @@ class Listeners(Locked):
     """The listeners of one client. The `always` listeners receive every event, before the others. The listeners in
     `beyond` receive the same events.
 
-    Events that every call could emit are created only if a listener asks for them. `heard` is True if a listener wants
-    the end of successful calls, and `watched` if a listener also wants the start and the attempts of calls. Both are
-    stored rather than computed, because every call reads them.
+    Events that every call could emit are created only if a listener asks for them. `heard` is True if a listener
+    wants the end of successful calls. `watched` is True if a listener also wants the start and the attempts of calls.
+    Both are stored and not computed, because every call reads them.
     """
 
     def __init__(self, *always: Listener, beyond: Listeners | None = None) -> None:

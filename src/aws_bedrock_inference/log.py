@@ -42,6 +42,7 @@ from aws_bedrock_inference.events import (
     StreamResumed,
     ThrottleReceived,
 )
+from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import ABANDONED
 from aws_bedrock_inference.knowledge.masking import masked
 
@@ -74,9 +75,10 @@ def log(event: object) -> None:
 
 def _retry(event: RetryScheduled) -> Line:
     return (
-        "%s: attempt %d failed with %s%s; the next one follows in %.2f s",
+        "%s: attempt %d %s %s%s; the next one follows in %.2f s",
         event.route,
         event.attempt,
+        "was not sent:" if event.fault.kind is Kind.REFUSED else "failed with",
         _named(event.fault),
         f" and may have been charged {event.tokens:,} tokens" if event.tokens else "",
         event.wait,

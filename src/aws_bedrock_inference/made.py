@@ -1,4 +1,4 @@
-"""A description of how an answer was produced, if it is not simply the service's answer to one request."""
+"""Values that describe how an answer was produced, if it is not simply the service's answer to one request."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 Joint: TypeAlias = Literal["prefill", "turn", "restart"]
-"""The ways to request the part after a seam. `prefill`: the model continued the text as its own. `turn`: a user turn
-asked it to continue. `restart`: the whole request was sent again.
+"""The ways in which a request asks for the rest of a broken answer. `prefill`: the model continues the text as its
+own. `turn`: a user message asks the model to continue. `restart`: the whole request is sent again.
 """
 
 Source: TypeAlias = Literal["guardrail", "provider", "model"]
@@ -39,7 +39,7 @@ class Seam:
 @dataclass(frozen=True, slots=True)
 class AppliedGuardrail:
     """A guardrail that intervened. `origins` lists who applied it: the `request`, or the `account` or `organization`,
-    which enforce it for every request. It is empty if the trace does not contain this.
+    which enforce it for every request. `origins` is empty if the trace does not contain this.
     """
 
     id: str
@@ -80,8 +80,8 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hop:
-    """A route that a call left: the fault that was the reason, the number of requests sent there, and their usage if
-    the service reported it. A filtered answer is charged.
+    """A route that a call left: the fault because of which it left, the number of requests sent there, and their
+    usage if the service reported it. AWS charges for an answer that was filtered.
     """
 
     route: Route
@@ -98,12 +98,17 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The history of an answer or of a failure. `cached` is the age of the answer in seconds if it comes from a cache.
-    `degraded_by` is the fault that a substitute replaced. `replaced` is True if a message of the caller's replaces
-    filtered content. `seams` are the places where the stream broke. `enlarged` is the maximum of output tokens with
-    which the request was repeated because the first answer was truncated. `route` is the route that answered, if it is
-    not the requested one, and `trail` lists the routes that the call left before, in order. `letter_id` is the id of
-    the dead letter that stores the failed call; it is also set if a substitute was returned.
+    """The history of an answer or of a failed call.
+
+    * `cached`: the age of the answer in seconds, if it comes from a cache.
+    * `degraded_by`: the fault because of which a substitute was returned.
+    * `replaced`: True if the caller's own message replaces filtered content.
+    * `seams`: the places where the stream broke and another request continued the answer.
+    * `enlarged`: the maximum of output tokens with which the request was repeated, because the first answer was
+      truncated.
+    * `route`: the route that answered, if it is not the requested one. `trail` lists the routes that the call left
+      before, in order.
+    * `letter_id`: the id of the dead letter that stores the failed call. It is also set if a substitute was returned.
     """
 
     seams: tuple[Seam, ...] = ()

@@ -1,6 +1,6 @@
-"""Events of the start of a call and of its attempts, emitted only if a listener asks for them.
+"""Emit the events at the start of a call and around its attempts, if a listener asks for them.
 
-A call without a `call_id` and without a context passes through unchanged, so it costs nothing when nobody listens.
+A call without a `call_id` and without a context passes through unchanged, so it costs nothing if nobody listens.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the whole flow of `call`, preceded by `CallStarted`, with the call's number and context in all of its
-    events. If the call `streams`, its consumer may read it in another thread or task.
+    """Return the flow of `call` with `CallStarted` before it, and with the call's number and context in all of its
+    events. If the call `streams`, its consumer can read it in another thread or task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)

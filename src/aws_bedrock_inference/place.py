@@ -29,8 +29,8 @@ class Place(Protocol):
 
     @property
     def whose(self) -> str:
-        """The account, or a name for the access key if the account is unknown; empty if the credentials would have to
-        be fetched first.
+        """The account. If it is unknown, a name for the access key; empty if the credentials would have to be fetched
+        first.
         """
 
     @property
@@ -39,13 +39,13 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """The results of a `Fallback` that started here, such as other places. They are dropped together with this
+        """Values that a `Fallback` has found from here, such as other places. They are dropped together with this
         place.
         """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
-        """Return another place, resolved as a client with these options resolves it. `session` None uses the session
-        of this place. Resolving may read files. Raises what boto3 raises.
+        """Return another place: the endpoint and identity that a client with these options would use. `session` None
+        stands for the session of this place. This can read files. Raises what boto3 raises.
         """
 
 

@@ -1,4 +1,4 @@
-"""Objects of S3 as input, read piece by piece over any time that a run takes."""
+"""Objects in S3 as input, read in pieces while a run lasts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 _SCHEME = "s3://"
 
-# Each piece is a request of its own, as large as this: a connection that a slow run leaves idle would be cut.
+# Bytes per piece. Each piece is a separate request, because S3 would close a connection that a slow run leaves idle.
 _PIECE = 8 << 20
 
-# A piece that breaks off is asked for again; the SDK repeats requests, but not the reading of their answers.
+# A piece that breaks off is requested again: the SDK retries requests, but not the reading of their bodies.
 _REPEATS = 2
 _BROKEN_OFF = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 
@@ -33,7 +33,7 @@ _CHANGED = ("412", "PreconditionFailed")
 
 
 class S3Location(NamedTuple):
-    """An object, or all objects whose keys begin with `key`."""
+    """An object, or all objects whose keys start with `key`."""
 
     bucket: str
     key: str
@@ -43,17 +43,17 @@ class S3Location(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> S3Location | None:
-        """Return the location that a URL names, None for a text that is no such URL. Raises `ValueError`."""
+        """Return the location of an S3 URL, or None for other text. Raises `ValueError` without a bucket."""
         if not text.lower().startswith(_SCHEME):
             return None
         bucket, _, key = text[len(_SCHEME) :].partition("/")
         if not bucket:
-            raise ValueError(f"{text} names no bucket. Write s3://BUCKET/KEY")
+            raise ValueError(f"{text} contains no bucket. Write s3://BUCKET/KEY")
         return cls(bucket, key)
 
 
 class S3Object(NamedTuple):
-    """An object as it was when it was listed."""
+    """An object in the state in which it was listed."""
 
     location: S3Location
     size: int
@@ -61,10 +61,11 @@ class S3Object(NamedTuple):
 
 
 def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
-    """Yield the object at `location`; where there is none, or it ends with `/`, the objects whose keys begin so.
+    """Yield the object at `location`. If it does not exist or the key ends with `/`, yield the objects whose keys start
+    with this key.
 
-    Objects without content and those whose names begin with `_` or `.`, which mark that others are complete, are left
-    out. Raises `OSError`, with what S3 said and what to do.
+    Empty objects are omitted. Objects whose names start with `_` or `.` are omitted too: programs use them as markers.
+    Raises `OSError` with the error of S3 and the remedy.
     """
     if location.key and not location.key.endswith("/"):
         found = _head(client, location)
@@ -79,12 +80,12 @@ def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
 
 
 def opened(client: Any, item: S3Object) -> io.BufferedReader:
-    """Return a file that reads the object. Reading raises `OSError`, also when the object has changed meanwhile."""
+    """Return a file that reads the object. Reading raises `OSError`, also if the object has changed since then."""
     return io.BufferedReader(_Pieces(client, item))
 
 
 class _Pieces(io.RawIOBase):
-    """The bytes of an object, asked for piece by piece."""
+    """The bytes of an object, requested in pieces."""
 
     def __init__(self, client: Any, item: S3Object) -> None:
         self._client = client
@@ -119,7 +120,7 @@ class _Pieces(io.RawIOBase):
 
 
 def _head(client: Any, location: S3Location) -> S3Object | None:
-    """Return the object, None if there is none of this key."""
+    """Return the object, or None if no object has this key."""
 
     def ask() -> Any:
         try:
@@ -134,16 +135,16 @@ def _head(client: Any, location: S3Location) -> S3Object | None:
 
 
 def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
-    """Return what S3 answers."""
+    """Return the result of `ask`; raise `OSError` for an error of S3."""
     try:
         return ask()
     except (BotoCoreError, ClientError) as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] in _CHANGED:
-            raise OSError(f"{location} was changed while it was read. Run again") from None
+            raise OSError(f"{location} changed while it was read. Run the command again") from None
         raise failure(location, error) from error
 
 
 def failure(location: S3Location, error: Exception) -> OSError:
-    """Return the exception for an error of S3: what it said, and what to do."""
+    """Return the exception for an error of S3, with the error and the remedy."""
     fault = classify(error)
     return OSError(f"{location}: {fault}. {fault.advice}")

@@ -104,8 +104,9 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 
 
 def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
-    """Return the fault of a stream that ended too early. If a time limit passed while the model was working, the fault
-    contains the tokens charged, and it is not retried where a repeat would be equally silent.
+    """Return the fault of a stream that ended too early. If a time limit passed while the model was working, the
+    fault contains the tokens that AWS charges. It is not retried if a repeated request would be silent for equally
+    long.
     """
     if fault.code not in _LATE or not transcript.begun:
         return fault

@@ -46,7 +46,7 @@ class Simulator:
         self._control("scenario", json.dumps(tables(source, **options)).encode())
 
     def advance(self, seconds: float) -> None:
-        """Advance the simulator's clock by so many seconds immediately: quotas refill, and faults and batch jobs
+        """Advance the simulator's clock by `seconds` without waiting. Quotas refill, and faults and batch jobs
         proceed.
         """
         self._control("clock", json.dumps({"seconds": seconds}).encode())

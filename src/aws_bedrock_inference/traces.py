@@ -1,5 +1,5 @@
-"""The ids of the trace and the span that a call belongs to, for its log lines. OpenTelemetry is not imported here: a
-program that uses spans has already imported it.
+"""Find the ids of the trace and the span that a call belongs to, for its log lines. OpenTelemetry is not imported
+here, because a program that uses spans has already imported it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Ids(NamedTuple):
 
 
 SpanOf: TypeAlias = "Callable[[int], Ids | None]"
-"""A function that returns the ids of the open span of a call, by its `call_id`."""
+"""A function that takes the `call_id` of a call and returns the ids of its open span."""
 
 _span_of: list[SpanOf] = []
 

@@ -48,8 +48,8 @@ def test_answers_of_a_journal_without_costs_have_an_unknown_cost() -> None:
     [
         (0.00018, 0, None, "cost $0.000180"),
         (12.5, 0, 40.0, "cost $12.50 of $40.00"),
-        (12.5, 1, None, "cost $12.50, not known for 1 answer"),
-        (0.0, 2_000, None, "cost not known for 2,000 answers"),
+        (12.5, 1, None, "cost $12.50, unknown for 1 answer"),
+        (0.0, 2_000, None, "cost unknown for 2,000 answers"),
         (0.0, 0, None, "cost $0.000000"),
     ],
 )
@@ -77,5 +77,7 @@ def test_a_cost_limit_that_cannot_be_enforced_is_refused(monkeypatch: pytest.Mon
         check_limit(-1)
     monkeypatch.setenv("AWS_BEDROCK_INFERENCE", "off")
     check_limit(None)
-    with pytest.raises(ValueError, match="max_cost cannot be kept while AWS_BEDROCK_INFERENCE turns all policies off"):
+    with pytest.raises(
+        ValueError, match="max_cost cannot be enforced while AWS_BEDROCK_INFERENCE turns off all policies"
+    ):
         check_limit(0.5)

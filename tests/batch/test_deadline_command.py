@@ -87,7 +87,7 @@ def test_records_with_a_transient_error_are_repeated_on_demand(desk: BatchDesk, 
     result = command()
     assert result.exit_code == 0, result.stderr
     assert ids(tmp_path) == EVERY
-    assert "are asked on demand" in result.stderr
+    assert "are sent on demand" in result.stderr
 
 
 def test_records_of_a_failed_job_run_on_demand(desk: BatchDesk, tmp_path: Path) -> None:
@@ -132,23 +132,23 @@ def test_a_dry_run_says_which_records_rule_out_a_batch_job(
     with (tmp_path / "in.jsonl").open("a") as file:
         file.write(json.dumps({"id": "odd", "prompt": "Hi", **record}) + "\n")
     result = command("--dry-run")
-    assert f"not possible: {why}, which a job cannot do" in result.stderr
+    assert f"not possible: {why}, which a batch job does not support" in result.stderr
     assert "batch job" not in [line[2:11] for line in result.stderr.splitlines() if line.startswith(">")]
 
 
 def test_a_dry_run_warns_of_too_few_records_and_of_the_cost_limit(desk: BatchDesk, tmp_path: Path) -> None:
     assert "it may cost more than --max-cost" in command("--dry-run", "--max-cost", "0.000001").stderr
     (tmp_path / "in.jsonl").write_text('{"id": "a", "prompt": "Hi"}\n')
-    assert "1 record, and a job has at least 100" in command("--dry-run").stderr
+    assert "1 record, but a batch job needs at least 100" in command("--dry-run").stderr
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--by", "soon"], "'soon' is no deadline. Give a time such as 08:00"),
+        (["--by", "soon"], "'soon' is not a deadline. Use a time such as 08:00"),
         (["--by", "2020-01-01T08:00"], "2020-01-01T08:00 has passed"),
-        (["--output-s3-uri", "s3://b/out/"], "only a run with --by makes one"),
-        (["--by", "3h", "--simulate", "calm", "--output-s3-uri", "s3://b/out/"], "--simulate has no S3"),
+        (["--output-s3-uri", "s3://b/out/"], "only a run with a deadline creates a batch job"),
+        (["--by", "3h", "--simulate", "calm", "--output-s3-uri", "s3://b/out/"], "The simulator has no S3"),
     ],
 )
 def test_contradictory_options_are_refused(options: list[str], message: str, desk: BatchDesk) -> None:
@@ -179,7 +179,7 @@ def test_a_program_gets_the_same_run_as_the_command(desk: BatchDesk) -> None:
 
 
 def test_an_invalid_deadline_is_refused_when_a_program_creates_the_run(desk: BatchDesk) -> None:
-    with BedrockClient(NOVA) as client, pytest.raises(ValueError, match="'soon' is no deadline"):
+    with BedrockClient(NOVA) as client, pytest.raises(ValueError, match="'soon' is not a deadline"):
         BatchRun("in.jsonl", "out.jsonl", client=client, by="soon")
 
 

@@ -56,13 +56,13 @@ def test_a_job_that_may_exist_is_looked_up_even_after_its_time() -> None:
 def test_a_job_that_makes_progress_is_watched_until_on_demand_needs_the_time() -> None:
     assert at(5 * HOUR, moved=5 * HOUR - 60) == Watch(5 * HOUR + 60)
     assert at(LATEST - 10, moved=LATEST - 60) == Watch(LATEST)
-    assert at(LATEST, moved=LATEST - 60) == TakeOver("on demand needs the time that is left")
+    assert at(LATEST, moved=LATEST - 60) == TakeOver("on demand needs the remaining time")
 
 
 @pytest.mark.parametrize("status", ["SUBMITTED", "VALIDATING", "IN_PROGRESS", "STOPPING"])
 def test_a_job_that_makes_no_progress_is_stopped(status: str) -> None:
     assert at(STALLED_AFTER - 1, status=status) == Watch(STALLED_AFTER)
-    assert at(STALLED_AFTER, status=status) == TakeOver(f"it is {status} without progress for 60 minutes")
+    assert at(STALLED_AFTER, status=status) == TakeOver(f"the job is {status} without progress for 60 minutes")
     assert isinstance(at(STALLED_AFTER, status=status, since=10.0), Watch)
 
 
@@ -72,26 +72,29 @@ def test_a_job_in_the_queue_does_not_stall() -> None:
 
 def test_a_job_that_was_asked_to_stop_gets_a_part_of_the_margin_to_stop() -> None:
     assert at(HOUR, status="STOPPING", stopped=HOUR) == Watch(HOUR + 15)
-    assert at(HOUR + 900, status="STOPPING", stopped=HOUR) == Finish("it was told to stop and has not stopped yet")
+    assert at(HOUR + 900, status="STOPPING", stopped=HOUR) == Finish(
+        "the job was told to stop, but has not stopped yet"
+    )
     assert isinstance(at(10 * HOUR - 1.125 * HOUR, status="STOPPING", stopped=LATEST), Finish)
 
 
 def test_results_are_awaited_only_while_the_counts_promise_more() -> None:
     ended = {"status": "STOPPED", "ended": HOUR, "error": "stopped"}
     assert at(HOUR, **ended, processed=40, found=10) == Watch(HOUR + 15)
-    assert at(HOUR, **ended, processed=40, found=40) == Finish("it is STOPPED: stopped")
-    assert at(HOUR, **ended, processed=0) == Finish("it is STOPPED: stopped")
-    assert at(HOUR + 600, **ended, processed=40) == Finish("it is STOPPED: stopped, and it left 0 results of 40")
+    assert at(HOUR, **ended, processed=40, found=40) == Finish("the job is STOPPED: stopped")
+    assert at(HOUR, **ended, processed=0) == Finish("the job is STOPPED: stopped")
+    why = "the job is STOPPED: stopped, and 0 of 40 results were found"
+    assert at(HOUR + 600, **ended, processed=40) == Finish(why)
     ours = {**ended, "stopped": HOUR - 60}
     assert at(HOUR, **ours, processed=40, found=40) == Finish()
-    assert at(HOUR + 600, **ours, processed=40) == Finish("it left 0 results of 40")
+    assert at(HOUR + 600, **ours, processed=40) == Finish("0 of 40 results were found")
     done = {"status": "COMPLETED", "ended": HOUR}
     assert at(HOUR, **done, found=100) == Finish()
     assert isinstance(at(HOUR, **done, found=99), Watch)
 
 
 def test_a_job_that_the_service_no_longer_knows_is_given_up() -> None:
-    assert at(HOUR, status=GONE) == Finish("the service does not know the job any more")
+    assert at(HOUR, status=GONE) == Finish("the job no longer exists")
 
 
 statuses = st.sampled_from(["", "SUBMITTED", "VALIDATING", "SCHEDULED", "IN_PROGRESS", "STOPPING", *ENDED, GONE])

@@ -29,7 +29,7 @@ def test_a_batch_job_is_shown_with_its_state_and_the_take_over() -> None:
         "on demand takes over at Mon 30 Nov 07:47, in 9 h 8 min",
     ]
     unknown = replace(WAITS, trouble="no answer within 30 s")
-    assert unknown.lines(NOW)[-1] == "the batch job cannot be looked at: no answer within 30 s"
+    assert unknown.lines(NOW)[-1] == "the status of the batch job is unknown: no answer within 30 s"
     young = replace(WAITS, noted=replace(NOTED, job=None))
     assert young.lines(NOW)[0].endswith(": being created")
 

@@ -79,13 +79,13 @@ def test_datetime_objects_are_accepted_as_deadlines() -> None:
      "3 weeks", "-3h", "tomorrow 08:00", "08:00 Europe", "1e9h", "٣h", None, 3, 1.5, True, b"3h", date(2026, 12, 1)],
 )  # fmt: skip
 def test_an_invalid_deadline_is_refused_with_valid_examples(when: Any) -> None:
-    with pytest.raises(ValueError, match=r"is no deadline\. Give a time such as 08:00"):
+    with pytest.raises(ValueError, match=r"is not a deadline\. Use a time such as 08:00"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
 
 @pytest.mark.parametrize("when", ["2026-11-29T21:59", "0h", timedelta(0), datetime(2026, 1, 1, tzinfo=UTC)])
 def test_a_deadline_that_has_passed_is_refused(when: Any) -> None:
-    with pytest.raises(ValueError, match=r"has passed\. Give a later time"):
+    with pytest.raises(ValueError, match=r"has passed\. Use a later time"):
         moment(when, at("2026-11-29T22:00"), BERLIN)
 
 
@@ -135,18 +135,18 @@ def test_the_cheapest_choice_that_meets_the_deadline_is_used() -> None:
 def test_unknown_prices_are_named_and_a_batch_job_counts_as_the_cheapest() -> None:
     choice = chosen(loads=weights(costs={BATCH: None, FLEX: None, DEFAULT: None}))
     assert choice.way == "batch job"
-    assert choice.why.startswith("the cheapest as AWS prices it")
-    assert sum("price not known" in line for line in choice.lines(10 * HOUR, 0.0)) == 3
-    assert reasons(choice)["flex"] == "no price says that the model has this tier"
+    assert choice.why.startswith("the cheapest in AWS's usual order of prices")
+    assert sum("price unknown" in line for line in choice.lines(10 * HOUR, 0.0)) == 3
+    assert reasons(choice)["flex"] == "no price of this tier is known for the model"
 
 
 @pytest.mark.parametrize(
     ("loads", "more", "why"),
     [
-        ({"records": 99}, {}, "99 records, and a job has at least 100"),
-        ({}, {"budget": 0.5}, "it may cost more than --max-cost, and a job cannot be held to that"),
+        ({"records": 99}, {}, "99 records, but a batch job needs at least 100"),
+        ({}, {"budget": 0.5}, "it may cost more than --max-cost, and a batch job cannot be limited"),
         ({}, {"no_service": "no bucket"}, "no bucket"),
-        ({"costs": {BATCH: None, FLEX: 1.0, DEFAULT: 2.0}}, {"budget": 5.0}, "the price is not known"),
+        ({"costs": {BATCH: None, FLEX: 1.0, DEFAULT: 2.0}}, {"budget": 5.0}, "the price is unknown"),
     ],
 )
 def test_the_reason_against_a_batch_job_is_shown(loads: dict[str, Any], more: dict[str, Any], why: str) -> None:
@@ -164,7 +164,7 @@ def test_records_in_two_forms_cannot_be_one_job() -> None:
 def test_a_deadline_that_no_choice_can_meet_is_reported() -> None:
     choice = chosen(0.2)
     assert choice.way == "on demand"
-    assert choice.why == "the quickest way, and the deadline may pass before all is answered"
+    assert choice.why == "the fastest way, but the deadline may pass before all answers arrive"
 
 
 def test_the_estimate_for_on_demand_uses_the_quota_or_a_slower_measured_rate() -> None:
@@ -177,7 +177,7 @@ def test_the_estimate_for_on_demand_uses_the_quota_or_a_slower_measured_rate() -
     assert pace(weights(), rpm=60.0, tpm=12_000.0, concurrency=64, per_minute=None).each == pytest.approx(3.0)
     reckoned = pace(weights(), rpm=None, tpm=None, concurrency=10, per_minute=None)
     assert reckoned.each == pytest.approx((1 + 400 / 50) / 10)
-    assert "reckoned" in reckoned.known_from
+    assert "estimated" in reckoned.known_from
     assert Pace(0.001, "").needs(5) == 60.0
 
 

@@ -92,7 +92,7 @@ def test_lines_do_not_depend_on_how_the_bytes_are_cut(content: bytes, cuts: list
 def test_a_text_without_records_is_refused_with_what_a_table_needs(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "prompts"
     path.write_bytes(content)
-    assert ["If this is CSV, name its columns" in str(item) for item in read(path)] == [True, False]
+    assert ["If this is CSV, the first line must name the columns" in str(item) for item in read(path)] == [True, False]
 
 
 class TestTemplates:
@@ -127,10 +127,10 @@ class TestTemplates:
     @pytest.mark.parametrize(
         ("line", "says"),
         [
-            ('{"id": 1}', '"text" is missing, which the template uses'),
-            ('{"id": 1, "text": " "}', 'nothing but blanks in "text"'),
+            ('{"id": 1}', '"text" is missing, but the template uses it'),
+            ('{"id": 1, "text": " "}', '"text": the text is blank'),
             ('{"id": 1, "text": "a", "max_token": 4}', 'Did you mean "max_tokens"?'),
-            ('{"id": 1, "text": "a", "model": "x"}', "given on the command line, for all records: --model"),
+            ('{"id": 1, "text": "a", "model": "x"}', "set on the command line for all records (--model)"),
             ('{"text": "a"}', '"id" is missing'),
         ],
     )
@@ -193,7 +193,7 @@ class TestDirectories:
     def test_a_file_whose_name_is_not_valid_text_is_refused(self, folder: Path) -> None:
         (folder / os.fsdecode(b"caf\xe9")).write_text("x")
         assert [str(item) for item in read(folder, "{text}") if isinstance(item, BadLine)] == [
-            f"{folder}/caf\\udce9: its name is not UTF-8. Rename it"
+            f"{folder}/caf\\udce9: the file name is not UTF-8. Rename the file"
         ]
 
     def test_an_entry_that_is_not_a_regular_file_is_refused(self, folder: Path) -> None:
@@ -205,7 +205,7 @@ class TestDirectories:
 
     @pytest.mark.parametrize(
         ("template", "says"),
-        [(None, "Give --template"), ("Say {txt}", 'the template uses "txt"; a file has "text" and "name"')],
+        [(None, "Pass --template"), ("Say {txt}", 'the template uses "txt", but a file has only "text" and "name"')],
     )
     def test_a_template_for_a_directory_may_use_only_the_fields_of_a_file(
         self, template: str | None, says: str, folder: Path

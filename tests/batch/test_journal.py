@@ -275,13 +275,13 @@ def test_an_output_file_changed_by_another_program_is_not_touched(files: Files, 
     files.end()
     theirs = b"".join(change(files.path.read_bytes().splitlines(keepends=True)))
     files.path.write_bytes(theirs)
-    with pytest.raises(ValueError, match=r"is not what answers.jsonl.journal says.*Move it away"):
+    with pytest.raises(ValueError, match=r"does not match its journal answers.jsonl.journal.*Move it away"):
         files.open()
     assert files.path.read_bytes() == theirs
     files.path.unlink()
     files.open()
     assert files.ids == ["p1", "p2"]
-    assert "was not there and is written again" in files.said[0]
+    assert "was missing and is written again" in files.said[0]
 
 
 def test_two_runs_cannot_write_one_file(files: Files) -> None:
@@ -327,7 +327,7 @@ def test_a_damaged_journal_is_reported_by_name(files: Files) -> None:
 
 def test_a_network_file_system_is_refused_with_the_reason(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_file, "network_of", lambda path: "nfs4")
-    with pytest.raises(ValueError, match=r"would be on nfs4, a network file system, where SQLite's write-ahead log"):
+    with pytest.raises(ValueError, match=r"would be on nfs4, a network file system. SQLite's write-ahead log"):
         files.open()
 
 

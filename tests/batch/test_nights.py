@@ -399,7 +399,7 @@ def test_without_a_bucket_the_choice_is_between_flex_and_on_demand(by: str, tier
     run = Run(tmp_path, world, None, by=by)
     run.over()
     assert run.tiers == {tier: RECORDS}
-    assert any("not possible: it needs an S3 prefix" in line for line in run.said)
+    assert any("not possible: a batch job requires an S3 prefix" in line for line in run.said)
 
 
 def test_on_demand_takes_over_from_flex_that_is_too_slow(tmp_path: Path) -> None:

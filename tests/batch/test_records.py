@@ -65,15 +65,15 @@ def test_byte_order_marks_blank_lines_and_line_endings_do_no_harm(text: bytes) -
         (b'{"recordId": "r1", "modelInput": {}}', "but is empty"),
         (b'{"recordId": "r1", "modelInput": {"modelId": "x"}}', "has a modelId"),
         (b'{"modelInput": {"inputText": "x"}}', '"recordId" is missing'),
-        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" is given twice'),
-        (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" is given twice'),
-        (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is not known'),
+        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" appears twice'),
+        (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" appears twice'),
+        (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is unknown'),
         (b'{"url": "/v1/chat/completions", "body": {"messages": []}}', "no message of a user"),
         (b'{"id": "p1", "prompt": "Hello", "timeout": 0}', '"timeout" is 0'),
-        (b'{"id": "p1", "prompt": "Hello", "stream": true}', "for all records: --stream"),
+        (b'{"id": "p1", "prompt": "Hello", "stream": true}', "for all records (--stream)"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"id": 1, "prompt": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
-        (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number too long"),
+        (b'{"id": 1' + b"0" * 5000 + b', "prompt": "x"}', "number is too long"),
     ],
 )
 def test_an_invalid_line_is_reported_with_its_number_and_the_problem(line: bytes, says: str) -> None:
@@ -91,7 +91,7 @@ def test_lines_after_an_invalid_one_are_read() -> None:
 def test_a_duplicate_id_is_refused_even_if_one_is_a_number() -> None:
     found = read(b'{"id": 7, "prompt": "a"}\n{"id": "7", "prompt": "b"}\n{"id": 8, "prompt": "c"}\n')
     assert [type(item) for item in found] == [Record, BadLine, Record]
-    assert 'the id "7" was used on an earlier line' in str(found[1])
+    assert 'the id "7" appears on an earlier line' in str(found[1])
 
 
 def test_a_json_array_is_refused_with_the_command_that_converts_it() -> None:

@@ -92,9 +92,9 @@ def test_an_invalid_row_is_one_invalid_line(row: str | bytes, says: str) -> None
     ("header", "template", "says"),
     [
         ("key,prompt", None, 'no column "id" among "key", "prompt"'),
-        ("id,text", None, 'no column "prompt" among "id", "text". Name one so, or give --template'),
+        ("id,text", None, 'no column "prompt" among "id", "text". Rename a column to prompt, or pass --template'),
         ("id,prompt,temp", None, 'Did you mean "temperature"?'),
-        ("id,prompt,model", None, "given on the command line, for all records: --model"),
+        ("id,prompt,model", None, "set on the command line for all records (--model)"),
         ("id,prompt,prompt", None, 'two columns have the name "prompt"'),
         ("id,title", "Say {text}", 'no column "text" among "id", "title"'),
         ("id,text,prompt", "Say {text}", "exclude each other"),
@@ -118,7 +118,7 @@ def test_a_template_uses_columns_of_any_name_and_ignores_the_others() -> None:
 
 
 def test_an_unclosed_quote_ends_the_reading_and_names_its_line() -> None:
-    with pytest.raises(ValueError, match=r"table\.csv, line 3: a quote is opened and not closed"):
+    with pytest.raises(ValueError, match=r"table\.csv, line 3: a quote is opened but not closed"):
         read('id,prompt\n1,a\n2,"b\n3,c\n4,d\n')
 
 

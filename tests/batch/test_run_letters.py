@@ -150,7 +150,7 @@ def test_a_failing_store_is_reported_once_and_not_called_for_each_failure(
     assert kept is None
     failed = tmp_path / "out.jsonl.failed.jsonl"
     assert said == [
-        f"Failures were not kept as dead letters: a store of a test: the disk is full. They are in {failed}."
+        f"Failures were not stored as dead letters: a store of a test: the disk is full. They are in {failed}."
     ]
     assert store.calls < 500
     store.most = 1_000

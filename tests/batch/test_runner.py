@@ -171,7 +171,7 @@ def test_an_exhausted_cost_limit_fails_no_record_and_loses_no_paid_answer(bench:
         return Answer({"id": record.key, "text": "Hi"}, "end_turn")
 
     ending = asyncio.run(bench.over(records(9), ask, concurrency=3, grace=0.0))
-    assert (ending.name, ending.reason) == ("stopped", "the limit of $1.00 is reached: calls have cost $1.00.")
+    assert (ending.name, ending.reason) == ("stopped", "the cost limit of $1.00 is reached: calls have cost $1.00.")
     assert bench.answers == ["p1", "p3"]
     assert (bench.failures, bench.tally.failed, bench.tally.parked) == ({}, 0, None)
     assert bench.states == {State.WAITING: 6, State.ANSWERED: 2, State.PARKED: 1}
@@ -309,7 +309,7 @@ def test_an_answer_that_cannot_be_written_is_counted_and_requested_again(
     ask = Script()
     ending = asyncio.run(bench.over(records(100), ask, concurrency=3))
     assert "disk is full" in ending.broken
-    assert "answers could not be written and will be asked for again" in ending.broken
+    assert "answers could not be written; the next run sends their prompts again" in ending.broken
     assert bench.answers == []
     assert bench.journal.begin() == len(ask.asked) >= 1, "those in flight are known"
 

@@ -117,7 +117,7 @@ def test_a_problem_with_a_file_is_raised_before_any_request(desk: Desk, batch: A
     desk.output.unlink()
     batch()
     desk.lines({"id": "p1", "prompt": "another"})
-    with pytest.raises(ValueError, match="Choose another file for the answers"):
+    with pytest.raises(ValueError, match="Choose another output file"):
         batch()
     assert len(desk.stub.prompts) == 3
 

@@ -46,7 +46,7 @@ def test_boto3_loses_or_truncates_broken_streams_and_this_package_repeats_them(p
     assert code == 0
     assert row(seen, "complete answers [1]") == ["4 of 6", "4 of 6", "6 of 6"]
     assert row(seen, "failed with an error") == ["1", "1", "0"]
-    assert row(seen, "cut off, returned as whole [2]") == ["1", "1", "0"]
+    assert row(seen, "truncated without an error [2]") == ["1", "1", "0"]
     assert row(seen, "requests to the service") == ["6", "6", "8"]
 
 
@@ -91,9 +91,9 @@ def test_the_demo_reports_what_boto3_did_not_answer_in_time() -> None:
 def test_the_screen_shows_the_faults_and_the_settings_of_each_client(prompts: Path) -> None:
     _, seen = compared(prompts)
     assert "6 prompts, every third answered as a stream, on a simulated bad day" in seen
-    assert "60,000 requests and 10,000,000 tokens a minute" in seen
-    assert re.search(r"boto3 [\d.]+ has 24 threads: once with its default retries", seen)
-    assert "mode adaptive and 10 attempts" in seen
+    assert "60,000 requests and 10,000,000 tokens per minute" in seen
+    assert re.search(r"boto3 [\d.]+ runs with 24 threads: once with its default retries", seen)
+    assert "mode adaptive, 10 attempts" in seen
 
 
 def test_no_line_is_wider_than_a_narrow_terminal(prompts: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_readme_shows_what_the_demo_prints(prompts: Path) -> None:
     _, seen = compared(prompts)
 
     def words(text: str) -> list[str]:
-        shown = re.search(r"boto3 default +boto3 adaptive.*?against it, too", text, re.DOTALL)
+        shown = re.search(r"boto3 default +boto3 adaptive.*?counts failed requests against it", text, re.DOTALL)
         assert shown
         lines = re.sub(r"\d+[.:\d]*( of \d+)?%?|[ ─]+", " ", shown[0]).splitlines()
         return [line.strip() for line in lines if line.strip()]

@@ -75,7 +75,7 @@ def test_a_job_is_created_waited_for_and_its_results_are_read(sim: Simulator, tm
     assert 0 < shown["processed"] < 200
     early = bedrock_job("result", job_id)
     assert (early.exit_code, early.stdout) == (2, "")
-    assert "wait_for_job() waits" in early.stderr
+    assert "use wait_for_job() to wait" in early.stderr
     sim.advance(300)
     waited = bedrock_job("wait", job_id, "-o", str(tmp_path / "answers.jsonl"))
     assert waited.exit_code == 0
@@ -129,7 +129,7 @@ def test_the_same_content_is_the_same_job(sim: Simulator) -> None:
     job_id = created()
     again = create()
     assert again.stdout.strip() == job_id
-    assert "A job with this content is there already." in again.stderr
+    assert "A job with this content exists already." in again.stderr
     assert created("--client-token", "tonight") != job_id
     listed = bedrock_job("list").stdout.splitlines()
     assert len(listed) == 3
@@ -191,7 +191,7 @@ def test_an_input_in_s3_is_used_where_it_is(sim: Simulator, tmp_path: Path) -> N
     [
         ('{"id": "a"}', 'standard input, line 1: "prompt" is missing'),
         ("", "a job needs at least one record"),
-        ('{"id": "a", "prompt": "b"}\n{"id": "a", "prompt": "b"}', "was used on an earlier line"),
+        ('{"id": "a", "prompt": "b"}\n{"id": "a", "prompt": "b"}', "appears on an earlier line"),
     ],
 )
 def test_invalid_records_create_no_job(sim: Simulator, given: str, problem: str) -> None:
@@ -211,8 +211,8 @@ def test_invalid_usage_is_reported_in_a_sentence(sim: Simulator, monkeypatch: py
     lines = "\n".join(json.dumps({"id": str(number), "prompt": "Why?"}) for number in range(100))
     refused = bedrock_job("create", "-", *options, given=lines)
     assert refused.exit_code == 2
-    assert f"there is no role {role}" in refused.stderr
+    assert f"the role {role} does not exist" in refused.stderr
     missing = bedrock_job("create", "-", *options[:4], given=lines)
-    assert "no role: give role_arn=" in missing.stderr
+    assert "no role: pass role_arn=" in missing.stderr
     for result in (lost, refused, missing):
         assert "Traceback" not in result.output

@@ -82,7 +82,7 @@ def test_the_list_is_filtered_and_json_has_everything(options: list[str], models
 
 def test_a_filter_without_a_match_fails() -> None:
     result = bedrock("list", "--provider", "nobody")
-    assert (result.exit_code, result.stderr) == (1, "No model in us-east-1 fits.\n")
+    assert (result.exit_code, result.stderr) == (1, "No model in us-east-1 matches the options.\n")
 
 
 def test_each_region_has_its_own_lists() -> None:
@@ -96,18 +96,18 @@ def test_one_model_is_shown_with_all_known_facts() -> None:
     lines = [line.split("  ", 1) for line in result.stdout.splitlines()]
     facts = {name.strip(): value.strip() for name, value in lines}
     assert facts["kind"] == "system inference profile, geographic"
-    assert facts["calls answered in"] == "us-east-1, us-west-2"
+    assert facts["calls processed in"] == "us-east-1, us-west-2"
     assert (facts["lifecycle"], facts["agreement"]) == ("active", "available")
     assert facts["per million tokens"] == (
-        "$1.1 in, $5.5 out, $0.11 read from the cache, $1.375 written to it, $2.2 written to it for an hour"
+        "$1.1 in, $5.5 out, $0.11 cache read, $1.375 cache write, $2.2 cache write for an hour"
     )
     shown = json.loads(bedrock("show", "amazon.old-v1:0", "--json").stdout)
     assert (shown["listed"]["end_of_life"], shown["check"]["lifecycle"]) == ("2099-01-31", "LEGACY")
     assert shown["price"] is None
-    assert "per million tokens  not known (genai-prices " in bedrock("show", "amazon.old-v1:0").stdout
+    assert "per million tokens  unknown (genai-prices " in bedrock("show", "amazon.old-v1:0").stdout
     missing = bedrock("show", "amazon.nova-light-v1:0")
     assert missing.exit_code == 3
-    assert f"The nearest is {NOVA}." in missing.stderr
+    assert f"The most similar id is {NOVA}." in missing.stderr
 
 
 def test_sync_reads_the_lists_now_and_stores_them_for_offline_use(
@@ -120,27 +120,27 @@ def test_sync_reads_the_lists_now_and_stores_them_for_offline_use(
     assert bedrock("list").exit_code == 0
     again = bedrock("sync")
     assert again.exit_code == 3
-    assert "Allow bedrock:ListFoundationModels to know more" in again.stderr
+    assert "Allow bedrock:ListFoundationModels to see more" in again.stderr
 
 
 def test_one_readable_list_is_used_and_no_readable_list_names_the_permission(account: Simulator) -> None:
     account.scenario(TABLES, faults=[DENIED | {"operation": "ListInferenceProfiles"}])
     half = bedrock("list")
     assert half.exit_code == 0
-    assert "Allow bedrock:ListInferenceProfiles to know more" in half.stderr
+    assert "Allow bedrock:ListInferenceProfiles to see more" in half.stderr
     account.scenario(TABLES, faults=[DENIED | {"operation": "List*"}])
     nothing = bedrock("list", "--region", "eu-west-1")
     assert (nothing.exit_code, nothing.stdout) == (3, "")
-    assert nothing.stderr.startswith("Error: the models of eu-west-1 are not known. Allow bedrock:ListFoundationModels")
+    assert nothing.stderr.startswith("Error: the models of eu-west-1 are unknown. Allow bedrock:ListFoundationModels")
 
 
 def test_check_reports_the_problem_and_which_model_to_call_instead() -> None:
     good = bedrock("check", NOVA)
-    assert (good.exit_code, good.stdout) == (0, f"{NOVA}: no problem is known\n")
+    assert (good.exit_code, good.stdout) == (0, f"{NOVA}: no known problem\n")
     bad = bedrock("check", HAIKU, "--within", "us-*")
     assert bad.exit_code == 3
     assert bad.stdout.splitlines()[1:] == [
-        f"  problem: {HAIKU} is called through an inference profile only: us.{HAIKU}, global.{HAIKU}.",
+        f"  problem: {HAIKU} can be called only through an inference profile: us.{HAIKU}, global.{HAIKU}.",
         f"  call: us.{HAIKU}",
     ]
     assert bedrock("check", NOVA, "amazon.nothing").exit_code == 1

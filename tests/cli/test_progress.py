@@ -144,8 +144,8 @@ def test_a_parked_run_shows_the_reason_the_remedy_and_the_next_attempt(world: Wo
     going.tally.asks_next = world.now + 60
     with going.progress.console.capture() as seen:
         going.progress.console.print(going.progress.block())
-    assert "parked, asks again in 1:00: ExpiredTokenException:" in seen.get()
+    assert "parked, next attempt in 1:00: ExpiredTokenException:" in seen.get()
     assert going.tally.parked.advice.split()[0] in seen.get()
-    assert "parked, asks again in 1:00" in going.progress.line()
+    assert "parked, next attempt in 1:00" in going.progress.line()
     assert "left" not in seen.get(), "nobody knows how long it takes"
     assert json.loads(going.progress.json())["parked"] is True

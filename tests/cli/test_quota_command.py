@@ -161,7 +161,7 @@ def test_a_request_is_shown_and_not_filed(service: ServiceQuotas) -> None:
         "--desired-value 4000000 --region us-east-1\n"
     ) in result.output
     assert "Nothing was submitted. Add --yes to submit the request." in result.output
-    assert "AWS refuses increases for Legacy models, and prefers accounts that use up what they have" in result.output
+    assert "AWS refuses increases for Legacy models, and prefers accounts that use their current quota" in result.output
     assert (
         f"  $ aws bedrock get-foundation-model --model-identifier {NOVA} --region us-east-1 "
         "--query modelDetails.modelLifecycle.status\n"
@@ -200,13 +200,13 @@ def test_pool_and_dimension_choose_the_quota(service: ServiceQuotas) -> None:
     ("arguments", "words"),
     [
         ([NOVA, "--to", "9000000"], "not adjustable"),
-        ([NOVA, "--to", "9000000"], "Ask for the model's cross-region tokens per minute"),
-        ([PROFILE, "--to", "2000000"], "2,000,000 is not more than 2,000,000, which holds now"),
+        ([NOVA, "--to", "9000000"], "Request an increase of the model's cross-region tokens per minute"),
+        ([PROFILE, "--to", "2000000"], "2,000,000 is not higher than 2,000,000, which is the current value"),
         (
             ["global.anthropic.claude-sonnet-4-5-20250929-v1:0", "--to", "9", "--dimension", "requests"],
-            "nothing to raise",
+            "no quota can be raised",
         ),
-        (["amazon.nova-lite-v1:0", "--to", "9"], "It has quotas in: geographic (--pool)"),
+        (["amazon.nova-lite-v1:0", "--to", "9"], "It has quotas in these pools (--pool): geographic"),
         (["amazon.nova-9-v1:0", "--to", "9"], "no quota of amazon.nova-9-v1:0"),
     ],
 )
@@ -223,7 +223,7 @@ def test_a_request_below_the_default_is_refused_even_if_it_is_above_the_present_
     service.apply("L-C0326783", 1_000)
     result = bedrock("increase", PROFILE, "--to", "1500000")
     assert result.exit_code == 2
-    assert "1,500,000 is not more than 2,000,000, which is the default" in result.stderr
+    assert "1,500,000 is not higher than 2,000,000, which is the default" in result.stderr
 
 
 def test_an_increase_of_a_quota_on_hold_is_refused_and_points_to_support(service: ServiceQuotas) -> None:
@@ -237,10 +237,10 @@ def test_an_increase_of_a_quota_on_hold_is_refused_and_points_to_support(service
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("ResourceAlreadyExistsException", "A request for this quota is open already"),
-        ("QuotaExceededException", "Too many requests for quotas are open"),
+        ("ResourceAlreadyExistsException", "A request for this quota is already open"),
+        ("QuotaExceededException", "Too many quota requests are open"),
         ("AccessDeniedException", "servicequotas:RequestServiceQuotaIncrease"),
-        ("IllegalArgumentException", "AWS did not take the request: IllegalArgumentException: as AWS says"),
+        ("IllegalArgumentException", "AWS did not accept the request: IllegalArgumentException: as AWS says"),
     ],
 )
 def test_a_refusal_by_aws_is_explained(service: ServiceQuotas, code: str, words: str) -> None:
@@ -255,7 +255,7 @@ def test_a_refusal_by_aws_is_explained(service: ServiceQuotas, code: str, words:
 def test_a_request_is_compared_with_the_present_quota(service: ServiceQuotas) -> None:
     bedrock("show")
     service.apply("L-C0326783", 5_000_000)
-    assert "which holds now" in bedrock("increase", PROFILE, "--to", "4000000").stderr
+    assert "which is the current value" in bedrock("increase", PROFILE, "--to", "4000000").stderr
 
 
 def test_daily_tokens_of_single_models_have_a_separate_column(service: ServiceQuotas) -> None:

@@ -111,8 +111,8 @@ class TestWatch:
         join(path, "a:1", text=report(reasons={"tokens": found}))
         join(path, "b:2", "c:3", text=report(reasons={"tokens": heard}))
         said = bedrock("watch", "--store", url, "--count", "1").output
-        assert f"  tokens: 864,000 a minute, {heard} (2 of 3 members)\n" in said
-        assert f"  tokens: 864,000 a minute, {found} (1 of 3 members)\n" in said
+        assert f"  tokens: 864,000 per minute, {heard} (2 of 3 members)\n" in said
+        assert f"  tokens: 864,000 per minute, {found} (1 of 3 members)\n" in said
         assert "requests:" not in said
         with closing(SqliteStore(path)) as store:
             [plain] = plain_shared(shared_quotas(store), None)["shared"]
@@ -123,8 +123,8 @@ class TestWatch:
         ("said", "tpm", "words"),
         [
             ({}, 310_000.0, "limited by: tokens per minute\n"),
-            ({"reserved": 200_000}, 310_000.0, "most of them reserved and not used; a lower max_tokens"),
-            ({"waiting": {}}, 310_000.0, "limited by: nothing; no call waits"),
+            ({"reserved": 200_000}, 310_000.0, "most are reserved and not used, so a lower max_tokens"),
+            ({"waiting": {}}, 310_000.0, "limited by: nothing; no call is waiting"),
         ],
     )
     def test_watch_shows_which_limit_holds_calls_back(
@@ -146,7 +146,7 @@ class TestWatch:
     def test_members_without_a_known_account_are_marked(self, path: Path, url: str) -> None:
         _, region, model, pool = KEY.split("|")
         join(path, "a:1", key=f"123456789012|{region}|{model}|{pool}")
-        marked = "These members do not tell their account. If it is 123456789012, they share nothing with its members"
+        marked = "The account of these members is unknown. If it is 123456789012, they do not share its quota"
         assert marked not in bedrock("watch", "--store", url, "--count", "1").output
         join(path, "b:2", key=f"|eu-west-1|{model}|{pool}")  # another quota
         assert marked not in bedrock("watch", "--store", url, "--count", "1").output
@@ -222,7 +222,7 @@ class TestWatch:
         ("arguments", "words"),
         [
             ([], "Missing option '--store'"),
-            (["--store", "redsi://host"], "A store cannot have redsi://"),
+            (["--store", "redsi://host"], "The URL of a store cannot begin with redsi://"),
             (["--store", "sqlite://"], "has no file name"),
             (["--store", "sqlite://x.db", "--every", "0"], "--every"),
         ],
@@ -303,7 +303,7 @@ class TestShow:
         assert row == [NOVA, "400,000", "20%", "900,000", "45%", "1,400,000", "9", "34", "1", "5"]
         other = next(line for line in output.splitlines() if line.startswith("amazon.nova-lite")).split()
         assert other == ["amazon.nova-lite-v1:0", "0", "5", "5", "0", "1", "0", "0"]
-        assert "throttles may come at a low reading" in " ".join(output.split())
+        assert "throttles may occur although the reading is low" in " ".join(output.split())
         assert "nova-lite" not in bedrock("show", NOVA, "--usage").output.partition("tokens last minute")[2]
         (used,) = json.loads(bedrock("show", NOVA, "--usage", "--json").output)["usage"]
         assert used == {
@@ -356,11 +356,11 @@ class TestAdvise:
         lines = result.output.splitlines()
         assert lines[0] == f"amazon.nova-pro-v1:0 geographic, 60 answers ({file})"
         assert lines[1].startswith("  98 % of answers are under ")
-        assert "you reserve 4,000; max_tokens=190 allows 19.1 times as many calls at once" in lines[1]
+        assert "you reserve 4,000; max_tokens=190 allows 19.1 times as many calls at the same time" in lines[1]
         assert "share this quota" in lines[-1]
         assert "AWS refuses increases for Legacy models" in lines[-2]
         assert lines[-3].startswith(
-            "  Tokens per day: 700,000,000, weighted by price. All models of the Region share it"
+            "  Tokens per day: 700,000,000, weighted by price. All models of the Region share this quota"
         )
 
     def test_advise_without_max_tokens_states_the_value_that_it_assumes(
@@ -369,7 +369,7 @@ class TestAdvise:
         file = written(tmp_path, (short(number, 90) for number in range(60)))
         output = bedrock("advise", file, "--model", NOVA).output
         assert "60 records have no max_tokens; the model's maximum" in output
-        assert "If the run had --max-tokens, give the same value here." in output
+        assert "If the run had --max-tokens, pass the same value here." in output
 
     @pytest.mark.parametrize(
         ("request_", "answer"),
@@ -403,7 +403,7 @@ class TestAdvise:
         output = bedrock("advise", "--store", url).output
         assert "amazon.nova-pro-v1:0 geographic, 60 answers (2 processes in us-east-1)" in output
         # 3,000 tokens a call were used, 200 of them answer: (2,800 + 4,000) / (2,800 + 410)
-        assert "max_tokens=410 allows 2.1 times as many calls at once" in output
+        assert "max_tokens=410 allows 2.1 times as many calls at the same time" in output
 
     def test_advise_weighs_answers_with_the_burndown_that_members_learned(
         self, service: ServiceQuotas, path: Path, url: str
@@ -415,7 +415,7 @@ class TestAdvise:
         store.close()
         output = bedrock("advise", "--store", url).output
         # 3,000 tokens a call were used, 400 of them for 200 of answer: (2,600 + 4,000) / (2,600 + 410)
-        assert "max_tokens=410 allows 2.2 times as many calls at once" in output
+        assert "max_tokens=410 allows 2.2 times as many calls at the same time" in output
 
     def test_advise_reports_prompts_of_unknown_length_that_it_leaves_out(
         self, service: ServiceQuotas, path: Path, url: str
@@ -474,12 +474,12 @@ class TestAdvise:
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
         [
-            ([], 2, "Give output files of `bedrock run`, or --store URL."),
-            (["empty.jsonl"], 2, "No model is set. Give --model ID"),
+            ([], 2, "Pass output files of `bedrock run`, or --store URL."),
+            (["empty.jsonl"], 2, "No model is set. Pass --model ID"),
             (["empty.jsonl", "--model", NOVA], 1, "No answers were found."),
             (["missing.jsonl", "--model", NOVA], 2, "'missing.jsonl' does not exist"),
             (["--store", "sqlite://missing.db"], 3, "missing.db does not exist"),
-            (["--store", "redsi://x"], 2, "A store cannot have redsi://"),
+            (["--store", "redsi://x"], 2, "The URL of a store cannot begin with redsi://"),
         ],
     )
     def test_advise_without_any_data_says_what_is_missing(

@@ -158,17 +158,17 @@ def test_a_run_without_model_access_stops_early_with_the_reason(desk: Desk) -> N
     result = desk.run("--concurrency", "2")
     assert result.exit_code == 3
     assert len(desk.stub.prompts) < 10
-    assert "Stopped, because every call fails with AccessDeniedException" in result.stderr
+    assert "Stopped because every call fails with AccessDeniedException" in result.stderr
     assert "To continue, run: bedrock run" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("change", "code", "says"),
     [
-        (["--model", " "], 2, "No model is set. Give --model ID or set BEDROCK_MODEL_ID"),
+        (["--model", " "], 2, "No model is set. Pass --model ID or set BEDROCK_MODEL_ID"),
         (["--rpm", "0"], 2, "--rpm"),
         (["--output", "-"], 2, "--output must be a file"),
-        (["--simulate", "prompts.jsonl"], 2, "Put --simulate last"),
+        (["--simulate", "prompts.jsonl"], 2, "Write --simulate last"),
     ],
 )
 def test_a_wrong_argument_is_explained(desk: Desk, change: list[str], code: int, says: str) -> None:
@@ -198,7 +198,7 @@ def test_a_missing_region_is_an_error_with_its_remedy(desk: Desk, monkeypatch: p
     desk.prompts(1)
     result = desk.run()
     assert result.exit_code == 3
-    assert "Give --region" in result.stderr
+    assert "Pass --region" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -242,9 +242,9 @@ def test_a_dry_run_sends_and_writes_nothing_and_estimates_the_run(desk: Desk) ->
     )
     result = desk.run("--dry-run", "--rpm", "60", "--tpm", "1000000")
     assert (result.exit_code, desk.stub.prompts) == (2, [])
-    assert "602 records; 602 would be asked, and nothing was sent" in result.stderr
+    assert "Dry run: 602 records; 602 would be sent" in result.stderr
     assert "prompts.jsonl, line 603: not JSON" in result.stderr
-    assert " tokens of input, and up to " in result.stderr
+    assert " input tokens, and up to " in result.stderr
     assert "2 set no maximum" in result.stderr
     assert "About 10 min at the quota" in result.stderr
     assert [each.name for each in desk.folder.iterdir()] == ["prompts.jsonl"]
@@ -256,7 +256,7 @@ def test_a_dry_run_leaves_out_the_answered_records(desk: Desk) -> None:
     desk.prompts(5)
     result = desk.run("--dry-run", "--max-tokens", "5")
     assert result.exit_code == 0
-    assert "5 records, 3 of them answered by earlier runs; 2 would be asked" in result.stderr
+    assert "5 records, 3 of them answered by earlier runs; 2 would be sent" in result.stderr
     assert len(desk.stub.prompts) == 3
 
 
@@ -304,8 +304,8 @@ def test_a_run_that_would_mix_answers_to_different_questions_is_refused(desk: De
         desk.lines({"id": "p1", "prompt": "prompt 1"}, {"id": "p2", "prompt": "changed"}, {"id": "p4", "prompt": "new"})
     result = desk.run(*more)
     assert result.exit_code == 2
-    assert "has answers to something else than what would be asked now" in result.stderr
-    assert ("they are of amazon.nova-lite-v1:0" in result.stderr) is (change == "model")
+    assert "contains answers to different requests than this run would send" in result.stderr
+    assert ("the model was amazon.nova-lite-v1:0" in result.stderr) is (change == "model")
     assert len(desk.stub.prompts) == 3
     kept = desk.run(*more, "--on-change", "keep")
     assert (kept.exit_code, len(desk.stub.prompts)) == (0, 4 if change == "prompt" else 3)

@@ -46,10 +46,10 @@ def test_a_run_that_reaches_its_cost_limit_ends_in_order(desk: Desk, concurrency
     answered = len(desk.answers)
     assert 20 <= answered < 20 + concurrency
     assert len(desk.stub.prompts) == answered, "what was sent and paid for was not kept"
-    assert f"Stopped: the limit of ${20 * EACH:.6f} is reached" in result.stderr
+    assert f"Stopped: the cost limit of ${20 * EACH:.6f} is reached" in result.stderr
     assert f"60 records: {answered} answered, 0 failed, {60 - answered} missing" in result.stderr
     assert f"Cost ${answered * EACH:.6f}" in result.stderr
-    assert "To continue, once --max-cost is higher, run: bedrock run" in result.stderr
+    assert "To continue with a higher --max-cost, run: bedrock run" in result.stderr
     assert not desk.failures.exists()
     assert cost_in_journal(desk) == (pytest.approx(answered * EACH), 0)
 
@@ -125,7 +125,7 @@ def test_answers_of_a_file_without_a_journal_have_an_unknown_cost(desk: Desk) ->
     desk.prompts(5)
     result = desk.run("--max-tokens", "5", "--max-cost", "1")
     assert f"Cost ${2 * EACH:.6f}\n" in result.stderr
-    assert f"with earlier runs: cost ${2 * EACH:.6f} of $1.00, not known for 3 answers" in result.stderr
+    assert f"with earlier runs: cost ${2 * EACH:.6f} of $1.00, unknown for 3 answers" in result.stderr
     assert cost_in_journal(desk) == (pytest.approx(2 * EACH), 3)
 
 
@@ -135,17 +135,17 @@ def test_an_unknown_price_is_reported(desk: Desk, limit: list[str]) -> None:
     result = desk.run("--model", "amazon.nova-unheard-of-v1:0", "--progress", "json", *limit)
     if limit:
         assert (result.exit_code, desk.stub.prompts) == (3, [])
-        assert "the price of amazon.nova-unheard-of-v1:0 in us-east-1 is not known" in result.stderr
+        assert "the price of amazon.nova-unheard-of-v1:0 in us-east-1 is unknown" in result.stderr
         assert "7 records: 0 answered, 0 failed, 7 missing" in result.stderr
         return
     assert result.exit_code == 0
-    assert "Cost not known for 7 answers" in result.stderr
+    assert "Cost unknown for 7 answers" in result.stderr
     assert "$0" not in result.stderr
     last = json.loads(re.findall(r"^\{.*", result.stderr, re.MULTILINE)[-1])
     assert (last["cost"], last["cost_unknown"]) == (None, 7)
     assert cost_in_journal(desk) == (None, 7)
     shown = CliRunner().invoke(main, ["run", "status", str(desk.output)])
-    assert "  cost not known for 7 answers\n" in shown.stdout
+    assert "  cost unknown for 7 answers\n" in shown.stdout
 
 
 def test_progress_for_programs_has_the_cost_and_its_limit(desk: Desk) -> None:
@@ -160,7 +160,7 @@ def test_a_dry_run_shows_the_highest_possible_cost(desk: Desk) -> None:
     desk.prompts(10)
     result = desk.run("--dry-run", "--max-tokens", "1000000")
     found = re.search(
-        r"About ([\d,]+) tokens of input, and up to ([\d,]+) of output\nUp to \$([\d.,]+),", result.stderr
+        r"About ([\d,]+) input tokens, and up to ([\d,]+) output tokens\nUp to \$([\d.,]+),", result.stderr
     )
     assert found is not None, result.stderr
     tokens_in, tokens_out = (int(number.replace(",", "")) for number in found.groups()[:2])
@@ -172,9 +172,9 @@ def test_a_dry_run_reports_an_unknown_price(desk: Desk) -> None:
     desk.lines({"id": 1, "prompt": "Hi"}, {"id": 2, "prompt": "Ho", "tier": "reserved"})
     some = desk.run("--dry-run", "--max-tokens", "5").stderr
     assert "Up to $0.0000" in some
-    assert "The price is not known for 1 of them" in some
+    assert "The price is unknown for 1 of them" in some
     none = desk.run("--dry-run", "--model", "amazon.nova-unheard-of-v1:0").stderr
-    assert "The price is not known for any of them" in none
+    assert "The price is unknown for all of them" in none
     assert "$" not in none
 
 
@@ -203,7 +203,7 @@ def in_program(desk: Desk, kind: str, **options: Any) -> tuple[list[str], dict[s
             BedrockClient(MODEL, endpoint_url=desk.stub.url, pipeline=pipeline) as client,
             BatchRun(desk.source, desk.output, client=client, concurrency=1, max_tokens=5, **options) as run,
         ):
-            with pytest.raises(BatchStopped, match="the limit of"):
+            with pytest.raises(BatchStopped, match="the cost limit of"):
                 found.extend(answer["id"] for answer in run)
             client.invoke("not of the run, so it is not refused", max_tokens=5)
             assert run.cost == pytest.approx(len(found) * EACH)
@@ -218,7 +218,7 @@ def in_program(desk: Desk, kind: str, **options: Any) -> tuple[list[str], dict[s
             AsyncBedrockClient(MODEL, endpoint_url=desk.stub.url, pipeline=pipeline) as client,
             AsyncBatchRun(desk.source, desk.output, client=client, concurrency=1, max_tokens=5, **options) as run,
         ):
-            with pytest.raises(BatchStopped, match="the limit of"):
+            with pytest.raises(BatchStopped, match="the cost limit of"):
                 await read(run)
             await client.invoke("not of the run, so it is not refused", max_tokens=5)
             return run.counts

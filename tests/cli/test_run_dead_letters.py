@@ -48,7 +48,7 @@ def test_each_failure_is_one_letter_however_often_the_run_is_repeated(desk: Desk
     for _ in range(2):
         result = kept(desk, "--max-tokens", "50")
         assert result.exit_code == 1
-        assert f"2 failures kept as dead letters in {queue.store.place}" in result.stderr
+        assert f"2 failures stored as dead letters in {queue.store.place}" in result.stderr
         assert records(queue) == ["p2", "p4"]
     (letter,) = [each for each in queue.letters() if each.summary.tags["record"] == "p2"]
     assert letter.request == {"modelId": MODEL, "max_tokens": 50, "prompt": "prompt 2"}
@@ -66,7 +66,7 @@ def test_letters_of_answered_records_are_discarded_so_that_nothing_is_paid_twice
     kept(desk)
     desk.stub.script = refuse(*INVALID, "prompt 3")
     result = kept(desk)
-    assert "1 failure kept as dead letters" in result.stderr
+    assert "1 failure stored as dead letters" in result.stderr
     assert "1 dead letter discarded" in result.stderr
     assert (records(queue), records(queue, "discarded")) == (["p3"], ["p2"])
 
@@ -79,7 +79,7 @@ def test_the_run_stores_the_letters_instead_of_the_dead_letter_policy(desk: Desk
     assert not [policy for policy in pipeline.policies if isinstance(policy, DeadLetter)]
     desk.prompts(2)
     desk.stub.script = refuse(*INVALID, "prompt 2")
-    assert "1 failure kept" in desk.run("--config", str(config)).stderr
+    assert "1 failure stored" in desk.run("--config", str(config)).stderr
     (letter,) = queue.letters(state="all")
     assert (letter.summary.tags["record"], letter.summary.tags["team"]) == ("p2", "search")
 
@@ -87,7 +87,7 @@ def test_the_run_stores_the_letters_instead_of_the_dead_letter_policy(desk: Desk
 def test_a_run_that_stops_at_its_failure_limit_stores_its_letters(desk: Desk, queue: DeadLetterQueue) -> None:
     desk.prompts(20)
     desk.stub.script = refuse(*INVALID, "prompt 3")
-    assert "1 failure kept" in kept(desk, "--max-failures", "1", "--concurrency", "1").stderr
+    assert "1 failure stored" in kept(desk, "--max-failures", "1", "--concurrency", "1").stderr
     assert records(queue) == ["p3"]
 
 
@@ -172,7 +172,7 @@ def test_a_store_that_cannot_be_written_is_reported_and_does_not_end_the_run(des
     desk.stub.script = script
     result = kept(desk)
     assert (result.exit_code, set(desk.answers)) == (1, {"p2"})
-    (told,) = [line for line in result.stderr.splitlines() if "Failures were not kept as dead letters: " in line]
+    (told,) = [line for line in result.stderr.splitlines() if "Failures were not stored as dead letters: " in line]
     assert told.endswith(f"They are in {desk.failures}.")
     assert json.loads(desk.failures.read_text())["id"] == "p1"
 
@@ -181,4 +181,4 @@ def test_an_invalid_store_is_refused_before_anything_is_sent(desk: Desk) -> None
     desk.prompts(1)
     result = desk.run("--dead-letters", "redis://here")
     assert (result.exit_code, desk.stub.prompts) == (2, [])
-    assert "Dead letters are not kept at" in result.stderr
+    assert "Dead letters cannot be stored at" in result.stderr

@@ -117,7 +117,7 @@ def test_a_program_reads_the_same_inputs(desk: Desk) -> None:
             assert [(answer["id"], answer["text"]) for answer in run] == [("a.txt", "Say first")]
         with pytest.raises(ValueError, match="in the directory that is the input"):
             BatchRun(folder, folder / "answers.jsonl", client=client, template="Say {text}")
-        with pytest.raises(ValueError, match="names no bucket"):
+        with pytest.raises(ValueError, match="contains no bucket"):
             BatchRun("s3:///key", desk.output, client=client)
 
 
@@ -147,7 +147,7 @@ def test_a_changed_template_is_refused_unless_the_change_is_allowed(desk: Desk) 
     assert desk.run("--template", "Say {text}").exit_code == 0
     refused = desk.run("--template", "Sing {text}")
     assert refused.exit_code == 2
-    assert "answers to something else" in refused.stderr
+    assert "answers to different requests" in refused.stderr
     assert desk.run("--template", "Sing {text}", "--on-change", "ask").exit_code == 0
     assert desk.stub.prompts == ["Say a", "Sing a"]
     assert desk.answers["p1"]["text"] == "Sing a"
@@ -173,12 +173,12 @@ def test_a_rejects_file_that_cannot_be_written_ends_the_run_and_is_named(desk: D
 @pytest.mark.parametrize(
     ("source", "options", "says"),
     [
-        ("texts", [], "Give --template 'Summarise: {text}'"),
-        ("texts", ["--template", "x"], "the template has no name in braces"),
+        ("texts", [], "Pass --template 'Summarise: {text}'"),
+        ("texts", ["--template", "x"], "the template contains no name in braces"),
         ("texts", ["--template", "@nowhere.txt"], "nowhere.txt: No such file"),
         ("texts", ["--template", "{text}", "-o", "texts/answers.jsonl"], "--output is in the directory INPUT"),
         ("table.csv", [], 'no column "id" among "key", "prompt"'),
-        ("s3:///key", [], "names no bucket"),
+        ("s3:///key", [], "contains no bucket"),
         ("nowhere.jsonl", [], "does not exist"),
     ],
 )

@@ -80,7 +80,7 @@ def test_an_output_file_replaced_by_another_program_is_kept_and_answers_go_next_
     result = desk.run("--concurrency", "4")
     assert result.exit_code == 1
     rescued = desk.output.with_name("answers.jsonl.rescued-1.jsonl")
-    assert f"Stopped: {desk.output} is another file now; all answers are in {rescued}" in result.stderr
+    assert f"Stopped: {desk.output} is now another file; all answers are in {rescued}" in result.stderr
     assert "Traceback" not in result.stderr
     theirs = desk.output.read_text()
     desk.output = rescued
@@ -88,7 +88,7 @@ def test_an_output_file_replaced_by_another_program_is_kept_and_answers_go_next_
     desk.output = desk.folder / "answers.jsonl"
     again = desk.run()
     assert again.exit_code == 2
-    assert "is not what answers.jsonl.journal says" in again.stderr
+    assert "does not match its journal answers.jsonl.journal" in again.stderr
     assert desk.output.read_text() == theirs
 
 
@@ -113,7 +113,7 @@ def test_an_output_that_was_removed_between_two_runs_is_written_again_and_nothin
     desk.output.unlink()
     result = desk.run()
     assert result.exit_code == 0
-    assert "was not there and is written again from answers.jsonl.journal" in result.stderr
+    assert "was missing and is written again from answers.jsonl.journal" in result.stderr
     assert len(desk.answers) == len(desk.stub.prompts) == 10
 
 
@@ -247,7 +247,7 @@ def test_a_record_may_set_arguments_of_invoke(desk: Desk) -> None:
         ('"temp": 1', 'Did you mean "temperature"?'),
         ('"stopSequences": ["a"]', 'Did you mean "stop_sequences"?'),
         ('"model": "m"', "--model"),
-        ('"category": "x"', '"category" is not known and would have no effect'),
+        ('"category": "x"', '"category" is unknown and would have no effect'),
     ],
 )
 def test_an_unknown_field_is_refused_with_the_nearest_valid_name(desk: Desk, member: str, says: str) -> None:
@@ -285,7 +285,7 @@ def test_missing_credentials_are_reported_alike_for_few_and_many_prompts(
     desk.prompts(number)
     result = desk.run()
     assert result.exit_code == 3
-    assert "Stopped, because every call fails with NoCredentialsError" in result.stderr
+    assert "Stopped because every call fails with NoCredentialsError" in result.stderr
 
 
 def test_a_failure_shows_its_reason_and_a_rerun_is_advised_only_after_the_correction(desk: Desk) -> None:
@@ -293,7 +293,7 @@ def test_a_failure_shows_its_reason_and_a_rerun_is_advised_only_after_the_correc
     result = desk.run("--tpm", "1000")
     assert result.exit_code == 1
     assert "QuotaExhausted: " in result.stderr
-    assert "To retry the failed records, once their reason is removed, run: " in result.stderr
+    assert "To retry the failed records, fix their cause, then run: " in result.stderr
 
 
 def test_the_command_to_continue_contains_no_password_and_no_prompt(desk: Desk) -> None:
@@ -330,7 +330,7 @@ def test_an_empty_input_is_reported(desk: Desk) -> None:
     desk.lines("")
     result = desk.run()
     assert result.exit_code == 0
-    assert f"{desk.source} has no records." in result.stderr
+    assert f"{desk.source} contains no records." in result.stderr
 
 
 def test_a_closed_standard_error_ends_no_run(desk: Desk) -> None:

@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("content", ["{", '{"type": "nonsense"}', "[]", "\xe9"])
 def test_an_invalid_schema_is_refused(path: Path, content: str) -> None:
     path.write_text(content, "latin-1")
-    with pytest.raises(ValueError, match=r"city.json is (no JSON schema|not UTF-8)"):
+    with pytest.raises(ValueError, match=r"city.json is not (a JSON schema|UTF-8)"):
         Schema(path)
 
 

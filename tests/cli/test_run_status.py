@@ -34,7 +34,7 @@ def test_the_status_of_a_run_is_shown_while_it_runs_and_after_a_kill(desk: Desk)
     child.communicate(timeout=60)
     said = look("status", desk.output).stdout
     assert said.startswith(f"{desk.output}: killed, 40 records: ")
-    assert "in flight when it ended, to be asked again" in said
+    assert "in flight when the run ended; the next run sends them again" in said
     hold.let_go.set()
     result = desk.run()
     assert result.exit_code == 0
@@ -64,7 +64,7 @@ def test_the_status_shows_why_a_run_gave_up(desk: Desk) -> None:
 
 
 def test_the_runs_of_a_directory_are_listed(desk: Desk, tmp_path: Path) -> None:
-    assert "There is no journal of a run in" in look("list", tmp_path).stderr
+    assert "contains no journal of a run" in look("list", tmp_path).stderr
     desk.prompts(3)
     desk.run()
     (tmp_path / "other.jsonl.journal").write_text("my diary")
@@ -76,7 +76,7 @@ def test_the_runs_of_a_directory_are_listed(desk: Desk, tmp_path: Path) -> None:
 
 def test_a_path_without_a_journal_is_reported(desk: Desk, tmp_path: Path) -> None:
     result = look("status", tmp_path / "nothing.jsonl")
-    assert (result.exit_code, "There is no journal" in result.stderr) == (2, True)
+    assert (result.exit_code, "The journal" in result.stderr) == (2, True)
     sqlite3.connect(tmp_path / "x.journal").execute("CREATE TABLE a (b)").connection.close()
     assert "is not a journal of `bedrock run`" in look("status", tmp_path / "x.journal").stderr
 

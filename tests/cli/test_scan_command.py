@@ -127,7 +127,7 @@ def test_a_damaged_file_is_named_and_the_rest_is_counted(log: Path, tmp_path: Pa
     damaged.write_bytes(gzip.compress(log.read_bytes())[:-12])
     result = scan(damaged, log)
     assert result.exit_code == 1
-    assert f"{damaged}: the compressed data is cut off" in result.output
+    assert f"{damaged}: the compressed data is truncated" in result.output
     assert "AWS errors with 2 causes" in result.output
 
 

@@ -137,7 +137,7 @@ def test_a_port_in_use_is_reported() -> None:
         port = other.getsockname()[1]
         result = simulate("--port", str(port))
     assert result.exit_code == 2
-    assert f"cannot listen on port {port} of 127.0.0.1: Address already in use. Give another --port" in result.stderr
+    assert f"cannot listen on port {port} of 127.0.0.1: Address already in use. Pass another --port" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_a_profile_gives_region_and_credentials(stub: Any, tmp_path: Path, monke
     assert boto3.DEFAULT_SESSION is not None
     missing = CliRunner().invoke(main, [*arguments, "--profile", "play"])
     assert missing.exit_code == 2
-    assert "There is no profile 'play'. The profiles in" in missing.stderr
+    assert "Profile 'play' does not exist. The profiles in" in missing.stderr
     assert "work" in missing.stderr
     for command in (["run"], ["quota", "show"], ["quota", "increase"]):
         assert "--profile" in CliRunner().invoke(main, [*command, "--help"]).output
@@ -214,7 +214,7 @@ class TestInvoke:
         result = CliRunner().invoke(main, ["invoke", "Hello", "--model", MODEL, "--endpoint-url", stub.url, "-v"])
         assert result.stdout == "Hello\n"
         told = result.stderr.splitlines()
-        assert told[0].startswith("Attempt 1 failed: InternalServerException: Oops. The next one follows in ")
+        assert told[0].startswith("Attempt 1 failed: InternalServerException: Oops. The next attempt starts in ")
         assert told[-1].startswith(f"converse on {MODEL} in us-east-1: 2 attempts, ")
         assert told[-1].endswith(", 3 tokens in, 5 out, $0.000001")
 

@@ -219,8 +219,8 @@ def test_the_methods_named_after_boto3s_repeat_truncated_answers_too(face: Any) 
     [
         ("The sky is blue.", "it is not well-formed JSON"),
         ("", "it is empty"),
-        ('{"sea": "blue"}', "it breaks the rule required"),
-        ('{"sky": 4711}', "it breaks the rule properties/sky/type"),
+        ('{"sea": "blue"}', "it violates the rule required"),
+        ('{"sky": 4711}', "it violates the rule properties/sky/type"),
     ],
 )
 def test_json_that_does_not_match_its_schema_raises_with_the_answer(face: Any, text: str, problem: str) -> None:

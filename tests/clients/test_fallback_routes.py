@@ -162,7 +162,7 @@ def test_a_body_of_another_form_is_not_sent_to_a_model_that_cannot_read_it(face:
         with pytest.raises(Overloaded) as caught:
             face.get(client.invoke_model(body=json.dumps({"inputText": "Why?"})))
         assert set(paths(wire)) == {MODEL}
-        assert "takes bodies in" in str(caught.value)
+        assert "accepts bodies in" in str(caught.value)
 
 
 def test_if_all_routes_fail_the_exception_is_that_of_the_requested_model_with_the_trail(face: Any) -> None:
@@ -189,7 +189,7 @@ def test_an_unreachable_target_is_skipped_and_logged_once(face: Any, caplog: pyt
         elsewhere.session._session.set_config_variable("profile", "nowhere")
         client = face.open(wire.url, pipeline=using(Fallback(elsewhere, OTHER)))
         assert [face.get(client.invoke("Why?")).route.model for _ in range(2)] == [OTHER, OTHER]
-    said = [record.getMessage() for record in caplog.records if "passes over" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "skips" in record.getMessage()]
     assert len(said) == 1
     assert f"{MODEL} in us-west-2: ProfileNotFound" in said[0]
 
@@ -283,7 +283,7 @@ def test_a_long_trail_is_shortened_in_the_message(face: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "attempts", "why"),
     [
-        ({"attempts": 2}, 10, "the fallback's 2 attempts are used up"),
+        ({"attempts": 2}, 10, "the fallback's limit of 2 attempts is reached"),
         ({}, 2, "no attempts are left"),
     ],
 )
@@ -302,5 +302,5 @@ def test_if_no_target_was_called_the_exception_says_why_the_own_route_gave_up(
 def test_the_exception_says_if_no_target_may_be_called(face: Any) -> None:
     with Wire(INTERNAL, GONE) as ill:
         client = face.open(ill.url, pipeline=using(Fallback(MODEL)))
-        with pytest.raises(NotFound, match="gave up: no other route could answer it"):
+        with pytest.raises(NotFound, match="gave up: no other route could answer the call"):
             face.get(client.invoke("Why?"))

@@ -202,6 +202,6 @@ def test_an_unreadable_letter_does_not_hide_the_others(stored: Callable[[], Any]
     kept = queue.store_failed_request({"prompt": "Why?"}, "no")
     assert [letter.id for letter in queue.get_failed_requests()] == [kept]
     assert [letter.id for letter in queue.letters()] == [kept]
-    assert "a dead letter is left out: letter letter-0001" in caplog.text
+    assert "a dead letter is omitted: letter letter-0001" in caplog.text
     assert queue.stats().states == {"dead": 2}
     assert queue.discard("letter-0001")

@@ -119,7 +119,7 @@ def test_a_manually_created_table_works_and_reports_what_it_lacks(
     with caplog.at_level(logging.WARNING):
         kept = [str(queue.store_failed_request({"prompt": str(n), "temperature": 0.2}, "no")) for n in range(5)]
         assert {letter.id for letter in queue.get_failed_requests()} == {*kept}
-    assert caplog.text.count("each list reads all of it") == 1
+    assert caplog.text.count("each list reads the complete table") == 1
     first = queue.page(2)
     rest = queue.page(10, after=first.cursor)
     assert {letter.id for letter in (*first.letters, *rest.letters)} == {*kept}
@@ -146,7 +146,7 @@ def test_items_written_by_the_program_of_aws_s_documents_are_letters(queue: Dead
         assert letter["request"] == {"prompt": "Why?", "max_tokens": 20, "picture": b"\x00"}
         assert (letter.id, letter["timestamp"], letter["metadata"]) == ("theirs", item["timestamp"]["S"], {"user": "u"})
         assert letter.cause.startswith("throttled")
-        assert any("2 letters were added to it" in line for line in queue.create()) is bool(adopted)
+        assert any("2 letters were added to the index" in line for line in queue.create()) is bool(adopted)
     assert queue.redrive(Answering()).sent == 1
     assert queue.stats().states == {"redriven": 2}
 
@@ -154,7 +154,7 @@ def test_items_written_by_the_program_of_aws_s_documents_are_letters(queue: Dead
 def test_a_large_letter_is_stored_in_s3_if_a_bucket_is_set(queue: DeadLetterQueue, aws: Any) -> None:
     queue.create()
     store: Any = queue.store
-    with pytest.raises(StoreUnusable, match=r"an item holds 400 KB: name an S3 bucket.*bucket=NAME"):
+    with pytest.raises(StoreUnusable, match=r"an item at most 400 KB. Name an S3 bucket.*bucket=NAME"):
         queue.store_failed_request({"prompt": LARGE}, "no")
     kept = str(queue.store_failed_request({"prompt": "word " * 200_000}, "ThrottlingException: slow"))  # compressed
     assert queue.redrive(Answering()).sent == 1
@@ -189,7 +189,7 @@ def test_a_letter_whose_s3_object_is_missing_does_not_hide_the_others(
     assert f"s3://{bucket}/dead-letters/{store.table}/{gone} cannot be read: NoSuchKey" in caplog.text
     report = with_bucket.redrive(Answering())
     assert (report.sent, report.refused) == (1, 1)
-    with pytest.raises(StoreUnusable, match=f"letter {gone}: its content is no longer there"):
+    with pytest.raises(StoreUnusable, match=f"letter {gone}: its content no longer exists"):
         with_bucket.get(gone)
     assert with_bucket.discard(gone)
     with_bucket.close()
@@ -209,12 +209,12 @@ def test_an_answer_that_is_too_large_is_not_stored_and_the_letter_counts_as_redr
     letter = queue.get(kept)
     assert letter is not None
     assert (letter.state, letter.answer) == ("redriven", None)
-    assert "was not kept: the item has no room" in caplog.text
+    assert "was not stored: it does not fit into the item" in caplog.text
 
 
 def test_a_missing_table_is_reported_with_how_to_create_it(queue: DeadLetterQueue) -> None:
     for use in (queue.get_failed_requests, queue.stats, lambda: queue.store_failed_request({}, "no")):
-        with pytest.raises(StoreUnusable, match=r"does not exist: make it with `bedrock dlq create --store dead-"):
+        with pytest.raises(StoreUnusable, match=r"does not exist. Create it with `bedrock dlq create --store dead-"):
             use()
 
 
@@ -281,7 +281,7 @@ def test_a_letter_of_a_newer_version_is_refused(queue: DeadLetterQueue, aws: Any
         ExpressionAttributeValues={":s": {"S": f'{{"format": {NEWEST + 1}}}'}},
     )
     for use in (lambda: queue.get(kept), queue.get_failed_requests, queue.stats):
-        with pytest.raises(StoreUnusable, match="written by a newer version of this package"):
+        with pytest.raises(StoreUnusable, match="a newer version of this package"):
             use()
 
 
@@ -334,7 +334,7 @@ def test_a_table_with_a_different_key_is_refused_and_not_changed(
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind}],
         BillingMode="PAY_PER_REQUEST",
     )
-    with pytest.raises(StoreUnusable, match="another key than `id`"):
+    with pytest.raises(StoreUnusable, match="does not have the text `id` as its only key"):
         queue.create()
 
 

@@ -290,12 +290,12 @@ def odd(policy: Any, _: Path) -> None:
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
     [
-        (full, "cannot be used to keep dead letters: the disk is full"),
+        (full, "cannot be used to store dead letters: the disk is full"),
         (locked, "locked by other processes for more than"),
         (newer, "was written by a newer version of this package"),
         (foreign, "is damaged or is not a file of dead letters"),
         (broken_seal, "the first function of seal=(encrypt, decrypt) raised ZeroDivisionError"),
-        (broken_redaction, "redact raised KeyError, so nothing of the request was kept"),
+        (broken_redaction, "redact raised KeyError, so no part of the request was stored"),
         (odd, "TypeError"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -368,10 +368,10 @@ def test_no_failure_of_the_store_replaces_the_caller_s_exception(caplog: Any) ->
     error = KeyError("mine")
     queue = DeadLetterQueue(Broken())  # type: ignore[arg-type]  # it has the methods that this test needs
     assert queue.store_failed_request({"prompt": "Why?"}, error) is None
-    assert error.__notes__ == ["not kept as a dead letter: RuntimeError"]
+    assert error.__notes__ == ["not stored as a dead letter: RuntimeError"]
     assert "hunter2" not in caplog.text
     with pytest.raises(
-        ValueError, match="tags=<str>: give names and texts"
+        ValueError, match="tags=<str>: pass names and texts"
     ):  # the program's own mistake, with no error
         queue.store_failed_request({"prompt": "Why?"}, "no", tags="search")  # type: ignore[arg-type]
 
@@ -406,8 +406,8 @@ def test_a_policies_file_can_name_the_store(tmp_path: Path, monkeypatch: pytest.
     policy.close()
     for wrong, sentence in (
         ('dead_letters = "dead.db"', "may be a file or a DynamoDB table"),
-        ("dead_letters = 5", "give a table"),
-        ("[dead_letters]\nseal = 5", "only Python can give it"),
+        ("dead_letters = 5", "set a table"),
+        ("[dead_letters]\nseal = 5", "only Python code can set this option"),
         ("[dead_letters]\ntags = { a = 1 }", "names and texts"),
     ):
         (tmp_path / "bedrock.toml").write_text(wrong)
@@ -420,20 +420,20 @@ def test_a_policies_file_can_name_the_store(tmp_path: Path, monkeypatch: pytest.
     [
         ("dead.db", "may be a file or a DynamoDB table"),
         ("folder/dead.SQLITE3", "may be a file or a DynamoDB table"),
-        ("no table!", "no name of a DynamoDB table"),
-        ("redis://host", "not kept at"),
+        ("no table!", "not the name of a DynamoDB table"),
+        ("redis://host", "cannot be stored at"),
         ("sqlitte:///x", "'sqlitte'"),
         ("sqlite://", "has no file name"),
-        ("dynamodb://t", "no name of a DynamoDB table"),
+        ("dynamodb://t", "not the name of a DynamoDB table"),
         ("dynamodb://table?regoin=x", "no option 'regoin'"),
         ("sqlite:dead.db", "write sqlite://dead.db or"),
-        ("sqlite://:memory:", "would lose its letters with the program"),
-        ("postgres://me:hunter2@host/db", "not kept at"),
-        ("dynamodb://me:hunter2@host", "'host' is no name|may be a file"),
+        ("sqlite://:memory:", "would lose its letters at the end of the program"),
+        ("postgres://me:hunter2@host/db", "cannot be stored at"),
+        ("dynamodb://me:hunter2@host", "'host' is not the name|may be a file"),
         ("dynamodb://me:hunter2@host?x=1", "dynamodb://host has no option"),
         ("me:hunter2@host/dead.db", "may be a file or a DynamoDB table"),
-        (5, "give the name of a DynamoDB table"),
-        (DeadLetterQueue, "give the name of a DynamoDB table"),
+        (5, "pass the name of a DynamoDB table"),
+        (DeadLetterQueue, "pass the name of a DynamoDB table"),
     ],
 )
 def test_an_invalid_store_url_is_refused(named: Any, sentence: str) -> None:
@@ -443,7 +443,7 @@ def test_an_invalid_store_url_is_refused(named: Any, sentence: str) -> None:
 
 
 def test_an_invalid_option_of_the_policy_is_refused(letters: Any) -> None:
-    with pytest.raises(ValueError, match="give a DeadLetter"):
+    with pytest.raises(ValueError, match="pass a DeadLetter"):
         standard(dead_letters="sqlite://dead.db")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the queue has its own seal"):
         DeadLetter(letters.queue, redact=str)

@@ -35,7 +35,7 @@ def test_without_the_extra_only_the_json_syntax_is_checked(without_validator: No
     ],
 )
 def test_the_violated_rule_of_the_schema_is_named(schema: Any, text: str, broken: str) -> None:
-    assert violation(json.dumps(schema), text) == f"it breaks the rule {broken}"
+    assert violation(json.dumps(schema), text) == f"it violates the rule {broken}"
 
 
 def test_references_inside_the_schema_are_followed() -> None:

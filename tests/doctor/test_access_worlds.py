@@ -140,7 +140,7 @@ def web_token_that_ended(broken: Broken, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "cause", "says"),
     [
-        (keys_that_ended, "credentials-expired", "ended 10 minutes ago"),
+        (keys_that_ended, "credentials-expired", "expired 10 minutes ago"),
         (keys_without_secret, "credentials-missing", "AWS_SECRET_ACCESS_KEY"),
         (secret_without_key, "credentials-missing", "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID"),
     ],
@@ -173,7 +173,7 @@ def test_keys_that_expire_soon_are_a_warning(broken: Broken) -> None:
     broken.environ.setenv("AWS_CREDENTIAL_EXPIRATION", at(wall() + 750))
     report = look()
     assert by_status(report, "failed") == {}
-    assert "end in 1" in check_of(report, "credentials").finding.message
+    assert "expire in 1" in check_of(report, "credentials").finding.message
     assert by_status(report, "warning") == {"credentials": "credentials-expired"}
 
 
@@ -184,7 +184,7 @@ def test_a_login_that_expires_soon_is_a_warning(broken: Broken, tmp_path: Any) -
     report = look()
     assert by_status(report, "failed") == {}
     assert by_status(report, "warning") == {"credentials": "sso-token-expired"}
-    assert "The login ends in 5 minutes" in check_of(report, "credentials").finding.message
+    assert "The login expires in 5 minutes" in check_of(report, "credentials").finding.message
 
 
 def test_keys_in_the_environment_that_override_a_profile_are_named(broken: Broken, tmp_path: Any) -> None:
@@ -193,19 +193,19 @@ def test_keys_in_the_environment_that_override_a_profile_are_named(broken: Broke
     broken.environ.setenv("AWS_PROFILE", "dev")
     report = look()
     assert by_status(report, "failed") == {}
-    assert "They hide the profile dev" in check_of(report, "credentials").finding.message
+    assert "They override the profile dev" in check_of(report, "credentials").finding.message
 
 
 @pytest.mark.parametrize(
     ("key", "status", "says"),
     [
-        (lambda: short_key(ends_in=-7200 - 5), "failed", "ended 2 hours ago"),
-        (lambda: short_key("us-west-2"), "failed", "is for us-west-2 alone, and calls go to us-east-1"),
-        (lambda: short_key(ends_in=300), "warning", "It ends in 5 minutes"),
-        (short_key, "ok", "ends in 6 hours at the latest. It goes before AWS_ACCESS_KEY_ID"),
+        (lambda: short_key(ends_in=-7200 - 5), "failed", "expired 2 hours ago"),
+        (lambda: short_key("us-west-2"), "failed", "is valid only in us-west-2, but calls go to us-east-1"),
+        (lambda: short_key(ends_in=300), "warning", "It expires in 5 minutes"),
+        (short_key, "ok", "expires in 6 hours at the latest. The API key overrides AWS_ACCESS_KEY_ID"),
         (long_key, "ok", "long-term API key"),
         (lambda: "bedrock-api-key-%%%", "ok", "short-term API key"),
-        (lambda: "not-a-key", "warning", "has not the form"),
+        (lambda: "not-a-key", "warning", "does not have the form"),
     ],
 )
 def test_the_type_region_and_expiry_of_an_api_key_are_shown(
@@ -276,7 +276,7 @@ def test_a_model_of_another_region_is_located(broken: Broken) -> None:
     broken.sim.scenario({"foundation": [{"id": NOVA}, {"id": "meta.llama-x-v1:0", "regions": ["eu-*"]}]})
     report = look(model_id="meta.llama-x-v1:0")
     assert by_status(report, "failed") == {"model": "model-not-in-region"}
-    assert "eu-central-1 and eu-west-1 have it" in check_of(report, "model").finding.message
+    assert "It is available in eu-central-1 and eu-west-1" in check_of(report, "model").finding.message
 
 
 def test_a_profile_of_another_geography_is_located(broken: Broken) -> None:
@@ -394,7 +394,7 @@ def test_the_data_retention_mode_of_each_destination_is_checked(broken: Broken) 
     report = look(model_id=f"us.{FABLE}")
     assert by_status(report, "failed") == {"data-retention": "data-retention-refused"}
     message = check_of(report, "data-retention").finding.message
-    assert message.endswith("; in us-west-2 it is 'default'.")
+    assert message.endswith(", but the mode is 'default' in us-west-2.")
     assert by_status(look(model_id=FABLE), "failed") == {}
 
 
@@ -410,7 +410,7 @@ def test_the_data_retention_mode_of_a_project_overrides_that_of_the_account(brok
     assert by_status(look(model_id=FABLE), "failed") == {}
     report = look(model_id=FABLE, project="proj_a1")
     assert by_status(report, "failed") == {"data-retention": "data-retention-refused"}
-    assert "in us-east-1 it is 'none'" in check_of(report, "data-retention").finding.message
+    assert "'none' in us-east-1" in check_of(report, "data-retention").finding.message
 
 
 @pytest.mark.usefixtures("session")
@@ -438,7 +438,7 @@ def test_a_global_profile_warns_that_other_regions_may_have_another_retention_mo
     broken.sim.scenario(foundation({"id": FABLE}, data_retention="aws_review", profiles=everywhere))
     finding = check_of(look(model_id=f"global.{FABLE}"), "data-retention").finding
     assert finding.status.value == "warning"
-    assert "any other commercial Region" in finding.message
+    assert "Any other commercial Region" in finding.message
 
 
 @pytest.mark.newer_botocore
@@ -449,7 +449,7 @@ def test_a_trusted_access_program_that_is_not_open_explains_its_error(broken: Br
     assert by_status(report, "warning") == {"trusted-access": "trusted-access-required"}
     asked = broken.diagnose("trusted-access-required", model_id=f"us.{HAIKU}")
     assert by_status(asked, "failed") == {"trusted-access": "trusted-access-required"}
-    assert "anthropic-frontier is eligible" in check_of(asked, "trusted-access").finding.message
+    assert "anthropic-frontier (eligible)" in check_of(asked, "trusted-access").finding.message
 
 
 @pytest.mark.newer_botocore
@@ -579,7 +579,7 @@ def test_the_permissions_of_root_and_federated_users_are_skipped(broken: Broken,
 def test_a_role_with_an_unknown_path_names_the_permission_to_read_it(broken: Broken) -> None:
     del broken.aws.answers["GetRole"]
     broken.aws.answers["SimulatePrincipalPolicy"] = (404, "NoSuchEntity", "Role app does not exist.")
-    assert "allow iam:GetRole" in check_of(look(), "permissions").finding.message
+    assert "Allow iam:GetRole" in check_of(look(), "permissions").finding.message
 
 
 def test_a_caller_without_permission_to_simulate_is_told_its_name(broken: Broken) -> None:
@@ -619,7 +619,7 @@ def test_a_silent_control_plane_does_not_blame_the_model(broken: Broken) -> None
     assert by_status(report, "failed") == {}
     assert "not answered" in check_of(report, "model").finding.message
     assert check_of(report, "legacy").status.value == "skipped"
-    assert "Where else" in check_of(report, "data-retention").finding.message
+    assert "The other Regions" in check_of(report, "data-retention").finding.message
 
 
 CONTROL = ("ListFoundationModels", "ListInferenceProfiles", "GetInferenceProfile", "GetFoundationModelAvailability")

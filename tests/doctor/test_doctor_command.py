@@ -28,7 +28,7 @@ def doctor(*arguments: str, stdin: str | None = None, width: str = "100") -> tup
 def test_a_healthy_environment_has_exit_code_0(broken: Broken) -> None:
     code, output = doctor("--model", MODEL)
     assert code == 0
-    assert "Nothing that ends calls was found." in output
+    assert "No cause of failed calls was found." in output
     assert "region                 The Region is us-east-1." in output
 
 
@@ -79,14 +79,14 @@ def test_an_error_is_read_from_a_pipe(broken: Broken) -> None:
 def test_a_bundle_is_written_and_its_path_is_printed(broken: Broken, tmp_path: Path) -> None:
     code, output = doctor("--bundle", str(tmp_path / "b.json"), "--summary")
     assert code == 0
-    assert "It holds no secrets" in output
+    assert "Secrets are removed" in output
     content: dict[str, Any] = json.loads((tmp_path / "b.json").read_text(encoding="utf-8"))
     assert {"package", "python", "packages", "set", "report"} <= content.keys()
     assert "AWS_SECRET_ACCESS_KEY" in content["set"]
 
 
 def test_a_model_call_is_sent_only_on_request(broken: Broken) -> None:
-    assert "The call was answered." in doctor("--call", "--model", MODEL)[1]
+    assert "The call succeeded." in doctor("--call", "--model", MODEL)[1]
     broken.sim.scenario(faults=[{"kind": "error", "code": "AccessDeniedException"}])
     code, output = doctor("--call", "--model", MODEL)
     assert code == 1

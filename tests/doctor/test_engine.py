@@ -56,7 +56,7 @@ def test_a_probe_that_hangs_delays_no_other() -> None:
     assert checks["hangs"].status is Status.WARNING
     assert "No result within 0.01 s" in checks["hangs"].finding.message
     assert checks["works"].status is Status.OK
-    assert checks["after"].finding.message == "Not tried, because hangs gave no result."
+    assert checks["after"].finding.message == "Not run, because the probe hangs gave no result."
 
 
 def test_no_probe_starts_after_the_time_limit() -> None:

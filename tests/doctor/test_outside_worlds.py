@@ -64,7 +64,7 @@ def no_such_profile(broken: Broken, tmp_path: Path, _: ExitStack) -> World:
     broken.environ.delenv("AWS_ACCESS_KEY_ID")
     broken.environ.delenv("AWS_SECRET_ACCESS_KEY")
     error = "botocore.exceptions.ProfileNotFound: The config profile (prodd) could not be found"
-    return World("credentials-missing", "region", error, r"prodd.*nearest is prod\.")
+    return World("credentials-missing", "region", error, r"prodd.*most similar profile is prod\.")
 
 
 def _process(broken: Broken, tmp_path: Path, command: str) -> None:
@@ -209,7 +209,7 @@ def profile_of_another_geography(broken: Broken, _: Path, __: ExitStack) -> Worl
         "is invalid."
     )
     sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-    return World("model-not-in-region", "model", error, f"nearest is eu.{sonnet}", model_id=f"us.{sonnet}")
+    return World("model-not-in-region", "model", error, f"most similar id is eu.{sonnet}", model_id=f"us.{sonnet}")
 
 
 # langwatch/langwatch#4196

@@ -437,7 +437,7 @@ def objects(elsewhere: Elsewhere) -> None:
         (
             a_table,
             error("ResourceNotFoundException", "GetItem", "Requested resource not found: Table: orders not found"),
-            "not dynamodb-table-missing: The table orders is there",
+            "not dynamodb-table-missing: The table orders exists",
         ),
         (
             a_table,
@@ -446,23 +446,23 @@ def objects(elsewhere: Elsewhere) -> None:
                 "PutItem",
                 "The level of throughput is exceeded for Table: orders",
             ),
-            "not dynamodb-provisioned-throughput: The table orders is there, and its capacity is on demand",
+            "not dynamodb-provisioned-throughput: The table orders exists and uses on-demand capacity",
         ),
         (
             objects,
             error("NoSuchKey", "GetObject", f"The specified key does not exist. {GET_OBJECT}"),
-            "not s3-key-missing: The object lab-2031/a.jsonl is there",
+            "not s3-key-missing: The object lab-2031/a.jsonl exists",
         ),
-        (lambda_is(State="Active"), FAILED_STATE, "not lambda-function-failed-state: The function resize is there"),
+        (lambda_is(State="Active"), FAILED_STATE, "not lambda-function-failed-state: The function resize exists"),
         (
             played("IAM", GetRole=role_trusting({"Service": "lambda.amazonaws.com"})),
             NOT_ASSUMABLE,
-            "not lambda-role-not-assumable: The role worker lets lambda.amazonaws.com assume it",
+            "not lambda-role-not-assumable: The role worker allows lambda.amazonaws.com to assume it",
         ),
         (
             played("EVENTBRIDGE", TestEventPattern={"Result": True}),
             BAD_PATTERN,
-            "not events-pattern-invalid: EventBridge takes the event pattern",
+            "not events-pattern-invalid: EventBridge accepts the event pattern",
         ),
     ],
 )
@@ -476,10 +476,10 @@ def test_a_healthy_resource_excludes_the_cause(elsewhere: Elsewhere, world: Any,
 @pytest.mark.parametrize(
     ("principal", "more", "status", "said"),
     [
-        ({"AWS": "arn:aws:iam::123456789012:role/team/app"}, {}, "ok", "lets the caller assume it"),
-        ({"AWS": "arn:aws:iam::123456789012:root"}, {}, "ok", "lets the caller assume it"),
-        ({"AWS": "123456789012"}, {"Condition": {"StringEquals": {"sts:ExternalId": "x"}}}, "warning", "not judged"),
-        ({"AWS": "arn:aws:iam::123456789012:role/team/other-app"}, {}, "failed", "does not let the caller assume it"),
+        ({"AWS": "arn:aws:iam::123456789012:role/team/app"}, {}, "ok", "allows the caller to assume it"),
+        ({"AWS": "arn:aws:iam::123456789012:root"}, {}, "ok", "allows the caller to assume it"),
+        ({"AWS": "123456789012"}, {"Condition": {"StringEquals": {"sts:ExternalId": "x"}}}, "warning", "not evaluated"),
+        ({"AWS": "arn:aws:iam::123456789012:role/team/other-app"}, {}, "failed", "not allow the caller to assume it"),
     ],
 )
 def test_a_trust_policy_is_evaluated_for_the_caller(
@@ -498,7 +498,7 @@ def test_a_trust_policy_for_web_identities_is_not_evaluated(elsewhere: Elsewhere
     )
     (found,) = [each for each in elsewhere.diagnose(text).checks if each.probe == "role"]
     assert found.status.value == "warning"
-    assert "not judged" in found.finding.message
+    assert "not checked" in found.finding.message
 
 
 def test_an_event_pattern_that_does_not_match_is_reported(elsewhere: Elsewhere) -> None:
@@ -535,7 +535,7 @@ def test_a_resource_that_the_text_does_not_name_is_skipped_with_a_command(elsewh
     report = elsewhere.diagnose(error("AWS.SimpleQueueService.NonExistentQueue", "SendMessage", "No such queue"))
     (found,) = [each for each in report.checks if each.probe == "queue"]
     assert found.status.value == "skipped"
-    assert "run this: aws sqs get-queue-url" in found.finding.message
+    assert "run: aws sqs get-queue-url" in found.finding.message
 
 
 @pytest.mark.parametrize(
@@ -552,16 +552,16 @@ def test_a_cause_without_a_probe_is_reported_with_a_command(elsewhere: Elsewhere
     report = elsewhere.diagnose(text)
     (found,) = [each for each in report.checks if each.probe == "no-probe"]
     assert found.status.value == "skipped"
-    assert found.finding.message.startswith("No probe tells ")
+    assert found.finding.message.startswith("No probe can prove or exclude ")
     assert command in found.finding.message
-    assert (report.proved, report.candidates[0].verdict.value) == (False, "not told apart")
+    assert (report.proved, report.candidates[0].verdict.value) == (False, "undecided")
 
 
 def test_an_error_that_is_not_in_the_catalogue_has_no_cause(elsewhere: Elsewhere) -> None:
     report = elsewhere.diagnose("botocore.exceptions.ClientError: (ZebraLostException): the zebra is gone")
     (found,) = report.checks
     assert found.status.value == "skipped"
-    assert "The catalogue does not have this error" in found.finding.message
+    assert "This error is not in the catalogue" in found.finding.message
     assert not report.proved
 
 

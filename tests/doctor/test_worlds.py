@@ -122,7 +122,7 @@ def test_a_wrong_clock_is_named(broken: Broken) -> None:
 def test_a_misspelt_model_id_is_named(broken: Broken) -> None:
     report = broken.diagnose(model_id="us.amazon.nova-light-v1:0")
     assert blamed(report) == {"model": "invalid-model-identifier"}
-    assert "The nearest is us.amazon.nova-lite-v1:0" in report.first.finding.message  # type: ignore[union-attr]
+    assert "The most similar id is us.amazon.nova-lite-v1:0" in report.first.finding.message  # type: ignore[union-attr]
 
 
 def test_an_endpoint_that_imitates_sts_is_a_warning_and_breaks_no_probe(broken: Broken) -> None:

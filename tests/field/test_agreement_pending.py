@@ -71,7 +71,7 @@ def test_a_call_whose_deadline_is_before_the_retry_fails_immediately(pipeline: P
     assert isinstance(error, Denied)
     assert error.retry_after == 900
     assert error.decision.value == "RETRY"
-    assert "a wait of 900 s is asked for" in str(error)
+    assert "the stated wait is 900 s" in str(error)
 
 
 def test_the_retries_end_when_the_next_wait_exceeds_the_deadline() -> None:

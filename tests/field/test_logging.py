@@ -16,11 +16,12 @@ from support.wire import Wire, answer
 from aws_bedrock_inference import BedrockError, Breaker, Deadline, Pipeline, Quota, Retry, resilient
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.drivers.virtual import VirtualDriver
-from aws_bedrock_inference.events import CircuitChanged, StoreChanged, ThrottleReceived
+from aws_bedrock_inference.events import CircuitChanged, RetryScheduled, StoreChanged, ThrottleReceived
 from aws_bedrock_inference.flow import send
 from aws_bedrock_inference.knowledge.classify import unanswered
 from aws_bedrock_inference.listeners import Listeners
 from aws_bedrock_inference.log import LOGGER, log
+from aws_bedrock_inference.policies import refusals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +91,12 @@ def test_wrapped_functions_are_logged_by_default(caplog: pytest.LogCaptureFixtur
     [(level, line)] = lines(caplog)
     assert level == "WARNING"
     assert "attempt 1 failed with ConnectionError (connection-refused-or-reset, network)" in line
+
+
+def test_an_attempt_that_was_refused_locally_is_logged_as_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    log(RetryScheduled(ROUTE, refusals.circuit_open(str(ROUTE), 3.0), 1, 3.0))
+    [(_, line)] = lines(caplog)
+    assert "attempt 1 was not sent: CircuitOpen (circuit-open, caller); the next one follows in 3.00 s" in line
 
 
 def test_the_log_reports_the_circuit_and_the_store() -> None:

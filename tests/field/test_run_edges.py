@@ -32,7 +32,7 @@ def test_a_file_name_that_is_too_long_is_a_usage_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["run", str(source), "-o", str(tmp_path / ("x" * 300)), "--simulate"])
     assert result.exit_code == 2
     assert "name too long" in result.stderr
-    assert "Choose another file" in result.stderr
+    assert "Choose another output file" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_closed_standard_input_is_reported(arguments: list[str], tmp_path: Pat
         check=False,
     )
     assert result.returncode == 2
-    assert "tandard input is closed. Give" in result.stderr
+    assert "tandard input is closed. Pass" in result.stderr
 
 
 @pytest.mark.parametrize("width", ["0", "1", "-5", "abc"])
@@ -85,4 +85,4 @@ def test_a_pipe_is_explained_like_a_file() -> None:
 def test_a_file_without_an_error_is_not_called_missing(tmp_path: Path) -> None:
     path = tmp_path / "trace.gz"
     path.write_bytes(b"\x1f\x8b\x00")
-    assert f"The file {path} names no AWS error." in CliRunner().invoke(main, ["explain", str(path)]).stderr
+    assert f"The file {path} contains no AWS error." in CliRunner().invoke(main, ["explain", str(path)]).stderr

@@ -293,7 +293,7 @@ def test_an_unusable_store_raises_at_the_first_call(tmp_path: Path, world: str) 
         return asyncio.run(asynchronous.run(quota.around(send, asynchronous.clock)(call())))
 
     for _ in range(2):
-        with pytest.raises(StoreUnusable, match=r"missing: make it, or use another path"):
+        with pytest.raises(StoreUnusable, match=r"create .*missing, or use another path"):
             run()
     assert sent == []
     (tmp_path / "missing").mkdir()
@@ -413,7 +413,7 @@ def test_an_infinite_priority_is_refused_where_it_is_passed(priority: Any) -> No
 
 @pytest.mark.parametrize("store", [Path("shares.db"), 5, object(), MemoryStore])
 def test_an_invalid_store_is_refused_where_it_is_passed(store: Any) -> None:
-    with pytest.raises(ValueError, match=r"Quota\(store=\.\.\.\) is a .*: give a URL"):
+    with pytest.raises(ValueError, match=r"Quota\(store=\.\.\.\) is a .*: pass a URL"):
         Quota(store=store)
 
 

@@ -123,7 +123,7 @@ def unusable(kind: str, tmp_path: Path) -> tuple[str, str]:
     file = tmp_path / "some.txt"
     file.write_text("a text, no database" * 100)
     return {
-        "no directory": (f"sqlite://{tmp_path}/nodir/x.db", "nodir: make it"),
+        "no directory": (f"sqlite://{tmp_path}/nodir/x.db", "nodir, or use another path"),
         "a directory": (f"sqlite://{tmp_path}", "it is a directory"),
         "a text": (f"sqlite://{file}", "is not a file of a shared quota"),
         "nobody there": ("redis://user:s3cret@127.0.0.1:9", "Check that the server runs there"),

@@ -93,7 +93,7 @@ def test_after_a_failover_the_next_request_finds_the_new_primary(pair: Pair, sto
     renew(store, world)
     pair.first.replicaof("127.0.0.1", "1")  # the old primary lives on, and keeps its connections
     pair.point_to(1)
-    with pytest.raises(StoreUnavailable, match="it is a replica now; the next request connects anew"):
+    with pytest.raises(StoreUnavailable, match="it is now a replica; the next request looks up its name again"):
         renew(store, world)
     assert renew(store, world) == 1.0
     assert pair.second.exists("bedrock:quota:{p}:leases")
@@ -142,7 +142,7 @@ def test_a_full_server_is_named_and_recovers(pair: Pair, store: ValkeyStore) -> 
     ("setup", "login", "advice"),
     [
         (("reset", "on", "nopass", "~bedrock:quota:*", "+@connection"), "weak:x@", "allow this user EVAL, EVALSHA"),
-        (("reset", "on", ">right"), "weak:wrong@", "put the right user and password into the URL"),
+        (("reset", "on", ">right"), "weak:wrong@", "write the correct user and password into the URL"),
         (("reset", "on", ">right", "~other:*", "+@all"), "weak:right@", "allow this user EVAL, EVALSHA"),
     ],
 )
@@ -204,7 +204,7 @@ def test_an_invalid_lease_has_no_share(pair: Pair, store: ValkeyStore, share: st
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x93\x01\x02\x03", b"\xa1x", b"\x80"])
 def test_an_unreadable_pool_is_reported_with_the_key_to_delete(pair: Pair, store: ValkeyStore, garbage: bytes) -> None:
     pair.first.hset(LEASES, "", garbage)
-    with pytest.raises(StoreUnusable, match=r"not written by this package: delete the keys bedrock:quota:\*"):
+    with pytest.raises(StoreUnusable, match=r"this package did not write its data: delete the keys bedrock:quota:\*"):
         renew(store)
 
 
@@ -235,18 +235,18 @@ class Parrot:
 @pytest.mark.parametrize(
     ("error", "kind", "advice"),
     [
-        ("LOADING Redis is loading the dataset in memory", StoreUnavailable, "it loads its data"),
-        ("MASTERDOWN Link with MASTER is down", StoreUnavailable, "lost its primary"),
+        ("LOADING Redis is loading the dataset in memory", StoreUnavailable, "it is loading its data"),
+        ("MASTERDOWN Link with MASTER is down", StoreUnavailable, "lost the connection to its primary"),
         ("CLUSTERDOWN The cluster is down", StoreUnavailable, "cluster is down"),
         ("NOREPLICAS Not enough good replicas to write.", StoreUnavailable, "too few replicas"),
-        ("MISCONF Redis is configured to save RDB snapshots", StoreUnavailable, "cannot save to its disk"),
+        ("MISCONF Redis is configured to save RDB snapshots", StoreUnavailable, "cannot save its data to disk"),
         ("ERR max number of clients reached", StoreUnavailable, "too many connections"),
         ("BUSY Redis is busy running a script.", StoreUnavailable, "a script of another program"),
-        ("ERR Error running script: @user_script: -READONLY You can't write", StoreUnavailable, "it is a replica now"),
+        ("ERR Error running script: @user_script: -READONLY You can't write", StoreUnavailable, "it is now a replica"),
         ("NOAUTH Authentication required.", StoreUnusable, "user and password"),
         ("NOPERM this user has no permissions", StoreUnusable, "allow this user"),
-        ("MOVED 3999 127.0.0.1:6381", StoreUnusable, r"write redis\+cluster://"),
-        ("ASK 3999 127.0.0.1:6381", StoreUnusable, r"write redis\+cluster://"),
+        ("MOVED 3999 127.0.0.1:6381", StoreUnusable, r"use redis\+cluster://"),
+        ("ASK 3999 127.0.0.1:6381", StoreUnusable, r"use redis\+cluster://"),
         ("ERR unknown command 'EVALSHA'", StoreUnusable, "not a proxy or sentinel"),
         ("DENIED Redis is running in protected mode", StoreUnusable, "protected mode"),
     ],

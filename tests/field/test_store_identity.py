@@ -102,19 +102,19 @@ def test_an_empty_file_becomes_a_store(path: Path, store: SqliteStore) -> None:
 def test_a_missing_directory_is_named_and_works_once_it_exists(tmp_path: Path) -> None:
     directory = tmp_path / "later"
     with closing(SqliteStore(directory / "shares.db", timeout=PATIENT)) as store:
-        with pytest.raises(StoreUnusable, match=f"{directory}: make it, or use another path"):
+        with pytest.raises(StoreUnusable, match=f"create {directory}, or use another path"):
             renew(store)
         directory.mkdir()
         renew(store)
         shutil.rmtree(directory)
-        with pytest.raises(StoreUnusable, match="make it"):
+        with pytest.raises(StoreUnusable, match="create "):
             renew(store)
 
 
 def test_the_database_of_another_program_is_not_changed(path: Path, store: SqliteStore) -> None:
     change(path, "CREATE TABLE customers (name TEXT)")
     before = path.read_bytes()
-    with pytest.raises(StoreUnusable, match="a database of another program and is left as it is"):
+    with pytest.raises(StoreUnusable, match=r"a database of another program\. The file was not changed"):
         renew(store)
     store.close()
     assert path.read_bytes() == before
@@ -159,7 +159,7 @@ def test_a_file_without_a_format_version_is_upgraded(path: Path, store: SqliteSt
 def test_a_malformed_row_is_reported_with_advice(path: Path, store: SqliteStore, state: str) -> None:
     renew(store)
     change(path, "UPDATE pools SET state = ?", state)
-    with pytest.raises(StoreUnusable, match="no data older than a minute: stop the processes that use it and delete"):
+    with pytest.raises(StoreUnusable, match="no data older than a minute: stop the processes that use it, then delete"):
         renew(store)
     with pytest.raises(StoreUnusable):
         store.look().run()
@@ -200,7 +200,7 @@ def test_a_read_only_place_is_unusable(path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(StoreUnusable, match=r"cannot be written by this user \(Permission denied\)"):
+    with pytest.raises(StoreUnusable, match=r"no permission to write the file or its directory \(Permission denied\)"):
         renew(SqliteStore(path, timeout=PATIENT))
 
 

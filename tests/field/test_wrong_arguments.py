@@ -110,7 +110,7 @@ def test_similar_option_names_are_suggested(monkeypatch: pytest.MonkeyPatch) -> 
     "endpoint", ["ftp://127.0.0.1", "http://127.0.0.1:99999", "http://127.0.0.1:0", "gopher://x:1"]
 )
 def test_an_invalid_endpoint_is_refused_when_the_client_is_created(made: Any, endpoint: str) -> None:
-    with pytest.raises(BotoCoreError, match="is not http://host:port or https://host:port"):
+    with pytest.raises(BotoCoreError, match="does not have the form http://host:port or https://host:port"):
         made(MODEL, session=session(), endpoint_url=endpoint)
 
 

@@ -98,21 +98,21 @@ def test_a_valid_job_has_no_problem_and_the_check_leaves_nothing_in_s3(account: 
 )
 def test_a_role_that_is_not_an_arn_is_reported(account: Account, role: Any) -> None:
     said = checked(account, role_arn=role)
-    assert said.endswith("give the ARN of a role that Bedrock may assume, arn:aws:iam::123456789012:role/NAME")
+    assert said.endswith("pass the ARN of a role that Bedrock may assume, arn:aws:iam::123456789012:role/NAME")
     assert "GetRole" not in account.asked[1:]
 
 
 def test_a_role_of_another_account_is_reported(account: Account) -> None:
     said = checked(account, role_arn="arn:aws:iam::999988887777:role/batch")
     assert said.startswith(
-        "arn:aws:iam::999988887777:role/batch is a role of account 999988887777, and the credentials"
+        "arn:aws:iam::999988887777:role/batch is a role of account 999988887777, but the credentials"
     )
-    assert said.endswith(f"Give a role of account {ACCOUNT}, or credentials of 999988887777")
+    assert said.endswith(f"Use a role of {ACCOUNT}, or credentials of 999988887777")
 
 
 def test_a_missing_role_is_reported(account: Account) -> None:
     said = checked(account, role_arn=f"arn:aws:iam::{ACCOUNT}:role/none")
-    assert said.startswith(f"there is no role arn:aws:iam::{ACCOUNT}:role/none. Create it, or give another one")
+    assert said.startswith(f"the role arn:aws:iam::{ACCOUNT}:role/none does not exist. Create it, or pass another role")
 
 
 def test_a_role_that_bedrock_may_not_assume_is_reported(account: Account) -> None:
@@ -121,9 +121,7 @@ def test_a_role_that_bedrock_may_not_assume_is_reported(account: Account) -> Non
     iam.update_assume_role_policy(RoleName="batch", PolicyDocument=json.dumps(other))
     iam.close()
     said = checked(account)
-    assert said.startswith(
-        f"{ROLE} cannot be used: its trust policy does not allow sts:AssumeRole to the service bedrock"
-    )
+    assert said.startswith(f"{ROLE} cannot be used: its trust policy does not allow the service bedrock")
     assert "batch-iam-sr.html" in said
 
 
@@ -166,12 +164,15 @@ def test_every_form_of_a_sufficient_trust_policy_is_accepted(trust: dict[str, An
         (None, "does not allow"),
         (
             policy(Condition={"StringEquals": {"AWS:SourceAccount": "111122223333"}}),
-            "is 111122223333, and for this job",
+            "is 111122223333, but this job has the value",
         ),
-        (policy(Condition={"ArnLike": {"aws:SourceArn": JOBS.replace("east", "west")}}), f"for this job it is {JOBS}"),
+        (
+            policy(Condition={"ArnLike": {"aws:SourceArn": JOBS.replace("east", "west")}}),
+            f"this job has the value {JOBS}",
+        ),
         (
             policy(Condition={"ArnLike": {"aws:SourceArn": JOBS.replace("model-invocation", "evaluation")}}),
-            "for this job",
+            "but this job has the value",
         ),
     ],
 )
@@ -183,20 +184,22 @@ def test_a_bucket_in_another_region_is_reported(account: Account) -> None:
     account.bucket("far", "eu-west-1")
     said = checked(account, output=S3Location("far", "out/"))
     assert said == (
-        "s3://far/out/: the bucket for the output is in eu-west-1, and the job is made in us-east-1: they must be in "
-        "one Region. Give a bucket in us-east-1, or region_name='eu-west-1'"
+        "s3://far/out/: the bucket for the output is in eu-west-1, but the job is in us-east-1. Both must be in "
+        "the same Region. Pass a bucket in us-east-1, or region_name='eu-west-1'"
     )
 
 
 def test_a_missing_bucket_is_reported(account: Account) -> None:
     said = checked(account, given_input=S3Location("gone", "in.jsonl"))
-    assert said == "s3://gone/in.jsonl: there is no bucket gone for the input. Create it, or give another one"
+    assert said == "s3://gone/in.jsonl: the bucket gone for the input does not exist. Create it, or use another"
 
 
 def test_a_caller_without_write_permission_is_reported(account: Account) -> None:
     account.refused = {"CreateMultipartUpload"}
     said = checked(account)
-    assert said.startswith("s3://answers/out/: the caller may not write there (AccessDenied: User is not authorized")
+    assert said.startswith(
+        "s3://answers/out/: the caller has no permission to write here (AccessDenied: User is not authorized"
+    )
     assert len(said) > 150, "what to do is missing"
     given = S3Location(OUTPUT.bucket, "in.jsonl")
     assert checked(account, given_input=given) == "", "who does not write needs no permission"
@@ -205,9 +208,9 @@ def test_a_caller_without_write_permission_is_reported(account: Account) -> None
 def test_all_problems_are_reported_together(account: Account) -> None:
     said = checked(account, role_arn="batch", model_id="moonshotai.kimi-k3-v1:0", output=S3Location("gone", ""))
     assert [line[:20] for line in said.split("\n")] == [
-        "role_arn=<str>: give",
+        "role_arn=<str>: pass",
         "moonshotai.kimi-k3-v",
-        "s3://gone/: there is",
+        "s3://gone/: the buck",
     ]
 
 
@@ -234,7 +237,7 @@ def test_an_unexpected_answer_to_a_check_reports_no_problem(account: Account) ->
 
 @pytest.mark.parametrize("key", ["with space/", "a+b/", "\u00fc/", "a//b/", "/a/", "a?b/"])
 def test_a_location_that_bedrock_refuses_is_reported_before_the_upload(account: Account, key: str) -> None:
-    with pytest.raises(ValueError, match=r"Bedrock takes names of letters"):
+    with pytest.raises(ValueError, match=r"Bedrock accepts names of letters"):
         JobChecks(account.session, "us-east-1").check(
             role_arn=ROLE, model_id=MODEL, output=S3Location("answers", key), given_input=OUTPUT
         )
@@ -255,7 +258,7 @@ class Listing:
 
     def __init__(self, *, known: bool | None) -> None:
         self.known = known
-        self.problems = ("us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The nearest is x.",)
+        self.problems = ("us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The most similar id is x.",)
 
     def check(self, _: str) -> Any:
         return self
@@ -264,8 +267,8 @@ class Listing:
 @pytest.mark.parametrize(
     ("model", "why"),
     [
-        ("moonshotai.kimi-k3", "takes no batch jobs"),
-        ("us.amazon.nova-sonic-v1:0", "speaks in both directions"),
+        ("moonshotai.kimi-k3", "does not support batch jobs"),
+        ("us.amazon.nova-sonic-v1:0", "is a speech model"),
         (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/abc", "is provisioned throughput"),
     ],
 )
@@ -276,7 +279,7 @@ def test_a_model_without_batch_support_is_reported(model: str, why: str) -> None
 @pytest.mark.parametrize(
     ("known", "said"),
     [
-        (False, "us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The nearest is x"),
+        (False, "us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The most similar id is x"),
         (None, ""),
         (True, ""),
     ],
@@ -318,20 +321,20 @@ def test_possibly_valid_bodies_are_accepted(body: Any, model: str, invocation: s
             CHAT,
             "anthropic.claude-sonnet-4-20250514-v1:0",
             "InvokeModel",
-            'a body of Converse is none that anthropic.claude-sonnet-4-20250514-v1:0 takes: write "anthropic_version"',
+            'anthropic.claude-sonnet-4-20250514-v1:0 does not accept a Converse body: write "anthropic_version"',
         ),
         (
             {"inputText": "x"},
             "amazon.nova-lite-v1:0",
             "InvokeModel",
-            'the body is none that amazon.nova-lite-v1:0 takes: write "messages"',
+            'amazon.nova-lite-v1:0 does not accept this body: write "messages"',
         ),
-        (CLAUDE, MODEL, "Converse", "the body is not Converse's"),
+        (CLAUDE, MODEL, "Converse", "the body is not a Converse body"),
         (
             CHAT | {"toolConfig": {"tools": []}},
             MODEL,
             "Converse",
-            "toolConfig: a batch job with bodies of Converse takes no tools",
+            "toolConfig: a batch job with Converse bodies does not support tools",
         ),
     ],
 )
@@ -341,6 +344,6 @@ def test_certainly_invalid_bodies_are_reported(body: Any, model: str, invocation
 
 def test_too_few_records_are_reported() -> None:
     assert too_few(1, 100, MODEL) == (
-        "1 record: a batch job of amazon.nova-lite-v1:0 takes 100 or more. Add records, or run these on demand with "
+        "1 record: a batch job of amazon.nova-lite-v1:0 needs at least 100. Add records, or run them on demand with "
         "on_too_few='local'"
     )

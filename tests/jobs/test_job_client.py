@@ -81,7 +81,7 @@ def test_an_input_in_s3_is_used_where_it_is(jobs: BedrockJobClient, service: Job
     assert jobs.create_job(input_s3_uri="s3://jobs/mine/a.jsonl") == job_id
     service.s3.put_object(Bucket="jobs", Key="mine/a.jsonl", Body=json.dumps({**line, "recordId": "two"}))
     assert jobs.create_job(input_s3_uri="s3://jobs/mine/a.jsonl") != job_id  # its content is another one
-    with pytest.raises(ValueError, match=r"s3://jobs/none/ has no .jsonl file"):
+    with pytest.raises(ValueError, match=r"s3://jobs/none/ contains no .jsonl file"):
         jobs.create_job(input_s3_uri="s3://jobs/none/")
 
 
@@ -130,7 +130,7 @@ def test_a_record_that_the_job_did_not_process_has_an_error(jobs: BedrockJobClie
     )
     service.statuses = ("Expired",)
     job_id = jobs.create_job(prompts=PROMPTS)
-    with pytest.raises(JobFailed, match="ran out of time") as raised:
+    with pytest.raises(JobFailed, match="the job expired") as raised:
         jobs.wait_for_job(job_id)
     assert raised.value.explanation.cause == "batch-job-expired"
     records = list(jobs.get_job_result(job_id).records)
@@ -307,7 +307,7 @@ def test_a_running_job_has_no_results_and_no_counts_yet(jobs: BedrockJobClient, 
     status = jobs.get_job_status(job_id)
     assert (status["status"], status["aws_status"], status["error"]) == ("VALIDATING", "Validating", None)
     assert [status["total"], status["processed"], status["succeeded"], status["failed"]] == [0, 0, 0, 0]
-    with pytest.raises(ValueError, match=r"is VALIDATING: wait_for_job\(\) waits for its end"):
+    with pytest.raises(ValueError, match=r"is VALIDATING: use wait_for_job\(\) to wait for its end"):
         jobs.get_job_result(job_id)
 
 
@@ -328,23 +328,23 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({}, "give one of prompt, prompts, records, input_s3_uri; none was given"),
-        ({"prompt": "a", "prompts": ["b"]}, "prompt and prompts were given"),
+        ({}, "pass exactly one of prompt, prompts, records, input_s3_uri, not none"),
+        ({"prompt": "a", "prompts": ["b"]}, "not prompt and prompts"),
         ({"prompts": []}, "a job needs at least one record"),
-        ({"prompts": "Why?"}, "prompts=<str>: give a list"),
+        ({"prompts": "Why?"}, "prompts=<str>: pass a list"),
         ({"prompts": ["a", ""]}, r"records\[1\]: prompt is blank"),
         ({"prompts": ["a", "\ud800"]}, r"records\[1\]: half of a character"),
-        ({"records": ["a"]}, r"records\[0\]: <str> is no record"),
-        ({"records": [{"id": "a", "prompt": "a"}] * 2}, r"records\[1\]: the id of an earlier record"),
-        ({"records": [{"id": "a", "promt": "a"}]}, r"records\[0\]: 'promt' is no member"),
+        ({"records": ["a"]}, r"records\[0\]: <str> is not a record"),
+        ({"records": [{"id": "a", "prompt": "a"}] * 2}, r"records\[1\]: an earlier record has the same id"),
+        ({"records": [{"id": "a", "promt": "a"}]}, r"records\[0\]: 'promt' is not a field"),
         ({"records": [{"modelInput": {"modelId": "m"}}]}, r"records\[0\]: modelInput has a modelId"),
         ({"records": [{"modelInput": {"prompt": "p"}}, {"prompt": "p"}]}, r"records\[1\]: a body of Converse after"),
-        ({"records": [{"modelInput": {"prompt": "p"}}], "max_tokens": 4}, "max_tokens is for prompts"),
-        ({"prompt": "a", "name": "no name"}, "name: give letters"),
-        ({"prompt": "a", "client_token": "-"}, "client_token: give letters"),
-        ({"prompt": "a", "timeout_hours": 5}, "timeout_hours=5: give whole hours from 24 to 168"),
-        ({"input_s3_uri": "s3://jobs/a.jsonl", "system": "Be brief."}, "system is for prompts"),
-        ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: give a URL"),
+        ({"records": [{"modelInput": {"prompt": "p"}}], "max_tokens": 4}, "max_tokens applies only to prompts"),
+        ({"prompt": "a", "name": "no name"}, "name: use at most 63 letters"),
+        ({"prompt": "a", "client_token": "-"}, "client_token: use at most 240 letters"),
+        ({"prompt": "a", "timeout_hours": 5}, "timeout_hours=5: use whole hours from 24 to 168"),
+        ({"input_s3_uri": "s3://jobs/a.jsonl", "system": "Be brief."}, "system applies only to prompts"),
+        ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: pass a URL"),
     ],
 )
 def test_an_invalid_job_is_refused_with_a_sentence(
@@ -358,7 +358,7 @@ def test_an_invalid_job_is_refused_with_a_sentence(
 def test_the_role_may_come_from_the_environment(
     client: Callable[..., BedrockJobClient], service: JobService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ValueError, match="no role: give role_arn=, or set BEDROCK_BATCH_ROLE_ARN"):
+    with pytest.raises(ValueError, match="no role: pass role_arn= or set BEDROCK_BATCH_ROLE_ARN"):
         client(role_arn=None).create_job(prompt="Why?")
     monkeypatch.setenv("BEDROCK_BATCH_ROLE_ARN", ROLE)
     client(role_arn=None).create_job(prompt="Why?")
@@ -367,7 +367,7 @@ def test_the_role_may_come_from_the_environment(
 
 @pytest.mark.parametrize("options", [{"output_s3_uri": "outputs/"}, {"output_s3_uri": "s3://"}, {"on_too_few": "wait"}])
 def test_invalid_options_are_refused(client: Callable[..., BedrockJobClient], options: Any) -> None:
-    with pytest.raises(ValueError, match=r"give|Write"):
+    with pytest.raises(ValueError, match=r"pass|use|Write"):
         client(**options)
     with pytest.raises(ValueError, match="model_id"):
         client("")

@@ -340,10 +340,10 @@ def test_an_input_of_several_files_is_one_job_over_a_folder(s3: Any) -> None:
 
 @pytest.mark.parametrize("group_id", ["group:", "group:s3://b", "local:s3://b/k"])
 def test_an_invalid_id_is_refused(s3: Any, group_id: str) -> None:
-    with pytest.raises(ValueError, match="is no id of a group of jobs"):
+    with pytest.raises(ValueError, match="is not the id of a group of jobs"):
         groups(Service(s3)).status(group_id)
 
 
 def test_a_missing_group_is_reported(s3: Any) -> None:
-    with pytest.raises(LookupError, match="there is no group of jobs group:s3://answers/out/groups/none"):
+    with pytest.raises(LookupError, match="the group of jobs group:s3://answers/out/groups/none does not exist"):
         groups(Service(s3)).status("group:s3://answers/out/groups/none")

@@ -59,7 +59,7 @@ def read(service: JobService) -> Callable[..., list[tuple[str, str]]]:
     return records
 
 
-LOST = "the job ended without it (PartiallyCompleted)"
+LOST = "the job ended before it processed this record (PartiallyCompleted)"
 
 
 def test_an_id_that_is_used_twice_keeps_both_answers(read: Callable[..., Any]) -> None:
@@ -95,8 +95,8 @@ def test_an_output_that_does_not_repeat_the_body_is_joined_by_its_id(read: Calla
         ({"error": "boom"}, "boom"),
         ({"error": {"errorCode": "400", "errorMessage": "Too long."}}, "Too long."),
         ({"error": {"errorCode": 500}}, ""),
-        ({}, "its line has neither an output nor an error"),
-        ({"modelOutput": None, "error": None}, "its line has neither an output nor an error"),
+        ({}, "its output line has neither an output nor an error"),
+        ({"modelOutput": None, "error": None}, "its output line has neither an output nor an error"),
     ],
 )
 def test_a_line_without_an_answer_does_not_count_as_one(
@@ -114,7 +114,9 @@ def test_a_byte_order_mark_windows_line_ends_and_a_truncated_line_are_read(
 
 
 def test_removed_output_files_are_reported_and_not_counted_as_failed_records(read: Callable[..., Any]) -> None:
-    with pytest.raises(OSError, match=r"s3://jobs/out/abc/ has no output, and by AWS's count 2 records have one"):
+    with pytest.raises(
+        OSError, match=r"s3://jobs/out/abc/ contains no output, but AWS counts 2 records with an output"
+    ):
         read(lines(line(0), line(1)), status="Completed", successRecordCount=2, totalRecordCount=2)
 
 
@@ -152,7 +154,7 @@ def test_a_token_of_other_records_sends_none_of_them(
         assert jobs.create_job(prompts=["one", "two"], client_token="nightly", name="a") == first
         assert "other records" not in caplog.text
         assert jobs.create_job(prompts=["six", "ten"], client_token="nightly", name="a") == first
-    assert "client_token nightly has a job for other records" in caplog.text
+    assert "client_token nightly already has a job with different records" in caplog.text
     service.jobs[first]["status"] = "Failed"
     second = jobs.create_job(prompts=["six", "ten"], client_token="nightly", name="a")
     texts = [record.text for record in jobs.wait_for_job(second).records]
@@ -168,7 +170,7 @@ def test_a_new_name_does_not_return_the_failed_job(jobs: BedrockJobClient, servi
 @pytest.mark.parametrize("job_id", [None, "", " ", 7])
 def test_an_invalid_id_is_refused_with_a_sentence(jobs: BedrockJobClient, job_id: Any) -> None:
     for ask in (jobs.get_job_status, jobs.get_job_result, jobs.wait_for_job, jobs.cancel_job):
-        with pytest.raises(ValueError, match="give the id that create_job returned"):
+        with pytest.raises(ValueError, match="pass the id that create_job returned"):
             ask(job_id)
 
 
@@ -178,7 +180,7 @@ def test_jobs_are_listed_only_by_a_status_that_aws_has(jobs: BedrockJobClient) -
     for word in ("Completed", "COMPLETED"):
         assert [job["job_id"] for job in jobs.list_jobs(status=word)] == [first]
     assert not list(jobs.list_jobs(status="IN_PROGRESS"))
-    with pytest.raises(ValueError, match=r"give one of Completed, Expired, .*, Validating"):
+    with pytest.raises(ValueError, match=r"use one of Completed, Expired, .*, Validating"):
         jobs.list_jobs(status="done")
-    with pytest.raises(ValueError, match="limit=0: give a number of jobs"):
+    with pytest.raises(ValueError, match="limit=0: use a whole number"):
         jobs.list_jobs(limit=0)

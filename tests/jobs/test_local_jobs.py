@@ -440,20 +440,20 @@ def test_without_conditional_writes_only_the_creator_runs_a_job(s3: Any, *, refu
     other = Machine(plain)
     job = other.wait(job_id)
     assert job["status"] == "Failed"
-    assert "Create it again" in job["message"]
+    assert "Create the job again" in job["message"]
     assert other.client.asked == []
     assert other.wait(other.run(3, name="t2"))["status"] == "Completed", "it can be created again"
 
 
 @pytest.mark.parametrize("job_id", ["local:", "local:s3://b", "arn:aws:bedrock:x", "local:file"])
 def test_an_invalid_id_is_refused(s3: Any, job_id: str) -> None:
-    with pytest.raises(ValueError, match="is no id of a local job"):
+    with pytest.raises(ValueError, match="is not the id of a local job"):
         Machine(s3).jobs.status(job_id)
 
 
 def test_a_missing_job_and_a_job_of_a_newer_version_are_reported(s3: Any) -> None:
     machine = Machine(s3)
-    with pytest.raises(LookupError, match="there is no job local:s3://answers/out/local/none"):
+    with pytest.raises(LookupError, match="the job local:s3://answers/out/local/none does not exist"):
         machine.jobs.status("local:s3://answers/out/local/none")
     s3.put_object(Bucket=OUTPUT.bucket, Key="out/local/new/state.json", Body=b'{"format": 2}')
     with pytest.raises(ValueError, match="written by a newer version"):

@@ -118,10 +118,10 @@ def test_a_model_with_only_a_known_body_format_is_not_refused_for_other_abilitie
     [
         (MICRO, 120_000, None),
         (MICRO, 192_000, None),  # an estimate that is a third too high, as of a text of long words
-        (MICRO, 200_000, f"{MICRO} reads up to 128,000 tokens, and the request has about 200,000"),
-        (SONNET_45, 500_000, f"{SONNET_45} reads up to 200,000 tokens, and the request has about 500,000"),
+        (MICRO, 200_000, f"{MICRO} reads up to 128,000 tokens, but the request has about 200,000"),
+        (SONNET_45, 500_000, f"{SONNET_45} reads up to 200,000 tokens, but the request has about 500,000"),
         (SONNET_46, 500_000, None),
-        (OPUS_55, 1_600_000, f"{OPUS_55} reads up to 1,000,000 tokens, and the request has about 1,600,000"),
+        (OPUS_55, 1_600_000, f"{OPUS_55} reads up to 1,000,000 tokens, but the request has about 1,600,000"),
     ],
 )
 def test_a_prompt_that_certainly_exceeds_the_context_window_is_refused(
@@ -134,8 +134,8 @@ def test_a_prompt_that_certainly_exceeds_the_context_window_is_refused(
     ("model", "tokens", "expected"),
     [
         (LITE, 10_000, None),
-        (LITE, 10_001, f"{LITE} writes up to 10,000 tokens, and max_tokens is 10,001"),
-        (SONNET_45, 64_001, f"{SONNET_45} writes up to 64,000 tokens, and max_tokens is 64,001"),
+        (LITE, 10_001, f"{LITE} writes up to 10,000 tokens, but max_tokens is 10,001"),
+        (SONNET_45, 64_001, f"{SONNET_45} writes up to 64,000 tokens, but max_tokens is 64,001"),
         (OPUS_55, 128_000, None),
         (R1, 32_000, None),  # whose maximum is a guess
         (MICRO, None, None),
@@ -152,8 +152,8 @@ def test_a_max_tokens_above_the_limit_of_the_model_is_refused(
     [
         ("claude", SONNET_45, None),
         ("claude", OPUS_55, None),
-        ("claude", LITE, f"{LITE} takes bodies in Nova's form, and the request has Anthropic's"),
-        ("openai", HAIKU_45, f"{HAIKU_45} takes bodies in Anthropic's form, and the request has OpenAI's"),
+        ("claude", LITE, f"{LITE} accepts bodies in Nova's format, but the request has Anthropic's"),
+        ("openai", HAIKU_45, f"{HAIKU_45} accepts bodies in Anthropic's format, but the request has OpenAI's"),
         ("openai", "qwen.qwen3-32b-v1:0", None),
         ("llama", LLAMA_4, None),
         ("", SONNET_45, None),
@@ -174,10 +174,13 @@ def test_a_stored_prompt_or_regional_resource_is_bound_to_its_region() -> None:
         asked = Needs(uses=frozenset({need}))
         return bound(asked, elsewhere=False), bound(asked, elsewhere=True)
 
-    stored = "the request goes on from a stored response, which is only where it was made"
+    stored = "the request continues a stored response, which exists only where it was created"
     assert why(Need.STORED_RESPONSE) == (stored, stored)
-    assert why(Need.GUARDRAIL) == (None, "the request names a guardrail, which only its own Region and account have")
-    assert why(Need.PROJECT) == (None, "the request names a project, which only its own Region and account have")
+    assert why(Need.GUARDRAIL) == (
+        None,
+        "the request names a guardrail, which exists only in its own Region and account",
+    )
+    assert why(Need.PROJECT) == (None, "the request names a project, which exists only in its own Region and account")
     assert None not in why(Need.PROMPT)
     assert why(Need.STORE) == why(Need.TOOLS) == (None, None)
 

@@ -580,14 +580,14 @@ def test_no_policy_simulation_uses_an_sts_session_arn(text: str, cause: str) -> 
                 "document path is not "
                 "defined; attribute name: #colour"
             ),
-            "Put #colour into ExpressionAttributeNames: the UpdateExpression uses it",
+            "Add #colour to ExpressionAttributeNames: the UpdateExpression uses #colour",
         ),
         (
             (
                 "ValidationException: Invalid FilterExpression: Attribute name is a reserved keyword; "
                 "reserved keyword: level"
             ),
-            'Write #n in place of level in the expression, and add {"#n": "level"}',
+            'Write #n instead of level in the expression, and add {"#n": "level"}',
         ),
         (
             (
@@ -613,7 +613,7 @@ def test_no_policy_simulation_uses_an_sts_session_arn(text: str, cause: str) -> 
             ),
             "Set max_tokens below 5120",
         ),
-        ("Unable to import module 'app': No module named 'lxml'", "Pack the module lxml"),
+        ("Unable to import module 'app': No module named 'lxml'", "Add the module lxml to the package"),
     ],
 )
 def test_the_remedy_that_a_message_states_comes_first_with_its_names(text: str, first: str) -> None:

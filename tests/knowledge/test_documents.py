@@ -15,56 +15,56 @@ if TYPE_CHECKING:
 # For each error of the documents: the code, the service, and for each solution there, in its order, words of ours that
 # say it. A `-` in front: the document is wrong or out of date there, and the note says so by these words.
 ADVISED = """
-Runtime.ImportModuleError | lambda | Pack the missing module | spelling of the import and its path | layer | pip install -r requirements.txt -t | made for its runtime version
-Runtime.HandlerNotFound | lambda | handler setting and the package agree | file path without extension | at the root | parameters that its runtime passes | Correct the setting
-Runtime.ExitError | lambda | a stack trace | Rule out memory | function's timeout | calls that end the process | errors of the system
-Runtime.Unknown | lambda | Read the whole log stream | runtime is still supported | compare what changed | trivial handler | Support case
-ResourceConflictException | lambda | Wait until the update is through | others who change the function at the same time | Let one deployment at a time | before its change is in force everywhere | growing pauses
-ResourceNotFoundException | lambda | Look for it in the region | region and account | not deployed yet | lambda:GetFunction | Name, qualifier
-InvalidParameterValueException | lambda | its format | its range | API reference | its data type | values that are known to work
-AccessDenied | iam | Allow the caller the IAM | resource's own policy | trust policy | condition that does not hold | simulate-principal-policy
-UnauthorizedOperation | iam | Allow the caller the IAM or STS action | the IAM or STS action | ARN patterns | what beats an Allow | explicit Deny
-InvalidUserID.NotFound | iam | spelling of name and path | the account in the ARN | in this account | assume a role there by its full ARN | whether it was deleted
-SignatureDoesNotMatch | iam | Enter the secret key again | machine's clock | pip install --upgrade boto3 | which source gives the credentials | special character
-TokenRefreshRequired | iam | sign in again | when a session ends | renews them by itself | credentials refresh themselves | sessions last longer
-ExpiredToken | iam | sign in again | renew before it | a role whose credentials refresh | when a session ends | note that time in long jobs
-NoSuchBucket | s3 | Check the name | bucket's Region | List the buckets of the account | of another Region | deleted
-NoSuchKey | s3 | Compare the key | letter case | never written | versioned bucket | was deleted
-AccessDenied | s3 | the caller's policy for the action | bucket's policy | owner and ACL | another account | SSE-KMS
-InvalidBucketName | s3 | lower-case letters, digits, hyphens | a-z, 0-9 and hyphens | shared by all accounts | The bucket name breaks the rules | 3 to 63 characters
-BucketAlreadyExists | s3 | Choose another name | a random part | account number | shared by all accounts | your own in another account
-ProvisionedThroughputExceededException | dynamodb | Raise capacity | back-off and jitter | auto scaling | change to on-demand | Query by key instead of Scan
-ThrottlingException | dynamodb | back-off and jitter | over more partition keys | small batches | Warm the table | in a cache
-RequestLimitExceeded | dynamodb | limit the rate | back-off | spread the load over time | batch calls | Watch how many requests
-ValidationException | dynamodb | what the message names | attribute's name and data type | key has exactly | sets hold one type | sample item
-ConditionalCheckFailedException | dynamodb | condition says what you mean | read the item | write anew or give up | optimistic locking | apply the change again
-ItemCollectionSizeLimitExceededException | dynamodb | Choose partition keys | spread it over several keys | archive | add a suffix | the table must be made anew
-ResourceNotFoundException | events | name its bus | region or account | There is no such rule | bus of another account | delete
-LimitExceededException | events | 300 rules a bus | patterns as narrow | on another bus | Ask for more | Merge rules that look alike
-InvalidEventPatternException | events | Patterns are JSON | filters such as prefix | Test it against an event | at most 2,048 characters | test-event-pattern
-ManagedRuleException | events | aws events describe-rule | -its targets and logs | -its targets and logs | -failure while the rule ran | -its targets and logs
+Runtime.ImportModuleError | lambda | Add the missing module | spelling and path of the import | layer | pip install -r requirements.txt -t | built for its runtime version
+Runtime.HandlerNotFound | lambda | Make the handler setting match the package | file path without extension | at the root | parameters that its runtime passes | If the handler setting is wrong, correct it
+Runtime.ExitError | lambda | a stack trace | Check whether memory was the cause | function's timeout | calls that end the process | errors of the operating system
+Runtime.Unknown | lambda | Read the whole log stream | runtime is still supported | compare the changes | trivial handler | Support case
+ResourceConflictException | lambda | Wait until the update has ended | changes the function at the same time | Let only one deployment change the function at a time | before the function is usable everywhere | growing pauses
+ResourceNotFoundException | lambda | Look for the function in the Region | region and account | not yet deployed | lambda:GetFunction | Name, qualifier
+InvalidParameterValueException | lambda | Correct the format | out of range | API reference | data type of the field | values that are known to work
+AccessDenied | iam | Grant the caller the IAM | If the resource has its own policy | trust policy | condition that is not met | simulate-principal-policy
+UnauthorizedOperation | iam | Grant the caller the IAM or STS action | the IAM or STS action | ARN patterns | what can override an Allow | explicit Deny
+InvalidUserID.NotFound | iam | spelling of the name and path | the account in the ARN | in this account | assume a role in that account by its full ARN | whether the entity was deleted
+SignatureDoesNotMatch | iam | Enter the secret key again | machine's clock | pip install --upgrade boto3 | which source provides the credentials | special character
+TokenRefreshRequired | iam | sign in again | when the session expires | renews the credentials automatically | credentials are renewed automatically | maximum session duration
+ExpiredToken | iam | sign in again | renew it before that time | a role whose credentials are renewed | when the session expires | in long jobs
+NoSuchBucket | s3 | Check the name | Region of the bucket | List the buckets of the account | of another Region | deleted
+NoSuchKey | s3 | Compare the key | including case | never written | bucket is versioned | was deleted
+AccessDenied | s3 | the caller's policy allows the action | check the bucket policy | owner and ACL | another account | SSE-KMS
+InvalidBucketName | s3 | lowercase letters, digits, hyphens | a-z, 0-9 and hyphens | all accounts share | The bucket name is not valid | 3 to 63 characters
+BucketAlreadyExists | s3 | Choose another name | a random part | account number | All accounts of a partition share | another of your accounts
+ProvisionedThroughputExceededException | dynamodb | Raise the capacity | backoff and jitter | auto scaling | switch to on-demand | Query with a key instead of Scan
+ThrottlingException | dynamodb | backoff and jitter | over more partition keys | small batches | Warm the table | cache data
+RequestLimitExceeded | dynamodb | limit the rate | backoff | spread the load over time | batch calls | Check how many requests
+ValidationException | dynamodb | that the message names | name and data type of each attribute | key has exactly | values of one type | one small item
+ConditionalCheckFailedException | dynamodb | condition expresses your intention | read the item | write again with a new condition, or stop | optimistic locking | apply the change again
+ItemCollectionSizeLimitExceededException | dynamodb | Choose partition keys | spread them over several keys | archive | add a suffix | create a new table
+ResourceNotFoundException | events | the name of its bus | Region, account or event bus | The rule does not exist | bus belongs to another account | delete
+LimitExceededException | events | 300 rules by default | pattern as narrow | on another bus | Request a higher quota | Merge similar rules
+InvalidEventPatternException | events | A pattern is JSON | filter such as prefix | Test the pattern against an event | at most 2,048 characters | test-event-pattern
+ManagedRuleException | events | aws events describe-rule | -its targets and logs | -its targets and logs | -failure of a run of the rule | -its targets and logs
 ValidationException | bedrock-runtime | no text may be empty | within the model's ranges | this Region offers the model | differ between model families | smallest request that should work
 ThrottlingException | bedrock-runtime | retry with back-off | spread them over time | a second model | Provisioned Throughput | Monitor the rate of calls
 ModelNotReadyException | bedrock-runtime | takes seconds to minutes | status and Region | provisioned throughput is complete | more attempts than the SDK's default | to another model
 ModelTimeoutException | bedrock-runtime | shorten the input | Split the work | read timeout | stream | smaller or faster model
 ResourceNotFoundException | bedrock-agents | ID of the knowledge base | its Region and account | was created | Check that the caller is allowed to see the resource | not deleted
-AccessDeniedException | bedrock-agents | Allow the caller the action on the knowledge base | resource's own policy | Across accounts | service role of the knowledge base | simulate-principal-policy
-ResourceNotFoundException | logs | Look for it in the region | look for the stream | at its first run | retention deletes old events | was deleted
-InvalidParameterException | logs | Correct what the message names | times are milliseconds | Test a filter pattern | group names have only | Start from a call that works
-DataAlreadyAcceptedException | logs | what sends a batch twice | -ignored them since 2023 | safe to repeat | two writers of one stream | an id of its own
-InvalidParameterValue | cloudwatch | at most 30 dimensions | timestamps in UTC | values finite numbers | names are ASCII | one sample metric
+AccessDeniedException | bedrock-agents | Grant the caller the action on the knowledge base | If the resource has its own policy | two policies must allow the action | service role of the knowledge base | simulate-principal-policy
+ResourceNotFoundException | logs | Look for the log group in the Region | check that the log stream exists | at its first run | retention deletes old events | was deleted
+InvalidParameterException | logs | Correct the parameter that the message names | times are in milliseconds | test the pattern on sample lines | names of log groups contain only | Start with a minimal call
+DataAlreadyAcceptedException | logs | why the batch was sent twice | -ignored sequence tokens since 2023 | safe to repeat | two writers on one stream | its own ID
+InvalidParameterValue | cloudwatch | at most 30 dimensions | timestamps in UTC | values are finite numbers | names are ASCII | one minimal metric
 AccessDeniedException | bedrock-runtime | Allow the action on the model | have not expired
 BadCScoreException | bedrock-runtime | open a Support case
 FTUFormNotFilled | bedrock-runtime | use-case form once
 IncompleteSignature | bedrock-runtime | Use the SDK's signer | Enter the secret key again | hand-made signing
 InternalFailure | bedrock-runtime
 InvalidAction | bedrock-runtime | spelling and letter case of the action | API reference lists it | Update the SDK or the AWS CLI
-InvalidClientTokenId | bedrock-runtime | check key, secret | still exists and is active
+InvalidClientTokenId | bedrock-runtime | check the access key, secret key | still exists and is active
 AWS Marketplace Agreement Failed within 15 minutes | bedrock-runtime
 AWS Marketplace Agreement Pending after 15 minutes | bedrock-runtime | retry every 15 minutes and open a Support case
 MPAgreementBeingCreated | bedrock-runtime | 2 to 15 minutes
 NotAuthorized | bedrock-runtime | Allow the action on the model | trust policy of the role | service control policy
-RequestExpired | bedrock-runtime | Set the clock from the network | Sign in UTC
+RequestExpired | bedrock-runtime | Synchronize the clock with the network | use UTC
 ServiceUnavailable | bedrock-runtime | back-off and jitter | another Region | cross-Region inference profile | provisioned throughput | retry | Health Dashboard
 ThrottlingException | bedrock-runtime | Compare the applied quota | back-off and jitter | Provisioned Throughput | account manager or AWS Support
 ValidationError | bedrock-runtime | required parameters | allowed ranges and patterns | API reference

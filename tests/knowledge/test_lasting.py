@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def assert_lasts(found: Explanation, words: str) -> None:
     assert (found.cause, found.decision, found.category) == ("unknown", Decision.FAIL, Category.PERMANENT)
     assert (found.confidence, found.decided_by, found.attempts) == ("low", words, 1)
-    assert f"the words '{words}' speak of something that a retry does not change" in found.meaning
+    assert f"The words '{words}' describe a problem that a retry does not change" in found.meaning
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_text_of_unknown_origin_gets_a_conditional_decision() -> None:
     found = explain("purple: Input should be a valid string")
     assert_lasts(found, "should be a")
     assert found.conditional
-    assert found.meaning.startswith("Nothing in this text shows whose error it is. If this came from AWS: ")
+    assert found.meaning.startswith("Nothing in this text identifies its source. If it is from AWS: ")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ OTHERS = [
     ("remote: HTTP Basic: Access denied", "SSH or Git"),
     ("azure-openai error: the system is busy, 429", "Azure"),
     ("429 Rate limit reached for `tiny` in organization `org_7`", "another model provider"),
-    ("twilio.base.exceptions.TwilioRestException: HTTP 429", "a service with a client of its own"),
+    ("twilio.base.exceptions.TwilioRestException: HTTP 429", "another service with its own client"),
     ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_01Q"}', "Anthropic's own API"),
     ('400 {"error":{"type":"invalid_request_error","message":"no"},"request_id":"req_vrtx_01Q"}', "Google Cloud"),
 ]
@@ -114,7 +114,7 @@ def test_text_written_by_aws_outweighs_other_named_programs(text: str, cause: st
 def test_a_text_that_any_program_may_write_gets_a_conditional_result(text: str, cause: str) -> None:
     found = explain(text)
     assert (found.cause, found.confidence, found.conditional) == (cause, "low", True)
-    assert "If this came from AWS: " in found.meaning
+    assert "If it is from AWS: " in found.meaning
     assert found.meaning.endswith(catalogue().causes[cause].meaning)
     assert classify(text).cause == cause
 

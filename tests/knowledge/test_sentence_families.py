@@ -138,7 +138,7 @@ def test_a_code_that_a_text_only_mentions_is_looked_up_in_the_service_models() -
 def test_a_code_mentioned_in_a_text_of_unknown_origin_gives_a_conditional_result() -> None:
     found = explain("S3BucketDoesNotExistException: no bucket")
     assert (found.cause, found.conditional) == ("modelled", True)
-    assert found.meaning.startswith("Nothing in this text shows whose error it is. If this came from AWS: ")
+    assert found.meaning.startswith("Nothing in this text identifies its source. If it is from AWS: ")
 
 
 def test_class_names_of_the_sdks_are_not_codes_of_a_service() -> None:

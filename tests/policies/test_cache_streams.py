@@ -134,7 +134,7 @@ def test_the_first_truncated_stream_is_logged(caplog: Any) -> None:
     list(desk.open())
     list(desk.open())
     (line,) = caplog.records
-    assert "max_tokens or a filter cut" in line.getMessage()
+    assert "max_tokens or a filter truncated" in line.getMessage()
 
 
 def test_an_abandoned_stream_is_not_stored() -> None:

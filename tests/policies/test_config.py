@@ -94,30 +94,33 @@ def test_short_forms_of_options_are_accepted(written: Any, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("quota = 5", "quota = 5: give a table"),
-        ("[quota]\nrps = 5", "quota has no 'rps'; allowed here: concurrency, discovered, rpm, shares"),
+        ("quota = 5", "quota = 5: set a table"),
+        ("[quota]\nrps = 5", "quota has no option 'rps'; allowed here: concurrency, discovered, rpm, shares"),
         ("[quota]\nrpm = 0", r"Quota\(rpm=0\): give a number above 0"),
-        ("[quota]\ndiscovered = 1", "quota.discovered = 1: give true or false"),
+        ("[quota]\ndiscovered = 1", "quota.discovered = 1: set it to true or false"),
         (
             "[cash]\nttl = 5",
-            "has no 'cash'; allowed here: cache, dead_letters, degrade, fallback, filtered, max_cost, on_interrupt",
+            "has no option 'cash'; allowed here: cache, dead_letters, degrade, fallback, filtered, max_cost",
         ),
         ('retry = "inside"', r"standard\(retry=.*'outside'"),
-        ("[retry]\nchance = 5", "retry has no 'chance'; only Python can give it; allowed here: attempts, jitter"),
-        ("[cache]\nurls = 5", "cache has no 'urls'; allowed here: max_entries, sampled"),
-        ('on_interrupt = "again"', "give one of raise, restart, continue"),
-        ("[fallback]\ntargets = []", "give a list of model ids or tables"),
-        ('[fallback]\ntargets = [{ region_name = "us-west-2" }]', "a table needs model_id"),
+        (
+            "[retry]\nchance = 5",
+            "retry has no option 'chance'; only Python code can set this option; allowed here: attempts, jitter",
+        ),
+        ("[cache]\nurls = 5", "cache has no option 'urls'; allowed here: max_entries, sampled"),
+        ('on_interrupt = "again"', "pass one of raise, restart, continue"),
+        ("[fallback]\ntargets = []", "set a list of model ids or tables"),
+        ('[fallback]\ntargets = [{ region_name = "us-west-2" }]', "the table has no model_id"),
         (
             '[fallback]\ntargets = [{ model_id = "m", model = "n" }]',
-            "has no 'model'; allowed here: endpoint_url, model_id",
+            "has no option 'model'; allowed here: endpoint_url, model_id",
         ),
         ('[fallback]\ntargets = ["m"]\nsome = 1', "allowed here: attempts, on, reserve, targets, within"),
-        ("degrade = 5", r"Degrade\(5\): give the text"),
-        ("max_cost = 0", r"MaxCost\(0\): give a number of US dollars"),
-        ('max_cost = "40"', r"MaxCost\(<str>\): give a number of US dollars"),
+        ("degrade = 5", r"Degrade\(5\): pass the text"),
+        ("max_cost = 0", r"MaxCost\(0\): pass a number of US dollars"),
+        ('max_cost = "40"', r"MaxCost\(<str>\): pass a number of US dollars"),
         ("[cache]\nttl = -1", "ttl"),
-        ("a = = b", "this is not TOML"),
+        ("a = = b", "the file is not valid TOML"),
     ],
 )
 def test_each_mistake_in_a_file_has_a_message(written: Any, text: str, said: str) -> None:
@@ -147,7 +150,7 @@ def test_a_run_accepts_the_pipeline_of_a_file(written: Any, tmp_path: Path) -> N
     assert len({json.loads(line)["text"] for line in output.read_text(encoding="utf-8").splitlines()}) == 1
     twice = CliRunner().invoke(main, [*command, "--rpm", "5"])
     assert twice.exit_code == 2
-    assert "--rpm and --config both say what the quota is" in twice.output
+    assert "--rpm and --config both set the quota" in twice.output
 
 
 def test_a_run_refuses_a_pipeline_with_substitute_answers(written: Any) -> None:

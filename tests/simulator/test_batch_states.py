@@ -196,11 +196,11 @@ def test_skipped_time_refills_quotas_too() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"jobs": [{"errors": 2}]}, "errors is 2.0; give a share from 0 to 1"),
-        ({"jobs": [{"chunk": 0}]}, "chunk is 0; give the number of records"),
+        ({"jobs": [{"errors": 2}]}, "errors is 2.0; set a share from 0 to 1"),
+        ({"jobs": [{"chunk": 0}]}, "chunk is 0; set the number of records"),
         ({"jobs": [{"running": 5}]}, r"\[\[jobs\]\] number 1 has no 'running'; allowed here: chunk, error_code"),
         ({"batch": {"minimum": -1}}, r"\[batch\]: minimum must not be negative"),
-        ({"s3_endpoint": "localhost:9000"}, "give a URL such as http://127.0.0.1:9000"),
+        ({"s3_endpoint": "localhost:9000"}, "set a URL such as http://127.0.0.1:9000"),
     ],
 )
 def test_an_impossible_table_of_job_rules_is_refused(given: dict[str, Any], words: str) -> None:

@@ -198,11 +198,11 @@ def test_the_runtime_applies_the_tables_of_the_scenario() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"foundation": [{"name": "x"}]}, "id is missing, the id of the model"),
-        ({"foundation": [{"id": "a.b", "end_of_life": "soon"}]}, "'soon' is no day; write it as 2026-12-31"),
+        ({"foundation": [{"name": "x"}]}, "id is missing: the id of the model"),
+        ({"foundation": [{"id": "a.b", "end_of_life": "soon"}]}, "'soon' is not a date; write dates as 2026-12-31"),
         ({"foundation": [{"id": "a.b", "agreement": "MAYBE"}]}, "use one of AVAILABLE, PENDING"),
         ({"foundation": [{"id": "a.b", "on_demand": 1}]}, "on_demand must be true or false, not 1"),
-        ({"foundation": [{"id": "a.b", "input": ["SMELL"]}]}, "'SMELL' is no modality"),
+        ({"foundation": [{"id": "a.b", "input": ["SMELL"]}]}, "'SMELL' is not a modality"),
         ({"profiles": [{"id": "us.a.b", "model": "a.b"}]}, "list the Regions, or set everywhere = true"),
     ],
 )

@@ -129,5 +129,5 @@ def test_a_change_does_not_affect_other_limits_and_a_new_limit_counts_from_its_t
 
 @pytest.mark.parametrize("limit", [-1.0, float("inf"), float("nan")])
 def test_an_invalid_limit_is_refused(limit: float) -> None:
-    with pytest.raises(ValueError, match=r"tpm is .*; give a number from 0 up, or leave it out for no limit"):
+    with pytest.raises(ValueError, match=r"tpm is .*; set a number of 0 or more, or omit it for no limit"):
         Quota(tpm=limit)

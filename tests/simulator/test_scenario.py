@@ -40,18 +40,18 @@ WRONG = {
     'discipline = "leaky"': "discipline 'leaky' is unknown; use one of bucket, tight, fixed, sliding",
     'seed = "x"': "the scenario: seed must be a whole number, not 'x'",
     '[[retention]]\nregion = "eu-*"\nmode = "all"': "[[retention]] number 1: mode is 'all'; use one of default, none,",
-    '[[trusted_access]]\nid = "a-b"': "[[trusted_access]] number 1: provider is missing, the provider that offers it",
+    '[[trusted_access]]\nid = "a-b"': "[[trusted_access]] number 1: provider is missing: the provider of the program",
     "quota = 5": "[quota] must be a table",
     '[[faults]]\nkind = "explode"': "[[faults]] number 1: kind is 'explode'; use one of error, throttle, outage,",
     '[[faults]]\nkind = "reset"\n[[faults]]\nkind = "error"': "[[faults]] number 2 (error): code is missing",
-    '[[faults]]\nkind = "error"\ncode = "Odd"': "number 1 (error): Odd is not an error of Bedrock's; give it a status",
+    '[[faults]]\nkind = "error"\ncode = "Odd"': "number 1 (error): Odd is not an error code of Bedrock; set its status",
     '[[faults]]\nkind = "throttle"\nlimit = "coins"': "limit must be one of requests, tokens, tokens-per-day",
-    '[[faults]]\nkind = "refused"': "(refused): until is missing; the span must end for the simulator to be reachable",
+    '[[faults]]\nkind = "refused"': "(refused): until is missing; without it the simulator would never be reachable",
     '[[faults]]\nkind = "refused"\nuntil = 3\nmodel = "x"': "(refused) has no 'model'; allowed here: from, kind, until",
     '[[faults]]\nkind = "truncate"\nseconds = 3': "(truncate) has no 'seconds'; allowed here: after,",
-    "[[quotas]]\nrpm = inf": "[[quotas]] number 1: rpm is inf; give a number from 0 up, or leave it out for no limit",
-    "[[changes]]\ntpm = 5": "[[changes]] number 1: at is missing, in seconds since the scenario was loaded",
-    "[[changes]]\nat = 5": "[[changes]] number 1: nothing changes; give rpm, tpm or tpd",
+    "[[quotas]]\nrpm = inf": "[[quotas]] number 1: rpm is inf; set a number of 0 or more, or omit it for no limit",
+    "[[changes]]\ntpm = 5": "[[changes]] number 1: at is missing: the time of the change, in seconds since",
+    "[[changes]]\nat = 5": "[[changes]] number 1: nothing changes; set rpm, tpm or tpd",
     "[[changes]]\nat = -5\ntpm = 5": "[[changes]] number 1: at must not be negative",
     "[[changes]]\nat = 5\ntpm = -5": "[[changes]] number 1: tpm must not be negative",
     "[[changes]]\nfrom = 5\ntpm = 5": "[[changes]] number 1 has no 'from'; allowed here: at, model, pool, region, rpm,",
@@ -68,7 +68,7 @@ def test_an_error_in_a_scenario_is_explained(text: Any) -> None:
 
 
 def test_a_missing_file_is_reported() -> None:
-    with pytest.raises(ScenarioError, match=r"no scenario file 'nope'; give a path, or one of: bad-day, calm"):
+    with pytest.raises(ScenarioError, match=r"no scenario file 'nope'; pass a path, or one of: bad-day, calm"):
         tables("nope")
 
 

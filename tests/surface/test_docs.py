@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,7 +20,7 @@ from click.testing import CliRunner
 
 from aws_bedrock_inference.cli import main
 from aws_bedrock_inference.simulator.scenario import parse, read
-from aws_bedrock_inference.testing import simulator
+from aws_bedrock_inference.testing import Simulator, simulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,10 @@ PROGRAM = re.compile(r"# (\w+\.py)\n")
 # Python 3.12 and later warn of every fork with threads; the programs show the effect of a fork on the client.
 FORKED = "ignore:This process:DeprecationWarning"
 LANGUAGES = {"python", "toml", "console", "json", "text"}
+# Pages whose reader has started `bedrock simulate`, without a scenario; the others share one with short answers.
+STARTED = {"index.md", "tutorial.md", "how-do-i.md", "services.md"}
+# Frameworks that a page shows and that the tests do without: their programs run where they are installed.
+FRAMEWORKS = {"fastapi", "django", "celery"}
 
 PROMPTS = '{"id": "p1", "prompt": "Why is the sky blue?"}\n{"id": "p2", "prompt": "Why is grass green?"}\n'
 SCENARIO = 'seed = 7\n[[faults]]\nkind = "outage"\nuntil = 5\n'
@@ -61,19 +66,43 @@ def blocks_of(page: Path) -> Iterator[Block]:
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 
+def output_of(block: Block) -> re.Pattern[str] | None:
+    """Return the pattern of the output that the page shows under a block, after a line that is `Output:`."""
+    shown = block.page.read_text(encoding="utf-8").split("\n")[block.line - 1 + block.text.count("\n") + 1 :]
+    if shown[:4] != ["", "Output:", "", "```text"]:
+        return None
+    # A line of its own that is `…` stands for any lines, and `…` within a line for any text.
+    lines = [
+        r"(?:.*\n)*?" if line == "…" else rf"{re.escape(line).replace('…', '.*')}\n"
+        for line in shown[4 : shown.index("```", 4)]
+    ]
+    return re.compile("".join(lines))
+
+
+def check_output(block: Block, printed: str) -> None:
+    pattern = output_of(block)
+    text = "".join(f"{line.rstrip()}\n" for line in printed.strip("\n").split("\n"))
+    assert pattern is None or pattern.fullmatch(text), f"{block.name} printed:\n{printed}"
+
+
 def written_in(language: str) -> list[Any]:
-    return [pytest.param(block, id=block.name) for block in BLOCKS if block.language == language]
+    return [
+        pytest.param(block, id=block.name)
+        for block in BLOCKS
+        if block.language == language and (language != "python" or block.page.name not in STARTED)
+    ]
 
 
 def commands() -> list[Any]:
     return [
         pytest.param(
+            block,
             shlex.split(line[2:]),
             id=f"{block.name} {line}",
             marks=[pytest.mark.newer_botocore] if line.startswith("$ aws ") else [],
         )
         for block in BLOCKS
-        if block.language == "console"
+        if block.language == "console" and block.page.name not in STARTED
         for line in block.text.splitlines()
         if line.startswith("$ ")
     ]
@@ -85,9 +114,22 @@ def url() -> Iterator[str]:
         yield running.url
 
 
+@pytest.fixture(scope="module")
+def started() -> Iterator[Simulator]:
+    with simulator() as running:
+        yield running
+
+
 @pytest.fixture
-def shell(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shell(request: pytest.FixtureRequest, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A reader's shell in a directory with the files that the pages speak of; no way leads to AWS."""
+    given = request.node.callspec.params
+    page = given["page"] if "page" in given else given["block"].page
+    if page.name in STARTED:
+        running: Simulator = request.getfixturevalue("started")
+        running.scenario()
+        url = running.url
+        (tmp_path / "config").write_text("[profile dev]\nregion = us-east-1\n")
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: Any) -> None:
@@ -108,7 +150,7 @@ def shell(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+        "AWS_CONFIG_FILE": str(tmp_path / "config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
     }.items():
         monkeypatch.setenv(name, value)
@@ -132,6 +174,7 @@ def pages() -> list[Any]:
             marks=[pytest.mark.newer_botocore] if "langchain_aws" in page.read_text(encoding="utf-8") else [],
         )
         for page in PAGES
+        if page.name not in STARTED
     ]
 
 
@@ -140,21 +183,50 @@ def test_python_blocks_run_and_print_the_shown_output(page: Path, shell: Path) -
     namespace: dict[str, Any] = {"__name__": "documentation"}
     for block in blocks_of(page):
         if block.language == "python" and not PROGRAM.match(block.text):
-            code = compile("\n" * (block.line - 1) + block.text, str(page), "exec", dont_inherit=True)
-            with contextlib.redirect_stdout(io.StringIO()) as output:
-                exec(code, namespace)  # noqa: S102 - what a reader would do
-            missing = promised(block.text) - {*output.getvalue().splitlines()}
-            assert not missing, f"{block.name} printed:\n{output.getvalue()}"
+            run_python(block, namespace)
 
 
 @pytest.mark.parametrize("block", [block for block in written_in("python") if PROGRAM.match(block.values[0].text)])
 def test_programs_run_separately_and_print_the_shown_output(block: Block, shell: Path) -> None:
+    run_program(block, shell)
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES if page.name in STARTED])
+def test_a_reader_can_follow_a_page_from_its_beginning_to_its_end(page: Path, shell: Path) -> None:
+    """All blocks in one directory, in the order of the page; each block is complete."""
+    for block in blocks_of(page):
+        if block.language == "console":
+            for line in block.text.splitlines():
+                run_command(block, shlex.split(line[2:]))
+        elif block.language == "python":
+            if PROGRAM.match(block.text):
+                run_program(block, shell)
+            else:
+                run_python(block, {"__name__": "documentation"})
+
+
+def run_python(block: Block, namespace: dict[str, Any]) -> None:
+    code = compile("\n" * (block.line - 1) + block.text, str(block.page), "exec", dont_inherit=True)
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        exec(code, namespace)  # noqa: S102 - what a reader would do
+    missing = promised(block.text) - {*output.getvalue().splitlines()}
+    assert not missing, f"{block.name} printed:\n{output.getvalue()}"
+    check_output(block, output.getvalue())
+
+
+def run_program(block: Block, shell: Path) -> None:
     program = shell / PROGRAM.match(block.text)[1]  # type: ignore[index]
     program.write_text(block.text)
-    command = [sys.executable, "-W", "error", "-W", FORKED, str(program)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - what a reader would do
-    assert (ended.returncode, ended.stderr) == (0, "")
+    if any(find_spec(name) is None for name in FRAMEWORKS & {*re.findall(r"^from (\w+)", block.text, re.MULTILINE)}):
+        compile(block.text, block.name, "exec")
+        return
+    pytest_of_it = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    how = pytest_of_it if program.name.startswith("test_") else ["-W", "error", "-W", FORKED]
+    command = [sys.executable, *how, program.name]
+    ended = subprocess.run(command, cwd=shell, capture_output=True, text=True, check=False)  # noqa: S603 - what a reader would do
+    assert (ended.returncode, ended.stderr) == (0, ""), ended.stdout + ended.stderr
     assert promised(block.text) <= {*ended.stdout.splitlines()}
+    check_output(block, ended.stdout)
 
 
 def promised(code: str) -> set[str]:
@@ -186,12 +258,16 @@ def test_json_blocks_are_json(block: Block) -> None:
         assert isinstance(json.loads(line), dict)
 
 
-@pytest.mark.parametrize("command", commands())
-def test_commands_in_the_documentation_work(command: list[str], shell: Path) -> None:
+@pytest.mark.parametrize(("block", "command"), commands())
+def test_commands_in_the_documentation_work(block: Block, command: list[str], shell: Path) -> None:
+    run_command(block, command)
+
+
+def run_command(block: Block, command: list[str]) -> None:
     program, *arguments = command
     match program:
         case "bedrock":
-            run_bedrock(arguments)
+            check_output(block, run_bedrock(arguments))
         case "aws":
             subprocess.run([sys.executable, "-m", "awscli", *arguments], check=True, capture_output=True)  # noqa: S603 - ours
         case "make":
@@ -205,16 +281,18 @@ def test_commands_in_the_documentation_work(command: list[str], shell: Path) -> 
             pytest.fail(f"no reader can be sure of {program}: it is not tried out here")
 
 
-def run_bedrock(arguments: list[str]) -> None:
+def run_bedrock(arguments: list[str]) -> str:
+    """Run a command and return what it printed, on standard output and on standard error."""
     name = arguments[0]
     if name in ("simulate", "demo"):  # these run for long; this test only checks that they accept the options
         context = main.make_context("bedrock", arguments)
         _, command, options = main.resolve_command(context, arguments)
         assert command is not None
         assert command.make_context(name, options).params is not None
-        return
+        return ""
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
+    return result.output
 
 
 def check_install(arguments: list[str]) -> None:
@@ -262,10 +340,15 @@ def test_the_architecture_page_names_only_existing_modules() -> None:
             assert any(re.search(rf"\b(def|class) {part}\b", file.read_text()) for file in files), (path, part)
 
 
-def test_every_page_is_in_the_readme() -> None:
+def test_every_page_is_in_the_readme_or_in_the_reference() -> None:
     readme = PAGES[0].read_text(encoding="utf-8")
+    reference = ROOT / "docs" / "reference"
+    index = (reference / "index.md").read_text(encoding="utf-8")
     for page in PAGES[1:]:
-        assert f"({page.relative_to(ROOT)})" in readme
+        if page.parent == reference and page.name != "index.md":
+            assert f"({page.name})" in index
+        else:
+            assert f"({page.relative_to(ROOT)})" in readme
 
 
 def test_pages_of_policies_have_the_same_headings() -> None:

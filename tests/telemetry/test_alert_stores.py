@@ -227,7 +227,7 @@ def test_an_unreadable_memory_is_not_changed(time: Time) -> None:
 def test_stores_are_set_by_url(tmp_path: Path) -> None:
     assert isinstance(open_alert_store(f"sqlite:///{tmp_path}/alerts.db"), SqliteAlerts)
     assert repr(open_alert_store("redis://user:s3cret@host")) == "ValkeyAlerts('redis://host')"
-    with pytest.raises(ValueError, match="A store cannot have postgres://"):
+    with pytest.raises(ValueError, match="The URL of a store cannot begin with postgres://"):
         Alerts(store="postgres://user:s3cret@host")
 
 

@@ -1,4 +1,4 @@
-"""The lines of the answers file: each answer in the form of its record, with its model, time and usage."""
+"""The lines of the output file: each answer in the form of its record, with its model, time and usage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
-    """Return the line for an answer of `invoke`, which came at the time `at`."""
+    """Return the line for an answer of `invoke` that arrived at the time `at`."""
     if record.is_openai:
         return _openai_line(record, reply, at)
     return {
@@ -28,12 +28,12 @@ def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
 
 
 def made_by(model: str, at: float) -> dict[str, Any]:
-    """Return the members that say which model answered and when."""
+    """Return the fields for the model that answered and the time of the answer."""
     return {"model": model, "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")}
 
 
 def key_of_answer(line: Any) -> str | None:
-    """Return the id of the record that a line of the answers file answers; None if it is no such line."""
+    """Return the id of the record that a line of the output file answers, or None if the line is not an answer."""
     if not isinstance(line, dict):
         return None
     answers = "text" in line or "modelOutput" in line or ("custom_id" in line and "response" in line)
@@ -42,14 +42,14 @@ def key_of_answer(line: Any) -> str | None:
 
 
 def body_of_answer(line: dict[str, Any]) -> Any:
-    """Return the part of a line of the answers file that has the usage."""
+    """Return the part of an output line that contains the usage."""
     if "response" in line:
         return line["response"].get("body") if isinstance(line["response"], dict) else None
     return line.get("modelOutput", line)
 
 
 def _openai_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
-    """Return a line of an OpenAI batch's output, with a chat completion."""
+    """Return an output line of an OpenAI batch, with a chat completion."""
     name = hashed(record.key)
     content = reply.output.get("message", {}).get("content") or []
     body = {

@@ -1,4 +1,4 @@
-"""The call for one record, and its answer in the record's own format."""
+"""The call for one record, and its answer in the format of the record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A line of the answers file and the stop reason (lower case)."""
+    """A line of the output file, and the stop reason in lower case."""
 
     line: dict[str, Any]
     stop_reason: str
@@ -46,9 +46,9 @@ def asker(
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `system`, `max_tokens` and `temperature` are the defaults for records in the short form, and `tier` for all that
-    name none; batch records are sent unchanged otherwise.
-    `streamed` selects the records whose answers are received as streams; such an answer counts when it is complete.
+    `system`, `max_tokens` and `temperature` are defaults for records in the short form. `tier` is the service tier for
+    every record without one. Apart from the tier, batch records are sent unchanged.
+    `streamed` selects the records whose answers are received as streams. Such an answer counts when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
@@ -66,8 +66,8 @@ def asker(
 
 
 def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> dict[str, Any]:
-    """Return the arguments of the call for `record`: of `invoke_model` if they have a body, else of `invoke`.
-    `defaults` are those of records in the short form, and `tier` that of all, None for none.
+    """Return the arguments of the call for `record`: those of `invoke_model` if they contain a body, or else those of
+    `invoke`. `defaults` apply to records in the short form; `tier` applies to every record without a tier.
     """
     if record.is_prompt:
         arguments = record.arguments
@@ -80,7 +80,7 @@ def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> d
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
-    """Return the error entry for the failures file; `errorCode` and `errorMessage` are as in Bedrock's own batch
+    """Return the error entry for the failures file. `errorCode` and `errorMessage` have the names of Bedrock's batch
     output.
     """
     return {
@@ -96,13 +96,13 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return the fault of a record whose request could not be made, or whose answer could not be read."""
+    """Return the fault of a record whose request could not be created, or whose answer could not be read."""
     return Fault(
         code=type(error).__name__,
         message=masked(_text(error)[:_LONGEST_MESSAGE]),
         decision=Decision.FAIL,
         cause="unexpected",
-        advice="The request could not be made from this record, or its answer could not be read. Simplify the record; "
+        advice="The record could not become a request, or its answer could not be read. Simplify the record; "
         "if it is valid, report this as a bug of aws_bedrock_inference.",
     )
 
@@ -110,7 +110,7 @@ def unexpected(error: Exception) -> Fault:
 def _text(error: Exception) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an error that cannot say what it is
+    except Exception:  # noqa: BLE001 - the text of an error may itself fail
         return ""
 
 

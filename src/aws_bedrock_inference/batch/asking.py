@@ -1,4 +1,4 @@
-"""One record asked, and the fate that comes of it."""
+"""Send one record and determine its fate."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 async def fate_of(
     number: int, record: Record, ask: Callable[[Record], Awaitable[Answer]], rounds: int, most: int
 ) -> tuple[Fate, Answer | Fault]:
-    """Ask the record, which was delayed `rounds` times of at most `most`. Return its fate, with the answer or the fault
-    by which it is counted.
+    """Send the record; return its fate, and the answer or the fault that the statistics count.
 
-    Raises `StoreUnavailable`: the quota cannot be shared, and that ends the run.
+    The record was delayed `rounds` times before; `most` is the maximum.
+
+    Raises `StoreUnavailable` if the quota cannot be shared, which ends the run.
     """
     try:
         answer = await ask(record)
@@ -43,6 +44,6 @@ async def fate_of(
         return Fate(number, State.FAILED, written(line)), error.fault
     except StoreUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no run
+    except Exception as error:  # noqa: BLE001 - every other error belongs to this record and does not end the run
         fault, attempts, state = unexpected(error), 1, State.FAILED
     return Fate(number, state, written(error_line(fault, attempts)), rounds), fault

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of a run, as those of `bedrock run`."""
+    """The options of a run. They have the names and meanings of the options of `bedrock run`."""
 
     template: str
     system: str
@@ -60,11 +60,11 @@ class RunOptions(TypedDict, total=False):
 
 
 class BatchStopped(Exception):
-    """A run that ended before every record was asked; the message says why. The same run goes on from there."""
+    """Raised if a run ended before every record was sent; the message contains the reason. The same run continues."""
 
 
 class _BaseRun:
-    """The parts that both kinds of runs share: a job, its open files, and the end of its run."""
+    """The common part of both kinds of runs: the job, its open files, and the end of the run."""
 
     _journal: Journal
     _output: Output
@@ -95,14 +95,14 @@ class _BaseRun:
 
     @property
     def cost(self) -> float | None:
-        """The sum in US dollars that all answers so far have cost, those of earlier runs too; None if a part of it is
-        not known.
+        """The cost of all answers so far in US dollars, including earlier runs; None if the cost of some answers is
+        unknown.
         """
         facts = self._tally.bill.facts()
         return None if facts["cost_unknown"] else float(facts["cost"])
 
     def failures(self) -> Iterator[dict[str, Any]]:
-        """Yield the records that have failed so far, as they were read, each with its `error`."""
+        """Yield the records that have failed so far, in their original form, each with its `error`."""
         return (json.loads(line) for piece in self._journal.failures() for line in piece)
 
     def _open(self) -> None:
@@ -113,7 +113,7 @@ class _BaseRun:
         return billed(client, self._job, self._tally.bill)
 
     async def _asked(self, client: Callable[[], Any], notify: Callable[[], None]) -> None:
-        """Ask all that is missing with the client that `client` makes, and note how it ended."""
+        """Send the missing records with the client that `client` returns, and store the ending."""
         try:
             self._ending = await asked(
                 self._job,
@@ -127,7 +127,7 @@ class _BaseRun:
                 notify=notify,
                 night=self._night,
             )
-        except BaseException as error:  # noqa: BLE001 - raised where the answers are read
+        except BaseException as error:  # noqa: BLE001 - raised again where the answers are read
             self._error = error
         notify()
 
@@ -149,28 +149,28 @@ class _BaseRun:
             raise BatchStopped(self._ending.reason)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the files, and raise what keeps them from being whole, unless the block raised already."""
+        """Close the files. Raise `BatchStopped` if a file is incomplete, unless the block raised an exception."""
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
         if trouble and error is None:
             raise BatchStopped(trouble)
 
 
 class BatchRun(_BaseRun):
-    """A run of many prompts with a journal, as `bedrock run` makes it, in a program.
+    """A run of many prompts with a journal, as `bedrock run` does, in a program.
 
         with BatchRun("in.jsonl", "out.jsonl", client=client) as run:
             for answer in run:
                 print(answer["id"], answer["text"])
 
-    `source` and `output` are files as for the command; `options` are its options. Iterating gives each answer as it
-    stands in the output, once it is durable: first those of earlier runs, so that a program that was killed sees every
-    answer when it is started again. Calls go on while the program works on an answer. The client's own policies hold;
-    give it `priority="batch"` if others share its quota. With `by`, a deadline, `jobs` (a `BedrockJobClient`) may
-    answer the records as a batch job, until calls must take over. Leaving the block early lets the calls in flight end,
-    and a batch job go on; the same run goes on from there.
+    `source` and `output` are files as for the command, and `options` are its options. Iterating yields each answer, as
+    in the output file, when it is durable. Answers of earlier runs come first, so that a killed program sees every
+    answer after a restart. Calls continue while the program works on an answer. The policies of `client` apply; set
+    its `priority="batch"` if other calls share its quota. With a deadline `by`, `jobs` (a `BedrockJobClient`) may
+    answer the records as a batch job, until calls on demand must take over. If the program leaves the block early,
+    the calls in flight end and a batch job continues; the same run continues later.
 
     Raises `ValueError` for files that cannot be used, and `BatchStopped` after the answers if some records were not
-    asked.
+    sent.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class BatchRun(_BaseRun):
 
     def __enter__(self) -> Self:
         self._open()
-        # In the context of whoever starts it, as asyncio's tasks are.
+        # The thread runs in a copy of the caller's context, as asyncio's tasks do.
         self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name="bedrock-batch")
         self._thread.start()
         return self
@@ -193,7 +193,7 @@ class BatchRun(_BaseRun):
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._left = True
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it has ended
+            with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._interrupt)
         self._thread.join()
         self._close(error)
@@ -202,7 +202,7 @@ class BatchRun(_BaseRun):
         """Yield the answers, and wait for more until the run has ended."""
         seen = 0
         while True:
-            ended = self._has_ended  # before the journal is read: what comes later is read in the next round
+            ended = self._has_ended  # read before the journal: later answers are read in the next round
             for rows in self._journal.answers(after=seen):
                 for seq, line in rows:
                     seen = seq
@@ -215,7 +215,7 @@ class BatchRun(_BaseRun):
         self._raise()
 
     def wait(self) -> None:
-        """Wait until the run has ended. Raises what the iteration would raise."""
+        """Wait until the run has ended. Raises the same exceptions as the iteration."""
         self._thread.join()
         self._raise()
 
@@ -255,7 +255,7 @@ class AsyncBatchRun(_BaseRun):
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        await asyncio.sleep(0)  # a run that has not begun begins, and hears of the end
+        await asyncio.sleep(0)  # let a run that has not started start, so that it receives the interruption
         self._interrupt()
         await asyncio.wait({self._task})
         await asyncio.to_thread(self._close, error)
@@ -277,13 +277,13 @@ class AsyncBatchRun(_BaseRun):
         self._raise()
 
     async def wait(self) -> None:
-        """Wait until the run has ended. Raises what the iteration would raise."""
+        """Wait until the run has ended. Raises the same exceptions as the iteration."""
         await asyncio.wait({self._task})
         self._raise()
 
 
 class _Awaited:
-    """A blocking client whose calls are awaited: each in a thread."""
+    """An awaitable form of a blocking client: each call runs in a thread."""
 
     def __init__(self, client: BedrockClient, pool: ThreadPoolExecutor) -> None:
         self.model_id = client.model_id

@@ -1,4 +1,4 @@
-"""The cost of a run: the sum of its calls, with those of earlier runs, and the limit that it must keep."""
+"""The cost of a run: the sum of its calls and of earlier runs, and the limit for this sum."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ C = TypeVar("C", bound=BaseClient)
 class Bill:
     """The cost of a run, in US dollars. Its methods may be called from any thread.
 
-    `unknown` counts the answers whose cost is not known; they are in no sum. `cost_before` and `unknown_before` are of
-    earlier runs, as the journal has them.
+    `unknown` counts the answers whose cost is unknown; the sums do not include them. `cost_before` and
+    `unknown_before` are the values of earlier runs, from the journal.
     """
 
     def __init__(self) -> None:
@@ -37,26 +37,26 @@ class Bill:
 
     @property
     def cost(self) -> float:
-        """The sum of what the run's calls have cost, also those whose answers were of no use."""
+        """The cost of all calls of the run, including calls whose answers were discarded."""
         return self._units / DOLLAR
 
     @property
     def total(self) -> float:
-        """The cost with that of earlier runs."""
+        """The cost including earlier runs."""
         return (self._units + round(self.cost_before * DOLLAR)) / DOLLAR
 
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
-        """Take over what the journal says. What was paid for the answers of one without costs is not known."""
+        """Read the cost of earlier runs from the journal. If it has no costs, the cost of its answers is unknown."""
         self.cost_before = float(facts.get("cost", 0.0))
         self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)
 
     def hear(self, event: object) -> None:
-        """Count a call that ended."""
+        """Add the cost of a call that has ended."""
         if isinstance(event, CallEnded) and (event.fault is None or event.usage is not None):
             self.add(event.cost)
 
     def add(self, cost: float | None) -> None:
-        """Count what an answer costs, None if that is not known."""
+        """Add the cost of an answer; None means unknown."""
         with self._lock:
             if cost is None:
                 self.unknown += 1
@@ -64,21 +64,23 @@ class Bill:
                 self._units += round(cost * DOLLAR)
 
     def facts(self) -> dict[str, Any]:
-        """Return what the journal notes."""
+        """Return the facts for the journal."""
         return {"cost": self.total, "cost_unknown": self.unknown_before + self.unknown}
 
 
 def check_limit(limit: float | None) -> None:
-    """Raise `ValueError` if `limit` is no maximum of US dollars, or could not be kept."""
+    """Raise `ValueError` if `limit` is not a valid maximum in US dollars, or cannot be enforced."""
     if limit is not None:
-        MaxCost(limit)  # which says what is wrong with it
+        MaxCost(limit)  # raises for an invalid limit
         if policies_are_off():
-            raise ValueError(f"max_cost cannot be kept while {VARIABLE} turns all policies off. Unset one of them")
+            raise ValueError(
+                f"max_cost cannot be enforced while {VARIABLE} turns off all policies. Unset one of the two"
+            )
 
 
 def billed(client: C, job: Job, bill: Bill) -> C:
-    """Return the client of a run: what its calls cost goes on `bill`, and they are refused once they have cost, with
-    what is on it, the job's maximum.
+    """Return the client of a run. It adds the cost of its calls to `bill`, and refuses calls when the total cost has
+    reached the job's maximum.
     """
     pipeline = client.pipeline
     if job.max_cost is not None:
@@ -87,7 +89,7 @@ def billed(client: C, job: Job, bill: Bill) -> C:
 
 
 def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
-    """Return `pipeline` with the limit for each attempt, where `standard` has it: right inside the retries."""
+    """Return `pipeline` with the limit for each attempt, where `standard` has it: directly inside the retries."""
     policies = pipeline.policies
     places = [number + 1 for number, policy in enumerate(policies) if isinstance(policy, Retry)]
     inner = (GeographicProfile, Breaker, Quota)
@@ -97,13 +99,13 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return a sum for programs: None if nothing of it is known."""
+    """Return a sum for programs: None if no part of it is known."""
     return None if unknown and not cost else cost
 
 
 def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
-    """Return a cost in words. What is not known is said, and no sum of nothing stands for it."""
+    """Return a cost in words. An unknown cost appears as unknown, not as a sum of 0."""
     of = "" if limit is None else f" of {dollars(limit)}"
     parts = [f"{dollars(cost)}{of}"] if of or known(cost, unknown) is not None else []
     answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"
-    return "cost " + ", ".join(parts + ([f"not known for {answers}"] if unknown else []))
+    return "cost " + ", ".join(parts + ([f"unknown for {answers}"] if unknown else []))

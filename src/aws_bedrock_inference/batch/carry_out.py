@@ -1,4 +1,4 @@
-"""A job carried out for the command: with a client of its own, and until somebody interrupts it."""
+"""Carry out a job for the command: with its own client, and until an interruption."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
 
-# Without a quota only this bounds the load. With one, the ledger bounds it, and this many may be in flight at once.
+# Without a quota, only this number bounds the load. With a quota, the ledger bounds it, so more may be in flight.
 CONCURRENCY = 64
 _CONCURRENCY_WITH_QUOTA = 512
 
-# A few waiting calls are enough to use the whole quota; more would only wait longer in the queue.
-_ENOUGH_IN_LINE = 8
+# A few waiting calls are enough to use all of the quota; more would only wait longer in the queue.
+_ENOUGH_WAITING = 8
 
 
 async def carry_out(
     job: Job, tally: Tally, *, complain: Callable[[BadLine], None], say: Callable[[str], None]
 ) -> Ending:
-    """Run the job. `tally` counts, `complain` receives invalid lines, `say` all other messages.
+    """Run the job. `tally` counts, `complain` receives invalid lines, and `say` receives all other messages.
 
     Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if a file cannot be used for its purpose.
     """
@@ -59,7 +59,7 @@ async def carry_out(
         if job.max_tokens is None:
             client.listen(_unbounded_reported(say))
         async with client:
-            # In a thread, so that an interruption is noticed while long files are compared.
+            # In a thread, so that the loop handles an interruption while long files are compared.
             journal, output = await asyncio.to_thread(opened_files, job, say)
             tally.bill.begin(journal.facts(), journal.counts()[State.ANSWERED])
             ending = Ending(broken="The run ended with an error.")
@@ -85,14 +85,16 @@ async def carry_out(
 
 
 def concurrency_of(job: Job) -> int:
-    """Return how many calls of a job may be in flight at once."""
+    """Return the maximum number of calls in flight of a job."""
     limited = job.rpm is not None or job.tpm is not None
     return job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY)
 
 
 def governing(job: Job) -> tuple[Quota, Pipeline]:
-    """Return the quota and the pipeline of a job. What fails in a run is kept to be done again: no substitute takes its
-    place, and no call gets a dead letter that the run may ask once more.
+    """Return the quota and the pipeline of a job, without the policies `Degrade` and `DeadLetter`.
+
+    A run records failures itself, to send them again: a substitute must not hide them, and a dead letter for each call
+    would be too early.
     """
     if job.pipeline is None:
         quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
@@ -102,7 +104,7 @@ def governing(job: Job) -> tuple[Quota, Pipeline]:
 
 
 def _keep_letters(job: Job, tally: Tally, journal: Journal, ending: Ending, **where: Any) -> None:
-    """Keep the failures as dead letters, if the job or its pipeline says so."""
+    """Store the failures as dead letters, if the job or its pipeline has a `DeadLetter`."""
     policies = job.pipeline.policies if job.pipeline is not None else ()
     letters = job.dead_letters or next((policy for policy in policies if isinstance(policy, DeadLetter)), None)
     if letters is not None:
@@ -111,11 +113,15 @@ def _keep_letters(job: Job, tally: Tally, journal: Journal, ending: Ending, **wh
 
 def _report_store(say: Callable[[str], None], event: object) -> None:
     if isinstance(event, StoreChanged):
-        say(event.message if event.available else f"{event.message}. The quota is not shared for now.")
+        say(
+            event.message
+            if event.available
+            else f"{event.message}. The quota is not shared until the store is available again."
+        )
 
 
 def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
-    """Return a listener that names, once, what slows down a run whose answers have no maximum."""
+    """Return a listener that reports once that a run without --max-tokens is throttled for tokens."""
     said = False
 
     def hear(event: object) -> None:
@@ -125,14 +131,14 @@ def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
             said = True
             say(
                 "Throttled for tokens. --max-tokens is not set, so each record without its own maximum reserves the "
-                "model's from the quota; set it to the length that answers need, and more run at once."
+                "model's maximum from the quota. Set --max-tokens to the length that answers need: more calls fit then."
             )
 
     return hear
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
-    """Return a function that says whether another call may join the queue for quota."""
+    """Return a function that returns whether another call may join the queue for quota."""
     routes: set[Route] = set()
 
     def hear(event: object) -> None:
@@ -140,4 +146,4 @@ def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
             routes.add(event.route)
 
     client.listen(hear)
-    return lambda: sum(map(quota.waiting, routes)) < _ENOUGH_IN_LINE
+    return lambda: sum(map(quota.waiting, routes)) < _ENOUGH_WAITING

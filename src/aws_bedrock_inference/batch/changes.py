@@ -1,4 +1,4 @@
-"""A record that is read, compared with the one that a journal has under the same id."""
+"""Compare a record from the input with the journal's record of the same id."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bool:
-    """Bring the journal to what is asked of the record now; return whether an answer was taken out of it.
+    """Update the journal to the current request of the record; return whether an answer was removed.
 
-    Raises `Changed` if the record was answered something else and `on_change` is `refuse`.
+    Raises `Changed` if the journal has the answer to a different request and `on_change` is `refuse`.
     """
     key, asked, source, _ = record
     number, before, state = database.execute("SELECT number, asked, state FROM records WHERE id = ?", (key,)).fetchone()
@@ -27,14 +27,14 @@ def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bo
     if state == State.ANSWERED and on_change == "refuse":
         raise Changed(key)
     kept = state == State.ANSWERED and on_change == "keep"
-    taken_out = not kept and database.execute("DELETE FROM answers WHERE number = ?", (number,)).rowcount > 0
+    removed = not kept and database.execute("DELETE FROM answers WHERE number = ?", (number,)).rowcount > 0
     update = "UPDATE records SET asked = ?, source = ?, state = ? WHERE number = ?"
     database.execute(update, (asked, source, state if kept else State.WAITING, number))
-    return taken_out
+    return removed
 
 
 def _place(database: sqlite3.Connection, number: int, asked: bytes, source: str) -> None:
-    """Give an answer that was adopted its record, and its place in the input."""
+    """Attach the record to an answer that was adopted from a file, and move the answer to its place in the input."""
     (last,) = database.execute("SELECT max(number) FROM records").fetchone()
     values = {"new": last + 1, "old": number, "asked": asked, "source": source}
     database.execute("UPDATE answers SET number = :new WHERE number = :old", values)

@@ -1,4 +1,4 @@
-"""The records that met a transient fault and wait to be asked again."""
+"""The records that met a transient fault and wait for another attempt."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
-# A record that is asked again waits at least 5 s, then 10 s, 20 s; shorter faults were handled by the client's retries.
+# A record waits at least 5 s before its next attempt, then 10 s, 20 s; the client's retries handle shorter faults.
 _FIRST_PAUSE = 5.0
 
-# At this number of records that wait to be asked again, no new ones are claimed until some of them are done.
+# While this many records wait, no new records are claimed until some of them are done.
 _MOST = 1000
 
 
 class Delayed:
-    """Records by number, each with how often it was delayed; the one that is due next comes first."""
+    """Record numbers with their number of delays, ordered by the time of the next attempt."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, int]] = []
@@ -27,7 +27,7 @@ class Delayed:
         heapq.heappush(self._heap, (due, rounds + 1, number))
 
     def due(self, now: float, most: int) -> dict[int, int]:
-        """Take out up to `most` records that have waited long enough."""
+        """Remove and return up to `most` records whose wait has ended, each with its number of delays."""
         found: dict[int, int] = {}
         while self._heap and len(found) < most and self._heap[0][0] <= now:
             _, rounds, number = heapq.heappop(self._heap)
@@ -36,12 +36,12 @@ class Delayed:
 
     @property
     def next(self) -> float:
-        """The time when the next one is due."""
+        """The time when the next record is due."""
         return self._heap[0][0]
 
     @property
     def is_full(self) -> bool:
-        """True if some must be asked before new ones."""
+        """True if delayed records must be sent before new records."""
         return len(self._heap) >= _MOST
 
     def __len__(self) -> int:

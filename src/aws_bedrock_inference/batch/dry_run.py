@@ -1,4 +1,4 @@
-"""A run without its calls: the records, tokens and time that it would take."""
+"""A run without its calls: the records, tokens, cost and time of the real run."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.flow import Flow, Step
 
-_NOT_SENT = refusal("DryRun", "nothing is sent in a dry run", Category.PERMANENT, "dry-run", "")
+_NOT_SENT = refusal("DryRun", "a dry run sends nothing", Category.PERMANENT, "dry-run", "")
 
 
 @dataclass
 class Plan:
-    """The sums of what a run would ask.
+    """The sums of the requests that a run would send.
 
-    `output_tokens` are at most; `unbounded` records set no maximum, so that the model's own counts. `bill` has the cost
-    in dollars, `routes` has where the calls go, and `weights` what they take of a quota and cost at other tiers.
+    `output_tokens` is an upper bound. `unbounded` records set no maximum, so the model's maximum counts. `bill` has the
+    cost in US dollars, `routes` the routes of the calls, and `weights` their use of the quota and the cost at other
+    tiers.
     """
 
     records: int = 0
@@ -68,7 +69,7 @@ class Plan:
 
 
 class _Unsent(Pipeline):
-    """A pipeline that ends each call before it is sent. It is no policy: policies can be switched off."""
+    """A pipeline that ends each call before it is sent. It is not a policy, because policies can be turned off."""
 
     def __init__(self, hear: Callable[[Call], None]) -> None:
         super().__init__()
@@ -86,7 +87,7 @@ class _Unsent(Pipeline):
 
 
 async def planned(job: Job, complain: Callable[[BadLine], None]) -> Plan:
-    """Read the input and return what the run would ask. Neither the journal nor the output is changed."""
+    """Read the input and return the sums of the requests. The journal and the output do not change."""
     plan = Plan()
     pipeline = _Unsent(plan.hear)
     client = AsyncBedrockClient(
@@ -109,7 +110,7 @@ async def planned(job: Job, complain: Callable[[BadLine], None]) -> Plan:
                 except InvalidRequest:
                     plan.refused += 1
                 except BedrockError:
-                    pass  # not sent
+                    pass  # every call ends so: it was not sent
     return plan
 
 

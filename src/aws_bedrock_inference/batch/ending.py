@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Ending:
     """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, `broken` by a file
-    that cannot be written, `stopped` for a reason that the user gave, or complete. `terminated` tells SIGTERM from
-    Ctrl-C.
+    that cannot be written, `stopped` by a limit that the user set, or complete. `terminated` is True for SIGTERM and
+    False for Ctrl-C.
     """
 
     interrupted: bool = False
@@ -31,7 +31,7 @@ class Ending:
 
     @property
     def is_spent(self) -> bool:
-        """True if the money was spent that the run may cost."""
+        """True if the run has reached its maximum cost."""
         return self.fault is not None and is_final(self.fault)
 
     @property

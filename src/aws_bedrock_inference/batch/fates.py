@@ -1,4 +1,4 @@
-"""The values of a journal: the states of a record, its fate, and what is asked of all."""
+"""The values of a journal: the states of a record, its fate, and the common part of all requests."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 encoded = json.JSONEncoder(ensure_ascii=False).encode
-"""JSON as `json.dumps` writes it, without making an encoder for each line."""
+"""Encode JSON as `json.dumps` does, without creating an encoder for each line."""
 
 
 class State(IntEnum):
-    """The fate of a record. All but ANSWERED and FAILED are missing, and asked by the next run.
+    """The state of a record. In every state except ANSWERED and FAILED the record is missing: the next run sends it.
 
-    CLAIMED is in flight; DELAYED waits to be asked again by the same run; PARKED met a fault that is not its own; HELD
-    is not in the sample.
+    CLAIMED is in flight. DELAYED waits for another attempt of the same run. PARKED met a fault that affects every
+    record. HELD is not in the sample.
     """
 
     WAITING = 0
@@ -35,7 +35,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The fate of a record, with its answer's line or its error. `rounds` is how often it was delayed before."""
+    """The fate of a record, with its output line or its error. `rounds` is the number of its earlier delays."""
 
     number: int
     state: State
@@ -45,13 +45,13 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The part of the question that is common to all records. Answers to different questions are not mixed."""
+    """The part of the request that is common to all records. Answers to different requests are not mixed."""
 
     model: str
     system: str | None = None
 
     def digest(self, record: Record, text: str) -> bytes:
-        """Return what tells the request for `record` from any other."""
+        """Return a digest of the request for `record`."""
         common = _common(self.model, self.system if record.is_prompt else None)
         return blake2b(common + text.encode(errors="surrogatepass"), digest_size=16).digest()
 
@@ -62,20 +62,20 @@ def _common(model: str, system: str | None) -> bytes:
 
 
 class JournalBroken(OSError):
-    """A journal that can no longer be written; the message says why."""
+    """Raised if a journal can no longer be written; the message contains the reason."""
 
 
 class Changed(ValueError):
-    """A record that was answered would be asked something else now."""
+    """Raised if the request of an answered record has changed."""
 
 
 def written(value: dict[str, Any]) -> str:
-    """Return the line for `value`. Raises `ValueError`, `TypeError` or `RecursionError` for what JSON cannot hold."""
+    """Return the line for `value`. Raises `ValueError`, `TypeError` or `RecursionError` if JSON cannot represent it."""
     # Half a surrogate pair is valid in JSON but not in UTF-8, so it stays an escape sequence.
     return (encoded(value) + "\n").encode(errors="backslashreplace").decode()
 
 
 def failure_line(key: str, source: str, error: str) -> str:
-    """Return the line of a failed record: as it was read, with its error."""
+    """Return the line of a failed record: its original fields, with its error."""
     record = json.loads(source) if source else {"id": key}
     return written({**record, "error": json.loads(error)})

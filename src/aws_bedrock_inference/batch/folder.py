@@ -1,4 +1,4 @@
-"""A directory as input: each file is a record, and a template makes its prompt of the file's text."""
+"""A directory as input: each file is a record, and a template builds the prompt from the text of the file."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.batch.template import Template
 
-# The names that a template can use of a file.
+# The fields of a file that a template can use.
 _FIELDS = frozenset({"text", "name"})
 
 
 def files(folder: Path, template: Template | None) -> Iterator[Piece]:
-    """Yield a record for each file: its path within the directory is the id, `text` and `name` are for the template.
+    """Yield a record for each file. Its path within the directory is the id; `text` and `name` are for the template.
 
-    Raises `ValueError` without a template for texts, `OSError` for a directory that cannot be read.
+    Raises `ValueError` without a template, and `OSError` if the directory cannot be read.
     """
     if template is None:
         raise ValueError(
-            f"{folder} is a directory, where each file is one record. Give --template 'Summarise: {{text}}'"
+            f"{folder} is a directory, where each file is one record. Pass --template 'Summarise: {{text}}'"
         )
     unknown = sorted(template.fields - _FIELDS)
     if unknown:
-        raise ValueError(f'the template uses "{unknown[0]}"; a file has "text" and "name". Use these')
+        raise ValueError(f'the template uses "{unknown[0]}", but a file has only "text" and "name". Use these names')
     for path in _paths(folder):
         key = path.relative_to(folder).as_posix()
         shown = str(path).encode(errors="backslashreplace").decode()
@@ -40,7 +40,7 @@ def files(folder: Path, template: Template | None) -> Iterator[Piece]:
 
 
 def _paths(folder: Path) -> Iterator[Path]:
-    """Yield the files in `folder` and below, in the order of their names; hidden ones are left out."""
+    """Yield the files in `folder` and its subdirectories, in the order of their names, without hidden files."""
     for place, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
@@ -48,7 +48,7 @@ def _paths(folder: Path) -> Iterator[Path]:
 
 def _text(path: Path) -> str:
     if not encodable(str(path)):
-        raise ProblemError("its name is not UTF-8. Rename it")
+        raise ProblemError("the file name is not UTF-8. Rename the file")
     if not path.is_file():
         raise ProblemError("not a regular file. Remove it from the directory")
     try:

@@ -1,4 +1,4 @@
-"""The input of a run: the records of a file, of standard input, of a directory or of S3, in whatever form they are."""
+"""The input of a run: the records of a file, standard input, a directory or S3, in any supported form."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _PACKED = (".gz", ".zst", ".bz2", ".xz")
 
 
 def source_of(given: str | Path) -> Source:
-    """Return the source that a path or a URL of S3 names. Raises `ValueError`."""
+    """Return the source for a path or an S3 URL. Raises `ValueError` for an S3 URL without a bucket."""
     return S3Location.parse(str(given)) or Path(given)
 
 
 def holds_output(source: Source, output: Path) -> bool:
-    """Return whether the output is the input, or in the directory that is the input. A path that cannot be looked up is
-    refused where it is opened.
+    """Return whether the output is the input, or in the directory that is the input. A path that cannot be examined
+    returns False; opening it raises the error.
     """
     if isinstance(source, S3Location):
         return False
@@ -52,18 +52,18 @@ def holds_output(source: Source, output: Path) -> bool:
 
 
 def source_name(source: Source) -> str:
-    """Return the source's name for messages."""
+    """Return the name of the source for messages."""
     return "standard input" if source == DASH else str(source)
 
 
 def open_input(
     source: Source, *, template: Template | None = None, session: Any = None, region: str | None = None
 ) -> Iterator[Record | BadLine]:
-    """Yield the records of a source, and what is wrong with the lines that are none.
+    """Yield the records of a source, and a `BadLine` with the reason for each invalid line.
 
-    Lines are told apart by what they are: JSON in its three forms, or a table whose first line names the columns.
-    `session` and `region` are for S3. Raises `ValueError` if the source as a whole cannot be used, `OSError` if it
-    cannot be read any further.
+    The content determines the form: JSON in one of three forms, or a table whose first line names the columns.
+    `session` and `region` are for S3. Raises `ValueError` if the source cannot be used at all, and `OSError` if
+    reading it fails.
     """
     return records_from(_pieces(source, template, session, region), template)
 
@@ -74,7 +74,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
 
 
 def is_at_hand(source: Source) -> bool:
-    """Return whether the source can be read to its end without waiting for another program, as a pipe may."""
+    """Return whether the source can be read to its end without waiting for another program, unlike a pipe."""
     return isinstance(source, S3Location) or source.is_file() or source.is_dir()
 
 
@@ -94,23 +94,25 @@ def _objects(source: S3Location, template: Template | None, session: Any, region
         objects = s3.listed(client, source)
         first = next(objects, None)
         if first is None:
-            raise ValueError(f"{source} has no object with content. Give s3://BUCKET/KEY, or a prefix that ends with /")
+            raise ValueError(
+                f"{source} contains no object with content. Pass s3://BUCKET/KEY, or a prefix that ends with /"
+            )
         for item in chain([first], objects):
             with s3.opened(client, item) as file:
                 yield from _lines(file, str(item.location), template)
 
 
 def _lines(file: BinaryIO, name: str, template: Template | None) -> Iterator[Piece]:
-    """Yield the pieces of a file of lines, compressed or not."""
+    """Yield the pieces of a file of lines, which may be compressed."""
     lines = bounded_lines(_unpacked(file, name))
     first = next(lines, None)
     if first is None:
         return
-    whole = chain([first], lines)
+    every = chain([first], lines)
     if _suffix(name) in _TABLES or is_table(first, template):
-        yield from rows(whole, name, template)
+        yield from rows(every, name, template)
     else:
-        yield from json_lines(whole, name)
+        yield from json_lines(every, name)
 
 
 def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
@@ -121,7 +123,7 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _suffix(name: str) -> str:
-    """Return what a name ends with, before the suffix of a compression."""
+    """Return the suffix of a name, without the suffix of a compression."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in _PACKED else path.suffix
 
@@ -130,12 +132,12 @@ def _suffix(name: str) -> str:
 def _opened(source: Path) -> Iterator[BinaryIO]:
     if source == DASH:
         if sys.stdin is None:
-            raise ValueError("standard input is closed. Give an input file, or pipe the input in")
+            raise ValueError("standard input is closed. Pass an input file, or pipe the input to the command")
         yield sys.stdin.buffer
         return
     try:
         file = source.open("rb")
     except OSError as error:
-        raise ValueError(f"{source}: {error.strerror}. Give an input file that can be read") from error
+        raise ValueError(f"{source}: {error.strerror}. Pass an input file that can be read") from error
     with file:
         yield file

@@ -1,4 +1,4 @@
-"""Takes the input into the journal, in a thread of its own, so that a slow pipe does not stall calls in flight."""
+"""Reads the input into the journal in a separate thread, so that a slow pipe does not stall calls in flight."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.batch.spooled import Spooled
 
-# So much is gathered at most: records, and characters of them.
+# The maximum of records that are gathered, and of their characters.
 _MOST = 500
 _LONGEST = 4_000_000
 
 
 class Intake:
-    """A reader of `items` that gathers records until `spool` writes them: when there are many, or when the run has
-    nothing else to do. So a pipe may be slow, and a file is taken in quickly.
+    """A reader of `items` that gathers records until `spool` writes them: when it has many, or when the run is idle.
+    This works for a slow pipe, and reads a file quickly.
 
-    Create it inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all is
-    written, unless there was an error. `wake` is set when there is something new, and at the end; `error` is what
-    reading or writing raised.
+    Create it inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all records
+    are written, unless an error occurred. `wake` is set at each new record and at the end. `error` is the exception of
+    reading or writing.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Intake:
         self._length = 0
         self._writing = threading.Lock()
         self._closed = False
-        # A daemon, because a thread that waits for a terminal or a pipe cannot be woken.
+        # A daemon thread, because a thread that waits for a terminal or a pipe cannot be woken.
         threading.Thread(target=self._read, args=(items,), daemon=True, name="bedrock-input").start()
 
     def flush(self) -> None:
-        """Write what is gathered; any thread may call it."""
+        """Write the gathered records. Any thread may call this method."""
         with self._writing:
             gathered, self._gathered = self._gathered, []
             try:
@@ -62,7 +62,7 @@ class Intake:
                 self._closed = True
 
     async def woken(self, seconds: float | None, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Wait until `wake` is set, or so many seconds."""
+        """Wait until `wake` is set, or for at most `seconds`."""
         waits = [asyncio.ensure_future(self.wake.wait())]
         if seconds is not None:
             waits.append(asyncio.ensure_future(_slept(sleep, seconds)))
@@ -73,7 +73,7 @@ class Intake:
                 wait.cancel()
 
     def close(self) -> None:
-        """Stop reading, and write what was read: nobody can read a pipe again."""
+        """Stop reading, and write the records that were read, because a pipe cannot be read twice."""
         self._closed = True
         self.flush()
 
@@ -103,7 +103,7 @@ class Intake:
         self._call(self.wake.set)
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has been closed, nobody waits any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so no one waits
             self._loop.call_soon_threadsafe(function, *arguments)
 
 

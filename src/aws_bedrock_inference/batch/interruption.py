@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Interruption:
     """Ctrl-C and SIGTERM: the first ends the run cleanly, the second immediately, the third kills the process.
 
-    They may come before there is a run; it ends then as soon as it begins.
+    A signal may arrive before the run has started; the run then ends when it starts.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,13 +31,13 @@ class Interruption:
         self._strikes: list[int] = []
 
     def of(self, run: Run | Night) -> None:
-        """Interrupt this run."""
+        """Set the run to interrupt, and pass it the signals that have arrived."""
         self._run = run
         for number in self._strikes[:2]:
             run.interrupt(terminated=number == signal.SIGTERM)
 
     def strike(self, number: int) -> None:
-        """Take a signal."""
+        """Handle a signal."""
         self._strikes.append(number)
         if self._run is not None:
             self._run.interrupt(terminated=number == signal.SIGTERM)
@@ -53,11 +53,11 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruptible(tally: Tally, say: Callable[[str], None]) -> Iterator[Interruption]:
-    """Take both signals during the block."""
+    """Handle both signals during the block."""
     loop = asyncio.get_running_loop()
     interruption = Interruption(tally, say)
     before = {number: signal.getsignal(number) for number in interruption.SIGNALS}
-    with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends the run at once
+    with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends the run immediately
         for number in interruption.SIGNALS:
             loop.add_signal_handler(number, interruption.strike, number)
     try:

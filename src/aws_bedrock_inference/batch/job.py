@@ -30,17 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The options of a job. `streamed` selects the records answered as streams; `timeout` is the number of seconds for
-    one record, with its waits and retries. None for `timeout` and `concurrency` means a default.
+    """The options of a job. `streamed` selects the records whose answers are streams. `timeout` is the total timeout of
+    one record in seconds, including waits and retries. None for `timeout` and `concurrency` means a default.
 
-    `order` is that of the output: `arrival` appends each answer as it comes, `input` writes the file at the end.
-    `on_change` says what becomes of an answer whose record would be asked something else now (another model, system
-    prompt or prompt): `refuse` the run, `keep` the answer, or `ask` anew. An answer that does not fit
-    `schema` is not done. `give_up_after` bounds the seconds for which
-    the run stays parked. `max_cost` is the most in US dollars that all answers of the journal may cost.
-    `dead_letters` keeps what has failed at the end, in place of such a policy in `pipeline`. `brake` returns why the
-    run must stop now, or nothing. `by` is the deadline for all answers, and `jobs` the service that may give
-    them as a batch job.
+    `order` is the order of the output: `arrival` appends each answer when it arrives, `input` writes the file at the
+    end. `on_change` applies to an answer whose request has changed (another model, system prompt or prompt): `refuse`
+    the run, `keep` the answer, or `ask` again. A record whose answer does not fit `schema` is sent again.
+    `give_up_after` is the maximum number of seconds that the run stays parked. `max_cost` is the maximum cost of all
+    answers of the journal, in US dollars. `dead_letters` stores the records that have failed at the end, and replaces a
+    `DeadLetter` in `pipeline`. `brake` returns the reason why the run must stop now, or an empty text. `by` is the
+    deadline for all answers, and `jobs` the service that may answer them as a batch job.
     """
 
     source: Source
@@ -74,13 +73,13 @@ class Job:
 
     @property
     def source_name(self) -> str:
-        """The input's name for messages."""
+        """The name of the input for messages."""
         return source_name(self.source)
 
     @property
     def target(self) -> Path:
-        """The file for the answers: what a symbolic link leads to, since the link must not be replaced."""
-        return self.output.resolve() if os.path.islink(self.output) else self.output  # noqa: PTH114 - it never raises
+        """The file for the answers. A symbolic link is resolved, because the link itself must not be replaced."""
+        return self.output.resolve() if os.path.islink(self.output) else self.output  # noqa: PTH114 - unlike Path.is_symlink, it never raises
 
     @property
     def failed(self) -> Path:
@@ -104,16 +103,16 @@ class Job:
 
     @property
     def asking(self) -> Asking:
-        """The part of the question that is common to all records."""
+        """The part of the request that is common to all records."""
         return Asking(self.model, self.system)
 
     def asker(self, client: AsyncBedrockClient, *, tier: str | None = None) -> Callable[[Record], Awaitable[Answer]]:
-        """Return the function that asks one record, at a service tier if the record names none."""
+        """Return the function that sends one record; `tier` applies if the record has no tier."""
         ask = asker(client, **self._defaults, tier=tier, streamed=self.streamed)
         return ask if self.schema is None else self.schema.fitting(ask)
 
     def request(self, record: Record) -> dict[str, Any]:
-        """Return the call for one record, whole: the arguments of `invoke_model` if it has a body, else of `invoke`."""
+        """Return all arguments of the call for one record: of `invoke_model` with a body, or else of `invoke`."""
         return {"modelId": self.model, **request_of(record, **self._defaults)}
 
     @property

@@ -1,8 +1,7 @@
-"""The journal of a batch: every record with its one fate. It is the truth; the files of answers and failures are
-exported from it.
+"""The journal of a run: every record with its one fate. The output file and the failures file are exported from it.
 
-It is a SQLite file beside the output. Each change is one transaction, written through to the disk before it counts
-(write-ahead log, `synchronous = FULL`), so that a power cut loses nothing that was reported as answered.
+The journal is a SQLite file next to the output file. Each change is one transaction. It is durable on the disk before
+it counts (write-ahead log, `synchronous = FULL`), so that a power failure loses no answer that was reported.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ T = TypeVar("T")
 
 _NOTHING: Mapping[str, Any] = {}
 
-# A disk that is full, or a file that another program locks, for a moment, delays a run and does not end it.
+# A disk that is full for a moment, or a file that another program locks, delays a run but does not end it.
 _FULL_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -39,8 +38,8 @@ _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_
 class Journal(JournalReads):
     """The journal at `path`. Its methods may be called from any thread; each is one transaction.
 
-    What the disk refuses is tried again for 3 seconds, then `JournalBroken` is raised. `size` is the number of records;
-    `stale` says that answers were taken out, so that the output must be exported anew.
+    A change that the disk refuses is retried for 3 seconds; then `JournalBroken` is raised. `size` is the number of
+    records. `stale` is True if answers were removed, so that the output must be exported again.
 
     Raises `ValueError` if the file cannot be used or another run uses it.
     """
@@ -58,12 +57,13 @@ class Journal(JournalReads):
         self.stale = bool(self.facts().get("stale"))
 
     def note(self, **facts: Any) -> None:
-        """Note facts about the batch as a whole."""
-        self._patiently(lambda: self._note(facts))
+        """Write facts about the batch as a whole."""
+        self._with_retries(lambda: self._note(facts))
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
-        """Begin a run: what is missing is asked again, and what failed if the last run came to its end, or if wanted.
-        Return how many records were in flight when the last run was ended.
+        """Start a run; return the number of records that were in flight when the last run ended.
+
+        Missing records wait again. Failed records wait again too if the last run was complete, or with `failed_too`.
         """
         with self._changing() as database:
             (lost,) = database.execute("SELECT count(*) FROM records WHERE state = ?", (State.CLAIMED,)).fetchone()
@@ -78,18 +78,19 @@ class Journal(JournalReads):
         return int(lost)
 
     def spool(self, records: Sequence[Spooled], on_change: str) -> None:
-        """Take records in. One that is here already stays as it is if the same is asked of it; if not, `on_change` says
-        what becomes of its answer: `refuse` raises `Changed`, `keep` keeps it, `ask` asks the record anew.
+        """Add records. A record that exists with the same request does not change. If its request has changed,
+        `on_change` decides about its answer: `refuse` raises `Changed`, `keep` keeps the answer, `ask` removes the
+        answer so that the record is sent again.
         """
-        self._patiently(lambda: self._spool(records, on_change))
+        self._with_retries(lambda: self._spool(records, on_change))
 
     def exported(self, **facts: Any) -> None:
-        """Note that the output has all answers."""
+        """Record that the output contains all answers."""
         self.stale = False
         self.note(stale=None, **facts)
 
     def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Take in the answers of a file that has no journal: their ids and lines. What was asked is not known."""
+        """Record the answers of a file without a journal: their ids and lines. Their requests are unknown."""
         with self._changing() as database:
             for key, line in lines:
                 cursor = database.execute(
@@ -104,18 +105,18 @@ class Journal(JournalReads):
     def turn(
         self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = (), facts: Mapping[str, Any] = _NOTHING
     ) -> list[tuple[int, Record]]:
-        """Write the fates of records, note `facts`, and claim `these` and up to `wanted` that wait, all at once; return
-        the claimed ones with their numbers.
+        """Write the fates of records and `facts`, and claim `these` records and up to `wanted` waiting records, all in
+        one transaction. Return the claimed records with their numbers.
         """
-        return self._patiently(lambda: self._turn(fates, wanted, these, facts))
+        return self._with_retries(lambda: self._turn(fates, wanted, these, facts))
 
     def release(self, state: State) -> None:
-        """Let all records of `state` wait to be asked."""
+        """Set all records of `state` to waiting."""
         with self._changing() as database:
             database.execute("UPDATE records SET state = 0 WHERE state = ?", (state,))
 
     def hold_all_but(self, sample: int) -> None:
-        """Let only a sample of all records wait. The same number gives the same sample: it goes by their digests."""
+        """Hold all waiting records outside the sample. The same number selects the same sample, by the digests."""
         with self._changing() as database:
             database.execute(
                 "UPDATE records SET state = ? WHERE state = 0 AND number NOT IN "
@@ -124,17 +125,17 @@ class Journal(JournalReads):
             )
 
     def note_input(self, digest: bytes) -> None:
-        """Note that the input with this digest was taken in to its end."""
+        """Record that the input with this digest was read to its end."""
         with self._changing() as database:
             database.execute("INSERT OR IGNORE INTO inputs VALUES (?)", (digest,))
 
     @property
     def is_in_place(self) -> bool:
-        """True if the path still leads to the file."""
+        """True if the path still refers to the open file."""
         return identity(self.path) == self._held.file
 
     def rescue(self) -> None:
-        """Write a copy of a journal that was deleted or renamed to its path, unless another file is there."""
+        """Copy a deleted or renamed journal back to its path, unless another file exists there."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             if not self.path.exists():
@@ -143,7 +144,7 @@ class Journal(JournalReads):
                 self.path.chmod(0o600)
 
     def close(self) -> None:
-        """Close the file; what stood beside it is in it then. One without any record is removed."""
+        """Close the file and merge the write-ahead log into it. Remove a journal without records."""
         with self._lock:
             if not self._held.is_open:
                 return
@@ -158,7 +159,7 @@ class Journal(JournalReads):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _patiently(self, change: Callable[[], T]) -> T:
+    def _with_retries(self, change: Callable[[], T]) -> T:
         pauses = iter(_FULL_PAUSES)
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The file of a journal: where it is, whether it may be used, and who uses it."""
+"""The file of a journal: its path, its format and its lock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = Schema(
     version=1,
     newest=1,
     tables={
-        # `asked` is a digest of all that was asked, NULL for an answer that was adopted from a file.
+        # `asked` is a digest of the request, NULL for an answer that was adopted from a file.
         "records": "number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, asked BLOB, source TEXT, state INT NOT NULL",
         "answers": "seq INTEGER PRIMARY KEY, number INTEGER NOT NULL UNIQUE, line TEXT NOT NULL",
         "failures": "number INTEGER PRIMARY KEY, error TEXT NOT NULL",
@@ -27,8 +27,8 @@ SCHEMA = Schema(
         "facts": "name TEXT PRIMARY KEY, value",
     },
     noun="a journal of `bedrock run`",
-    use="keep the journal of a run",
-    loss="the answers are still in the file of answers, and the next run goes on from there",
+    use="store the journal of a run",
+    loss="the answers are still in the output file, and the next run continues from there",
 )
 
 _TIMEOUT = 5.0  # seconds for a reader in another process to end
@@ -38,15 +38,16 @@ _in_use: set[Identity] = set()
 
 
 def journal_of(output: Path) -> Path:
-    """Return where the journal of the answers file `output` is."""
+    """Return the path of the journal of the output file `output`."""
     return output.with_name(output.name + ".journal")
 
 
 class Held:
-    """The file of a journal, held against other runs, also those of this process.
+    """The locked file of a journal. Other runs cannot use it, also in this process.
 
-    A second descriptor of the file must not be closed while SQLite has it open: the system would free SQLite's own
-    locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). So what this process holds is in a set.
+    This process must not close a second descriptor of the file while SQLite has it open, because the system would
+    release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). A set therefore contains the files
+    that this process has locked.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:
@@ -56,7 +57,7 @@ class Held:
         self.is_open = True
 
     def close(self) -> None:
-        """Release the file; the connection to it must be closed before."""
+        """Release the lock. Close the SQLite connection before."""
         if self.is_open:
             self.is_open = False
             _in_use.discard(self.file)
@@ -64,23 +65,23 @@ class Held:
 
 
 def held(path: Path) -> Held:
-    """Hold the file at `path`, and make it if there is none, for its owner alone.
+    """Lock the file at `path`; create it if it does not exist, readable by its owner only.
 
-    Raises `ValueError` if another run has it, or if it cannot be used.
+    Raises `ValueError` if another run uses it, or if it cannot be used.
     """
     if kind := network_of(path):
         raise ValueError(
-            f"{path} would be on {kind}, a network file system, where SQLite's write-ahead log does not work and two "
-            "machines could write at once. Choose a file for the answers on a disk of this machine"
+            f"{path} would be on {kind}, a network file system. SQLite's write-ahead log does not work there, and two "
+            "machines could write at the same time. Choose an output file on a disk of this machine"
         )
-    busy = f"{path} is being written by another run. Wait for it, or choose another file for the answers"
+    busy = f"{path} is in use by another run. Wait for that run, or choose another output file"
     found = identity(path)
     if found in _in_use:
         raise ValueError(busy)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
+        raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
     status = os.fstat(descriptor)
     file = (status.st_dev, status.st_ino)
     if not _locked(descriptor):
@@ -91,7 +92,7 @@ def held(path: Path) -> Held:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether a run has the journal at `path` now."""
+    """Return whether a run holds the lock of the journal at `path`."""
     if identity(path) in _in_use:
         return True
     with suppress(OSError):
@@ -118,7 +119,7 @@ def _locked(descriptor: int) -> bool:
 def connected(path: Path) -> tuple[sqlite3.Connection, int]:
     """Return a connection to the journal at `path`, and the number of its records.
 
-    Raises `ValueError` if it is none, is damaged, or is of a newer version.
+    Raises `ValueError` if the file is not a journal, is damaged, or has a newer format.
     """
     try:
         connection = sqlite3.connect(path, timeout=_TIMEOUT, isolation_level=None, check_same_thread=False)

@@ -1,4 +1,4 @@
-"""The part of a journal that reads: its methods change nothing, and hold no more than a piece in memory."""
+"""The read-only part of a journal. Its methods keep at most one piece in memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _QUESTIONS = "SELECT number, source, id, asked, state FROM records"
 
 
 class Question(NamedTuple):
-    """A record of the journal: its number, the digest of all that is asked, and its state."""
+    """A record of the journal: its number, the digest of its request, and its state."""
 
     number: int
     record: Record
@@ -36,14 +36,14 @@ class Question(NamedTuple):
 
 
 class JournalReads:
-    """The part of a journal at `path` that can be read. Its methods may be called from any thread."""
+    """The read-only methods of the journal at `path`. They may be called from any thread."""
 
     path: Path
     _database: sqlite3.Connection
     _lock: threading.Lock
 
     def facts(self) -> dict[str, Any]:
-        """Return what is noted about the batch as a whole."""
+        """Return the facts about the batch as a whole."""
         return dict(self._rows("SELECT name, value FROM facts"))
 
     def counts(self) -> dict[State, int]:
@@ -52,8 +52,10 @@ class JournalReads:
         return {state: rows.get(state, 0) for state in State}
 
     def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
-        """Yield the answers by pieces, each answer with its sequence number: in the order in which they came, those
-        `after` a number, or in the order of the input, those `up_to` one.
+        """Yield the answers in pieces, each answer with its sequence number.
+
+        With `up_to`, the answers up to this sequence number come in input order. Otherwise, the answers `after` a
+        sequence number come in the order of arrival.
         """
         place: tuple[int, ...]
         if up_to is None:
@@ -66,28 +68,28 @@ class JournalReads:
             yield [(row[0], row[1].encode()) for row in rows]
 
     def last_answer(self) -> int:
-        """Return the sequence number of the last answer, 0 if there is none."""
+        """Return the sequence number of the last answer, or 0 without answers."""
         return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers")[0][0])
 
     def is_answered(self, number: int) -> bool:
-        """Return whether the record of that number is answered."""
+        """Return whether the record with this number is answered."""
         return self._rows("SELECT state FROM records WHERE number = ?", (number,)) == [(State.ANSWERED,)]
 
     def failures(self) -> Iterator[list[bytes]]:
-        """Yield the failed records by pieces, as they were read, with their errors."""
+        """Yield the failed records in pieces, in their original form, with their errors."""
         return ([failure_line(key, source, error).encode() for _, source, key, error in rows] for rows in self.failed())
 
     def failed(self) -> Iterator[list[tuple[int, str, str, str]]]:
-        """Yield the failed records by pieces: the number, text, id and error of each."""
+        """Yield the failed records in pieces: the number, text, id and error of each."""
         return self._by_number(_FAILED, State.FAILED)
 
     def waiting(self) -> Iterator[list[Question]]:
-        """Yield the records that wait to be asked, by pieces."""
+        """Yield the waiting records in pieces."""
         select = f"{_QUESTIONS} WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
         return ([_question(row) for row in rows] for rows in self._by_number(select, State.WAITING))
 
     def question(self, number: int) -> Question | None:
-        """Return the record of that number; None if there is none, or nobody knows what it asks."""
+        """Return the record with this number; None if it does not exist or its request is unknown."""
         rows = self._rows(f"{_QUESTIONS} WHERE number = ? AND source IS NOT NULL", (number,))
         return _question(rows[0]) if rows else None
 
@@ -98,7 +100,7 @@ class JournalReads:
             yield rows
 
     def knows_input(self, digest: bytes) -> bool:
-        """Return whether the input with this digest was taken in to its end."""
+        """Return whether the input with this digest was read to its end."""
         return bool(self._rows("SELECT 1 FROM inputs WHERE digest = ?", (digest,)))
 
     def _rows(self, select: str, values: tuple[Any, ...] = ()) -> list[Any]:
@@ -109,7 +111,7 @@ class JournalReads:
             raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows, until their second columns, which may be as long as requests, fill a piece."""
+        """Return the first rows, until the texts in their second column fill a piece."""
         rows: list[Any] = []
         left = _PIECE
         try:

@@ -7,9 +7,10 @@ from hashlib import blake2b
 
 
 class Keys:
-    """A set of record ids that keeps 8 bytes of each, in a table at most two thirds full: about 20 MB a million.
+    """A set of record ids that stores 8 bytes per id, in a table that is at most two thirds full.
 
-    For 10 million ids, the probability that any two share their 8 bytes is 3 in a million.
+    It uses about 20 MB per million ids. For 10 million ids, the probability that any two have the same 8 bytes is
+    3 in a million.
     """
 
     def __init__(self) -> None:
@@ -17,7 +18,7 @@ class Keys:
         self._count = 0
 
     def add(self, key: str) -> bool:
-        """Add `key`; return False if it was already there."""
+        """Add `key`; return False if the set contained it."""
         if 3 * self._count >= 2 * len(self._table):
             self._grow()
         digest = _digest(key)

@@ -1,4 +1,4 @@
-"""The failures of a run as dead letters: one for each record that has failed, none for one that is answered."""
+"""The failures of a run as dead letters: one letter for each failed record."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.policies import DeadLetter
 
 Row: TypeAlias = tuple[int, str, str, str]
-"""A failure as the journal has it: the number, text, id and error of a record."""
+"""A failure in the journal: the number, text, id and error of a record."""
 
 _PAGE = 1000
 _THREADS = 4
 
 
 class Kept(NamedTuple):
-    """The number of failures that have a dead letter at `place`, and of letters that were discarded."""
+    """The number of failures with a dead letter at `place`, and the number of discarded letters."""
 
     place: str
     failures: int
@@ -48,10 +48,10 @@ class Kept(NamedTuple):
 def keep_letters(
     policy: DeadLetter, job: Job, journal: Journal, ending: Ending, *, region: str, say: Callable[[str], None]
 ) -> Kept | None:
-    """Give each failure in the journal a dead letter, and discard those of records that are answered by now. A run that
-    goes on, since it was interrupted or no call could succeed, leaves new letters to its end.
+    """Store a dead letter for each failure in the journal, and discard the letters of records that are now answered.
 
-    A store that fails is told to `say`; the result is then None.
+    A run that will continue, because it was interrupted or no call could succeed, stores no new letters. If the store
+    fails, `say` receives the reason and the result is None.
     """
     if ending.broken:
         return None
@@ -65,13 +65,13 @@ def keep_letters(
             if ending.name in ("complete", "stopped"):
                 failures = _kept(queue, journal, there, partial(_letter, job, region, tags, queue.store.now))
             return Kept(queue.store.place, failures, discarded)
-    except Exception as trouble:  # noqa: BLE001 - whatever a store does, the failures file has it all
-        say(f"Failures were not kept as dead letters: {loss_text(trouble).rstrip('.')}. They are in {job.failed}.")
+    except Exception as trouble:  # noqa: BLE001 - a store may raise anything, and the failures file has all failures
+        say(f"Failures were not stored as dead letters: {loss_text(trouble).rstrip('.')}. They are in {job.failed}.")
         return None
 
 
 def _name(journal: Journal) -> str:
-    """Return what tells this journal from others whose output has the same name."""
+    """Return a unique name that distinguishes this journal from journals of outputs with the same file name."""
     name = journal.facts().get("letters")
     if name is None:
         name = uuid4().hex
@@ -80,12 +80,12 @@ def _name(journal: Journal) -> str:
 
 
 def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tuple[Keys, int]:
-    """Discard the letters of records that are answered; return the numbers of the others, and how many those were."""
+    """Discard the letters of answered records. Return the numbers of the other records, and the count."""
     there, discarded = Keys(), 0
     for summary in _letters(queue, name):
         number = summary.tags["number"]
         if journal.is_answered(int(number)):
-            with contextlib.suppress(ValueError):  # a redrive holds it
+            with contextlib.suppress(ValueError):  # a redrive has claimed the letter
                 discarded += queue.discard(summary.id)
         else:
             there.add(number)
@@ -93,7 +93,7 @@ def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tupl
 
 
 def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
-    """Yield the letters of a journal that are dead, or held by a redrive."""
+    """Yield the letters of a journal that are dead or claimed by a redrive."""
     for state in ("dead", "claimed"):
         after = None
         while True:
@@ -104,18 +104,18 @@ def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
 
 
 def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callable[[Row], Letter]) -> int:
-    """Keep a letter of each failure that is not `there`, and return the number of all failures."""
+    """Store a letter for each failure that is not in `there`; return the number of all failures."""
     failures = 0
     with ThreadPoolExecutor(_THREADS, "bedrock-letters") as pool:
         for rows in journal.failed():
             new = (letter(row) for row in rows if str(row[0]) not in there)
-            deque(pool.map(queue.keep, new), maxlen=0)  # the first that fails is raised here, and cancels the others
+            deque(pool.map(queue.keep, new), maxlen=0)  # the first failure is raised here and cancels the other letters
             failures += len(rows)
     return failures
 
 
 def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row) -> Letter:
-    """Return the letter of a failure: its call, whole, and its error."""
+    """Return the letter of a failure: its complete call and its error."""
     number, source, key, text = row
     request, entry = job.request(Record(key, json.loads(source))), json.loads(text)
     error = _exception(entry, Route(job.model, region), "invoke_model" if "body" in request else "converse")
@@ -124,7 +124,7 @@ def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row
 
 
 def _exception(entry: dict[str, Any], route: Route, operation: str) -> BedrockError:
-    """Return the exception that the journal's entry of an error is of."""
+    """Return the exception for an error entry of the journal."""
     cause = catalogue().causes.get(entry["cause"])
     fault = Fault(
         code=entry["code"],

@@ -1,4 +1,4 @@
-"""The members of a record: which there are, and what becomes of one that is not known."""
+"""The fields of a record: the known names, and the handling of unknown names."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.template import Template
 
 ERROR = "error"
-"""The member that an earlier run has added to a record that failed."""
+"""The field that an earlier run has added to a failed record."""
 
 PROMPT_MEMBERS = (
     *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
     *("tenant", "timeout"),
     *sorted(CONVERSE_MEMBERS - {"messages", "system"}),
 )
-"""The members of a record in the short form: an id and the arguments of `invoke`."""
+"""The fields of a record in the short form: an id and the arguments of `invoke`."""
 
 BEDROCK_MEMBERS = ("recordId", "modelInput")
 OPENAI_MEMBERS = ("custom_id", "method", "url", "body")
 
-# What the command line says for all records.
+# Fields that the command line sets for all records.
 _OPTIONS = {"model": "--model", "modelId": "--model", "model_id": "--model", "stream": "--stream"}
 
-# A record with one of these says itself what is asked.
+# A record with one of these fields contains its request and needs no template.
 _ASKING = frozenset({"prompt", "messages", "modelInput"})
 
 _MOST_NAMED = 10
@@ -39,7 +39,7 @@ _ALIKE = 0.85
 
 
 def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
-    """Refuse unknown members, which would be ignored silently. Raises `ProblemError`."""
+    """Refuse unknown fields, which would be silently ignored. Raises `ProblemError`."""
     for name in source:
         if name in known:
             continue
@@ -47,20 +47,20 @@ def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
         begun = [other for other in known if other.startswith(name.lower()) and len(name) >= _SHORTEST_BEGINNING]
         close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
         near = [other for other in (*begun, *close) if other not in source]
-        hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known are {', '.join(known[:_MOST_NAMED])}"
-        raise ProblemError(f'"{name:.80}" is not known and would have no effect. {hint}')
+        hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known fields: {', '.join(known[:_MOST_NAMED])}"
+        raise ProblemError(f'"{name:.80}" is unknown and would have no effect. {hint}')
 
 
 def is_openai(source: Mapping[str, Any]) -> bool:
-    """Return whether a record is a line of an OpenAI batch, though perhaps one without its id."""
+    """Return whether a record is a line of an OpenAI batch, even if its id is missing."""
     return "custom_id" in source or ("prompt" not in source and {"url", "body"} <= source.keys())
 
 
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
-    """Return the record that the template makes of `source`; `source` itself if that says what is asked.
+    """Return the record that the template builds from `source`, or `source` itself if it contains a request.
 
-    Members that the template uses are its data. Of all others the known ones are kept, and those of an unknown name are
-    left out, unless they look like an option. Raises `ProblemError`.
+    The fields that the template uses are its data. Other known fields stay in the record. Unknown fields are omitted,
+    unless they look like an option. Raises `ProblemError`.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:
@@ -75,7 +75,7 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
 
 
 def check_unused(names: Iterable[str], template: Template) -> None:
-    """Refuse a name that the template does not use and that looks like an option. Raises `ProblemError`."""
+    """Refuse names that look like options and that the template does not use. Raises `ProblemError`."""
     for name in names:
         if name in template.fields or name in PROMPT_MEMBERS:
             continue
@@ -85,17 +85,17 @@ def check_unused(names: Iterable[str], template: Template) -> None:
 
 
 def hint_at(source: Iterable[str], wanted: str) -> str:
-    """Return a hint at the member that may have been meant as `wanted`, or nothing."""
+    """Return a hint at a field name that is similar to `wanted`, or an empty text."""
     near = difflib.get_close_matches(wanted, source, 1, 0.7)
     return f' (there is "{near[0]}")' if near else ""
 
 
 def _refuse_option(name: str) -> None:
     if name in _OPTIONS:
-        raise ProblemError(f'"{name}" is given on the command line, for all records: {_OPTIONS[name]}. Remove it')
+        raise ProblemError(f'"{name}" is set on the command line for all records ({_OPTIONS[name]}). Remove it')
 
 
 @lru_cache(maxsize=1024)
 def _misspelt(name: str) -> str | None:
-    """Return the member that `name` almost is. The columns of a table are the same in each row."""
+    """Return the known field that `name` resembles, or None. Cached: all rows of a table have the same columns."""
     return next(iter(difflib.get_close_matches(name.lower(), PROMPT_MEMBERS, 1, _ALIKE)), None)

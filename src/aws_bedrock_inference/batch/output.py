@@ -1,7 +1,7 @@
-"""The files that are exported from a journal: the answers, in step with it while a run goes on, and the failures.
+"""The files that are exported from a journal: the answers, during the run, and the failures.
 
-The file of answers is never read to know what is done. What happens to it during a run loses nothing: it is written
-again from the journal.
+The output file never determines which records are done. A change of the file during a run loses nothing, because the
+file is written again from the journal.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _STARTS = (b'{"id": ', b'{"recordId": ')
 
 
 def failures_of(output: Path) -> Path:
-    """Return where the failures of the answers file `output` are."""
+    """Return the path of the failures file of the output file `output`."""
     return output.with_name(output.name + ".failed.jsonl")
 
 
 class Output:
-    """The answers file at `path`. With `in_order` it is written at the end of the run only, in the order of the input;
-    otherwise each answer is appended as soon as it is in the journal, in the order in which they come.
+    """The output file at `path`. With `in_order`, it is written only at the end of the run, in the order of the input.
+    Otherwise each answer is appended when it is in the journal, in the order of arrival.
 
-    Open it, then `begin` with the journal. `say` receives what happened to the file.
+    Open the file, then call `begin` with the journal. `say` receives messages about the file.
 
     Raises `ValueError` if `path` cannot be written.
     """
@@ -53,10 +53,10 @@ class Output:
             self._missing = not path.exists()
             self._file = _opened(path)
         except OSError as error:
-            raise ValueError(f"{path}: {error.strerror or error}. Choose another file for the answers") from error
+            raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
 
     def begin(self, journal: Journal) -> None:
-        """Compare the file with the journal, and bring it up to it. Raises `ValueError` if it has anything else."""
+        """Compare the file with the journal and add missing answers. Raises `ValueError` if it has other content."""
         self._journal = journal
         ordered = journal.facts().get("ordered")
         if journal.stale:
@@ -65,39 +65,39 @@ class Output:
             ordered is None or not self._agrees(journal.answers(up_to=int(ordered)))
         ):
             raise ValueError(
-                f"{self.path} is not what {journal.path.name} says: another program has changed it, and it is left as "
-                "it is. Move it away to have it written again, or choose another file for the answers"
+                f"{self.path} does not match its journal {journal.path.name}: another program has changed it. The file "
+                "was not touched. Move it away to write the answers again, or choose another output file"
             )
         if self._missing and journal.last_answer():
             self._say(
-                f"{self.path} was not there and is written again from {journal.path.name}. To ask everything anew, "
-                "remove both."
+                f"{self.path} was missing and is written again from {journal.path.name}. To send every prompt again, "
+                "remove both files."
             )
         if ordered is not None and not self._in_order:
             self._rewrite()
         self.follow()
 
     def release(self) -> None:
-        """Close the file as it is."""
+        """Close the file without further changes."""
         self._file.close()
 
     @property
     def trouble(self) -> str:
-        """The reason why the file is not what it should be, or nothing."""
+        """The reason why the file is incomplete or at another path, or an empty text."""
         if self._trouble or self.path == self._intended:
             return self._trouble
-        return f"{self._intended} is another file now; all answers are in {self.path}."
+        return f"{self._intended} is now another file; all answers are in {self.path}."
 
     def follow(self) -> None:
-        """Append what is new in the journal. A file that cannot be written is tried again with the next answers; if it
-        is not the same any more, it is written anew.
+        """Append the new answers of the journal. If the file cannot be written, the next answers try again. If another
+        program has changed the file, it is written again.
         """
         if not self._in_order:
             with self._noting_trouble():
                 self._catch_up()
 
     def close(self, *, failures: bool = True) -> None:
-        """Bring the file to its final state, with `failures` also theirs, see that they are on the disk, and close."""
+        """Bring the file, and with `failures` the failures file, to its final state; sync it to the disk; close it."""
         with self._noting_trouble():
             if failures:
                 _export(failures_of(self._intended), self._journal.failures(), keep_empty=False)
@@ -127,7 +127,7 @@ class Output:
             self._trouble = ""
 
     def _agrees(self, answers: Iterator[list[tuple[int, bytes]]]) -> bool:
-        """Return whether the file has these answers and nothing else; its last line may be torn, and is cut off."""
+        """Return whether the file contains these answers and nothing else. An incomplete last line is removed."""
         self._file.seek(0)
         self._seq = self._end = 0
         for rows in answers:
@@ -142,7 +142,7 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Cut off the rest of the file if it is nothing but a torn line; after a power cut, zeros may fill it."""
+        """Remove the rest of the file if it is only an incomplete line, which zeros may fill after a power failure."""
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
             return False
@@ -162,8 +162,8 @@ class Output:
         self._end += len(lines)
 
     def _restore(self) -> None:
-        """If the file is not as it was left, write it again from the journal: at its path if that is free, or beside
-        it.
+        """If another program has changed the file, write it again from the journal: to its path if that is free, or
+        else to a path next to it.
         """
         if self._torn:
             self._file.truncate(self._end)
@@ -174,10 +174,10 @@ class Output:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.path = path
             self._rewrite()
-            self._say(f"{self._intended} was {what} during the run. All answers are written again, to {path}.")
+            self._say(f"{self._intended} was {what} during the run. All answers are written again to {path}.")
 
     def _changed(self) -> str:
-        """Return what has happened to the file, or nothing."""
+        """Return what has happened to the file, or an empty text."""
         try:
             there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
         except OSError:
@@ -188,7 +188,7 @@ class Output:
         return "" if size == self._end else "cut short" if size < self._end else "written by another program"
 
     def _rewrite(self) -> None:
-        """Replace the file with an export of the whole journal."""
+        """Replace the file with an export of the complete journal."""
         last = self._journal.last_answer()
         if self._in_order:
             self._journal.note(ordered=last)
@@ -201,9 +201,9 @@ class Output:
 
 
 def adopted(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield id and line of each answer in a file that has no journal; a last line that is torn is left out.
+    """Yield the id and the line of each answer in a file without a journal. An incomplete last line is omitted.
 
-    Raises `ValueError` if it has anything else.
+    Raises `ValueError` if the file has other content.
     """
     with contextlib.suppress(FileNotFoundError), path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -213,12 +213,12 @@ def adopted(path: Path) -> Iterator[tuple[str, str]]:
             elif line.strip() and not _torn(line):
                 raise ValueError(
                     f"{path}, line {number}, is not an answer of an earlier run; the file was not changed. "
-                    "Choose another file for the answers"
+                    "Choose another output file"
                 )
 
 
 def _answered(line: bytes) -> str | None:
-    """Return the id of an answer, None for any other line."""
+    """Return the id of an answer, or None for any other line."""
     try:
         return key_of_answer(json.loads(line))
     except (ValueError, RecursionError):
@@ -238,12 +238,12 @@ def _torn(line: bytes) -> bool:
 
 def _opened(path: Path) -> FileIO:
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from it")
+        raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from the file")
     return path.open("a+b", buffering=0)
 
 
 def _export(path: Path, pieces: Iterable[list[bytes]], *, keep_empty: bool = True) -> None:
-    """Write lines to a file that takes the place of `path` when it is whole, with the rights of the one before."""
+    """Write lines to a file that replaces `path` when it is complete, with the permissions of the previous file."""
     part = path.with_name(f"{path.name}.part")
     empty = True
     try:
@@ -264,6 +264,6 @@ def _export(path: Path, pieces: Iterable[list[bytes]], *, keep_empty: bool = Tru
 
 
 def _refuge(path: Path) -> Path:
-    """Return a free path beside `path`."""
+    """Return a free path next to `path`."""
     beside = (path.with_name(f"{path.name}.rescued-{number}.jsonl") for number in range(1, _REFUGES))
     return next(candidate for candidate in beside if not candidate.exists())

@@ -1,4 +1,4 @@
-"""The pieces that an input consists of, before anybody has looked whether they are records."""
+"""The pieces of an input, before they are validated as records."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# The runtime takes bodies of up to 25,000,000 bytes (botocore 1.44.5, service model); escapes make a line longer.
+# The runtime accepts bodies of up to 25,000,000 bytes (botocore 1.44.5, service model); escapes make a line longer.
 LONGEST_LINE = 40_000_000
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ProblemError(Exception):
-    """A piece that is no record; the message says what is wrong with it and what to do."""
+    """Raised for a piece that is not a record; the message contains the problem and the remedy."""
 
 
 class Piece(NamedTuple):
-    """A line of JSON (bytes), the members of a record (a dictionary), or what is wrong in their place.
+    """A line of JSON (bytes), the fields of a record (a dictionary), or the problem of a piece that has neither.
 
-    `number` is the line of `file` in which it begins, 0 where the whole file is the piece.
+    `number` is the line of `file` in which the piece starts, or 0 if the complete file is the piece.
     """
 
     file: str
@@ -29,9 +29,8 @@ class Piece(NamedTuple):
 
 
 def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield each line of the blocks, without its end; of one longer than `LONGEST_LINE`, the first bytes beyond that.
-
-    Memory holds a block and one such line, however long the lines are.
+    """Yield each line of the blocks, without its line end. A line longer than `LONGEST_LINE` is truncated to one byte
+    more than that, so that memory contains at most one block and one such line.
     """
     longest = LONGEST_LINE
     begun = bytearray()
@@ -50,7 +49,7 @@ def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def text_of(line: bytes) -> str:
-    """Return the text of a line or of a whole file. Raises `ProblemError` if it is too long, or not UTF-8."""
+    """Return the text of a line or of a file. Raises `ProblemError` if it is too long or not UTF-8."""
     if len(line) > LONGEST_LINE:
         raise ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock accepts 25,000,000. Shorten it")
     try:

@@ -1,4 +1,4 @@
-"""A reader of records: each piece of the input becomes a request, or a message that says what is wrong with it.
+"""A reader of records: each piece of the input becomes a request, or a message about its problem.
 
 Three forms, also mixed in one file:
 
@@ -6,8 +6,8 @@ Three forms, also mixed in one file:
     {"recordId": "r1", "modelInput": {...}}                                                  Bedrock's batch inference
     {"custom_id": "c1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}             OpenAI's batches
 
-A `modelInput` made only of Converse's members is sent to Converse; any other, in the model's own dialect, to
-InvokeModel. A body of OpenAI's is translated to the arguments of `invoke`.
+A `modelInput` that has only fields of Converse is sent to Converse. Any other `modelInput` is in the model's own
+dialect and is sent to InvokeModel. An OpenAI body is translated to the arguments of `invoke`.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ if TYPE_CHECKING:
 
 _EXAMPLE = '{"id": ..., "prompt": ...}'
 _ADVICE = f"Write one complete object on each line: {_EXAMPLE}"
-_ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, name its columns in the first line, id and prompt among them"
-_TOO_DEEP = "JSON nested too deeply, or with a number too long. Simplify it"
+_ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, the first line must name the columns, including id and prompt"
+_TOO_DEEP = "the JSON is nested too deeply, or a number is too long. Simplify the line"
 _LONGEST_SHOWN = 60
 
-# The numbers of a record: their limits, and what to give. botocore 1.44.5, service model: `maxTokens` is an Integer, of
+# The numbers of a record: their limits and the advice. botocore 1.44.5, service model: `maxTokens` is an Integer, of
 # 32 bits.
 _LIMITS: dict[str, tuple[dict[str, Any], str]] = {
-    "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Give a whole number, 1 or more"),
-    "temperature": ({"least": 0, "most": 1}, "Give a number from 0 to 1"),
-    "timeout": ({"above": 0, "most": 86_400}, "Give a number of seconds, up to 86,400"),
+    "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Use a whole number, 1 or more"),
+    "temperature": ({"least": 0, "most": 1}, "Use a number from 0 to 1"),
+    "timeout": ({"above": 0, "most": 86_400}, "Use a number of seconds, up to 86,400"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request. `source` has its members, without the error that an earlier run may have added. `file` and `number`
-    say where it was read: the line, or 0 where the file is the record.
+    """One request. `source` has its fields, without the error that an earlier run may have added. `file` and `number`
+    are the place in the input: the line, or 0 if the file is the record.
     """
 
     key: str
@@ -68,7 +68,7 @@ class Record:
 
     @property
     def is_prompt(self) -> bool:
-        """True if the record is answered by `invoke`: in the short form or in OpenAI's."""
+        """True if `invoke` answers the record: it is in the short form or in OpenAI's form."""
         return "modelInput" not in self.source
 
     @property
@@ -78,12 +78,12 @@ class Record:
 
     @property
     def is_converse(self) -> bool:
-        """True if the record is a batch record in Converse's form."""
+        """True if the record is a Bedrock batch record with a Converse body."""
         return is_converse(self.source.get("modelInput", {}))
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `invoke`, for a record that it answers."""
+        """The arguments of `invoke`, for a record that `invoke` answers."""
         if self.is_openai:
             return translated(self.source["body"])
         return {name: value for name, value in self.source.items() if name != "id"}
@@ -91,7 +91,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """An invalid line: its place, what is wrong, and what to do."""
+    """An invalid line: its place, and its problem with the remedy."""
 
     file: str
     number: int
@@ -102,7 +102,7 @@ class BadLine:
 
 
 def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
-    """Yield the lines of JSON of the file `name`; skip blank ones. Raises `ValueError` for a file of another format."""
+    """Yield the lines of JSON of the file `name`; skip blank lines. Raises `ValueError` for another format."""
     for number, line in enumerate(lines, 1):
         if number == 1:
             _check_start(line, name)
@@ -112,8 +112,9 @@ def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
 
 
 def records_from(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
-    """Yield a record or an error for each piece. Memory holds one piece at a time, and 8 bytes of each id to find
-    duplicates. The template makes the prompts of records that have none.
+    """Yield a record or a `BadLine` for each piece. The template builds the prompts of records without a prompt.
+
+    Memory contains one piece at a time, and 8 bytes per id to find duplicates.
     """
     seen = Keys()
     for file, number, content in pieces:
@@ -127,12 +128,14 @@ def records_from(pieces: Iterable[Piece], template: Template | None = None) -> I
             if seen.add(key):
                 yield Record(key, source, file, number)
             else:
-                yield BadLine(file, number, f'the id "{key:.80}" was used on an earlier line. Give each line its own')
+                yield BadLine(
+                    file, number, f'the id "{key:.80}" appears on an earlier line. Use a different id on each line'
+                )
 
 
 def parsed(text: str, advice: str) -> Any:
-    """Return the value of a JSON text. Raises `ProblemError` also for NaN, halves of characters and numbers that are
-    too large; for what is no JSON at all, with `advice`.
+    """Return the value of a JSON text. Raises `ProblemError` for text that is not JSON, with `advice`, and for NaN,
+    halves of characters and numbers that are too large.
     """
     try:
         value = _DECODER.decode(text)
@@ -140,7 +143,7 @@ def parsed(text: str, advice: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ProblemError(
-            "half of a character, an escape from \\ud800 to \\udfff without its other half. Write whole characters"
+            "half of a character: an escape from \\ud800 to \\udfff without its other half. Write complete characters"
         ) from None
     except json.JSONDecodeError as error:
         raise ProblemError(
@@ -154,15 +157,17 @@ def parsed(text: str, advice: str) -> Any:
 def _check_start(line: bytes, name: str) -> None:
     start = line.removeprefix(BYTE_ORDER_MARK).strip()
     if start.startswith(b"["):
-        raise ValueError(f"{name} is a JSON array; one object on each line is required. Convert it: jq -c '.[]' {name}")
+        raise ValueError(f"{name} is a JSON array, but each line must be one object. Convert it: jq -c '.[]' {name}")
     if start == b"{":
-        raise ValueError(f"{name} has objects over several lines; one is required. Convert it: jq -c . {name}")
+        raise ValueError(
+            f"{name} has objects that span several lines, but each line must be one object. Convert it: jq -c . {name}"
+        )
 
 
 def _record(
     content: bytes | dict[str, Any] | ProblemError, number: int, template: Template | None
 ) -> tuple[str, dict[str, Any]]:
-    """Return the key and the members of a record."""
+    """Return the id and the fields of a record."""
     if isinstance(content, ProblemError):
         raise content
     source = _object(content, number) if isinstance(content, bytes) else content
@@ -184,7 +189,7 @@ def _object(line: bytes, number: int) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ProblemError(f"{name} is not JSON. Give a number, or leave it out")
+    raise ProblemError(f"{name} is not JSON. Write a number, or omit the field")
 
 
 def _finite(text: str) -> float:
@@ -197,7 +202,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         twice = next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
-        raise ProblemError(f'"{twice:.80}" is given twice, and only one could count. Remove the other')
+        raise ProblemError(f'"{twice:.80}" appears twice. Remove one of them')
     return members
 
 
@@ -207,14 +212,14 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_c
 def _prompt_key(source: dict[str, Any]) -> str:
     if ("prompt" in source) == ("messages" in source):
         if "prompt" in source:
-            raise ProblemError('"prompt" and "messages" exclude each other. Give one of them')
+            raise ProblemError('"prompt" and "messages" exclude each other. Use one of them')
         raise ProblemError(
             f'"prompt" is missing{hint_at(source, "prompt")}. '
-            "Give each line an id and a prompt, or a recordId and a modelInput; or a --template that makes the prompt"
+            "Each line needs an id and a prompt, or a recordId and a modelInput, or a --template that builds the prompt"
         )
     check_names(source, PROMPT_MEMBERS)
     for name in ("prompt", "system"):
-        text = source.get(name, "-")  # optional, but for the prompt of a record without messages
+        text = source.get(name, "-")  # optional, except for the prompt of a record without messages
         if not isinstance(text, str):
             raise ProblemError(f'"{name}" must be text, but is {_kind(text)}')
         if not text.strip():
@@ -224,7 +229,7 @@ def _prompt_key(source: dict[str, Any]) -> str:
 
 
 def _check_settings(arguments: dict[str, Any]) -> None:
-    """Refuse what `invoke` would refuse, before the record counts as one."""
+    """Refuse the settings that `invoke` would refuse, before the record is accepted."""
     for name, (limits, advice) in _LIMITS.items():
         if name in arguments and not is_number(arguments[name], **limits):
             raise ProblemError(f'"{name}" is {_shown(arguments[name])}. {advice}')
@@ -232,7 +237,7 @@ def _check_settings(arguments: dict[str, Any]) -> None:
         tenant_name(arguments.get("tenant", "-"))
     except ValueError:
         raise ProblemError(
-            f'"tenant" is {_shown(arguments["tenant"])}. Give a name of 1 to {LONGEST_NAME} printable characters'
+            f'"tenant" is {_shown(arguments["tenant"])}. Use 1 to {LONGEST_NAME} printable characters'
         ) from None
 
 
@@ -243,7 +248,7 @@ def _bedrock_key(source: dict[str, Any]) -> str:
         given = "empty" if body == {} else _kind(body)
         raise ProblemError(f'"modelInput" must be an object with the request\'s body, but is {given}')
     if "modelId" in body:
-        raise ProblemError('"modelInput" has a modelId. The model is given on the command line; remove it')
+        raise ProblemError('"modelInput" has a modelId. The model is set on the command line; remove this field')
     return _key(source, "recordId")
 
 
@@ -266,7 +271,8 @@ def _key(source: dict[str, Any], name: str) -> str:
     if isinstance(key, bool) or not isinstance(key, (str, int)) or key == "":
         given = "missing" if key is None else f"{_shown(key)}, {_kind(key)}"
         raise ProblemError(
-            f'"{name}" is {given}. Give each line its own text or whole number; a second run finds the answer by it'
+            f'"{name}" is {given}. Each line needs a unique text or whole number: '
+            "a second run finds the answer by this id"
         )
     return str(key)
 

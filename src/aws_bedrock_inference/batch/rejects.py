@@ -1,4 +1,4 @@
-"""The rejects file of a run: which lines of its input are no records, and why."""
+"""The rejects file of a run: the invalid lines of its input, and the reasons."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
 
 _NEW = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
-_OURS_ALONE = 0o600
+_OWNER_ONLY = 0o600
 
 
 def rejects_beside(output: Path) -> Path:
-    """Return where the rejects of the answers file `output` are."""
+    """Return the path of the rejects file of the output file `output`."""
     return output.with_name(output.name + ".rejects.jsonl")
 
 
 def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Record | BadLine]:
-    """Yield the items; write those that are no records to the rejects file beside `output`, which only its owner can
-    read.
+    """Yield the items; write invalid lines to the rejects file next to `output`, which only its owner can read.
 
-    It holds the rejects of the last run alone: that of an earlier run is removed first, and without rejects there is
-    none. Raises `OSError`.
+    The file contains only the rejects of the last run. The file of an earlier run is removed first. Without rejects, no
+    file exists. Raises `OSError`.
     """
     rejects = _Rejects(rejects_beside(output))
     with closing(rejects):
@@ -40,7 +39,7 @@ def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Recor
 
 
 class _Rejects:
-    """The rejects file, which comes to be with the first of them."""
+    """The rejects file, which is created with the first reject."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -53,7 +52,7 @@ class _Rejects:
         left = (json.dumps(written, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
         with self._named():
             if self._descriptor is None:
-                self._descriptor = os.open(self._path, _NEW, _OURS_ALONE)
+                self._descriptor = os.open(self._path, _NEW, _OWNER_ONLY)
             while left:
                 left = left[os.write(self._descriptor, left) :]
 

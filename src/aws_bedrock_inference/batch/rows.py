@@ -1,4 +1,4 @@
-"""Tables as input: each row of a CSV file is a record, each column one of its members."""
+"""Tables as input: each row of a CSV file is a record, each column one of its fields."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DELIMITERS = (",", ";", "\t")
 
 _MOST_NAMED = 10
 
-# Members whose cells are JSON, since they are no texts.
+# Fields whose cells are JSON, because their values are not texts.
 _JSON = frozenset(PROMPT_MEMBERS) - {"id", "prompt", "system", "tier", "priority", "tenant"}
 
 
 def is_table(line: bytes, template: Template | None) -> bool:
-    """Return whether the first line of a file names columns that make records; no line of JSON does."""
+    """Return whether the first line of a file names the columns of records. A line of JSON does not."""
     if line.startswith(b"{"):
         return False
     try:
@@ -39,7 +39,7 @@ def is_table(line: bytes, template: Template | None) -> bool:
 def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterator[Piece]:
     """Yield the rows of the table `name` (RFC 4180; commas, semicolons or tabs), whose first line names the columns.
 
-    An empty cell is a member that is left out. Raises `ValueError` for columns that make no records.
+    An empty cell is a field that is omitted. Raises `ValueError` for columns that do not form records.
     """
     texts = _Texts(lines)
     try:
@@ -47,7 +47,7 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
         _check(columns, template)
     except ProblemError as problem:
         raise ValueError(f"{name}, line 1: {problem}") from None
-    # The limit of a cell is one for the whole process, 128 kB at first; it is only ever raised here.
+    # The limit of a cell applies to the process; its default is 128 kB. This line only ever raises it.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     data = template.fields if template else frozenset[str]()
@@ -62,13 +62,13 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
         except ProblemError as problem:
             yield Piece(name, number, problem)
         except csv.Error as error:
-            if texts.number > number:  # from here on nobody knows which quotes open and which close
-                raise ValueError(f"{name}, line {number}: a quote is opened and not closed. Correct it") from None
-            yield Piece(name, number, ProblemError(f"not CSV: {error}. Write a quote within quotes twice"))
+            if texts.number > number:  # after this row, open and closed quotes cannot be distinguished
+                raise ValueError(f"{name}, line {number}: a quote is opened but not closed. Correct it") from None
+            yield Piece(name, number, ProblemError(f"not CSV: {error}. Inside quotes, write a quote twice"))
 
 
 class _Texts:
-    """The lines of a table as texts. One that is none raises `ProblemError`, and the next one follows."""
+    """The lines of a table as texts. An invalid line raises `ProblemError`; iteration continues with the next line."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
@@ -84,35 +84,39 @@ class _Texts:
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
-    """Return the delimiter and the names of the columns: the delimiter that makes a column of ids, or most columns."""
+    """Return the delimiter and the column names: the delimiter that yields a column id, or the most columns."""
     made = []
     for delimiter in _DELIMITERS:
         with suppress(csv.Error):
             names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
             made.append((delimiter, [name.strip() for name in names]))
     if not made:
-        raise ProblemError("not CSV: a quote that is not closed, or stands within a name. Correct it")
+        raise ProblemError("not CSV: a quote is not closed, or is inside a name. Correct it")
     return max(made, key=lambda one: ("id" in one[1], len(one[1])))
 
 
 def _check(columns: list[str], template: Template | None) -> None:
-    """Refuse columns that make no records, or have no effect."""
+    """Refuse columns that do not form records or have no effect."""
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
-        raise ProblemError(f'no column "id" among {shown}. Name one so; a second run finds each answer by it')
+        raise ProblemError(
+            f'no column "id" among {shown}. Rename a column to id; a second run finds each answer by its id'
+        )
     twice = [column for column, number in Counter(columns).items() if number > 1]
     if twice:
-        raise ProblemError(f'two columns have the name "{twice[0]:.80}". Give each its own')
+        raise ProblemError(f'two columns have the name "{twice[0]:.80}". Rename one of them')
     if template is None:
         if not {"prompt", "messages"} & set(columns):
-            raise ProblemError(f'no column "prompt" among {shown}. Name one so, or give --template')
+            raise ProblemError(f'no column "prompt" among {shown}. Rename a column to prompt, or pass --template')
         check_names(columns, PROMPT_MEMBERS)
         return
     missing = sorted(template.fields - set(columns))
     if missing:
-        raise ProblemError(f'no column "{missing[0]}" among {shown}, which the template uses')
+        raise ProblemError(f'no column "{missing[0]}" among {shown}, but the template uses it')
     if "prompt" in columns or "messages" in columns:
-        raise ProblemError("a column of prompts and a template exclude each other. Rename the column, or leave out one")
+        raise ProblemError(
+            "a column of prompts and a template exclude each other. Rename the column, or use only one of the two"
+        )
     check_unused(columns, template)
 
 
@@ -120,7 +124,7 @@ def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict
     """Return the record of a row. `data` are the columns that a template uses."""
     if len(cells) != len(columns):
         raise ProblemError(
-            f"{len(cells)} cells for {len(columns)} columns. Quote a cell that has a delimiter or a line"
+            f"{len(cells)} cells for {len(columns)} columns. Quote a cell that contains a delimiter or a line break"
         )
     given = {column: cell for column, cell in zip(columns, cells, strict=True) if cell or column in data}
     for column in _JSON & given.keys() - data:

@@ -1,7 +1,7 @@
-"""The run: it keeps as many records in flight as allowed, and gives each one fate in the journal.
+"""The run: it keeps as many records in flight as allowed, and writes one fate for each record to the journal.
 
-A turn is one transaction: it writes the fates that came since the last one, and claims the records that are sent next.
-So no record is in flight that the journal does not know, and at a kill at most the fates of one turn are lost.
+A turn is one transaction. It writes the fates since the last turn and claims the records that are sent next. Every
+record in flight is therefore in the journal, and a killed process loses at most the fates of one turn.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.batch.tally import Tally
 
-# A turn has at most this many fates, and while calls are in flight it waits so many seconds for more of them.
+# The maximum of fates in a turn, and the seconds that a turn waits for more fates while calls are in flight.
 _MOST = 100
 _GATHER = 0.01
 
-_GLANCE = 0.05  # seconds between two looks whether the queue for quota has room
+_CHECK_EVERY = 0.05  # seconds between two checks whether the queue for quota has room
 
 
 class Run:
-    """A run over what `intake` takes into `journal`; `output` follows, `tally` counts what is durable.
+    """A run over the records that `intake` reads into `journal`. `output` follows, and `tally` counts durable fates.
 
-    At most `concurrency` records are in flight, none is claimed while `room` returns False. A record with a transient
-    fault is asked again after the others, up to `rounds` times (3: with the client's retries, several minutes).
-    `parking` says when the run parks, `brake` why it must stop now. `notify` is called when fates are durable. `grace`
-    (5) is the seconds that calls in flight may take to end after `interrupt`. Raises what belongs to no record.
+    At most `concurrency` records are in flight; no record is claimed while `room` returns False. A record with a
+    transient fault is sent again after the others, up to `rounds` times (default 3: several minutes, including the
+    client's retries). `parking` decides when the run parks; `brake` returns the reason to stop now. `notify` is called
+    when fates are durable. Calls in flight have `grace` seconds (default 5) to end after `interrupt`.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Run:
         self._sleep = sleep
         self._thread = ThreadPoolExecutor(1, "bedrock-journal")
         self._chores: deque[Callable[[], object]] = deque()
-        self._fates: deque[tuple[Fate, Any]] = deque()  # each with the answer or the fault by which it is counted
+        self._fates: deque[tuple[Fate, Any]] = deque()  # each with the answer or fault to count
         self._delayed = Delayed()
         self._drained = self._all_claimed = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,7 +94,9 @@ class Run:
             await self._wind_up()
         except JournalBroken as error:
             lost = sum(fate.state is State.ANSWERED for fate, _ in self._fates)
-            self._ending = Ending(broken=f"{error} {lost:,} answers could not be written and will be asked for again.")
+            self._ending = Ending(
+                broken=f"{error} {lost:,} answers could not be written; the next run sends their prompts again."
+            )
         finally:
             await self._cancel()
             self._thread.shutdown()
@@ -103,7 +105,7 @@ class Run:
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Claim no more records and let the calls in flight end; the second time, end immediately."""
+        """Claim no more records and let the calls in flight end. On the second call, end immediately."""
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
@@ -116,7 +118,7 @@ class Run:
         self._intake.wake.set()
 
     async def _turn(self, *, last: bool = False) -> None:
-        """Write the fates that have come, claim records and send them."""
+        """Write the new fates, claim records and send them."""
         fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
         again = {} if last else self._due()
         new = 0 if last or self._delayed.is_full else self._slots - len(again)
@@ -146,7 +148,7 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Do what a turn does in files, in the journal's thread."""
+        """Do the file operations of a turn, in the thread of the journal."""
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()
@@ -156,7 +158,7 @@ class Run:
         return claimed
 
     def _look_around(self, *, idle: bool) -> None:
-        """Stop where something outside of the records wants it, and end what only the end can decide."""
+        """Stop the run for reasons outside the records, and settle the parked records of an idle run."""
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
             self._stop(Ending(broken=f"{self._journal.path} was deleted, renamed or replaced during the run."))
@@ -173,7 +175,7 @@ class Run:
 
     @property
     def _is_idle(self) -> bool:
-        """True if nothing is left to ask and nothing in flight."""
+        """True if no record is left to send and none is in flight."""
         nothing_left = self._all_claimed and not (self._tasks or self._fates or self._delayed)
         return nothing_left and self._parking.fault is None
 
@@ -185,9 +187,7 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to ask again now, each with how often it was. New records come first, so that a fault has
-        time to pass.
-        """
+        """Return the records to send again now, each with its delays. New records come first: a fault needs time."""
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
         due = self._delayed.due(now, self._slots) if self._may_ask_again else {}
@@ -199,7 +199,7 @@ class Run:
         return bool(self._delayed) and (self._all_claimed or self._delayed.is_full)
 
     async def _pause(self) -> None:
-        """Wait until there is something to do, and a moment longer for what comes together."""
+        """Wait until there is work, and a moment longer for fates that arrive together."""
         more = self._fates or self._is_idle or (self._slots > 0 and not self._drained)
         if not (more or self._ending.early or self._error):
             await self._until_woken()
@@ -208,18 +208,18 @@ class Run:
         self._intake.wake.clear()
 
     async def _until_woken(self) -> None:
-        """Wait until a fate comes, or the input goes on, or something is due."""
+        """Wait until a fate or new input arrives, or a record is due."""
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
             wait = max(self._parking.next - now, 0.0)
         elif self._may_ask_again:
             wait = max(self._delayed.next - now, 0.0)
         elif not self._room():
-            wait = _GLANCE
+            wait = _CHECK_EVERY
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Let the calls in flight end for a while, or to their ends if they are paid; write what comes of them."""
+        """Wait for the calls in flight and write their fates. The wait is bounded, except at the maximum cost."""
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             await self._turn(last=True)
@@ -269,7 +269,7 @@ class Run:
         elif self._parking.fault is None and fate.state is State.ANSWERED:
             self._settle_met()
         elif fate.number == self._parking.probed:
-            self._go_on()
+            self._end_parking()
 
     def _meets(self, fate: Fate, fault: Fault) -> None:
         if self._parking.is_another(fault):
@@ -278,7 +278,7 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Not every record meets the fault: ask those that met it again if it is transient, or let them fail."""
+        """Delay the records that met the fault if it is transient, or mark them as failed: other records succeed."""
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):
                 self._delay(fate, fault)
@@ -293,7 +293,7 @@ class Run:
         self._tally.parked, self._tally.asks_next = self._parking.fault, self._parking.next
         self._chores.append(partial(self._journal.note, parked=str(self._parking.fault or "")))
 
-    def _go_on(self) -> None:
+    def _end_parking(self) -> None:
         self._parking.end()
         self._tally.parked = None
         self._drained = self._all_claimed = False

@@ -1,4 +1,4 @@
-"""Answers that must fit a JSON schema: one that does not is not done, and is asked again."""
+"""Answers that must fit a JSON schema: a record whose answer does not fit is sent again."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.answers import Answer
     from aws_bedrock_inference.batch.records import Record
 
-# A record is asked so many times at most for an answer that fits: a sampled answer differs from time to time, and a
-# model that fails three times does not understand the prompt.
+# The maximum number of attempts for an answer that fits. Sampled answers differ, so another attempt may fit; a model
+# that fails three times does not understand the prompt.
 ATTEMPTS = 3
 
 
 class Schema:
-    """The schema in the file at `path`. Raises `ValueError` if it is none, or if answers cannot be checked by it."""
+    """The schema in the file at `path`. Raises `ValueError` if the file is not a usable JSON schema."""
 
     def __init__(self, path: Path) -> None:
         if not is_installed():
-            raise ValueError("a schema needs the extra `schema`: pip install 'aws-bedrock-inference[schema]'")
+            raise ValueError("a schema requires the extra `schema`: pip install 'aws-bedrock-inference[schema]'")
         try:
             self._text = path.read_text("utf-8")
         except OSError as error:
-            raise ValueError(f"{path}: {error.strerror}. Give a schema that can be read") from None
+            raise ValueError(f"{path}: {error.strerror}. Pass a schema file that can be read") from None
         except UnicodeDecodeError:
-            raise ValueError(f"{path} is not UTF-8. Give a JSON schema") from None
+            raise ValueError(f"{path} is not UTF-8. Pass a JSON schema in UTF-8") from None
         if not is_usable(self._text):
-            raise ValueError(f"{path} is no JSON schema. Correct it, for example with `python -m json.tool {path}`")
+            raise ValueError(f"{path} is not a JSON schema. Check it, for example with `python -m json.tool {path}`")
 
     def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
-        """Return a function that asks until the answer fits. After the last attempt it raises `DoesNotFit`."""
+        """Return a function that sends a record until the answer fits. It raises `DoesNotFit` after 3 attempts."""
 
         async def asked(record: Record) -> Answer:
             attempts = 0
@@ -52,30 +52,30 @@ class Schema:
         return asked
 
     def misfit(self, answer: Answer) -> str | None:
-        """Return why an answer does not fit; None if it does."""
+        """Return the reason why an answer does not fit, or None if it fits."""
         return violation(self._text, _text_of(answer.line))
 
 
 class DoesNotFit(Exception):
-    """No answer fits the schema: the `fault` of the record, and the last `answer`, which was paid for."""
+    """Raised if no answer fits the schema. `fault` is the fault of the record; `answer` is the last answer."""
 
     def __init__(self, why: str, answer: str) -> None:
         super().__init__(why)
         self.answer = answer
         self.fault = Fault(
             code="AnswerIncomplete",
-            message=f"The answer does not fit the schema: {why} (the last of {ATTEMPTS})",
+            message=f"The answer does not fit the schema: {why} (attempt {ATTEMPTS} of {ATTEMPTS})",
             kind=Kind.MODEL,
             decision=Decision.FAIL,
             category=Category.PERMANENT,
             cause="answer-breaks-schema",
-            advice="Say in the prompt what the answer must look like, give --max-tokens room for all of it, or let a "
-            "tool's input schema hold the model to it.",
+            advice="Describe the form of the answer in the prompt, set --max-tokens high enough for a complete answer, "
+            "or enforce the form with the input schema of a tool.",
         )
 
 
 def _text_of(line: dict[str, Any]) -> str:
-    """Return the text of an answer: in the short form, in OpenAI's, as Converse answers, or as Claude does."""
+    """Return the text of an answer in the short form, in OpenAI's form, of Converse or of Claude."""
     if "text" in line:
         return str(line["text"])
     if "response" in line:

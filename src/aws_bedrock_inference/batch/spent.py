@@ -1,4 +1,4 @@
-"""The token usage of the answers of a run, read from its answers file."""
+"""The token usage of the answers of a run, read from its output file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Spent:
 
 
 def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
-    """Yield the usage or an error for each line of the answers file `name`; skip blank lines."""
+    """Yield the usage or an error for each line of the output file `name`; skip blank lines."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             spent = _spent(line)
@@ -34,13 +34,13 @@ def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
 
 
 def _spent(line: bytes) -> Spent | str:
-    """Return the answer, or what is wrong with the line."""
+    """Return the usage of an answer, or the problem of the line."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):
-        return "not JSON. Give the answers file of `bedrock run`"
+        return "not JSON. Pass the output file of `bedrock run`"
     if key_of_answer(answer) is None:
-        return "not an answer. Give the answers file of `bedrock run`, not its input or its failures"
+        return "not an answer. Pass the output file of `bedrock run`, not its input or its failures"
     body, request = body_of_answer(answer), answer.get("modelInput")
     usage = usage_of_generation(body) if isinstance(body, dict) else None
     if usage is None:

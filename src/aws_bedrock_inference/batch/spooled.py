@@ -1,4 +1,4 @@
-"""A record as the journal keeps it."""
+"""A record in the form of the journal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Spooled(NamedTuple):
-    """A record's id, the digest of all that is asked, its text, and the error of one that cannot be written."""
+    """The id of a record, the digest of its request, its text, and the error if it cannot be written as JSON."""
 
     key: str
     asked: bytes
@@ -22,7 +22,7 @@ class Spooled(NamedTuple):
 
 
 def spooled(record: Record, asking: Asking) -> Spooled:
-    """Return the record as the journal keeps it."""
+    """Return the record in the form of the journal."""
     error = ""
     try:
         text = encoded(record.source)

@@ -1,4 +1,4 @@
-"""The status of a run, read from its journal: in another terminal, or after its end."""
+"""The status of a run from its journal, for another terminal or after the end of the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUFFIX = ".journal"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of a run: `running`, `parked`, `killed`, or how it ended; the counts; and the reasons in words."""
+    """The status of a run: its state (`running`, `parked`, `killed`, or how it ended), its counts, and the reasons."""
 
     path: Path
     state: str
@@ -40,17 +40,17 @@ class Status:
 
     @property
     def cost(self) -> float | None:
-        """The sum of what is known of the cost of the answers, in US dollars; None if nothing is."""
+        """The known cost of the answers in US dollars, or None if no cost is known."""
         return known(self.facts["cost"], self.facts["cost_unknown"]) if "cost" in self.facts else None
 
     @property
     def noted(self) -> Noted | None:
-        """The facts about a deadline, if there is one."""
+        """The facts about the deadline, or None without a deadline."""
         return noted_in(self.facts)
 
     @property
     def missing(self) -> int:
-        """The number of records that have no fate yet."""
+        """The number of records that are neither answered nor failed."""
         return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
 
     def plain(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def status_of(path: Path) -> Status:
 
 
 def statuses(folder: Path) -> Iterator[Status | ValueError]:
-    """Yield the status of each journal in a directory, or why it cannot be read."""
+    """Yield the status of each journal in a directory, or a `ValueError` if it cannot be read."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             yield status_of(path)

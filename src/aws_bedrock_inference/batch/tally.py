@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 _MINUTE = 60
 
-# The minutes that tell how fast the rest will go: a quota's rhythm is a minute, and one alone may be a bad one.
+# The minutes from which the remaining time is estimated. A quota has a rhythm of one minute, but a single minute may
+# be untypical.
 _PACE_MINUTES = 3
 
-# Without a success for this many seconds, and for so many times as long as the successes usually take, the service is
-# out, and not just slow.
+# An outage, rather than a slow service: no success for this many seconds, and for this multiple of the usual time
+# between two answers.
 _OUTAGE_AFTER = 3.0
 _OUTAGE_GAPS = 5.0
 
@@ -61,18 +62,18 @@ class Meter:
 @dataclass
 class Tally:
     """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota. `total` is the number of
-    records, None until the input is read. `lost` were in flight when an earlier run was killed.
+    records, None until the input is read. `lost` counts the records in flight when an earlier run was killed.
 
-    `fates` has the number of records in each state at the end, those of earlier runs included.
+    `fates` has the number of records in each state at the end, including earlier runs.
 
-    `parked` is the fault whose end the run waits for, and `asks_next` when it looks for that.
+    `parked` is the fault whose end the run waits for, and `asks_next` the time of the next probe.
 
     `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
 
-    `unshared` says why the store that shares the quota is not available, as long as it is not.
+    `unshared` is the reason while the store that shares the quota is not available.
 
-    `pace` counts the records that are done, by a clock that stops while the service is out: an outage does not tell how
-    long the rest will take.
+    `pace` counts the completed records with a clock that stops during an outage, because an outage does not predict the
+    time of the remaining records.
 
     `reasons` counts the failed records by code, and `examples` has the first fault of each.
 
@@ -80,7 +81,7 @@ class Tally:
 
     `letters` tells which failures were kept as dead letters, None without that.
 
-    `bill` has what the calls have cost.
+    `bill` has the cost of the calls.
 
     `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
     guardrail ended them early.
@@ -118,7 +119,7 @@ class Tally:
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
         self._outages = 0.0
-        self._burndowns: dict[str, float] = {}  # by model, where the quota found that the table is wrong
+        self._burndowns: dict[str, float] = {}  # by model, if the quota measured a value that differs from the table
         self.pace = Meter(lambda: self.clock() - self._outages - self._outage, _PACE_MINUTES)
 
     @property
@@ -128,7 +129,7 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """The number of records that have their fate."""
+        """The number of records that are answered or failed."""
         return self.skipped + self.answered + self.failed
 
     def answer(self, stop_reason: str) -> None:
@@ -138,7 +139,7 @@ class Tally:
         self.pace.add(1)
 
     def collect(self, stop_reason: str) -> None:
-        """Count a record that a batch job answered, which says nothing of how quick calls are."""
+        """Count a record that a batch job answered. It does not change the pace of calls."""
         self._answer(stop_reason)
         self.collected += 1
 
@@ -173,7 +174,7 @@ class Tally:
 
     @property
     def _outage(self) -> float:
-        """The seconds that the service has been out by now."""
+        """The seconds of the current outage, or 0."""
         if self.trouble is None:
             return 0.0
         silent = self.clock() - self.troubled_since

@@ -1,4 +1,4 @@
-"""Templates of prompts: a text with the names of members in braces."""
+"""Templates of prompts: a text with field names in braces."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from aws_bedrock_inference.bounds import encodable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_EXAMPLE = "Write a template such as 'Summarise: {text}', and {{ }} for braces that stay"
+_EXAMPLE = "Write a template such as 'Summarise: {text}', and {{ }} for literal braces"
 
 
 class Template:
-    """A prompt with members of a record in it: `Summarise {text}`. `{{` and `}}` stand for single braces.
+    """A prompt that contains fields of a record: `Summarise {text}`. `{{` and `}}` are literal braces.
 
-    A name in braces is a member's name and nothing else: data is never evaluated. Raises `ValueError` for a text that
-    is no such template.
+    The text in braces must be a field name; data is never evaluated. Raises `ValueError` for an invalid template.
     """
 
     def __init__(self, text: str) -> None:
         if not encodable(text):
-            raise ValueError("the template is not valid UTF-8. Write it in a file, and give --template @FILE")
+            raise ValueError("the template is not valid UTF-8. Write it to a file, and pass --template @FILE")
         try:
             self._parts = list(Formatter().parse(text))
         except ValueError as error:
@@ -32,24 +31,24 @@ class Template:
         for _, name, form, conversion in self._parts:
             if name == "" or form or conversion:
                 shown = f"{name}{'!' if conversion else ''}{conversion or ''}{':' if form else ''}{form or ''}"
-                raise ValueError(f"the template has {{{shown:.40}}}, which is not the name of a member. {_EXAMPLE}")
+                raise ValueError(f"the template has {{{shown:.40}}}, which is not the name of a field. {_EXAMPLE}")
         self._text = text
         self.fields = frozenset(name for _, name, _, _ in self._parts if name)
         if not self.fields:
-            raise ValueError(f"the template has no name in braces, so every prompt would be the same. {_EXAMPLE}")
+            raise ValueError(f"the template contains no name in braces, so every prompt would be the same. {_EXAMPLE}")
 
     def __repr__(self) -> str:
         return f"Template({self._text!r})"
 
     def prompt(self, members: Mapping[str, Any]) -> str:
-        """Return the prompt with these members. Raises `ProblemError` if one is missing, or all are blank."""
+        """Return the prompt with these fields. Raises `ProblemError` if a field is missing or all fields are blank."""
         missing = sorted(self.fields - members.keys())
         if missing:
-            raise ProblemError(f'"{missing[0]}" is missing, which the template uses. Fill it in or remove the line')
+            raise ProblemError(f'"{missing[0]}" is missing, but the template uses it. Fill it in or remove the line')
         texts = {name: _text(members[name]) for name in self.fields}
         if not any(text.strip() for text in texts.values()):
             names = ", ".join(f'"{name}"' for name in sorted(texts))
-            raise ProblemError(f"nothing but blanks in {names}, which the template uses. Fill it in or remove the line")
+            raise ProblemError(f"{names}: the text is blank, but the template uses it. Fill it in or remove the line")
         return "".join(literal + (texts[name] if name else "") for literal, name, _, _ in self._parts)
 
 

@@ -1,4 +1,4 @@
-"""A job carried out, whoever asks: its files are opened, its input is taken in and asked, its files are closed."""
+"""Carry out a job for the command or `BatchRun`: open its files, read its input, send its records, close its files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def opened_files(job: Job, say: Callable[[str], None]) -> tuple[Journal, Output]:
-    """Open the journal, with the answers of a file that has none, and the output."""
+    """Open the output and the journal. A new journal adopts the answers of an existing output file."""
     with contextlib.ExitStack() as opened:
         output = Output(job.target, say, in_order=job.order == "input")
         opened.callback(output.release)
@@ -60,22 +60,23 @@ async def asked(
     notify: Callable[[], None] = lambda: None,
     night: Night | None = None,
 ) -> Ending:
-    """Take the input in and ask what is missing, after what `night` does for a run with a deadline. `asker` is called
-    then, and returns what asks a record. `started` receives what is to be interrupted; `notify` is called when there is
-    something new in the journal.
+    """Read the input and send the missing records. With a deadline, `night` first does its part.
 
-    Raises `ValueError` for an input that cannot be used, or that asks something else than was answered.
+    `asker` is called after that part; it returns the function that sends a record. `started` receives the object to
+    interrupt. `notify` is called when the journal has new fates.
+
+    Raises `ValueError` if the input cannot be used, or if its requests differ from those that were answered.
     """
     tally.lost = journal.begin(
         failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
     )
     tally.skipped = journal.counts()[State.ANSWERED]
-    # Nothing is sent before it is known that nothing is to be refused, where that takes no more than reading a file.
+    # A changed record refuses the run, so a file is read completely before the first call. A pipe may be too slow.
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(
-            f"the batch job {noted.job_id} was begun for {job.output} and is not done. Give --by again to go on with "
-            "it; a short one, such as --by 1m, stops it"
+            f"the batch job {noted.job_id} for {job.output} has not ended. Pass --by again to continue with "
+            "this job; a short deadline, such as --by 1m, stops the job"
         )
     intake = take_in(job, journal, tally, complain)
     with contextlib.closing(intake):
@@ -107,7 +108,7 @@ async def asked(
 
 
 def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:
-    """Take the input in, unless the same file, by its digest, was taken in before."""
+    """Read the input, unless an input file with the same digest was read before."""
     digest: bytes | None = None
     bad = 0
 
@@ -134,7 +135,7 @@ def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLin
 
 
 def _digest(job: Job) -> bytes | None:
-    """Return what tells this input, and all that is asked besides, from any other; None for what is not one file."""
+    """Return the digest of the input file and the common part of all requests, or None if the input is not a file."""
     if not isinstance(job.source, Path) or not job.source.is_file():
         return None
     with job.source.open("rb") as file:
@@ -144,40 +145,40 @@ def _digest(job: Job) -> bytes | None:
 
 
 def records_of(job: Job) -> Iterator[Record | BadLine]:
-    """Yield the records of the input, and what is wrong with the lines that are none."""
+    """Yield the records of the input, and a `BadLine` for each invalid line."""
     return open_input(job.source, template=job.template, region=job.region)
 
 
 def _brake(job: Job, tally: Tally) -> str:
-    """Return why the run must stop now, or nothing."""
+    """Return the reason why the run must stop now, or an empty text."""
     if job.max_failures is not None and tally.failed >= job.max_failures:
         return f"{tally.failed:,} records failed, and --max-failures is {job.max_failures:,}."
     return job.brake()
 
 
 async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: Job) -> Ending:
-    """Run to the end; a file that can be read no further is one way to end."""
+    """Run to the end. A file that cannot be read or written any more also ends the run."""
     try:
         return await over()
     except JournalBroken as error:
         return Ending(broken=str(error))
     except Changed as changed:
         before = journal.facts().get("model", job.model)
-        what = f"they are of {before}" if before != job.model else "the system prompt or the prompt was another one"
+        what = f"the model was {before}" if before != job.model else "the system prompt or the prompt was different"
         raise ValueError(
-            f"{job.output} has answers to something else than what would be asked now: {what}, first for the record "
-            f"{str(changed)[:80]!r}. Choose another file for the answers, or say --on-change keep to keep those "
-            "answers, or --on-change ask to ask their records anew"
+            f"{job.output} contains answers to different requests than this run would send: {what}. The first "
+            f"such record is {str(changed)[:80]!r}. Choose another output file, pass --on-change keep to keep those "
+            "answers, or pass --on-change ask to send their records again"
         ) from None
-    except OSError as error:  # the input's; those of calls are their records' own
+    except OSError as error:  # an error of the input: errors of calls belong to their records
         return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))
 
 
 def closed_files(
     job: Job, journal: Journal, output: Output, ending: Ending, *, last: Callable[[], None] = lambda: None
 ) -> str:
-    """Close the files, and return what keeps them from being what they should be. `last` is called when the others are
-    written, while the journal is open.
+    """Close the files. Return the reason if a file is incomplete, or an empty text. `last` is called after the other
+    files are written, while the journal is still open.
     """
     trouble = ""
     try:
@@ -185,7 +186,7 @@ def closed_files(
             journal.note(ended=ending.name, reason=ending.reason, parked="")
         if not journal.is_in_place:
             journal.rescue()
-        # The command that goes on must find its input, also if that is the failures file.
+        # The command that continues the run needs its input, which may be the failures file.
         output.close(failures=not (ending.early and job.redoes_failures))
         trouble = output.trouble
     except OSError as error:

@@ -25,7 +25,7 @@ COMMANDS = {
     "scan": "Count the AWS errors in logs, by cause.",
     "errors": "List the known AWS errors: cause, codes, whether to retry.",
     "run": "Send every prompt of a file; write each answer as it arrives.",
-    "job": "Create batch jobs at half price, wait for them, read their results.",
+    "job": "Create batch jobs at half price, wait for them, read results.",
     "invoke": "Send one prompt and print the answer.",
     "dlq": "List dead letters, show them, and send them again.",
     "models": "List the models of a Region and check the access to them.",
@@ -39,17 +39,17 @@ Exit codes
   0    success
   1    something failed; run the failed part again
   2    the command or the input contains errors
-  3    no call can succeed: check credentials, access, model, endpoint, --max-cost
+  3    no call can succeed: check credentials, access, model, endpoint, cost
   130  interrupted; run the same command again to continue
-  141  nobody reads the output any more
-  143  interrupted by SIGTERM, otherwise as 130"""
+  141  the reader of the output has closed it, as in `bedrock errors | head`
+  143  ended by SIGTERM; run the same command again to continue"""
 
 
 class Commands(click.Group):
     """A command group that loads a command on use and prints each error in one or two lines."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names, in the order of use."""
+        """Return the command names, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
@@ -69,7 +69,7 @@ class Commands(click.Group):
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
             meant = f"Did you mean {near[0]}?" if near else f"The commands are {', '.join(COMMANDS)}."
-            ctx.fail(f"There is no command {name!r}. {meant}")
+            ctx.fail(f"Unknown command {name!r}. {meant}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
@@ -78,7 +78,7 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the arguments as given, so that a command can print how to continue."""
+        """Store the arguments, so that a command can print the command line that continues it."""
         ctx.meta["arguments"] = list(args)
         return super().parse_args(ctx, args)
 
@@ -88,7 +88,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, a person gets one message
+        except Exception as error:  # noqa: BLE001 - every error becomes one message
             from aws_bedrock_inference.cli.failures import explained  # noqa: PLC0415 - heavy, and only needed now
 
             text, code = explained(error)
@@ -123,7 +123,7 @@ class Commands(click.Group):
 
 
 def _add_debug(command: click.Command) -> None:
-    """Let `--debug` stand behind the command too, and behind those in it."""
+    """Accept `--debug` also after the command and after its subcommands."""
 
     def debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
         if value:
@@ -140,7 +140,7 @@ def _add_debug(command: click.Command) -> None:
 
 
 @click.command(
-    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80}
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(__version__, message="bedrock %(version)s")

@@ -1,20 +1,28 @@
-"""`bedrock dlq`: dead letters, which are requests that failed for good."""
+"""`bedrock dlq`: dead letters, which are requests that failed permanently."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from aws_bedrock_inference.cli.dlq_options import STATE_OPTION, STORE_OPTION, selecting, selection
 from aws_bedrock_inference.cli.dlq_shown import export_line, print_letter, print_report, print_stats, print_summaries
 from aws_bedrock_inference.cli.exit_codes import FAILED, NEEDS_CORRECTION
-from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
+from aws_bedrock_inference.cli.layout import Group
+from aws_bedrock_inference.cli.options import (
+    CONFIG_OPTION,
+    DRY_RUN_OPTION,
+    ENDPOINT_OPTION,
+    JSON_OPTION,
+    PROFILE_OPTION,
+    REGION_OPTION,
+    limit_option,
+)
 from aws_bedrock_inference.cli.terminal import say
-from aws_bedrock_inference.deadletters import TABLE
-from aws_bedrock_inference.deadletters.letter import STATES
 from aws_bedrock_inference.deadletters.making import failure_text
 from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 from aws_bedrock_inference.deadletters.sending import answer_of
@@ -25,34 +33,6 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.client import BedrockClient
     from aws_bedrock_inference.deadletters.letter import Letter
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
-_STORE = click.option(
-    "--store",
-    metavar="STORE",
-    envvar="BEDROCK_DEAD_LETTERS",
-    default=TABLE,
-    help=f"The letters: a DynamoDB table, or sqlite:///FILE. [env: BEDROCK_DEAD_LETTERS; default: {TABLE}]",
-)
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_CHOICE = (
-    click.option("--cause", metavar="NAME", help="Only this cause; * stands for anything: 'throttled-*'."),
-    click.option("--model", metavar="ID", help="Only this model; * stands for anything."),
-    click.option("--in-region", metavar="NAME", help="Only what failed in this Region."),
-    click.option("--since", metavar="TIME", help="First failed since: 2026-11-29T14:00:00 (UTC), or 30m, 2h, 7d ago."),
-    click.option("--until", metavar="TIME", help="First failed before then."),
-    click.option("--tag", multiple=True, metavar="NAME[=VALUE]", help="Only with this tag. Repeatable."),
-)
-_STATE = click.option(
-    "--state", type=click.Choice([*STATES, "all"]), default="dead", show_default=True, help="Only in this state."
-)
-
-
-def _choosing(function: F) -> F:
-    for option in reversed(_CHOICE):
-        function = option(function)
-    return function
-
 
 @contextlib.contextmanager
 def _queue(store: str) -> Iterator[DeadLetterQueue]:
@@ -60,45 +40,42 @@ def _queue(store: str) -> Iterator[DeadLetterQueue]:
         yield queue
 
 
-def _chosen(
-    *, cause: str | None, model: str | None, in_region: str | None, since: Any, until: Any, tag: tuple[str, ...]
-) -> dict[str, Any]:
-    return {"cause": cause, "model": model, "region": in_region, "since": since, "until": until, "tag": tag}
-
-
-@click.group()
+@click.group(cls=Group)
 def dlq() -> None:
     """List dead letters, show them, and send them again.
 
-    A dead letter is a request that failed for good, as the policy DeadLetter or DeadLetterQueue keeps it. Secrets are
-    masked in all that is printed.
+    A dead letter is a request that failed permanently. The policy DeadLetter or a DeadLetterQueue stores it. The
+    command masks secrets in everything that it prints.
     """
 
 
 @dlq.command("list")
-@_choosing
-@_STATE
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Number of letters.")
-@click.option("--after", metavar="CURSOR", help="Continue after an earlier list.")
-@_STORE
-@_JSON
+@selecting
+@STATE_OPTION
+@limit_option(100)
+@click.option("--after", metavar="CURSOR", help="Continue an earlier list; that list printed CURSOR.")
+@STORE_OPTION
+@JSON_OPTION
 @PROFILE_OPTION
 def list_letters(*, state: str, limit: int, after: str | None, store: str, as_json: bool, **choice: Any) -> None:
-    """List dead letters, the newest first."""
+    """List dead letters, the newest first.
+
+    --since and --until select by the time of the first failure.
+    """
     with _queue(store) as queue:
-        page = queue.page_of_summaries(limit, state=state, after=after, **_chosen(**choice))
+        page = queue.page_of_summaries(limit, state=state, after=after, **selection(**choice))
         print_summaries(page.summaries, as_json=as_json, now=queue.store.now())
     if page.cursor is not None:
-        say(f"There are more: --after {page.cursor}")
+        say(f"More letters exist. To list them, add: --after {page.cursor}")
 
 
 @dlq.command()
 @click.argument("letter_id", metavar="ID")
-@_STORE
-@_JSON
+@STORE_OPTION
+@JSON_OPTION
 @PROFILE_OPTION
 def show(*, letter_id: str, store: str, as_json: bool) -> None:
-    """Show one dead letter: its request, why it failed, what to do, what was tried."""
+    """Show one dead letter: request, error, remedies, attempts."""
     with _queue(store) as queue:
         letter = _found(queue, letter_id)
     if as_json:
@@ -109,32 +86,34 @@ def show(*, letter_id: str, store: str, as_json: bool) -> None:
 
 @dlq.command()
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_choosing
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Send at most so many.")
-@click.option("--dry-run", is_flag=True, help="Send nothing; say what would be sent and what refused.")
-@click.option("--remedied", multiple=True, metavar="CAUSE", help="This cause has been mended. Repeatable.")
-@click.option("--force", is_flag=True, help="Send also what needs a change first, or failed in another Region.")
-@click.option("--wait", is_flag=True, help="Wait for letters that other redrives hold, and take over abandoned ones.")
-@click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Calls in flight.")
+@selecting
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of letters to send.")
+@DRY_RUN_OPTION
+@click.option("--remedied", multiple=True, metavar="CAUSE", help="This cause is fixed: send its letters. Repeatable.")
+@click.option("--force", is_flag=True, help="Also send letters of unfixed causes and other Regions.")
+@click.option("--wait", is_flag=True, help="Wait for the letters that other redrives have claimed.")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="File for answers."
+    "--concurrency",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    metavar="N",
+    help="Maximum calls in flight.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="File for the answers."
 )
 @click.option(
     "--default-model",
     metavar="ID",
     envvar="BEDROCK_MODEL_ID",
-    help="Model for requests that name none. [env: BEDROCK_MODEL_ID]",
+    help="Model for requests without one. [env: BEDROCK_MODEL_ID]",
 )
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File with the policies, as `load` reads it: quota, retries …",
-)
+@CONFIG_OPTION
 @REGION_OPTION
-@click.option("--endpoint-url", metavar="URL", help="URL of Bedrock's runtime to call instead of AWS.")
-@_STORE
-@_JSON
+@ENDPOINT_OPTION
+@STORE_OPTION
+@JSON_OPTION
 @PROFILE_OPTION
 def redrive(
     *,
@@ -154,16 +133,17 @@ def redrive(
     as_json: bool,
     **choice: Any,
 ) -> None:
-    """Send dead letters again, the oldest first, within the quota and behind all other calls.
+    """Send dead letters again, the oldest first.
 
-    Each letter is sent by one redrive at a time. Letters whose cause needs a change first are refused: see --remedied.
-    With an ID, that letter is sent, whatever its cause.
+    The calls have the lowest priority and respect the quota. Each letter is sent by one redrive at a time. The command
+    refuses letters whose cause requires a change, unless --remedied names the cause. With an ID, the command sends that
+    letter whatever its cause. With --wait, it also sends the letters that other redrives claimed but did not finish.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
-        raise click.UsageError("with an ID that letter is sent, whatever its cause: give IDs, or options that choose")
+        raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
-        first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **_chosen(**choice)).summaries
+        first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **selection(**choice)).summaries
         summary = first[0] if first else None
         client = stack.enter_context(
             _client(
@@ -197,7 +177,7 @@ def redrive(
             wait=wait,
             concurrency=concurrency,
             on_answer=keep,
-            **_chosen(**choice),
+            **selection(**choice),
         )
         print_report(report, as_json=as_json, dry_run=dry_run)
     if report.failed or report.stopped:
@@ -207,7 +187,7 @@ def redrive(
 def _send_each(
     queue: DeadLetterQueue, ids: tuple[str, ...], client: BedrockClient, keep: Callable[..., None], *, dry_run: bool
 ) -> None:
-    """Send these letters, each though another has failed; the first failure ends the command."""
+    """Send these letters, also after one has failed; then raise the first failure."""
     failures: list[Exception] = []
     letters = [_found(queue, each) for each in dict.fromkeys(ids)]
     for letter in letters:
@@ -228,57 +208,63 @@ def _send_each(
 
 @dlq.command()
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@_STORE
+@STORE_OPTION
 @PROFILE_OPTION
 def discard(*, ids: tuple[str, ...], store: str) -> None:
-    """Give dead letters up: they are not sent again, and are deleted after 30 days."""
+    """Discard dead letters; they are deleted after 30 days.
+
+    A redrive does not send discarded letters.
+    """
     with _queue(store) as queue:
         for letter_id in ids:
-            click.echo(f"{letter_id} {'is discarded' if queue.discard(letter_id) else 'was discarded before'}")
+            click.echo(f"{letter_id} {'discarded' if queue.discard(letter_id) else 'was discarded before'}")
 
 
 @dlq.command()
-@_choosing
-@_STORE
-@_JSON
+@selecting
+@STORE_OPTION
+@JSON_OPTION
 @PROFILE_OPTION
 def stats(*, store: str, as_json: bool, **choice: Any) -> None:
-    """Count the letters by state, and the dead ones by cause and model."""
+    """Count letters by state, and dead letters by cause and model."""
     with _queue(store) as queue:
-        print_stats(queue.stats(**_chosen(**choice)), as_json=as_json, now=queue.store.now())
+        print_stats(queue.stats(**selection(**choice)), as_json=as_json, now=queue.store.now())
 
 
 @dlq.command()
-@_choosing
-@_STATE
-@_STORE
+@selecting
+@STATE_OPTION
+@STORE_OPTION
 @PROFILE_OPTION
 def export(*, state: str, store: str, **choice: Any) -> None:
     """Print each letter as one line of JSON."""
     with _queue(store) as queue:
-        for letter in queue.letters(state=state, **_chosen(**choice)):
+        for letter in queue.letters(state=state, **selection(**choice)):
             click.echo(export_line(letter))
 
 
 @dlq.command()
-@_STORE
+@STORE_OPTION
 @PROFILE_OPTION
 def create(*, store: str) -> None:
-    """Make the table or the file, and add what an existing table lacks."""
+    """Create the table or file for dead letters.
+
+    If a table exists, the command adds the settings that it lacks.
+    """
     with _queue(store) as queue:
-        for line in queue.create() or [f"{store} has all that is needed"]:
+        for line in queue.create() or [f"{store} exists and needs no change"]:
             click.echo(line)
 
 
 def _found(queue: DeadLetterQueue, letter_id: str) -> Letter:
     letter = queue.get(letter_id)
     if letter is None:
-        raise NoLetter(f"there is no letter {letter_id} at {queue.store.place}. `bedrock dlq list` lists them")
+        raise NoLetter(f"letter {letter_id} does not exist at {queue.store.place}. `bedrock dlq list` lists letters")
     return letter
 
 
 class NoLetter(click.ClickException):
-    """A letter that is not there."""
+    """Raised for a letter that does not exist."""
 
     exit_code = NEEDS_CORRECTION
 

@@ -1,4 +1,4 @@
-"""Dead letters as people see them: no secret, and of a list nothing of what was asked."""
+"""Dead letters as text: without secrets, and in lists without their requests."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.redrive import RedriveReport
     from aws_bedrock_inference.deadletters.stats import Stats
 
-# Bytes of a body that are shown.
+# Bytes of a body that the command prints at most.
 _SHOWN = 2000
 
 
 def plain(letter: Letter) -> dict[str, Any]:
-    """Return all of a letter in JSON's types, without its secrets."""
+    """Return a complete letter as JSON values, without its secrets."""
     content = replace(
         letter.content,
         **{name: without_secrets(getattr(letter.content, name)) for name in ("request", "partial", "metadata")},
@@ -53,21 +53,21 @@ def _line(text: str) -> str:
 
 
 def _visible(text: str) -> str:
-    """Return a text in which no character is a command to a terminal."""
+    """Return a text whose control characters are escaped, so that none of them controls the terminal."""
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
 def print_summaries(summaries: list[Summary], *, as_json: bool, now: float) -> None:
-    """Print one line for each letter, with nothing of its content."""
+    """Print one line for each letter, without its content."""
     for summary in summaries:
         if as_json:
             click.echo(json.dumps(_summary(summary), ensure_ascii=False))
             continue
         tags = "".join(f" {_line(name)}={_line(value)}" for name, value in summary.tags.items())
         state = "" if summary.state == "dead" else f" {summary.state}"
-        needs = " needs a change first" if summary.needs_change else ""
-        twice = " perhaps sent twice" if summary.sent_twice else ""
-        where = _line(f"{summary.model or 'no model named'}{' in ' + summary.region if summary.region else ''}")
+        needs = " needs a change" if summary.needs_change else ""
+        twice = " may have been sent twice" if summary.sent_twice else ""
+        where = _line(f"{summary.model or 'no model'}{' in ' + summary.region if summary.region else ''}")
         click.echo(f"{summary.id}  {ago(now - summary.first):>14}  {summary.cause}  {where}{state}{needs}{twice}{tags}")
 
 
@@ -90,7 +90,7 @@ def _lines(letter: Letter) -> Iterator[str]:
 
 
 def _fate(summary: Summary, content: Content) -> Iterator[str]:
-    """Yield why a letter failed, what to do, what was tried, and what has become of it."""
+    """Yield the error of a letter, its remedies, its attempts and its redrives."""
     yield f"{summary.id}: {summary.state}"
     yield f"first failed  {timestamp(summary.first)} UTC"
     if summary.last != summary.first:
@@ -106,12 +106,12 @@ def _fate(summary: Summary, content: Content) -> Iterator[str]:
         request = f" (request id {tried.request_id})" if tried.request_id else ""
         yield f"attempt       {_line(tried.code)}: {_line(tried.message)}{request}, waited {tried.wait:.2f} s"
     for entry in summary.history:
-        text = "may have been sent, by a redrive that was ended" if entry.result == "unknown" else entry.result
+        text = "may have been sent by an interrupted redrive" if entry.result == "unknown" else entry.result
         yield f"redrive       {timestamp(entry.at)} UTC {text} {_line(entry.error)}".rstrip()
 
 
 def _text(value: Any, indent: int | None = None) -> str:
-    """Return a value as JSON; of bytes, the text if they are one, else how many there are."""
+    """Return a value as JSON; bytes appear as text if they are UTF-8, otherwise as their number."""
 
     def shown(part: Any) -> Any:
         if isinstance(part, (bytes, bytearray)):
@@ -124,7 +124,7 @@ def _text(value: Any, indent: int | None = None) -> str:
 
 
 def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
-    """Print the numbers of letters."""
+    """Print the counts of letters."""
     if as_json:
         click.echo(json.dumps(asdict(stats)))
         return
@@ -134,17 +134,17 @@ def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
         click.echo(f"{number:7,} {state}")
     for title, numbers in (("cause", stats.causes), ("model", stats.models)):
         for name, number in numbers.items():
-            click.echo(f"{number:7,} dead by {title} {_line(name) or 'not named'}")
+            click.echo(f"{number:7,} dead by {title} {_line(name) or 'unknown'}")
     if stats.need_change:
-        click.echo(f"{stats.need_change:7,} dead need a change first")
+        click.echo(f"{stats.need_change:7,} dead letters need a change")
     if stats.sent_twice:
-        click.echo(f"{stats.sent_twice:7,} perhaps sent twice")
+        click.echo(f"{stats.sent_twice:7,} may have been sent twice")
     if stats.oldest is not None:
         click.echo(f"The oldest dead letter failed {ago(now - stats.oldest)}.")
 
 
 def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None:
-    """Print what became of the letters of a redrive."""
+    """Print the result of each letter of a redrive."""
     if as_json:
         plain = {**asdict(report), "results": [each._asdict() for each in report.results], "dry_run": dry_run}
         click.echo(json.dumps(plain, ensure_ascii=False))
@@ -155,7 +155,9 @@ def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None
     sent = "would be sent" if dry_run else "answered"
     click.echo(f"{report.sent:,} {sent}, {report.failed:,} failed again, {report.refused:,} refused")
     if report.leased:
-        click.echo(f"{report.leased:,} are held by other redrives; --wait takes over what those do not finish")
+        click.echo(
+            f"{report.leased:,} are claimed by other redrives; --wait sends the letters that those do not finish"
+        )
     if report.stopped:
         click.echo(f"Stopped: {_line(report.stopped)}")
 

@@ -1,4 +1,4 @@
-"""`bedrock doctor`: find the cause of an error, or of calls that do not work, and prove it."""
+"""`bedrock doctor`: find the cause of an error or of failing calls, and prove it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from rich.console import Console
 
 from aws_bedrock_inference.cli.doctor_shown import Shown, summary
 from aws_bedrock_inference.cli.exit_codes import FAILED
-from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import (
+    ENDPOINT_OPTION,
+    JSON_OPTION,
+    MAX_TOKENS_OPTION,
+    PROFILE_OPTION,
+    REGION_OPTION,
+    model_option,
+    output_s3_option,
+    role_option,
+    store_option,
+)
 from aws_bedrock_inference.cli.terminal import standard_input
 from aws_bedrock_inference.doctor.findings import Status
 
@@ -24,35 +35,33 @@ if TYPE_CHECKING:
 _CALL = "call"
 
 
-@click.command()
-@click.option(
-    "--for", "error", metavar="TEXT", help="Error text, or - for standard input: run what tells its causes apart."
-)
-@click.option("--model", "model_id", envvar="BEDROCK_MODEL_ID", metavar="ID", help="Model that is to be called.")
-@click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer that is asked for.")
-@click.option("--role", "role_arn", envvar="BEDROCK_BATCH_ROLE_ARN", metavar="ARN", help="Role of batch jobs.")
-@click.option("--output-s3-uri", metavar="URI", help="Prefix for what batch jobs write.")
+@click.command(cls=Command)
+@click.option("--for", "error", metavar="TEXT", help="Error text or cause; - reads standard input.")
+@model_option("model_id")
+@MAX_TOKENS_OPTION
+@role_option("role_arn")
+@output_s3_option()
 @click.option("--dead-letters", "table", metavar="TABLE", help="DynamoDB table of dead letters.")
-@click.option("--store", metavar="URL", help="Store that shares a quota.")
-@click.option("--call", is_flag=True, help="Also make one call, of one token.")
+@store_option()
+@click.option("--call", is_flag=True, help="Also send one call, with max_tokens 1.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="Longest time for all of it.",
+    help="Maximum time for all checks.",
 )
 @click.option("--summary", "short", is_flag=True, help="Print one line.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--ascii", "plain", is_flag=True, help="Print no other signs than those of ASCII.")
+@JSON_OPTION
+@click.option("--ascii", "plain", is_flag=True, help="Print only ASCII characters.")
 @click.option(
     "--bundle",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Write a report for a bug, without secrets.",
 )
-@click.option("--endpoint-url", metavar="URL", help="URL of the runtime to look at instead of AWS's.")
+@ENDPOINT_OPTION
 @PROFILE_OPTION
 @REGION_OPTION
 def doctor(
@@ -69,15 +78,15 @@ def doctor(
 ) -> None:
     """Find out why calls fail, and prove it.
 
-    Looks at versions, settings, network, credentials, model, permissions and quotas, and changes nothing. The exit
-    code is 1 if something fails, and 0 for warnings.
+    The command checks versions, settings, network, credentials, model, permissions and quotas, and changes nothing.
+    Options such as --store and --role add checks. The exit code is 1 if a check fails; warnings do not change it.
     """
     from aws_bedrock_inference.doctor import diagnose  # noqa: PLC0415 - heavy; other commands do not need it
     from aws_bedrock_inference.doctor.bundle import write_bundle  # noqa: PLC0415 - the same
 
     text = standard_input().read().decode(errors="replace") if error == "-" else error
     if text is not None and not text.strip():
-        raise click.UsageError("The text is empty. Give an error's text or the name of a cause, or leave --for out.")
+        raise click.UsageError("--for is empty. Pass the text of an error or the name of a cause, or omit --for.")
     shown = None if as_json or short else Shown(Console(highlight=False), ascii_only=plain)
     heard: Callable[[Check], object] = shown.check if shown is not None else lambda _: None
     asked = [_CALL] if call else []
@@ -90,6 +99,6 @@ def doctor(
         shown.end(report)
     if bundle is not None:
         write_bundle(bundle, report)
-        click.echo(f"The report is in {bundle}. It holds no secrets; read it before you send it.", err=True)
+        click.echo(f"The report is in {bundle}. Secrets are removed; read the report before you send it.", err=True)
     if report.overall is Status.FAILED:
         sys.exit(FAILED)

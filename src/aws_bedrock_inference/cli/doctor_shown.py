@@ -1,4 +1,4 @@
-"""The terminal's picture of a diagnosis: a line for each check as it ends, then the cause and what to do."""
+"""A diagnosis on a terminal: a line for each check when it ends, then the cause and the remedies."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SIGNS = {
 }
 _WIDEST = 100
 _NAME = 22  # columns: the longest name of a probe
-_NARROW = 72  # columns: below it a column for the names would leave too little for the messages
+_NARROW = 72  # columns: in a narrower terminal, a column of names would leave too little room for the messages
 
 
 class Shown:
-    """Prints checks as they end; those that were not tried come together at the end."""
+    """Prints each check when it ends, and the skipped checks together at the end."""
 
     def __init__(self, console: Console, *, ascii_only: bool) -> None:
         self._console = console
@@ -34,7 +34,7 @@ class Shown:
         self._word = 1 if ascii_only or not (console.encoding or "").lower().startswith("utf") else 0
 
     def check(self, check: Check) -> None:
-        """Print one check, unless it was not tried."""
+        """Print one check, unless it was skipped."""
         if check.status is Status.SKIPPED:
             return
         sign, style = _SIGNS[check.status][self._word], _SIGNS[check.status][2]
@@ -45,7 +45,7 @@ class Shown:
             self._hanging(head.append(f"{check.probe:{_NAME}} "), message)
 
     def end(self, report: Report) -> None:
-        """Print what was not tried, the cause, what shows it, and what to do."""
+        """Print the skipped checks, the cause, its evidence and the remedies."""
         for reason, names in _not_tried(report).items():
             self._hanging(Text(f"{_SIGNS[Status.SKIPPED][self._word]} "), f"{', '.join(names)}: {reason}", "dim")
         self._console.print()
@@ -62,7 +62,7 @@ class Shown:
                 self._console.print(Text(f"    $ {remedy.run}", style="cyan"), soft_wrap=True)
 
     def _hanging(self, head: Text, text: str, style: str = "") -> None:
-        """Print a text after its head, with all further lines below its beginning."""
+        """Print a text after its head; align further lines with the start of the text."""
         plain = text.encode("ascii", "replace").decode() if self._word else text
         width = max(10, self._console.width - head.cell_len)
         for line in Text(plain, style).wrap(self._console, width, overflow="fold"):
@@ -86,7 +86,7 @@ def summary(report: Report) -> str:
     if report.first is not None:
         return f"{report.cause}: {report.first.finding.message} ({counts})"
     if report.candidates and all(each.verdict is Verdict.EXCLUDED for each in report.candidates):
-        return f"The cause that the text suggests is not there now: {report.candidates[0]} ({counts})"
+        return f"The cause that the text suggests is not present now: {report.candidates[0]} ({counts})"
     if report.error:
-        return f"Not proved: the text suggests {report.error}, and no probe found it. ({counts})"
-    return f"Nothing that ends calls was found. ({counts})"
+        return f"Not proved: the text suggests {report.error}, but no check found it. ({counts})"
+    return f"No cause of failed calls was found. ({counts})"

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from aws_bedrock_inference.cli.explain import COLOURS, chosen_service
+from aws_bedrock_inference.cli.layout import Command
 from aws_bedrock_inference.knowledge.catalogue import ANY, catalogue
 from aws_bedrock_inference.knowledge.lookup import service_called, spelling
 
@@ -19,15 +20,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.entries import Cause
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", required=False, metavar="[SERVICE | CODE | CAUSE]")
 @click.option("--practices", is_flag=True, help="List the practices that prevent errors instead.")
 @click.option("--markdown", is_flag=True, help="Print the documentation page, with remedies and links.")
 def errors(*, name: str | None, practices: bool, markdown: bool) -> None:
     """List the known AWS errors: cause, codes, whether to retry.
 
-    SERVICE is the service's name in the AWS CLI. A CODE, or the name of a CAUSE, lists what it may mean at each
-    service. Without a name, all errors are listed, also those common to all services.
+    SERVICE is the name of a service in the AWS CLI. With a CODE or CAUSE, the command lists its meanings, by service.
+    Without an argument, it lists all errors.
     """
     if markdown:
         click.echo("\n".join(page()))
@@ -50,8 +51,8 @@ _Places = dict[str, dict[str, list[str]]]
 
 
 def _of_service(service: str | None, places: _Places) -> _Places:
-    """Return what a service answers with: its own errors, else those of every service that are its chapter, else all
-    that every service may answer with.
+    """Return the errors of a service: its own entries, or else the common errors in its chapter, or else all common
+    errors.
     """
     if service is None:
         return places
@@ -63,9 +64,7 @@ def _of_service(service: str | None, places: _Places) -> _Places:
 
 
 def _named(name: str, places: _Places) -> _Places:
-    """Return the causes of that name, or that errors with that code may have, at each service: of a code's causes no
-    other codes.
-    """
+    """Return the causes with this name or error code, by service. For a code, each cause lists only this code."""
     code = spelling(name)
     found = {
         place: {
@@ -76,7 +75,7 @@ def _named(name: str, places: _Places) -> _Places:
     found = {place: causes for place, causes in found.items() if causes}
     if not found:
         raise click.UsageError(
-            f"There is no service, error code or cause {name!r} in the catalogue. "
+            f"The catalogue has no service, error code or cause {name!r}. "
             f"`bedrock explain {name}` also knows the codes that AWS's service models list."
         )
     return found
@@ -86,7 +85,9 @@ def _print_practices(console: Console, service: str | None) -> None:
     known = {place: about for place, about in catalogue().services.items() if about["practice"]}
     wanted = {service, *catalogue().services.get(service or "", {}).get("passes_on", ())}
     if service is not None and not wanted & known.keys():
-        raise click.UsageError(f"No practices of {service} are known. Known are those of: {', '.join(sorted(known))}.")
+        raise click.UsageError(
+            f"No practices for {service} are known. Services with practices: {', '.join(sorted(known))}."
+        )
     for place, about in known.items():
         if service is None or place in wanted:
             console.print(Text(about["title"], "bold"))
@@ -107,7 +108,7 @@ def _print_place(console: Console, place: str, causes: dict[str, list[str]]) -> 
 
 
 def _by_place() -> _Places:
-    """Return for each service its causes, and for each cause the codes that may have it."""
+    """Return the causes of each service, and the error codes of each cause."""
     places: _Places = defaultdict(lambda: defaultdict(list))
     for entry in catalogue().entries:
         for slug in dict.fromkeys(each.cause.slug for each in entry.meanings()):

@@ -1,4 +1,4 @@
-"""The exit codes of the command. It says them in `bedrock --help`."""
+"""The exit codes of the command, as `bedrock --help` lists them."""
 
 FAILED = 1
 NEEDS_CORRECTION = 2

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 from aws_bedrock_inference.cli.exit_codes import FAILED
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import JSON_OPTION
 from aws_bedrock_inference.cli.terminal import given_text, standard_input
 from aws_bedrock_inference.fault import Decision
 from aws_bedrock_inference.knowledge.catalogue import catalogue
@@ -32,10 +34,10 @@ if TYPE_CHECKING:
 COLOURS = {Decision.RETRY: "green", Decision.RETRY_LIMITED: "yellow", Decision.FAIL: "red"}
 
 _WIDEST = 100
-_HALF = 1 << 19  # bytes: the part of a long text that is read at its beginning, and again at its end
+_HALF = 1 << 19  # bytes of a long text that are read at its start, and again at its end
 _MOST_SERVICES = 8
 
-# A path, or a name with an ending of files that hold errors.
+# A path, or a name with a suffix of files that contain errors.
 _FILE = re.compile(
     r"\.{0,2}/[^\s:]*|[A-Za-z]:\\[^\s]*|~[^\s:]*|[^\s:=()]+\.(?:txt|log|out|err|jsonl?|xml|csv|md|py|gz|zst)",
     re.IGNORECASE,
@@ -44,33 +46,31 @@ _LONGEST_NAME = 4096
 
 
 def chosen_service(name: str | None) -> str | None:
-    """Return the service of that name; raise `UsageError` for an unknown name."""
+    """Return the service with this name; raise `UsageError` for an unknown name."""
     if name is None:
         return None
     service = service_called(name)
     if service is None:
         known = ", ".join(sorted(set(catalogue().services) - {"any"}))
-        raise click.UsageError(
-            f"There is no service {name!r}. Give a name that AWS uses for it, as the AWS CLI does, or one of: {known}."
-        )
+        raise click.UsageError(f"Service {name!r} is unknown. Pass its name in the AWS CLI, or one of: {known}.")
     return service
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=Command, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, metavar="[CODE | TEXT... | FILE | -]", type=click.UNPROCESSED)
-@click.option("--service", metavar="NAME", help="Service that returned the error, if the text does not name it.")
+@click.option("--service", metavar="NAME", help="Service of the error, if the text does not name it.")
 @click.option("--short", is_flag=True, help="Print one line: decision, cause, first remedy.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line, one for each possible meaning.")
+@JSON_OPTION
 def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json: bool) -> None:
     """Explain an AWS error: meaning, what to do, whether to retry.
 
-    Give an error code, a pasted text or a file, or pipe the text: `python app.py 2>&1 | bedrock explain`. All common
-    forms are understood: tracebacks, output of the AWS CLI, JSON, Lambda logs. The exit code is 1 if the error is
-    unknown.
+    Pass an error code, a text or a file, or pipe the text: `python app.py 2>&1 | bedrock explain`. The text can be a
+    traceback, output of the AWS CLI, JSON or a Lambda log. JSON is one line per possible meaning. The exit code is 1 if
+    the error is unknown.
     """
     text = _text(words)
     if not text.strip():
-        raise click.UsageError("The text is empty. Give an error code, a text, a FILE, or - for standard input.")
+        raise click.UsageError("The text is empty. Pass an error code, a text, a FILE, or - for standard input.")
     service = chosen_service(service)
     found = meanings(text, service)
     is_name = len(words) == 1 and _looks_like_a_file(words[0])
@@ -91,7 +91,7 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
 def _text(words: tuple[str, ...]) -> str:
     if not words:
         if sys.stdin is not None and sys.stdin.isatty():
-            raise click.UsageError("Give an error code, a text, a FILE, or pipe one in.")
+            raise click.UsageError("Pass an error code, a text or a FILE, or pipe a text to standard input.")
         words = ("-",)
     if words == ("-",):
         return _head_and_tail(standard_input())
@@ -108,14 +108,14 @@ def _looks_like_a_file(word: str) -> bool:
 def _file_without_error(word: str) -> str:
     path = Path(word)
     if path.is_dir():
-        return f"The file {word} is a directory, and as a text it names no error."
+        return f"The file {word} is a directory; as a text, it names no known error."
     if not path.exists():
-        return f"The file {word} does not exist, and as a text it names no error."
-    return f"The file {word} names no AWS error. `bedrock scan` looks for errors in long and in compressed files."
+        return f"The file {word} does not exist; as a text, it names no known error."
+    return f"The file {word} contains no AWS error. `bedrock scan` searches long and compressed files."
 
 
 def _is_file(word: str) -> bool:
-    """Return whether it is a file that can be read: also a pipe, as the shell's `<(command)` is."""
+    """Return whether the word is a file or a pipe, such as the shell's `<(command)`."""
     try:
         path = Path(word)
         return path.is_file() or path.is_fifo()
@@ -124,7 +124,7 @@ def _is_file(word: str) -> bool:
 
 
 def _head_and_tail(file: BinaryIO) -> str:
-    """Return the text of a file; of a long file only the beginning and the end, so that memory stays bounded."""
+    """Return the text of a file. Of a long file, return only the start and the end, to bound the memory."""
     head, tail = file.read(_HALF), b""
     left_out = False
     while block := file.read(_HALF):
@@ -132,7 +132,7 @@ def _head_and_tail(file: BinaryIO) -> str:
         tail = (tail + block)[-_HALF:]
     if left_out:
         click.echo(
-            "The text is long: only its beginning and its end were read. `bedrock scan` counts all errors in it.",
+            "The text is long: only its first and last 512 KiB were read. `bedrock scan` counts all errors in a file.",
             err=True,
         )
         head += b"\n"
@@ -153,7 +153,7 @@ def _print_json(found: Sequence[Explanation], text: str) -> None:
 def _print_short(found: Sequence[Explanation], text: str) -> None:
     if not found:
         other = other_program(text)
-        click.echo(f"unknown; not AWS's error: it comes from {other}" if other else f"unknown{_near_words(text)}")
+        click.echo(f"unknown; not an AWS error: it comes from {other}" if other else f"unknown{_near_words(text)}")
     for each in found:
         place = f"{_places(each)}: " if len(found) > 1 else ""
         place = f"if this came from AWS: {place}" if each.conditional else place
@@ -171,7 +171,7 @@ def _print(console: Console, found: Sequence[Explanation], text: str, service: s
         console.print(Text.assemble(("Unknown: ", "bold"), shown[:_WIDEST]))
         other, close = other_program(text), near(text)
         if other:
-            console.print(f"This is not AWS's error: it comes from {other}.")
+            console.print(f"This is not an AWS error: it comes from {other}.")
         elif close:
             console.print(f"Similar codes: {', '.join(close)}.")
         else:
@@ -199,7 +199,7 @@ def _print_one(console: Console, known: Explanation, text: str, service: str | N
     console.print(Text(" · ".join(fact for fact in (known.cause, *facts) if fact), "dim"))
     console.print()
     _wrapped(console, "", _verdict(known, text))
-    _wrapped(console, "", Text(_said_by_aws(known) or known.meaning))
+    _wrapped(console, "", Text(_aws_description(known) or known.meaning))
     console.print()
     console.print(Text("Do this", "bold"))
     for number, remedy in enumerate(known.remedies, 1):
@@ -231,17 +231,17 @@ def _verdict(known: Explanation, text: str) -> Text:
     wait = f"{known.wait:g} s" if known.wait and known.wait >= 1 else f"{(known.wait or 0) * 1000:.0f} ms"
     after = f"after {wait}" if known.wait and known.wait >= 1 else "after a moment"
     words = {
-        Decision.RETRY: f"retry with exponential back-off from {wait}, at most {known.attempts} attempts in all.",
-        Decision.RETRY_LIMITED: f"one more try {after} may help; at most {known.attempts} attempts in all."
+        Decision.RETRY: f"retry with exponential back-off from {wait}, at most {known.attempts} attempts in total.",
+        Decision.RETRY_LIMITED: f"another attempt {after} may help; at most {known.attempts} attempts in total."
         if known.attempts > 1
-        else "not now; it may pass by itself, but not within minutes.",
-        Decision.FAIL: f"do not retry; {_again(known, text)}",
+        else "not now; the fault may end by itself, but not within minutes.",
+        Decision.FAIL: f"do not retry; {_same_request(known, text)}",
     }[known.decision]
     return Text.assemble((known.decision.value, f"bold {COLOURS[known.decision]}"), f": {words}")
 
 
-def _again(known: Explanation, text: str) -> str:
-    """Return what the same request meets when it is sent once more."""
+def _same_request(known: Explanation, text: str) -> str:
+    """Return what happens if the same request is sent again."""
     cause = catalogue().causes.get(known.cause)
     if not cause or not cause.again or (cause.again_unless and re.search(cause.again_unless, text, re.IGNORECASE)):
         return "the same request fails again."
@@ -265,7 +265,7 @@ def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
         yield "Note", known.note
 
 
-def _said_by_aws(known: Explanation) -> str:
+def _aws_description(known: Explanation) -> str:
     """Return AWS's own description of an error that the catalogue does not describe."""
     if known.cause != "modelled":
         return ""

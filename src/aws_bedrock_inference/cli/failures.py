@@ -21,7 +21,7 @@ def explained(error: Exception) -> tuple[str, int]:
     text = f"{type(error).__name__}: {error}\nThis is a bug. `bedrock --debug ...` shows the traceback."
     if isinstance(error, NoRegionError):
         text, code = (
-            "no AWS Region is set. Give --region, or set AWS_DEFAULT_REGION, or set a region in ~/.aws/config."
+            "no AWS Region is set. Pass --region, set AWS_DEFAULT_REGION, or set a region in ~/.aws/config."
             + unread_region(),
             CANNOT_WORK,
         )

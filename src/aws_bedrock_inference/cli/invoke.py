@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aws_bedrock_inference.cli.options import call_options, chosen_model
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import JSON_OPTION, SIMULATE_OPTION, TIMEOUT_OPTION, call_options, chosen_model
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.cli.terminal import given_text, read_text, say, warnings_shown
 from aws_bedrock_inference.clients.client import BedrockClient
@@ -18,33 +19,23 @@ from aws_bedrock_inference.pricing import dollars
 if TYPE_CHECKING:
     from aws_bedrock_inference.clients.reply import Reply
 
-_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 
-
-@click.command()
+@click.command(cls=Command)
 @click.argument("prompt")
 @call_options
-@click.option("--temperature", type=click.FloatRange(0, 1), metavar="N", help="Randomness of the answer, from 0 to 1.")
-@click.option(
-    "--timeout", type=_SECONDS, metavar="SECONDS", help="Maximum time, with waits and retries. [default: 900]"
-)
+@TIMEOUT_OPTION
 @click.option("--stream", is_flag=True, help="Print the answer as it arrives.")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
-@click.option("--json", "as_json", is_flag=True, help="The same as --output json: text, stop reason, usage, attempts.")
-@click.option(
-    "--simulate",
-    is_flag=False,
-    flag_value="calm",
-    metavar="[SCENARIO]",
-    help="Call the built-in simulator instead of AWS; needs no credentials. Put it last.",
-)
-@click.option("-v", "--verbose", is_flag=True, help="Print retries, waits and the cost on standard error.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Format of the answer.")
+@JSON_OPTION
+@SIMULATE_OPTION
+@click.option("-v", "--verbose", is_flag=True, help="Print retries, waits and cost on standard error.")
 def invoke(
     *, prompt: str, model: str | None, simulate: str | None, stream: bool, output: str, as_json: bool, **options: Any
 ) -> None:
     """Send one prompt and print the answer.
 
-    PROMPT is the text, or - for standard input.
+    PROMPT is the text, or - for standard input. JSON contains the text, the stop reason, the usage and the attempts.
+    Write --simulate after PROMPT, or write --simulate=calm.
     """
     as_json = as_json or output == "json"
     if stream and as_json:
@@ -60,7 +51,7 @@ def invoke(
             options["endpoint_url"], model = running.url, model or MODEL
         client = stack.enter_context(_client(chosen_model(model), session, **options))
         if options["verbose"]:
-            client.listen(_tell)
+            client.listen(_print_event)
         reply = _asked(client, text, stream=stream, as_json=as_json, **options)
     if reply.stop_reason not in ("end_turn", "stop_sequence"):
         say(f"Note: the answer is incomplete; stop reason {reply.stop_reason}.")
@@ -100,11 +91,11 @@ def _asked(
         return pieces.reply
 
 
-def _tell(event: object) -> None:
-    """Print what happens to the call."""
+def _print_event(event: object) -> None:
+    """Print an event of the call."""
     if isinstance(event, RetryScheduled):
         why = str(event.fault).rstrip(".")
-        say(f"Attempt {event.attempt} failed: {why}. The next one follows in {event.wait:.1f} s.")
+        say(f"Attempt {event.attempt} failed: {why}. The next attempt starts in {event.wait:.1f} s.")
     elif isinstance(event, QuotaQueued):
         say(f"Waiting for quota: {event.tokens:,} tokens, {event.ahead:,} calls ahead.")
     elif isinstance(event, CircuitChanged):

@@ -12,7 +12,17 @@ from aws_bedrock_inference.batch.inputs import open_input
 from aws_bedrock_inference.batch.records import BadLine, Record
 from aws_bedrock_inference.cli.exit_codes import FAILED
 from aws_bedrock_inference.cli.job_shown import details, line_of, print_jobs, progress, record_line, writing
-from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION, chosen_model, request_options
+from aws_bedrock_inference.cli.layout import Group
+from aws_bedrock_inference.cli.options import (
+    JSON_OPTION,
+    PROFILE_OPTION,
+    REGION_OPTION,
+    chosen_model,
+    limit_option,
+    output_s3_option,
+    request_options,
+    role_option,
+)
 from aws_bedrock_inference.cli.run_input import Input
 from aws_bedrock_inference.cli.terminal import given_text, say
 from aws_bedrock_inference.jobs.client import BedrockJobClient
@@ -30,8 +40,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_SHOWN = 5
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_MOST_LINES = 5
 _OUTPUT = click.option(
     "-o", "--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-", metavar="FILE",
     help="File for the records. [default: standard output]",
@@ -39,39 +48,34 @@ _OUTPUT = click.option(
 
 
 def _of_job(function: F) -> F:
-    """Add the job's id and the options that find it."""
+    """Add the argument for the job's id, and the options for its account and Region."""
     for option in (PROFILE_OPTION, REGION_OPTION, click.argument("job_id", metavar="JOB")):
         function = option(function)
     return function
 
 
-@click.group()
+@click.group(cls=Group)
 def job() -> None:
-    """Create batch jobs at half price, wait for them, read their results.
+    """Create batch jobs at half price, wait for them, read results.
 
-    JOB is the id that `create` prints. Any machine with it may wait for the job, and read what it wrote.
+    JOB is the id that `create` prints. With this id, any machine can wait for the job and read its results.
     """
 
 
 @job.command()
 @click.argument("source", metavar="INPUT", type=Input())
 @request_options
-@click.option("--temperature", type=click.FloatRange(0, 1), metavar="N", help="Randomness of the answers, from 0 to 1.")
-@click.option(
-    "--output-s3-uri", required=True, metavar="URL", help="Prefix for inputs and outputs: s3://BUCKET/PREFIX/."
-)
-@click.option("--role", metavar="ARN", help="Role that Bedrock works with. [env: BEDROCK_BATCH_ROLE_ARN]")
-@click.option("--name", metavar="TEXT", help="Name of the job. [default: made of its content]")
-@click.option(
-    "--client-token", metavar="TEXT", help="Name for the content; with another token the same content runs again."
-)
+@output_s3_option(required=True)
+@role_option()
+@click.option("--name", metavar="TEXT", help="Name of the job. [default: derived from the client token]")
+@click.option("--client-token", metavar="TEXT", help="A new token runs the same content again. [default: a hash]")
 @click.option(
     "--timeout-hours",
     type=click.IntRange(SHORTEST_HOURS, LONGEST_HOURS),
     default=LONGEST_HOURS,
     show_default=True,
     metavar="N",
-    help="Hours after which AWS ends the job; what it has not processed is lost.",
+    help="Hours until AWS stops the job, 24 to 168.",
 )
 def create(
     *,
@@ -83,14 +87,15 @@ def create(
     system: str | None,
     **options: Any,
 ) -> None:
-    """Create a job of the records of INPUT, and print its id.
+    """Create a job from the records of INPUT and print its id.
 
-    INPUT is a file, a directory, or - for standard input, with the records that `bedrock run` takes; or a file or
-    folder of .jsonl in S3, in Bedrock's own form. The same content has one job: the command may be repeated.
+    INPUT is a file, a directory, or - for standard input, with records as for `bedrock run`. It can also be a .jsonl
+    file or a folder in S3, in the format of Bedrock's batch jobs. Running the command again does not create a second
+    job for the same content. When AWS stops a job after --timeout-hours, the records not yet processed have no answer.
     """
     client = BedrockJobClient(chosen_model(model), output_s3_uri=output_s3_uri, role_arn=role, region_name=region)
     with client:
-        client.listen(_tell)
+        client.listen(_print_event)
         text = None if system is None else given_text(system)
         if isinstance(source, S3Location):
             job_id = client.create_job(input_s3_uri=str(source), system=text, **options)
@@ -98,13 +103,13 @@ def create(
             job_id = client.create_job(records=_records(source), system=text, **options)
         click.echo(job_id)
         if is_local(job_id):
-            say("So few records are run on demand, now. Ctrl-C is safe: whoever waits for the job goes on.")
+            say("Too few records for a batch job: they run on demand now. After Ctrl-C, `bedrock job wait` continues.")
             client.finish(job_id)
     say(f"Continue with: bedrock job wait {quote(job_id)} -o FILE")
 
 
 @job.command()
-@_JSON
+@JSON_OPTION
 @_of_job
 def status(*, job_id: str, region: str | None, as_json: bool) -> None:
     """Show the state of a job: its counts, and why it failed."""
@@ -115,17 +120,17 @@ def status(*, job_id: str, region: str | None, as_json: bool) -> None:
 @job.command()
 @click.option(
     "--timeout", type=click.FloatRange(min=0), default=TIMEOUT, show_default=True, metavar="SECONDS",
-    help="Longest wait; the job goes on after it.",
+    help="Maximum wait; the job continues after it.",
 )  # fmt: skip
 @_OUTPUT
 @_of_job
 def wait(*, job_id: str, region: str | None, timeout: float, output: Path) -> None:
-    """Wait for the end of a job, and print its records.
+    """Wait for the end of a job and print its records.
 
-    Ctrl-C ends the wait, not the job.
+    Ctrl-C ends the wait; the job continues.
     """
     with _jobs(job_id, region) as jobs:
-        jobs.listen(_tell)
+        jobs.listen(_print_event)
         _print(lambda: jobs.wait_for_job(job_id, timeout), output)
 
 
@@ -133,19 +138,19 @@ def wait(*, job_id: str, region: str | None, timeout: float, output: Path) -> No
 @_OUTPUT
 @_of_job
 def result(*, job_id: str, region: str | None, output: Path) -> None:
-    """Print the records of a job that has ended, in the order of its input.
+    """Print the records of a job that has ended, in input order.
 
-    Each is one line of JSON with its recordId and its modelOutput or its error. What a job left that failed or was
-    stopped is printed, too.
+    Each record is one line of JSON with its recordId and its modelOutput or error. If the job failed or was stopped,
+    the command prints the records that were processed before that.
     """
     with _jobs(job_id, region) as jobs:
         _print(lambda: jobs.get_job_result(job_id), output)
 
 
 @job.command("list")
-@click.option("--status", "word", metavar="WORD", help="Only the jobs in this state of AWS's, such as InProgress.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="Number of jobs.")
-@_JSON
+@click.option("--status", "word", metavar="WORD", help="Only jobs in this AWS status, such as InProgress.")
+@limit_option(20)
+@JSON_OPTION
 @PROFILE_OPTION
 @REGION_OPTION
 def list_jobs(*, word: str | None, limit: int, region: str | None, as_json: bool) -> None:
@@ -160,10 +165,13 @@ def list_jobs(*, word: str | None, limit: int, region: str | None, as_json: bool
 
 
 @job.command()
-@_JSON
+@JSON_OPTION
 @_of_job
 def cancel(*, job_id: str, region: str | None, as_json: bool) -> None:
-    """Stop a job. What it has processed is paid, and may be read."""
+    """Stop a job.
+
+    AWS charges for the records that were processed before the stop. `bedrock job result` prints them.
+    """
     with _jobs(job_id, region) as jobs:
         _show(jobs.cancel_job(job_id), as_json=as_json)
 
@@ -173,7 +181,7 @@ def _jobs(job_id: str, region: str | None) -> Jobs:
 
 
 def _records(source: Source) -> Iterator[dict[str, Any]]:
-    """Yield the records of a source; raise `UsageError` if lines are wrong, since a job cannot be mended."""
+    """Yield the records of a source. Raise `UsageError` for an invalid line: a created job cannot be changed."""
     bad = []
     for record in open_input(source):
         if isinstance(record, BadLine):
@@ -181,8 +189,8 @@ def _records(source: Source) -> Iterator[dict[str, Any]]:
         elif not bad:
             yield _plain(record)
     if bad:
-        more = f"\n... and {len(bad) - _SHOWN:,} more lines." if len(bad) > _SHOWN else ""
-        raise click.UsageError("\n".join(bad[:_SHOWN]) + more)
+        more = f"\n... and {len(bad) - _MOST_LINES:,} more lines." if len(bad) > _MOST_LINES else ""
+        raise click.UsageError("\n".join(bad[:_MOST_LINES]) + more)
 
 
 def _plain(record: Record) -> dict[str, Any]:
@@ -194,7 +202,7 @@ def _show(found: JobStatus, *, as_json: bool) -> None:
 
 
 def _print(result_of: Callable[[], JobResult], output: Path) -> None:
-    """Print the records, and say how many failed. What cannot be written to is found before the result is asked for."""
+    """Print the records and their counts. The output is opened before the result is requested."""
     done = failed = 0
     with writing(output) as file:
         for record in result_of().records:
@@ -206,7 +214,7 @@ def _print(result_of: Callable[[], JobResult], output: Path) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-def _tell(event: object) -> None:
+def _print_event(event: object) -> None:
     text = progress(event)
     if text:
         say(text)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def writing(output: Path) -> Iterator[IO[str]]:
-    """Open a file for the block: a regular one takes its name at the end, so that what breaks off leaves the one that
-    was there. `-` is standard output.
+    """Open a file for the block; `-` is standard output.
+
+    A regular file is replaced only at the end, so that an interrupted command does not change an existing file.
     """
     if str(output) == "-":
         yield sys.stdout
@@ -47,7 +48,7 @@ def line_of(job: JobStatus) -> str:
 
 
 def details(job: JobStatus) -> str:
-    """Return a job in lines."""
+    """Return the facts of a job, one per line."""
     facts = (
         ("Job", job["job_id"]),
         ("Name", job["name"]),
@@ -57,7 +58,7 @@ def details(job: JobStatus) -> str:
         ("Records", f"{job['processed']:,} of {job['total']:,} processed, {job['failed']:,} failed"),
         ("Submitted", job["submitted"]),
         ("Ended", job["ended"]),
-        ("Ends at the latest", job["expires"]),
+        ("Expires", job["expires"]),
         ("Input", job["input_s3_uri"]),
         ("Output", job["output_s3_uri"]),
     )
@@ -76,7 +77,7 @@ def _row(job: JobStatus) -> tuple[str, ...]:
 
 
 def record_line(record: JobRecord) -> str:
-    """Return a record as a line of JSON: AWS's members, and what an error means."""
+    """Return a record as a line of JSON: the fields of AWS's output, and the cause and advice of an error."""
     line: dict[str, Any] = {"recordId": record.record_id, "modelInput": record.input}
     if record.error is None:
         line["modelOutput"] = record.output
@@ -93,12 +94,12 @@ def record_line(record: JobRecord) -> str:
 
 
 def progress(event: object) -> str:
-    """Return the line of an event; empty for one that a person need not see."""
+    """Return the line for an event, or an empty text for an event without a line."""
     if isinstance(event, JobCreated):
-        return "A job with this content is there already." if event.adopted else f"Created job {event.name}."
+        return "A job with this content exists already." if event.adopted else f"Created job {event.name}."
     if isinstance(event, JobProgressed):
         counts = f", {event.processed:,} of {event.total:,} records, {event.failed:,} failed" if event.total else ""
         return f"{event.aws_status} after {event.waited:,.0f} s{counts}."
     if isinstance(event, JobPollFailed):
-        return f"The status is not known now ({event.fault.code}). Asking again in {event.wait:.0f} s."
+        return f"The status is unknown now ({event.fault.code}). The next request follows in {event.wait:.0f} s."
     return ""

@@ -1,4 +1,4 @@
-"""`bedrock models`: what the account can call in a Region, and what is missing for an id."""
+"""`bedrock models`: the models that the account can call in a Region, and checks of one id."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from rich.console import Console
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED
+from aws_bedrock_inference.cli.layout import Group
 from aws_bedrock_inference.cli.models_shown import counted, facts, print_check, print_list
-from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
+from aws_bedrock_inference.cli.options import (
+    JSON_OPTION,
+    REFRESH_OPTION,
+    place_options,
+)
 from aws_bedrock_inference.cli.quota_usage import aligned, print_lines
 from aws_bedrock_inference.cli.terminal import ago
 from aws_bedrock_inference.foundation.listing import told
@@ -31,43 +36,30 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Unlisted(click.ClickException):
-    """The lists could not be read, and none are kept."""
+    """Raised if the lists cannot be read and no stored lists exist."""
 
     exit_code = CANNOT_WORK
 
 
 def _options(function: F) -> F:
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
-        click.option("--endpoint-url", metavar="URL", help="URL of the Bedrock control plane to call instead of AWS."),
-        PROFILE_OPTION,
-        REGION_OPTION,
-    ):
-        function = option(function)
-    return function
+    return place_options(JSON_OPTION(function))
 
 
-_REFRESH = click.option(
-    "--refresh", is_flag=True, help="Read the lists again, even if they were read in the last 24 hours."
-)
-
-
-@click.group()
+@click.group(cls=Group)
 def models() -> None:
     """List the models of a Region and check the access to them.
 
-    No permission is required. Each of bedrock:ListFoundationModels, bedrock:ListInferenceProfiles,
-    bedrock:GetFoundationModel, bedrock:GetInferenceProfile and bedrock:GetFoundationModelAvailability tells more.
+    No permission is required. Each of these permissions adds facts: bedrock:ListFoundationModels,
+    bedrock:ListInferenceProfiles, bedrock:GetFoundationModel, bedrock:GetInferenceProfile and
+    bedrock:GetFoundationModelAvailability.
     """
 
 
 @models.command("list")
-@click.option("--provider", metavar="NAME", help="Only the models of this provider, such as anthropic.")
-@click.option("--modality", metavar="NAME", help="Only the models that take or give this: text, image, embedding ...")
-@click.option(
-    "--lifecycle", type=click.Choice(["ACTIVE", "LEGACY"], case_sensitive=False), help="Only the models in this state."
-)
-@_REFRESH
+@click.option("--provider", metavar="NAME", help="Only this provider, such as anthropic.")
+@click.option("--modality", metavar="NAME", help="Only this input or output: text, image, embedding.")
+@click.option("--lifecycle", type=click.Choice(["ACTIVE", "LEGACY"], case_sensitive=False), help="Only this state.")
+@REFRESH_OPTION
 @_options
 def list_models(
     *,
@@ -79,7 +71,7 @@ def list_models(
     refresh: bool,
     as_json: bool,
 ) -> None:
-    """List the models of a Region, with the inference profiles that lead to them.
+    """List the models of a Region, each with its inference profiles.
 
     The lists are cached for a day.
     """
@@ -89,18 +81,18 @@ def list_models(
         click.echo(json.dumps(_plain(listing) | {"models": [asdict(each) for each in found]}, default=str))
     else:
         print_list(listing, found)
-    _say_missing(listing)
+    _print_missing(listing)
     if not found:
-        click.echo(f"No model in {listing.region} fits.", err=True)
+        click.echo(f"No model in {listing.region} matches the options.", err=True)
         raise click.exceptions.Exit(FAILED)
 
 
 @models.command()
 @click.argument("model", metavar="MODEL")
-@_REFRESH
+@REFRESH_OPTION
 @_options
 def show(*, model: str, region: str | None, endpoint_url: str | None, refresh: bool, as_json: bool) -> None:
-    """Show what is known of one model or inference profile.
+    """Show the facts about one model or inference profile.
 
     MODEL is an id or ARN.
     """
@@ -118,12 +110,12 @@ def show(*, model: str, region: str | None, endpoint_url: str | None, refresh: b
 
 
 @models.command()
-@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Repeat until Ctrl-C.")
+@click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Repeat at this interval, until Ctrl-C.")
 @_options
 def sync(*, every: float | None, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
-    """Read the lists of a Region now, and keep them for later, also for use offline.
+    """Read the lists of a Region now, and store them for use offline.
 
-    Clients of this account and Region then refuse a wrong model id before they send it, for a day.
+    For a day, clients of this account and Region then refuse a wrong model id without sending it.
     """
     source = Models(region_name=region, endpoint_url=endpoint_url)
     while True:
@@ -134,7 +126,7 @@ def sync(*, every: float | None, region: str | None, endpoint_url: str | None, a
         elif not failed:
             both = f"{counted(listing.models, 'model')}, {counted(listing.profiles, 'inference profile')}"
             click.echo(f"{listing.region}: {both}, read {ago(clock.wall() - listing.at)}.")
-        _say_missing(listing)
+        _print_missing(listing)
         if every is None:
             raise click.exceptions.Exit(CANNOT_WORK if failed or _is_old(listing) else 0)
         clock.sleep(every)
@@ -146,9 +138,9 @@ def sync(*, every: float | None, region: str | None, endpoint_url: str | None, a
     "--within",
     multiple=True,
     metavar="PATTERN",
-    help="Regions in which calls may be answered, such as 'eu-*'; also name the id to call there. Repeatable.",
+    help="Regions that may process calls, such as 'eu-*'. Repeatable.",
 )
-@_REFRESH
+@REFRESH_OPTION
 @_options
 def check(
     *,
@@ -159,9 +151,10 @@ def check(
     refresh: bool,
     as_json: bool,
 ) -> None:
-    """Check whether the account can call each MODEL: the id, its end of life, and the access to it.
+    """Check whether the account can call each MODEL.
 
-    The exit code is 0 if nothing speaks against calls, 3 if each MODEL has a problem, and 1 if some have one.
+    The command checks the id, its end of life and the access to it. With --within, it also prints the id to call. Exit
+    code: 0 if every MODEL can be called, 1 if some cannot, 3 if none can.
     """
     source = _models(region, endpoint_url, refresh=refresh)
     allowed = patterns(within) if within else None
@@ -198,7 +191,7 @@ def _listing(source: Models) -> Listing:
     listing = source.listing()
     if listing.empty:
         reasons = " ".join(told(listing.missing))
-        raise Unlisted(f"the models of {listing.region} are not known. {reasons}")
+        raise Unlisted(f"the models of {listing.region} are unknown. {reasons}")
     return listing
 
 
@@ -219,11 +212,11 @@ def _check_plain(checked: Check) -> dict[str, Any]:
     return asdict(checked) | {"ok": checked.ok}
 
 
-def _say_missing(listing: Listing) -> None:
+def _print_missing(listing: Listing) -> None:
     for sentence in told(listing.missing):
         click.echo(sentence, err=True)
 
 
 def _is_old(listing: Listing) -> bool:
-    """Return whether these are the older lists of a Region that could not be asked now."""
+    """Return whether these are stored lists, because no list could be read now."""
     return len(listing.missing) == 2  # noqa: PLR2004 - both lists

@@ -50,12 +50,15 @@ def _row(model: FoundationModel, listing: Listing) -> tuple[str, ...]:
 def facts(
     found: FoundationModel | InferenceProfile | None, checked: Check, rates: Rates | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is known of one id, each with its name."""
-    yield checked.id, "in the lists" if checked.known else "unknown" if checked.known is None else "does not exist here"
+    """Yield the known facts about one id, each with its name."""
+    yield (
+        checked.id,
+        "listed" if checked.known else "unknown" if checked.known is None else "does not exist in this Region",
+    )
     if isinstance(found, InferenceProfile):
         yield "kind", f"{found.kind} inference profile, {found.pool or 'of several models'}"
         yield "model", found.base or "several"
-    yield from _named("calls answered in", shown(checked.regions) if checked.regions else None)
+    yield from _named("calls processed in", shown(checked.regions) if checked.regions else None)
     yield from _named("lifecycle", (checked.lifecycle or "").lower())
     yield from _named("end of life", checked.end_of_life)
     yield from _named("successor", checked.successor)
@@ -63,12 +66,12 @@ def facts(
     yield from _named("output", _words(checked.outputs or ()))
     yield from _named("longest context", checked.context)
     yield from _named("needs a profile", {True: "yes", False: "no", None: None}[checked.needs_profile])
-    yield from _named("profiles here", ", ".join(checked.profiles))
+    yield from _named("profiles", ", ".join(checked.profiles))
     for name in ("agreement", "authorization", "entitlement"):
         yield from _named(name, (getattr(checked, name) or "").lower().replace("_", " "))
     yield from _named("use-case form", {True: "submitted", False: "missing", None: None}[checked.use_case_form])
     yield from _named("data retention", checked.retention)
-    yield "per million tokens", _price(rates) if rates is not None else f"not known ({source()})"
+    yield "per million tokens", _price(rates) if rates is not None else f"unknown ({source()})"
 
 
 def _price(rates: Rates) -> str:
@@ -76,9 +79,9 @@ def _price(rates: Rates) -> str:
     parts = (
         (rates.input, "in"),
         (rates.output, "out"),
-        (rates.cache_read, "read from the cache"),
-        (rates.cache_write, "written to it"),
-        (rates.cache_write_1h, "written to it for an hour"),
+        (rates.cache_read, "cache read"),
+        (rates.cache_write, "cache write"),
+        (rates.cache_write_1h, "cache write for an hour"),
     )
     long = f"; of prompts above {rates.long_from:,} tokens: {_price(rates.long)}" if rates.long is not None else ""
     return ", ".join(f"${price:g} {name}" for price, name in parts if price is not None) + long
@@ -94,7 +97,7 @@ def _words(modalities: Sequence[str]) -> str:
 
 
 def print_check(checked: Check, call: str | None) -> None:
-    """Print a check; `call` is the id to call instead, if it is another."""
+    """Print a check; `call` is the id to call, if it differs from the checked id."""
     click.echo(f"{checked.id}: {_verdict(checked)}")
     for sentence in checked.problems:
         click.echo(f"  problem: {sentence}")
@@ -107,10 +110,10 @@ def print_check(checked: Check, call: str | None) -> None:
 def _verdict(checked: Check) -> str:
     if not checked.ok:
         return "calls will fail"
-    return "no problem is known" + ("" if checked.known else ", and nothing shows that the id exists here")
+    return "no known problem" + ("" if checked.known else ", but nothing shows that the id exists in this Region")
 
 
 def counted(found: Sequence[Any] | None, noun: str) -> str:
-    """Return how many there are, in words; None is not known."""
+    """Return the number of items in words; None means unknown."""
     number = len(found or ())
-    return f"{number} {noun}{'' if number == 1 else 's'}" if found is not None else f"{noun}s not known"
+    return f"{number} {noun}{'' if number == 1 else 's'}" if found is not None else f"unknown number of {noun}s"

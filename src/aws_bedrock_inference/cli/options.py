@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,7 +14,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _use_profile(_: click.Context, __: click.Parameter, name: str | None) -> None:
-    """Make the session of a profile the default one, which all that makes a client uses unless it has its own."""
+    """Make the session of a profile the default session, which every client without its own session uses."""
     if name is None:
         return
     import boto3  # noqa: PLC0415 - heavy, and only needed now
@@ -24,41 +25,134 @@ def _use_profile(_: click.Context, __: click.Parameter, name: str | None) -> Non
     except ProfileNotFound:
         known = ", ".join(boto3.Session().available_profiles) or "none"
         raise click.BadParameter(
-            f"There is no profile {name!r}. The profiles in ~/.aws/config and ~/.aws/credentials: {known}."
+            f"Profile {name!r} does not exist. The profiles in ~/.aws/config and ~/.aws/credentials are: {known}."
         ) from None
 
 
 REGION_OPTION = click.option(
     "--region",
     metavar="NAME",
-    help="AWS Region. [default: from AWS_DEFAULT_REGION or ~/.aws/config; AWS_REGION is not read]",
+    help="AWS Region. [default: AWS_DEFAULT_REGION or ~/.aws/config; AWS_REGION is not read]",
 )
 PROFILE_OPTION = click.option(
     "--profile",
     metavar="NAME",
     expose_value=False,
     callback=_use_profile,
-    help="Profile of ~/.aws/config. [default: from AWS_PROFILE]",
+    help="Profile in ~/.aws/config. [default: AWS_PROFILE]",
+)
+ENDPOINT_OPTION = click.option("--endpoint-url", metavar="URL", help="URL to call instead of the AWS endpoint.")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+CONFIG_OPTION = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="TOML file with policies, such as quota and retry.",
+)
+TEMPERATURE_OPTION = click.option(
+    "--temperature", type=click.FloatRange(0, 1), metavar="N", help="Temperature, from 0 to 1."
+)
+TIMEOUT_OPTION = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True, max=86_400),
+    metavar="SECONDS",
+    help="Total timeout of a prompt. [default: 900]",
+)
+SIMULATE_OPTION = click.option(
+    "--simulate",
+    is_flag=False,
+    flag_value="calm",
+    metavar="[SCENARIO]",
+    help="Call the built-in simulator instead of AWS.",
+)
+SINCE_HELP = "The start: 30m, 2h or 7d ago, or 2026-11-29T14:00 (UTC)."
+DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent.")
+REFRESH_OPTION = click.option("--refresh", is_flag=True, help="Read from AWS again, not from the 24-hour cache.")
+
+
+def place_options(function: F) -> F:
+    """Add the options that select the Region, the profile and the endpoint."""
+    for option in (ENDPOINT_OPTION, PROFILE_OPTION, REGION_OPTION):
+        function = option(function)
+    return function
+
+
+def model_option(name: str = "model") -> Callable[[F], F]:
+    """Return the option for a model; `name` is the parameter of the command."""
+    return click.option(
+        "--model",
+        name,
+        metavar="ID|ARN",
+        envvar="BEDROCK_MODEL_ID",
+        help="Model or inference profile. [env: BEDROCK_MODEL_ID]",
+    )
+
+
+def store_option(callback: Callable[..., Any] | None = None, *, required: bool = False) -> Callable[[F], F]:
+    """Return the option for the store that shares a quota."""
+    return click.option(
+        "--store",
+        metavar="URL",
+        required=required,
+        callback=callback,
+        help="Store to share the quota: redis://HOST, sqlite:///FILE.",
+    )
+
+
+def role_option(name: str = "role") -> Callable[[F], F]:
+    """Return the option for the role of batch jobs; `name` is the parameter of the command."""
+    return click.option(
+        "--role",
+        name,
+        metavar="ARN",
+        envvar="BEDROCK_BATCH_ROLE_ARN",
+        help="Role for batch jobs. [env: BEDROCK_BATCH_ROLE_ARN]",
+    )
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """Return the option for the maximum number of results."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        metavar="N",
+        help="Maximum number of results.",
+    )
+
+
+def output_s3_option(*, required: bool = False) -> Callable[[F], F]:
+    """Return the option for the place of the files of batch jobs."""
+    return click.option(
+        "--output-s3-uri", required=required, metavar="URI", help="Prefix for batch files: s3://BUCKET/PREFIX/."
+    )
+
+
+def rate_options(least: click.FloatRange) -> Callable[[F], F]:
+    """Return the options for the quota; `least` is the type of the two numbers."""
+
+    def add(function: F) -> F:
+        for name, unit in (("--tpm", "tokens"), ("--rpm", "requests")):
+            function = click.option(name, type=least, metavar="N", help=f"Quota in {unit} per minute.")(function)
+        return function
+
+    return add
+
+
+MAX_TOKENS_OPTION = click.option(
+    "--max-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Maximum output tokens. [default: the model's maximum]",
 )
 _OPTIONS = (
-    click.option(
-        "--model",
-        metavar="ID",
-        envvar="BEDROCK_MODEL_ID",
-        help="Model or inference profile: id or ARN. [env: BEDROCK_MODEL_ID]",
-    ),
+    model_option(),
     click.option("--system", metavar="TEXT", help="System prompt."),
-    click.option(
-        "--max-tokens",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Maximum length of an answer. Bedrock reserves it from the quota. [default: the model's maximum]",
-    ),
+    MAX_TOKENS_OPTION,
+    TEMPERATURE_OPTION,
     REGION_OPTION,
     PROFILE_OPTION,
-)
-_ENDPOINT_OPTION = click.option(
-    "--endpoint-url", metavar="URL", help="URL to call instead of AWS, such as the URL of `bedrock simulate`."
 )
 
 
@@ -71,14 +165,14 @@ def request_options(function: F) -> F:
 
 def call_options(function: F) -> F:
     """Add the options that select the model, the endpoint and the request settings."""
-    return request_options(_ENDPOINT_OPTION(function))
+    return request_options(ENDPOINT_OPTION(function))
 
 
 def chosen_model(model: str | None) -> str:
     """Return the model; raise `UsageError` without one."""
     if not model or not model.strip():
         raise click.UsageError(
-            "No model is set. Give --model ID or set BEDROCK_MODEL_ID, for example to amazon.nova-lite-v1:0. "
+            "No model is set. Pass --model ID or set BEDROCK_MODEL_ID, for example to amazon.nova-lite-v1:0. "
             "`bedrock models list` lists the models."
         )
     return model

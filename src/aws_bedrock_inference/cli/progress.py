@@ -28,10 +28,10 @@ _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
 _LINE_OF_A_NIGHT_EVERY = 60.0
 
-# The colours of progress; those of rich look like those of errors.
+# The default colours of rich look like errors.
 BAR: dict[str, Any] = {"complete_style": "green", "finished_style": "green", "pulse_style": "green"}
 
-# Durations below so many seconds are told in steps of so many, in units of so many, which have this name.
+# How to round a duration: upper bound in seconds, step in seconds, seconds per unit, name of the unit.
 _PRECISION: tuple[tuple[float, int, int, str], ...] = (
     (115.0, 10, 1, "s"),
     (585.0, 30, 60, "min"),
@@ -39,7 +39,7 @@ _PRECISION: tuple[tuple[float, int, int, str], ...] = (
     (inf, 1800, 3600, "h"),
 )
 
-# A fault is shown only after this many seconds without an answer: shorter faults are handled by retries.
+# A fault is shown only after this many seconds without an answer, because retries handle shorter faults.
 _TROUBLE_AFTER = 3.0
 
 
@@ -135,7 +135,7 @@ class Progress:
         return ", ".join(part for part in parts if part)
 
     def json(self, *, ended: str = "") -> str:
-        """Return the line for a program; `ended` says how the run ended."""
+        """Return the line for a program; `ended` is how the run ended."""
         tally = self._tally
         trouble = tally.parked or tally.trouble
         return json.dumps(
@@ -183,7 +183,7 @@ class Progress:
         return (self._tally.total - self._tally.done) * 60 / rate
 
     def _most(self) -> float:
-        """Return the answers a minute that the quota allows, which a burst at the start exceeds."""
+        """Return the answers per minute that the quota allows. A burst at the start may exceed this rate."""
         tally = self._tally
         by_tokens = self._tpm * tally.answered / tally.tokens if self._tpm and tally.tokens else inf
         return min(self._rpm or inf, by_tokens)
@@ -192,14 +192,14 @@ class Progress:
         tally = self._tally
         if tally.parked is not None:
             wait = clock_time(max(0.0, tally.asks_next - tally.clock()))
-            return f"parked, asks again in {wait}: {tally.parked}"
+            return f"parked, next attempt in {wait}: {tally.parked}"
         seconds = tally.clock() - tally.troubled_since
         if tally.trouble is None or seconds < _TROUBLE_AFTER:
             return ""
         return f"no answer for {clock_time(seconds)}: {tally.trouble}"
 
     def _cost(self) -> list[str]:
-        """Return the cost so far; of all runs where all have one limit."""
+        """Return the cost so far; with a limit, the cost of all runs, because the limit applies to all runs."""
         bill = self._tally.bill
         cost = bill.cost if self._max_cost is None else bill.total
         if not (cost or bill.unknown):
@@ -207,7 +207,7 @@ class Progress:
         return [in_words(cost, bill.unknown, self._max_cost)]
 
     def _course(self) -> list[str]:
-        """Return where a run with a deadline stands."""
+        """Return the lines about the deadline of the run."""
         return [] if self._tally.course is None else self._tally.course.lines(wall())
 
     def _rates(self) -> str:
@@ -223,7 +223,7 @@ def clock_time(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """Return a duration as exactly as an estimate can be meant."""
+    """Return a duration, rounded to the precision of an estimate."""
     _, step, unit, name = next(row for row in _PRECISION if seconds < row[0])
     return f"about {max(1, round(seconds / step)) * step / unit:g} {name}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -12,7 +12,13 @@ from rich.text import Text
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED
-from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION
+from aws_bedrock_inference.cli.layout import Group
+from aws_bedrock_inference.cli.options import (
+    JSON_OPTION,
+    REFRESH_OPTION,
+    place_options,
+    store_option,
+)
 from aws_bedrock_inference.cli.quota_advise import advise
 from aws_bedrock_inference.cli.quota_usage import (
     aligned,
@@ -34,14 +40,12 @@ from aws_bedrock_inference.service_quotas.table import DIMENSIONS, POOLS, Listed
 from aws_bedrock_inference.stores import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from aws_bedrock_inference.service_quotas.cloudwatch import Used
     from aws_bedrock_inference.service_quotas.table import Found, QuotaTable
     from aws_bedrock_inference.stores import ShareStore
     from aws_bedrock_inference.stores.members import SharedQuota
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 _TITLES = {"rpm": "requests per minute", "tpm": "tokens per minute", "tpd": "tokens per day"}
 _MOST_NAMED = 5
@@ -49,20 +53,9 @@ _WIDEST = 100
 
 
 class Unknown(click.ClickException):
-    """The quotas or their use could not be read."""
+    """Raised if the quotas or their use cannot be read."""
 
     exit_code = CANNOT_WORK
-
-
-def quota_options(function: F) -> F:
-    """Add the options that select the Region and the endpoint."""
-    for option in (
-        click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS."),
-        PROFILE_OPTION,
-        REGION_OPTION,
-    ):
-        function = option(function)
-    return function
 
 
 def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = False) -> QuotaTable:
@@ -73,11 +66,12 @@ def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = 
         raise Unknown(str(error)) from error
 
 
-@click.group()
+@click.group(cls=Group)
 def quota() -> None:
     """Show the account's quotas and their use; request increases.
 
-    Reading quotas needs the permissions servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServiceQuotas.
+    The command requires the permissions servicequotas:ListServiceQuotas and
+    servicequotas:ListAWSDefaultServiceQuotas.
     """
 
 
@@ -87,16 +81,11 @@ quota.add_command(advise)
 
 @quota.command()
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@quota_options
-@click.option(
-    "--store",
-    metavar="URL",
-    callback=opened_store,
-    help="Also show the processes that share a quota through this store.",
-)
-@click.option("--usage", is_flag=True, help="Also show the use in the last minute and day, from CloudWatch.")
-@click.option("--refresh", is_flag=True, help="Read the quotas again, even if they were read in the last 24 hours.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@place_options
+@store_option(opened_store)
+@click.option("--usage", is_flag=True, help="Also show the use counted by CloudWatch.")
+@REFRESH_OPTION
+@JSON_OPTION
 def show(
     *,
     models: tuple[str, ...],
@@ -110,11 +99,12 @@ def show(
     """Show the current quotas by model and pool.
 
     MODEL is the id or ARN of a model or inference profile. The prefix of a profile (us., global.) selects its pool.
-    Without MODEL, all models are listed. The result is cached for a day.
+    Without MODEL, the command lists all models. --store adds the processes that share a quota. --usage adds the use in
+    the last minute and the last 24 hours. The quotas are cached for a day.
     """
     table = known_quotas(region, endpoint_url, fresh=refresh)
     rows, unknown = _chosen(table, models)
-    shared, used, troubles = _looked(table, rows if models else None, store, usage=usage)
+    shared, used, troubles = _shared_and_used(table, rows if models else None, store, usage=usage)
     if as_json:
         click.echo(json.dumps(_plain(table, rows) | plain_shared(shared, used)))
     else:
@@ -122,7 +112,8 @@ def show(
         _print_used(table, shared, used)
     for model in unknown:
         click.echo(
-            f"Service Quotas lists no quota for {model} in {table.region}; the model may still have one.", err=True
+            f"Service Quotas lists no quota for {model} in {table.region}; an unlisted quota may exist.",
+            err=True,
         )
     if not rows and not models:
         click.echo(f"Service Quotas lists no model in {table.region} that this package recognizes.", err=True)
@@ -135,23 +126,28 @@ def show(
 @quota.command()
 @click.argument("model", metavar="MODEL")
 @click.option("--to", type=click.IntRange(min=1), required=True, metavar="N", help="The new value.")
-@click.option("--pool", type=click.Choice(POOLS), help="Quota pool of the model. [default: from the prefix of MODEL]")
+@click.option(
+    "--pool",
+    type=click.Choice(POOLS),
+    metavar="POOL",
+    help=f"{', '.join(POOLS)}. [default: from the prefix of MODEL]",
+)
 @click.option(
     "--dimension",
     type=click.Choice(["tokens", "requests"]),
     default="tokens",
     show_default=True,
-    help="Quota to raise: tokens or requests per minute.",
+    help="Tokens or requests per minute.",
 )
-@quota_options
-@click.option("--yes", is_flag=True, help="Submit the request. Without it, nothing is sent.")
+@place_options
+@click.option("--yes", is_flag=True, help="Submit the request.")
 def increase(
     *, model: str, to: int, pool: str | None, dimension: str, region: str | None, endpoint_url: str | None, yes: bool
 ) -> None:
     """Show a request for a quota increase; with --yes, submit it.
 
-    Requests that AWS would refuse are refused here: a value that is not higher, a quota that is not adjustable or that
-    AWS has set to 0.
+    Without --yes, the command submits nothing. It refuses requests that AWS would refuse: the new value is not higher,
+    the quota is not adjustable, or AWS has set the quota to 0.
     """
     base, its_pool = split_profile(model)
     table = known_quotas(region, endpoint_url, fresh=True)
@@ -182,11 +178,12 @@ def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], lis
     return rows, unknown
 
 
-def _looked(
+def _shared_and_used(
     table: QuotaTable, rows: Sequence[Listed] | None, store: ShareStore | None, *, usage: bool
 ) -> tuple[list[SharedQuota] | None, list[Used] | None, list[str]]:
-    """Return the shared quotas and the usage, each if requested, and the reasons why one could not be read. `rows` are
-    the selected rows, None for all.
+    """Return the shared quotas and the usage, each if requested, and the errors of those that could not be read.
+
+    `rows` are the selected rows, None for all.
     """
     shared, used, troubles = None, None, []
 
@@ -247,7 +244,7 @@ def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
 
 
 def _lines(table: QuotaTable, rows: Sequence[Listed]) -> Iterator[tuple[str, str]]:
-    """Return the table's lines, each with its style. A number that differs from AWS's default is followed by it."""
+    """Return the lines of the table, each with its style. A value that differs from AWS's default shows the default."""
     columns = ["rpm", "tpm", *(["tpd"] if table.cross_model is None and any(row.limits.tpd for row in rows) else [])]
     cells = [("model", "pool", *(cell for column in columns for cell in (_TITLES[column], "")))]
     for row in rows:

@@ -14,7 +14,14 @@ from botocore.exceptions import BotoCoreError
 from aws_bedrock_inference.batch.records import BadLine
 from aws_bedrock_inference.batch.spent import read_spent
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, NEEDS_CORRECTION
-from aws_bedrock_inference.cli.options import PROFILE_OPTION, REGION_OPTION, chosen_model
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import (
+    MAX_TOKENS_OPTION,
+    chosen_model,
+    model_option,
+    place_options,
+    store_option,
+)
 from aws_bedrock_inference.cli.quota_usage import opened_store, shared_quotas
 from aws_bedrock_inference.knowledge.models import model_facts, split_profile
 from aws_bedrock_inference.service_quotas.cloudwatch import facts
@@ -38,8 +45,8 @@ _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "it
 
 @dataclass(kw_only=True)
 class _Experience:
-    """Statistics of one model's calls. `inputs` is the mean of input tokens per call, None if unknown; `account` and
-    `region` are empty for the caller's own; `learned` is how many times an output token counts, if the table is wrong.
+    """Statistics of one model's calls. `inputs` is the mean of input tokens per call, None if unknown. `account` and
+    `region` are empty for those of the caller. `learned` is the measured burndown rate, if it differs from the table.
     """
 
     where: str
@@ -54,33 +61,16 @@ class _Experience:
 
     @property
     def burndown(self) -> float:
-        """The number of tokens of the quota that an output token counts as."""
+        """The burndown rate: the tokens that one output token takes from the quota."""
         return self.learned or model_facts(self.model).burndown
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--store",
-    metavar="URL",
-    callback=opened_store,
-    help="Use the statistics of the processes that share a quota through this store.",
-)
-@click.option(
-    "--model",
-    metavar="ID",
-    envvar="BEDROCK_MODEL_ID",
-    help="Model that wrote the answers in FILE; with --store, only this model. [env: BEDROCK_MODEL_ID]",
-)
-@click.option(
-    "--max-tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Value of --max-tokens in that run, for answers without it. [default: the model's maximum]",
-)
-@REGION_OPTION
-@PROFILE_OPTION
-@click.option("--endpoint-url", metavar="URL", help="URL of Service Quotas to call instead of AWS.")
+@store_option(opened_store)
+@model_option()
+@MAX_TOKENS_OPTION
+@place_options
 @click.pass_context
 def advise(
     ctx: click.Context,
@@ -95,11 +85,13 @@ def advise(
 ) -> None:
     """Recommend max_tokens and a quota pool for more calls.
 
-    Reads the length of past answers from the output files of `bedrock run`, or from the processes that share a quota
-    through a store. If the account's quotas can be read, it also names the pools of the model with a larger quota.
+    The command reads the length of past answers from each FILE, an output of `bedrock run`, or from the processes that
+    share a quota through --store. --model is the model that wrote the answers; --max-tokens is the value of that run,
+    for answers that do not contain it. If the account's quotas can be read, the command also names the pools of the
+    model with a larger quota.
     """
     if not files and store is None:
-        raise click.UsageError("No answers are given. Give output files of `bedrock run`, or --store URL.")
+        raise click.UsageError("No answers to read. Pass output files of `bedrock run`, or --store URL.")
     bad, known = 0, []
     if files:
         bad, of_files = _of_files(files, chosen_model(model), max_tokens)
@@ -145,7 +137,7 @@ def _of_files(files: Sequence[Path], model: str, max_tokens: int | None) -> tupl
     if seen["unsaid"]:
         known.remarks.append(
             f"{seen['unsaid']:,} records have no max_tokens; the model's maximum, {unsaid:,}, is assumed. "
-            "If the run had --max-tokens, give the same value here."
+            "If the run had --max-tokens, pass the same value here."
         )
     if seen["cached"]:
         known.remarks.append(
@@ -166,7 +158,7 @@ def _of_store(quota: SharedQuota) -> _Experience:
     known.learned = quota.burndown
     calls = quota.used("requests")
     if calls and known.sizes.count:
-        # The input is the use of the last minute, without what is only reserved and without the mean answer.
+        # The input is the use of the last minute, without reserved tokens and without the mean answer.
         charge = (quota.used("tokens") - quota.reserved) / calls
         known.inputs = charge - known.burndown * known.sizes.output / known.sizes.count
     if known.inputs is None or known.inputs < 0:
@@ -176,7 +168,7 @@ def _of_store(quota: SharedQuota) -> _Experience:
 
 
 def _listed(region: str | None, endpoint_url: str | None) -> QuotaTable | str:
-    """Return the account's quotas, or the reason why they are unknown; the advice does not need them."""
+    """Return the account's quotas, or the reason why they are unknown. The advice works without them."""
     try:
         return discover(region_name=region, endpoint_url=endpoint_url)
     except (QuotasUnknown, BotoCoreError) as error:
@@ -197,11 +189,11 @@ def _advice(known: _Experience, table: QuotaTable | str) -> Iterator[str]:
 
 
 def _beyond_pools(table: QuotaTable) -> Iterator[str]:
-    """Yield what holds for all models of the Region together, and how more is asked for."""
+    """Yield the quota of all models of the Region together, and how to request more."""
     daily = table.cross_model
     if daily is not None and daily.value is not None:
         yield f"Tokens per day: {daily.value:,.0f}, weighted by price. {quota_facts()['cross_model']['text']}"
-    yield f"`bedrock quota increase` asks for more. {quota_facts()['increase']['text'].strip()}"
+    yield f"`bedrock quota increase` requests more. {quota_facts()['increase']['text'].strip()}"
 
 
 def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The use of quotas: live by the processes that share one, and by the account as CloudWatch counted it."""
+"""The use of quotas: by the processes that share a quota, live, and by the account, from CloudWatch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from rich.text import Text
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.call import PRIORITIES
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import store_option
 from aws_bedrock_inference.knowledge.models import split_profile
 from aws_bedrock_inference.stores import SqliteStore, StoreUnavailable, open_store, try_store
 from aws_bedrock_inference.stores.members import SharedQuota
@@ -36,7 +38,7 @@ _NAMES = {number: name for name, number in PRIORITIES.items()}
 
 
 def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) -> ShareStore | None:
-    """Return the store that an option names; it is not connected yet, and is closed when the command ends."""
+    """Return the store of an option, not yet connected. It is closed when the command ends."""
     if value is None:
         return None
     try:
@@ -48,7 +50,7 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Return the URL of a store after it has taken a member and let it go; end the command if it does not."""
+    """Return the URL of a store after a test that adds and removes a member; end the command if the test fails."""
     store = opened_store(ctx, param, value)
     if store is not None:
         try:
@@ -61,20 +63,14 @@ def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 class StoreFailed(click.ClickException):
-    """A store cannot be used."""
+    """Raised if a store cannot be used."""
 
     exit_code = CANNOT_WORK
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
-@click.option(
-    "--store",
-    metavar="URL",
-    required=True,
-    callback=opened_store,
-    help="Store through which the processes share their quota.",
-)
+@store_option(opened_store, required=True)
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
@@ -87,10 +83,9 @@ class StoreFailed(click.ClickException):
 def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: int | None) -> None:
     """Show live which processes use a shared quota, until Ctrl-C.
 
-    Shows each process that shares a quota through the store: its share, calls per second, tokens and waiting calls.
-    MODEL is the id or ARN of a model or inference profile; without MODEL, all shared quotas are shown. Needs only the
-    store, no AWS credentials. On a terminal the table is updated in place; elsewhere each update is printed. If the
-    first or the last update cannot read the store, the exit code is 3.
+    The command shows each process that shares a quota through the store: its share, calls per second, tokens and
+    waiting calls. MODEL is the id or ARN of a model or inference profile. Without MODEL, the command shows all shared
+    quotas. It requires no AWS credentials. The exit code is 3 if the first or the last update cannot read the store.
     """
     failed = ""
     with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:
@@ -113,11 +108,11 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 
 
 class _NotYet(StoreUnavailable):
-    """No process has shared a quota through this file yet."""
+    """Raised if no process has shared a quota through this file yet."""
 
 
 def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQuota]:
-    """Return the quotas that are shared through `store`; only those of `models`, where some are named.
+    """Return the quotas that are shared through `store`, or only those of `models` if it is not empty.
 
     Raises `StoreUnavailable`, also if the file of the store does not exist: reading does not create it.
     """
@@ -125,10 +120,10 @@ def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQ
         raise _NotYet(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
     chosen = {split_profile(model) for model in models}
     quotas = (SharedQuota.of(key, view) for key, view in store.look().run().items())
-    return [quota for quota in quotas if quota.members and (not models or _meant(quota, chosen))]
+    return [quota for quota in quotas if quota.members and (not models or _is_selected(quota, chosen))]
 
 
-def _meant(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
+def _is_selected(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
     _, _, model, pool = quota.place
     return (model, pool) in chosen
 
@@ -142,7 +137,10 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
             yield "", ""
         yield f"{model} {pool}{region and f' in {region}'}{account and f', account {account}'}".strip(), "bold"
         reserved = f", {quota.reserved:,} of them reserved" if quota.reserved else ""
-        yield f"  used in the last minute: {_filled(quota, 'tokens')}{reserved}; {_filled(quota, 'requests')}", ""
+        yield (
+            f"  used in the last minute: {_used_of(quota, 'tokens')}{reserved}; {_used_of(quota, 'requests')}",
+            "",
+        )
         yield f"  waiting: {_by_priority(quota.waiting)}; throttled: {quota.throttled:,}", ""
         if len(quota.consumers) > 1:
             yield f"  used by priority: {_by_priority(quota.consumers)} (tokens per minute)", ""
@@ -154,24 +152,24 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
             yield f"  and {len(members) - _MOST_MEMBERS:,} members with smaller shares", ""
         accounts = [other.place[0] for other in quotas if quota.is_apart_from(other)]
         if accounts:
-            yield f"  These members do not tell their account. {_APART.format(' or '.join(accounts))}", "yellow"
+            yield f"  The account of these members is unknown. {_APART.format(' or '.join(accounts))}", "yellow"
         for member in members:
             if member.unread:
                 yield f"  {member.name} is not counted: {member.unread}.", "yellow"
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield why each limit is believed, the reason of most members first."""
+    """Yield the reasons for each estimated limit, starting with the reason of most members."""
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):
             by = f" ({len(members):,} of {len(quota.members):,} members)" if len(reasons) > 1 else ""
-            yield f"  {name}: {limit:,.0f} a minute, {reason}{by}", ""
+            yield f"  {name}: {limit:,.0f} per minute, {reason}{by}", ""
 
 
 _APART = (
-    "If it is {}, they share nothing with its members, and all together exceed the quota: "
-    "give them AWS_ACCOUNT_ID, or aws_account_id in their profile."
+    "If it is {}, they do not share its quota with its other members, and all together exceed the quota. "
+    "Set AWS_ACCOUNT_ID for them, or aws_account_id in their profile."
 )
 _HEAD = ("member", "share", "calls/s", "tokens", "reserved", "requests", "waiting", "throttled", "last seen")
 
@@ -191,7 +189,7 @@ def _row(member: Member) -> tuple[str, ...]:
     )
 
 
-def _filled(quota: SharedQuota, dimension: str) -> str:
+def _used_of(quota: SharedQuota, dimension: str) -> str:
     used, limit = quota.used(dimension), quota.limits.get(dimension, inf)
     known = f" of {limit:,.0f} ({used / limit:.0%})" if limit < inf else ""
     return f"{used:,}{known} {dimension}"
@@ -202,7 +200,7 @@ def _by_priority(counts: Mapping[float, int]) -> str:
 
 
 def priority_name(priority: float) -> str:
-    """Return a priority's name, or its number where it has none."""
+    """Return the name of a priority, or its number if it has no name."""
     return _NAMES.get(priority, f"priority {priority:g}")
 
 
@@ -265,7 +263,7 @@ def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Ite
 
 
 def print_lines(console: Console, lines: Iterable[Line]) -> None:
-    """Print lines without cropping, however narrow the terminal is."""
+    """Print lines without cropping them, on a terminal of any width."""
     for line, style in lines:
         console.print(Text(line, style), no_wrap=True, overflow="ignore", crop=False)
 

@@ -20,10 +20,10 @@ from aws_bedrock_inference.pricing import dollars
 
 HIDDEN = "..."
 
-# Options whose arguments are parts of prompts.
+# Options whose values are parts of prompts.
 _TEXTS = ("--system", "--template")
 
-# Between the user of a URL and its host; a password may have any character but those that end this part.
+# The password of a URL: between the user and the host. It may contain every character that does not end this part.
 _PASSWORD = re.compile(r"(\w://[^/?#\s]*?:)[^\s]*@")
 
 _MOST_REASONS = 5
@@ -53,7 +53,7 @@ def exit_code(tally: Tally, ending: Ending) -> int:
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the summary. `arguments` are the command's own."""
+    """Yield the lines of the summary. `arguments` are the arguments of the command."""
     yield from _why_it_ended(ending)
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""
@@ -70,53 +70,53 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
         are = "line is not a valid record" if tally.bad == 1 else "lines are not valid records"
         yield f"{tally.bad:,} {are}; the reasons: {rejects_beside(job.target)}"
     if not tally.total and not tally.bad and not ending.early:
-        yield f"{job.source_name} has no records."
+        yield f"{job.source_name} contains no records."
     if tally.unshared:
         yield f"The quota was not shared with other processes at the end: {tally.unshared}"
     yield f"{tally.tokens:,.0f} tokens charged to the quota, {tally.throttles:,} throttled, {tally.retries:,} retried"
     yield from _cost(job, tally.bill)
-    yield from _how_to_go_on(job, tally, ending, arguments)
+    yield from _how_to_continue(job, tally, ending, arguments)
 
 
 def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
     """Yield the lines of a dry run."""
     before = f", {plan.answered:,} of them answered by earlier runs" if plan.answered else ""
-    yield f"{plan.records:,} records{before}; {plan.asked:,} would be asked, and nothing was sent"
+    yield f"Dry run: {plan.records:,} records{before}; {plan.asked:,} would be sent"
     if plan.bad:
-        yield f"{plan.bad:,} lines are not valid records; the messages above say why"
+        yield f"{plan.bad:,} lines are not valid records; the messages above give the reasons"
     if plan.refused:
-        yield f"{plan.refused:,} would be refused before they are sent; a run says why"
-    yield f"About {plan.input_tokens:,} tokens of input, and up to {plan.output_tokens:,} of output"
+        yield f"{plan.refused:,} would be refused before sending; a run states the reasons"
+    yield f"About {plan.input_tokens:,} input tokens, and up to {plan.output_tokens:,} output tokens"
     if plan.unbounded:
-        yield f"  {plan.unbounded:,} set no maximum, so the model's own counts for them; give --max-tokens"
+        yield f"  {plan.unbounded:,} set no maximum, so the model's maximum is assumed; pass --max-tokens"
     yield from _planned_cost(plan)
     seconds = plan.weights.seconds(job.rpm, job.tpm)
     if seconds is None:
-        yield "Give --rpm and --tpm, and this says how long that takes (`bedrock quota show` shows the account's)"
+        yield "Pass --rpm and --tpm to see the time (`bedrock quota show` shows the account's quota)"
     else:
-        yield f"{about(seconds).capitalize()} at the quota, if all answers are as long as they may be"
+        yield f"{about(seconds).capitalize()} at the quota, if every answer has its maximum length"
 
 
 def _planned_cost(plan: Plan) -> Iterator[str]:
-    """Yield what the answers would cost; a price that is not known is said, whatever the others cost."""
+    """Yield the estimated cost, and the number of records whose price is unknown."""
     unknown = plan.bill.unknown
     priced = plan.asked - unknown
     if priced:
-        yield f"Up to {dollars(plan.bill.cost)}, if all answers are as long as they may be, before taxes and discounts"
+        yield f"Up to {dollars(plan.bill.cost)}, if every answer has its maximum length, before taxes and discounts"
     if unknown:
-        which = f"{unknown:,} of them" if priced else "any of them"
-        yield f"The price is not known for {which}; BEDROCK_PRICES can name a file with prices of your own"
+        which = f"{unknown:,} of them" if priced else "all of them"
+        yield f"The price is unknown for {which}; BEDROCK_PRICES can name a file with your own prices"
 
 
 def _cost(job: Job, bill: Bill) -> Iterator[str]:
-    """Yield what the run has cost, and with earlier runs where these did anything."""
+    """Yield the cost of the run, and the cost including earlier runs if there were any."""
     yield in_words(bill.cost, bill.unknown).capitalize()
     if bill.cost_before or bill.unknown_before:
         yield f"  with earlier runs: {in_words(bill.total, bill.unknown_before + bill.unknown, job.max_cost)}"
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:
-    """Yield what became of every record, where that is more than the first line says."""
+    """Yield the counts of all records, if they differ from the first line of the summary."""
     answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
     held = tally.fates.get(State.HELD, 0)
     records = sum(tally.fates.values())
@@ -125,14 +125,14 @@ def _reconciled(tally: Tally) -> Iterator[str]:
         sample = f", {held:,} of them not in the sample" if held else ""
         yield f"  {records:,} records: {answered:,} answered, {failed:,} failed, {missing:,} missing{sample}"
     if tally.lost:
-        yield f"  {tally.lost:,} were in flight when an earlier run was killed; their answers may be paid twice"
+        yield f"  {tally.lost:,} were in flight when an earlier run was killed; their answers may be charged twice"
 
 
 def _why_it_ended(ending: Ending) -> Iterator[str]:
     if ending.is_spent:
         yield f"Stopped: {ending.reason}"
     elif ending.fault is not None:
-        yield f"Stopped, because every call fails with {ending.fault}"
+        yield f"Stopped because every call fails with {ending.fault}"
         yield f"  {ending.fault.advice}"
     elif ending.broken or ending.stopped:
         yield f"Stopped: {ending.broken or ending.stopped}"
@@ -154,28 +154,28 @@ def _failures(job: Job, tally: Tally, ending: Ending) -> Iterator[str]:
 def _letters(kept: Kept | None) -> Iterator[str]:
     if kept is not None and kept.failures:
         are = "failure" if kept.failures == 1 else "failures"
-        yield f"{kept.failures:,} {are} kept as dead letters in {kept.place}"
+        yield f"{kept.failures:,} {are} stored as dead letters in {kept.place}"
     if kept is not None and kept.discarded:
         letters = "dead letter" if kept.discarded == 1 else "dead letters"
-        yield f"{kept.discarded:,} {letters} discarded in {kept.place}, since their records are answered"
+        yield f"{kept.discarded:,} {letters} discarded in {kept.place}, because their records are now answered"
 
 
-def _how_to_go_on(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
+def _how_to_continue(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
     shown = shown_arguments(arguments)
     again = shlex.join(["bedrock", *shown])
     if ending.early:
         same = " with the same input" if job.source == DASH else ""
-        more = ", once --max-cost is higher" if ending.is_spent else ""
+        more = " with a higher --max-cost" if ending.is_spent else ""
         yield f"To continue{same}{more}, run: {again}"
     elif tally.failed:
         source, failed = str(job.source), str(job.failed)
         again = shlex.join(["bedrock", *(failed if argument == source else argument for argument in shown)])
         heals = any(fault.decision is not Decision.FAIL for fault in tally.examples.values())
-        yield f"To retry the failed records{'' if heals else ', once their reason is removed'}, run: {again}"
+        yield f"To retry the failed records, {'run' if heals else 'fix their cause, then run'}: {again}"
     else:
         return
     if shown != list(arguments):
-        yield f"  Give again what is not repeated here: {HIDDEN}"
+        yield f"  Replace {HIDDEN} with the value of your command; it is not shown here"
 
 
 def shown_arguments(arguments: Sequence[str]) -> list[str]:

@@ -24,7 +24,17 @@ from aws_bedrock_inference.batch.job import Job
 from aws_bedrock_inference.batch.schema import Schema
 from aws_bedrock_inference.batch.tally import Tally
 from aws_bedrock_inference.cli.exit_codes import NEEDS_CORRECTION
-from aws_bedrock_inference.cli.options import call_options, chosen_model
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import (
+    CONFIG_OPTION,
+    DRY_RUN_OPTION,
+    SIMULATE_OPTION,
+    TIMEOUT_OPTION,
+    call_options,
+    chosen_model,
+    rate_options,
+    store_option,
+)
 from aws_bedrock_inference.cli.progress import Progress
 from aws_bedrock_inference.cli.quota_usage import usable_store
 from aws_bedrock_inference.cli.report import exit_code, planned_summary, summary
@@ -44,142 +54,118 @@ if TYPE_CHECKING:
 
 _MOST_COMPLAINTS = 20
 _OUTPUT = click.Path(dir_okay=False, path_type=Path)
-_PER_MINUTE = click.FloatRange(min=0, min_open=True)
-_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
-_CONCURRENCY = "Maximum number of calls in flight. [default: 64; 512 with --rpm or --tpm]"
+_CONCURRENCY = "Maximum calls in flight. [default: 64; 512 with a quota]"
 
 
-class _Run(click.Command):
-    """`run INPUT`, and beside it the commands that only look: `run status FILE` and `run list`."""
+class _Run(Command):
+    """`run INPUT`, and the commands that only read: `run status FILE` and `run list`."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Make the context of the command that the first argument names."""
-        command = _LOOKING.get(args[0]) if args else None
+        """Create the context of the command that the first argument names."""
+        command = READING.get(args[0]) if args else None
         if command is None:
             return super().make_context(info_name, args, parent, **extra)
         return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
 
 
-_LOOKING = {"status": status, "list": list_runs}
+READING = {"status": status, "list": list_runs}
 
 
-@click.command(cls=_Run)
+# The headings of `bedrock run --help`, each with its options.
+_HEADINGS = {
+    "Input and answers": "--output --template --schema --order --on-change --sample --dead-letters",
+    "Request": "--model --system --max-tokens --temperature --stream",
+    "Account and endpoint": "--region --profile --endpoint-url --simulate",
+    "Quota and policies": "--rpm --tpm --store --config --concurrency",
+    "Limits": "--timeout --give-up-after --max-failures --max-cost",
+    "Deadline": "--by --output-s3-uri --role",
+}
+
+
+@click.command(cls=_Run, headings=_HEADINGS)
 @click.argument("source", metavar="INPUT", type=Input())
 @click.option("-o", "--output", required=True, metavar="FILE", type=_OUTPUT, help="File for the answers.")
 @click.option(
     "--template",
     metavar="TEXT|@FILE",
     callback=template,
-    help="Make each prompt of a record's members or a file's text, such as 'Summarise: {text}'.",
+    help="Prompt with fields of a record: 'Sum up: {text}'.",
 )
 @call_options
-@click.option("--temperature", type=click.FloatRange(0, 1), metavar="N", help="Temperature, from 0 to 1.")
-@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Quota in requests per minute.")
-@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Quota in tokens per minute.")
-@click.option(
-    "--store",
-    metavar="URL",
-    callback=usable_store,
-    help="Store that shares the quota with other processes: redis://HOST, sqlite:///FILE …",
-)
-@click.option(
-    "--config",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="File with the policies, as `load` reads it: quota, cache, retries …; in place of --rpm, --tpm and --store.",
-)
+@rate_options(click.FloatRange(min=0, min_open=True))
+@store_option(usable_store)
+@CONFIG_OPTION
 @click.option(
     "--dead-letters",
     callback=lambda _, __, store: store and DeadLetter(store),
     metavar="STORE",
-    help="Keep what has failed at the end as dead letters: a DynamoDB table, or sqlite:///FILE; see `bedrock dlq`.",
+    help="Dead letters: DynamoDB table or sqlite:///FILE.",
 )
-@click.option(
-    "--timeout",
-    type=_SECONDS,
-    metavar="SECONDS",
-    help="Maximum time for one prompt, with its waits and retries. [default: 900]",
-)
+@TIMEOUT_OPTION
 @click.option("--concurrency", type=click.IntRange(min=1), metavar="N", help=_CONCURRENCY)
 @click.option(
     "--order",
     type=click.Choice(["arrival", "input"]),
     default="arrival",
     show_default=True,
-    help="Order of the answers: as they arrive, each at once; or as in INPUT, all at the end.",
+    metavar="ORDER",
+    help="Order in FILE: arrival, input.",
 )
 @click.option(
     "--on-change",
     type=click.Choice(["refuse", "keep", "ask"]),
     default="refuse",
     show_default=True,
-    help="What to do with answers of another model, or whose prompt has changed: refuse the run, keep them, ask anew.",
+    metavar="ACTION",
+    help="If a prompt or the model changed: refuse, keep or ask.",
 )
 @click.option(
     "--schema",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     callback=lambda _, __, path: path and Schema(path),
     metavar="FILE",
-    help="JSON schema that each answer must fit. One that does not is asked again, 3 times in all, then has failed.",
+    help="JSON schema of each answer; at most 3 attempts.",
 )
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Ask only N prompts, spread over INPUT.")
-@click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop when N prompts have failed.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Send only N prompts, spread over INPUT.")
+@click.option("--max-failures", type=click.IntRange(min=1), metavar="N", help="Stop after N failed prompts.")
 @click.option(
     "--max-cost",
     type=click.FloatRange(min=0, min_open=True),
     metavar="DOLLARS",
-    help="Stop when all answers in FILE, those of earlier runs too, have cost so many US dollars.",
+    help="Stop when the answers in FILE cost this much.",
 )
 @click.option(
     "--give-up-after",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Maximum time to wait while no call can succeed: expired credentials, no access, no network, the day's tokens "
-    "spent. [default: 86400 for a run that had answers before, else 0]",
+    help="Maximum wait while no call can succeed. [default: 86400 after a success, otherwise 0]",
 )
 @deadline_options
-@click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Send nothing: show the tokens, their cost, and the time at --rpm and --tpm; with --by, what would be chosen.",
-)
+@DRY_RUN_OPTION
 @click.option(
     "--progress",
     "shown_as",
     type=click.Choice(["auto", "json"]),
     default="auto",
-    help="Progress on standard error: a block or lines for people, or a JSON object every 5 seconds.",
+    help="Form of the progress on standard error.",
 )
-@click.option("--stream", is_flag=True, help="Receive the answers as streams; retry a stream that breaks.")
-@click.option(
-    "--simulate",
-    is_flag=False,
-    flag_value="calm",
-    metavar="[SCENARIO]",
-    help="Call the built-in simulator instead of AWS; needs no credentials.",
-)
+@click.option("--stream", is_flag=True, help="Receive the answers as streams.")
+@SIMULATE_OPTION
 @click.pass_context
 def run(
     ctx: click.Context, /, *, stream: bool, simulate: str | None, shown_as: str, dry_run: bool, **options: Any
 ) -> None:
     """Send every prompt of a file; write each answer as it arrives.
 
-    The journal FILE.journal knows what became of each prompt; `bedrock run status FILE` and `bedrock run list` show it,
-    also while the run goes on.
-
-    INPUT is a file with one JSON object on each line: {"id": ..., "prompt": ...}, or a record of Bedrock's or OpenAI's
-    batches. It can also be a CSV file, a directory of texts (with --template), s3://BUCKET/KEY or a prefix, and - for
-    standard input. Records that already have an answer in FILE are skipped, so after an interruption run the same
-    command again. Records that fail are written to FILE.failed.jsonl, which is valid input; lines that are no records,
-    with the reason, to FILE.rejects.jsonl.
+    INPUT is a file with one JSON object per line, such as {"id": "1", "prompt": "Hi"}, a CSV file, a directory of
+    texts, s3://BUCKET/KEY, or - for standard input. After an interruption, run the same command again: it continues.
+    `bedrock run status FILE` shows one run; `bedrock run list` lists all runs of a directory.
     """
     source, output = options["source"], options["output"]
     if output == DASH:
-        raise click.UsageError(
-            "--output must be a file, because the next run reads it to skip the records that have an answer."
-        )
+        raise click.UsageError("--output must be a file, because a run writes its journal next to it.")
     if holds_output(source, output):
         raise click.UsageError("INPUT and --output are the same file, or --output is in the directory INPUT.")
     console = Console(file=cast("IO[str]", Stderr()), highlight=False)
@@ -187,7 +173,7 @@ def run(
     job = Job(**_configured(options), streamed=lambda _: stream)
     tally = Tally(clock.monotonic)
     with contextlib.ExitStack() as stack:
-        terminated = stack.enter_context(_terminable())
+        terminated = stack.enter_context(_interrupted_by_sigterm())
         stack.enter_context(warnings_shown(lambda text: _say(console, text)))
         try:
             if simulate is not None:
@@ -195,7 +181,7 @@ def run(
                 job = replace(job, session=session, endpoint_url=running.url, model=job.model or MODEL)
             chosen_model(job.model)
             if dry_run:
-                plan = asyncio.run(planned(job, _complaining(console)))
+                plan = asyncio.run(planned(job, _bad_line_printer(console)))
                 by = (
                     planned_choice(job, plan.weights, concurrency=concurrency_of(job), now=clock.wall())
                     if job.by
@@ -205,7 +191,7 @@ def run(
                     _say(console, line)
                 ctx.exit(NEEDS_CORRECTION if plan.bad or plan.refused else 0)
             ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))
-        except KeyboardInterrupt:  # before the run could take it as a signal, or after
+        except KeyboardInterrupt:  # before or after the run handles signals itself
             ending = Ending(interrupted=True, terminated=bool(terminated))
         if shown_as == "json":
             _say(console, _progress(job, tally, console).json(ended=ending.name))
@@ -215,21 +201,21 @@ def run(
 
 
 def _configured(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the job's options, with the policies of the file that one of them may name."""
+    """Return the options of the job, with the policies of --config if it is set."""
     config = options.pop("config")
     if config is None:
         return options
     twice = [f"--{name}" for name in ("rpm", "tpm", "store") if options[name] is not None]
     if twice:
-        raise click.UsageError(f"{', '.join(twice)} and --config both say what the quota is. Write it into {config}.")
+        raise click.UsageError(f"{', '.join(twice)} and --config both set the quota. Set it only in {config}.")
     pipeline = load(config)
     quota = next(policy for policy in pipeline.policies if isinstance(policy, Quota))
     return {**options, "pipeline": pipeline, "rpm": quota.rpm, "tpm": quota.tpm}
 
 
 @contextlib.contextmanager
-def _terminable() -> Iterator[list[int]]:
-    """Let SIGTERM do what Ctrl-C does; the list tells that it came."""
+def _interrupted_by_sigterm() -> Iterator[list[int]]:
+    """Handle SIGTERM like Ctrl-C in the block; the list contains the signal once it has arrived."""
     came: list[int] = []
 
     def interrupt(number: int, _: object) -> None:
@@ -250,7 +236,7 @@ def _say(console: Console, message: str) -> None:
     console.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
-def _complaining(console: Console) -> Callable[[BadLine], None]:
+def _bad_line_printer(console: Console) -> Callable[[BadLine], None]:
     """Return a function that shows the first invalid lines."""
     shown = count(1)
 
@@ -274,4 +260,4 @@ async def _watched(job: Job, tally: Tally, console: Console, *, as_json: bool) -
         _say(console, message)
 
     async with progress.shown():
-        return await carry_out(job, tally, complain=_complaining(console), say=say)
+        return await carry_out(job, tally, complain=_bad_line_printer(console), say=say)

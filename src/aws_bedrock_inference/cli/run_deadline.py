@@ -1,4 +1,4 @@
-"""The options of `bedrock run` for a deadline, and what it says of one."""
+"""The options of `bedrock run` for a deadline, and the lines about a deadline in its output."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import click
 
 from aws_bedrock_inference.batch.deadline.when import read
 from aws_bedrock_inference.batch.deadline.words import duration, local_time
-from aws_bedrock_inference.jobs.client import ROLE, BedrockJobClient
+from aws_bedrock_inference.cli.options import output_s3_option, role_option
+from aws_bedrock_inference.jobs.client import BedrockJobClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """Refuse what is no deadline. One that has passed may be that of a run that goes on."""
+    """Refuse a text that is not a deadline. A past deadline is accepted, because a run that continues may have one."""
     if text is not None:
         try:
             read(text)
@@ -35,14 +36,10 @@ _OPTIONS = (
         "--by",
         metavar="WHEN",
         callback=_readable,
-        help="Deadline for all answers: 08:00 (the next one here), a date with a time, or a span such as 3h. The "
-        "cheapest way that keeps it is taken: a batch job, which on demand takes over from when it is late, the flex "
-        "tier, or on demand.",
+        help="Deadline: 08:00, 2026-12-01T08:00 or 3h. Selects the cheapest way: batch job, flex or on demand.",
     ),
-    click.option(
-        "--output-s3-uri", metavar="URL", help="Prefix for the batch job's inputs and outputs: s3://BUCKET/PREFIX/."
-    ),
-    click.option("--role", metavar="ARN", envvar=ROLE, help=f"Role that the batch job works with. [env: {ROLE}]"),
+    output_s3_option(),
+    role_option(),
 )
 
 
@@ -54,15 +51,17 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return the options of a job, with the service of batch jobs in place of its bucket and role."""
+    """Return the options of a job, with a batch job client instead of the bucket and the role."""
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")
     if output is None:
         return given
     if given["by"] is None:
-        raise click.UsageError("--output-s3-uri is for a batch job, and only a run with --by makes one. Give both.")
+        raise click.UsageError(
+            "--output-s3-uri requires --by, because only a run with a deadline creates a batch job. Pass both."
+        )
     if is_simulated:
-        raise click.UsageError("--simulate has no S3 for batch jobs. Leave out --output-s3-uri.")
+        raise click.UsageError("The simulator has no S3 for batch jobs. Omit --output-s3-uri or --simulate.")
     if role is None or not given["model"]:
         return given
     jobs = BedrockJobClient(
@@ -78,7 +77,7 @@ def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
         return
     if ending.early:
         if course.noted.is_open:
-            yield "  The batch job goes on, and costs; the same command waits for it again"
+            yield "  The batch job continues, and AWS charges for it; the same command waits for it again"
         return
     if tally.collected:
         on_demand = tally.answered - tally.collected
@@ -89,7 +88,7 @@ def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
 
 
 def noted_deadline(noted: Noted, now: float) -> str:
-    """Return what the journal says of a deadline, in a line."""
+    """Return one line about the deadline that a journal contains."""
     words = [f"by {local_time(noted.deadline, now)}: {noted.way} {noted.job_id}".rstrip()]
     if noted.job is not None:
         words.append(f"{noted.job.status}, {noted.job.processed:,} of {noted.job.records:,} processed")

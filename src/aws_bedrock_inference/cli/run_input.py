@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.inputs import Source
 
 
-class Input(click.ParamType):  # type: ignore[type-arg] # click's class takes none when it runs
-    """A file, a directory, `-` for standard input, or a URL of S3."""
+class Input(click.ParamType):  # type: ignore[type-arg] # click's class has no type parameter at run time
+    """A file, a directory, `-` for standard input, or an S3 URL."""
 
     name = "input"
     _path = click.Path(exists=True, allow_dash=True, path_type=Path)
@@ -32,13 +32,13 @@ class Input(click.ParamType):  # type: ignore[type-arg] # click's class takes no
 
 
 def template(_: click.Context, __: click.Parameter, value: str | None) -> Template | None:
-    """Return the template that `--template` gives, as a text or as the file behind an `@`."""
+    """Return the template of `--template`: its text, or the file that follows an `@`."""
     if value is None:
         return None
     try:
         text = Path(value[1:]).read_text("utf-8") if value.startswith("@") else given_text(value)
         return Template(text)
     except OSError as error:
-        raise click.BadParameter(f"{value[1:]}: {error.strerror}. Give a file that can be read.") from None
+        raise click.BadParameter(f"{value[1:]}: {error.strerror}. Pass a file that can be read.") from None
     except ValueError as error:
         raise click.BadParameter(f"{error}.") from None

@@ -1,4 +1,4 @@
-"""`bedrock run status` and `bedrock run list`: look at runs from another terminal, or after they have ended."""
+"""`bedrock run status` and `bedrock run list`: show runs from another terminal, or after they have ended."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from aws_bedrock_inference.batch.bill import in_words
 from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.journal_file import journal_of
 from aws_bedrock_inference.batch.status import SUFFIX, Status, status_of, statuses
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import JSON_OPTION
 from aws_bedrock_inference.cli.run_deadline import noted_deadline
 from aws_bedrock_inference.cli.terminal import say
 from aws_bedrock_inference.clock import wall
@@ -20,21 +22,20 @@ from aws_bedrock_inference.clock import wall
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _IN_WORDS = {"complete": "complete", "broken": "ended with an error"}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path))
-@_JSON
+@JSON_OPTION
 def status(*, output: Path, as_json: bool) -> None:
-    """Show the state of a run: what is answered, failed and missing, and why.
+    """Show the state of a run: answered, failed and missing records.
 
     FILE is the run's --output, or its journal.
     """
     path = output if output.name.endswith(SUFFIX) else journal_of(output)
     if not path.exists():
-        raise click.UsageError(f"There is no journal {path}. Give the --output of a run.")
+        raise click.UsageError(f"The journal {path} does not exist. Pass the --output of a run.")
     found = status_of(path)
     if as_json:
         click.echo(json.dumps(found.plain(), ensure_ascii=False))
@@ -43,11 +44,11 @@ def status(*, output: Path, as_json: bool) -> None:
         click.echo(line)
 
 
-@click.command("list")
+@click.command("list", cls=Command)
 @click.argument(
     "folder", metavar="[DIRECTORY]", default=".", type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-@_JSON
+@JSON_OPTION
 def list_runs(*, folder: Path, as_json: bool) -> None:
     """Show the runs whose journals are in a directory."""
     none = True
@@ -60,24 +61,28 @@ def list_runs(*, folder: Path, as_json: bool) -> None:
         else:
             click.echo(next(lines(found)))
     if none:
-        say(f"There is no journal of a run in {folder}.")
+        say(f"{folder} contains no journal of a run.")
 
 
 def lines(found: Status) -> Iterator[str]:
-    """Yield the lines about a run; the first says what counts."""
+    """Yield the lines about a run; the first line is the summary."""
     answered, failed = found.counts[State.ANSWERED], found.counts[State.FAILED]
     output = str(found.path).removesuffix(SUFFIX)
     state = _IN_WORDS.get(found.state, found.state)
     counts = f"{found.records:,} records: {answered:,} answered, {failed:,} failed, {found.missing:,} missing"
     yield f"{output}: {state}, {counts}"
     if found.state == "parked":
-        yield f"  parked until it is over: {found.reason}"
+        yield f"  parked until this fault ends: {found.reason}"
     elif found.reason not in ("", found.state):
         yield f"  {found.reason}"
     if found.noted is not None:
         yield f"  {noted_deadline(found.noted, wall())}"
     if found.counts[State.CLAIMED]:
-        when = "in flight" if found.state in ("running", "parked") else "in flight when it ended, to be asked again"
+        when = (
+            "in flight"
+            if found.state in ("running", "parked")
+            else "in flight when the run ended; the next run sends them again"
+        )
         yield f"  {found.counts[State.CLAIMED]:,} {when}"
     if found.counts[State.DELAYED]:
         yield f"  {found.counts[State.DELAYED]:,} to retry later"

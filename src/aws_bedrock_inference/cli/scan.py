@@ -19,6 +19,8 @@ from rich.text import Text
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.cli.exit_codes import FAILED, INTERRUPTED
 from aws_bedrock_inference.cli.explain import COLOURS
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import JSON_OPTION, SINCE_HELP
 from aws_bedrock_inference.cli.terminal import standard_input
 from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.logs import LogError, blocks
@@ -38,7 +40,7 @@ _MOST_NAMED = 4
 _LOG = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
-class Since(click.ParamType):  # type: ignore[type-arg] # click's class takes none when it runs
+class Since(click.ParamType):  # type: ignore[type-arg] # click's class has no type parameter at run time
     """A point in time, or a duration before now."""
 
     name = "since"
@@ -59,17 +61,17 @@ class Since(click.ParamType):  # type: ignore[type-arg] # click's class takes no
         return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("logs", nargs=-1, metavar="[LOG...]", type=_LOG)
-@click.option("--since", type=Since(), metavar="2h|TIME", help="Ignore older lines. A time without a zone is UTC.")
+@click.option("--since", type=Since(), metavar="TIME", help=SINCE_HELP)
 @click.option(
     "--by",
     type=click.Choice(["cause", "service", "hour", "day"]),
     default="cause",
     show_default=True,
-    help="Group the counts by this.",
+    help="Group the counts.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all results.")
+@JSON_OPTION
 def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bool) -> None:
     """Count the AWS errors in logs, by cause.
 
@@ -78,7 +80,7 @@ def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bo
     """
     if not logs:
         if sys.stdin is not None and sys.stdin.isatty():
-            raise click.UsageError("No log is given. Give a LOG file, or pipe a log to standard input.")
+            raise click.UsageError("No log. Pass a LOG file, or pipe a log to standard input.")
         logs = (Path("-"),)
     found = LogScan(now=_now(), since=since)
     code = 0
@@ -142,7 +144,7 @@ def _print(console: Console, found: LogScan, by: str) -> None:
     if possible:
         count = sum(finding.count for finding in possible)
         console.print(
-            f"{_number(count, 'error')} more, of AWS or of another program: nothing in the log shows whose. "
+            f"{_number(count, 'error')} more may come from AWS or from another program; the log does not show which. "
             "If AWS sent them, they mean:\n",
             soft_wrap=True,
         )
@@ -151,7 +153,7 @@ def _print(console: Console, found: LogScan, by: str) -> None:
         lines = "error line matches" if found.other == 1 else "error lines match"
         console.print(f"{found.other:,} more {lines} no known AWS error.", soft_wrap=True)
     if found.undated:
-        console.print(f"{_number(found.undated, 'error')} without a time ignored because of --since.", soft_wrap=True)
+        console.print(f"{_number(found.undated, 'error')} without a time, ignored because of --since.", soft_wrap=True)
     if findings and by == "cause":
         known = findings[0].cause in catalogue().causes
         name = findings[0].cause if known else next(iter(findings[0].codes), findings[0].cause)
@@ -256,7 +258,7 @@ def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
 
 
 def _time(*times: datetime) -> str:
-    """Return a time, or the first and the last one if they differ."""
+    """Return a time, or the first and the last time if they differ."""
     return " to ".join(dict.fromkeys(f"{at:%Y-%m-%d %H:%M}" for at in times))
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aws_bedrock_inference.cli.layout import Command
+from aws_bedrock_inference.cli.options import rate_options
 from aws_bedrock_inference.cli.simulated import need_extra
 from aws_bedrock_inference.simulator import scenario
 from aws_bedrock_inference.simulator.quota import DISCIPLINES
@@ -19,10 +21,8 @@ from aws_bedrock_inference.testing import Simulator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PER_MINUTE = click.FloatRange(min=0)
 
-
-@click.command()
+@click.command(cls=Command)
 @click.argument("source", metavar="[SCENARIO]", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Address to listen on.")
 @click.option(
@@ -34,15 +34,19 @@ _PER_MINUTE = click.FloatRange(min=0)
     help="Port to listen on; 0 selects a free port.",
 )
 @click.option("--seed", type=int, metavar="N", help="Seed for answers and faults.")
-@click.option("--discipline", type=click.Choice(list(DISCIPLINES)), help="Algorithm that counts the quota of a minute.")
-@click.option("--rpm", type=_PER_MINUTE, metavar="N", help="Requests per minute for each model.")
-@click.option("--tpm", type=_PER_MINUTE, metavar="N", help="Tokens per minute for each model.")
-@click.option("--s3-endpoint", metavar="URL", help="S3 endpoint from which batch jobs read, and to which they write.")
+@click.option(
+    "--discipline",
+    type=click.Choice(list(DISCIPLINES)),
+    metavar="NAME",
+    help=f"Quota algorithm: {', '.join(DISCIPLINES)}.",
+)
+@rate_options(click.FloatRange(min=0))
+@click.option("--s3-endpoint", metavar="URL", help="S3 endpoint for the files of batch jobs.")
 def simulate(source: str | None, *, host: str, port: int, **options: Any) -> None:
     """Run a local Bedrock endpoint with quotas and faults.
 
     SCENARIO is calm, bad-day or a TOML file. Without SCENARIO there are no quotas and no faults. Options override the
-    scenario. Press Ctrl-C to stop.
+    scenario. The quota applies to each model separately. Press Ctrl-C to stop.
     """
     need_extra()
     tables = _with_options(scenario.tables(source), **options)
@@ -50,7 +54,7 @@ def simulate(source: str | None, *, host: str, port: int, **options: Any) -> Non
         asyncio.run(_serve(tables, _address(host), port))
     except OSError as error:
         raise ValueError(
-            f"cannot listen on port {port} of {host}: {error.strerror}. Give another --port; 0 selects a free port."
+            f"cannot listen on port {port} of {host}: {error.strerror}. Pass another --port; 0 selects a free port."
         ) from error
     from aws_bedrock_inference.simulator.server import leave  # noqa: PLC0415 - needs the extra `simulator`
 
@@ -83,7 +87,7 @@ async def _serve(tables: dict[str, Any], address: str, port: int) -> None:
 
     serving = asyncio.create_task(serve(tables, address, port, ready))
     stopping = asyncio.create_task(stop.wait())
-    with _told_to_stop(stop):
+    with _stopped_by_signals(stop):
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         serving.result()
@@ -94,10 +98,10 @@ async def _serve(tables: dict[str, Any], address: str, port: int) -> None:
 
 
 @contextlib.contextmanager
-def _told_to_stop(stop: asyncio.Event) -> Iterator[None]:
+def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
     """Set `stop` on the first Ctrl-C or SIGTERM; the second has its usual effect."""
     loop = asyncio.get_running_loop()
-    with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends it at once
+    with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends the process immediately
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
     try:

@@ -25,7 +25,7 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
     """Run the simulator with `scenario`; yield it and a session with made-up credentials."""
     if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(
-            f"--simulate read {scenario} as its scenario. Put --simulate last, or write --simulate=bad-day."
+            f"--simulate used {scenario} as its scenario. Write --simulate last, or write --simulate=bad-day."
         )
     need_extra()
     # The simulator is local, so no proxy is used for it. Python prefers the lower-case name.
@@ -37,7 +37,7 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
 
 
 def _session() -> boto3.Session:
-    """Return a session without the user's profiles, which may be broken or ask for a sign-in."""
+    """Return a session without the user's profiles, which may be broken or require a sign-in."""
     unset = (None, None, None, None)
     alone = botocore.session.Session({"profile": unset, "config_file": unset, "credentials_file": unset})
     return boto3.Session("SIMULATED", "simulated", region_name="us-east-1", botocore_session=alone)

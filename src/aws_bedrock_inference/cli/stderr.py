@@ -1,4 +1,4 @@
-"""Standard error that may be closed: a run goes on when nobody listens any more."""
+"""Standard error that may be closed: a run continues without it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 
 class Stderr:
-    """Standard error as it is now. What cannot be written is dropped, and all that follows too."""
+    """The current standard error. After the first write error, this text and all later text is dropped."""
 
     def __init__(self) -> None:
         self._stream: TextIO | None = sys.stderr
@@ -24,7 +24,7 @@ class Stderr:
         return len(text)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write the buffered text."""
         if self._stream is not None:
             try:
                 self._stream.flush()
@@ -32,14 +32,14 @@ class Stderr:
                 self._drop()
 
     def isatty(self) -> bool:
-        """Return whether it is a terminal."""
+        """Return whether standard error is a terminal."""
         return self._stream is not None and self._stream.isatty()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def _drop(self) -> None:
-        """Let the buffer run into nothing, since Python fails at exit when it cannot write what is left."""
+        """Redirect the buffer to the null device, because Python fails at exit if it cannot write its buffer."""
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)

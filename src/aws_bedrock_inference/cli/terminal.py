@@ -1,4 +1,4 @@
-"""The edges of the command: what it reads as text, where it writes, and how an interruption ends it."""
+"""Input, output and interruptions of the command."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class _Output(io.FileIO):
-    """Standard output that ends the process in one way when it cannot be written; each library has another."""
+    """Standard output whose write errors end the process in the same way, whichever library writes."""
 
     def write(self, data: Any) -> int:
-        """Write what can be written."""
+        """Write `data`; end the process if standard output cannot be written."""
         try:
             return super().write(data)
         except OSError as error:
-            # Python fails at exit when it cannot write what is left: it goes nowhere.
+            # Python fails at exit if it cannot write its buffer, so the buffer goes to the null device.
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
             os.close(nowhere)
@@ -40,8 +40,9 @@ class _Output(io.FileIO):
 
 
 def prepare_outputs() -> None:
-    """Let both outputs escape the characters that their encoding lacks, since `LC_ALL=C` would end the command, and let
-    the command end when nobody reads its output.
+    """Make both outputs escape the characters that their encoding lacks, and end the command when its output is closed.
+
+    Without the escapes, a character outside ASCII would end the command under `LC_ALL=C`.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__ and not out.isatty():
@@ -50,31 +51,31 @@ def prepare_outputs() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if os.environ.get("COLUMNS") == "0":  # some terminals say so for "unknown"; rich would then print nothing
+    if os.environ.get("COLUMNS") == "0":  # some terminals set 0 for "unknown"; rich would then print nothing
         del os.environ["COLUMNS"]
 
 
 def say(text: str) -> None:
-    """Print a message on standard error without its secrets. Nobody may listen there any more."""
+    """Print a message without its secrets on standard error; ignore a closed standard error."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(masked(text), err=True)
 
 
 @contextlib.contextmanager
 def warnings_shown(show: Callable[[str], None]) -> Iterator[None]:
-    """Show the warnings for users in one line each, whatever Python was told to do with warnings."""
+    """Pass each user warning to `show` as one line, whatever warning filters Python has."""
 
     def shown(message: Warning | str, *_: object) -> None:
         show(f"Warning: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", UserWarning)
-        warnings.showwarning = shown  # type: ignore[assignment]  # it takes anything
+        warnings.showwarning = shown  # type: ignore[assignment]  # it accepts any arguments
         yield
 
 
 def given_text(argument: str) -> str:
-    """Return an argument as UTF-8, whatever the locale made of it."""
+    """Return an argument decoded as UTF-8, whatever the locale is."""
     try:
         return os.fsencode(argument).decode()
     except UnicodeError:
@@ -84,7 +85,7 @@ def given_text(argument: str) -> str:
 def standard_input() -> BinaryIO:
     """Return standard input; raise `UsageError` if it is closed."""
     if sys.stdin is None:
-        raise click.UsageError("Standard input is closed. Give a file, or pipe the input in.")
+        raise click.UsageError("Standard input is closed. Pass a file, or pipe the input to the command.")
     return sys.stdin.buffer
 
 
@@ -100,7 +101,7 @@ def read_text() -> str:
 
 @contextlib.contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process without a word meanwhile: Python loses interruptions while it imports modules."""
+    """Let Ctrl-C end the process silently in the block, because Python loses interruptions while it imports modules."""
 
     def leave(_: int, __: FrameType | None) -> None:
         os._exit(INTERRUPTED)
@@ -117,7 +118,7 @@ def leaving_at_once() -> Iterator[None]:
 
 
 def ago(seconds: float) -> str:
-    """Return how long ago something was, in its largest unit."""
+    """Return a past duration in words, in its largest unit: `2 hours ago`."""
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:
             count = int(seconds // size)

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
 class AsyncBedrockClient(BaseClient):
     """A client for one model, with retries, quota control and circuit breaking. Tasks of one event loop can share it.
 
-    `model_id` is a model id, inference profile id or ARN; a call may name a different one. `region_name`,
-    `endpoint_url` and credentials that are not passed are found as boto3 finds them, from `session` (a boto3 or
-    botocore session) if it is passed. `quota` is the account's `Quota(rpm=..., tpm=...)`; clients with the same object
-    share the quota. `pipeline` replaces the recommended policies. `timeout` is the maximum number of seconds for a
-    whole call, including waits and retries (default 900), or a `Timeout` with limits for each attempt. `priority`
-    orders the calls that wait for quota: `interactive`, `normal`, `batch` or a number.
+    * `model_id`: a model id, an inference profile id or an ARN. A call can name a different one.
+    * `region_name`, `endpoint_url`: found as boto3 finds them if they are not passed. Credentials are found in the
+      same way.
+    * `session`: a boto3 or botocore session, in which the client looks for Region, endpoint and credentials.
+    * `quota`: the account's `Quota(rpm=..., tpm=...)`. Clients with the same object share the quota.
+    * `pipeline`: replaces the recommended policies.
+    * `timeout`: the maximum number of seconds for a whole call, including waits and retries (default 900), or a
+      `Timeout` with limits for each attempt.
+    * `priority`: orders the calls that wait for quota: `interactive`, `normal`, `batch` or a number.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -62,20 +65,25 @@ class AsyncBedrockClient(BaseClient):
     ) -> Reply:
         """Send the prompt and return the complete answer.
 
-        Pass either `prompt`, or `messages` in Converse's form. Set `max_tokens`: Bedrock reserves that many tokens
-        from the quota, and the model's maximum without it. `tools` is a list of Converse tools or a complete
-        `toolConfig`. Other parameters of Converse can be passed by their own names. With `stream=True` the client
-        receives the answer as a stream and returns it when it is complete: it notices a stalled generation early, and
-        retries a stream that breaks. `stream="auto"` does so for answers of 1,000 tokens or more, where streaming is
-        allowed and supported. `priority` applies to this call alone. `tier` is one of Bedrock's service tiers
-        (`priority`, `default`, `flex`), or `match` for the tier that corresponds to the priority; not every model
-        supports every tier. `timeout` replaces the client's timeout for this call. `tenant` names the party on whose
-        behalf the call is made: when calls of one priority wait for quota, their tenants share it equally, regardless
-        of how many calls each has. `pin` names a conversation that stays on one route while that route is healthy, so
-        that its prompt cache stays warm (see `Fallback`).
+        * `prompt`, or `messages` in Converse's form: pass one of the two.
+        * `max_tokens`: the longest answer. Bedrock reserves this number of tokens from the quota. Without it, Bedrock
+          reserves the model's maximum, so set it.
+        * `tools`: a list of Converse tools, or a complete `toolConfig`. All other parameters of Converse can be
+          passed under their own names.
+        * `stream`: with True, the client receives the answer as a stream and returns it when it is complete. It then
+          notices a stalled generation early, and retries a stream that breaks. `"auto"` does so for answers of 1,000
+          tokens or more, if streaming is allowed and supported.
+        * `priority`: the priority of this call alone.
+        * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
+          corresponds to the priority. Not every model supports every tier.
+        * `timeout`: replaces the client's timeout for this call.
+        * `tenant`: the party on whose behalf the call is made. When calls with the same priority wait for quota,
+          their tenants share it equally, regardless of how many calls each tenant has.
+        * `pin`: names a conversation that stays on one route while that route is healthy, so that its prompt cache
+          stays warm (see `Fallback`).
 
-        Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and `ServiceFault`
-        if the call failed.
+        Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and
+        `ServiceFault` if the call failed.
         """
         call = self._invoke_call(
             "converse_stream" if stream and stream != AUTO else "converse",
@@ -118,12 +126,12 @@ class AsyncBedrockClient(BaseClient):
     ) -> AsyncTextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
 
-        A fault before the first piece is retried without the caller noticing. A later fault raises `StreamBroken`,
-        with the text that arrived in `received`; a stream that ends without its closing event does the same. With
-        `on_interrupt="restart"` the stream instead yields a notice and then the whole answer again; with `"continue"`
-        the model is asked to continue from the text that arrived (see `Resume`). After the end, `reply` on the stream
-        has the usage and the stop reason. `timeout` replaces the client's timeout for this call; its seconds cover the
-        whole stream.
+        A fault before the first piece is retried, and the caller does not notice it. A later fault raises
+        `StreamBroken`, whose attribute `received` has the text that arrived. A stream that ends without its closing
+        event raises `StreamBroken`, too. With `on_interrupt="restart"`, the stream does not raise: it yields a notice
+        and then the whole answer again. With `on_interrupt="continue"`, the client asks the model to continue the
+        text that arrived (see `Resume`). After the end, `reply` on the stream has the usage and the stop reason.
+        `timeout` replaces the client's timeout for this call; its seconds cover the whole stream.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -148,7 +156,7 @@ class AsyncBedrockClient(BaseClient):
 
     async def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
         """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` is as
-        in `invoke`; its type is open so that any dictionary can be unpacked into the parameters.
+        in `invoke`. It is annotated as `Any`, so that type checkers accept `converse(**kwargs)` with any dictionary.
         """
         return await self._unary("converse", params, timeout)
 
@@ -167,21 +175,21 @@ class AsyncBedrockClient(BaseClient):
         return {**events.head, "body": events}
 
     async def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`. It is free and does not use the quota. If AWS does not count tokens for an inference
-        profile, the client counts for the model behind it. If AWS does not count for that model either, the response
-        is an estimate and contains `"estimated": True`.
+        """boto3's `count_tokens`, which is free and uses no quota. CountTokens rejects some model ids. For an
+        inference profile that it rejects, the client sends the id of the model behind the profile. If CountTokens
+        rejects that id, too, the client returns its own estimate; the response then contains `"estimated": True`.
         """
         call = self._make_call("count_tokens", params, timeout)
         return await self._run(call, self._counting.count(self._send, call))
 
     async def wait_until_ready(self, timeout: float = READY_SECONDS) -> None:
-        """Wait until the client's model can be called: until its agreement is complete, or an imported model is
+        """Wait until the client's model can be called: until its agreement is complete, or until an imported model is
         loaded.
 
-        Sends a call with one token of output, and repeats it after the time that AWS documents: 15 minutes for an
-        agreement, 5 to 60 seconds for a model that is loading. Each wait emits `ReadinessAwaited`. The calls bypass
-        all policies. Raises the exception of the last call after `timeout` seconds, and raises immediately if waiting
-        cannot help.
+        The client sends a call with one token of output. While the model cannot be called, it repeats this call after
+        the time that AWS documents: 15 minutes for an agreement, 5 to 60 seconds for a model that is loading. Before
+        each wait it emits `ReadinessAwaited`. These calls bypass all policies. After `timeout` seconds, the exception
+        of the last call is raised. An error that waiting cannot fix is raised immediately.
         """
         seconds = checked(timeout)
         call = self._probe_call()
@@ -189,7 +197,8 @@ class AsyncBedrockClient(BaseClient):
 
     async def aclose(self) -> None:
         """Close the client and its connections, and release its unused part of a shared quota. Attempts in flight
-        finish. Nothing more is sent: a later call, and a call that needs another attempt, raises `ClientClosed`.
+        finish, but nothing more is sent: a later call raises `ClientClosed`, and so does a call that needs another
+        attempt.
         """
         self._refuse()
         self._driver.close()

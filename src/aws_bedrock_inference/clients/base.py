@@ -89,11 +89,11 @@ class BaseClient:
         self._collect = pipeline.around(attempt(collect, self._clock), self._clock)
 
     def _connect(self) -> None:
-        """Create the transport and the driver of this kind of client."""
+        """Create the transport and the driver for this class of client."""
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Turn this copy of a client into its sibling (see `sibling`)."""
+        """Turn this copy of a client into a client with its own pipeline (see the function `sibling`)."""
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
         self.listen(hear)
@@ -210,8 +210,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """From now on, look up the models of ARNs that do not contain the model. A client without such an ARN skips
-        this step.
+        """From now on, ask AWS for the model behind an ARN that does not contain its model. A client without such an
+        ARN skips this step.
         """
 
         def guess(call: Call, route: Route) -> Estimate:
@@ -233,7 +233,7 @@ class BaseClient:
 
 def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
     """Return a client that uses the connections of `client` and sends its calls through `pipeline`. `hear` is called
-    with the end of each call, and the listeners of `client` also receive its events.
+    at the end of each call. The listeners of `client` also receive the events of the new client.
     """
     other = copy(client)
     other._branch_off(pipeline, hear)  # noqa: SLF001 - this is the file of the class
@@ -241,10 +241,11 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
 
 
 class Finish:
-    """Learns from how a call ended, and notifies the listeners.
+    """Updates the token estimates when a call ends, and notifies the listeners.
 
-    An open stream refers to this object until it ends. The object refers to neither the client nor its connections;
-    otherwise an event loop that is dropped with its tasks could not be collected.
+    An open stream holds a reference to this object until the stream ends. The object holds no reference to the client
+    or to its connections, because otherwise an event loop that is dropped together with its tasks could not be
+    collected.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")
@@ -263,7 +264,9 @@ class Finish:
 
 
 def _limits(timeout: Any, attempt: Timeout, total: float) -> tuple[Timeout, float]:
-    """Return the limits of each attempt and the limit of the whole call. `timeout` sets one of the two."""
+    """Return the limits of each attempt and the limit of the whole call. A number as `timeout` sets the limit of the
+    call, a `Timeout` sets the limits of each attempt.
+    """
     if isinstance(timeout, Timeout):
         return timeout, total
     if is_number(timeout, above=0, infinite=True):

@@ -1,4 +1,4 @@
-"""Count tokens on an id that AWS accepts, or estimate them if AWS accepts none."""
+"""Send CountTokens with an id that the service accepts, or estimate the tokens if it accepts none."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ _OF_THE_MODEL = frozenset(
 
 
 class Counting(Locked):
-    """Remembers the ids on which AWS counts tokens.
+    """Remembers which model ids CountTokens accepts.
 
-    The service refuses inference profiles but accepts the model behind them, except for models that only profiles can
-    call. An id is tried as it was passed, then as its model's id. The result is remembered, so that a model that AWS
-    cannot count costs two extra requests only once. An estimate is marked: the response contains `"estimated": True`.
+    The service rejects inference profiles. It accepts the model behind a profile, except for models that can only be
+    called through a profile. Therefore the client sends the id that was passed, then the id of its model, and
+    remembers which of the two was accepted. A model for which neither is accepted costs two extra requests only once.
+    Its token counts are estimates, and the response contains `"estimated": True`.
     """
 
     def __init__(self, gauge: TokenGauge, routes: Routes) -> None:
@@ -76,7 +77,9 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember the id that is counted instead of `given`; return whether this is new."""
+        """Remember which id CountTokens is called with in place of `given`. Return True if this was not known
+        before.
+        """
         with self._lock:
             if given in self._counted and self._counted[given] == counted:
                 return False
@@ -87,8 +90,8 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return whether AWS does not count tokens for an id. If the id is not the caller's `own`, other refusals of the
-    model count, too, because the caller may lack access to the model behind a profile.
+    """Return whether an error shows that CountTokens rejects an id. If the id is not the caller's `own`, other
+    refusals count as rejections, too, because the caller may lack access to the model behind a profile.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

@@ -1,4 +1,4 @@
-"""Check the model ids of a client against the account's stored lists, without a request to AWS."""
+"""Check the model ids of calls against the stored lists of the account's models, without a request to AWS."""
 
 from __future__ import annotations
 
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 
 
 class EndOfLifeWarning(UserWarning):
-    """A warning that AWS will remove a model soon, or has removed it; its text has the day."""
+    """A warning that AWS will remove a model soon, or has already removed it. Its text contains the day."""
 
 
 ENDING, UNLISTED = Warned(), Warned()
 
 
 class Listed:
-    """The stored lists of the account for an endpoint, if any were read."""
+    """The stored lists of the account's models for one endpoint, if they were read before."""
 
     def __init__(self, endpoint: Endpoint, wall: Clock = clocks.wall) -> None:
         self._endpoint = endpoint
         self._wall = wall
 
     def refusal(self, name: str, base: str) -> str | None:
-        """Return why a call of `name` need not be sent, or None: a recent list of this account and Region does not
-        contain the model. An older list only causes a warning, once, and so does a model near its end of life.
+        """Return the reason to refuse a call of the model `name` without sending it, or None. The reason is that a
+        recent list of this account and Region does not contain the model. If an older list does not contain it, or if
+        the model is near its end of life, only log a warning, once.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)
@@ -60,7 +61,7 @@ class Listed:
         warnings.warn(f"the last day of {base} is {last}.{told}", EndOfLifeWarning, stacklevel=outside())
 
     def _last_day(self, base: str, listing: Listing | None) -> date | None:
-        """Return the last day from the Region's own list, or else from AWS's documentation."""
+        """Return the last day of a model: from the list of the Region, or otherwise from AWS's documentation."""
         model = listing.find(base) if listing is not None else None
         if isinstance(model, FoundationModel) and model.lifecycle:
             return model.end_of_life

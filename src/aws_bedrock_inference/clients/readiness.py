@@ -31,8 +31,8 @@ def checked(timeout: float) -> float:
 
 
 def ready(call: Call, clock: Clock, timeout: float) -> Flow:
-    """Send `call` repeatedly until it succeeds, fails permanently, or `timeout` seconds have passed. The last attempt
-    is sent when the time is over.
+    """Send `call` repeatedly until it succeeds, until it fails permanently, or until `timeout` seconds have passed.
+    The last attempt is sent when the time has passed.
     """
     started = clock()
     tries = 0

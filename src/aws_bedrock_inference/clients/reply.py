@@ -79,14 +79,14 @@ class Reply:
 
     @property
     def filtered(self) -> FilteredContent | None:
-        """The reason why the content was filtered, completely or in part; None if it was not. It is also set if your
-        own message replaces the content (`made.replaced`).
+        """The reason why the content was filtered, completely or in part. None if it was not filtered. It is also set
+        if your own message replaces the content (`made.replaced` is then True).
         """
         return filtered_of(self.response)
 
     @property
     def degraded_by(self) -> Fault | None:
-        """The fault that this substitute replaces; None for an answer of the model."""
+        """The fault because of which a substitute was returned. None if the answer comes from the model."""
         return self.made.degraded_by
 
     @property

@@ -1,4 +1,4 @@
-"""The routes of one client's calls, by the model id that each call names."""
+"""Find the route (model, Region, account and quota) of each call of a client by its model id."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ ROUTES = 4096
 
 
 class Routes:
-    """Finds the route of a model id; `used` contains the routes found before.
+    """Finds the route of a model id. `used` contains the routes that were found before.
 
-    If an ARN does not contain its model, the first call that uses the ARN requests it from AWS.
+    If an ARN does not contain its model, the first call that uses this ARN requests the model from AWS.
     """
 
     def __init__(self, endpoint: Endpoint, session: Any) -> None:
@@ -52,7 +52,7 @@ class Routes:
         return route
 
     def refusal(self, route: Route) -> str | None:
-        """Return why calls on a route that `find` returned need not be sent, or None if they must be sent."""
+        """Return the reason to refuse calls on a route without sending them, or None. The route comes from `find`."""
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:

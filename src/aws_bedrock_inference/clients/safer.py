@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 LONG = 1000
 
 AUTO = "auto"
-"""The value of `stream` that leaves the choice to `Safer`."""
+"""The value of the argument `stream` that leaves the decision to `Safer`."""
 
 _ACTION = "InvokeModelWithResponseStream"
 
 
 class Safer:
-    """Chooses for each call: a call whose answer may be long is sent as a stream. If streaming is denied or not
-    supported, the call is sent unchanged, and the route is remembered. Some models do not stream answers with tools.
+    """Decides for each call whether to send it as a stream. A call whose answer can be long is sent as a stream. If
+    streaming is denied or not supported, the call is sent without streaming, and this is remembered for its model and
+    Region. Some models do not stream answers that use tools.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Dead letters: what failed is kept, explained, and done again once."""
+"""Dead letters: failed requests are stored, explained, and sent again once."""
 
 TABLE = "BedrockFailedRequests"
-"""The table that AWS's documents name."""
+"""The table name in AWS's documentation."""

@@ -1,9 +1,9 @@
-"""Claims of letters: who sends one holds it for a time, and what became of it is recorded once.
+"""Claims of letters: a redrive claims a letter for a time, sends it, and records its result once.
 
 dead ──claim──► claimed ──answered──► redriven
 ▲                 │
 └──failed again───┤
-└──lease passed: another redrive takes it over, marked as perhaps sent already
+└──lease expired: another redrive takes the letter over, marked as possibly sent
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 
 LEASE = 1000.0
-"""Seconds for which a letter is claimed: its call may take nine tenths of it, 900 s, as any call may."""
+"""Seconds for which a letter is claimed. Its call may take nine tenths of them, 900 s, the default total timeout."""
 
 
 T = TypeVar("T")
 
-# Seconds to wait before a store that failed is asked again, each time.
+# Seconds to wait before each new request to a store that failed.
 PAUSES = (0.5, 1.0, 2.0)
 
 
 def patient(ask: Callable[[], T]) -> T:
-    """Ask a store, and again where it failed in a way that may pass: a redrive has work in flight."""
+    """Call a store, and call it again after a transient failure, because a redrive has work in flight."""
     for pause in PAUSES:
         try:
             return ask()
@@ -50,13 +50,13 @@ def patient(ask: Callable[[], T]) -> T:
 
 
 def owner_name() -> str:
-    """Return a name for one redrive, which no other has."""
+    """Return a unique name for one redrive."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
-    """Claim a letter and return its new summary; None if another was faster. The history of one that was taken over
-    says that its request may have been sent.
+    """Claim a letter and return its new summary, or None if another redrive was faster. The history of a letter that
+    is taken over records that its request may have been sent.
     """
     now = queue.store.now()
     taken_over = summary.state == "claimed"
@@ -75,7 +75,7 @@ def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) ->
 def release(
     queue: DeadLetterQueue, claimed: Summary, state: State, entry: Redriven, answer: Any = None, **changes: Any
 ) -> bool:
-    """Record the end of a claimed letter; False if the claim had been taken over."""
+    """Record the result of a claimed letter. Return False if another redrive has taken over the claim."""
     ended = replace(
         claimed,
         state=state,
@@ -92,26 +92,26 @@ def release(
         packed = queue.packed_answer(answer, sealed=claimed.sealed)
         return patient(lambda: queue.store.update(ended, claimed.version, packed))
     except StoreUnavailable as trouble:
-        # There may be room for the end alone; without it the request would be sent again.
+        # There may be room for the result without the answer. Without a result, the request would be sent again.
         done = patient(lambda: queue.store.update(ended, claimed.version))
-        LOGGER.error("the answer to letter %s was not kept: %s", claimed.id, trouble)
+        LOGGER.error("the answer to letter %s was not stored: %s", claimed.id, trouble)
         return done
 
 
 def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
-    """Let a letter be dead again whose claim has lapsed and which is not sent now; it may have been sent before."""
+    """Return a letter with an expired claim to the state dead; its request may have been sent before."""
     entry = Redriven(queue.store.now(), "unknown", summary.owner)
     release(queue, summary, "dead", entry)
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
-    """Send one letter, whatever its state and its cause, and return the result. Raises what the client raises."""
+    """Send one letter, in any state and of any cause; return the result. Raises the exceptions of the client."""
     check_client(client)
     before, owner = letter.summary, owner_name()
     held = before.state == "claimed" and not queue.store.has_lapsed(before)
     claimed = None if held else claim(queue, before, owner, LEASE)
     if claimed is None:
-        raise ValueError(f"letter {letter.id} is held by another redrive; look at it again when that has ended")
+        raise ValueError(f"letter {letter.id} is claimed by another redrive; try again when that redrive has ended")
     back: State = before.state if before.finished else "dead"
     try:
         result = send(letter, client)
@@ -121,7 +121,7 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
         entry = Redriven(now, "failed", owner, failure_text(error))
         recorded(queue, claimed, back, entry, **summary_after(claimed, error, now))
         raise
-    except BaseException:  # interrupted: nobody knows whether it was sent
+    except BaseException:  # interrupted: the request may have been sent
         recorded(queue, claimed, back, Redriven(queue.store.now(), "unknown", owner))
         raise
     recorded(queue, claimed, "redriven", Redriven(queue.store.now(), "success", owner), answer)
@@ -129,13 +129,15 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
 
 
 def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the end of a letter that was sent; return why that could not be done. A store that fails hides neither the
-    answer nor the failure of the call.
+    """Record the result of a letter that was sent. Return the reason if this failed, or an empty text: a failed store
+    must hide neither the answer nor the failure of the call.
     """
     try:
-        problem = "" if release(queue, claimed, *end, **changes) else "its lease had ended, and another redrive took it"
+        problem = (
+            "" if release(queue, claimed, *end, **changes) else "its lease had expired, and another redrive claimed it"
+        )
     except StoreUnavailable as trouble:
         problem = str(trouble)
     if problem:
-        LOGGER.error("letter %s was sent, and that could not be recorded: %s", claimed.id, problem)
+        LOGGER.error("letter %s was sent, but the result could not be recorded: %s", claimed.id, problem)
     return problem

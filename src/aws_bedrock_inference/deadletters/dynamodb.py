@@ -1,4 +1,4 @@
-"""Dead letters in a table of DynamoDB, for any number of machines."""
+"""Dead letters in a DynamoDB table, for any number of machines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from aws_bedrock_inference.clock import monotonic, wall
 from aws_bedrock_inference.deadletters import TABLE
-from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, told
+from aws_bedrock_inference.deadletters.dynamodb_errors import code_of, is_too_large, lacks_index, store_errors
 from aws_bedrock_inference.deadletters.dynamodb_items import LARGEST, item_of, record_of, summary_in
 from aws_bedrock_inference.deadletters.dynamodb_table import INDEX, create, query_of
 from aws_bedrock_inference.deadletters.filters import Wanted
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.deadletters.letter import State, Summary
 
-# Seconds that keeping a letter may take, with boto3's repeats.
+# Maximum seconds to store a letter, including boto3's retries.
 LIMIT = 10.0
 _CONFIG = Config(
     connect_timeout=2,
@@ -37,22 +37,22 @@ _CONFIG = Config(
     max_pool_connections=32,
 )
 
-# Items that a query reads at once where only some of them are wanted.
+# Items per page of a query with filters.
 _FILTERED = 1000
 
-# Items that BatchGetItem reads at once.
-_AT_ONCE = 100
+# Items per BatchGetItem request.
+_PER_BATCH = 100
 _TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}|arn:[\w:/.-]{20,1024}")
 _OPTIONS = {"region": "region_name", "endpoint_url": "endpoint_url", "bucket": "bucket"}
 
 
 class DynamoLetters:
-    """Keeps each letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for what is larger than an
-    item. Region, endpoint and credentials are found as boto3 finds them, from `session` if one is given.
+    """Stores each letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for content that is larger
+    than an item. Region, endpoint and credentials are found as boto3 finds them, from `session` if it is set.
 
-    No query's cost grows with the number of letters that are finished: lists read the index `by-state`. A table without
-    it, such as one that was made for AWS's documents, is scanned. DynamoDB has no clock that expressions could ask: a
-    claim counts as abandoned when its version has not changed for its lease, by the `clock` of whoever waits for it.
+    Lists read the index `by-state`, so their cost does not grow with the number of finished letters. A table without
+    the index, such as a table from AWS's documentation, is scanned. DynamoDB expressions have no clock: a claim counts
+    as abandoned when its version has not changed for its lease, by the `clock` of the process that waits for it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class DynamoLetters:
     ) -> None:
         if not _TABLE_NAME.fullmatch(table):
             known = without_password(table)
-            raise ValueError(f"{known!r:.80} is no name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
+            raise ValueError(f"{known!r:.80} is not the name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
         self.table = table
         self.place = f"the DynamoDB table {table}" + (f" in {region_name}" if region_name else "")
         self.limit = LIMIT
@@ -81,27 +81,27 @@ class DynamoLetters:
         self._scans = False
 
     def put(self, record: Record) -> None:
-        """Keep a new letter; the content goes to S3 if it is too large for an item."""
+        """Store a new letter. The content goes to S3 if it is too large for an item."""
         item = item_of(record.summary)
-        with self._told():
+        with self._raising():
             item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
             try:
                 self._client().put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)")
             except ClientError as error:
-                # boto3 repeats a request whose answer was lost: the letter is there, and may have been claimed since.
+                # boto3 retries a request whose response was lost: the letter exists, and may have been claimed since.
                 if code_of(error) != "ConditionalCheckFailedException":
                     raise
 
-    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
-        """Return the letter of that id, with all it has."""
-        with self._told():
+    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in AWS's documentation
+        """Return the complete letter with this id, or None."""
+        with self._raising():
             answer = self._client().get_item(TableName=self.table, Key={"id": {"S": id}}, ConsistentRead=True)
             return self._record(answer["Item"]) if "Item" in answer else None
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
         """Return some letters of a state, by the time of their first failure."""
         found: list[tuple[Summary, dict[str, Any]]] = []
-        with self._told():
+        with self._raising():
             for item in self._items(state, wanted, limit, after, newest=newest):
                 summary = summary_in(item)
                 if summary.state == state and wanted.fits(summary):
@@ -120,8 +120,8 @@ class DynamoLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace a summary, unless another has done so since. An answer for which there is no room is not kept."""
-        with self._told():
+        """Replace a summary, unless its version has changed. An answer that does not fit is not stored."""
+        with self._raising():
             try:
                 held = self._held("answer", f"{summary.id}/{summary.version}", answer, LARGEST) if answer else {}
                 return self._updated(summary, version, held)
@@ -130,11 +130,14 @@ class DynamoLetters:
                     raise
             held = self._in_bucket("answer", f"{summary.id}/{summary.version}", answer) if self._bucket else {}
             if not held:
-                LOGGER.warning("the answer to letter %s was not kept: the item has no room, and no bucket", summary.id)
+                LOGGER.warning(
+                    "the answer to letter %s was not stored: it does not fit into the item, and no bucket is set",
+                    summary.id,
+                )
             return self._updated(summary, version, held)
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the claim of a letter has not changed for its lease, since this was first asked."""
+        """Return whether the claim of a letter has not changed for its lease, since the first call of this method."""
         return self._watch.has_lapsed(summary)
 
     def now(self) -> float:
@@ -142,8 +145,8 @@ class DynamoLetters:
         return self._time_of_day()
 
     def create(self) -> list[str]:
-        """Make the table, or what it lacks."""
-        with self._told():
+        """Create the table, or add the settings that it lacks."""
+        with self._raising():
             done = create(self._client(), self.table, self.place)
         self._scans = False
         return done
@@ -156,8 +159,8 @@ class DynamoLetters:
     def __repr__(self) -> str:
         return f"DynamoLetters({self.table!r})"
 
-    def _told(self) -> Any:
-        return told(self.place, self.table)
+    def _raising(self) -> Any:
+        return store_errors(self.place, self.table)
 
     def _client(self, service: str = "dynamodb") -> Any:
         key = os.getpid(), service
@@ -192,7 +195,7 @@ class DynamoLetters:
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
-            # boto3 repeats a request whose answer was lost: then it is ours that is there.
+            # boto3 retries a request whose response was lost: the stored summary may be the new one.
             there: Any = error.response.get("Item", {})
             return bool(there.get("summary") == item["summary"])
         return True
@@ -200,8 +203,8 @@ class DynamoLetters:
     def _items(
         self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a state from the index, about `limit` at once; of a table without it, all that may be of
-        that state.
+        """Yield the items of a state from the index, about `limit` per page. Of a table without the index, yield all
+        items.
         """
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
@@ -215,7 +218,7 @@ class DynamoLetters:
                 return
             self._scans = True
             LOGGER.warning(
-                "%s has no index %s, so that each list reads all of it: `bedrock dlq create --store %s` adds it",
+                "%s has no index %s, so each list reads the complete table. Add it: `bedrock dlq create --store %s`",
                 *(self.place, INDEX, self.table),
             )
         yield from self._pages("scan", {"TableName": self.table}, {"id": key["id"]} if key else {})
@@ -230,10 +233,10 @@ class DynamoLetters:
                 return
 
     def _read(self, ids: list[str]) -> dict[str, Record]:
-        """Return the letters of these ids that are there."""
+        """Return the existing letters with these ids."""
         read: dict[str, Record] = {}
-        for start in range(0, len(ids), _AT_ONCE):
-            wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _AT_ONCE]]}}
+        for start in range(0, len(ids), _PER_BATCH):
+            wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _PER_BATCH]]}}
             while wanted:
                 answer = self._client().batch_get_item(RequestItems=wanted)
                 for items in answer["Responses"].values():
@@ -248,7 +251,7 @@ class DynamoLetters:
         return record_of(item)
 
     def _from_bucket(self, where: str) -> bytes:
-        """Return what is at a place in S3; nothing where it cannot be read, since that must not hide other letters."""
+        """Return an object in S3; no bytes if it cannot be read, so that other letters are still read."""
         bucket, _, key = where.removeprefix("s3://").partition("/")
         try:
             return bytes(self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -257,14 +260,14 @@ class DynamoLetters:
             return b""
 
     def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
-        """Return the attribute that holds `content`, or leads to it."""
+        """Return the attribute that contains `content`, or its place in S3."""
         if len(content) <= room:
             return {name: {"B": content}}
         if self._bucket is None:
             raise StoreUnusable(
-                f"{self.place}: the {name} is {len(content):,} bytes after compression, and an item holds 400 KB: name "
-                f"an S3 bucket for large ones, dynamodb://{self.table}?bucket=NAME, or leave out what is large by "
-                "redact="
+                f"{self.place}: the {name} is {len(content):,} bytes after compression, and an item at most 400 KB. "
+                f"Name an S3 bucket for large letters (dynamodb://{self.table}?bucket=NAME), or remove large parts "
+                "with redact="
             )
         return self._in_bucket(name, key, content)
 
@@ -281,6 +284,6 @@ def table_at(rest: str) -> DynamoLetters:
     for option in options:
         if option not in _OPTIONS:
             raise ValueError(
-                f"dynamodb://{without_password(name)} has no option {option!r:.40}; there are {', '.join(_OPTIONS)}"
+                f"dynamodb://{without_password(name)} has no option {option!r:.40}. Options: {', '.join(_OPTIONS)}"
             )
     return DynamoLetters(name, **{_OPTIONS[option]: value for option, value in options.items()})

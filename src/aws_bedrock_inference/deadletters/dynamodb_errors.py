@@ -1,4 +1,4 @@
-"""Errors of a table, or of the bucket beside it, in one sentence each."""
+"""Errors of a table or its bucket, as one sentence each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What boto3 itself refuses until somebody changes something.
+# Errors of boto3 that last until a person changes something.
 _LASTING = (
     NoRegionError,
     NoCredentialsError,
@@ -35,10 +35,10 @@ _LASTING = (
     ParamValidationError,
 )
 
-# Characters of a message of the service that are shown.
+# Maximum characters of a service message in an exception.
 _LONGEST = 300
 
-# DynamoDB's words for it, and those of moto.
+# The messages of DynamoDB and of moto for a missing index.
 _NO_INDEX = ("does not have the specified index", "Invalid index: ")
 
 
@@ -54,19 +54,19 @@ def lacks_index(error: ClientError) -> bool:
 
 
 def is_too_large(error: ClientError) -> bool:
-    """Return whether an item has grown beyond what DynamoDB holds."""
+    """Return whether an item is larger than DynamoDB allows."""
     return code_of(error) == "ValidationException" and "size" in str(error) and "exceeded" in str(error)
 
 
 @contextmanager
-def told(place: str, table: str) -> Iterator[None]:
-    """Raise what AWS or boto3 say as `StoreUnavailable`, or `StoreUnusable` where somebody must change something."""
+def store_errors(place: str, table: str) -> Iterator[None]:
+    """Raise errors of AWS and boto3 as `StoreUnavailable`, or as `StoreUnusable` if a person must change something."""
     try:
         yield
     except LetterTooNew as error:
         raise StoreUnusable(
-            f"{place}: a letter in it was written by a newer version of this package ({error}): update "
-            "aws-bedrock-inference here"
+            f"{place} contains a letter of a newer version of this package ({error}). Update "
+            "aws-bedrock-inference on this machine"
         ) from error
     except ClientError as error:
         raise _of_aws(place, table, error) from error
@@ -74,7 +74,7 @@ def told(place: str, table: str) -> Iterator[None]:
         kind = StoreUnusable if isinstance(error, _LASTING) else StoreUnavailable
         raise kind(f"{place} cannot be used: {masked(' '.join(str(error).split()))}") from error
     except ValueError as error:
-        # An item that is no letter, or an endpoint that is no URL.
+        # An item that is not a letter, or an endpoint that is not a URL.
         raise StoreUnusable(f"{place} cannot be used: {masked(str(error))}") from error
 
 
@@ -82,10 +82,12 @@ def _of_aws(place: str, table: str, error: ClientError) -> StoreUnavailable:
     code, operation = code_of(error), error.operation_name
     if code == "ResourceNotFoundException":
         return StoreUnusable(
-            f"{place} does not exist: make it with `bedrock dlq create --store {table}`, or by create() of the queue"
+            f"{place} does not exist. Create it with `bedrock dlq create --store {table}`, or with queue.create()"
         )
     if code == "NoSuchBucket":
-        return StoreUnusable(f"{place}: the S3 bucket for large letters does not exist: make it, or name another one")
+        return StoreUnusable(
+            f"{place}: the S3 bucket for large letters does not exist. Create it, or name another bucket"
+        )
     explained = explain(error, service="dynamodb")
     message = masked(str(error.response.get("Error", {}).get("Message", "")), accounts=True)[:_LONGEST]
     what = f"{place}: {operation} failed with {code or 'an error'} ({message})."

@@ -1,12 +1,12 @@
-"""A letter as an item of DynamoDB, and the items that the program in AWS's documents writes.
+"""A letter as an item of DynamoDB, and the items of the program in AWS's documentation.
 
-| Attribute | Type | What |
+| Attribute | Type | Content |
 |---|---|---|
 | `id` | S | the key |
 | `state`, `first` | S, N | the keys of the index `by-state` |
-| `version`, `summary` | N, S | what changes: the summary is JSON |
-| `content`, `answer` | B | what was asked and what was answered, from which `content_at` and `answer_at` lead to S3 |
-| `timestamp`, `cause` | S | for people who look at the table |
+| `version`, `summary` | N, S | the changing part: the summary is JSON |
+| `content`, `answer` | B | the request and its answer; in S3 if `content_at` or `answer_at` exists |
+| `timestamp`, `cause` | S | for people who read the table |
 | `expires` | N | the time after which a finished letter is deleted |
 """
 
@@ -26,12 +26,12 @@ from aws_bedrock_inference.deadletters.making import letter_of_error
 from aws_bedrock_inference.deadletters.store import Record
 
 LARGEST = 400_000
-"""Bytes that content and summary may have together: an item holds 400 KB (409,600 bytes), with the names of its
-attributes (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html)."""
+"""Maximum bytes of content and summary together. An item has at most 400 KB (409,600 bytes), including the names of
+its attributes (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html)."""
 
 
 def item_of(summary: Summary) -> dict[str, Any]:
-    """Return the attributes of a letter that is new or has changed, without its content."""
+    """Return the attributes of a new or changed letter, without its content."""
     return {
         "id": {"S": summary.id},
         "state": {"S": summary.state},
@@ -44,13 +44,13 @@ def item_of(summary: Summary) -> dict[str, Any]:
 
 
 def summary_in(item: dict[str, Any]) -> Summary:
-    """Return the summary of an item. Raises `LetterTooNew`, and `ValueError` for what is no letter."""
+    """Return the summary of an item. Raises `LetterTooNew`, and `ValueError` if the item is not a letter."""
     kept = item.get("summary", {}).get("S")
     return summary_of(json.loads(kept)) if kept is not None else _of_documents(item).summary
 
 
 def record_of(item: dict[str, Any]) -> Record:
-    """Return the letter of an item whose content stands in it. Raises as `summary_in`."""
+    """Return the letter of an item that contains its content. Raises the exceptions of `summary_in`."""
     content = item.get("content", {}).get("B")
     answer = item.get("answer", {}).get("B")
     packed = (
@@ -60,7 +60,7 @@ def record_of(item: dict[str, Any]) -> Record:
 
 
 def _of_documents(item: dict[str, Any]) -> Letter:
-    """Return the letter in an item as the program in AWS's documents writes it. Its version is 0, since it has none."""
+    """Return the letter in an item of the program in AWS's documentation. Its version is 0: it has none."""
     read = TypeDeserializer().deserialize
     members = {name: _native(read(value)) for name, value in item.items()}
     at = members.get("timestamp")
@@ -72,13 +72,13 @@ def _of_documents(item: dict[str, Any]) -> Letter:
 
 
 def _native(value: Any) -> Any:
-    """Return a value of boto3's resource as programs have it: its numbers are decimals, its bytes objects."""
+    """Return a value of boto3's deserializer, which returns decimals and objects for bytes, as plain Python types."""
     if isinstance(value, dict):
         return {name: _native(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_native(part) for part in value]
     if isinstance(value, Binary):
-        return bytes(value)  # type: ignore[call-overload]  # the stubs do not know that it can be read
+        return bytes(value)  # type: ignore[call-overload]  # the stubs lack its buffer protocol
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value

@@ -1,4 +1,4 @@
-"""The table of dead letters and its index: made on request, given what an older one lacks, and queried."""
+"""The table of dead letters and its index: create them, upgrade an older table, and query them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _BY_STATE = {
     "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["summary"]},
 }
 
-# Seconds to wait for the table or its index, and between two looks.
+# Seconds to wait for the table or its index, and seconds between two checks.
 _READY = 600
 _LOOK = 2.0
 
 
 def create(client: Any, table: str, place: str) -> list[str]:
-    """Make the table, or add to an existing one what it lacks; return what was done, in words."""
+    """Create the table, or add the settings that an existing table lacks. Return the changes in words."""
     try:
         found = client.describe_table(TableName=table)["Table"]
     except ClientError as error:
@@ -50,7 +50,7 @@ def create(client: Any, table: str, place: str) -> list[str]:
             GlobalSecondaryIndexes=[_BY_STATE],
         )
         _await(client, table)
-        done = [f"{place} was made, billed by request, with the index {INDEX}"]
+        done = [f"{place} was created, billed by request, with the index {INDEX}"]
     else:
         done = _indexed(client, table, place, found)
     return [*done, *_kept_tidy(client, table)]
@@ -62,14 +62,14 @@ def has_our_key(found: dict[str, Any]) -> bool:
 
 
 def has_our_index(found: dict[str, Any]) -> bool:
-    """Return whether a table has the index by which letters are listed without reading all of them."""
+    """Return whether a table has the index that lists letters without reading all of them."""
     return any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ()))
 
 
 def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list[str]:
     if not has_our_key(found):
         raise StoreUnusable(
-            f"{place} has another key than `id` alone, a text, and is left as it is: choose another table"
+            f"{place} does not have the text `id` as its only key. The table was not changed. Choose another table"
         )
     if has_our_index(found):
         return []
@@ -81,11 +81,14 @@ def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list
     client.update_table(TableName=table, AttributeDefinitions=_TYPES, GlobalSecondaryIndexUpdates=[request])
     _await(client, table)
     adopted = _adopt(client, table)
-    return [f"{place} has the index {INDEX} now", *([f"{adopted:,} letters were added to it"] if adopted else [])]
+    return [
+        f"{place} now has the index {INDEX}",
+        *([f"{adopted:,} letters were added to the index"] if adopted else []),
+    ]
 
 
 def _adopt(client: Any, table: str) -> int:
-    """Give the items that the program in AWS's documents wrote what the index needs; return their number."""
+    """Add the attributes of the index to the items of the program in AWS's documentation; return their number."""
     adopted = 0
     for page in client.get_paginator("scan").paginate(TableName=table):
         for item in page["Items"]:
@@ -105,7 +108,7 @@ def _adopt(client: Any, table: str) -> int:
 
 
 def _kept_tidy(client: Any, table: str) -> list[str]:
-    """Let finished letters expire, and the table be restored to any second of the last 35 days."""
+    """Enable the expiry of finished letters, and the restore of the table to any second of the last 35 days."""
     done = []
     expiry = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
     if expiry.get("TimeToLiveStatus", "DISABLED") == "DISABLED":
@@ -129,23 +132,23 @@ def _await(client: Any, table: str) -> None:
     while True:
         found = client.describe_table(TableName=table)["Table"]
         indexes = found.get("GlobalSecondaryIndexes", ())
-        # An emulator may not say how an index is.
+        # An emulator may not return the status of an index.
         if found["TableStatus"] == "ACTIVE" and all(each.get("IndexStatus", "ACTIVE") == "ACTIVE" for each in indexes):
             return
         if clocks.monotonic() >= until:
-            raise StoreUnavailable(f"the table {table} is not ready after {_READY} s; look again later")
+            raise StoreUnavailable(f"the table {table} is not ready after {_READY} s; run the command again later")
         clocks.sleep(_LOOK)
 
 
 def query_of(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
-    """Return the query of the index for letters of a state, within the times that are wanted."""
+    """Return the query of the index for letters of a state, within the selected times."""
     condition = "#state = :state"
     values: dict[str, Any] = {":state": {"S": state}}
     if wanted.since > -inf or wanted.until < inf:
         condition += " AND #first BETWEEN :since AND :until"
         since = min(max(wanted.since, 0.0), 1e12)
         values[":since"] = {"N": repr(since)}
-        values[":until"] = {"N": repr(max(since, min(wanted.until, 1e12)))}  # BETWEEN refuses an end before its begin
+        values[":until"] = {"N": repr(max(since, min(wanted.until, 1e12)))}  # BETWEEN refuses an end before the start
     return {
         "TableName": table,
         "IndexName": INDEX,

@@ -1,7 +1,8 @@
-"""Requests and answers as JSON, from which they come back equal: bytes, floats of all kinds, tuples, dates.
+"""Requests and answers as JSON, decoded to equal values: bytes, all floats, tuples, dates.
 
-What JSON lacks is an object with one member whose name begins with `$`; an object of the caller's that looks like one
-is itself wrapped. What cannot come back, such as a file that can be read only once, leaves its type's name.
+A type that JSON lacks becomes an object with one field whose name starts with `$`. An object of the caller with such a
+field is wrapped. A value that cannot be restored, such as a file that can be read only once, becomes the name of its
+type.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOST = "$lost"
-# Levels of a request that are kept: boto3 itself follows fewer.
+# Maximum depth of a stored request: boto3 accepts less.
 DEEPEST = 200
 
 
 def encoded(value: Any) -> Any:
-    """Return `value` in JSON's own types."""
+    """Return `value` as JSON values."""
     return _encoded(value, 0)
 
 
 def decoded(value: Any) -> Any:
-    """Return what `encoded` was given. What was lost is a `Lost`."""
+    """Return the value that `encoded` received. A part that could not be stored is a `Lost`."""
     if isinstance(value, list):
         return [decoded(part) for part in value]
     if not isinstance(value, dict):
@@ -43,7 +44,7 @@ def decoded(value: Any) -> Any:
 
 
 class Lost:
-    """A part of a request that could not be kept; `kind` is the name of its type."""
+    """A part of a request that could not be stored; `kind` is the name of its type."""
 
     __slots__ = ("kind",)
 
@@ -57,18 +58,18 @@ class Lost:
         return hash(self.kind)
 
     def __repr__(self) -> str:
-        return f"<{self.kind}, not kept>"
+        return f"<{self.kind}, not stored>"
 
 
 def lost_in(value: Any) -> str:
-    """Return the name of a type that could not be kept in a decoded value; empty where all was."""
+    """Return the type name of a part that could not be stored in a decoded value, or an empty text."""
     if isinstance(value, Lost):
         return value.kind
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
     return next(filter(None, map(lost_in, parts)), "")
 
 
-def _encoded(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line a type
+def _encoded(value: Any, depth: int) -> Any:  # noqa: PLR0911 - one line per type
     if value is None or type(value) in (bool, str):
         return value
     if depth > DEEPEST:
@@ -114,13 +115,13 @@ def _other(value: Any) -> Any:
 
 
 def _content_of(file: Any) -> bytes | None:
-    """Return the bytes of a file that can be read again, which is then where it was; None for anything else."""
+    """Return the bytes of a file that can be read again, and restore its position; None for any other value."""
     try:
         place = file.tell()
         file.seek(0)
         content = file.read()
         file.seek(place)
-    except Exception:  # noqa: BLE001 - whatever it is, it is no file that can be read again
+    except Exception:  # noqa: BLE001 - any error shows that the value is not a file that can be read again
         return None
     return content.encode() if isinstance(content, str) else content if isinstance(content, bytes) else None
 

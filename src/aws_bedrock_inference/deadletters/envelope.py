@@ -1,4 +1,4 @@
-"""The content of a letter as bytes: JSON, compressed where that saves something, sealed where the program asks."""
+"""The content of a letter as bytes: JSON, compressed if it is large, and encrypted if the program sets `seal`."""
 
 from __future__ import annotations
 
@@ -13,55 +13,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Seal: TypeAlias = "tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]"
-"""Two functions of bytes: the first encrypts what is kept, the second decrypts it."""
+"""Two functions of bytes: the first encrypts the stored content, the second decrypts it."""
 Redact: TypeAlias = "Callable[[Any], Any]"
-"""A function that takes a request, or the part of an answer that had arrived, and returns what may be kept of it."""
+"""A function that receives a request, or the arrived part of an answer, and returns the part to store."""
 
-# The first byte says which it is.
+# The first byte is the format.
 _PLAIN, _COMPRESSED = b"0", b"1"
-# Bytes from which compression is worth its time.
+# Smaller contents, in bytes, are not compressed.
 _WORTH = 4096
 
 
 class Envelope:
-    """Packs letters: `redact` is asked what of a request may be kept, then `seal` encrypts it."""
+    """Packs letters: `redact` selects the part of a request to store, then `seal` encrypts it."""
 
     def __init__(self, seal: Seal | None = None, redact: Redact | None = None) -> None:
-        given: Any = seal  # whatever it really is
+        given: Any = seal  # the caller may pass any type
         if seal is not None and not (isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))):  # noqa: PLR2004 - a pair
-            raise ValueError(f"seal={shown(seal)}: give two functions of bytes, (encrypt, decrypt)")
+            raise ValueError(f"seal={shown(seal)}: pass two functions of bytes, (encrypt, decrypt)")
         if redact is not None and not callable(redact):
-            raise ValueError(f"redact={shown(redact)}: give a function of a request that returns what may be kept")
+            raise ValueError(
+                f"redact={shown(redact)}: pass a function that receives a request and returns the part to store"
+            )
         self._seal = seal
         self._redact = redact
 
     @property
     def seals(self) -> bool:
-        """True if what is packed is encrypted."""
+        """True if packed content is encrypted."""
         return self._seal is not None
 
     def redacted(self, value: Any) -> Any:
-        """Return what may be kept of a request or an answer. Raises `StoreUnusable` if the function fails."""
+        """Return the part of a request or an answer to store. Raises `StoreUnusable` if the function fails."""
         if self._redact is None or value is None:
             return value
         try:
             return self._redact(value)
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            raise StoreUnusable(f"redact raised {type(error).__name__}, so nothing of the request was kept") from None
+            raise StoreUnusable(f"redact raised {type(error).__name__}, so no part of the request was stored") from None
 
     def pack(self, plain: Any, *, sealed: bool) -> bytes:
-        """Return the bytes of JSON's types. Raises `StoreUnusable` if they cannot be sealed."""
+        """Return JSON values as bytes. Raises `StoreUnusable` if they cannot be encrypted."""
         text = json.dumps(plain, separators=(",", ":")).encode()
         packed = _PLAIN + text if len(text) < _WORTH else _COMPRESSED + zlib.compress(text)
         return _applied(self._seal[0], packed, "the first function of seal") if sealed and self._seal else packed
 
     def unpack(self, content: bytes, *, sealed: bool) -> Any:
-        """Return what was packed. Raises `StoreUnusable` if it cannot be opened."""
+        """Return the packed values. Raises `StoreUnusable` if they cannot be read."""
         if not content:
-            raise StoreUnusable("its content is no longer there")
+            raise StoreUnusable("its content no longer exists")
         if sealed:
             if self._seal is None:
-                raise StoreUnusable("the letter is sealed: give seal=(encrypt, decrypt), as when it was kept")
+                raise StoreUnusable("the letter is sealed: pass the same seal=(encrypt, decrypt) as when it was stored")
             content = _applied(self._seal[1], content, "the second function of seal")
         try:
             text = content[1:] if content[:1] == _PLAIN else zlib.decompress(content[1:])

@@ -1,4 +1,4 @@
-"""The letters that are wanted: by cause, model, Region, time and tag."""
+"""A selection of letters by cause, model, Region, time and tag."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _AGO = re.compile(r"(\d{1,9})([smhd])")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A choice of letters. `cause` and `model` are names or patterns such as `throttled-*`; the first failure was
-    `since` and before `until`. `tags` have a name and a value, None for any value.
+    """A selection of letters. `cause` and `model` are names or patterns such as `throttled-*`. The first failure was at
+    or after `since`, and before `until`. `tags` have a name and a value; None matches any value.
     """
 
     cause: str = ""
@@ -33,7 +33,7 @@ class Wanted:
     tags: tuple[tuple[str, str | None], ...] = ()
 
     def fits(self, summary: Summary) -> bool:
-        """Return whether this letter is wanted."""
+        """Return whether this letter is selected."""
         return (
             (not self.cause or fnmatchcase(summary.cause, self.cause))
             and (not self.model or fnmatchcase(summary.model, self.model))
@@ -54,13 +54,13 @@ def wanted(
     until: Any = None,
     tag: str | list[str] | tuple[str, ...] | None = None,
 ) -> Wanted:
-    """Return the choice that these arguments name. A route is written `MODEL in REGION`. Times are a `datetime`,
-    seconds since the epoch, ISO 8601, or so long ago: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises
+    """Return the selection for these arguments. A route is written `MODEL in REGION`. Times are a `datetime`, seconds
+    since the epoch, ISO 8601, or a duration before now: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises
     `ValueError`.
     """
     if route is not None:
         if model is not None or region is not None:
-            raise ValueError("give route, or model and region: a route is both, written `MODEL in REGION`")
+            raise ValueError("pass either route, or model and region: a route contains both, as `MODEL in REGION`")
         model, _, place = _pattern("route", route).partition(" in ")
         region = place or None
     tags = [tag] if isinstance(tag, str) else list(tag or ())
@@ -88,7 +88,7 @@ def time_of(name: str, value: Any, now: Clock) -> float:
         except ValueError:
             pass
     raise ValueError(
-        f"{name}={shown(value)}: give a time such as 2026-11-29T14:00:00 (UTC), or how long ago: 30m, 2h, 7d"
+        f"{name}={shown(value)}: use a time such as 2026-11-29T14:00:00 (UTC), or a duration before now: 30m, 2h, 7d"
     )
 
 
@@ -96,12 +96,12 @@ def _pattern(name: str, value: Any) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{name}={shown(value)}: give a name; in cause and model, * stands for anything")
+        raise ValueError(f"{name}={shown(value)}: pass a name; in cause and model, * matches any text")
     return value
 
 
 def _tag(text: Any) -> tuple[str, str | None]:
     if not isinstance(text, str) or not text.partition("=")[0]:
-        raise ValueError(f"tag={shown(text)}: give a tag's name, or name=value")
+        raise ValueError(f"tag={shown(text)}: pass the name of a tag, or name=value")
     name, separator, value = text.partition("=")
     return name, value if separator else None

@@ -1,4 +1,4 @@
-"""The queue as its policy uses it: letters are written by a few threads."""
+"""The queue for the policy `DeadLetter`: a few threads write the letters."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.envelope import Redact, Seal
     from aws_bedrock_inference.deadletters.letter import Letter, Summary
 
-# Letters that are written at once: in an outage thousands of calls fail together, and each of the others waits.
+# Letters that are written at the same time. In an outage, thousands of calls fail together; the others wait.
 THREADS = 4
 
 
 class Keeper:
-    """Keeps letters in `store`, which is that of a `DeadLetterQueue`, or such a queue.
+    """Stores letters in `store`: a `DeadLetterQueue`, or the store of such a queue.
 
     Raises `ValueError` and `StoreUnusable`, as the queue does.
     """
@@ -26,12 +26,12 @@ class Keeper:
         if not isinstance(store, DeadLetterQueue):
             store = DeadLetterQueue(store, seal=seal, redact=redact)
         elif seal is not None or redact is not None:
-            raise ValueError("DeadLetter(queue): the queue has its own seal and redact; give them to the queue")
+            raise ValueError("DeadLetter(queue): the queue has its own seal and redact; pass them to the queue")
         self.queue: DeadLetterQueue = store
         self.place = store.store.place
         self.now = store.store.now
         self._worker = Worker(THREADS, name="bedrock-letters")
 
     def keep(self, letter: Letter) -> Queued[Summary]:
-        """Keep a letter."""
+        """Store a letter."""
         return Queued(partial(self.queue.keep, letter), self.queue.store.limit, self.place, self._worker)

@@ -1,4 +1,4 @@
-"""A failed request as it is kept: the request, why it failed, what was tried, and what has become of it since."""
+"""A stored failed request: the request, its error, its attempts, and its redrives."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FORMAT = 1
-"""The version of letters. Those of the next one are read too, as far as they say the same."""
+"""The format version of letters. Letters of the next version are read too; their unknown fields are ignored."""
 NEWEST = FORMAT + 1
 
 State: TypeAlias = Literal["dead", "claimed", "redriven", "discarded"]
 STATES: tuple[State, ...] = ("dead", "claimed", "redriven", "discarded")
-"""The states of a letter: it failed, a redrive holds it, it was answered, or somebody gave it up."""
+"""The states of a letter: it failed, a redrive has claimed it, it was answered, or a person discarded it."""
 
-# Entries of a letter's history that are kept, the newest ones.
+# Maximum entries of a letter's history: the newest entries.
 _LONGEST_HISTORY = 20
 
 
 class LetterTooNew(Exception):
-    """A letter that a newer version of this package wrote."""
+    """Raised for a letter that a newer version of this package wrote."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """One redrive of a letter. `result` is `success`, `failed`, or `unknown` where the redrive ended before it could
-    say so: that request may have been sent. `error` is the message of a failure.
+    """One redrive of a letter. `result` is `success`, `failed`, or `unknown` if the redrive ended before it recorded a
+    result: the request may have been sent. `error` is the message of a failure.
     """
 
     at: float
@@ -42,12 +42,12 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The part of a letter that is searched, and that changes; it has nothing of the request's content.
+    """The searchable and changing part of a letter, without the content of the request.
 
     `first` and `last` are the times of the first and the last failure, in seconds since the epoch. `cause`, `code`,
-    `decision` and `category` are those of the last one. `version` counts the changes. `owner` is the redrive that holds
-    a claimed letter, for `lease` seconds, `until` a time of its clock. `sealed` and `redacted` say what was done to the
-    content.
+    `decision` and `category` describe the last failure. `version` counts the changes. `owner` is the redrive that has
+    claimed the letter, for `lease` seconds, `until` a time of its clock. `sealed` and `redacted` are True if the
+    content was encrypted or redacted.
     """
 
     id: str
@@ -72,17 +72,17 @@ class Summary:
 
     @property
     def needs_change(self) -> bool:
-        """True if the same request fails again until somebody changes something."""
+        """True if the same request fails again until a person fixes the cause."""
         return self.decision == Decision.FAIL.value and self.category != Category.TRANSIENT.value
 
     @property
     def sent_twice(self) -> bool:
-        """True if it may have been sent by a redrive that was killed, and again by another one."""
+        """True if a killed redrive may have sent the request, and another redrive sent it again."""
         return any(entry.result == "unknown" for entry in self.history)
 
     @property
     def finished(self) -> bool:
-        """True if nothing more is to be done about it."""
+        """True if the letter needs no further action."""
         return self.state in ("redriven", "discarded")
 
     def noted(self, entry: Redriven) -> tuple[Redriven, ...]:
@@ -90,7 +90,7 @@ class Summary:
         return (*self.history, entry)[-_LONGEST_HISTORY:]
 
     def plain(self) -> dict[str, Any]:
-        """Return the summary in JSON's types."""
+        """Return the summary as JSON values."""
         return {"format": FORMAT, **asdict(self), "tags": dict(self.tags)}
 
 
@@ -99,7 +99,7 @@ _REDRIVEN = frozenset(each.name for each in fields(Redriven))
 
 
 def summary_of(plain: dict[str, Any]) -> Summary:
-    """Return the summary that `Summary.plain` wrote. Raises `LetterTooNew`, and `ValueError` for what is none."""
+    """Return the summary from the values of `Summary.plain`. Raises `LetterTooNew`, and `ValueError` otherwise."""
     check_format(plain)
     try:
         known = {name: value for name, value in plain.items() if name in _SUMMARY}
@@ -113,12 +113,12 @@ def summary_of(plain: dict[str, Any]) -> Summary:
 
 
 def check_format(plain: Any) -> None:
-    """Raise `LetterTooNew` for a letter of a newer format, and `ValueError` for what is no letter."""
+    """Raise `LetterTooNew` for a letter of a newer format, and `ValueError` for values that are not a letter."""
     number = plain.get("format") if isinstance(plain, dict) else None
     if not isinstance(number, int):
-        raise ValueError("this is not a letter")  # noqa: TRY004 - of a store's content
+        raise ValueError("this is not a letter")  # noqa: TRY004 - the content of a store is wrong
     if number > NEWEST:
-        raise LetterTooNew(f"it has format {number}, and formats up to {NEWEST} are read here")
+        raise LetterTooNew(f"it has format {number}; this version reads formats up to {NEWEST}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +135,9 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The part of a letter that never changes. `operation` is the method of a client that `request` fits: `invoke`,
+    """The part of a letter that never changes. `operation` is the client method for `request`, such as `invoke`,
     `converse_stream` or `invoke_model`. `explanation` has cause, title, decision, meaning and remedies. `partial` is
-    what had arrived of the answer, as Converse's message. `routes` are those that were tried, in order.
+    the arrived part of the answer, as a Converse message. `routes` are the routes that were tried, in order.
     """
 
     operation: str
@@ -152,7 +152,7 @@ class Content:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """Return the content in JSON's types."""
+        """Return the content as JSON values."""
         parts = {each.name: getattr(self, each.name) for each in fields(self)}
         parts["tried"] = [asdict(each) for each in self.tried]
         for name in ("request", "partial", "metadata"):
@@ -165,7 +165,7 @@ _TRIED = frozenset(each.name for each in fields(Tried))
 
 
 def content_of(plain: dict[str, Any]) -> Content:
-    """Return the content that `Content.plain` wrote. Raises `LetterTooNew`, and `ValueError` for what is none."""
+    """Return the content from the values of `Content.plain`. Raises `LetterTooNew`, and `ValueError` otherwise."""
     check_format(plain)
     try:
         known = {name: value for name, value in plain.items() if name in _CONTENT}
@@ -180,16 +180,16 @@ def content_of(plain: dict[str, Any]) -> Content:
         raise ValueError(f"this is not the content of a letter: {error}") from None
 
 
-# The members that AWS's documents give an item; the last two once it was retried.
+# The fields of an item in AWS's documentation; the last two exist after a retry.
 _MEMBERS = ("id", "timestamp", "request", "error", "metadata")
 _RETRIED = ("retried", "retry_result")
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter. `summary` has what is searched and what changes, `content` the request and its failure, `answer`
-    what a redrive got. Its items are those of AWS's documents: `letter["id"]`, `timestamp`, `request`, `error`,
-    `metadata`; `retried` and `retry_result` once it was redriven.
+    """A dead letter. `summary` is its searchable and changing part, `content` the request and its failure, and `answer`
+    the answer to a redrive. Its keys are those of AWS's documentation: `letter["id"]`, `timestamp`, `request`, `error`,
+    `metadata`; after a redrive also `retried` and `retry_result`.
     """
 
     summary: Summary
@@ -198,7 +198,7 @@ class Letter:
 
     @property
     def id(self) -> str:
-        """The letter's id."""
+        """The id of the letter."""
         return self.summary.id
 
     @property
@@ -213,12 +213,12 @@ class Letter:
 
     @property
     def request(self) -> Any:
-        """The arguments of the failed call, as its method takes them."""
+        """The arguments of the failed call, for its client method."""
         return self.content.request
 
     @property
     def received(self) -> str:
-        """The text that had arrived when the stream broke."""
+        """The text that had arrived before the stream broke."""
         message = self.content.partial
         blocks = message.get("content") if isinstance(message, dict) else None
         texts = [block.get("text") for block in blocks or () if isinstance(block, dict)]
@@ -239,11 +239,11 @@ class Letter:
         }[name]
 
     def keys(self) -> tuple[str, ...]:
-        """Return the names of the items, so that `dict(letter)` is the documents' item."""
+        """Return the keys, so that `dict(letter)` is an item as in AWS's documentation."""
         return (*_MEMBERS, *_RETRIED) if self.summary.history else _MEMBERS
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return the item `name`, or `default`."""
+        """Return the value of the key `name`, or `default`."""
         return self[name] if name in self.keys() else default
 
     def __contains__(self, name: object) -> bool:
@@ -254,5 +254,5 @@ class Letter:
 
 
 def timestamp(at: float) -> str:
-    """Return a time as the documents write it: ISO 8601, in UTC."""
+    """Return a time in the format of AWS's documentation: ISO 8601 in UTC, without a zone."""
     return datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()

@@ -1,4 +1,4 @@
-"""Letters made of what failed: a call of a pipeline, or a request and an error that a program hands over."""
+"""Create letters: from a call of a pipeline, or from a request and an error that a program passes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.knowledge.explain import Explanation
 
-# Operations that a client repeats, by boto3's names of the method and of the operation.
+# The operations of letters, by boto3's names of the method and of the operation.
 KEPT = {
     name: method
     for method, operation in (
@@ -33,16 +33,16 @@ KEPT = {
     for name in (method, operation)
 }
 
-# Refusals that say what is wrong with the request itself.
+# Refusals because of the request itself.
 _OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 
 def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, str]) -> Letter:
-    """Return the letter of a call that has failed for good. Its tags are `tags`, the call's context, and those that the
-    request itself has (`requestMetadata`).
+    """Return the letter of a call that has failed permanently. Its tags are `tags`, the context of the call, and the
+    `requestMetadata` of the request.
     """
     fault = outcome.fault
-    assert fault is not None  # noqa: S101 - only what failed becomes a letter
+    assert fault is not None  # noqa: S101 - only a failed call becomes a letter
     labels = call.params.get("requestMetadata")
     own = {name: text for name, text in labels.items() if _are_texts(name, text)} if labels else {}
     return _letter(
@@ -59,9 +59,9 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
 
 
 def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
-    """Return the letter of a request that a program could not send. `error` is its exception, or a text."""
+    """Return the letter of a request that failed in a program. `error` is the exception or a text."""
     if not isinstance(tags, Mapping):
-        raise ValueError(f"tags={shown(tags)}: give names and texts, such as {{'team': 'search'}}")  # noqa: TRY004 - as the policy does
+        raise ValueError(f"tags={shown(tags)}: pass names and texts, such as {{'team': 'search'}}")  # noqa: TRY004 - as the policy does
     outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
     said = request if isinstance(request, Mapping) else {}
     model = said.get("modelId")
@@ -79,8 +79,10 @@ def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Ma
 
 
 def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str, Any]:
-    """Return what the summary of a letter says after it failed again: its new cause, unless its request was not sent
-    for a reason of the client's: an open circuit, a spent budget, its end. It is then still found by its old cause.
+    """Return the changes of a summary after another failure.
+
+    The new cause replaces the previous cause, unless the client did not send the request for its own reason: an open
+    circuit, an exhausted budget, or a closed client. The previous cause then stays, so that filters still find it.
     """
     fault = getattr(error, "fault", None)
     of_client = isinstance(fault, Fault) and fault.kind is Kind.REFUSED and fault.cause not in _OF_REQUEST
@@ -89,12 +91,14 @@ def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str
 
 
 def failure_text(error: BaseException) -> str:
-    """Return the text of an exception without its secrets, in one line of moderate length."""
+    """Return the first line of an exception without secrets, at most 500 characters."""
     return masked(_text(error)).splitlines()[0][:500] if _text(error) else type(error).__name__
 
 
 def loss_text(error: Exception) -> str:
-    """Return why a letter was not kept; of an error that nobody expected only its type, since it may hold more."""
+    """Return the reason why a letter was not stored. Of an unexpected error, return only the type: its text may contain
+    secrets.
+    """
     from aws_bedrock_inference.stores.request import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
 
     return str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
@@ -108,8 +112,8 @@ def _letter(
         id=str(uuid4()),
         first=at,
         last=at,
-        model=_searched(route.model),
-        region=_searched(route.region),
+        model=_searchable(route.model),
+        region=_searchable(route.region),
         attempts=outcome.attempts,
         tags=without_secrets({str(name): str(value) for name, value in tags.items()}),
         **_verdict(explained),
@@ -133,8 +137,8 @@ def _letter(
     )
 
 
-def _searched(text: str) -> str:
-    """Return a text as every store can search it: without halves of characters."""
+def _searchable(text: str) -> str:
+    """Return a text without halves of characters, so that every store can search it."""
     return text.encode(errors="replace").decode()
 
 
@@ -159,7 +163,7 @@ def _tried(attempt: Any) -> Tried:
 
 
 def _partial(value: Any) -> Any:
-    """Return what had arrived of an answer as Converse's message; a native body as it came."""
+    """Return the arrived part of an answer as a Converse message; return a native body unchanged."""
     if value is None:
         return None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Letters without secrets: what people see of a request, of its metadata and of its tags."""
+"""Letters without secrets: the visible form of a request, its metadata and its tags."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from aws_bedrock_inference.knowledge.masking import masked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A value that every name of a secret hides.
+# A value that is masked after every name of a secret.
 _PROBE = "a1" * 12
 
 
 def without_secrets(value: Any) -> Any:
-    """Return a request or its metadata with all secrets masked: by their form, or by the name of the member that holds
-    them, in it or in a list or an object below it. Bodies that are JSON or text are read too.
+    """Return a request or its metadata with all secrets masked, at every depth.
+
+    A secret is recognized by its form or by the name of its field. Bodies of JSON or text are masked too.
     """
     return _masked(value, 0)
 
@@ -29,7 +30,7 @@ def _masked(value: Any, depth: int) -> Any:
         return masked(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _body(bytes(value))
-    if depth > DEEPEST:  # the letter has nothing of what is further down
+    if depth > DEEPEST:  # the letter does not contain deeper parts
         return None
     if isinstance(value, Mapping):
         hidden = _names_a_secret(value.get("name", value.get("Name")))
@@ -49,8 +50,8 @@ def _name(name: Any) -> Any:
 
 
 def _member(name: Any, part: Any, depth: int, *, hidden: bool) -> Any:
-    """Return a member of an object: hidden whole if its name is that of a secret, or if it is the value of such a name,
-    as AWS writes pairs.
+    """Return the value of a field. It is hidden completely if its name is that of a secret, or if it is the value in
+    an AWS pair of name and value whose name is that of a secret.
     """
     if _names_a_secret(name) or (hidden and name in ("value", "Value")):
         return _hidden(part)

@@ -1,4 +1,4 @@
-"""The dead letter queue: what failed is kept, listed, explained and sent again."""
+"""The dead letter queue: it stores, lists and explains failed requests, and sends them again."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.letter import Summary
     from aws_bedrock_inference.deadletters.store import LetterStore
 
-# Letters that are read at once: memory holds no more of a long queue.
+# Letters per page: memory contains at most one page of a long queue.
 PAGE = 100
 
 
 class Summaries(NamedTuple):
-    """The summaries of some letters, and the cursor after which the others follow; None at the end."""
+    """The summaries of a page of letters, and the cursor of the next page; None at the end."""
 
     summaries: list[Summary]
     cursor: str | None
 
 
 class Letters(NamedTuple):
-    """Some letters, and the cursor after which the others follow; None at the end."""
+    """A page of letters, and the cursor of the next page; None at the end."""
 
     letters: list[Letter]
     cursor: str | None
 
 
 class DeadLetterQueue:
-    """A queue of requests that failed for good.
+    """A queue of requests that failed permanently.
 
-    `table_name` is the store: a DynamoDB table by its bare name, a URL (`sqlite:///path/dead.db`, `dynamodb://TABLE`),
-    a `Path` to a file, or a store of `aws_bedrock_inference.deadletters`. Requests are kept whole. `seal=(encrypt,
-    decrypt)` encrypts them before they leave the process, and `redact` is a function that takes a request and returns
-    what may be kept of it.
+    `table_name` is the store: the name of a DynamoDB table, a URL (`sqlite:///path/dead.db`, `dynamodb://TABLE`), a
+    `Path` to a file, or a store of `aws_bedrock_inference.deadletters`. The queue stores complete requests.
+    `seal=(encrypt, decrypt)` encrypts them before they leave the process. `redact` is a function that receives a
+    request and returns the part to store.
 
-    Raises `ValueError` for what is no store, and `StoreUnusable` for a file that cannot be used. A table is asked for
-    at its first use.
+    Raises `ValueError` for an invalid store, and `StoreUnusable` for a file that cannot be used. A table is accessed
+    only at the first use.
     """
 
     def __init__(
@@ -77,14 +77,15 @@ class DeadLetterQueue:
         *,
         tags: Mapping[str, str] | None = None,
     ) -> str | None:
-        """Keep a request that failed, and return the id of its letter.
+        """Store a failed request, and return the id of its letter.
 
-        `error` is the exception, or its text; `request_data` what the client's method takes, whole, with its bytes and
-        floats. `metadata` is for people: its secrets are masked. `tags` are names and values to look letters up by.
+        `error` is the exception or its text. `request_data` contains the complete arguments of the client method,
+        including bytes and floats. `metadata` is for people: its secrets are masked. `tags` are names and values for
+        filters.
 
-        A store that fails does not replace the caller's exception, `error` or the one that is being handled: the result
-        is then None, the log says why, and so does a note on the exception. Where there is none, it raises
-        `StoreUnavailable`.
+        If the store fails, the exception of the caller (`error`, or the exception being handled) is not replaced: the
+        result is None, and the log and a note on the exception contain the reason. Without an exception, the method
+        raises `StoreUnavailable`.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -94,20 +95,20 @@ class DeadLetterQueue:
             if failed is None:
                 raise
             why = loss_text(trouble)
-            LOGGER.error("a failed request was not kept as a dead letter: %s", why)
-            failed.add_note(f"not kept as a dead letter: {why}")
+            LOGGER.error("a failed request was not stored as a dead letter: %s", why)
+            failed.add_note(f"not stored as a dead letter: {why}")
             return None
 
     def get_failed_requests(self, limit: int = 100, **filters: Any) -> list[Letter]:
-        """Return the newest letters, at most `limit`, which are still dead; `filters` are those of `page`."""
+        """Return at most `limit` dead letters, the newest first. `filters` are those of `page`."""
         return self.page(limit, **filters).letters
 
     def page(self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any) -> Letters:
-        """Return the newest letters of a state, or of `all`, and the cursor to give as `after` for those behind them.
+        """Return the newest letters of a state, or of `all`, and the cursor of the next page, to pass as `after`.
 
-        `filters` choose by `cause` and `model` (`*` stands for anything), `region`, `route` (`MODEL in REGION`), `tag`
+        `filters` select by `cause` and `model` (`*` matches any text), `region`, `route` (`MODEL in REGION`), `tag`
         (`name` or `name=value`), and by the time of the first failure, `since` and `until`: a `datetime`, seconds since
-        the epoch, ISO 8601, or how long ago (`30m`, `2h`, `7d`). Raises `ValueError` for a wrong one.
+        the epoch, ISO 8601, or a duration before now (`30m`, `2h`, `7d`). Raises `ValueError` for an invalid filter.
         """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=True)
         return Letters(self._readable(records), cursor)
@@ -115,12 +116,12 @@ class DeadLetterQueue:
     def page_of_summaries(
         self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any
     ) -> Summaries:
-        """Return what `page` does, without the letters' content: sealed ones need no key for that."""
+        """Return the same page as `page`, without the content of the letters. Sealed letters need no key for this."""
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=False)
         return Summaries([record.summary for record in records], cursor)
 
     def letters(self, *, state: str = "dead", **filters: Any) -> Iterator[Letter]:
-        """Yield all letters of a state, or of `all`, the newest first. Memory holds one page of them."""
+        """Yield all letters of a state, or of `all`, the newest first. Memory contains one page of them."""
         cursor: str | None = None
         while True:
             page = self.page(PAGE, state=state, after=cursor, **filters)
@@ -130,15 +131,15 @@ class DeadLetterQueue:
                 return
 
     def get(self, request_id: str) -> Letter | None:
-        """Return the letter of that id; None if there is none."""
+        """Return the letter with this id, or None."""
         record = self.store.get(request_id)
         return None if record is None else self._letter(record)
 
     def retry_request(self, request_id: str, client: Any) -> Any:
-        """Send the request of a letter once more and return the result, whatever failed and whatever its state.
+        """Send the request of a letter again, in any state and of any cause; return the result.
 
-        `client` has the method that the request fits, such as a `BedrockClient`. Raises `ValueError` if there is no
-        such letter or another redrive holds it, and what the client raises; the letter is then dead again.
+        `client` has the method of the request, for example a `BedrockClient`. Raises `ValueError` if the letter does
+        not exist or another redrive has claimed it. Raises the exceptions of the client; the letter is then dead again.
         """
         letter = self.get(request_id)
         if letter is None:
@@ -159,16 +160,18 @@ class DeadLetterQueue:
         on_answer: Callable[[Letter, Any], object] | None = None,
         **filters: Any,
     ) -> RedriveReport:
-        """Send dead letters again, the oldest first, each by one redrive at a time, and return what became of them.
+        """Send dead letters again, the oldest first; return the result of each letter.
 
-        At most `limit` are sent, `concurrency` at once, with the priority `batch` and within the client's quota.
-        Letters whose cause needs a change first are refused, and so are those of another Region than the client's and
-        those whose request was redacted, unless `force` is given; `remedied` names the causes that have been mended.
-        `dry_run` sends nothing. `on_answer` is called with each letter and its result, in the thread that sent it.
+        At most `limit` letters are sent, `concurrency` at the same time, with the priority `batch` and within the
+        client's quota. Each letter is sent by one redrive at a time. Letters whose cause requires a change are refused,
+        as are letters of a different Region and letters with a redacted request, unless `force` is True. `remedied`
+        names the causes that are fixed. `dry_run` sends nothing. `on_answer` is called with each letter and its result,
+        in the thread that sent it.
 
-        A letter is claimed for `lease` seconds, and nine tenths of them are the time limit of its call. Letters that
-        another redrive holds are left to it; with `wait` this one waits for them and takes over what was not finished
-        within the lease. `filters` are those of `page`. After 20 failures in a row it stops.
+        A letter is claimed for `lease` seconds; nine tenths of them are the timeout of its call. Letters that another
+        redrive has claimed are skipped. With `wait`, this redrive waits for them, and sends the letters that the other
+        redrive does not finish within the lease. `filters` are those of `page`. The redrive stops after 20 consecutive
+        failures.
         """
         choice = wanted(self.store.now, **filters)
         return Redrive(
@@ -184,8 +187,9 @@ class DeadLetterQueue:
         ).run(dry_run=dry_run, wait=wait)
 
     def discard(self, request_id: str) -> bool:
-        """Give a letter up: it is not sent again. False if it was discarded already; `ValueError` if there is none, or
-        a redrive holds it.
+        """Discard a letter, so that it is not sent again. Return False if it was discarded before.
+
+        Raises `ValueError` if the letter does not exist or a redrive has claimed it.
         """
         record = self.store.get(request_id)
         if record is None:
@@ -194,17 +198,17 @@ class DeadLetterQueue:
         if summary.state == "discarded":
             return False
         if summary.state == "claimed" and not self.store.has_lapsed(summary):
-            raise ValueError(f"letter {request_id} is held by a redrive; discard it when that has ended")
+            raise ValueError(f"letter {request_id} is claimed by a redrive; discard it when that redrive has ended")
         if not self.store.update(replace(summary, state="discarded", version=summary.version + 1), summary.version):
-            raise ValueError(f"letter {request_id} was changed by somebody else just now; look at it again")
+            raise ValueError(f"letter {request_id} was changed by another program just now; try again")
         return True
 
     def stats(self, **filters: Any) -> Stats:
-        """Return the numbers of letters by state, and of the dead ones by cause and model."""
+        """Return the counts of letters by state, and of dead letters by cause and model."""
         return counted(self._summaries(wanted(self.store.now, **filters)))
 
     def keep(self, letter: Letter) -> Summary:
-        """Keep a letter and return its summary. Raises `StoreUnavailable`."""
+        """Store a letter and return its summary. Raises `StoreUnavailable`."""
         content, envelope = letter.content, self._envelope
         request, partial = envelope.redacted(content.request), envelope.redacted(content.partial)
         summary = replace(letter.summary, sealed=envelope.seals, redacted=request != content.request)
@@ -213,17 +217,20 @@ class DeadLetterQueue:
         return summary
 
     def packed_answer(self, plain: Any, *, sealed: bool) -> bytes:
-        """Return an answer in JSON's types as a store keeps it: sealed where its letter is."""
+        """Return an answer, given as JSON values, as bytes for the store; sealed if its letter is sealed."""
         return self._envelope.pack(plain, sealed=sealed)
 
     def create(self) -> list[str]:
-        """Make the table or the file if it is not there, and what a table lacks; return what was done, in words. The
-        table is billed by request, keeps letters that are finished for 30 days, and can be restored to any second.
+        """Create the table or the file if it does not exist, and add the settings that a table lacks. Return the
+        changes in words.
+
+        The table is billed by request. It deletes finished letters after 30 days, and can be restored to any second of
+        the last 35 days.
         """
         return self.store.create()
 
     def close(self) -> None:
-        """Release connections and files; a later call opens again what it needs."""
+        """Close connections and files. A later call opens them again."""
         self.store.close()
 
     def __repr__(self) -> str:
@@ -232,9 +239,9 @@ class DeadLetterQueue:
     def _records(
         self, limit: int, state: str, after: str | None, choice: Wanted, *, whole: bool
     ) -> tuple[list[Record], str | None]:
-        """Return records of a state, or of one state after the other, and the cursor behind them."""
+        """Return records of one state after the other, and the cursor of the next page."""
         if not is_number(limit, least=1, whole=True):
-            raise ValueError(f"limit={shown(limit)}: give a number of letters, 1 or more")
+            raise ValueError(f"limit={shown(limit)}: use a whole number, 1 or more")
         states, place = place_of(states_of(state), after)
         records: list[Record] = []
         for number, each in enumerate(states):
@@ -248,14 +255,14 @@ class DeadLetterQueue:
         return records, None
 
     def _readable(self, records: list[Record]) -> list[Letter]:
-        """Return the letters in records. One that cannot be read hides no others; where none can, that is raised."""
+        """Return the readable letters of the records. Raise the error only if no record can be read."""
         letters, trouble = [], None
         for record in records:
             try:
                 letters.append(self._letter(record))
             except StoreUnusable as error:
                 trouble = error
-                LOGGER.error("a dead letter is left out: %s", error)
+                LOGGER.error("a dead letter is omitted: %s", error)
         if trouble is not None and not letters:
             raise trouble
         return letters
@@ -270,8 +277,8 @@ class DeadLetterQueue:
             raise StoreUnusable(f"letter {summary.id}: {error}") from error
         except LetterTooNew as error:
             raise StoreUnusable(
-                f"letter {summary.id} at {self.store.place} was written by a newer version of this package ({error}): "
-                "update aws-bedrock-inference here"
+                f"letter {summary.id} at {self.store.place} was written by a newer version of this package ({error}). "
+                "Update aws-bedrock-inference on this machine"
             ) from error
         except ValueError as error:
             raise StoreUnusable(f"letter {summary.id} at {self.store.place} is damaged: {error}") from error

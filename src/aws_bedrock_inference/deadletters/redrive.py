@@ -1,4 +1,4 @@
-"""Many letters sent again, within the quota: what needs a change first is refused, the rest is claimed and sent."""
+"""Send many letters again, within the quota: refuse letters that require a change, claim and send the others."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
     from aws_bedrock_inference.deadletters.store import Page, Place
 
-# The part of a lease that a call may take.
+# The fraction of a lease that a call may take.
 _OF_LEASE = 0.9
 
-# Failures without an answer in between after which a redrive stops: whatever it is, it is not the single letter.
+# Consecutive failures after which a redrive stops: such a fault does not depend on the single letter.
 MOST_FAILURES = 20
 
-# Letters that are read at once before they are sent.
+# Letters per page.
 _PAGE = 50
 
-# Seconds between two looks at letters that others hold, at most.
+# Maximum seconds between two checks of letters that other redrives have claimed.
 _LOOK = 1.0
 
 
 class RedriveResult(NamedTuple):
-    """The end of one letter in a redrive: `sent`, `failed` or `refused`, and why."""
+    """The result of one letter in a redrive: `sent`, `failed` or `refused`, and the reason."""
 
     id: str
     result: str
@@ -51,9 +51,9 @@ class RedriveResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedriveReport:
-    """The numbers of letters that were answered (`sent`), failed again, and were refused because something must change
-    first; of a dry run, those that would be sent and refused. `leased` are held by other redrives. `stopped` says why
-    it ended early. `results` has one entry for each letter.
+    """The counts of letters that were answered (`sent`), that failed again, and that were refused because their cause
+    requires a change. In a dry run, the counts of letters that would be sent or refused. `leased` letters are claimed
+    by other redrives. `stopped` is the reason of an early end. `results` has one entry for each letter.
     """
 
     sent: int = 0
@@ -65,7 +65,7 @@ class RedriveReport:
 
 
 class Redrive:
-    """One bulk redrive of the letters that are `wanted`. `sleep` lets time pass."""
+    """One redrive of the letters that `wanted` selects. `sleep` waits."""
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class Redrive:
     ) -> None:
         for name, value in (("limit", limit), ("concurrency", concurrency)):
             if value is not None and not is_number(value, least=1, whole=True):
-                raise ValueError(f"redrive({name}={shown(value)}): give a whole number, 1 or more")
+                raise ValueError(f"redrive({name}={shown(value)}): use a whole number, 1 or more")
         if not is_number(lease, above=0):
-            raise ValueError(f"redrive(lease={shown(lease)}): give seconds above 0")
+            raise ValueError(f"redrive(lease={shown(lease)}): use a number of seconds above 0")
         self._queue = queue
         self._client = batch_client(client)
         self._region = region_of(client)
@@ -106,7 +106,7 @@ class Redrive:
         self._stopped = ""
 
     def run(self, *, dry_run: bool, wait: bool) -> RedriveReport:
-        """Send the letters and return what became of them."""
+        """Send the letters and return their results."""
         if dry_run:
             return self._planned()
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="bedrock-redrive") as pool:
@@ -133,7 +133,7 @@ class Redrive:
     def _report(self) -> RedriveReport:
         try:
             leased = sum(1 for _ in self._of_state("claimed"))
-        except StoreUnavailable as trouble:  # what was sent is known all the same
+        except StoreUnavailable as trouble:  # the results of this redrive are still known
             leased, self._stopped = 0, self._stopped or str(trouble)
         return RedriveReport(**self._numbers, leased=leased, stopped=self._stopped, results=tuple(self._results))
 
@@ -142,7 +142,7 @@ class Redrive:
         self._numbers[result.result] += 1
 
     def _claimable(self, *, wait: bool) -> Iterator[Summary]:
-        """Yield the letters that are dead, then those whose claim has lapsed; with `wait` until no other holds one."""
+        """Yield dead letters, then letters with an expired claim. With `wait`, repeat until none is claimed."""
         yield from self._of_state("dead")
         while True:
             held = 0
@@ -161,7 +161,8 @@ class Redrive:
         place: Place | None = None
         while True:
             page = patient(partial(self._page, state, place))
-            # Redrives that meet begin at different letters of a page, and so seldom want the same one.
+            # Redrives that run together start at different letters of a page, so that they rarely claim the same
+            # letter.
             start = hash(self._owner) % max(1, len(page.records)) if self._meets_others else 0
             yield from (record.summary for record in (*page.records[start:], *page.records[:start]))
             place = page.after
@@ -172,7 +173,7 @@ class Redrive:
         return self._queue.store.page(state, self._wanted, _PAGE, after, newest=False, whole=False)
 
     def _has_room(self) -> bool:
-        """Wait until another letter may be sent; False if this was the last one."""
+        """Wait until another letter may be sent. Return False if no more letters may be sent."""
         while True:
             self._collect(everything=False)
             sent = self._numbers["sent"] + self._numbers["failed"]
@@ -199,14 +200,14 @@ class Redrive:
             if result.result != "refused":
                 self._in_a_row = 0 if result.result == "sent" else self._in_a_row + 1
             if self._in_a_row >= MOST_FAILURES:
-                self._stopped = f"{MOST_FAILURES} letters in a row failed again; the last one: {result.reason}"
+                self._stopped = f"{MOST_FAILURES} consecutive letters failed again; the last failure: {result.reason}"
 
     def _one(self, summary: Summary) -> RedriveResult | None:
-        """Send one letter; None if another redrive has it."""
+        """Send one letter and return its result, or None if another redrive has claimed it."""
         reason = self._refusal(summary)
         try:
             letter = None if reason else patient(lambda: self._queue.get(summary.id))
-        except StoreUnusable as trouble:  # it is sealed, or damaged
+        except StoreUnusable as trouble:  # the letter is sealed or damaged
             letter, reason = None, str(trouble)
         if letter is not None:
             reason = unsendable(letter)
@@ -221,12 +222,12 @@ class Redrive:
         try:
             result = send(letter, self._client, self._lease * _OF_LEASE)
             answer = answer_of(result)
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, the letter is dead again
+        except Exception as error:  # noqa: BLE001 - after any exception of the client, the letter is dead again
             now, text = self._queue.store.now(), failure_text(error)
             entry = Redriven(now, "failed", self._owner, text)
             recorded(self._queue, claimed, "dead", entry, **summary_after(claimed, error, now))
             return RedriveResult(summary.id, "failed", text)
-        except BaseException:  # the program ends: nobody knows whether it was sent
+        except BaseException:  # the program ends: the request may have been sent
             recorded(self._queue, claimed, "dead", Redriven(self._queue.store.now(), "unknown", self._owner))
             raise
         entry = Redriven(self._queue.store.now(), "success", self._owner)
@@ -239,13 +240,13 @@ class Redrive:
         return RedriveResult(summary.id, "sent", problem)
 
     def _refusal(self, summary: Summary) -> str:
-        """Return why a letter is not sent; empty if it is."""
+        """Return the reason why a letter is refused, or an empty text."""
         if self._force:
             return ""
         if summary.needs_change and not any(fnmatchcase(summary.cause, each) for each in self._remedied):
-            return f"{summary.cause}: the same request fails again until something is changed"
+            return f"{summary.cause}: the same request fails again until its cause is fixed"
         if summary.redacted:
-            return "its request was redacted, and is not the one that failed"
+            return "its request was redacted, so it differs from the failed request"
         if summary.region and self._region and self._region != summary.region:
-            return f"it failed in {summary.region}, and the client calls {self._region}"
+            return f"it failed in {summary.region}, but the client calls {self._region}"
         return ""

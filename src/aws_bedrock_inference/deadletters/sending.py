@@ -1,4 +1,4 @@
-"""A letter's request sent once more, through the method of a client that it fits."""
+"""Send the request of a letter again, through the matching method of a client."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.letter import Letter
 
 being_sent: ContextVar[str] = ContextVar("being_sent", default="")
-"""The id of the letter whose request is being sent: when it fails again, that is no new letter."""
+"""The id of the letter whose request is being sent. If the request fails again, no new letter is created."""
 
 
 class NotAnswered(ValueError):
-    """A client gave something back, and it is no answer of a model."""
+    """Raised if the result of a client is not an answer of a model."""
 
 
 _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
-_AWAITED = "letters are sent from threads: give a BedrockClient, not a client that must be awaited"
+_AWAITED = "letters are sent from threads: pass a BedrockClient, not an asynchronous client"
 
 
 def check_client(client: Any) -> None:
-    """Raise `ValueError` for a client that must be awaited: its calls would never be sent."""
+    """Raise `ValueError` for an asynchronous client: its calls would never be sent."""
     if any(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("invoke", "converse", "invoke_model")):
         raise ValueError(_AWAITED)
 
 
 def region_of(client: Any) -> str:
-    """Return the Region that a client calls, this package's or boto3's; empty where it does not say."""
+    """Return the Region of a client of this package or of boto3, or an empty text if it is unknown."""
     for place in (client, getattr(client, "meta", None)):
         if isinstance(region := getattr(place, "region_name", None), str):
             return region
@@ -48,27 +48,28 @@ def region_of(client: Any) -> str:
 def batch_client(client: Any) -> Any:
     """Return a client that sends with the priority `batch`, over the connections, quota and circuit of `client`.
 
-    Raises `ValueError` for one that must be awaited.
+    Raises `ValueError` for an asynchronous client.
     """
     check_client(client)
     if not is_number(getattr(client, "priority", None)):
-        return client  # another client has no priorities
+        return client  # a client of another package has no priorities
     batch = copy(client)
     batch.priority = priority_number("batch")
     return batch
 
 
 def unsendable(letter: Letter) -> str:
-    """Return why the request of a letter cannot be sent as it was; empty if it can."""
+    """Return the reason why the request of a letter cannot be sent unchanged, or an empty text."""
     if not isinstance(letter.request, Mapping):
         return f"its request is a {type(letter.request).__name__}, not the arguments of a call"
     lost = lost_in(letter.request)
-    return f"a part of its request could not be kept: a {lost}" if lost else ""
+    return f"a part of its request could not be stored: a {lost}" if lost else ""
 
 
 def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
-    """Send the request of a letter and return the result, whole where it was a stream. Raises what the client raises,
-    `ValueError` for a request that was not kept whole, and `NotAnswered`.
+    """Send the request of a letter and return the result; of a stream, the complete answer.
+
+    Raises the exceptions of the client, `ValueError` for a request that was not stored completely, and `NotAnswered`.
     """
     problem = unsendable(letter)
     if problem:
@@ -78,7 +79,7 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
     known = _named_parameters(method)
     extra = {name: value for name, value in given.items() if value is not None and name in known}
     request = {**extra, **letter.request}
-    if timeout is not None and "timeout" in known:  # the request's own must not outlast the lease
+    if timeout is not None and "timeout" in known:  # a timeout of the request must not outlast the lease
         own: Any = request.get("timeout")
         request["timeout"] = min(own, timeout) if is_number(own) else timeout
     token = being_sent.set(letter.id)
@@ -91,7 +92,7 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
 
 
 def _check(result: Any) -> None:
-    """Raise for a result that is no answer of a model: the letter is then as dead as before."""
+    """Raise `NotAnswered` for a result that is not an answer of a model; the letter is then dead again."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # nothing was sent yet
@@ -118,7 +119,7 @@ def _named_parameters(method: Callable[..., Any]) -> frozenset[str]:
 
 
 def answer_of(result: Any) -> Any:
-    """Return the answer in JSON's types; a body that can be read once is put back to be read again."""
+    """Return the answer as JSON values. A body that can be read only once is replaced by a readable copy."""
     response = getattr(result, "response", result)
     if isinstance(response, dict) and hasattr(response.get("body"), "read"):
         body = response["body"].read()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.filters import Wanted
     from aws_bedrock_inference.deadletters.letter import State, Summary
 
-# Seconds to wait for other processes: a letter that is not kept is lost, so it may take longer than a question about
-# the quota.
+# Seconds to wait for other processes. A letter that is not stored is lost, so the wait may be longer than that of a
+# quota request.
 TIMEOUT = 5.0
 
 LETTERS = Schema(
@@ -37,7 +37,7 @@ LETTERS = Schema(
         )
     },
     noun="dead letters",
-    use="keep dead letters",
+    use="store dead letters",
     loss="its letters are lost",
 )
 
@@ -46,8 +46,8 @@ _SUMMARY = "SELECT summary, x'', NULL FROM letters"
 
 
 class SqliteLetters:
-    """Keeps each letter as a row of the file at `path`, which is made for its owner alone. Leases are told by `clock`,
-    the machine's own. A request that waits longer than `timeout` seconds for others raises `StoreUnavailable`.
+    """Stores each letter as a row of the file at `path`, which only its owner can read. Leases use `clock`, the clock
+    of the machine. A request that waits longer than `timeout` seconds for other processes raises `StoreUnavailable`.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class SqliteLetters:
         self.limit = 2 * timeout
         self._clock = clock
         self._watch = Watch(since_start)
-        # Behind a link that leads to nothing yet, SQLite would make the file itself, and others could read it.
+        # Through a dangling link, SQLite would create the file itself, and other users could read it.
         self._file = SharedFile(self.path.resolve() if self.path.is_symlink() else self.path, LETTERS, timeout=timeout)
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
+        """Raise `StoreUnusable` if the file cannot be used until a person changes something."""
         self._file.check()
 
     def put(self, record: Record) -> None:
-        """Keep a new letter; letters that were finished long ago make room."""
+        """Store a new letter, and delete expired letters."""
         summary = record.summary
         with self._file.changing() as database:
             database.execute(
@@ -78,8 +78,8 @@ class SqliteLetters:
             )
             database.execute("DELETE FROM letters WHERE expires < ?", (self._clock(),))
 
-    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
-        """Return the letter of that id, with all it has."""
+    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in AWS's documentation
+        """Return the complete letter with this id, or None."""
         with self._file.reading() as database:
             row = database.execute(f"{_LETTER} WHERE id = ?", (id,)).fetchone()
         return None if row is None else self._record(row)
@@ -100,7 +100,7 @@ class SqliteLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace a summary, unless another has done so since."""
+        """Replace a summary, unless its version has changed."""
         expires = self._clock() + KEPT_SECONDS if summary.finished else None
         with self._file.changing() as database:
             changed = database.execute(
@@ -114,8 +114,10 @@ class SqliteLetters:
             return changed.rowcount == 1
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the machine's clock is past the end of a lease. Where it was set back since, which nothing
-        else shows, the claim counts as abandoned when it has not changed for its lease, by a clock that is never set.
+        """Return whether a lease has expired by the clock of the machine.
+
+        If this clock was set back, the claim counts as abandoned when it has not changed for its lease, by a monotonic
+        clock.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
@@ -125,10 +127,10 @@ class SqliteLetters:
         return self._clock()
 
     def create(self) -> list[str]:
-        """Make the file, if it is not there."""
+        """Create the file if it does not exist."""
         made = not self.path.exists()
         with self._file.reading():
-            return [f"{self.place} was made"] if made else []
+            return [f"{self.place} was created"] if made else []
 
     def close(self) -> None:
         """Close the file; a later request opens it again."""
@@ -144,7 +146,7 @@ class SqliteLetters:
         except LetterTooNew as error:
             raise StoreUnusable(too_new(self.path, str(error))) from error
         except ValueError as error:
-            raise StoreUnusable(f"{self.place}: a letter in it is damaged ({error})") from error
+            raise StoreUnusable(f"{self.place}: a letter in this file is damaged ({error})") from error
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], list[Any]]:

@@ -1,4 +1,4 @@
-"""The numbers of letters."""
+"""Counts of letters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The numbers of letters by state; of those that are dead, the numbers by cause, by model and by what they need,
-    and the time of the oldest one's first failure.
+    """The counts of letters by state. For dead letters, also the counts by cause and model, the count of letters that
+    need a change, and the time of the first failure of the oldest letter. `sent_twice` counts letters of all states.
     """
 
     states: dict[str, int] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Stats:
 
 
 def counted(summaries: Iterable[Summary]) -> Stats:
-    """Return the numbers of these letters, the most frequent cause and model first."""
+    """Return the counts of these letters, the most frequent cause and model first."""
     states, causes, models = Counter[str](), Counter[str](), Counter[str]()
     need_change = sent_twice = 0
     oldest: float | None = None

@@ -1,4 +1,4 @@
-"""The protocol of the stores of dead letters, and how one is opened."""
+"""The protocol of the stores of dead letters, and the function that opens a store."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.letter import State, Summary
 
 KEPT_SECONDS = 30 * 86_400.0
-"""The time for which letters are kept that were redriven or discarded: 30 days. Dead ones stay."""
+"""Seconds after which redriven and discarded letters are deleted: 30 days. Dead letters are not deleted."""
 
 _FILES = (".db", ".sqlite", ".sqlite3")
 _SCHEMES = ("sqlite", "dynamodb")
 
 
 class Record(NamedTuple):
-    """A letter as a store keeps it. Lists that nobody reads in full leave `content` empty."""
+    """A letter in the form of a store. In lists of summaries, `content` is empty."""
 
     summary: Summary
     content: bytes = b""
@@ -35,55 +35,55 @@ class Place(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some letters of one state, and the place after which the others follow; None at the end."""
+    """A page of letters of one state, and the place after which the next page starts; None at the end."""
 
     records: list[Record]
     after: Place | None
 
 
 class LetterStore(Protocol):
-    """A store of dead letters. Threads and processes may use it at once.
+    """A store of dead letters. Threads and processes may use it at the same time.
 
-    All methods block, and raise `StoreUnavailable`. `place` names the store in messages, `limit` is the longest time in
-    seconds that keeping a letter may take.
+    All methods block, and raise `StoreUnavailable`. `place` is the name of the store in messages. `limit` is the
+    maximum time in seconds to store a letter.
     """
 
     place: str
     limit: float
 
     def put(self, record: Record) -> None:
-        """Keep a new letter."""
+        """Store a new letter."""
 
-    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in the documents
-        """Return the letter of that id, with all it has."""
+    def get(self, id: str) -> Record | None:  # noqa: A002 - its name in AWS's documentation
+        """Return the complete letter with this id, or None."""
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return at most `limit` letters of a state that are wanted, by the time of their first failure: the `newest`
-        or the oldest first. `whole` ones have their content.
+        """Return at most `limit` selected letters of a state, by the time of their first failure: with `newest` the
+        newest first, otherwise the oldest first. With `whole`, they have their content.
         """
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a letter, and its answer if there is one; False if its version is no longer
-        `version`, and nothing is changed.
+        """Replace the summary of a letter, and its answer if it is not None. If the version of the letter is no longer
+        `version`, change nothing and return False.
         """
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the lease of a claimed letter has ended, as this store tells time."""
+        """Return whether the lease of a claimed letter has expired, by the clock of this store."""
 
     def now(self) -> float:
         """Return the time of day in seconds since the epoch."""
 
     def create(self) -> list[str]:
-        """Make what the store needs, and return what was made or changed, in words."""
+        """Create the table or the file, and return the changes in words."""
 
     def close(self) -> None:
-        """Release connections and files; a later request opens again what it needs."""
+        """Close connections and files. A later request opens them again."""
 
 
 def open_letters(named: Any) -> LetterStore:
-    """Return the store that `named` is or names: a table of DynamoDB by its bare name, a file by a URL or a `Path`.
+    """Return the store for `named`: a store, the name of a DynamoDB table, a URL, or a `Path` to a file.
 
-    Raises `ValueError` for what is none, and `StoreUnusable` for a file that cannot be used.
+    Raises `ValueError` for any other value, and `StoreUnusable` for a file that cannot be used.
     """
     if isinstance(named, Path):
         return _file(named)
@@ -93,7 +93,7 @@ def open_letters(named: Any) -> LetterStore:
         return _at_url(named)
     if isinstance(named, type) or not all(callable(getattr(named, name, None)) for name in ("put", "get", "update")):
         raise ValueError(
-            f"A store of dead letters cannot be {shown(named)}: give the name of a DynamoDB table, a URL such as "
+            f"A store of dead letters cannot be {shown(named)}: pass the name of a DynamoDB table, a URL such as "
             "sqlite:///path/dead.db, or a Path"
         )
     store: LetterStore = named
@@ -101,15 +101,17 @@ def open_letters(named: Any) -> LetterStore:
 
 
 def without_password(named: str) -> str:
-    """Return what a person wrote in the place of a name, without the password of a URL."""
+    """Return a text that a person wrote as a name, without the password of a URL."""
     return named.rpartition("@")[2]
 
 
 def _file(path: Path) -> LetterStore:
-    from aws_bedrock_inference.deadletters.sqlite import SqliteLetters  # noqa: PLC0415 - only who has a file needs it
+    from aws_bedrock_inference.deadletters.sqlite import SqliteLetters  # noqa: PLC0415 - only needed for a file
 
     if path.name == ":memory:":
-        raise ValueError(":memory: would lose its letters with the program: name a file, sqlite:///path/dead.db")
+        raise ValueError(
+            ":memory: would lose its letters at the end of the program: name a file, sqlite:///path/dead.db"
+        )
     store = SqliteLetters(path)
     store.check()
     return store
@@ -127,7 +129,7 @@ def _table(name: str) -> LetterStore:
 
 
 def _table_at(rest: str) -> LetterStore:
-    from aws_bedrock_inference.deadletters.dynamodb import table_at  # noqa: PLC0415 - only who has a table needs boto3
+    from aws_bedrock_inference.deadletters.dynamodb import table_at  # noqa: PLC0415 - only a table needs boto3
 
     return table_at(rest)
 
@@ -139,6 +141,6 @@ def _at_url(url: str) -> LetterStore:
     if scheme == "sqlite":
         return _file(path_in(url, "dead.db"))
     raise ValueError(
-        f"Dead letters are not kept at {shown_name(scheme, _SCHEMES)}://: write sqlite:///path/dead.db for a file of "
-        "this machine, or dynamodb://TABLE for any number of machines"
+        f"Dead letters cannot be stored at {shown_name(scheme, _SCHEMES)}://: write sqlite:///path/dead.db for a file "
+        "of this machine, or dynamodb://TABLE for any number of machines"
     )

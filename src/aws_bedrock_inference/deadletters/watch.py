@@ -1,4 +1,4 @@
-"""The age of claims, told by the clock of whoever waits for them."""
+"""The age of claims, by the clock of the process that waits for them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.deadletters.letter import Summary
 
-# Claims whose age is watched.
+# Maximum of claims that are watched.
 _MOST = 10_000
 
 
 class Watch:
-    """Remembers by a monotonic `clock` since when claims are as they are."""
+    """Stores the time since which each claim has not changed, by a monotonic `clock`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[str, tuple[int, float]] = {}
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether a claim has not changed for its lease, since this was first asked."""
+        """Return whether a claim has not changed for its lease, since the first call of this method."""
         version, since = self._seen.get(summary.id, (0, 0.0))
         if version != summary.version:
             if len(self._seen) >= _MOST:

@@ -1,4 +1,6 @@
-"""The form that a request to Converse asks for, a tool call or JSON by a schema, and whether its answer has it."""
+"""The form that a request to Converse asks for (a tool call, or JSON with a schema), and a check whether the answer
+has it.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,15 @@ if TYPE_CHECKING:
 
 _TOOLS, _OUTPUT = "toolConfig", "outputConfig"
 
-# The choices that require a tool call, and the reasons of an answer that ended by itself.
+# The tool choices that require a tool call, and the stop reasons of an answer that was not truncated.
 _REQUIRED = {"any", "tool"}
 _ENDED = {"end_turn", "stop_sequence"}
 
 
 class Problem(NamedTuple):
-    """A lack in an answer. `cut` says that it was truncated, and `at_limit` that the request's own limit did it."""
+    """A defect of an answer. `cut` is True if the answer was truncated, and `at_limit` if the request's own limit
+    truncated it.
+    """
 
     message: str
     cut: bool
@@ -28,14 +32,14 @@ class Problem(NamedTuple):
 
 
 def asks_for_form(params: Mapping[str, Any]) -> bool:
-    """Return whether the answer to `params` may have to hold more than text."""
+    """Return whether the request asks for more than text: tools, or output with a schema."""
     return bool(params.get(_TOOLS) or params.get(_OUTPUT))
 
 
 def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Problem | None:
-    """Return what a complete answer of Converse lacks of what `params` ask for; None if it lacks nothing.
+    """Return the defect of a complete answer of Converse to `params`, or None if it has the requested form.
 
-    The text of the answer is not in the result.
+    The result does not contain text of the answer.
     """
     reason = stop_reason(response).lower()
     content = _content(response)
@@ -46,7 +50,7 @@ def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Proble
         elif _needs_tool(params) and not any("toolUse" in block for block in content):
             lacks = "before the tool call that the request requires"
         elif schema is not None and violation(schema, text_of(content)) is not None:
-            lacks = "before the JSON that the schema asks for was whole"
+            lacks = "before the JSON that the schema requires was complete"
         else:
             return None
         by = _limit(params) if reason != "model_context_window_exceeded" else "the model's context window"
@@ -57,13 +61,13 @@ def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Proble
 
 
 def with_limit(params: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """Return Converse's parameters with another maximum length of the answer."""
+    """Return Converse's parameters with `limit` as the maximum length of the answer."""
     return {**params, CONVERSE_SETTINGS: {**(params.get(CONVERSE_SETTINGS) or {}), CONVERSE_MAXIMUM: limit}}
 
 
 def _limit(params: Mapping[str, Any]) -> str:
     limit = (params.get(CONVERSE_SETTINGS) or {}).get(CONVERSE_MAXIMUM)
-    return f"max_tokens={limit}" if limit is not None else "the model's own max_tokens"
+    return f"max_tokens={limit}" if limit is not None else "the model's default max_tokens"
 
 
 def _content(response: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -77,7 +81,7 @@ def _needs_tool(params: Mapping[str, Any]) -> bool:
 
 
 def _schema(params: Mapping[str, Any]) -> str | None:
-    """Return the JSON schema that the answer's text has to follow."""
+    """Return the JSON schema that the answer's text must follow, or None."""
     wanted = (params.get(_OUTPUT) or {}).get("textFormat") or {}
     if wanted.get("type") != "json_schema":
         return None

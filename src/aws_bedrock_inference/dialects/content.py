@@ -1,8 +1,8 @@
-"""The content blocks of an answer: the text in them, and how the pieces of a ConverseStream make them.
+"""The content blocks of an answer: reading their text, and building them from the pieces of a ConverseStream.
 
 Converse and ConverseStream describe the same answer in two forms (botocore 1.44.8's service model, `ContentBlock`,
-`ContentBlockStart` and `ContentBlockDelta`). `Assembly` makes the first of the second, so that a collected stream can
-be read, and sent back as the next turn, like any other answer.
+`ContentBlockStart` and `ContentBlockDelta`). `Assembly` converts the second form into the first, so that a collected
+stream can be read, and sent back as the next turn, like any other answer.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 # Deltas that continue a block of another name: a citation belongs to the text before it.
 _CONTINUES = {"citation": "text"}
-# Where the flat dialects have their text: Titan; Llama; Mistral and Cohere; Anthropic's old completions.
+# The text fields of the flat dialects: Titan; Llama; Mistral and Cohere; Anthropic's old completions.
 FLAT_TEXTS = ("outputText", "generation", "text", "completion")
-# Where others have their answers: OpenAI's models; Titan; Mistral; Cohere's older ones.
+# The answer fields of other dialects: OpenAI's models; Titan; Mistral; Cohere's older models.
 _CHOICES = ("choices", "results", "outputs", "generations")
 _REDACTED = "redactedContent"
-_UNKNOWN = "SDK_UNKNOWN_MEMBER"  # botocore's name for a member that its model lacks
+_UNKNOWN = "SDK_UNKNOWN_MEMBER"  # botocore's name for a member that is not in its model
 
 
 def text_of(content: Any) -> str:
-    """Return the text of a message's content, with the text that has citations. Whatever is not text adds nothing."""
+    """Return the text of a message's content, including text with citations. Other blocks are ignored."""
     if not isinstance(content, list):
         return ""
     texts = []
@@ -42,8 +42,8 @@ def text_of(content: Any) -> str:
 
 
 def text_of_body(body: Any) -> str:
-    """Return the text of an answer as the model's body has it: Converse's and Nova's, Claude's, OpenAI's, or one of the
-    flat ones. Empty where there is none.
+    """Return the text of an answer in the model's own body: of Converse and Nova, Claude, OpenAI, or a flat dialect.
+    Return an empty string if there is none.
     """
     if not isinstance(body, dict):
         return ""
@@ -60,10 +60,10 @@ def text_of_body(body: Any) -> str:
 
 
 class Assembly:
-    """Blocks in the making. Pieces are kept as they come; `content` joins them.
+    """The blocks of an answer that is still arriving. Pieces are stored as they come, and `content` joins them.
 
-    Blocks are told apart by `contentBlockIndex` and in the order of it. Where it is missing or used twice, a start, a
-    stop or a piece of another kind begins the next block, and the order is that of arrival.
+    Blocks are distinguished and ordered by `contentBlockIndex`. If the index is missing or used twice, then a start, a
+    stop or a piece of another kind begins the next block, and the blocks are in the order of arrival.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class Assembly:
         self._open.pop(_key(index), None)
 
     def content(self) -> list[dict[str, Any]]:
-        """Return the blocks in Converse's form; a tool's input that is not yet whole JSON stays text."""
+        """Return the blocks in Converse's form. Tool input that is not yet complete JSON is returned as text."""
         blocks = self._blocks
         indexes = [block.index for block in blocks if isinstance(block.index, int)]
         if len(set(indexes)) == len(blocks):
@@ -106,7 +106,7 @@ class Assembly:
 
 
 class _Block:
-    """One block: its kind, and its pieces by the names of their deltas."""
+    """One block: its kind, and its pieces with the names of their deltas."""
 
     __slots__ = ("index", "kind", "pieces")
 
@@ -140,7 +140,7 @@ def _kind(name: str, piece: Any) -> str:
 
 
 def _key(index: Any) -> Any:
-    """Return what stands for `index` in a dictionary; one that is no index stands for "the block at hand"."""
+    """Return `index` as a dictionary key; an invalid index stands for the current block."""
     return index if isinstance(index, (int, str)) else None
 
 
@@ -154,7 +154,9 @@ def _tool_use(values: list[Any]) -> dict[str, Any]:
 
 
 def _parsed(inputs: list[Any]) -> Any:
-    """Return a tool's input of its pieces: empty without any, and text if that is not whole JSON."""
+    """Return a tool's input from its pieces: an empty dictionary if there are none, and text if they are not complete
+    JSON.
+    """
     if inputs and not all(isinstance(piece, str) for piece in inputs):
         return inputs[-1]
     text = "".join(inputs)
@@ -190,7 +192,7 @@ def _join(values: list[Any]) -> Any:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Return `new` added to `old`: members to members, text to text, bytes to bytes, items to items."""
+    """Return `old` extended by `new`. Members, text, bytes and list items are each appended to their kind."""
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{name: _merged(old[name], value) if name in old else value for name, value in new.items()}}
     if isinstance(old, (str, bytes, list)) and type(old) is type(new):

@@ -1,8 +1,8 @@
-"""The request that asks a model to go on with an answer that broke off.
+"""The request that asks a model to continue an answer that was interrupted.
 
-Models that take a prefill go on from a message of the assistant by themselves. Claude 4.6 and later, and many others,
-refuse one (`knowledge/models.toml`): they are asked in a turn of the user, and told to begin with the last characters
-of what they wrote, so that the place can be found.
+Models that accept a prefill continue a message of the assistant by themselves. Claude 4.6 and later, and many other
+models, refuse a prefill (`knowledge/models.toml`). A user message asks these models to continue, and to begin by
+repeating the last characters of the partial answer, so that the two parts can be joined.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ no greeting, no explanation, no sign that this is a continuation.
 {{anchor}}
 {MARK}"""
 
-# Parts of an answer that another request can go on after.
+# Content after which another request can continue the answer.
 _PLAIN = {"text", "reasoningContent"}
 
-# The fields that make a model think first. It has thought; to think again needs room that may not be left, and forbids
-# a prefill (GH Aider-AI/aider#3820, read on 2026-11-29).
+# The fields that make a model think first. The model has already thought. To think again needs tokens that may not be
+# left, and rules out a prefill (GH Aider-AI/aider#3820, read on 2026-11-29).
 _THOUGHT = {"thinking", "reasoning_config", "reasoningConfig"}
 _FIELDS = "additionalModelRequestFields"
 
 
 def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-    """Return whether a model can go on with `message`, its answer to `params` so far. Half a tool call, and an answer
-    that must follow a schema as a whole, can only be made anew; so can one to a body of a model's own, or to a prompt
-    that the service keeps.
+    """Return whether a model can continue `message`, its partial answer to `params`. A partial tool call, and an
+    answer that must follow a schema, can only be generated again. The same applies to requests in a model's own
+    format, and to prompts stored by the service.
     """
     content = message["content"]
     choice = (params.get("toolConfig") or {}).get("toolChoice") or {}
@@ -56,8 +56,8 @@ def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> b
 
 
 def continued(params: Mapping[str, Any], received: str, anchor: str | None, tokens: int) -> dict[str, Any]:
-    """Return the request for what follows on `received`, of about `tokens` tokens. Without an `anchor`, the answer so
-    far is a prefill; it must not end with white space.
+    """Return the request for the rest of the answer after `received`, which has about `tokens` tokens. Without an
+    `anchor`, the partial answer is sent as a prefill; it must not end with white space.
     """
     messages = _with_answer(params["messages"], received if anchor else received.rstrip())
     if anchor:
@@ -74,18 +74,20 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
 
 
 def tokens_again(anchor: str | None) -> int:
-    """Return the tokens that the repeated anchor takes of the answer, at most: text has two bytes a token or more."""
+    """Return the maximum number of answer tokens that the repeated anchor uses: text has at least two bytes per
+    token.
+    """
     return len((anchor or "").encode(errors="replace")) // 2
 
 
 def is_prefilled(params: Mapping[str, Any]) -> bool:
-    """Return whether the request ends with a message of the assistant, which the answer goes on from."""
+    """Return whether the request ends with a message of the assistant, which the answer continues."""
     messages = params.get("messages") or [{}]
     return bool(messages[-1].get("role") == "assistant")
 
 
 def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
-    """Return the conversation with the beginning of the answer; with the caller's own prefill it is one message."""
+    """Return the conversation with the partial answer. If the request has a prefill, both become one message."""
     if messages[-1].get("role") != "assistant":
         return [*messages, {"role": "assistant", "content": [{"text": text}]}]
     *before, last = messages
@@ -97,7 +99,7 @@ def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
 
 
 class Rest:
-    """The second part of an answer: its events, as if they belonged to the first, whose transcript they complete."""
+    """The second part of an answer. Its events continue those of the first part and complete the same transcript."""
 
     def __init__(self, transcript: Transcript, cut: Cut | None) -> None:
         self.transcript = transcript
@@ -112,18 +114,18 @@ class Rest:
 
     @property
     def verified(self) -> bool:
-        """True if the part is known to begin where the first one ended."""
+        """True if this part is known to begin at the end of the first part."""
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
-        """Return what the consumer gets of an item."""
+        """Yield the events that the consumer gets for an item."""
         if not isinstance(item, dict) or "messageStart" in item:
             return
         index, delta = _place(item)
         text = isinstance(delta.get("text"), str)
         if self._shift is None and index is not None:
             if not text and "contentBlockStart" not in item:
-                return  # it thought again: the answer has its reasoning already
+                return  # the model reasoned again: the answer already has its reasoning
             self._index = index
             self._shift = self._first - index if text else self._first + self.transcript.open - index
         if text:
@@ -136,16 +138,18 @@ class Rest:
         yield self._given(item)
 
     def _held(self) -> Iterator[dict[str, Any]]:
-        """Return what is held back, since something else follows. A part that breaks before was not worth having."""
+        """Yield the text that was held back, because other content follows. A part that breaks earlier is not worth
+        delivering.
+        """
         piece = self.cut.end() if self.cut is not None else ""
         if piece:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
 
     def _fitting(self, piece: str) -> str:
-        """Return the part of a piece of text that the consumer does not have yet."""
+        """Return the part of a piece of text that the consumer does not yet have."""
         if self.cut is not None:
             return self.cut.add(piece)
-        # A prefill must not end with white space. What was taken off comes again, if the model goes on as before.
+        # A prefill must not end with white space. The removed white space comes again if the model continues as before.
         while self._blank and piece and not self._begun:
             self._begun = piece[0] != self._blank[0]
             if not self._begun:
@@ -168,7 +172,7 @@ def _blank_end(text: str) -> str:
 
 
 def _place(event: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
-    """Return the index of the block that an event belongs to, None for none, and its delta."""
+    """Return the index of the block that an event belongs to (None if it belongs to none), and its delta."""
     for name in ("contentBlockDelta", "contentBlockStart", "contentBlockStop"):
         body = event.get(name)
         if isinstance(body, dict):

@@ -1,7 +1,7 @@
-"""Requests that ask for the most likely answer, so that an earlier answer is as good as a new one.
+"""Requests for the most likely answer, for which an earlier answer is as good as a new one.
 
-Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, the model parameter pages of
-the Bedrock user guide for the models' own bodies, read 2026-11.
+Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, and the model parameter
+pages of the Bedrock user guide for the models' own bodies, read 2026-11.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ from aws_bedrock_inference.knowledge.models import draws_nothing
 
 _TEMPERATURE = "temperature"
 
-# Anthropic, Mistral and Llama; Nova; Cohere.
+# The names of top k: Anthropic, Mistral and Llama; Nova; Cohere.
 _TOP_K = ("top_k", "topK", "k")
 
-# Members that hold such settings: Converse and Nova; Titan; Nova's other name; what Converse passes on.
+# Members that contain such settings: Converse and Nova; Titan; Nova's other name; the fields that Converse passes on.
 _SETTINGS = ("inferenceConfig", "textGenerationConfig", "inference_params", "additionalModelRequestFields")
 
-# Tools that the service runs and that look at the world outside: Converse's, by a member; Anthropic's, by their type.
+# Tools that the service runs and whose results depend on the outside world. Converse's have a certain member,
+# Anthropic's a certain type.
 _SYSTEM_TOOL = "systemTool"
 _OUTSIDE = ("web_search", "web_fetch", "code_execution", "mcp")
 
 
 def is_deterministic(request: Any, base_model: str) -> bool:
-    """Return whether `request`, Converse's parameters or the parsed body of a model, leaves nothing to chance: its
-    temperature is 0 or it takes the most likely token alone (top k 1), and the service runs no tool that looks outside.
-    Models that compute, such as embeddings, always do so.
+    """Return whether `request`, Converse's parameters or the parsed body of a model, is deterministic: its temperature
+    is 0 or only the most likely token is allowed (top k 1), and the service runs no tool whose results depend on the
+    outside world. Models that only compute, such as embeddings, are always deterministic.
     """
     if draws_nothing(base_model):
         return True
     pinned = False
     places = [request] if isinstance(request, dict) else []
-    for place in places:  # grows on the way, by the members of each place that may hold settings
+    for place in places:  # grows in the loop, by the members of each place that may contain settings
         temperature = place.get(_TEMPERATURE)
         if temperature is not None and temperature != 0:
             return False

@@ -1,7 +1,8 @@
-"""Prompts taken out of the service's messages: `Malformed input request: ... got 'my prompt'` quotes the request.
+"""Removes prompts from the service's messages: `Malformed input request: ... got 'my prompt'` quotes the request.
 
-Only texts that the request itself holds are recognized, so that nothing else of the message is lost: whole, in part, or
-as JSON writes them. Shorter ones than `SHORTEST` characters stay, since they would match words of the service's own.
+Only texts from the request itself are removed, so that the rest of the message is preserved. A text is recognized if
+it is quoted completely, in part, or with JSON's escapes. Texts of fewer than `SHORTEST` characters are not removed,
+since they would match words of the service.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 SHORTEST = 8
 
-_HEAD = 16  # characters by which a text is recognized; the rest of it may be cut off, or written otherwise
+_HEAD = 16  # characters by which a text is recognized; the rest may be truncated or escaped
 _NAMES = frozenset({"role", "name", "toolUseId", "id", "tool_use_id", "format", "status", "model", "body"})
 
 
 def unechoed(call: Call, outcome: Outcome) -> Outcome:
-    """Return a failed outcome whose fault does not quote the prompt of `call`: in its message, or in its code, where a
-    proxy may have written a sentence.
+    """Return a failed outcome whose fault does not quote the prompt of `call`, in its message or in its code. A proxy
+    may have written a sentence into the code.
     """
     fault = outcome.fault
     if fault is None or not fault.message:
@@ -43,7 +44,7 @@ def unechoed(call: Call, outcome: Outcome) -> Outcome:
 
 
 def without_prompt(message: str, request: Any) -> str:
-    """Return the message with every text of `request` that it quotes replaced by an ellipsis."""
+    """Return the message with every quoted text of `request` replaced by an ellipsis."""
     quoted = {form for text in (*_texts(request), *_texts(parsed_body(request))) for form in _forms(text)}
     for text in sorted(quoted, key=len, reverse=True):
         message = _without(message, text)
@@ -66,7 +67,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield a text as it may be quoted: as it is, as JSON writes it, and each of its lines."""
+    """Yield the forms in which a text may be quoted: unchanged, escaped as in JSON, and each of its lines."""
     for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], *text.splitlines()):
         if len(form.strip()) >= SHORTEST:
             yield form.strip()

@@ -1,9 +1,10 @@
-"""Filtered content: who kept an answer back, wholly or in part, and for what.
+"""Filtered content: who blocked an answer, completely or in part, and why.
 
-Guardrails and the models themselves answer with HTTP 200 and say so in the answer; a provider's filter does either that
-or refuses with an error. Sources: botocore 1.44.8's service model (`GuardrailAssessment`, `AppliedGuardrailDetails`),
-the model parameter pages of the Bedrock user guide for the models' own bodies, Anthropic's page on refusals for
-`stop_details`. Whatever cannot be read is left out, and nothing raises.
+Guardrails and the models themselves answer with HTTP 200 and report the filtering in the answer. A provider's filter
+does the same, or refuses with an error. Sources: botocore 1.44.8's service model (`GuardrailAssessment`,
+`AppliedGuardrailDetails`), the model parameter pages of the Bedrock user guide for the models' own bodies, and
+Anthropic's page on refusals for `stop_details`. Data that cannot be read is omitted, and no function raises an
+exception.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.made import Source
 
 FILTER_CAUSES: dict[str, Source] = {"guardrail-blocked": "guardrail", "content-filtered": "provider"}
-"""The causes of errors that say that content was filtered."""
+"""The causes of errors that report filtered content."""
 
 _GUARDRAIL_REASON, _REFUSAL = "guardrail_intervened", "refusal"
-_OF_REASON: dict[str, Source] = {_GUARDRAIL_REASON: "guardrail", _REFUSAL: "model"}  # all others: provider
+_OF_REASON: dict[str, Source] = {_GUARDRAIL_REASON: "guardrail", _REFUSAL: "model"}  # all others: the provider
 
-# The lists in an assessment, and the name of an item that has none of its own. What a word list or a regular expression
-# matched is a part of the prompt, and is not read.
+# The lists in an assessment, with a name for items that have no name. The text that a word list or a regular expression
+# matched is part of the prompt, and is not read.
 _FOUND = {
     ("topicPolicy", "topics"): "TOPIC",
     ("contentPolicy", "filters"): "CONTENT",
@@ -47,14 +48,14 @@ _FOUND = {
 _BLOCKED, _MASKED = "BLOCKED", "ANONYMIZED"
 _ORIGINS = {"REQUEST": "request", "ACCOUNT_ENFORCED": "account", "ORGANIZATION_ENFORCED": "organization"}
 
-# Stability's and Titan's images: the reason of each picture that was kept back, and the error beside those that were
-# not.
+# Stability's and Titan's images: the reason for each picture that was blocked, and the error next to the pictures that
+# were not.
 _STABILITY, _STABILITY_WORDS, _ERROR = "finish_reasons", "filter reason:", "error"
 _FILTER_WORDS = ("content filter", "responsible ai", "content policy")
 
 
 def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
-    """Return why the content of a complete answer, Converse's or a model's own, was filtered; None if it was not."""
+    """Return why the content of a complete answer, Converse's or a model's own, was filtered, or None if it was not."""
     reason = next((each for each in stop_reasons(body) if each.lower() in FILTERED), "")
     if body.get(GUARDRAIL_ACTION) == INTERVENED or reason.lower() == _GUARDRAIL_REASON:
         return _by_guardrail(body, reason or _GUARDRAIL_REASON)
@@ -64,18 +65,18 @@ def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
 
 
 def filtered_by(fault: Fault) -> FilteredContent | None:
-    """Return why the content was filtered if that is what an error says."""
+    """Return why the content was filtered, if the error reports this; otherwise None."""
     source = FILTER_CAUSES.get(fault.cause)
     return FilteredContent(source, fault.cause) if source is not None else None
 
 
 def cause_of(filtered: FilteredContent) -> str:
-    """Return the cause of an error that says so."""
+    """Return the cause of an error for filtered content."""
     return "guardrail-blocked" if filtered.source == "guardrail" else "content-filtered"
 
 
 def reason_of(filtered: FilteredContent) -> str:
-    """Return the stop reason of an answer of Converse that says so."""
+    """Return the stop reason of Converse for filtered content."""
     return _GUARDRAIL_REASON if filtered.source == "guardrail" else CONTENT_FILTERED
 
 
@@ -107,7 +108,9 @@ def _by_guardrail(body: Mapping[str, Any], reason: str) -> FilteredContent:
 
 
 def _assessments(guardrail: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each assessment in a trace with the id of its guardrail: of the input one, of the output a list."""
+    """Yield each assessment in a trace with the id of its guardrail. The input has one assessment, the output a
+    list.
+    """
     sections = guardrail.values() if isinstance(guardrail, dict) else ()
     for section in sections:
         for part in section if isinstance(section, list) else [section]:
@@ -118,7 +121,7 @@ def _assessments(guardrail: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _found(assessment: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the action of each rule that blocked or masked something."""
+    """Yield the name and the action of each rule that blocked or masked content."""
     for (policy, listed), otherwise in _FOUND.items():
         part = assessment.get(policy)
         items = part.get(listed) if isinstance(part, dict) else None
@@ -147,7 +150,7 @@ def _applied(key: str, assessment: dict[str, Any]) -> AppliedGuardrail:
 
 
 def _refused(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the category of a refusal: in Converse's answers only where the request asked for `/stop_details`."""
+    """Return the category of a refusal. Converse's answers contain it only if the request asked for `/stop_details`."""
     for place in (body.get("additionalModelResponseFields"), body):
         details = place.get("stop_details") if isinstance(place, dict) else None
         if isinstance(details, dict) and (category := _text(details.get("category"))):

@@ -1,4 +1,6 @@
-"""Checks of JSON texts by a schema, where `jsonschema` is installed (extra `schema`); else only that they are JSON."""
+"""Checks of JSON texts against a schema if `jsonschema` is installed (extra `schema`); otherwise only whether they are
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,15 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Any
 
-# Schemas come from callers, who mostly use a few: making a validator costs more than using one.
+# The number of stored validators. Callers mostly use few schemas, and creating a validator costs more than using it.
 _KEPT = 64
 
 
 def violation(schema: str, text: str) -> str | None:
-    """Return how `text` breaks `schema`, without a word of the text; None if it does not.
+    """Return how `text` violates `schema`, without quoting the text, or None if it does not.
 
-    A schema that cannot be used, for example because it refers to one elsewhere, asks for JSON only: nothing is
-    fetched.
+    If a schema cannot be used, for example because it refers to another document, only JSON is required: nothing is
+    downloaded.
     """
     try:
         value = json.loads(text)
@@ -26,16 +28,16 @@ def violation(schema: str, text: str) -> str | None:
         return None
     try:
         error = next(validator.iter_errors(value), None)
-    except Exception:  # noqa: BLE001 - a reference to elsewhere, a pattern that Python does not know
+    except Exception:  # noqa: BLE001 - a reference to another document, a pattern that Python does not support
         return None
     if error is None:
         return None
     rule = "/".join(map(str, error.absolute_schema_path))
-    return f"it breaks the rule {rule}"
+    return f"it violates the rule {rule}"
 
 
 def is_usable(schema: str) -> bool:
-    """Return whether answers can be checked by `schema` here."""
+    """Return whether answers can be checked against `schema` in this environment."""
     return _validator(schema) is not None
 
 
@@ -53,12 +55,12 @@ def _validator(schema: str) -> Any:
         parsed = json.loads(schema)
         kind = validator_for(parsed, default=Draft202012Validator)
         kind.check_schema(parsed)
-        return kind(parsed, registry=Registry())  # an empty one fetches nothing
-    except Exception:  # noqa: BLE001 - the service takes schemas that no validator takes
+        return kind(parsed, registry=Registry())  # an empty registry downloads nothing
+    except Exception:  # noqa: BLE001 - the service accepts schemas that no validator accepts
         return None
 
 
 @cache
 def is_installed() -> bool:
-    """Return whether the extra `schema` is installed, without which answers are only checked to be JSON."""
+    """Return whether the extra `schema` is installed. Without it, answers are only checked to be JSON."""
     return find_spec("jsonschema") is not None

@@ -8,8 +8,8 @@ from typing import Any
 
 
 def with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded: base64 in JSON, bytes in Python. The JSON of tools stays
-    unchanged.
+    """Return a Converse body with its media decoded from base64 to bytes. The JSON inputs and results of tools are not
+    changed.
     """
     if isinstance(value, list):
         return [with_bytes(part) for part in value]
@@ -26,8 +26,8 @@ def with_bytes(value: Any) -> Any:
 
 
 def plain_json(answer: Any) -> Any:
-    """Return an answer as JSON has it, with its media as base64. Raises `TypeError`, `ValueError` or `RecursionError`
-    for what cannot be written.
+    """Return an answer in JSON types, with its media as base64. Raises `TypeError`, `ValueError` or `RecursionError`
+    if the answer cannot be written as JSON.
     """
     return json.loads(json.dumps(answer, default=_base64))
 
@@ -36,7 +36,7 @@ def _decoded(text: Any) -> Any:
     try:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
-        return text  # the client says what is wrong with it
+        return text  # the client reports the error
 
 
 def _base64(value: bytes) -> str:

@@ -1,7 +1,8 @@
-"""The needs of a request, read off Converse's parameters or a body of InvokeModel, in any family's form.
+"""The needs of a request, read from Converse's parameters or from a body of InvokeModel in the format of any model
+family.
 
-Nothing of what a request says is kept, only kinds and counts. Field names: botocore 1.44.8's service model for
-Converse, the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
+No content of a request is stored, only kinds and counts. Field names: botocore 1.44.8's service model for Converse,
+the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _STREAMING = frozenset({"converse_stream", "invoke_model_with_response_stream"})
 _TIERS = frozenset({"priority", "default", "flex", "reserved"})
 
-# Blocks of content, by their member (Converse, Nova) or their `type` (Anthropic, OpenAI), and what may be set in one.
+# Blocks of content, by their member (Converse, Nova) or their `type` (Anthropic, OpenAI), and the settings in a block.
 _BLOCKS = {
     "audio": Need.AUDIO,
     "cachePoint": Need.CACHE,
@@ -44,7 +45,7 @@ _TOOLS, _UNSIGNED = Need.TOOLS, Need.UNSIGNED_REASONING  # looked up for each bl
 _MEDIA = frozenset({Need.AUDIO, Need.DOCUMENT, Need.IMAGE, Need.VIDEO})
 _ROLES = {"system": Need.SYSTEM, "developer": Need.SYSTEM, "tool": Need.TOOLS, "function": Need.TOOLS}
 
-# Members of a request that say it all by being there.
+# Members of a request whose presence alone shows the need.
 _MEMBERS = {
     "guardrailConfig": Need.GUARDRAIL,
     "guardrailIdentifier": Need.GUARDRAIL,
@@ -64,13 +65,15 @@ _THINKING = {
     "enabled": Need.THINKING_BUDGET,
 }
 
-# Fields beside Converse's own: all that Nova has, and those for reasoning of Nova and OpenAI.
+# Fields in addition to Converse's own: those that Nova has, and the fields for reasoning of Nova and OpenAI.
 _FIELDS, _FIELDS_OF_NOVA = "additionalModelRequestFields", frozenset({CONVERSE_SETTINGS, "reasoningConfig"})
 _REASONING = frozenset({"reasoning", "reasoningConfig"})
 
 
 def needs(operation: str, params: Mapping[str, Any], estimate: Estimate) -> Needs:
-    """Return what `operation` with boto3's `params` needs of a model. `estimate` is what the call may cost."""
+    """Return what a call of `operation` with boto3's `params` needs of a model. `estimate` is the estimated cost of
+    the call.
+    """
     uses: set[Need] = set()
     form, model_id = "", params.get("modelId", "")
     native = "body" in params
@@ -122,7 +125,7 @@ def _read(request: Mapping[str, Any], uses: set[Need]) -> None:
         if not fields.keys().isdisjoint(_REASONING):
             uses.add(Need.OTHER_REASONING)
         _read_settings(fields, uses)
-    # OpenAI's Responses, whose prompt is `input`, are stored unless the request says no.
+    # OpenAI's Responses, whose prompt is `input`, are stored unless the request sets `store` to false.
     if request.get("store", asked is not None and "messages" not in request) is True:
         uses.add(Need.STORE)
 
@@ -171,7 +174,7 @@ def _read_block(need: Need, block: Any, uses: set[Need], *, of_result: bool) -> 
 
 
 def _is_unsigned(reasoning: dict[str, Any]) -> bool:
-    """Return whether reasoning that can be read has no signature of the model that thought so."""
+    """Return whether readable reasoning lacks the signature of the model that wrote it."""
     readable = reasoning if "thinking" in reasoning else _dict(reasoning.get("reasoningText"))
     return bool(readable) and not readable.get("signature")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def completion(content: Iterable[Mapping[str, Any]], text: str, stop_reason: str, usage: Usage) -> dict[str, Any]:
-    """Return the members of a chat completion that say what was answered; `content` are Converse's blocks."""
+    """Return the members of a chat completion for an answer. `content` is a list of Converse's blocks."""
     read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
     choice = {"index": 0, "message": _message(content, text), "logprobs": None, "finish_reason": _finish(stop_reason)}
     return {
@@ -47,7 +47,7 @@ def _message(content: Iterable[Mapping[str, Any]], text: str) -> dict[str, Any]:
 
 
 def _finish(stop_reason: str) -> str:
-    """Return OpenAI's word for a stop reason; one that is in no list stays as it is."""
+    """Return OpenAI's name for a stop reason. A reason without one is returned unchanged."""
     reason = stop_reason.lower()
     if reason == "tool_use":
         return "tool_calls"

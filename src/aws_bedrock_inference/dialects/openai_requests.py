@@ -1,7 +1,7 @@
 """Requests of OpenAI's chat completions as arguments of `invoke`.
 
-What Bedrock's Converse has no equal of is refused by its name, since leaving it out would change the answer. The form
-is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read 2026-11).
+A member without an equivalent in Bedrock's Converse is refused by its name, since omitting it would change the answer.
+The form is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read 2026-11).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class UntranslatableError(Exception):
-    """A request that has no equal in Converse. The message says what in it, and shows no value."""
+    """A request without an equivalent in Converse. The message names the member and does not quote its value."""
 
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
 
-# Members at these values ask for nothing; at any other they are refused.
+# Members that have no effect at these values. At any other value they are refused.
 _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "logit_bias": ({},),
@@ -36,7 +36,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "top_logprobs": (0,),
 }
 
-# Members of a body that are translated, beside its messages. The run's model takes the place of `model`.
+# Members of a body that are translated, in addition to its messages. The model of the run replaces `model`.
 _TRANSLATED = (
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "tools"),
     *("tool_choice", "response_format", "service_tier", "metadata"),
@@ -48,8 +48,8 @@ _IMAGE = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,(.*)", re.DOTALL)
 
 
 def translated(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `invoke` for the body of a chat completion. Raises `UntranslatableError` for what cannot
-    be translated, with its name.
+    """Return the arguments of `invoke` for the body of a chat completion. Raises `UntranslatableError`, with the name
+    of the member that cannot be translated.
     """
     given = {name: value for name, value in body.items() if value is not None}
     for name, value in given.items():
@@ -72,9 +72,9 @@ def translated(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _refusal(name: str, why: str = "has no equal in Bedrock's Converse") -> UntranslatableError:
+def _refusal(name: str, why: str = "has no equivalent in Bedrock's Converse") -> UntranslatableError:
     return UntranslatableError(
-        f'"{name:.80}" {why}, so it cannot be translated. Remove it, or write the record in another form'
+        f'"{name:.80}" {why}, so it cannot be translated. Remove it, or write the record in another format'
     )
 
 
@@ -83,7 +83,7 @@ def _same(value: Any, neutral: Any) -> bool:
 
 
 def _conversation(messages: list[Any]) -> tuple[list[Any], list[dict[str, Any]]]:
-    """Return the system prompts and the messages. Neighbours of one role become one message, as Converse wants it."""
+    """Return the system prompts and the messages. Consecutive messages of one role are merged, as Converse requires."""
     system: list[Any] = []
     turns: list[dict[str, Any]] = []
     for index, message in enumerate(messages):
@@ -91,7 +91,7 @@ def _conversation(messages: list[Any]) -> tuple[list[Any], list[dict[str, Any]]]
         role = _object(message, where).get("role")
         if role in _INSTRUCTING:
             if turns:
-                raise _refusal(where, f"has the role {role} after the first turn")
+                raise _refusal(where, f"has the role {role} after the conversation has begun")
             _only(message, where, "role", "content")
             system += _texts(message.get("content"), f"{where}.content")
         elif role in _ROLES:
@@ -101,9 +101,9 @@ def _conversation(messages: list[Any]) -> tuple[list[Any], list[dict[str, Any]]]
             else:
                 turns.append({"role": _ROLES[role], "content": content})
         else:
-            raise _refusal(f"{where}.role", "is none of system, developer, user, assistant and tool")
+            raise _refusal(f"{where}.role", "is not system, developer, user, assistant or tool")
     if not turns:
-        raise UntranslatableError('"body.messages" has no message of a user. Give one')
+        raise UntranslatableError('"body.messages" contains no user message. Add one')
     return system, turns
 
 
@@ -158,7 +158,7 @@ def _blocks(parts: list[Any], where: str, *, image: bool) -> Iterator[dict[str, 
             _only(part, place, "type", "image_url")
             yield {"image": _image(part.get("image_url"), f"{place}.image_url")}
         else:
-            raise _refusal(place, "is no text" + (" and no image" if image else ""))
+            raise _refusal(place, "is not text" + (" or an image" if image else ""))
 
 
 def _image(value: Any, where: str) -> dict[str, Any]:
@@ -168,11 +168,13 @@ def _image(value: Any, where: str) -> dict[str, Any]:
         raise _refusal(f"{where}.detail")
     found = _IMAGE.fullmatch(_string(value.get("url"), f"{where}.url"))
     if found is None:
-        raise _refusal(f"{where}.url", "is no data URL of a png, jpeg, gif or webp image, and nothing is fetched")
+        raise _refusal(
+            f"{where}.url", "is not a data URL of a png, jpeg, gif or webp image, and images are not downloaded"
+        )
     try:
         data = base64.b64decode(found[2], validate=True)
     except binascii.Error:
-        raise UntranslatableError(f'"{where}.url" has no valid base64. Encode the image again') from None
+        raise UntranslatableError(f'"{where}.url" is not valid base64. Encode the image again') from None
     return {"format": found[1].replace("jpg", "jpeg"), "source": {"bytes": data}}
 
 
@@ -183,17 +185,17 @@ def _tool_use(call: Any, where: str) -> dict[str, Any]:
     try:
         given = json.loads(_string(function.get("arguments"), f"{where}.function.arguments") or "{}")
     except (ValueError, RecursionError):
-        raise UntranslatableError(f'"{where}.function.arguments" is not JSON. Write an object') from None
+        raise UntranslatableError(f'"{where}.function.arguments" is not JSON. Write a JSON object') from None
     return {"toolUseId": _string(call.get("id"), f"{where}.id"), "name": function["name"], "input": given}
 
 
 def _tools(given: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the `toolConfig` of tools and the choice among them."""
+    """Return the `toolConfig` of the tools and the tool choice."""
     choice = given.get("tool_choice", "auto")
     tools = _list(given.get("tools") or [], "body.tools")
     if not tools:
         if choice not in ("auto", "none"):
-            raise UntranslatableError('"body.tool_choice" is given without "body.tools". Give both')
+            raise UntranslatableError('"body.tool_choice" is set, but "body.tools" is missing. Set both')
         return None
     specs = [{"toolSpec": _tool_spec(tool, f"body.tools[{index}]")} for index, tool in enumerate(tools)]
     return {"tools": specs} if choice == "auto" else {"tools": specs, "toolChoice": _choice(choice)}
@@ -217,11 +219,11 @@ def _choice(choice: Any) -> dict[str, Any]:
         return {"any": {}}
     if isinstance(choice, dict) and choice.keys() == {"type", "function"}:
         return {"tool": {"name": _function(choice, "body.tool_choice")["name"]}}
-    raise _refusal("body.tool_choice", "is none of auto, required and a function")
+    raise _refusal("body.tool_choice", "is not auto, required or a function")
 
 
 def _function(value: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the function of a tool, of a call or of a choice; it has a name."""
+    """Return the function of a tool, of a call or of a choice, after a check that it has a name."""
     if value.get("type") != "function":
         raise _refusal(f"{where}.type", 'is not "function"')
     function = _object(value.get("function"), f"{where}.function")
@@ -234,7 +236,7 @@ def _output(wanted: Any) -> dict[str, Any] | None:
     if wanted is None or wanted == {"type": "text"}:
         return None
     if _object(wanted, "body.response_format").get("type") != "json_schema":
-        raise _refusal("body.response_format", "is none of text and json_schema")
+        raise _refusal("body.response_format", "is not text or json_schema")
     _only(wanted, "body.response_format", "type", "json_schema")
     where = "body.response_format.json_schema"
     form = _object(wanted.get("json_schema"), where)
@@ -249,13 +251,13 @@ def _output(wanted: Any) -> dict[str, Any] | None:
 def _max_tokens(given: dict[str, Any]) -> Any:
     both = [given[name] for name in ("max_completion_tokens", "max_tokens") if name in given]
     if both and both[0] != both[-1]:
-        raise UntranslatableError('"body.max_tokens" and "body.max_completion_tokens" differ. Give one of them')
+        raise UntranslatableError('"body.max_tokens" and "body.max_completion_tokens" differ. Set one of them')
     return both[0] if both else None
 
 
 def _tier(tier: Any) -> str | None:
     if not isinstance(tier, str) or tier not in _TIERS:
-        raise _refusal("body.service_tier", f"is none of {', '.join(_TIERS)}")
+        raise _refusal("body.service_tier", f"is not one of {', '.join(_TIERS)}")
     return _TIERS[tier]
 
 
@@ -264,9 +266,9 @@ def _stop(stop: Any) -> list[Any] | None:
 
 
 def _number(value: Any, where: str) -> Any:
-    """Return a number from 0 to 1, the range of Converse where OpenAI's goes to 2."""
+    """Return a number from 0 to 1, the range of Converse. OpenAI's range for the temperature ends at 2."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise _refusal(where, "is not from 0 to 1, as Bedrock wants it")
+        raise _refusal(where, "is not from 0 to 1, the range that Bedrock accepts")
     return value
 
 
@@ -278,17 +280,17 @@ def _only(value: dict[str, Any], where: str, *known: str) -> None:
 
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UntranslatableError(f'"{where}" must be an object. Write it as OpenAI\'s chat completions take it')
+        raise UntranslatableError(f'"{where}" must be an object, as in OpenAI\'s chat completions')
     return value
 
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise UntranslatableError(f'"{where}" must be a list. Write it as OpenAI\'s chat completions take it')
+        raise UntranslatableError(f'"{where}" must be a list, as in OpenAI\'s chat completions')
     return value
 
 
 def _string(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise UntranslatableError(f'"{where}" must be text. Write it as OpenAI\'s chat completions take it')
+        raise UntranslatableError(f'"{where}" must be text, as in OpenAI\'s chat completions')
     return value

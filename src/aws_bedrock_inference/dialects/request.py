@@ -1,7 +1,7 @@
 """The maximum answer length and the prompt in requests, in the field names of each model family.
 
-Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, the model parameter pages of
-the Bedrock user guide for the models' own bodies.
+Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, and the model parameter
+pages of the Bedrock user guide for the models' own bodies.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from aws_bedrock_inference.bounds import is_number
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The settings of generation of Converse and Nova, and Converse's maximum answer length.
+# The generation settings of Converse and Nova, and Converse's maximum answer length.
 CONVERSE_SETTINGS, CONVERSE_MAXIMUM = "inferenceConfig", "maxTokens"
 _TITAN_SETTINGS = "textGenerationConfig"
 
-# The maximum answer length: Anthropic, Mistral, Cohere, AI21, DeepSeek; Converse and Nova; Nova's other name; Llama;
-# Titan; OpenAI.
+# The names of the maximum answer length: Anthropic, Mistral, Cohere, AI21, DeepSeek; Converse and Nova; Nova's other
+# name; Llama; Titan; OpenAI.
 _MAXIMUM = ("max_tokens", CONVERSE_MAXIMUM, "max_new_tokens", "max_gen_len", "maxTokenCount", "max_completion_tokens")
 
-# The longest answer that is believed, in tokens. Models write up to 128,000 today; the service refuses a request that
-# asks for more than this, and it must not count as what it says.
+# The largest maximum answer length that is counted, in tokens. Models write up to 128,000 today. The service refuses a
+# request for more than this, so the request must not reserve that much quota.
 _LONGEST = 1_000_000
 
-# Members that can contain it; otherwise it is in the body itself.
+# Members that can contain the maximum. Otherwise it is in the body itself.
 _SETTINGS = (CONVERSE_SETTINGS, _TITAN_SETTINGS, "inference_params")
 
 # Members of a Converse request, and of its settings.
@@ -37,10 +37,10 @@ CONVERSE_MEMBERS = frozenset({
 })  # fmt: skip
 _CONVERSE_IN_SETTINGS = frozenset({CONVERSE_MAXIMUM, "temperature", "topP", "stopSequences"})
 
-# Members of a Converse request that CountTokens takes (service model, ConverseTokensRequest).
+# Members of a Converse request that CountTokens accepts (service model, ConverseTokensRequest).
 _COUNTED = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 
-# Members whose content is not text, and its kind.
+# Members whose content is not text, with the kind of their content.
 _APART = {
     "audio": "audio",
     "document": "document",
@@ -76,17 +76,17 @@ _UNSEEN = (
     "type",
 )
 
-# Members with free JSON: the input and the result of a tool. The model reads the names in it too.
+# Members with free JSON: the input and the result of a tool. The model also reads the names in it.
 _JSON = ("input", "json")
 
 KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "json")}
-"""The kinds of members by name; a member without a kind is text or contains text."""
+"""The kinds of members by name. A member without a kind is text or contains text."""
 
 
 def max_tokens(request: Any) -> int | None:
-    """Return the maximum number of tokens in the answer to `request`, which is Converse's parameters or the parsed body
-    of a model; None if it has no maximum that is a number. It is from 0 to a million, whatever the request says: the
-    service refuses what is outside of that, and no quota has to reckon with it.
+    """Return the maximum number of tokens in the answer to `request`, which is Converse's parameters or the parsed
+    body of a model. Return None if it has no maximum that is a number. The result is limited to the range from 0 to
+    1,000,000: the service refuses other values, so quotas need not consider them.
     """
     if not isinstance(request, dict):
         return None
@@ -100,7 +100,7 @@ def max_tokens(request: Any) -> int | None:
 
 
 def parsed_body(params: Any) -> Any:
-    """Return the JSON in the body of InvokeModel's `params`; None if there is none."""
+    """Return the JSON in the body of InvokeModel's `params`, or None if there is none."""
     body = params.get("body") if hasattr(params, "get") else None
     if not isinstance(body, (str, bytes, bytearray)):
         return None
@@ -111,8 +111,8 @@ def parsed_body(params: Any) -> Any:
 
 
 def smallest_request(*, native: bool) -> dict[str, Any]:
-    """Return the params of the smallest request that a model answers, for Converse or as a body of an imported model's
-    own (`native`).
+    """Return the params of the smallest request that a model answers, for Converse or, with `native`, as the body of
+    an imported model.
     """
     if native:
         return {"body": json.dumps({"prompt": "Hi", **dict.fromkeys(("max_tokens", "max_gen_len"), 1)})}
@@ -121,7 +121,7 @@ def smallest_request(*, native: bool) -> dict[str, Any]:
 
 
 def is_converse(body: Mapping[str, Any]) -> bool:
-    """Return whether `body` has only Converse's members and so can be sent to Converse."""
+    """Return whether `body` has only Converse's members, so that it can be sent to Converse."""
     messages, settings = body.get("messages"), body.get(CONVERSE_SETTINGS, {})
     return (
         isinstance(messages, list)

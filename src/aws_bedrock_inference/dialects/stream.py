@@ -1,7 +1,7 @@
-"""The state of a stream: whether it has begun and is complete, its usage, and the answer that its events make.
+"""The state of a stream: whether it has begun and is complete, its usage, and the answer that its events form.
 
-Events come from outside and may lack any member, or have another type than the service's model says. What can be read
-is read, and nothing raises.
+Events come from outside. They may lack any member, or have other types than in the service's model. Everything
+readable is read, and no function raises an exception.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from aws_bedrock_inference.dialects.usage import (
     without_double_writes,
 )
 
-# A rough count for streams that break off before they report their usage; text has about four bytes of UTF-8 a token,
-# which makes three tokens of four Chinese characters.
+# A rough count for streams that end before they report their usage. Text has about four bytes of UTF-8 per token, so
+# four Chinese characters count as three tokens.
 BYTES_PER_TOKEN = 4
 
 _REASONING = "reasoningContent"
@@ -39,14 +39,14 @@ _ANTHROPIC = frozenset(
 
 
 class Transcript:
-    """Follows a ConverseStream; `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
+    """Follows a ConverseStream. `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
 
-    `begun` turns true with the first event that carries content: from then on a repeat would be noticed. `whole`
-    turns true with the event that closes the answer. `quiet` is false while text arrives. Before and after all other
-    content a long silence is no sign of a failure: the model thinks, writes a tool's input, or waits for a tool of the
-    service. `intervened` says that a guardrail changed or blocked the answer of a native stream; Converse has a reason
-    to stop for that. `failure` is the code and the message of an error that the model itself reported. `index` is that
-    of the block at hand, and `open` says whether more of it is due.
+    `begun` becomes True with the first event that has content; after it, the consumer would notice a repeat. `whole`
+    becomes True with the event that completes the answer. `quiet` is False while text arrives. Before and after all
+    other content, a long silence does not indicate a failure: the model thinks, writes a tool's input, or waits for a
+    tool of the service. `intervened` is True if a guardrail changed or blocked the answer of a native stream; Converse
+    reports this as its stop reason. `failure` is the code and the message of an error that the model itself reported.
+    `index` is the index of the current block, and `open` is True if more of that block is expected.
     """
 
     may_end = False
@@ -69,7 +69,7 @@ class Transcript:
         self._stop: dict[str, Any] = {}
 
     def add(self, event: dict[str, Any]) -> None:
-        """Take in one event as boto3 gives it."""
+        """Process one event in boto3's form."""
         for name, body in event.items():
             if not isinstance(body, dict):
                 continue
@@ -99,12 +99,12 @@ class Transcript:
 
     @property
     def tokens(self) -> int:
-        """The number of tokens that the stream has shown, roughly."""
+        """The approximate number of tokens in the stream so far."""
         return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
-        """Return the reported usage, without cache writes that are reported twice, or what the stream must have cost by
-        what it has shown.
+        """Return the reported usage, without cache writes that were reported twice. If no usage was reported, return
+        an estimate from the content that arrived.
         """
         if self.usage is not None:
             return without_double_writes(self.usage, estimate.input_tokens) if self._reasoned else self.usage
@@ -112,15 +112,17 @@ class Transcript:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The stream's metadata event, such as its usage and its service tier."""
+        """The stream's metadata event, which has for example its usage and its service tier."""
         return self._metadata
 
     def message(self) -> dict[str, Any]:
-        """Return the message so far in Converse's form; a tool's input that is not yet whole JSON stays text."""
+        """Return the message so far in Converse's form. Tool input that is not yet complete JSON is returned as
+        text.
+        """
         return {"role": self._role, "content": self._assembly.content()}
 
     def response(self, head: dict[str, Any]) -> dict[str, Any]:
-        """Return what Converse would have answered; `head` holds the response's own fields."""
+        """Return the answer as a response of Converse. `head` has the response's own fields."""
         return {**head, "output": {"message": self.message()}, **self._stop, **self._metadata}
 
     def _start(self, index: Any, start: Any) -> None:
@@ -144,13 +146,13 @@ class Transcript:
 
 
 class NativeTranscript(Transcript):
-    """Follows InvokeModelWithResponseStream: each chunk is JSON in the model's own dialect.
+    """Follows InvokeModelWithResponseStream, where each chunk is JSON in the model's own dialect.
 
-    Knows Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral, Cohere,
-    AI21 and OpenAI. Every dialect ends with `amazon-bedrock-invocationMetrics` in its last chunk, unless a guardrail
-    blocked the answer: Titan then sends one chunk, which says so, and no reason to stop. `may_end` says that a body
-    which ends now has ended as it should: after such a chunk, and in a stream that showed no known sign, of which
-    nothing is claimed.
+    Supports Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral,
+    Cohere, AI21 and OpenAI. In every dialect the last chunk has `amazon-bedrock-invocationMetrics`, unless a guardrail
+    blocked the answer: Titan then sends one chunk, which reports it, and no stop reason. `may_end` is True if a body
+    that ends now is complete: after such a chunk, and in a stream without any known field, about which nothing can be
+    known.
     """
 
     def __init__(self) -> None:
@@ -161,7 +163,7 @@ class NativeTranscript(Transcript):
         self._begin: dict[str, Any] = {}
 
     def add(self, event: dict[str, Any]) -> None:
-        """Take in one chunk as boto3 gives it."""
+        """Process one chunk in boto3's form."""
         chunk = _chunk(event)
         if chunk is None:
             self.begun = True
@@ -197,7 +199,7 @@ class NativeTranscript(Transcript):
 
     @property
     def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
-        """True if a body that ends here, as HTTP says, is not truncated."""
+        """True if a body that HTTP ends here is not truncated."""
         return self.begun and (self._blocked or not self._known)
 
     def message(self) -> dict[str, Any]:
@@ -230,7 +232,7 @@ class NativeTranscript(Transcript):
             for place in (part, part.get("delta"), part.get("message")):
                 for text in _flat_texts(place):
                     self._known, self.quiet = True, False
-                    self.whole = self.whole and not text  # one of several answers had ended, not all
+                    self.whole = self.whole and not text  # one of several answers had ended, but not all
                     self._write(text)
         if reason := stop_reason(chunk):
             self._known = self.whole = True
@@ -243,7 +245,7 @@ class NativeTranscript(Transcript):
 
 
 def transcript_of(operation: str) -> Transcript:
-    """Return the transcript of a stream that begins: `operation` is boto3's method."""
+    """Return a transcript for a new stream. `operation` is boto3's method."""
     return Transcript() if operation == "converse_stream" else NativeTranscript()
 
 
@@ -256,7 +258,7 @@ def text_in(event: dict[str, Any]) -> str:
 
 
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the JSON object in a chunk; None if there is none."""
+    """Return the JSON object in a chunk, or None if there is none."""
     part = event.get("chunk")
     try:
         chunk = json.loads(part.get("bytes", b"")) if isinstance(part, dict) else None
@@ -266,7 +268,7 @@ def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _flat_texts(place: Any) -> list[str]:
-    """Return the text in a chunk of a flat dialect, or in a part of it; chats call it `content`."""
+    """Return the texts in a chunk of a flat dialect, or in a part of it. Chat formats name the field `content`."""
     if not isinstance(place, dict):
         return []
     return [place[name] for name in (*FLAT_TEXTS, "content") if isinstance(place.get(name), str)]

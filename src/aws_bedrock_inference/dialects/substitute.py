@@ -1,4 +1,4 @@
-"""Answers that the model did not give, in the forms in which it gives its own."""
+"""Answers that do not come from the model, in the forms of the model's answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def said(text: str) -> dict[str, Any]:
 def response(
     answer: str | Mapping[str, Any], *, stop_reason: str = _END, request_id: str | None = None
 ) -> dict[str, Any]:
-    """Return a response of Converse that says `answer`, a text or a part of such a response. It cost nothing."""
+    """Return a response of Converse with `answer`, a text or a part of such a response. Its usage is zero."""
     own = {"output": said(answer)} if isinstance(answer, str) else dict(answer)
     return {
         "stopReason": stop_reason,
@@ -37,7 +37,7 @@ def response(
 
 
 def native_response(body: bytes | Mapping[str, Any], *, request_id: str | None = None) -> dict[str, Any]:
-    """Return a response of InvokeModel with `body`, which must have the form of the model's own."""
+    """Return a response of InvokeModel with `body`, which must have the model's own form."""
     content = json.dumps(body).encode() if not isinstance(body, bytes) else body
     return {
         "body": _readable(content),
@@ -47,13 +47,13 @@ def native_response(body: bytes | Mapping[str, Any], *, request_id: str | None =
 
 
 def _readable(content: bytes) -> StreamingBody:
-    from botocore.response import StreamingBody  # noqa: PLC0415 - heavy, and whoever calls a model has it already
+    from botocore.response import StreamingBody  # noqa: PLC0415 - slow to import
 
     return StreamingBody(BytesIO(content), len(content))
 
 
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return a response of InvokeModel whose body can be read once more, and the JSON in it; None if there is none."""
+    """Return a response of InvokeModel whose body can be read again, and the JSON in it, or None if it is not JSON."""
     content = answer["body"].read()
     again = {**answer, "body": _readable(content)}
     try:
@@ -63,7 +63,7 @@ def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
 
 
 def events(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a response of Converse as the events in which a stream would give it."""
+    """Return the events of a stream with the same content as a response of Converse."""
     message = answer["output"]["message"]
     given: list[dict[str, Any]] = [{"messageStart": {"role": message.get("role", "assistant")}}]
     for index, block in enumerate(message["content"]):
@@ -74,12 +74,12 @@ def events(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def text_events(text: str) -> list[dict[str, Any]]:
-    """Return the events of a block of text, the first of its message."""
+    """Return the events of a text block, the first block of its message."""
     return _block(0, {"text": text})
 
 
 def transcript_of(items: list[dict[str, Any]]) -> Transcript:
-    """Return the transcript of a stream of these events."""
+    """Return the transcript of a stream with these events."""
     transcript = Transcript()
     for item in items:
         transcript.add(item)
@@ -87,7 +87,7 @@ def transcript_of(items: list[dict[str, Any]]) -> Transcript:
 
 
 def _body(content: bytes) -> Any:
-    """Return `content` as boto3 gives the body of InvokeModel's answer."""
+    """Return `content` in boto3's form of the body of InvokeModel's answer."""
     from botocore.response import StreamingBody  # noqa: PLC0415 - it loads urllib3, which most calls never need
 
     return StreamingBody(BytesIO(content), len(content))

@@ -1,7 +1,8 @@
-"""The parts of a request that cannot be sent, named by their place, never by their value.
+"""The parts of a request that cannot be sent. Messages name their place, never their value.
 
-botocore's validator looks at types. It lets pass what JSON, UTF-8, HTTP or the service's integers cannot hold: half
-characters, NaN, cycles, numbers of 400 digits. The service refuses some of it, and some fails in the middle of a call.
+botocore's validator checks types. It accepts values that JSON, UTF-8, HTTP or the service's integers cannot represent:
+lone surrogates, NaN, cycles, numbers of 400 digits. The service refuses some of them, and others fail in the middle of
+a call.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ _MOST = 3
 
 
 def unsendable(params: Any, shape: Any = None) -> str | None:
-    """Return what of `params` cannot be sent, and where it is, or None. `shape` is botocore's; without one, `params`
-    are free JSON.
+    """Return the parts of `params` that cannot be sent, with their places, or None. `shape` is botocore's shape of
+    `params`; without it, `params` are JSON of any form.
 
-    Numbers, texts and keys are looked at in every part; their types are for botocore's validator.
+    All numbers, texts and keys are checked. botocore's validator checks their types.
     """
     if isinstance(params, dict) and all(map(_plain, params.values())):
         return None
@@ -36,24 +37,26 @@ def unsendable(params: Any, shape: Any = None) -> str | None:
 
 
 def _plain(value: Any) -> bool:
-    """Return whether a member is bytes or printable ASCII, as most of InvokeModel's are: that can be sent anywhere."""
+    """Return whether a member is bytes or printable ASCII, which can always be sent. Most of InvokeModel's members
+    are.
+    """
     kind = type(value)
     return kind is bytes or (kind is str and value.isascii() and value.isprintable())
 
 
 def says_json(params: Mapping[str, Any]) -> bool:
-    """Return whether InvokeModel's `params` declare their body as JSON, as they do by saying nothing."""
+    """Return whether InvokeModel's `params` declare their body as JSON, which is also the default."""
     return "contentType" not in params or "json" in str(params["contentType"]).lower()
 
 
 def not_utf8(params: Mapping[str, Any]) -> str | None:
-    """Return where the body of InvokeModel's `params` is not UTF-8, or None; JSON is nothing else."""
+    """Return where the body of InvokeModel's `params` is not UTF-8, which JSON requires, or None."""
     body = params.get("body")
     if isinstance(body, (bytes, bytearray)) and says_json(params):
         try:
             body.decode()
         except UnicodeDecodeError as error:
-            return f"body is not UTF-8 (byte {error.start}), and JSON is nothing else: encode it anew"
+            return f"body is not UTF-8 (byte {error.start}), but JSON must be: encode it as UTF-8"
     return None
 
 
@@ -77,7 +80,7 @@ def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
 
 
 def _shape_of(shape: Any, name: Any) -> Any:
-    """Return the shape of a member; None within free JSON, and for what the validator will not know either."""
+    """Return the shape of a member, or None inside free JSON and for members that the validator will refuse."""
     kind = getattr(shape, "type_name", "")
     if kind == "structure" and isinstance(name, str):
         return shape.members.get(name)
@@ -102,9 +105,9 @@ def _number(value: float | Decimal, shape: Any, where: str) -> Iterator[str]:
             yield f"{where} must be at most {WHOLE[kind]}"
     elif isinstance(value, int):
         if value.bit_length() > LONGEST_INTEGER:
-            yield f"{where} is an integer of more than {LONGEST_INTEGER} bits; give a smaller one, or a string"
+            yield f"{where} is an integer of more than {LONGEST_INTEGER} bits; pass a smaller integer or a string"
     elif not isfinite(value):
-        yield f"{where} is {value}, which JSON cannot hold; give a finite number"
+        yield f"{where} is {value}, which JSON cannot represent; pass a finite number"
 
 
 def _key(name: Any, where: str) -> Iterator[str]:
@@ -112,7 +115,7 @@ def _key(name: Any, where: str) -> Iterator[str]:
         if not encodable(name):
             yield f"a key in {where or 'the request'} {SURROGATE}"
     elif name is not None and not isinstance(name, (int, float)):
-        yield f"{where or 'the request'} has a key of type {type(name).__name__}; give strings as keys"
+        yield f"{where or 'the request'} has a key of type {type(name).__name__}; keys must be strings"
 
 
 def _member(where: str, name: Any) -> str:

@@ -1,7 +1,7 @@
 """The token usage and the stop reason in answers, in the field names of each model family.
 
-Each field name is listed here once. Sources: botocore 1.44.5's service model for Converse, the model parameter pages of
-the Bedrock user guide for the models' own bodies.
+Each field name is listed here once. Sources: botocore 1.44.5's service model for Converse, and the model parameter
+pages of the Bedrock user guide for the models' own bodies.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 # Llama has its counts in the body itself.
 _LLAMA_INPUT, _LLAMA_OUTPUT = "prompt_token_count", "generation_token_count"
 
-# The spellings of each count, in the order of `Usage`: by Converse and Nova, by Anthropic, in the metrics of a stream's
-# last chunk, by OpenAI and AI21, by Llama, and in this package's own short form, where those differ.
+# The names of each count, in the order of `Usage`: of Converse and Nova, of Anthropic, in the metrics of a stream's
+# last chunk, of OpenAI and AI21, of Llama, and in this package's own short form, where they differ.
 _COUNTS = (
     ("inputTokens", "input_tokens", "inputTokenCount", "prompt_tokens", _LLAMA_INPUT),
     ("outputTokens", "output_tokens", "outputTokenCount", "completion_tokens", _LLAMA_OUTPUT),
@@ -30,25 +30,26 @@ _COUNTS = (
 _USAGE = "usage"
 _METRICS = "amazon-bedrock-invocationMetrics"
 
-# The largest count that is believed, far above the largest context window of ten million tokens. An answer
-# is not trusted: a count that cannot be right would credit or empty a whole quota.
+# The largest plausible count, far above the largest context window of ten million tokens. Answers are not trusted: an
+# impossible count would credit or use up a whole quota.
 MOST = 100_000_000
 _DIGITS = len(str(MOST))
 _WRONG = -1
 
-# The cache writes by the time for which they are kept: Converse's list, Anthropic's counts, this package's short form.
-# What none of them names is kept for five minutes, the default of the service.
+# Cache writes with their lifetime: Converse's list, Anthropic's counts, and this package's short form. Cache writes
+# without a stated lifetime are kept for five minutes, the default of the service.
 _CACHE_DETAILS, _AN_HOUR = "cacheDetails", "1h"
 _CACHE_CREATION, _ANTHROPIC_HOUR = "cache_creation", "ephemeral_1h_input_tokens"
 _SHORT_HOUR = "cache_write_1h_tokens"
 
-# What a guardrail did, in the bodies of InvokeModel and in the chunks of its stream. One that masks words says so in
-# every chunk; its trace, and Titan's count of the whole answer, are in the last one only (AWS's traffic of 2025-08,
-# as recorded in traceloop/openllmetry).
+# The action of a guardrail, in the bodies of InvokeModel and in the chunks of its stream. A guardrail that masks words
+# reports it in every chunk. Its trace, and Titan's count of the whole answer, are in the last chunk only (AWS's traffic
+# of 2025-08, as recorded in traceloop/openllmetry).
 GUARDRAIL_ACTION, INTERVENED = "amazon-bedrock-guardrailAction", "INTERVENED"
 GUARDRAIL_TRACE, _TITAN_TOTAL = "amazon-bedrock-trace", "totalOutputTextTokenCount"
 
-# Titan has the input count beside the answers and the output count in each answer; an embedding has input only.
+# Titan has the input count next to the answers, and the output count in each answer. An embedding has only the input
+# count.
 _TITAN_INPUT, _TITAN_OUTPUT, _TITAN_RESULTS = "inputTextTokenCount", "tokenCount", "results"
 
 # Headers of InvokeModel's answers, in the order of `Usage`.
@@ -59,10 +60,10 @@ _HEADERS = (
     "x-amzn-bedrock-cache-write-input-token-count",
 )
 
-# Why the model stopped: Converse and Nova; Anthropic, Llama, Mistral and DeepSeek; OpenAI, AI21 and Cohere; Titan.
+# The stop reason: Converse and Nova; Anthropic, Llama, Mistral and DeepSeek; OpenAI, AI21 and Cohere; Titan.
 _STOP_REASONS = ("stopReason", "stop_reason", "finish_reason", "completionReason")
 
-# Lists that hold the answers of a body: Titan's; Mistral's; OpenAI's, AI21's and DeepSeek's; Cohere Command's.
+# Lists that contain the answers of a body: Titan; Mistral; OpenAI, AI21 and DeepSeek; Cohere Command.
 _ANSWERS = (_TITAN_RESULTS, "outputs", "choices", "generations")
 
 # Stop reasons of truncated and of blocked answers, in lower case: Converse, Nova and Titan; Anthropic, whose models
@@ -81,7 +82,7 @@ FILTERED = frozenset({"guardrail_intervened", CONTENT_FILTERED, "refusal", "cont
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage in a complete answer of Converse or of a model; None if it has none."""
+    """Return the usage in a complete answer of Converse or of a model, or None if it has none."""
     reported = body.get(_USAGE)
     if isinstance(reported, dict):
         return counted(reported)
@@ -92,8 +93,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 
 
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage of an answer that was generated; None also for an embedding, whose output is no tokens, and for
-    zeros, which stand for a usage that was not reported.
+    """Return the usage of a generated answer. Return None for an embedding, which has no output tokens, and for zeros,
+    which mean that no usage was reported.
     """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
@@ -108,18 +109,19 @@ def usage_in_chunk(chunk: Mapping[str, Any]) -> Usage | None:
 
 
 def has_metrics(chunk: Mapping[str, Any]) -> bool:
-    """Return whether `chunk` is the last one of a stream: Bedrock adds its metrics to no other."""
+    """Return whether `chunk` is the last chunk of a stream: Bedrock adds its metrics to no other chunk."""
     return bool(chunk.get(_METRICS))
 
 
 def intervened(body: Mapping[str, Any]) -> bool:
-    """Return whether a guardrail changed or blocked what `body`, an answer or a chunk of one, says."""
+    """Return whether a guardrail changed or blocked `body`, an answer or a chunk of an answer."""
     return body.get(GUARDRAIL_ACTION) == INTERVENED
 
 
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
-    """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` says
-    that the chunk is the first: what Titan marks by a count is the only chunk in the other flat dialects.
+    """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` is
+    True for the first chunk: Titan marks a blocked answer by a count, and in the other flat dialects the chunk is the
+    only one.
     """
     if not intervened(chunk):
         return False
@@ -127,7 +129,7 @@ def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
-    """Return the usage in the headers of InvokeModel's answer; they are the same for all dialects."""
+    """Return the usage in the headers of InvokeModel's answer, which are the same for all dialects."""
     if _HEADERS[0] not in headers:
         return None
     counts = [count(headers.get(name, 0)) for name in _HEADERS]
@@ -135,8 +137,8 @@ def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
 
 
 def counted(reported: Mapping[str, Any]) -> Usage | None:
-    """Return the counts in one mapping, by any of their names; None without an input count, and None if a count cannot
-    be right, since the others are then not to be trusted either.
+    """Return the counts in one mapping, under any of their names. Return None without an input count, and if one count
+    is impossible, since then the others cannot be trusted either.
     """
     counts = [_named(reported, names) for names in _COUNTS]
     if counts[0] is None or _WRONG in counts:
@@ -146,13 +148,15 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Return `usage`, from headers or metrics, with the writes for an hour, which only the model's `body` tells."""
+    """Return `usage`, from headers or metrics, with the cache writes for one hour, which only the model's `body`
+    contains.
+    """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
 
 
 def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
-    """Return `usage` with the cache writes that are kept for an hour, as far as `reported` tells them."""
+    """Return `usage` with the number of cache writes for one hour, as far as `reported` contains it."""
     details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
     hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
     if isinstance(details, list):
@@ -162,8 +166,8 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
-    """Return `usage` of a stream with reasoning, whose cache writes may be reported twice: where its input exceeds
-    `most_input`, the estimate, without the writes above that, but with the half of them at least.
+    """Return `usage` of a stream with reasoning, whose cache writes may be reported twice. If its input exceeds the
+    estimate `most_input`, the cache writes are reduced by the excess, but at most to half.
     """
     written = usage.cache_write_tokens
     beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input
@@ -175,12 +179,12 @@ def without_double_writes(usage: Usage, most_input: int) -> Usage:
 
 
 def count_response(tokens: int) -> dict[str, Any]:
-    """Return what CountTokens answers for `tokens`."""
+    """Return CountTokens' response for `tokens`."""
     return {_COUNTS[0][0]: tokens}
 
 
 def count(value: Any) -> int | None:
-    """Return `value` as a number of tokens, also from `5.0` and `"5"`; None if it cannot be one."""
+    """Return `value` as a number of tokens, also from `5.0` and `"5"`, or None if it cannot be one."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -191,13 +195,13 @@ def count(value: Any) -> int | None:
 
 
 def stop_reason(body: Mapping[str, Any]) -> str:
-    """Return the stop reason as the body has it; empty if there is none yet."""
+    """Return the stop reason as written in the body, or an empty string if there is none yet."""
     return next(stop_reasons(body), "")
 
 
 def reason_of(value: Any) -> str:
-    """Return the stop reason of a call's value: Converse's response, or the transcript of a stream. A body of
-    InvokeModel's is the caller's to read.
+    """Return the stop reason of a call's value: Converse's response, or the transcript of a stream. The body of an
+    InvokeModel response is not read, because only the caller may read it.
     """
     reason = value.get("stopReason") if isinstance(value, dict) else getattr(value, "stop_reason", None)
     return reason if isinstance(reason, str) else ""
@@ -213,10 +217,10 @@ def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
-    """Return whether `body` is a complete answer that nothing has cut or filtered, as far as it says so.
+    """Return whether `body` is a complete answer that was neither truncated nor filtered, as far as it states this.
 
-    Every reason to stop in it must be that of a complete answer; one must be there if it `needs_reason`, as Converse's
-    does. Embeddings have none.
+    Every stop reason in it must be that of a complete answer. With `needs_reason`, as for Converse, it must have at
+    least one. Embeddings have none.
     """
     if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False
@@ -240,7 +244,7 @@ def _answers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first count that is reported; -1 for one that cannot be right."""
+    """Return the first count that is reported, or -1 if it is impossible."""
     for name in names:
         value = place.get(name)
         if value is not None:

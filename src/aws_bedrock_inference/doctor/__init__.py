@@ -1,15 +1,15 @@
 """The doctor: read-only probes that find the cause of an error and prove it.
 
-diagnosis.py  choose the probes, run them, report
-probe.py      what a probe is; the table of all of them
+diagnosis.py  chooses the probes, runs them, and returns the report
+probe.py      the type of a probe, and which probes run for an error
 probes/       the probes, a file for each area
-part.py       probes of the part of another service that an error names
-states.py     what the state of such a part tells
-documents.py  what policies say
-unprobed.py   what to run by hand where no probe tells a cause
-examine.py    run them: in order of need, each within its limit
-world.py      the settings and connections that they look at
-findings.py   what they found
+part.py       probes of another service's resource that an error names
+states.py     evaluation of the state of such a resource
+documents.py  evaluation of policies
+unprobed.py   commands to run by hand for causes without a probe
+examine.py    runs probes: in order of dependency, each within its limit
+world.py      the settings and connections that the probes check
+findings.py   the findings of probes, and the report
 """
 
 from aws_bedrock_inference.doctor.diagnosis import diagnose as diagnose

@@ -1,8 +1,8 @@
-"""API keys of Bedrock: what a key itself tells of its kind, its Region, its end and its owner.
+"""Bedrock API keys: what the content of a key shows about its kind, its Region, its expiry time and its owner.
 
-A short-term key is a presigned URL in base64: it holds its Region and, at the latest, its end. A long-term key holds
-the name of an IAM user's credential; its end stands in IAM alone.
-Forms: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and the source of AWS's package
+A short-term key is a presigned URL in base64: it contains its Region and its latest expiry time. A long-term key
+contains the name of an IAM user's credential; only IAM knows its expiry time. Forms:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and the source of AWS's package
 aws-bedrock-token-generator, read 2026-11-29.
 """
 
@@ -21,9 +21,9 @@ _OWNER = re.compile(r"(?P<user>[\w+=,.@-]{1,64})-at-(?P<account>\d{12}):")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key. `kind` is `short-term` or `long-term`, empty for a key of neither form. `region` is the only Region
-    that takes it, `ends` its end at the latest, in seconds since the epoch, `user` the IAM user of `account` that it
-    belongs to; each is empty or None where the key does not tell.
+    """An API key. `kind` is `short-term` or `long-term`, and empty for a key of neither form. `region` is the only
+    Region that accepts the key. `ends` is its latest expiry time, in seconds since the epoch. `user` is the IAM user
+    of `account` that owns the key. Each value is empty or None if the key does not contain it.
     """
 
     kind: str = ""
@@ -34,7 +34,7 @@ class ApiKey:
 
 
 def read_key(key: str) -> ApiKey:
-    """Return what an API key tells of itself."""
+    """Return what the content of an API key shows."""
     if key.startswith(_SHORT):
         return _short(_text(key.removeprefix(_SHORT)))
     if key.startswith(_LONG):

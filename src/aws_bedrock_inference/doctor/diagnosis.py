@@ -1,4 +1,4 @@
-"""`diagnose`: find the cause of an error, or of calls that do not work, and prove it by read-only probes."""
+"""`diagnose`: find the cause of an error or of failing calls, and prove it with read-only probes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.base import BaseClient
     from aws_bedrock_inference.clock import Clock
 
-# The part of a probe's limit that a connection may take, and then an answer.
+# The part of a probe's limit for a connection, and again for an answer.
 _PART = 0.4
 
 
@@ -37,21 +37,21 @@ def diagnose(
     clock: Clock = clocks.monotonic,
     **settings: Any,
 ) -> Report:
-    """Return what the doctor finds within `timeout` seconds.
+    """Run the doctor's probes for at most `timeout` seconds, and return the report.
 
-    With an `error`, in any form that `explain` takes, the probes that tell its possible causes apart run; without one
-    all of them do. Those that cost something or concern few run only if `asked` names them. `client` is the client
-    whose calls are in question, of this package or boto3's; the credentials of one of boto3's are those of `session`.
-    `settings` are those of a `World`, such as `model_id`, `region_name` or `session`, and take precedence over the
-    client's. `heard` is called with each check as soon as it has ended.
+    With an `error`, in any form that `explain` accepts, only the probes for its possible causes run. Without an error,
+    all probes run, except those that cost something or concern few users; `asked` names such probes to run in
+    addition. `client` is the client whose calls fail, of this package or boto3's. For a boto3 client, the credentials
+    are those of `session`. `settings` are fields of `World`, such as `model_id`, `region_name` or `session`; they
+    override the client's. `heard` is called with each check as soon as it has ended.
 
-    Every probe is read-only. Nothing is raised for what is found; `ValueError` for arguments that cannot be right.
+    Every probe only reads. Findings raise nothing. Raises `ValueError` for invalid arguments.
     """
     if not is_number(timeout, above=0):
-        raise ValueError(f"diagnose(timeout={shown(timeout)}): give seconds above 0")
+        raise ValueError(f"diagnose(timeout={shown(timeout)}): pass a number of seconds above 0")
     unknown = [name for name in asked if name not in PROBES]
     if unknown:
-        raise ValueError(f"asked={unknown}: give names of probes: {', '.join(PROBES)}")
+        raise ValueError(f"diagnose(asked={unknown}): no such probe; the probes are {', '.join(PROBES)}")
     explanation = None if error is None else explain(error)
     limit = min(timeout, World.limit)
     given = _of_client(client) | {"limit": limit, "wait": limit * _PART} | settings
@@ -62,7 +62,7 @@ def diagnose(
         heard(check)
     for check in examine(chosen(PROBES, causes, asked=asked), world, timeout=timeout, clock=clock):
         if causes is not None and check.finding.cause in causes:
-            check = Check(check.probe, check.area, of_error(check.finding), check.seconds)  # noqa: PLW2901 - the same, marked
+            check = Check(check.probe, check.area, of_error(check.finding), check.seconds)  # noqa: PLW2901 - the same check
         heard(check)
         checks.append(check)
     order = [*PROBES, NO_PROBE]
@@ -72,14 +72,14 @@ def diagnose(
 
 
 def _of_client(client: Any) -> dict[str, Any]:
-    """Return the settings of a client of this package's, or of boto3's."""
+    """Return the settings of a client of this package or of boto3."""
     if client is None:
         return {}
     if isinstance(client, BotoClient):
         found = {"region_name": client.meta.region_name, "config": client.meta.config}
         runtime = client.meta.service_model.service_name == SERVICE
         return found | ({"endpoint_url": client.meta.endpoint_url} if runtime else {})
-    endpoint = client._endpoint  # noqa: SLF001 - of this package; a client shows its users no endpoint
+    endpoint = client._endpoint  # noqa: SLF001 - clients have no public attribute for the endpoint
     return {
         "session": endpoint.session,
         "region_name": endpoint.region,

@@ -1,6 +1,6 @@
-"""Policies of buckets, of keys and of roles' trust, read statement by statement.
+"""Policies of buckets, of keys and of roles' trust, evaluated statement by statement.
 
-AWS judges conditions that are not known here. Where one decides, the answer is that it is not known.
+Only AWS can evaluate most conditions. If such a condition decides, the result is `UNKNOWN`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Says(Enum):
-    """The word of a policy about a role's action."""
+    """The result of a policy for a role's action."""
 
     ALLOWED = "allowed"
     LEFT_TO_IAM = "left to IAM"
@@ -25,12 +25,14 @@ class Says(Enum):
     UNKNOWN = "not known"
 
 
-# Conditions that a request over TLS by a role of the bucket's own account meets.
+# Keys of conditions under which a deny does not apply to a request over TLS.
 _HARMLESS = frozenset({"aws:securetransport"})
 
 
 def key_policy(policy: Any, role_arn: str, actions: Iterable[str]) -> Says:
-    """Return what a key's policy says of a role's actions. `LEFT_TO_IAM`: it lets the account's policies decide."""
+    """Return the result of a key's policy for a role's actions. `LEFT_TO_IAM`: the key's policy lets the account's IAM
+    policies decide.
+    """
     account = role_arn.split(":")[4]
     itself = {role_arn, "*"}
     root = {account, f"{role_arn.partition(':iam:')[0]}:iam::{account}:root"}
@@ -54,8 +56,8 @@ def _key_action(policy: Any, itself: set[str], root: set[str], action: str) -> S
 
 
 def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Says:
-    """Return `DENIED` where a bucket's policy denies a role an action, `UNKNOWN` where a condition decides, and
-    `SILENT` where it denies nothing.
+    """Return `DENIED` if a bucket's policy denies the role an action, `UNKNOWN` if a condition decides, and `SILENT`
+    if it denies nothing.
     """
     account = role_arn.split(":")[4]
     whom = {role_arn, "*", account, f"{role_arn.partition(':iam:')[0]}:iam::{account}:root"}
@@ -80,8 +82,8 @@ def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Say
 
 
 def principals_of(arn: str, policy: Any) -> set[str]:
-    """Return the principals that the caller of this ARN is. That of a session lacks its role's path, so roles of the
-    same name count that the trust policy names.
+    """Return the principals that match the caller with this ARN. The ARN of a session lacks its role's path, so every
+    role of that name in the trust policy counts.
     """
     partition, account = arn.split(":")[1], arn.split(":")[4]
     itself = {arn, account, f"arn:{partition}:iam::{account}:root"}
@@ -99,7 +101,9 @@ def _whom(statement: Mapping[str, Any]) -> set[str]:
 
 
 def _names(statement: Mapping[str, Any], member: str, value: str) -> bool:
-    """Return whether the statement's `Action` or `Resource`, or what `NotAction` leaves, has a value in it."""
+    """Return whether the statement's `Action` or `Resource` covers a value, or its `NotAction` or `NotResource` does
+    not exclude it.
+    """
     negated = f"Not{member}" in statement
     patterns = texts(statement.get(f"Not{member}" if negated else member))
     is_action = member == "Action"

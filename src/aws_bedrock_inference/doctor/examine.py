@@ -1,4 +1,4 @@
-"""Run probes: each in a thread of its own, none for longer than its limit, none before those that it needs."""
+"""Run probes: each in its own thread, within its time limit, and after the probes that it needs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def examine(
 ) -> Iterator[Check]:
     """Yield the check of each probe as soon as it has ended, all of them within `timeout` seconds.
 
-    Whatever a probe needs and is in `probes` runs first; if that failed or gave no result, the probe is skipped. One
-    that takes longer than `world.limit` seconds is left to itself, in a thread that does not keep the program alive.
+    The probes that a probe needs run first, if they are in `probes`. If one of them failed or gave no result, the
+    probe is skipped. A probe that takes longer than `world.limit` seconds is abandoned, in a thread that does not keep
+    the program alive.
     """
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
@@ -40,7 +41,7 @@ def examine(
                 continue
             waiting.remove(each)
             if clock() >= end:
-                ended[each.name] = skipped(f"Not tried: the {timeout:g} s were over.")
+                ended[each.name] = skipped(f"Not run: the time limit of {timeout:g} s was reached.")
                 yield Check(each.name, each.area, ended[each.name])
                 continue
             known = [need for need in each.needs if need in ended]
@@ -59,8 +60,8 @@ def examine(
         except Empty:
             each = by_name[min(running, key=running.__getitem__)]
             silent.add(each.name)
-            finding = warning(f"No result within {world.limit:g} s, so nothing is known of it.")
-        if each.name in running:  # the result of one that took too long comes after its check
+            finding = warning(f"No result within {world.limit:g} s, so this check is inconclusive.")
+        if each.name in running:  # a probe that took too long may still return a result later
             ended[each.name] = finding
             yield Check(each.name, each.area, finding, clock() - running.pop(each.name))
 
@@ -69,14 +70,16 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the finding of a probe whose need failed, gave no result, or was not tried, for a reason of both."""
+    """Return the finding of a probe that was skipped because a probe that it needs failed, gave no result, or was
+    skipped.
+    """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
-    return finding if finding.status is Status.SKIPPED else skipped(f"Not tried, because {need} {how}.")
+    return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")
 
 
 def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding]]) -> None:
     try:
         finding = probe.examine(world)
-    except Exception as error:  # noqa: BLE001 - a probe that breaks is a finding, not the end of the doctor
+    except Exception as error:  # noqa: BLE001 - an error in a probe becomes a finding; the other probes continue
         finding = warning(f"The probe itself failed: {type(error).__name__}: {masked(str(error), accounts=True)}")
     answers.put((probe, finding))

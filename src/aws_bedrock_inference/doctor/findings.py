@@ -1,4 +1,4 @@
-"""Findings of probes, and the report of all of them, as values."""
+"""Findings of probes, and the report that contains all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ SCHEMA_VERSION = 1
 
 
 class Status(Enum):
-    """The end of a probe. `SKIPPED` says nothing about health: the probe was not tried, and its message says why."""
+    """The result of a probe. `SKIPPED` shows nothing about health: the probe did not run, and its message gives the
+    reason.
+    """
 
     OK = "ok"
     WARNING = "warning"
@@ -29,12 +31,12 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The end of one probe: the `status`, a `message` of one sentence, and what was `tried`: the call that was made,
-    the setting that was read, or what a conclusion was drawn from.
+    """The result of one probe: the `status`, a short `message`, and what was `tried`: the request that was sent, the
+    setting that was read, or the source of a conclusion.
 
-    `cause` is a slug of the catalogue where the finding has one. `fields` are the values of the placeholders in its
-    remedies, such as BUCKET. `excludes` are causes that this shows not to be there now. `of_error` says that this
-    explains the error which the doctor was asked about.
+    `cause` is the name of a cause in the catalogue, or empty. `fields` are the values of placeholders in its remedies,
+    such as BUCKET. `excludes` are causes that the probe showed to be absent. `of_error` is True if the finding
+    explains the error that the doctor diagnoses.
     """
 
     status: Status
@@ -47,34 +49,37 @@ class Finding:
 
 
 def ok(message: str, tried: str = "", *, excludes: Iterable[str] = ()) -> Finding:
-    """Return the finding that all is well, which shows that the causes in `excludes` are not there."""
+    """Return an ok finding, which shows that the causes in `excludes` are absent."""
     return Finding(Status.OK, message, tried, excludes=tuple(excludes))
 
 
 def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) -> Finding:
-    """Return the finding of something that may do harm later, or that could not be found out."""
+    """Return a warning: something may cause failures later, or the probe was inconclusive."""
     return Finding(Status.WARNING, message, tried, cause, fields)
 
 
 def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Finding:
-    """Return the finding of a fault that ends calls."""
+    """Return the finding of a fault that makes calls fail."""
     return Finding(Status.FAILED, message, tried, cause, fields)
 
 
 def cause_of(error: Exception, *, otherwise: str) -> str:
-    """Return the cause that the catalogue has of an error, or `otherwise`."""
+    """Return the catalogue's cause of an error, or `otherwise`."""
     cause = explain(error).cause
     return cause if cause in catalogue().causes else otherwise
 
 
+NO_MODEL = "No model was specified: pass --model, or model_id in Python."
+
+
 def skipped(reason: str) -> Finding:
-    """Return the finding of a probe that was not tried."""
+    """Return the finding of a probe that did not run."""
     return Finding(Status.SKIPPED, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A probe's finding in the report. `seconds` is the time that it took."""
+    """The finding of one probe in the report. `seconds` is the time that the probe took."""
 
     probe: str
     area: str
@@ -88,14 +93,14 @@ class Check:
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
-        """The remedies, with the placeholders filled as far as the probe knows them; empty if nothing is wrong."""
+        """The remedies, with the placeholders filled where the probe knows the value; empty if nothing is wrong."""
         if not self.finding.cause or self.status is Status.OK:
             return ()
         known = explain(self.finding.cause).remedies
         return tuple(each._replace(run=with_values(each.run, self.finding.fields)) for each in known)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the check as JSON has it."""
+        """Return the check as JSON."""
         finding = asdict(self.finding) | {"status": self.status.value}
         remedies = [remedy._asdict() for remedy in self.remedies]
         return {"probe": self.probe, "area": self.area, "seconds": round(self.seconds, 3), **finding} | (
@@ -104,16 +109,18 @@ class Check:
 
 
 class Verdict(Enum):
-    """The word of the probes about a cause that an error's text leaves possible."""
+    """The result of the probes for a possible cause of the error."""
 
     PROVED = "proved"
     EXCLUDED = "excluded"
-    OPEN = "not told apart"
+    OPEN = "undecided"
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A cause that the error's text leaves possible, and what the probes say of it; `why` is what the probe found."""
+    """A possible cause of the error, and the result of the probes for it; `why` is the message of the probe that
+    decided.
+    """
 
     cause: str
     verdict: Verdict
@@ -127,9 +134,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings of the doctor. `cause` is the slug of the cause that is to be healed first, empty if none was found;
-    `proved` says that a probe showed it, and that it is not only what the error's text suggests. `error` is the cause
-    that the text alone suggests, where an error was given, and `others` are those that the text leaves possible too.
+    """The findings of the doctor.
+
+    `cause` is the name of the cause to fix first, and empty if none was found. `proved` is True if a probe showed this
+    cause, and False if only the error's text suggests it. `error` is the cause that the text suggests, where an error
+    was passed, and `others` are the other possible causes.
     """
 
     checks: tuple[Check, ...]
@@ -138,7 +147,7 @@ class Report:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """The causes that the error's text leaves possible, the likeliest first, with what the probes say of each."""
+        """The possible causes of the error, most likely first, each with the result of the probes."""
         return tuple(map(self._candidate, dict.fromkeys((self.error, *self.others)))) if self.error else ()
 
     def _candidate(self, cause: str) -> Candidate:
@@ -153,16 +162,16 @@ class Report:
 
     @property
     def first(self) -> Check | None:
-        """The check to act on: the first failed one in the order of what depends on what, one that explains the error
-        before all others; without a failure None.
+        """The failed check to act on; None without a failure. A check that explains the error comes first, then the
+        order of dependency decides.
         """
         bad = [check for check in self.checks if check.status is Status.FAILED]
         return next((check for check in bad if check.finding.of_error), bad[0] if bad else None)
 
     @property
     def cause(self) -> str:
-        """The slug of the cause. If no probe found one, that which the error's text suggests, and which is not excluded
-        as long as there is another.
+        """The name of the cause. If no probe found one, this is the cause that the error's text suggests; an excluded
+        cause is passed over if another is possible.
         """
         if self.first is not None:
             return self.first.finding.cause
@@ -175,16 +184,16 @@ class Report:
 
     @property
     def overall(self) -> Status:
-        """The worst status of all checks; skipped ones do not count."""
+        """The worst status of all checks, without the skipped ones."""
         found = {check.status for check in self.checks}
         return next((each for each in (Status.FAILED, Status.WARNING) if each in found), Status.OK)
 
     def counts(self) -> dict[str, int]:
-        """Return how many checks ended in each status."""
+        """Return the number of checks in each status."""
         return {status.value: sum(check.status is status for check in self.checks) for status in Status}
 
     def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
+        """Return the report as JSON."""
         return {
             "schema_version": SCHEMA_VERSION,
             "overall": self.overall.value,
@@ -199,5 +208,5 @@ class Report:
 
 
 def of_error(finding: Finding) -> Finding:
-    """Return the finding as one that explains the error which the doctor was asked about."""
+    """Mark the finding as one that explains the error to diagnose."""
     return replace(finding, of_error=True)

@@ -1,7 +1,7 @@
-"""IAM's simulator of policies: whom it can judge, how it is asked, and what it says.
+"""IAM's policy simulator: the principals that it can evaluate, its requests, and its results.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html, read 2026-11-29: it evaluates no
-session policy, no policy of a VPC endpoint and no condition of a service control policy.
+The simulator evaluates no session policies, no policies of VPC endpoints and no conditions of service control
+policies: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html, read 2026-11-29.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ ALLOWED = "allowed"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """IAM's judgement of one action on one resource. `missing` are the keys of conditions that it had no value for;
-    `scp` and `boundary` are False where these do not allow it.
+    """IAM's decision about one action on one resource. `missing` are the condition keys without a value. `scp` and
+    `boundary` are False if the service control policies or the permissions boundary do not allow the action.
     """
 
     action: str
@@ -33,7 +33,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user or role that is judged, by its ARN; or the reason why IAM cannot judge the caller."""
+    """The user or role whose permissions are simulated, by its ARN; or the reason why IAM cannot simulate the
+    caller.
+    """
 
     arn: str = ""
     reason: str = ""
@@ -45,30 +47,32 @@ class Principal:
 
 
 def find_principal(world: World) -> Principal:
-    """Return the user or role behind the calls."""
+    """Return the user or role that makes the calls."""
     key = world.api_key
     if key is not None:
         if not key.user:
-            return Principal(reason="The calls are made with an API key, and it does not tell whose it is.")
+            return Principal(reason="The calls use an API key that does not name its owner.")
         return Principal(f"arn:{world.partition}:iam::{key.account}:user/{key.user}")
     if world.caller.why is not None:
-        return Principal(reason="STS does not tell who calls.")
+        return Principal(reason="STS did not return the caller's identity.")
     arn: str = world.caller.value["Arn"]
     for ending, who in ((":root", "The root user of the account"), (":federated-user/", "A federated user")):
         if ending in arn:
-            return Principal(reason=f"{who} makes the calls, and IAM's simulator judges users and roles only.")
+            return Principal(reason=f"{who} makes the calls, but IAM's simulator evaluates only users and roles.")
     return _of_iam(world, arn)
 
 
 def _of_iam(world: World, arn: str) -> Principal:
-    """Return the principal as IAM knows it. The ARN of a session lacks the role's path, so IAM is asked for it."""
+    """Return the principal as IAM knows it. The ARN of a session lacks the role's path, so the path is read
+    from IAM.
+    """
     head, _, session = arn.partition(":assumed-role/")
     if not session:
         return Principal(arn)
     role = session.partition("/")[0]
     answer = world.ask("iam", "get_role", RoleName=role)
     if answer.silent:
-        return Principal(reason=f"IAM does not answer: {answer.said}.")
+        return Principal(reason=f"IAM does not answer: {answer.reason}.")
     if answer.why is None:
         return Principal(str(answer.value["Role"]["Arn"]))
     return Principal(f"{head.replace(':sts:', ':iam:')}:role/{role}")
@@ -81,7 +85,9 @@ def judge(
     resources: Sequence[str],
     context: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Return IAM's answer to whether the principal may do the actions on the resources, in a context of conditions."""
+    """Return IAM's answer to whether the principal may use the actions on the resources, with the condition values in
+    `context`.
+    """
     entries = [
         {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}
         for name, value in (context or {}).items()
@@ -98,7 +104,7 @@ def judge(
 
 
 def judgements(answer: Answer) -> list[Judged]:
-    """Return what an answer says of each action and each resource."""
+    """Return the decisions of an answer, one for each action and resource."""
     found = []
     for result in answer.value.get("EvaluationResults", ()):
         parts = result.get("ResourceSpecificResults") or [result]

@@ -1,4 +1,4 @@
-"""Probes of a part of another service that an error names, such as a bucket: whether it is there, and its state."""
+"""Probes of a resource of another service that an error names, such as a bucket: whether it exists, and its state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.doctor.world import Answer, World
 
-# What no command of the catalogue has a placeholder for, in the forms in which texts name it.
+# Names for which no command of the catalogue has a placeholder, in the forms in which texts contain them.
 _ARN = r"\barn:aws[a-z-]{0,10}"
 _NAMES = {
     "INDEX": re.compile(
@@ -32,24 +32,24 @@ _NAMES = {
 
 
 def named(world: World, name: str) -> str:
-    """Return what the error's text names as a placeholder of the catalogue, or as one of this file's."""
+    """Return the value that the error's text names for a placeholder of the catalogue or of this file."""
     own = _NAMES.get(name)
     if own is None:
         found = world.named(name)
     else:
         match = own.search(world.error_text)
         found = match.group(1) if match else ""
-    return found.rstrip(".,;:)")  # the end of the sentence
+    return found.rstrip(".,;:)")  # punctuation of the sentence
 
 
 def without_account(value: str) -> str:
-    """Return a name or an ARN with the placeholder of commands instead of its account."""
+    """Return a name or an ARN, with the placeholder ACCOUNT instead of its account id."""
     return masked(value, accounts=True).replace("*" * 12, "ACCOUNT")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A part that was looked at: its `name`, what the service says of it, and what was `tried`."""
+    """A resource that was read: its `name`, the service's description (`value`), and what was `tried`."""
 
     world: World
     what: str
@@ -59,12 +59,12 @@ class Seen:
     fields: dict[str, str]
 
     def ends(self, message: str, cause: str, **fields: str) -> Finding:
-        """Return the finding of a state that ends calls."""
+        """Return a failed finding, for a state in which calls fail."""
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
     def may(self, message: str, *causes: str) -> Finding:
-        """Return the finding of a state that is a fault only if the error has one of the causes that it brings about;
-        else a warning.
+        """Return a failed finding if the error may have one of `causes`, which this state brings about; otherwise a
+        warning.
         """
         cause = next((each for each in self.world.candidates if each in causes), "")
         if cause:
@@ -72,17 +72,19 @@ class Seen:
         return warning(f"{self.what} {self.name} {message}", self.tried, **self.fields)
 
     def well(self, message: str, *excludes: str) -> Finding:
-        """Return the finding that all is well, which excludes causes."""
+        """Return an ok finding that excludes causes."""
         return ok(f"{self.what} {self.name} {message}", self.tried, excludes=excludes)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a service, found by `operation`. `names` are the placeholders of what the operation's parameters name,
-    `optional` those that a text need not name. `missing` are the causes that its absence brings about, `states` those
-    that its state does and that are excluded if `judge` finds nothing, `may_tell` those that can be proved alone.
-    `by_status` are the causes of answers that say no more than a status, as those to HEAD do; `denied` those that a
-    refusal proves, if the error has them.
+    """A kind of resource, read by `operation`. The values of `names` and `optional` are the placeholders of the
+    operation's parameters; the error's text need not name those of `optional`.
+
+    `missing` are the causes that a missing resource brings about. `states` are causes that the resource's state brings
+    about, and that are excluded if `judge` returns None. `may_tell` are further causes that `judge` may prove
+    or exclude. `denied` are causes that a refusal proves, if the error has them. `by_status`
+    maps an HTTP status to a cause, for answers without a code, such as those to HEAD.
     """
 
     probe: str
@@ -110,7 +112,7 @@ class Part:
 
 
 def part_probe(part: Part) -> Probe:
-    """Return the probe of a part. It runs for an error alone."""
+    """Return the probe of a kind of resource. It runs only for an error."""
 
     def examine(world: World) -> Finding:
         params = {name: named(world, placeholder) for name, placeholder in part.names.items()}
@@ -130,14 +132,14 @@ def part_probe(part: Part) -> Probe:
 
 def _unnamed(part: Part, world: World) -> Finding:
     cause = next((each for each in world.candidates if each in part.tells), "")
-    hint = f"; {by_hand(world, cause)}" if cause else ""
-    return skipped(f"The error's text does not name {part.what[0].lower()}{part.what[1:]}{hint}".rstrip(".") + ".")
+    hint = f" {by_hand(world, cause)}" if cause else ""
+    return skipped(f"The error's text does not name {part.what[0].lower()}{part.what[1:]}.{hint}")
 
 
 def _there(part: Part, seen: Seen) -> Finding:
     finding = part.judge(seen)
     if finding is None:
-        return seen.well("is there.", *part.missing, *part.states)
+        return seen.well("exists.", *part.missing, *part.states)
     if finding.cause in part.missing or finding.status is Status.SKIPPED:
         return finding
     return replace(finding, excludes=(*finding.excludes, *part.missing))
@@ -145,14 +147,16 @@ def _there(part: Part, seen: Seen) -> Finding:
 
 def _absent(part: Part, seen: Seen, answer: Answer) -> Finding:
     why = answer.why
-    assert why is not None  # noqa: S101 - who calls this has looked
+    assert why is not None  # noqa: S101 - the caller has checked it
     special = part.refused(seen, answer)
     if special is not None:
         return special
     cause = part.by_status.get(answer.status, why.cause)
     if cause in part.missing:
-        return failed(f"{seen.what} {seen.name}: {why.title}.", seen.tried, cause=cause, **seen.fields)
+        return failed(f"{seen.what} {seen.name}: {answer.reason}.", seen.tried, cause=cause, **seen.fields)
     denied = next((each for each in seen.world.candidates if each in part.denied), "")
     if answer.denied and denied:
-        return seen.ends(f"refuses {part.permission} to this identity, as the error says.", denied)
-    return warning(f"{seen.what} {seen.name} cannot be looked at: {answer.why_not(part.permission)}.", seen.tried)
+        return seen.ends(
+            f"cannot be read: AWS refuses {part.permission} to this identity, as the error states.", denied
+        )
+    return warning(f"{seen.what} {seen.name} could not be checked: {answer.why_not(part.permission)}.", seen.tried)

@@ -1,4 +1,4 @@
-"""Probes: what the doctor can look at, what that needs, which causes it tells, and which calls it makes."""
+"""The type of a probe: its dependencies, the causes that it proves or excludes, and the calls that it makes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Examine = Callable[["World"], "Finding"]
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One thing that the doctor looks at.
+    """One check of the doctor.
 
-    `needs` are the probes that must not have failed before it: a credential cannot be tried through a dead network.
-    `tells` are the causes that it proves or excludes, for `--for`. `calls` are the API operations that it makes, as
-    IAM names them (`sts:GetCallerIdentity`); all of them read only. One that is `asked` for runs only when somebody
-    asks for it, because it costs something or concerns few.
+    `needs` are probes that must not have failed before it: for example, credentials cannot be checked through a dead
+    network. `tells` are the causes that the probe proves or excludes, for `--for`. `calls` are the API operations that
+    it makes, with their IAM names (`sts:GetCallerIdentity`); all of them only read. A probe with `asked` runs only
+    when it is requested or its cause is in question, because it costs something or concerns few users.
     """
 
     name: str
@@ -42,7 +42,7 @@ def probe(
     calls: Iterable[str] = (),
     asked: bool = False,
 ) -> Callable[[Examine], Probe]:
-    """Make a probe of the function; its name is the function's, with hyphens."""
+    """Make the function a probe. The probe's name is the function's, with hyphens."""
 
     def made(function: Examine) -> Probe:
         name = function.__name__.replace("_", "-")
@@ -52,13 +52,13 @@ def probe(
 
 
 def chosen(probes: dict[str, Probe], causes: Iterable[str] | None = None, *, asked: Iterable[str] = ()) -> list[Probe]:
-    """Return those of `probes` that tell one of `causes`, with all that these need, in order; all of them for None.
-    Those that run only when somebody asks are in it if `asked` names them.
+    """Return the probes that prove or exclude one of `causes`, with all probes that these need, in order. With None,
+    return all probes, but those with `asked` only if the argument `asked` names them.
     """
     if causes is None:
         return [each for each in probes.values() if not each.asked or each.name in asked]
     wanted = {each.name for each in probes.values() if each.tells & set(causes)} | set(asked)
-    for name in reversed(probes):  # what a probe needs stands before it
+    for name in reversed(probes):  # a probe comes after the probes that it needs
         if name in wanted:
             wanted.update(probes[name].needs)
     return [each for name, each in probes.items() if name in wanted]

@@ -1,4 +1,4 @@
-"""The way of a call: what the Region's lists have of a model's id, and where its calls may be answered."""
+"""The route of a call: the entries of the Region's lists for a model id, and the Regions that may answer its calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aws_bedrock_inference.knowledge.models import UNKNOWN_MODEL, can_be_looked_
 if TYPE_CHECKING:
     from aws_bedrock_inference.doctor.world import Answer, World
 
-# The most profiles that ListInferenceProfiles returns at once: botocore 1.44.8, bedrock 2023-04-20.
+# The most profiles that one ListInferenceProfiles call returns: botocore 1.44.8, bedrock 2023-04-20.
 _ALL = 1000
 
 # The pools of profiles, whose calls may be answered in other Regions.
@@ -31,9 +31,10 @@ _POOLS = ("geographic", "global")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The way of a call. `name` is the id that is called, `base` the model behind it, empty where nobody tells.
+    """The route of a call. `name` is the id that is called. `base` is the model behind the id, and empty if unknown.
 
-    `known` says whether the Region has the id; None where the lists cannot tell. `check` is their judgement in words.
+    `known` is True if the Region has the id, False if it does not, and None if the lists cannot show it. `check`
+    describes the result in words.
     """
 
     name: str
@@ -57,10 +58,10 @@ class Route:
 
     @property
     def open_end(self) -> str:
-        """A sentence where calls may be answered in more Regions than `regions` has; empty if they may not."""
+        """A sentence if calls may be answered in more Regions than `regions` contains; otherwise empty."""
         if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
-            return "Where else its calls may be answered is not known."
-        return "It may also be answered in any other commercial Region." if self.everywhere else ""
+            return "The other Regions that may answer the call are unknown."
+        return "Any other commercial Region may also answer the call." if self.everywhere else ""
 
     @property
     def shown(self) -> str:
@@ -74,7 +75,7 @@ class Route:
 
 
 def find_route(world: World) -> Route:
-    """Return the way of the calls of `world.model_id`. All its questions are asked at the same time."""
+    """Return the route of calls to `world.model_id`. All its requests are sent concurrently."""
     name = world.model_id or ""
     questions = {
         "ListFoundationModels": partial(world.ask, "bedrock", "list_foundation_models"),
@@ -83,9 +84,7 @@ def find_route(world: World) -> Route:
         ),
     }
     base, pool = target(name)
-    if (
-        pool != "on-demand" or "." not in name or base == UNKNOWN_MODEL
-    ):  # what may be a profile, of AWS or the account's
+    if pool != "on-demand" or "." not in name or base == UNKNOWN_MODEL:  # the id may be that of a profile
         questions["GetInferenceProfile"] = partial(
             world.ask, "bedrock", "get_inference_profile", inferenceProfileIdentifier=name
         )
@@ -110,7 +109,7 @@ def _listing(world: World, answers: dict[str, Answer]) -> Listing:
         models=None if summaries is None else tuple(map(model_of, summaries)),
         profiles=None if profile_summaries is None else tuple(profile_of(e, world.region) for e in profile_summaries),
         missing=tuple(
-            Missing(permission=f"bedrock:{operation}", reason=answer.said, denied=answer.denied)
+            Missing(permission=f"bedrock:{operation}", reason=answer.reason, denied=answer.denied)
             for operation, answer in answers.items()
             if answer.why is not None and (operation.startswith("List") or answer.denied)
         ),
@@ -125,7 +124,9 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 
 
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
-    """Return whether the Region has the id. Whole lists are asked; of the account's own things they tell nothing."""
+    """Return whether the Region has the id, or None if the lists cannot show it: they are complete, but they do not
+    contain the account's own resources.
+    """
     if profile is not None or listing.find(name) is not None:
         return True
     if asked is not None and asked.code == "ResourceNotFoundException" and "inference-profile/" in name:

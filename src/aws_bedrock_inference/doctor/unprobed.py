@@ -1,4 +1,4 @@
-"""Causes that no probe tells: the catalogue's command for each, to be run by hand."""
+"""Causes that no probe can prove or exclude: for each, the catalogue's command to run by hand."""
 
 from __future__ import annotations
 
@@ -19,26 +19,32 @@ NO_PROBE = "no-probe"
 
 
 def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
-    """Yield a skipped check for each cause of the error that none of the probes tells."""
-    told = {cause for probe in probes.values() for cause in probe.tells}
+    """Yield a skipped check for each possible cause of the error that no probe can prove or exclude."""
+    probed = {cause for probe in probes.values() for cause in probe.tells}
     for cause in dict.fromkeys(world.candidates):
-        if cause in told:
+        if cause in probed:
             continue
-        known = f"No probe tells {cause}" if cause in catalogue().causes else "The catalogue does not have this error"
-        yield Check(NO_PROBE, "by hand", skipped(f"{known}; {by_hand(world, cause)}"))
+        known = (
+            f"No probe can prove or exclude {cause}."
+            if cause in catalogue().causes
+            else "This error is not in the catalogue."
+        )
+        yield Check(NO_PROBE, "by hand", skipped(f"{known} {by_hand(world, cause)}"))
 
 
 def by_hand(world: World, cause: str) -> str:
-    """Return what to run, or else to do, to find out about a cause of the error: the rest of a sentence."""
+    """Return a sentence with the command that checks a cause of the error by hand, or with the first remedy if there
+    is no command.
+    """
     remedies = _remedies(world, cause)
     command = next((remedy.run for remedy in remedies if remedy.run), "")
     if command:
-        return f"run this: {command}"
-    return f"no command does either: {remedies[0].do}" if remedies else "no command does either."
+        return f"To check by hand, run: {command}"
+    return f"No command checks this cause. {remedies[0].do}" if remedies else "No command checks this cause."
 
 
 def _remedies(world: World, cause: str) -> tuple[Remedy, ...]:
-    """Return the remedies of a cause for the error, with what its text names filled in."""
+    """Return the remedies of a cause for the error, filled with the values that its text names."""
     error = world.error
     if error is None or cause not in catalogue().causes:
         return () if error is None else error.remedies

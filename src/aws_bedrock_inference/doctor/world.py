@@ -1,4 +1,4 @@
-"""The things that the probes look at: the program's settings and connections, as the program itself would use them."""
+"""The settings and connections that the probes check, as the program itself would use them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
-"""The variable with an API key of Bedrock, which boto3 sends in the place of a signature."""
+"""The environment variable with a Bedrock API key, which boto3 sends instead of a signature."""
 
 
 @dataclass(kw_only=True)
 class World:
-    """The settings that a diagnosis is about. `limit` is the longest time that one probe may take, in seconds,
-    `wait` that which a connection may take, and then an answer: two of them fit into the limit. `wall` tells the time
-    of day. `account` is the account that is meant, `project` the project of Bedrock that calls name, by its id or ARN.
-    `max_tokens` is the limit of an answer, `concurrency` how many calls are made at once,
-    `config` botocore's settings of the client in question, where it is boto3's. `error` is the explanation of the error
-    that was asked about, `error_text` its text.
+    """The settings that a diagnosis is about.
+
+    `limit` is the longest time for one probe, in seconds. `wait` is the longest time for a connection, and then for an
+    answer; both together fit into `limit`. `wall` returns the time of day. `account` is the account id that the caller
+    expects, and `project` the id or ARN of the Bedrock project that calls name. `max_tokens` is the limit of an
+    answer, and `concurrency` the number of concurrent calls. `config` contains botocore's settings of the client in
+    question, if it is boto3's. `error` is the explanation of the error to diagnose, and `error_text` its text.
     """
 
     session: Any = None
@@ -66,7 +67,7 @@ class World:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """The endpoint of the runtime as a client would find it. Raises what a client would raise."""
+        """The endpoint of the runtime as a client would find it. Raises the same errors as a client."""
         return find_endpoint(self.session, region_name=self.region_name, endpoint_url=self.endpoint_url)
 
     @property
@@ -76,49 +77,49 @@ class World:
 
     @property
     def partition(self) -> str:
-        """The part of AWS that the Region belongs to, such as `aws` or `aws-us-gov`."""
+        """The partition that the Region belongs to, such as `aws` or `aws-us-gov`."""
         return str(self.core.get_partition_for_region(self.region))
 
     def named(self, placeholder: str) -> str:
-        """Return what the error's text names in the place of a placeholder, such as BUCKET, or nothing."""
+        """Return the value that the error's text names for a placeholder, such as BUCKET; empty if it names none."""
         return named(placeholder, self.error_text)
 
     def asked_about(self, *causes: str) -> bool:
-        """Return whether the error that was asked about has one of these causes."""
+        """Return whether the error to diagnose has one of these causes."""
         return self.error is not None and self.error.cause in causes
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The causes that the text of the error leaves possible, the likeliest first."""
+        """The possible causes of the error, as its text suggests them, most likely first."""
         return () if self.error is None else (self.error.cause, *self.error.alternatives)
 
     @cached_property
     def route(self) -> Route:
-        """The way of a call of the model that was named, as the Region's lists tell it."""
+        """The route of a call to the specified model, from the Region's lists."""
         return find_route(self)
 
     @cached_property
     def api_key(self) -> ApiKey | None:
-        """The API key of Bedrock that is sent in the place of a signature, if there is one."""
+        """The Bedrock API key that is sent instead of a signature, or None."""
         key = self.environ.get(BEARER)
         return read_key(key) if key else None
 
     @cached_property
     def caller(self) -> Answer:
-        """The answer of STS to the question who calls."""
+        """The answer of STS to GetCallerIdentity."""
         return self.ask("sts", "get_caller_identity")
 
     def ask_all(self, questions: Iterable[Callable[[], Answer]]) -> list[Answer]:
-        """Return the answers to several questions, asked at the same time: they take as long as the slowest."""
+        """Return the answers to several questions. They are sent concurrently, so they take as long as the slowest."""
         answers: dict[int, Answer | Exception] = {}
 
-        def put(number: int, question: Callable[[], Answer]) -> None:
+        def run(number: int, question: Callable[[], Answer]) -> None:
             try:
                 answers[number] = question()
             except Exception as error:  # noqa: BLE001 - raised below, in the thread of the probe
                 answers[number] = error
 
-        threads = [threading.Thread(target=put, args=each, daemon=True) for each in enumerate(questions)]
+        threads = [threading.Thread(target=run, args=each, daemon=True) for each in enumerate(questions)]
         for each in threads:
             each.start()
         for each in threads:
@@ -132,10 +133,10 @@ class World:
         return found
 
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
-        """Return what boto3's `operation` of `service` answers, asked once, without retries: a probe tells the first
-        answer.
+        """Return the answer of boto3's `operation` of `service` to one attempt. There are no retries, because a probe
+        reports the first answer.
         """
-        from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that call need it
+        from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that send requests need it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
         from botocore.parsers import ResponseParserError  # noqa: PLC0415 - the same
 
@@ -149,13 +150,17 @@ class World:
                 return Answer(getattr(client, operation)(**params))
             finally:
                 client.close()
-        except (BotoCoreError, ClientError, ResponseParserError) as error:  # the last: whoever answers is not AWS
+        except (
+            BotoCoreError,
+            ClientError,
+            ResponseParserError,
+        ) as error:  # ResponseParserError: the answer is not from AWS
             return Answer({}, explain(error), error)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a question of a probe: the response, or the `error` with its explanation, `why`."""
+    """The answer to a request of a probe: the response, or the `error` with its explanation, `why`."""
 
     value: dict[str, Any]
     why: Explanation | None = None
@@ -163,36 +168,37 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The HTTP status of an error; 0 if there was no answer."""
+        """The HTTP status of an error; 0 without an answer."""
         response: dict[str, Any] = getattr(self.error, "response", None) or {}
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
     @property
     def code(self) -> str:
-        """The code of an error, as the service says it."""
+        """The code of an error, as the service returned it."""
         response: dict[str, Any] = getattr(self.error, "response", None) or {}
         return str(response.get("Error", {}).get("Code", ""))
 
     @property
     def silent(self) -> bool:
-        """True if nobody answered, neither yes nor no."""
+        """True if no service answered."""
         return self.error is not None and not self.status
 
     @property
     def denied(self) -> bool:
-        """True if the identity may not ask."""
+        """True if the identity lacks the permission for the request."""
         if self.error is None:
             return False
         fault = classify(self.error)
-        return fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY  # credentials are no permission
+        # A fault of the credentials is not a missing permission.
+        return fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY
 
     @property
-    def said(self) -> str:
-        """Why there is no answer, in a few words and without a full stop."""
+    def reason(self) -> str:
+        """The reason why there is no result, in a few words and without a full stop."""
         return "" if self.why is None else f"{self.why.title[:1].lower()}{self.why.title[1:]}"
 
     def why_not(self, permission: str) -> str:
-        """Return why there is no answer: the permission that is missing, or what the service said."""
+        """Return the reason why there is no result: the missing permission, or the service's error."""
         if self.denied:
             return f"the identity lacks {permission}"
-        return self.why.title if self.why is not None else ""
+        return self.reason

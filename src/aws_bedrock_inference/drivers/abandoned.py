@@ -55,10 +55,11 @@ class Loop(Protocol):
 
 
 class OpenFlow:
-    """A flow that has begun or may begin, with the source that it reads. A source of asyncio belongs to `loop`.
+    """A flow that has started or can still start, with the source that it reads. An asynchronous source belongs to
+    the event loop `loop`.
 
-    `reply` is the value with which the flow is resumed: None at its beginning, True after it delivered an item, and
-    `BUSY` while it runs. `ended` is called once, with the outcome.
+    `reply` is the value with which the flow is resumed: None at its start, True after it delivered an item, and
+    `BUSY` while it runs. `ended` is called once, with the outcome of the flow.
     """
 
     __slots__ = ("ended", "flow", "listeners", "loop", "reply", "source")

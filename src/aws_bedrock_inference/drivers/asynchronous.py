@@ -66,8 +66,9 @@ class AsyncDriver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     async def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. A cancellation is raised inside the flow and continues after the flow has cleaned up;
-        `interrupted` is called with its outcome. A source that the flow reads is closed at the end.
+        """Run `flow` to its end. A cancellation is raised inside the flow, and again after the flow has released its
+        resources; `interrupted` is then called with the outcome of the flow. At the end, the source that the flow
+        reads is closed.
         """
         source: Source | None = None
         loop: asyncio.AbstractEventLoop | None = None
@@ -108,7 +109,9 @@ class AsyncDriver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> AsyncStream:
-        """Return a handle that runs `flow` as far as its consumer reads. `ended` is called with its outcome."""
+        """Return a handle that runs `flow` step by step, each time the consumer of the handle reads. `ended` is
+        called with the outcome of the flow.
+        """
         return AsyncStream(flow, self, ended)
 
     def close(self) -> None:
@@ -132,7 +135,9 @@ class AsyncDriver:
             return await self._send(effect.call)
         if isinstance(effect, Ask):
             return await effect.request.arun()
-        raise TypeError(f"{type(effect).__name__} is not an effect of a unary flow")
+        raise TypeError(
+            f"{type(effect).__name__} cannot be used in a call with one response; this is a bug in a policy"
+        )
 
     async def _wait(self, effect: Wait) -> None:
         loop = asyncio.get_running_loop()
@@ -212,8 +217,8 @@ class AsyncStream(ItemFlow):
         return effect.item if not self._leaving else await anext(self)
 
     async def aclose(self) -> None:
-        """Abandon the rest; the flow releases its resources. If another task is reading, the flow ends with the next
-        item.
+        """Stop reading, so that the flow releases its resources. If another task is reading at this moment, the flow
+        ends with the next item.
         """
         self._leaving = True
         if self._open.reply is True:

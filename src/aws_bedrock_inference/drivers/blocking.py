@@ -60,8 +60,9 @@ class Driver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. An interruption is raised inside the flow and continues after the flow has cleaned
-        up; `interrupted` is called with its outcome. A source that the flow reads is closed at the end.
+        """Run `flow` to its end. An interruption is raised inside the flow, and again after the flow has released its
+        resources; `interrupted` is then called with the outcome of the flow. At the end, the source that the flow
+        reads is closed.
         """
         source: Source | None = None
         try:
@@ -90,7 +91,9 @@ class Driver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> Stream:
-        """Return a handle that runs `flow` as far as its consumer reads. `ended` is called with its outcome."""
+        """Return a handle that runs `flow` step by step, each time the consumer of the handle reads. `ended` is
+        called with the outcome of the flow.
+        """
         return Stream(flow, self, ended)
 
     def close(self) -> None:
@@ -110,7 +113,9 @@ class Driver:
             return self._send(effect.call)
         if isinstance(effect, Ask):
             return effect.request.run()
-        raise TypeError(f"{type(effect).__name__} is not an effect of a unary flow")
+        raise TypeError(
+            f"{type(effect).__name__} cannot be used in a call with one response; this is a bug in a policy"
+        )
 
     def _wait(self, effect: Wait) -> None:
         woken = threading.Event()
@@ -162,8 +167,8 @@ class Stream(ItemFlow):
         return effect.item if not self._leaving else next(self)
 
     def close(self) -> None:
-        """Abandon the rest; the flow releases its resources. If another thread is reading, the flow ends with the next
-        item.
+        """Stop reading, so that the flow releases its resources. If another thread is reading at this moment, the
+        flow ends with the next item.
         """
         self._leaving = True
         if self._open.reply is True:

@@ -75,7 +75,9 @@ class ItemFlow:
         """Return the reply to resume the flow with. Nobody else may resume the flow until it has delivered an item."""
         reply = self._open.reply
         if reply is BUSY:
-            raise RuntimeError("the stream is being read by another thread or task; read it in one at a time")
+            raise RuntimeError(
+                "the stream is already being read by another thread or task; read it from only one at a time"
+            )
         self._open.reply = BUSY
         if reply is None:
             reaper.keep(self._open)

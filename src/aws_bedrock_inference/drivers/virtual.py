@@ -120,4 +120,4 @@ class VirtualDriver:
             if until < inf:
                 self._schedule(until, task, None)
         else:
-            raise TypeError(f"{type(effect).__name__} is not an effect that virtual time knows")
+            raise TypeError(f"{type(effect).__name__} is not an effect that the virtual-time driver can perform")

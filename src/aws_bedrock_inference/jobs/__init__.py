@@ -1,6 +1,6 @@
-"""Bedrock's batch inference jobs: created once, waited for, read from S3 and joined to their inputs.
+"""Bedrock's batch inference jobs: create a job once, wait for it, read its results from S3, join them to its inputs.
 
-`client.py` and `aclient.py` are the faces, `values.py` has what they return. A job's life: `preparing.py` writes the
-records, `uploading.py` puts them into S3, `creating.py` finds the job that has them already or creates it, `waiting.py`
-polls, `reading.py` joins.
+`client.py` and `aclient.py` are the public clients; `values.py` has their results. The steps of a job: `preparing.py`
+writes the records, `uploading.py` uploads them to S3, `creating.py` finds an existing job with these records or creates
+one, `waiting.py` polls, and `reading.py` joins.
 """

@@ -1,6 +1,6 @@
-"""The asyncio client of batch jobs: the blocking one in threads, but for waits, which hold no thread."""
+"""The asyncio client of batch jobs. It runs the blocking client in threads; a wait occupies no thread."""
 
-# ruff: noqa: ASYNC109 - `timeout` says how long a job is waited for, which `asyncio.timeout` would only cancel
+# ruff: noqa: ASYNC109 - `timeout` is the maximum wait for a job; `asyncio.timeout` would only cancel it
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Items that a thread reads at once: a change of threads costs more than a record.
+# Items that a thread reads together: a change of threads costs more than a record.
 _PIECE = 100
 
 
@@ -68,7 +68,7 @@ class AsyncBedrockJobClient:
 
     @property
     def output_s3_uri(self) -> str:
-        """The prefix for what jobs write."""
+        """The S3 prefix for the outputs of jobs."""
         return self._jobs.output_s3_uri
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -107,7 +107,7 @@ class AsyncBedrockJobClient:
         )
 
     async def get_job_status(self, job_id: str, *, take_over: bool = True) -> JobStatus:
-        """Return the job as it is now, as `BedrockJobClient.get_job_status` does."""
+        """Return the current status of the job, as `BedrockJobClient.get_job_status` does."""
         return await asyncio.to_thread(self._jobs.get_job_status, job_id, take_over=take_over)
 
     async def get_job_result(self, job_id: str, *, dead_letters: DeadLetterQueue | None = None) -> AsyncJobResult:
@@ -122,7 +122,7 @@ class AsyncBedrockJobClient:
         while True:
             try:
                 job = await self.get_job_status(job_id)
-            except Exception as error:  # noqa: BLE001 - raised again if it is no passing one
+            except Exception as error:  # noqa: BLE001 - raised again if it is not transient
                 wait = polling.after_error(error)
             else:
                 if polling.ended(job):
@@ -141,7 +141,7 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """Wait until the work of this process for a job is done; it has some only for a job that is run on demand."""
+        """Wait until the work of this process for a job is done. Only a job that runs on demand has such work."""
         await asyncio.to_thread(self._jobs.finish, job_id)
 
     async def close(self) -> None:
@@ -156,7 +156,7 @@ class AsyncBedrockJobClient:
 
 
 class _Records:
-    """Records that are read in a thread; each iteration reads them anew."""
+    """Records that are read in a thread. Each iteration reads them again."""
 
     def __init__(self, records: Iterable[JobRecord]) -> None:
         self._records = records
@@ -170,7 +170,7 @@ def _awaited(result: JobResult) -> AsyncJobResult:
 
 
 async def _read(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield items that a thread reads, some at once."""
+    """Yield items that a thread reads in groups."""
     rest = iter(items)
     while piece := await asyncio.to_thread(lambda: list(islice(rest, _PIECE))):
         for item in piece:

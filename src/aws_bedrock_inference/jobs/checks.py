@@ -1,7 +1,7 @@
 """Checks of a job before it is created: its role, its buckets, its model.
 
-AWS accepts a job and fails it minutes later; a check costs a call. One that cannot be made, most often because a
-permission is missing, finds nothing: the caller may lack what the job does not need.
+AWS accepts an invalid job and fails it minutes later; a check costs one call. A check that is not possible, usually
+because a permission is missing, reports nothing: the caller may lack a permission that the job does not need.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.models import Models
     from aws_bedrock_inference.s3 import S3Location
 
-# Source: botocore 1.44.8, shape RoleArn of bedrock; AWS's pattern also takes an ARN without an account.
+# Source: botocore 1.44.8, shape RoleArn of bedrock; AWS's pattern also accepts an ARN without an account.
 _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/([!-~]*/)?([\w+=,.@-]{1,64})")
 
 # Source: botocore 1.44.8, shape S3Uri of bedrock: other characters, and empty names between slashes, are refused.
@@ -35,15 +35,15 @@ _KEY = re.compile(r"([-!_*'().a-z0-9A-Z]+(/[-!_*'().a-z0-9A-Z]+)*)?/?")
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "403", "AllAccessDisabled"})
 _REGION = "x-amz-bucket-region"
 
-# The name of an upload that is begun and given up, to see whether the caller may write.
+# The name of an upload that is started and aborted, to check the permission to write.
 _PROBE = ".bedrock-may-write"
 
 _CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
 
 
 class JobChecks:
-    """The checks of jobs in one Region. `session` is boto3's or botocore's, None for boto3's default one; `models` are
-    those of the account, None to leave the model to AWS.
+    """The checks of jobs in one Region. `session` is a session of boto3 or botocore; None is boto3's default session.
+    `models` are the models of the account; with None, the model is not checked against the account.
     """
 
     def __init__(self, session: Any, region_name: str, *, models: Models | None = None) -> None:
@@ -52,8 +52,8 @@ class JobChecks:
         self._models = models
 
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
-        """Raise `ValueError` with all that is wrong: a line for each problem. Where the input is not given, the caller
-        uploads it below the output.
+        """Raise `ValueError` with one line for each problem. Without `given_input`, the caller uploads the input below
+        the output, so the permission to write is checked.
         """
         problems = [
             self._found(self._role, role_arn),
@@ -70,34 +70,34 @@ class JobChecks:
             raise ValueError("\n".join(found))
 
     def _found(self, check: Callable[..., str], *given: Any) -> str:
-        """Return what a check finds; nothing if it cannot be made."""
+        """Return the problem that a check finds, or an empty text, also if the check is not possible."""
         try:
             return check(*given)
         except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:
-            # The parser's error and KeyError are botocore's, for answers that are none of AWS's.
-            LOGGER.debug("a check of a batch job was left out: %s", error)
+            # botocore raises ResponseParserError and KeyError for responses that are not from AWS.
+            LOGGER.debug("a check of a batch job was skipped: %s", error)
             return ""
 
     def _role(self, role_arn: str) -> str:
         parts = _ROLE.fullmatch(str(role_arn))
         if parts is None:
             return (
-                f"role_arn={shown(role_arn)}: give the ARN of a role that Bedrock may assume, "
+                f"role_arn={shown(role_arn)}: pass the ARN of a role that Bedrock may assume, "
                 "arn:aws:iam::123456789012:role/NAME"
             )
         partition, account, _, name = parts.groups()
         own = self._asked("sts", lambda sts: sts.get_caller_identity()["Account"])
         if own != account:
             return (
-                f"{role_arn} is a role of account {account}, and the credentials are of account {own}: a role cannot "
-                f"be passed to a service across accounts. Give a role of account {own}, or credentials of {account}"
+                f"{role_arn} is a role of account {account}, but the credentials belong to account {own}. A role "
+                f"cannot be passed to a service across accounts. Use a role of {own}, or credentials of {account}"
             )
         try:
             role = self._asked("iam", lambda iam: iam.get_role(RoleName=name)["Role"])
         except ClientError as error:
             if _code(error) != "NoSuchEntity":
                 raise
-            return f"there is no role {role_arn}. Create it, or give another one; {HOW}"
+            return f"the role {role_arn} does not exist. Create it, or pass another role; {HOW}"
         why = distrust(role.get("AssumeRolePolicyDocument"), account, self._region, partition)
         return f"{role_arn} cannot be used: {why}" if why else ""
 
@@ -106,19 +106,19 @@ class JobChecks:
             answer = self._asked("s3", lambda s3: s3.head_bucket(Bucket=place.bucket))
         except ClientError as error:
             if _code(error) in ("404", "NoSuchBucket"):
-                return f"{place}: there is no bucket {place.bucket} for the {purpose}. Create it, or give another one"
+                return f"{place}: the bucket {place.bucket} for the {purpose} does not exist. Create it, or use another"
             answer = error.response
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         region = answer.get("BucketRegion") or headers.get(_REGION) or self._region
         if region == self._region:
             return ""
         return (
-            f"{place}: the bucket for the {purpose} is in {region}, and the job is made in {self._region}: they must "
-            f"be in one Region. Give a bucket in {self._region}, or region_name={region!r}"
+            f"{place}: the bucket for the {purpose} is in {region}, but the job is in {self._region}. Both must be in "
+            f"the same Region. Pass a bucket in {self._region}, or region_name={region!r}"
         )
 
     def _may_write(self, place: S3Location) -> str:
-        """Begin an upload and give it up, which leaves nothing, to see whether the caller may write."""
+        """Check the permission to write: start an upload and abort it, which leaves no object."""
         key = f"{place.key}{_PROBE}"
 
         def probe(s3: Any) -> None:
@@ -131,7 +131,7 @@ class JobChecks:
             if _code(error) not in _DENIED or error.operation_name != "CreateMultipartUpload":
                 raise
             fault = classify(error)
-            return f"{place}: the caller may not write there ({fault}). {fault.advice}".rstrip(".")
+            return f"{place}: the caller has no permission to write here ({fault}). {fault.advice}".rstrip(".")
         return ""
 
     def _asked(self, service: str, ask: Callable[[Any], Any]) -> Any:
@@ -146,16 +146,16 @@ def _key_problem(place: S3Location) -> str:
     if _KEY.fullmatch(place.key):
         return ""
     return (
-        f"{place}: Bedrock takes names of letters, digits and -!_*'(). between single slashes. Give a place without "
-        "other characters"
+        f"{place}: Bedrock accepts names of letters, digits and -!_*'(). between single slashes. Use a prefix "
+        "without other characters"
     )
 
 
 def too_few(records: int, least: int, model_id: str) -> str:
-    """Return the sentence about a job with fewer records than the service takes."""
+    """Return the message about a job with fewer records than the service accepts."""
     return (
-        f"{records} record{'s' * (records != 1)}: a batch job of {model_id} takes {least} or more. Add records, or run "
-        "these on demand with on_too_few='local'"
+        f"{records} record{'s' * (records != 1)}: a batch job of {model_id} needs at least {least}. Add records, or "
+        "run them on demand with on_too_few='local'"
     )
 
 

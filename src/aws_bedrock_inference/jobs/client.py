@@ -1,4 +1,4 @@
-"""The blocking client of batch jobs: what creates them. `aclient` has the asyncio version; a test compares the two."""
+"""The blocking client that creates batch jobs. `aclient` has the asyncio version; a test compares the two."""
 
 from __future__ import annotations
 
@@ -37,12 +37,14 @@ ROLE = "BEDROCK_BATCH_ROLE_ARN"
 class BedrockJobClient(Jobs):
     """A client for batch jobs of one model. Threads can share it.
 
-    `output_s3_uri` is the prefix for what jobs write; their inputs are uploaded below it, too. `role_arn` is the role
-    that Bedrock works with, by default the environment's BEDROCK_BATCH_ROLE_ARN. Region, credentials and endpoints are
-    found as boto3 finds them, from `session` (boto3's or botocore's) if given. Fewer records than the service takes for
-    the model are run on demand (`on_too_few="local"`), by `on_demand` or a client of this session, or refused
-    (`"error"`); more are several jobs under one id. `limits` says what a job takes, by default the account's quotas.
-    `clock` and `sleep` replace time.
+    `output_s3_uri` is the prefix for the outputs of jobs; inputs are uploaded below it too. `role_arn` is the role that
+    Bedrock assumes, by default the environment variable BEDROCK_BATCH_ROLE_ARN. Region, credentials and endpoints are
+    found as boto3 finds them, from `session` (of boto3 or botocore) if it is set.
+
+    If a job has fewer records than the service accepts for the model, the records run on demand (`on_too_few="local"`),
+    with `on_demand` or a client of this session, or the job is refused (`"error"`). More records than one job accepts
+    become several jobs under one id. `limits` are the limits of a job, by default the account's quotas. `clock` and
+    `sleep` replace time in tests.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -62,9 +64,9 @@ class BedrockJobClient(Jobs):
         sleep: Callable[[float], None] = clocks.sleep,
     ) -> None:
         if not str(model_id or "").strip():
-            raise ValueError(f"model_id={model_id!r}: give a model id, inference profile id or ARN")
+            raise ValueError(f"model_id={model_id!r}: pass a model id, inference profile id or ARN")
         if on_too_few not in ("local", "error"):
-            raise ValueError("on_too_few: give 'local' or 'error'")
+            raise ValueError("on_too_few: use 'local' or 'error'")
         super().__init__(region_name=region_name, session=session, on_demand=on_demand, clock=clock, sleep=sleep)
         self.model_id = str(model_id)
         self._output = _prefix(output_s3_uri)
@@ -74,19 +76,19 @@ class BedrockJobClient(Jobs):
 
     @property
     def output_s3_uri(self) -> str:
-        """The prefix for what jobs write."""
+        """The S3 prefix for the outputs of jobs."""
         return str(self._output)
 
     @cached_property
     def limits(self) -> JobLimits:
-        """The limits of one job of the model: the account's quotas, or what AWS publishes if they cannot be read."""
+        """The limits of one job: the account's quotas for the model, or AWS's published values if those are unknown."""
         if self._limits is not None:
             return self._limits
         base = target(self.model_id).base
         try:
             return limits_of(base, discover(self._session, region_name=self.region_name))
         except QuotasUnknown as error:
-            LOGGER.info("the limits of batch jobs are those that AWS publishes: %s", error)
+            LOGGER.info("the published limits of batch jobs are used: %s", error)
             return limits_of(base)
 
     def create_job(
@@ -106,17 +108,17 @@ class BedrockJobClient(Jobs):
     ) -> str:
         """Create a job and return its id, an ARN.
 
-        Give one of `prompt`, `prompts`, `records` (prompts with an id and arguments of `invoke`, or `recordId` and
-        `modelInput`), or `input_s3_uri`, a file or folder of JSONL in S3. `system`, `max_tokens` and `temperature` are
-        for prompts. The records may be more than memory holds.
+        Pass one of `prompt`, `prompts`, `records` (prompts with an id and arguments of `invoke`, or `recordId` and
+        `modelInput`), or `input_s3_uri`, a file or folder of JSONL in S3. `system`, `max_tokens` and `temperature`
+        apply to prompts. The records need not fit into memory.
 
-        The same content has one job: where one runs or has completed, its id is returned, so a program that died may
-        create its job again. `client_token` names the content instead, whatever the records are: give another one to
-        run the same prompts anew, and each content its own.
-        A job that failed or was stopped is followed by a new one. After `timeout_hours` AWS ends the job, and what was
-        not processed is lost.
+        The same content has one job. If a job with this content runs or has completed, its id is returned, so that a
+        restarted program can call this method again. If the job failed or was stopped, a new job is created.
+        `client_token` identifies the content instead of its digest: pass a new token to run the same prompts again, and
+        a different token for each content. After `timeout_hours`, AWS stops the job; records that were not processed by
+        then have no output.
 
-        Raises `ValueError` for invalid records, and botocore's exceptions.
+        Raises `ValueError` for invalid records, and the exceptions of botocore.
         """
         settings = {"system": system, "max_tokens": max_tokens, "temperature": temperature}
         defaults = {name: value for name, value in settings.items() if value is not None}
@@ -133,7 +135,7 @@ class BedrockJobClient(Jobs):
     def _order(
         self, content: Prepared | FoundInput, *, name: str | None, client_token: str | None, **more: Any
     ) -> Order:
-        """Return the order of a job of this content."""
+        """Return the order of a job with this content."""
         parts = (self.model_id, self.output_s3_uri, content.invocation, content.digest)
         token = client_token or token_of(*parts, *([name] if name else ()))
         return Order(
@@ -148,7 +150,7 @@ class BedrockJobClient(Jobs):
         )
 
     def _created_of(self, lines: Prepared, order: Order) -> str:
-        """Return the id of the job of these lines: run on demand if they are too few, several if they are too many."""
+        """Return the id of the job with these lines: a local job if they are too few, a group if they are too many."""
         least = self.limits.least_records
         if lines.records < least:
             if self._on_too_few == "error":
@@ -174,7 +176,7 @@ class BedrockJobClient(Jobs):
         return self._groups.create(self._output, order.token, parts)
 
     def _created(self, order: Order, place: Callable[[], str], given_input: S3Location | None = None) -> str:
-        """Return the id of the job of that order. A new one is checked before `place` uploads its input."""
+        """Return the id of the job of that order. A new job is checked before `place` uploads its input."""
 
         def checked_place() -> str:
             self._check(order, given_input)
@@ -183,16 +185,16 @@ class BedrockJobClient(Jobs):
         return self._submit(order, checked_place)
 
     def _check(self, order: Order, given_input: S3Location | None = None) -> None:
-        """Raise `ValueError` for an order that AWS would accept, and fail later."""
+        """Raise `ValueError` for an order that AWS would accept and fail later."""
         if not order.role_arn:
-            raise ValueError(f"no role: give role_arn=, or set {ROLE}, to a role that Bedrock may assume")
+            raise ValueError(f"no role: pass role_arn= or set {ROLE} to the ARN of a role that Bedrock may assume")
         models = Models(self._session, region_name=self.region_name)
         JobChecks(self._session, self.region_name, models=models).check(
             role_arn=order.role_arn, model_id=order.model_id, output=self._output, given_input=given_input
         )
 
     def _uploaded(self, lines: Prepared, order: Order) -> str:
-        """Upload the lines, and return their place."""
+        """Upload the lines, and return their S3 URI."""
         location = input_location(self._output, order.input_name)
         upload(self._s3, lines, location)
         return str(location)
@@ -202,6 +204,6 @@ def _prefix(uri: Any) -> S3Location:
     """Return the location of the outputs, as a prefix that ends with a slash."""
     location = S3Location.parse(uri) if isinstance(uri, str) else None
     if location is None:
-        raise ValueError("output_s3_uri: give a URL such as s3://BUCKET/PREFIX/")
+        raise ValueError("output_s3_uri: pass a URL such as s3://BUCKET/PREFIX/")
     key = location.key
     return location if not key or key.endswith("/") else S3Location(location.bucket, f"{key}/")

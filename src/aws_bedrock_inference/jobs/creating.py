@@ -1,8 +1,8 @@
-"""One job for one content: the job that has it already is found by its token, or one is created.
+"""One job for one content: find the existing job by its token, or create a job.
 
-A token is derived from the content, or given. AWS takes the same token twice without a second job; a job that it
-accepted for a process that then died is found in its list. A job that failed or was stopped stands in nobody's way: the
-next one gets the token with a number.
+The token is derived from the content, or set by the caller. AWS accepts the same token twice without creating a second
+job. If a process died after AWS accepted its job, the job is found in the list of jobs. If a job failed or was stopped,
+the next job gets the token with a number.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The parameters of a job, without its input. `token` and `name` are those of the first attempt; `content` is a
-    digest of the records, where the token is one that was given, and so not made of it.
+    """The parameters of a job, without its input. `token` and `name` are those of the first attempt. `content` is a
+    digest of the records if the caller has set the token; otherwise the token is derived from them.
     """
 
     model_id: str
@@ -56,21 +56,23 @@ class Order:
 
     @property
     def input_name(self) -> str:
-        """The name of the job's input: another content never has the same one."""
+        """The name of the job's input. A different content has a different name."""
         return f"{self.token}-{self.content}" if self.content else self.token
 
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.token) or len(self.token) > _LONGEST_TOKEN:
-            raise ValueError(f"client_token: give letters, digits and inner hyphens, {_LONGEST_TOKEN} at most")
+            raise ValueError(f"client_token: use at most {_LONGEST_TOKEN} letters, digits and inner hyphens")
         if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
-            raise ValueError(f"name: give letters, digits, '-', '+' and '.', {_LONGEST_NAME} at most, a letter first")
+            raise ValueError(
+                f"name: use at most {_LONGEST_NAME} letters, digits, '-', '+' and '.'; start with a letter or digit"
+            )
         if not is_number(self.timeout_hours, least=SHORTEST_HOURS, most=LONGEST_HOURS, whole=True):
             raise ValueError(
-                f"timeout_hours={shown(self.timeout_hours)}: give whole hours from {SHORTEST_HOURS} to {LONGEST_HOURS}"
+                f"timeout_hours={shown(self.timeout_hours)}: use whole hours from {SHORTEST_HOURS} to {LONGEST_HOURS}"
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order of an attempt: the first is this one, a later one has its number in token and name."""
+        """Return the order of an attempt: this order for the first; later ones have a number in token and name."""
         if number == 1:
             return self
         suffix = f"-{number}"
@@ -79,26 +81,26 @@ class Order:
 
 
 def token_of(*parts: str) -> str:
-    """Return the token of a content."""
+    """Return the token for a content."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
 def name_of(token: str) -> str:
-    """Return the name of a job without one of its own."""
+    """Return the default name of a job."""
     return f"bedrock-{token[:24].strip('-')}"
 
 
 def tell_of_other_records(token: str, job_id: str) -> None:
-    """Log that a token that was given has a job already, and that of other records."""
+    """Log that the job of the caller's token has different records."""
     LOGGER.warning(
-        "client_token %s has a job for other records, and that one is taken: %s. Give another client_token for these",
+        "client_token %s already has a job with different records, which is used: %s. Pass another client_token",
         token,
         job_id,
     )
 
 
 class AwsJobs:
-    """The jobs of AWS's, behind a client of `bedrock`. Jobs are described as GetModelInvocationJob does."""
+    """The jobs of AWS, through a client of `bedrock`. Jobs have the form of GetModelInvocationJob."""
 
     def __init__(self, bedrock: Any) -> None:
         self._bedrock = bedrock
@@ -110,12 +112,12 @@ class AwsJobs:
         return name
 
     def status(self, job_id: str) -> dict[str, Any]:
-        """Return the job as it is now."""
+        """Return the current description of the job."""
         job: dict[str, Any] = self._bedrock.get_model_invocation_job(jobIdentifier=job_id)
         return job
 
     def stop(self, job_id: str) -> None:
-        """Ask AWS to stop the job."""
+        """Request that AWS stops the job."""
         self._bedrock.stop_model_invocation_job(jobIdentifier=job_id)
 
     def cancel(self, job_id: str) -> dict[str, Any]:
@@ -127,19 +129,19 @@ class AwsJobs:
             self.stop(job_id)
         except ClientError:
             job = self.status(job_id)
-            if status_of(job)["status"] not in ENDED:  # it did not end just before
+            if status_of(job)["status"] not in ENDED:  # the stop failed although the job runs
                 raise
             return job
         return self.status(job_id)
 
     def listed(self, status: str | None, limit: int) -> Iterator[dict[str, Any]]:
-        """Yield the newest jobs, those of a status if one is given."""
+        """Yield the newest jobs, optionally of one status."""
         wanted = {"statusEquals": self._word(status)} if status else {}
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return the job that runs or has completed with the order's token, and the number of those that have ended
-        otherwise.
+        """Return the job with the order's token that runs or has completed, or None, and the number of its failed and
+        stopped jobs.
         """
         ended = 0
         for job in self._with_token(order):
@@ -170,25 +172,25 @@ class AwsJobs:
         self._bedrock.close()
 
     def _word(self, status: str) -> str:
-        """Return AWS's word for a status that is written in any way. Raises `ValueError` for what is none."""
+        """Return AWS's word for a status in any spelling. Raises `ValueError` for an unknown status."""
         words = self._bedrock.meta.service_model.shape_for("ModelInvocationJobStatus").enum
         found = {word.casefold(): word for word in words}.get(str(status).replace("_", "").casefold())
         if found is None:
-            raise ValueError(f"status={shown_name(status, words)}: give one of {', '.join(sorted(words))}")
+            raise ValueError(f"status={shown_name(status, words)}: use one of {', '.join(sorted(words))}")
         return str(found)
 
     def _form(self, invocation: str) -> dict[str, str]:
-        """Return the member that says the form of the bodies. Releases of boto3 that lack it mean InvokeModel."""
+        """Return the parameter for the form of the bodies. Releases of boto3 without it imply InvokeModel."""
         operation = self._bedrock.meta.service_model.operation_model("CreateModelInvocationJob")
         if "modelInvocationType" in operation.input_shape.members:
             return {"modelInvocationType": invocation}
         if invocation == NATIVE:
             return {}
-        raise ValueError("this boto3 is too old for jobs with prompts: pip install -U boto3, or give native bodies")
+        raise ValueError("this boto3 is too old for jobs with prompts: pip install -U boto3, or pass native bodies")
 
     def _with_token(self, order: Order) -> Iterator[JobStatus]:
-        """Yield the jobs with the order's token, the newest first; none if the caller may not list: AWS then still
-        takes the token once.
+        """Yield the jobs with the order's token, the newest first. Without the permission to list, yield none: AWS
+        still accepts each token only once.
         """
         own = re.compile(rf"{re.escape(order.token)}(-\d+)?")
         name = order.name[: _LONGEST_NAME - _LONGEST_SUFFIX]
@@ -200,7 +202,7 @@ class AwsJobs:
             if known_fault(error).kind is not Kind.DENIED:
                 raise
             LOGGER.warning(
-                "jobs cannot be listed (bedrock:ListModelInvocationJobs): AWS's token alone prevents a second"
+                "jobs cannot be listed (bedrock:ListModelInvocationJobs): only AWS's token prevents a second job"
             )
 
     def _pages(self, limit: int | None, **wanted: str) -> Iterator[dict[str, Any]]:

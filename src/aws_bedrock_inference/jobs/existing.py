@@ -1,6 +1,7 @@
-"""Jobs that exist: looked at, waited for, read, stopped. Only their ids are needed for it.
+"""Existing jobs: get their status, wait for them, read and stop them. Only their ids are needed.
 
-An id says where its job is: an ARN with AWS, `group:...` in several jobs of AWS's, `local:...` run on demand.
+The id shows the kind of a job: an ARN is a job of AWS, `group:...` is several jobs of AWS, and `local:...` runs on
+demand.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.values import JobStatus
     from aws_bedrock_inference.listeners import Listener
 
-# Seconds for one call of the control plane with its repeats: a wait outlasts its own limit by no more.
+# Maximum seconds for a control plane call with retries. A wait exceeds its timeout by at most this time.
 _CALL_SECONDS = 60.0
 
 
 class Jobs:
-    """The jobs of an account in a Region, whoever created them. Threads can share it.
+    """The jobs of an account in a Region, of any program. Threads can share it.
 
-    Region, credentials and endpoints are found as boto3 finds them, from `session` (boto3's or botocore's) if given.
-    `on_demand` carries the calls of jobs that are run on demand; without it there is a client of this session for them.
-    `clock` and `sleep` replace time.
+    Region, credentials and endpoints are found as boto3 finds them, from `session` (of boto3 or botocore) if it is set.
+    `on_demand` is the client for jobs that run on demand, by default a client of this session. `clock` and `sleep`
+    replace time in tests.
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class Jobs:
         self._making = threading.Lock()
         self._aws = AwsJobs(self._guarded("bedrock", region_name, timeout=_CALL_SECONDS))
         self._s3 = self._guarded("s3", region_name)
-        # Refused conditions are everyday answers for the states of these, and no failures to be logged or repeated.
+        # For the states of local jobs and groups, a failed condition is a normal response. It must not be logged or
+        # retried.
         self._plain_s3, _, _ = make_client("s3", session, region_name=region_name)
         self._local = LocalJobs(self._plain_s3, self._caller, clock=clock, wall=clocks.wall)
         self._groups = Groups(self._plain_s3, self._submit_part, self._aws.status, self._aws.stop, wall=clocks.wall)
@@ -74,16 +76,16 @@ class Jobs:
         return self._aws.region_name
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event (`JobCreated`, `JobProgressed`, `JobPollFailed`, and those of the calls that
-        are made for them); the returned function removes it.
+        """Call `listener` with every event (`JobCreated`, `JobProgressed`, `JobPollFailed`, and the events of the calls
+        for jobs). The returned function removes the listener.
         """
         return self._heard.add(listener)
 
     def get_job_status(self, job_id: str, *, take_over: bool = True) -> JobStatus:
-        """Return the job as it is now: `status` in the documents' words, `error`, counts and times.
+        """Return the current status of the job: `status` in the words of AWS's documentation, `error`, counts, times.
 
-        A job that is run on demand, and whose process has died, is taken over by whoever asks again and again, unless
-        `take_over` is false.
+        If a job runs on demand and its process has died, a process that requests the status repeatedly takes the job
+        over, unless `take_over` is False.
         """
         home = self._home(job_id)
         if home is self._local:
@@ -93,8 +95,8 @@ class Jobs:
     def get_job_result(self, job_id: str, *, dead_letters: DeadLetterQueue | None = None) -> JobResult:
         """Return the records of a job that has ended, each with its output or its error, in the order of the input.
 
-        What a job left that failed or was stopped is read, too. `dead_letters` keeps one letter for each record that
-        failed, however often the result is read. Raises `ValueError` for a job that runs.
+        The results of a failed or stopped job are read too. `dead_letters` stores one letter for each failed record,
+        even if the result is read several times. Raises `ValueError` for a job that still runs.
         """
         job = self.get_job_status(job_id)
         check_ended(job)
@@ -105,33 +107,34 @@ class Jobs:
     ) -> JobResult:
         """Wait until the job has ended, and return its result as `get_job_result` does.
 
-        The status is asked after 1.5 s, then after 1.5 times as long each time, up to 30 s. Faults of the service are
-        tolerated until `timeout` seconds have passed. Any process with the id may wait, also after another one died.
+        The first poll follows after 1.5 s. Each interval is 1.5 times the previous one, up to 30 s. Transient faults of
+        the service are tolerated until `timeout` (seconds, default 3600) ends. Any process with the id may wait, also
+        after another process died.
 
-        Raises `JobFailed` at once for a job that failed, expired or was stopped, `TimeoutError` after `timeout`, and
-        botocore's exception for what no wait heals, such as a job that does not exist.
+        Raises `JobFailed` immediately for a job that failed, expired or was stopped, `TimeoutError` after `timeout`,
+        and the exception of botocore for a permanent error, such as a job that does not exist.
         """
         job = waited(job_id, timeout, self.get_job_status, clock=self.clock, sleep=self._sleep, notify=self.notify)
         return self.completed(job, dead_letters)
 
     def list_jobs(self, *, status: str | None = None, limit: int = 100) -> Iterator[JobStatus]:
-        """Yield AWS's jobs of the account in this Region, the newest first, at most `limit`; `status` is AWS's word, in
-        any spelling. Raises `ValueError` for another one.
+        """Yield at most `limit` jobs of the account in this Region, the newest first, without local jobs and groups.
+        `status` is AWS's word in any spelling. Raises `ValueError` for an unknown status.
         """
         if not is_number(limit, least=1, whole=True):
-            raise ValueError(f"limit={shown(limit)}: give a number of jobs, 1 or more")
+            raise ValueError(f"limit={shown(limit)}: use a whole number, 1 or more")
         return map(status_of, self._aws.listed(status, limit))
 
     def cancel_job(self, job_id: str) -> JobStatus:
-        """Stop a job, and return its status; one that has ended is left as it is."""
+        """Stop a job, and return its status. A job that has ended does not change."""
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """Wait until the work of this process for a job is done; it has some only for a job that is run on demand."""
+        """Wait until the work of this process for a job is done. Only a job that runs on demand has such work."""
         self._local.finish(job_id)
 
     def completed(self, job: JobStatus, dead_letters: DeadLetterQueue | None = None) -> JobResult:
-        """Return the result of a job that was waited for. Raises `JobFailed`."""
+        """Return the result of a job after a wait. Raises `JobFailed`."""
         check_completed(job)
         return self._result(job, dead_letters)
 
@@ -141,7 +144,7 @@ class Jobs:
         self._heard.notify(event)
 
     def close(self) -> None:
-        """Close the connections. A job that this process runs on demand is left to whoever waits for it next."""
+        """Close the connections. The next process that waits for a local job of this process continues it."""
         self._local.close()
         if self._own is not None:
             self._own.close()
@@ -155,9 +158,9 @@ class Jobs:
         self.close()
 
     def _home(self, job_id: Any) -> AwsJobs | Groups | LocalJobs:
-        """Return whose job it is. Raises `ValueError` for what is no id."""
+        """Return the object for the kind of the job. Raises `ValueError` for an invalid id."""
         if not isinstance(job_id, str) or not job_id.strip():
-            raise ValueError(f"job_id={shown(job_id)}: give the id that create_job returned")
+            raise ValueError(f"job_id={shown(job_id)}: pass the id that create_job returned")
         return self._local if is_local(job_id) else self._groups if is_group(job_id) else self._aws
 
     def _result(self, job: JobStatus, dead_letters: DeadLetterQueue | None) -> JobResult:
@@ -170,8 +173,8 @@ class Jobs:
         return JobResult(Joined(records), job)
 
     def _submit(self, order: Order, place: Callable[[], str]) -> str:
-        """Return the id of AWS's job of that order: one that is there, or a new one, whose input is put into S3 by
-        `place`, which returns where.
+        """Return the id of the AWS job of that order: an existing job, or a new job. For a new job, `place` uploads the
+        input and returns its URI.
         """
         job, ended = self._aws.existing(order)
         if job is not None:
@@ -205,6 +208,6 @@ class Jobs:
 
 
 def region_of(job_id: str) -> str | None:
-    """Return the Region that an ARN names; None for another id."""
+    """Return the Region in an ARN, or None for another id."""
     parts = job_id.split(":")
     return parts[3] if parts[0] == "arn" and len(parts) > 5 else None  # noqa: PLR2004 - arn:aws:bedrock:REGION:ACCOUNT:...

@@ -1,4 +1,4 @@
-"""The failed records of a job as dead letters: one for each, however often the result is read."""
+"""The failed records of a job as dead letters: one letter per record, even if the result is read several times."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _PAGE = 1000
 
 
 def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLetterQueue, region: str) -> None:
-    """Keep a dead letter of each record that failed, unless an earlier reader of this job has done so.
+    """Store a dead letter for each failed record, unless an earlier reader of this job has stored it.
 
-    Letters are told apart by the job's id and the record's place, since an id that looks like a secret is masked in a
-    tag. Raises `StoreUnavailable`.
+    A letter is identified by the id of the job and the position of the record, because a record id that looks like a
+    secret is masked in a tag. Raises `StoreUnavailable`.
     """
     name = job["job_id"].rpartition("/")[2]
     there, route = _kept(queue, name), Route(job["model_id"], region)
@@ -41,7 +41,7 @@ def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLette
 
 
 def _kept(queue: DeadLetterQueue, name: str) -> set[str]:
-    """Return the places of the records that have a letter, in whatever state."""
+    """Return the positions of the records that have a letter in any state."""
     there, after = set[str](), None
     while True:
         summaries, after = queue.page_of_summaries(_PAGE, state="all", after=after, tag=f"job={name}")

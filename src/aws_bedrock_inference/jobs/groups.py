@@ -1,8 +1,9 @@
-"""Several jobs under one id, for more records than one job takes.
+"""Several jobs under one id, for more records than one job accepts.
 
-A group is an object in S3, and its id names it: `group:s3://BUCKET/PREFIX/groups/TOKEN`. It lists its jobs in the order
-of their records, each with its input and all that is needed to create it. So any process can wait for a group: it
-creates the jobs that are missing, under tokens that AWS takes once, also those for which the account had no room.
+A group is an object in S3, and its id contains the place: `group:s3://BUCKET/PREFIX/groups/TOKEN`. It lists its jobs in
+the order of their records, each with its input and the parameters to create it. Any process can therefore wait for a
+group: it creates the missing jobs, with tokens that AWS accepts only once. Jobs are missing if a process died, or if
+the account had reached its quota of jobs.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.states import Stored
 
 PREFIX = "group:"
-"""The beginning of the ids of groups."""
+"""The prefix of the ids of groups."""
 
 _FOLDERS, _STATE = "groups/", "group.json"
 
-# The account has as many jobs of the model as it may have: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelInvocationJob.html
+# The account has reached its quota of jobs of the model: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelInvocationJob.html
 _NO_ROOM = "ServiceQuotaExceededException"
 
-# AWS's words for jobs that run, in the order of their life. A word that is not known is of one that runs, too.
+# AWS's words for running jobs, in the order of their life. An unknown word also means a running job.
 _RUNS = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
 _COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "errorRecordCount")
 
@@ -41,8 +42,8 @@ _COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "er
 class Groups:
     """The groups of jobs that this process creates and waits for. Threads can share it.
 
-    `submit` creates the job of an order with an input, or finds it if it is there already, and returns its id. `ask`
-    returns a job as GetModelInvocationJob describes it, and `stop` stops one.
+    `submit` creates the job of an order with an input, or finds the existing job, and returns its id. `ask` returns a
+    job in the form of GetModelInvocationJob, and `stop` stops a job.
     """
 
     def __init__(
@@ -59,14 +60,15 @@ class Groups:
         self._ask = ask
         self._stop = stop
         self._wall = wall
-        self._ended: dict[str, dict[str, Any]] = {}  # jobs that have ended are asked for once
+        self._ended: dict[str, dict[str, Any]] = {}  # the status of an ended job is requested once
 
     def create(self, output: S3Location, token: str, parts: Sequence[dict[str, Any]]) -> str:
-        """Create the group of these parts below `output`, with its jobs, and return its id; one that runs or has
-        completed is gone on with, one that failed or was stopped is followed by a new one. Each part has its `order`,
-        its `input` in S3, and the number of its `records`.
+        """Create the group of these parts below `output`, with its jobs, and return its id.
 
-        Raises what `submit` raises. The same call, or whoever waits for the group, goes on from there.
+        If a group with this token runs or has completed, it is used. If it failed or was stopped, a new group is
+        created. Each part has its `order`, its `input` in S3, and the number of its `records`.
+
+        Raises the exceptions of `submit`. The same call, or a process that waits for the group, continues.
         """
         value = {
             "format": states.FORMAT,
@@ -84,23 +86,23 @@ class Groups:
                 if _content(self._read(group_id).value) != _content(value):
                     tell_of_other_records(token, group_id)
                 return group_id
-        raise AssertionError  # there is always another token
+        raise AssertionError  # the tokens never end
 
     def status(self, group_id: str) -> dict[str, Any]:
-        """Return the group as GetModelInvocationJob describes a job; create the jobs that are missing. Raises
-        `LookupError` if there is none, `ValueError` for a text that is no id.
+        """Create the missing jobs, and return the group in the form of GetModelInvocationJob. Raises `LookupError` if
+        the group does not exist, and `ValueError` for an invalid id.
         """
         group = self._completed(_place(group_id), self._read(group_id))
         return _combined(group_id, group, [self._part(group, part) for part in group["parts"]])
 
     def parts(self, group_id: str) -> Iterator[dict[str, Any]]:
-        """Yield the jobs of the group in the order of its records, as GetModelInvocationJob describes them."""
+        """Yield the jobs of the group in the order of its records, in the form of GetModelInvocationJob."""
         group = self._read(group_id).value
         for part in group["parts"]:
             yield self._part(group, part)
 
     def cancel(self, group_id: str) -> dict[str, Any]:
-        """Stop the jobs of the group, and create no more. Return the group."""
+        """Stop the jobs of the group, and create no more jobs. Return the group."""
         place = _place(group_id)
         while not (stored := self._read(group_id)).value["stop"]:
             states.replace(self._s3, place, stored, {**stored.value, "stop": True})
@@ -112,11 +114,11 @@ class Groups:
     def _read(self, group_id: str) -> Stored:
         stored = states.read(self._s3, _place(group_id))
         if stored is None:
-            raise LookupError(f"there is no group of jobs {group_id}. Give the id as it was returned")
+            raise LookupError(f"the group of jobs {group_id} does not exist. Pass the id as it was returned")
         return stored
 
     def _completed(self, place: S3Location, stored: Stored) -> dict[str, Any]:
-        """Create the jobs that are missing, as far as the account has room, and return the group."""
+        """Create the missing jobs, as far as the quota of jobs allows, and return the group."""
         for number, part in enumerate(stored.value["parts"]):
             if part["job"] is not None or stored.value["stop"]:
                 continue
@@ -125,13 +127,15 @@ class Groups:
             except Exception as error:
                 if known_fault(error).code != _NO_ROOM or not number:
                     raise
-                LOGGER.info("part %d of %d waits for room: %s", number + 1, len(stored.value["parts"]), error)
+                LOGGER.info(
+                    "part %d of %d waits for the quota of jobs: %s", number + 1, len(stored.value["parts"]), error
+                )
                 break
             stored = self._noted(place, stored, number, job_id)
         return stored.value
 
     def _noted(self, place: S3Location, stored: Stored, number: int, job_id: str) -> Stored:
-        """Write which job a part has, unless another process has done so meanwhile."""
+        """Write the job id of a part, unless another process has written it."""
         while stored.value["parts"][number]["job"] is None:
             parts = list(stored.value["parts"])
             parts[number] = {**parts[number], "job": job_id}
@@ -140,7 +144,7 @@ class Groups:
         return stored
 
     def _part(self, group: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-        """Return the job of a part; of one that has none, what can be said of it."""
+        """Return the job of a part, or a description of a part without a job."""
         job_id, order = part["job"], part["order"]
         if job_id is None:
             return {
@@ -161,24 +165,24 @@ class Groups:
 
 
 def _content(group: dict[str, Any]) -> str:
-    """Return the digest of a group's records, empty where its token was made of them."""
+    """Return the digest of a group's records; it is empty if the token is derived from them."""
     return str(group["parts"][0]["order"].get("content", ""))
 
 
 def is_group(job_id: str) -> bool:
-    """Return whether the id is of a group of jobs."""
+    """Return whether the id is that of a group of jobs."""
     return job_id.startswith(PREFIX)
 
 
 def _place(group_id: str) -> S3Location:
     location = S3Location.parse(group_id.removeprefix(PREFIX)) if is_group(group_id) else None
     if location is None or not location.key:
-        raise ValueError(f"{group_id} is no id of a group of jobs, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
+        raise ValueError(f"{group_id} is not the id of a group of jobs, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
     return location._replace(key=f"{location.key.rstrip('/')}/{_STATE}")
 
 
 def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a description of all jobs together: the counts added, the status of the group."""
+    """Return a description of all jobs together, with the sums of the counts and the status of the group."""
     first = group["parts"][0]["order"]
     ends = [job["endTime"] for job in jobs if job.get("endTime")]
     status = _status([job["status"] for job in jobs])
@@ -203,8 +207,9 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
 
 
 def _status(statuses: list[str]) -> str:
-    """Return AWS's word for jobs with these: that of the one that is furthest, while any runs. Of jobs that have ended,
-    some with results and some without, the group is partly complete, so that the results are read.
+    """Return AWS's word for a group of jobs with these words. While a job runs, it is the word of the most advanced
+    running job. If some ended jobs have results and others have none, the group is PartiallyCompleted, so that the
+    results are read.
     """
     running = [status for status in statuses if not has_ended(status)]
     if running:

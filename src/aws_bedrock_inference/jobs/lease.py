@@ -1,9 +1,9 @@
-"""The right to run a local job, which one runner has at a time and keeps by renewing it.
+"""The lease of a local job: one runner at a time holds it and renews it.
 
-Its state is one object in S3. The runner renews it every `BEAT` seconds. Who sees it unchanged for `STALE` seconds of
-its own clock may take it over, by a conditional write that only one wins. A runner that could not renew its lease for
-`VALID` seconds begins nothing more: the clocks of two machines are never compared, and even the slowest observer begins
-to count after the renewal that it sees.
+The state of the job is one object in S3. The runner renews the lease every `BEAT` seconds. A process that sees the
+state unchanged for `STALE` seconds of its own clock may take the job over, with a conditional write that only one
+process wins. A runner that could not renew its lease for `VALID` seconds starts no more work. The clocks of two
+machines are never compared, and an observer starts to count only after the renewal that it sees.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.s3 import S3Location
 
 BEAT = 10.0  # seconds between two renewals
-VALID = 30.0  # seconds from a renewal's sending for which it holds
-PAUSE = 2.0  # seconds after a renewal that failed
-STALE = 60.0  # seconds without a change after which others may take over
+VALID = 30.0  # seconds for which a renewal is valid, from the time when it was sent
+PAUSE = 2.0  # seconds to wait after a failed renewal
+STALE = 60.0  # seconds without a change after which another process may take over
 
 
 class Lease:
-    """The lease of the job at `place`, which the write of `stored`, sent at `sent`, gave to this runner."""
+    """The lease of the job at `place`. This runner acquired it with the write of `stored`, sent at the time `sent`."""
 
     def __init__(self, s3: Any, place: S3Location, stored: Stored, sent: float, clock: Clock) -> None:
         self._s3 = s3
@@ -38,12 +38,12 @@ class Lease:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state as this runner knows it."""
+        """The last state that this runner has read or written."""
         return self._stored.value
 
     @property
     def holds(self) -> bool:
-        """True while no other runner can have the job."""
+        """True while no other runner can hold the lease."""
         return not self.lost and self._clock() < self._valid_until
 
     @property
@@ -52,8 +52,8 @@ class Lease:
         return max(0.0, self._next - self._clock())
 
     def renew(self, **changes: Any) -> bool:
-        """Write that this runner lives, with `changes` of the state; return whether it was written. What others wrote
-        meanwhile, such as the wish to stop the job, is kept.
+        """Renew the lease, with `changes` of the state; return whether the write succeeded. Changes by other processes,
+        such as a request to stop the job, are preserved.
         """
         while not self.lost:
             sent = self._clock()
@@ -62,10 +62,10 @@ class Lease:
                 stored = states.replace(self._s3, self._place, self._stored, value)
                 now = stored or states.read(self._s3, self._place)
             except OSError as error:
-                LOGGER.warning("the heartbeat of a local job was not written and is tried again: %s", error)
+                LOGGER.warning("the lease of a local job was not renewed and is tried again: %s", error)
                 self._next = sent + PAUSE
                 return False
-            except ValueError:  # what stands there is no state, or one of a newer version
+            except ValueError:  # the object is not a state, or has a newer format
                 stored = now = None
             if stored is not None:
                 self._stored, self._valid_until, self._next = stored, sent + VALID, sent + BEAT

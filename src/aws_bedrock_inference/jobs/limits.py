@@ -1,6 +1,6 @@
-"""The limits of one batch job: how many records and bytes it takes, at least and at most.
+"""The limits of one batch job: its minimum and maximum of records and bytes.
 
-They are quotas of each model. `limits.toml` has what AWS publishes, for where Service Quotas is not asked.
+They are quotas of each model. `limits.toml` has the values that AWS publishes; they apply if Service Quotas lists none.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from aws_bedrock_inference.service_quotas.names import model_of_id, model_of_nam
 if TYPE_CHECKING:
     from aws_bedrock_inference.service_quotas.table import QuotaTable
 
-# A quota's GB is read as the smaller of its two meanings.
+# A quota in GB is read as 10^9 bytes, the smaller of the two meanings.
 _GB = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLimits:
     """The limits of one job: `least_records` to `most_records` records and `job_bytes` bytes, in files of up to
-    `file_records` records and `file_bytes` bytes. Raises `ValueError` for limits that are no whole numbers above 0.
+    `file_records` records and `file_bytes` bytes. Raises `ValueError` for values that are not whole numbers above 0.
     """
 
     least_records: int
@@ -37,14 +37,14 @@ class JobLimits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if not is_number(value := getattr(self, name), least=1, whole=True):
-                raise ValueError(f"{name}={shown(value)}: give a whole number, 1 or more")
+                raise ValueError(f"{name}={shown(value)}: use a whole number, 1 or more")
         if self.least_records > self.most_records:
             raise ValueError(f"least_records={self.least_records} is above most_records={self.most_records}")
 
 
 def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits:
-    """Return the limits of a job of the model: those of `quotas` where they certainly mean this model, else what AWS
-    publishes for most models.
+    """Return the limits of a job of the model: the values of `quotas` that certainly belong to this model, otherwise
+    the values that AWS publishes for most models.
     """
     facts = _facts()
     value = {
@@ -61,8 +61,8 @@ def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits
 
 
 def _listed(base_model_id: str, quotas: QuotaTable | None) -> dict[str, float]:
-    """Return the limits that the account's quotas name for the model. One that two quotas name differently is left out:
-    nobody can tell which it is.
+    """Return the limits of the model in the account's quotas. A limit with two different values is omitted, because
+    it is ambiguous.
     """
     model = model_of_id(base_model_id)
     listed: dict[str, set[float]] = {}
@@ -74,7 +74,7 @@ def _listed(base_model_id: str, quotas: QuotaTable | None) -> dict[str, float]:
 
 
 def _named(quota: str) -> tuple[str, str] | None:
-    """Return the limit that a quota's name means, and its model as AWS writes it."""
+    """Return the limit and the model in the name of a quota, or None."""
     for pattern, value in _patterns():
         found = pattern.fullmatch(quota)
         if found is not None:

@@ -1,11 +1,11 @@
-"""Jobs with fewer records than the service takes: run on demand by whoever waits for them.
+"""Jobs with fewer records than the service accepts: the process that waits for them runs them on demand.
 
-A local job is a folder in S3, and its id names it: `local:s3://BUCKET/PREFIX/local/TOKEN`. Its state is created before
-any work starts, so that a process that is killed leaves a job that another one takes over (`lease.py`). Its output is
-what AWS writes, in the same places: the last part of the id is the folder below the output's URI.
+A local job is a folder in S3, and its id contains the place: `local:s3://BUCKET/PREFIX/local/TOKEN`. Its state is
+created before any work starts, so that another process can take over the job of a killed process (`lease.py`). Its
+output has the format and places of AWS's output: the last part of the id is the folder below the output URI.
 
-An endpoint that ignores conditional writes cannot say which of two runners has a job. There only the process that
-created a job runs it, and whoever finds it unchanged for `STALE` seconds reports it as failed.
+An endpoint that ignores conditional writes cannot decide which of two runners has a job. With such an endpoint, only
+the process that created a job runs it. A process that finds the job unchanged for `STALE` seconds reports it as failed.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.states import Stored
 
 PREFIX = "local:"
-"""The beginning of the ids of local jobs."""
+"""The prefix of the ids of local jobs."""
 
 _FOLDERS = "local/"
 
 _RUNS, _STOPS = "InProgress", "Stopping"
 
 _NO_RUNNER = (
-    "The process that ran this job is gone, and this S3 endpoint has no conditional writes, without which no other "
-    "process may take the job over. Create it again."
+    "The process that ran this job has ended. Another process cannot take the job over, because this S3 endpoint has "
+    "no conditional writes. Create the job again."
 )
 
 
@@ -53,8 +53,7 @@ class _Running(NamedTuple):
 class LocalJobs:
     """The local jobs that this process creates, runs and waits for. Threads can share it.
 
-    `client` returns the client that carries the calls of a model, with its policies and its priority, when there is one
-    to be made.
+    `client` returns the client for the calls of a model, with its policies and priority. It is called for each record.
     """
 
     def __init__(self, s3: Any, client: Callable[[str], BedrockClient], *, clock: Clock, wall: Clock) -> None:
@@ -66,10 +65,10 @@ class LocalJobs:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget what runs: its threads exist only in the parent."""
+        """Forget the running jobs: their threads exist only in the parent process."""
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
-        self._seen: dict[str, tuple[str, float]] = {}  # the version of each state, and since when it has been seen
+        self._seen: dict[str, tuple[str, float]] = {}  # the version of each state, and the time when it was first seen
 
     def create(
         self,
@@ -83,9 +82,11 @@ class LocalJobs:
         name: str,
         content: str = "",
     ) -> str:
-        """Create the job of these lines below `output`, start it in the background, and return its id. `token` names
-        the job: one that runs or has completed is left as it is, one that failed or was stopped is followed by a new
-        one; `content` says whether it has other records. Raises `OSError` for what S3 refuses.
+        """Create the job of these lines below `output`, start it in the background, and return its id.
+
+        `token` identifies the job. If a job with this token runs or has completed, it is used. If it failed or was
+        stopped, a new job is created. `content` shows whether an existing job has different records. Raises `OSError`
+        for an error of S3.
         """
         for own in states.attempts(token):
             folder = S3Location(output.bucket, f"{_folder_key(output)}{_FOLDERS}{hashed(own)}/")
@@ -93,7 +94,7 @@ class LocalJobs:
             there = states.read(self._s3, _state(folder))
             if there is None:
                 break
-            if self._stands(job_id, there.value):
+            if self._needs_no_new_job(job_id, there.value):
                 if there.value.get("content", content) != content:
                     tell_of_other_records(token, job_id)
                 return job_id
@@ -129,13 +130,13 @@ class LocalJobs:
         return job_id
 
     def status(self, job_id: str, *, take_over: bool = True) -> dict[str, Any]:
-        """Return the job as GetModelInvocationJob describes one. A job that nobody runs is taken over by whoever asks
-        for it again and again; `take_over=False` is for who asks once. Raises `LookupError` if there is no such job,
-        `ValueError` for a text that is no id.
+        """Return the job in the form of GetModelInvocationJob. Repeated calls take over a job that no process runs;
+        `take_over=False` prevents this. Raises `LookupError` if the job does not exist, and `ValueError` for an invalid
+        id.
         """
         folder = folder_of(job_id)
         stored = self._read(job_id)
-        if stored.value["ended"] is None and self._is_left(job_id, stored):
+        if stored.value["ended"] is None and self._is_abandoned(job_id, stored):
             if not stored.value["shared"]:
                 stored = stored._replace(value={**stored.value, "status": "Failed", "message": _NO_RUNNER})
             elif take_over:
@@ -143,7 +144,7 @@ class LocalJobs:
         return _description(job_id, folder, stored.value)
 
     def cancel(self, job_id: str) -> dict[str, Any]:
-        """Ask whoever runs the job to stop it, and return the job; one that has ended is left as it is."""
+        """Request that the runner stops the job, and return the job. A job that has ended does not change."""
         place = _state(folder_of(job_id))
         while (stored := self._read(job_id)).value["ended"] is None and not stored.value["stop"]:
             states.replace(self._s3, place, stored, {**stored.value, "stop": True})
@@ -167,14 +168,14 @@ class LocalJobs:
         yield from (job for _, job in sorted(found, key=lambda job: -job[0]))
 
     def finish(self, job_id: str) -> None:
-        """Wait until the run of this process, if it runs the job, is over. For a command that would end before."""
+        """Wait until the run of this process has ended, if it runs the job. A command calls this before it exits."""
         with self._lock:
             running = self._running.get(job_id)
         if running is not None:
             running.thread.join()
 
     def close(self) -> None:
-        """Let the records in flight end, and leave the others to whoever waits for the jobs next."""
+        """Let the records in flight end. The next process that waits for a job sends the others."""
         with self._lock:
             running = list(self._running.values())
         for each in running:
@@ -182,8 +183,8 @@ class LocalJobs:
         for each in running:
             each.thread.join()
 
-    def _stands(self, job_id: str, state: dict[str, Any]) -> bool:
-        """Return whether the job needs no new one: it has completed, or it runs, or others can take it over."""
+    def _needs_no_new_job(self, job_id: str, state: dict[str, Any]) -> bool:
+        """Return whether no new job is needed: the job has completed, runs, or can be taken over."""
         if state["ended"] is not None:
             return bool(state["status"] == "Completed")
         with self._lock:
@@ -193,11 +194,11 @@ class LocalJobs:
         folder = folder_of(job_id)
         stored = states.read(self._s3, _state(folder))
         if stored is None:
-            raise LookupError(f"there is no job {job_id}. Give the id as it was returned")
+            raise LookupError(f"the job {job_id} does not exist. Pass the id as it was returned")
         return stored
 
-    def _is_left(self, job_id: str, stored: Stored) -> bool:
-        """Return whether nobody runs the job: it was given up, or its state is unchanged for too long."""
+    def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
+        """Return whether no process runs the job: its runner released it, or its state has not changed for too long."""
         with self._lock:
             running = self._running.get(job_id)
             if running is not None and running.thread.is_alive():
@@ -210,7 +211,7 @@ class LocalJobs:
             return not stored.value["owner"] or now - since >= STALE
 
     def _take_over(self, job_id: str, folder: S3Location, stored: Stored) -> Stored | None:
-        """Take the job over; None if someone else did so first, or lives."""
+        """Take the job over, or return None if another process has changed its state."""
         sent = self._clock()
         value = {**stored.value, "owner": uuid4().hex, "beat": stored.value["beat"] + 1}
         taken = states.replace(self._s3, _state(folder), stored, value)
@@ -234,20 +235,20 @@ class LocalJobs:
 
 
 def is_local(job_id: str) -> bool:
-    """Return whether the id is of a local job."""
+    """Return whether the id is that of a local job."""
     return job_id.startswith(PREFIX)
 
 
 def folder_of(job_id: str) -> S3Location:
-    """Return the folder of a local job. Raises `ValueError` for another text."""
+    """Return the folder of a local job. Raises `ValueError` for another id."""
     location = S3Location.parse(job_id.removeprefix(PREFIX)) if is_local(job_id) else None
     if location is None or not location.key:
-        raise ValueError(f"{job_id} is no id of a local job, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
+        raise ValueError(f"{job_id} is not the id of a local job, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
     return location._replace(key=f"{location.key.rstrip('/')}/")
 
 
 def _folder_key(output: S3Location) -> str:
-    """Return the key of an output prefix as that of a folder."""
+    """Return the key of an output prefix with a final slash."""
     return f"{output.key.rstrip('/')}/" if output.key.strip("/") else ""
 
 
@@ -256,7 +257,7 @@ def _state(folder: S3Location) -> S3Location:
 
 
 def _description(job_id: str, folder: S3Location, state: dict[str, Any]) -> dict[str, Any]:
-    """Return the job as GetModelInvocationJob describes one."""
+    """Return the job in the form of GetModelInvocationJob."""
     output = folder._replace(key=f"{folder.key.rstrip('/').rpartition('/')[0]}/")
     return {
         "jobArn": job_id,

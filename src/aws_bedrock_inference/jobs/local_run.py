@@ -1,7 +1,7 @@
-"""A run of a local job: it asks the records without a result, and leaves what a job of AWS's leaves.
+"""A run of a local job: it sends the records without a result, and writes the same output as a job of AWS.
 
-Each result is an object of its own, below `parts/`, until the last one is there. A runner that is killed so loses only
-what was in flight, and the next one sees what is missing.
+Each result is a separate object below `parts/` until all results exist. A killed runner therefore loses only the
+records in flight, and the next runner sees which records are missing.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.s3 import S3Location, S3Object
 
 INPUT, OUTPUT, MANIFEST, STATE = "input.jsonl", "input.jsonl.out", "manifest.json.out", "state.json"
-"""The files in the folder of a local job. The output's are named and written as AWS's."""
+"""The files in the folder of a local job. The output files have the names and the format of AWS."""
 
 _PARTS = "parts/"
 
-# Records in flight at once. The client's quota bounds them besides.
+# Maximum of records in flight. The client's quota bounds them too.
 _CONCURRENCY = 16
 
-# How often a record with a passing fault is asked, each time with the client's own retries.
+# Maximum of rounds for a record with a transient fault, each with the client's own retries.
 _ROUNDS = 3
 
 
 class LocalRun:
-    """The run of the local job in `folder`, whose lease this process has. `client` returns the client for a model, and
-    is asked at each record. `end` asks the run to end early: it begins no more records, and another runner may go on at
-    once.
+    """The run of the local job in `folder`; this process holds its lease. `client` returns the client for a model, and
+    is called for each record. `end` ends the run early: it starts no more records, and another runner may continue
+    immediately.
     """
 
     def __init__(
@@ -57,28 +57,28 @@ class LocalRun:
         self._trouble: BaseException | None = None
 
     def end(self) -> None:
-        """End early: let the records in flight end, and leave the others to the next runner."""
+        """End early: let the records in flight end. The next runner sends the others."""
         self._ended.set()
 
     def over(self) -> None:
-        """Run to the end. What goes wrong with S3, or with the client, leaves the job to the next runner."""
+        """Run to the end. After an error of S3 or of the client, the next runner continues the job."""
         try:
             self._ask_missing()
             if self._is_complete and self._lease.renew():
                 self._finish()
-        except Exception as error:  # noqa: BLE001 - nobody waits for this thread; whoever waits for the job goes on
-            LOGGER.warning("a local job is not run until somebody waits for it: %s", error)
+        except Exception as error:  # noqa: BLE001 - nothing waits for this thread; the next runner continues the job
+            LOGGER.warning("a local job has stopped and continues when a process waits for it: %s", error)
         if not self._lease.lost and not self._lease.state["ended"]:
             self._lease.renew(owner="")
 
     def _ask_missing(self) -> None:
-        """Ask the records without a result. Raises what belongs to no record, after those in flight have ended."""
+        """Send the records without a result. Raises an error of no record after the records in flight have ended."""
         done = {_number(part) for part in self._parts()}
         missing = ((number, record) for number, record in self._records() if number not in done)
         in_flight: set[Future[bool | None]] = set()
         with ThreadPoolExecutor(_CONCURRENCY, "bedrock-local-job") as pool:
             while True:
-                while len(in_flight) < _CONCURRENCY and self._goes_on() and (found := next(missing, None)):
+                while len(in_flight) < _CONCURRENCY and self._may_continue() and (found := next(missing, None)):
                     in_flight.add(pool.submit(self._ask, *found))
                 if not in_flight:
                     break
@@ -89,23 +89,23 @@ class LocalRun:
         if self._trouble is not None:
             raise self._trouble
 
-    def _goes_on(self) -> bool:
-        """Return whether another record may be begun."""
+    def _may_continue(self) -> bool:
+        """Return whether another record may be sent."""
         if self._ended.is_set() or self._broken or self._trouble or self._lease.state["stop"]:
             return False
         return self._lease.holds
 
     @property
     def _is_complete(self) -> bool:
-        """True if the job is to end now: all records have a result, or it goes no further."""
+        """True if the job must end now: all records have a result, or the job is broken or stopped."""
         if self._broken or self._lease.state["stop"]:
             return True
         records: int = self._lease.state["records"]
         return sum(1 for _ in self._parts()) >= records
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
-        """Ask a record and keep its result. Return whether it has an answer, None if it was not asked."""
-        if not self._goes_on():
+        """Send a record and store its result. Return whether it has an answer, or None if it was not sent."""
+        if not self._may_continue():
             return None
         state = self._lease.state
         for left in reversed(range(_ROUNDS)):
@@ -118,7 +118,7 @@ class LocalRun:
                 self._put(f"{_PARTS}{number:08}", json.dumps(line).encode() + b"\n")
                 return "error" not in line
             self._ended.wait(again)
-            if not self._goes_on():
+            if not self._may_continue():
                 break
         return None
 
@@ -131,7 +131,9 @@ class LocalRun:
                 self._failed += not answered
 
     def _finish(self) -> None:
-        """Join the parts, write the manifest, and end the job. The parts go last, so that it can be done again."""
+        """Join the parts, write the manifest, and end the job. The parts are deleted last, so that this can be
+        repeated.
+        """
         parts = list(self._parts())
         with TemporaryFile() as whole:
             failed = self._join(parts, whole)
@@ -144,7 +146,7 @@ class LocalRun:
             self._remove(parts)
 
     def _join(self, parts: Iterable[S3Object], whole: Any) -> int:
-        """Write the parts into `whole`, and return how many of them are errors."""
+        """Write the parts to `whole`, and return the number of errors."""
         failed = 0
         for part in parts:
             with opened(self._s3, part) as file:
@@ -156,12 +158,12 @@ class LocalRun:
         return failed
 
     def _remove(self, parts: list[S3Object]) -> None:
-        """Remove the parts. A caller that may not delete leaves them, and nobody reads them any more."""
+        """Delete the parts. Without the permission to delete, they stay and are ignored."""
         try:
             for part in parts:
                 self._s3.delete_object(Bucket=part.location.bucket, Key=part.location.key)
         except FAILURES as error:
-            LOGGER.info("the parts of a local job stay below %s: %s", self._folder, error)
+            LOGGER.info("the parts of a local job were not deleted from %s: %s", self._folder, error)
 
     def _parts(self) -> Iterator[S3Object]:
         return listed(self._s3, _below(self._folder, _PARTS))
@@ -170,7 +172,7 @@ class LocalRun:
         place = _below(self._folder, INPUT)
         source = next(listed(self._s3, place), None)
         if source is None:
-            raise OSError(f"{place} is gone, and with it the records of the job")
+            raise OSError(f"{place}, the records of the job, does not exist any more")
         with opened(self._s3, source) as file:
             for number, line in enumerate(file, 1):
                 yield number, json.loads(line)
@@ -184,7 +186,7 @@ class LocalRun:
 
 
 def manifest(total: int, succeeded: int, failed: int) -> dict[str, int]:
-    """Return a manifest as AWS writes it, without the tokens, which not every answer tells."""
+    """Return a manifest in AWS's format, without the token counts, which not every answer contains."""
     return {
         "totalRecordCount": total,
         "processedRecordCount": succeeded + failed,
@@ -198,5 +200,5 @@ def _below(folder: S3Location, name: str) -> S3Location:
 
 
 def _number(part: S3Object) -> int:
-    """Return the number of a part's line in the input."""
+    """Return the input line number of a part."""
     return int(part.location.key.rpartition("/")[2])

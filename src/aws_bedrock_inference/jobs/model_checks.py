@@ -1,6 +1,7 @@
-"""Checks of the model of a batch job, and of the bodies of its records, against what is known to fail.
+"""Checks of the model and the record bodies of a batch job against known failures.
 
-AWS looks at no body before it runs a job. What is not known is not refused: AWS then says it.
+AWS does not check bodies before it runs a job. An unknown model or body is not refused here: AWS then reports the
+error.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def model_problem(model_id: str, models: Models | None = None) -> str:
-    """Return why the model surely takes no batch jobs, or nothing. `models` are those of the account and Region."""
+    """Return the reason if the model certainly does not support batch jobs, or an empty text.
+
+    `models` are the models of the account in the Region.
+    """
     base = target(model_id).base
     for each in _facts()["unsupported"]:
         if re.fullmatch(each["pattern"], base) or re.fullmatch(each["pattern"], model_id):
@@ -33,18 +37,22 @@ def model_problem(model_id: str, models: Models | None = None) -> str:
 
 
 def body_problem(body: Mapping[str, Any], model_id: str, invocation: str) -> str:
-    """Return why a record with this body surely fails in a job of that type, or nothing."""
+    """Return the reason if a record with this body certainly fails in a job of that type, or an empty text."""
     if invocation == "Converse":
         if "toolConfig" in body:
-            return "toolConfig: a batch job with bodies of Converse takes no tools. Give the model's own bodies"
+            return (
+                "toolConfig: a batch job with Converse bodies does not support tools. Pass native bodies of the model"
+            )
         return (
-            "" if is_converse(body) else "the body is not Converse's. Give messages, or only bodies of the model's own"
+            ""
+            if is_converse(body)
+            else "the body is not a Converse body. Pass messages, or use only native bodies of the model"
         )
     base = target(model_id).base
     for each in _facts()["bodies"]:
         if base.startswith(each["model"]) and not any(set(needed) <= body.keys() for needed in each["members"]):
-            form = "a body of Converse" if is_converse(body) else "the body"
-            return f"{form} is none that {model_id} takes: {each['hint']}"
+            form = "a Converse body" if is_converse(body) else "this body"
+            return f"{model_id} does not accept {form}: {each['hint']}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""One record of a batch, answered on demand, as a line of a job's output."""
+"""Answer one record of a batch on demand, as a line of a job's output."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ CONVERSE = "Converse"
 _BAD_REQUEST, _NO_STATUS = 400, 500
 _LONGEST_MESSAGE = 500
 
-# Seconds until a record is asked again whose fault does not say when it is over: the client has repeated it already.
+# Seconds before the next round if the fault states no wait: the client has already retried the call.
 _AGAIN = 30.0
 
 
 class JobBroken(Exception):
-    """A fault that every record of the job would meet; the message says what it is and what to do."""
+    """Raised for a fault that affects every record of the job; the message contains the fault and the remedy."""
 
 
 class Asked(NamedTuple):
-    """The line of a record in the output: with its answer, or with its error in the place of that. `again` is the
-    number of seconds after which the fault may be over, None for one that lasts.
+    """The output line of a record, with its answer or its error. `again` is the number of seconds to wait before the
+    next attempt, None for an answer or a permanent error.
     """
 
     line: dict[str, Any]
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 
 
 def asked(client: BedrockClient, model: str, record: dict[str, Any], invocation: str) -> Asked:
-    """Ask one record. Raises `JobBroken`, and `ClientClosed` if the client was closed meanwhile."""
+    """Send one record. Raises `JobBroken`, and `ClientClosed` if the client was closed meanwhile."""
     again = None
     try:
         return Asked({**record, "modelOutput": _answer(client, model, record["modelInput"], invocation)})
@@ -48,7 +48,7 @@ def asked(client: BedrockClient, model: str, record: dict[str, Any], invocation:
         refused = isinstance(error, ValueError)
         again = (error.retry_after or _AGAIN) if passes_soon(error.fault) else None
         code, message = error.fault.status or (_BAD_REQUEST if refused else _NO_STATUS), str(error.fault)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to this record and ends no job
+    except Exception as error:  # noqa: BLE001 - every other error belongs to this record and does not end the job
         code, message = _BAD_REQUEST, f"{type(error).__name__}: {masked(str(error)[:_LONGEST_MESSAGE])}"
     return Asked({**record, "error": {"errorCode": code, "errorMessage": message}}, again)
 

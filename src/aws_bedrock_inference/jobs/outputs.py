@@ -1,7 +1,8 @@
-"""The lines of a job's outputs, taken by the record that they answer, in any order, each once.
+"""Find the output line of each record, in any order; each line is used once.
 
-A record is its id and its body: an input in S3 may use an id twice or have none, and an output may repeat a line. What
-comes before its turn is put aside in a temporary file, so memory holds an id, a fingerprint and a place of each.
+A record is identified by its id and its body, because an input in S3 may use an id twice or have no ids, and an output
+may repeat a line. Lines that are read too early are stored in a temporary file, so that memory contains only an id, a
+fingerprint and a place of each line.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _FINGERPRINT = 16
 
 
 class Outputs:
-    """The outputs in `lines`; `aside` keeps those that were read too early."""
+    """The outputs in `lines`. The file `aside` stores lines that were read too early."""
 
     def __init__(self, lines: Iterator[dict[str, Any]], aside: IO[bytes]) -> None:
         self.found = 0
@@ -28,7 +29,7 @@ class Outputs:
         self._alike: dict[bytes, list[str]] | None = None
 
     def take(self, record_id: str, body: Any) -> dict[str, Any] | None:
-        """Return the output of a record: that with its id and body, else one with its id. None if there is none."""
+        """Return the output with the id and body of a record, or else an output with its id, or None."""
         own = _fingerprint(body)
         if (record_id, own) in self._taken:
             return None
@@ -43,11 +44,11 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether the output of this record has been taken: the input repeats it."""
+        """Return whether the output of this record was used before, because the input repeats the record."""
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:
-        """Return an output with this body, under whatever id; to be asked when all ids have been taken."""
+        """Return an output with this body and any id, or None. Call this after all records with ids."""
         if self._alike is None:
             self._alike = {}
             self._put_all()
@@ -59,7 +60,7 @@ class Outputs:
         return self._taken_from(ids.pop(0), own) if ids else None
 
     def others(self) -> Iterator[dict[str, Any]]:
-        """Yield all outputs that nobody took."""
+        """Yield all unused outputs."""
         self._put_all()
         for record_id, own in [(record_id, own) for record_id, places in self._places.items() for own in places]:
             yield self._taken_from(record_id, own)
@@ -88,7 +89,7 @@ class Outputs:
 
 
 def id_of(line: dict[str, Any]) -> str | None:
-    """Return the id of a line, as a text; None if it has none, and AWS gives it one."""
+    """Return the id of a line as text, or None if it has no id; AWS then generates one."""
     record_id = line.get("recordId")
     return None if record_id is None else str(record_id)
 

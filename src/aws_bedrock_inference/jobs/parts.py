@@ -1,4 +1,4 @@
-"""The input of several jobs, or of a job of several files, put into S3 from one file of records."""
+"""Upload the input of several jobs, or of a job with several files, from one file of records."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LONGEST_NAME = 56  # of AWS's 63, with room for the number of the part
 
 
 def upload_parts(s3: Any, output: S3Location, lines: Prepared, order: Order, limits: JobLimits) -> list[dict[str, Any]]:
-    """Upload the lines, and return what `Groups.create` takes: for each job its order, its input and its records.
+    """Upload the lines, and return the parts for `Groups.create`: the order, input and number of records of each job.
 
-    Memory holds no more than a file that is uploaded. Parts that are there are not uploaded again. Raises `ValueError`
-    for a line that is larger than a file of a job.
+    Memory contains at most one file at a time. Existing parts are not uploaded again. Raises `ValueError` for a line
+    that is larger than the maximum file of a job.
     """
     jobs = jobs_of(lines.file, limits)
     parts = []

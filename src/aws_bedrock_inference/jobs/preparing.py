@@ -1,4 +1,4 @@
-"""Records written as a job takes them: one line of JSON each, in a temporary file, whatever their number."""
+"""Write records in the format of a job: one line of JSON each, in a temporary file, for any number of records."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 CONVERSE, NATIVE = "Converse", "InvokeModel"
 
 _ARGUMENTS = frozenset(Prompt._fields) - {"more", "tier"}
-_FORMS = "give {'prompt': '...'} or {'messages': [...]}, or {'recordId': '...', 'modelInput': {...}}"
+_FORMS = "pass {'prompt': '...'}, {'messages': [...]}, or {'recordId': '...', 'modelInput': {...}}"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """The lines of a job: `{"recordId": ..., "modelInput": {...}}`, each with its line end.
 
-    `file` holds them and is at its start; who has it closes it. `digest` is of all lines, `invocation` is `Converse` or
-    `InvokeModel`, and `problem` says which record AWS would accept, and fail, and why.
+    `file` contains them and is at its start; the caller closes it. `digest` is the digest of all lines. `invocation` is
+    `Converse` or `InvokeModel`. `problem` describes the first record that AWS would accept and fail later.
     """
 
     file: IO[bytes]
@@ -45,12 +45,12 @@ def prepared(
     defaults: Mapping[str, Any],
     problem_of: Callable[..., str] = lambda *_, **__: "",
 ) -> Prepared:
-    """Write the records to a temporary file. `defaults` are arguments of `invoke` for those that are prompts, and
-    `problem_of(body, invocation=...)` says why a record would fail in a job.
+    """Write the records to a temporary file. `defaults` are arguments of `invoke` for prompts.
+    `problem_of(body, invocation=...)` returns the reason if a record would fail in a job.
 
-    Raises `ValueError` for a record that cannot be one, with its place.
+    Raises `ValueError` for an invalid record, with its position.
     """
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - who has the value closes it
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the owner of the result closes it
     try:
         return _written(file, records, defaults, problem_of)
     except BaseException:
@@ -72,12 +72,14 @@ def _written(
         except ValueError as error:
             raise ValueError(f"records[{number}]: {error}") from None
         if record_id in ids:
-            raise ValueError(f"records[{number}]: the id of an earlier record; give each its own, or none of them any")
+            raise ValueError(
+                f"records[{number}]: an earlier record has the same id. Use a different id in each record, or no ids"
+            )
         ids.add(record_id)
         own = CONVERSE if is_converse(body) else NATIVE
         if form and own != form:
             raise ValueError(
-                f"records[{number}]: a body of {own} after bodies of {form}; one job takes one form. Make two jobs"
+                f"records[{number}]: a body of {own} after bodies of {form}. A job accepts one form. Create two jobs"
             )
         form = own
         if not problem and (found := problem_of(body, invocation=form)):
@@ -85,41 +87,41 @@ def _written(
         digest.update(line)
         size += file.write(line)
     if not form:
-        raise ValueError("a job needs at least one record; none was given")
+        raise ValueError("a job needs at least one record")
     file.seek(0)
     return Prepared(file, number + 1, size, digest.hexdigest(), form, problem)
 
 
 def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the id and the body of a record; one without an id gets its number, in the form of AWS's examples."""
+    """Return the id and the body of a record. The default id is its number, in the form of AWS's examples."""
     if not isinstance(record, Mapping):
-        raise ValueError(f"{shown(record)} is no record: {_FORMS}")  # noqa: TRY004 - as for all else that is wrong in it
+        raise ValueError(f"{shown(record)} is not a record: {_FORMS}")  # noqa: TRY004 - the same exception as for other problems of a record
     members = dict(record)
     given = [members.pop(name) for name in ("recordId", "id") if name in members]
     record_id = given[0] if given else f"CALL{number + 1:07d}"
     if len(given) > 1 or isinstance(record_id, bool) or not isinstance(record_id, (str, int)) or record_id == "":
-        raise ValueError("give one recordId, a text")
+        raise ValueError("pass one recordId, a text")
     if "modelInput" not in members:
         return str(record_id), _request(members, defaults)
     body = members.pop("modelInput")
     if members or not isinstance(body, dict) or not body:
-        raise ValueError(f"a record with modelInput has an id and a body, nothing else: {_FORMS}")
+        raise ValueError(f"a record with modelInput has only an id and a body: {_FORMS}")
     if "modelId" in body:
-        raise ValueError("modelInput has a modelId; the job's model is the client's. Remove it")
+        raise ValueError("modelInput has a modelId, but the client sets the model of the job. Remove it")
     check_no_settings(defaults)
     return str(record_id), body
 
 
 def check_no_settings(settings: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if there are settings for prompts where there are bodies."""
+    """Raise `ValueError` for settings of prompts, because the records are bodies."""
     if settings:
-        raise ValueError(f"{', '.join(settings)} is for prompts; write it into each modelInput")
+        raise ValueError(f"{', '.join(settings)} applies only to prompts; write it into each modelInput")
 
 
 def _request(members: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     unknown = members.keys() - _ARGUMENTS - CONVERSE_MEMBERS
     if unknown:
-        raise ValueError(f"{shown_name(min(unknown, key=str), _ARGUMENTS)} is no member of a record: {_FORMS}")
+        raise ValueError(f"{shown_name(min(unknown, key=str), _ARGUMENTS)} is not a field of a record: {_FORMS}")
     arguments = {**defaults, **members}
     more = {name: arguments.pop(name) for name in [*arguments] if name not in _ARGUMENTS}
     try:
@@ -133,13 +135,15 @@ def _line(record_id: str, body: dict[str, Any]) -> bytes:
     try:
         return json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain).encode() + b"\n"
     except UnicodeEncodeError:
-        raise ValueError("half of a character, which UTF-8 cannot encode. Give whole characters") from None
+        raise ValueError("half of a character, which UTF-8 cannot encode. Pass complete characters") from None
     except (TypeError, RecursionError):
-        raise ValueError("what JSON cannot hold. Give texts, numbers, lists, dictionaries and bytes") from None
+        raise ValueError(
+            "a value that JSON cannot represent. Use texts, numbers, lists, dictionaries and bytes"
+        ) from None
 
 
 def _plain(value: Any) -> str:
-    """Return bytes as Bedrock's JSON has them."""
+    """Return bytes in the base64 form of Bedrock's JSON."""
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()
     raise TypeError
@@ -152,16 +156,14 @@ def records_of(
     records: Iterable[Mapping[str, Any]] | None,
     input_s3_uri: str | None,
 ) -> Iterable[Mapping[str, Any]]:
-    """Return the records that a caller gave in one of these forms; none for an input in S3. Raises `ValueError`."""
+    """Return the records in one of these forms; none for an input in S3. Raises `ValueError`."""
     given = {"prompt": prompt, "prompts": prompts, "records": records, "input_s3_uri": input_s3_uri}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
-        raise ValueError(
-            f"give one of {', '.join(given)}; {' and '.join(names) or 'none'} {'were' if names[1:] else 'was'} given"
-        )
+        raise ValueError(f"pass exactly one of {', '.join(given)}, not {' and '.join(names) or 'none'}")
     (name,) = names
     if name in ("prompts", "records") and isinstance(given[name], (str, bytes, Mapping)):
-        raise ValueError(f"{name}={shown(given[name])}: give a list, or another iterable, of {name}")
+        raise ValueError(f"{name}={shown(given[name])}: pass a list, or another iterable, of {name}")
     if prompt is not None:
         return [{"prompt": prompt}]
     return ({"prompt": each} for each in prompts) if prompts is not None else records or ()

@@ -1,6 +1,6 @@
-"""The results of a job, read from S3 and joined to its inputs by record id, in the order of the inputs.
+"""Read the results of a job from S3, and join them to its inputs by record id, in the order of the inputs.
 
-AWS promises no order of the outputs. Both are read side by side (`outputs.py`).
+AWS guarantees no order of the outputs. Inputs and outputs are read in parallel (`outputs.py`).
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _INPUT, _OUTPUT = ".jsonl", ".jsonl.out"
 
 
 class Records:
-    """The records of a job that has ended. Each iteration reads them anew."""
+    """The records of a job that has ended. Each iteration reads them again."""
 
     def __init__(self, s3: Any, job: JobStatus) -> None:
         self._s3 = s3
         self._job = job
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Yield each record once: those of the input in its order, those without an id after the others; then outputs
-        whose input is not there.
+        """Yield each record once: the records of the input in its order, then the records without an id, then outputs
+        without an input.
 
-        Raises `OSError` if the output cannot be read, or is gone.
+        Raises `OSError` if the output cannot be read or no longer exists.
         """
         unnamed = False
         with tempfile.TemporaryFile() as aside:
@@ -58,7 +58,9 @@ class Records:
                 yield _record(line)
 
     def _inputs(self) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Yield id and body of the inputs; none if they cannot be read, and the outputs' own order then holds."""
+        """Yield the id and body of each input. Yield none if the inputs cannot be read; the order of the outputs then
+        applies.
+        """
         location = S3Location.parse(self._job["input_s3_uri"])
         try:
             for line in self._lines(location, _INPUT):
@@ -66,21 +68,25 @@ class Records:
                     yield id_of(line), line.get("modelInput") or {}
         except OSError as error:
             LOGGER.warning(
-                "the input of job %s cannot be read; its records have no order: %s", self._job["name"], error
+                "the input of job %s cannot be read, so its records are not in input order: %s",
+                self._job["name"],
+                error,
             )
 
     def _missing(self, record_id: str, body: dict[str, Any], outputs: Outputs) -> JobRecord:
-        """Return the record without an output. Raises `OSError` if all outputs are gone."""
+        """Return a record without an output. Raises `OSError` if all outputs are missing."""
         job = self._job
         if not outputs.found and job["status"] == COMPLETED and job["succeeded"]:
             raise OSError(
-                f"{output_of(job)} has no output, and by AWS's count {job['succeeded']:,} records have one: it was "
-                "removed or moved. Restore it, or create the job again with another client_token"
+                f"{output_of(job)} contains no output, but AWS counts {job['succeeded']:,} records with an output. The "
+                "output was removed or moved. Restore it, or create the job again with another client_token"
             )
-        return JobRecord(record_id, body, error=_not_reached(f"the job ended without it ({job['aws_status']})"))
+        return JobRecord(
+            record_id, body, error=_not_reached(f"the job ended before it processed this record ({job['aws_status']})")
+        )
 
     def _lines(self, location: S3Location | None, suffix: str) -> Iterator[dict[str, Any]]:
-        """Yield the lines of all files there whose names end with `suffix`."""
+        """Yield the lines of all files at `location` whose names end with `suffix`."""
         for item in listed(self._s3, location) if location is not None else ():
             if item.location.key.endswith(suffix):
                 with opened(self._s3, item) as file:
@@ -98,9 +104,9 @@ class Joined:
 
 
 def output_of(job: JobStatus) -> S3Location:
-    """Return the prefix of what a job writes: its id, below the output that it was given."""
+    """Return the prefix of the output of a job: the last part of its id, below its output URI."""
     output = S3Location.parse(job["output_s3_uri"])
-    assert output is not None  # noqa: S101 - AWS takes no other
+    assert output is not None  # noqa: S101 - AWS accepts only S3 URIs
     prefix = output.key if output.key.endswith("/") or not output.key else f"{output.key}/"
     return S3Location(output.bucket, f"{prefix}{job['job_id'].rpartition('/')[2]}/")
 
@@ -117,17 +123,17 @@ def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str,
 
 
 def _record(line: dict[str, Any]) -> JobRecord:
-    """Return the record of a line of output, which has `modelOutput` or `error`."""
+    """Return the record of an output line, which has `modelOutput` or `error`."""
     record_id, body, output = id_of(line) or "", line.get("modelInput") or {}, line.get("modelOutput")
     if error := line.get("error"):
         return JobRecord(record_id, body, error=_error(error))
     if output is None:
-        return JobRecord(record_id, body, error=_not_reached("its line has neither an output nor an error"))
+        return JobRecord(record_id, body, error=_not_reached("its output line has neither an output nor an error"))
     return JobRecord(record_id, body, output)
 
 
 def _error(error: Any) -> RecordError:
-    """Return what a line says that went wrong: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
+    """Return the error of an output line: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
     members = error if isinstance(error, dict) else {"errorMessage": error}
     code = str(members.get("errorCode") or "")
     message = str(members.get("errorMessage") or "")
@@ -144,7 +150,7 @@ def _explained(code: str, message: str) -> Explanation:
 
 
 def response_of(code: int | str, message: str) -> dict[str, Any]:
-    """Return the error of a record as boto3's dictionary of an error."""
+    """Return the error of a record in the form of a boto3 error response."""
     return {
         "Error": {"Code": str(code), "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": int(code) if str(code).isdecimal() else 0},
@@ -152,7 +158,7 @@ def response_of(code: int | str, message: str) -> dict[str, Any]:
 
 
 class FoundInput(NamedTuple):
-    """An input in S3: its place, the form of its bodies, and a name for its content."""
+    """An input in S3: its place, the form of its bodies, and a digest of its content."""
 
     location: S3Location
     invocation: str
@@ -160,18 +166,20 @@ class FoundInput(NamedTuple):
 
 
 def found_input(s3: Any, uri: str) -> FoundInput:
-    """Return what the file, or the files of the folder, at `uri` are. Raises `ValueError` where there is none."""
+    """Return the input at `uri`, a file or a folder. Raises `ValueError` if it does not exist or is not valid."""
     location = S3Location.parse(uri)
     if location is None:
-        raise ValueError("input_s3_uri: give a URL such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder of such files")
+        raise ValueError("input_s3_uri: pass a URL such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder of such files")
     is_place = not location.key or location.key.endswith((_INPUT, "/"))
     items = [item for item in listed(s3, location) if item.location.key.endswith(_INPUT)] if is_place else []
     if not items:
-        raise ValueError(f"{uri} has no {_INPUT} file with content. Give a file, or a folder that ends with /")
+        raise ValueError(f"{uri} contains no {_INPUT} file with content. Pass a file, or a folder that ends with /")
     with opened(s3, items[0]) as file:
         first = next(_objects(file, items[0].location), {})
     body = first.get("modelInput")
     if not isinstance(body, dict) or not body:
-        raise ValueError(f'{items[0].location} begins with no record: {{"recordId": ..., "modelInput": {{...}}}}')
+        raise ValueError(
+            f'{items[0].location} does not start with a record: {{"recordId": ..., "modelInput": {{...}}}}'
+        )
     names = [f"{item.location} {item.etag}" for item in items]
     return FoundInput(location, CONVERSE if is_converse(body) else NATIVE, "\n".join(names))

@@ -1,7 +1,7 @@
-"""The parts of a file of records that is more than one job takes, or than one file of a job.
+"""Split a file of records that exceeds the limits of one job, or of one file of a job.
 
-Each part is a run of whole lines, so nothing is copied: parts are read from the file itself. The last part of a file is
-never too small for a job: it gets lines of the part before it.
+Each part is a sequence of complete lines, so parts are read from the file itself without a copy. If the last part would
+be too small for a job, it gets lines of the part before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """A run of lines: the bytes from `start` on, and how many lines they are."""
+    """A sequence of lines: `size` bytes from `start`, and the number of lines."""
 
     start: int
     size: int
@@ -25,27 +25,27 @@ class Part(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The place behind the last byte."""
+        """The position after the last byte."""
         return self.start + self.size
 
 
 def fits(records: int, size: int, limits: JobLimits) -> bool:
-    """Return whether one job of one file takes so many records and bytes."""
+    """Return whether these records and bytes fit into one job with one file."""
     most_records, most_bytes = min(limits.most_records, limits.file_records), min(limits.job_bytes, limits.file_bytes)
     return records <= most_records and size <= most_bytes
 
 
 def jobs_of(lines: IO[bytes], limits: JobLimits) -> list[Part]:
-    """Return the parts of the file that are a job each. The file is read once and left anywhere.
+    """Return the parts of the file, one per job. The file is read once; its position afterwards is undefined.
 
-    Raises `ValueError` for a line that is larger than a file of a job.
+    Raises `ValueError` for a line that is larger than the maximum file of a job.
     """
     lines.seek(0)
     return _cut(_lengths(lines, limits.file_bytes), 0, limits.most_records, limits.job_bytes, limits.least_records)
 
 
 def files_of(lines: IO[bytes], job: Part, limits: JobLimits) -> list[Part]:
-    """Return the parts of a job that are a file each."""
+    """Return the parts of a job, one per file."""
     if fits(job.records, job.size, limits):
         return [job]
     lines.seek(job.start)
@@ -57,18 +57,18 @@ def _lengths(lines: Iterable[bytes], most: int) -> Iterator[int]:
     for number, line in enumerate(lines, 1):
         if len(line) > most:
             raise ValueError(
-                f"record {number}: {len(line):,} bytes, and a file of a batch job takes {most:,}. Shorten it, or put "
-                "its media into S3 and refer to them by s3Location"
+                f"record {number}: {len(line):,} bytes, but a file of a batch job has at most {most:,}. Shorten it, or "
+                "put its media into S3 and refer to them with s3Location"
             )
         yield len(line)
 
 
 def _cut(lengths: Iterable[int], start: int, most_records: int, most_bytes: int, least: int) -> list[Part]:
-    """Return the parts of lines with these lengths: each as full as it may be, and the last one with `least` lines at
-    least, where the one before it can spare them.
+    """Return the parts of lines with these lengths. Each part is as large as allowed. The last part gets at least
+    `least` lines, if the part before it has enough.
     """
     parts: list[Part] = []
-    tail: deque[int] = deque(maxlen=least)  # the last lines of the part that is being filled
+    tail: deque[int] = deque(maxlen=least)  # the last lines of the current part
     tail_before = tail
     size = records = 0
     for length in lengths:
@@ -92,7 +92,7 @@ def _cut(lengths: Iterable[int], start: int, most_records: int, most_bytes: int,
 
 
 class Slice(io.RawIOBase):
-    """A part of a file, read as if it were the whole. Its reads move the file, so one slice is read at a time."""
+    """A part of a file as a separate file. Reading moves the position of the file: read one slice at a time."""
 
     def __init__(self, file: IO[bytes], part: Part) -> None:
         self._file = file
@@ -108,11 +108,11 @@ class Slice(io.RawIOBase):
         return True
 
     def tell(self) -> int:
-        """Return the place of the next byte."""
+        """Return the position of the next byte."""
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a place, and return it."""
+        """Set the position, and return it."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._part.size}[whence]
         self._at = max(0, origin + offset)
         return self._at

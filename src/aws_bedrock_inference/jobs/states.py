@@ -1,7 +1,8 @@
-"""Objects of JSON in S3 that several processes write. Each write names the version that it replaces (If-Match) or says
-that there is none yet (If-None-Match), so that of several writers one wins and the others know it.
+"""JSON objects in S3 that several processes write, with conditional writes.
 
-S3 has these conditions; other endpoints may ignore or refuse them. `enforces` finds out which it is.
+Each write states the version that it replaces (If-Match), or that no object exists (If-None-Match). Of several writers,
+one wins and the others notice. S3 supports these conditions; other endpoints may ignore or refuse them. `enforces`
+checks whether an endpoint enforces them.
 """
 
 from __future__ import annotations
@@ -21,35 +22,35 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.s3 import S3Location
 
 FORMAT = 1
-"""The version of what is written. A newer one is refused."""
+"""The format of the written objects. A newer format is refused."""
 
 FAILURES = (BotoCoreError, ClientError, Refused)
-"""The exceptions of a client of S3; `Refused` where it is wrapped in `resilient()`."""
+"""The exceptions of an S3 client. A client wrapped in `resilient()` may also raise `Refused`."""
 
 _ABSENT = frozenset({"404", "NoSuchKey"})
 
-# Another write came first, or is being made: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+# Another write came first or is in progress: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _LOST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 
-# Endpoints that know no conditions answer so (RFC 9110, 501).
+# Endpoints without conditions may answer 501 (RFC 9110).
 _UNKNOWN = frozenset({"501", "NotImplemented"})
 
 
 class Stored(NamedTuple):
-    """The value of an object, and the version that it has."""
+    """The value of an object and its version."""
 
     value: dict[str, Any]
     etag: str
 
 
 def attempts(token: str) -> Iterator[str]:
-    """Yield the token, and then those for what follows a job that failed or was stopped."""
+    """Yield the token, then the tokens for the jobs after a failed or stopped job."""
     yield token
     yield from (f"{token}-{number}" for number in count(2))
 
 
 def read(client: Any, place: S3Location) -> Stored | None:
-    """Return the object, None if there is none. Raises `ValueError` for one of a newer version, `OSError`."""
+    """Return the object, or None if it does not exist. Raises `ValueError` for another format, and `OSError`."""
     try:
         answer = client.get_object(Bucket=place.bucket, Key=place.key)
         value = json.loads(answer["Body"].read())
@@ -61,29 +62,29 @@ def read(client: Any, place: S3Location) -> Stored | None:
         value = None
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
         raise ValueError(  # noqa: TRY004 - the id is wrong, not the argument
-            f"{place} is not the state of a job. Give the id as it was returned, and leave its files alone"
+            f"{place} is not the state of a job. Pass the id as it was returned, and do not change the files of a job"
         )
     if value["format"] > FORMAT:
-        raise ValueError(f"{place} was written by a newer version of aws-bedrock-inference. Upgrade it here, too")
+        raise ValueError(
+            f"{place} was written by a newer version of aws-bedrock-inference. Upgrade it on this machine too"
+        )
     return Stored(value, answer["ETag"])
 
 
 def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | None:
-    """Write an object that is not there yet; None if there is one. Where the endpoint knows no conditions, it is
-    written in any case.
-    """
+    """Write a new object. Return None if the object exists. An endpoint without conditions writes it in any case."""
     return _written(client, place, value, IfNoneMatch="*")
 
 
 def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) -> Stored | None:
-    """Write `value` in the place of `old`; None if another version stands there now. As in `create`, where the endpoint
-    knows no conditions.
+    """Replace `old` by `value`. Return None if the object has another version now. An endpoint without conditions
+    replaces it in any case.
     """
     return _written(client, place, value, IfMatch=old.etag)
 
 
 def enforces(client: Any, place: S3Location, stored: Stored) -> bool:
-    """Return whether the endpoint keeps an object that exists from being created again. If not, it is written anew."""
+    """Return whether the endpoint refuses to create an existing object. If it does not, the object is written again."""
     try:
         _put(client, place, stored.value, IfNoneMatch="*")
     except FAILURES as error:
@@ -100,7 +101,7 @@ def _written(client: Any, place: S3Location, value: dict[str, Any], **condition:
             return Stored(value, _put(client, place, value))
         if code not in _LOST | _ABSENT:
             raise failure(place, error) from error
-    # The SDK repeats a request whose answer was lost, and the repeat finds what the first one wrote.
+    # The SDK retries a request whose response was lost, and the retry finds the object of the first request.
     now = read(client, place)
     return now if now is not None and now.value == value else None
 

@@ -1,4 +1,4 @@
-"""AWS's words for a job, in those of the documents."""
+"""Translate AWS's words for the status of a job to the words of AWS's documentation."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from aws_bedrock_inference.jobs.values import COMPLETED, ENDED, FAILED, STOPPED,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Source: botocore 1.44.8, ModelInvocationJobStatus; what runs keeps AWS's word, in capitals.
+# Source: botocore 1.44.8, ModelInvocationJobStatus; a running job keeps AWS's word, in capitals.
 _WORDS = {"PartiallyCompleted": COMPLETED, "Expired": FAILED}
 
 
 def status_of(job: Mapping[str, Any]) -> JobStatus:
-    """Return the status of a job as `GetModelInvocationJob` or a list describes it."""
+    """Return the status of a job from its description in `GetModelInvocationJob` or in a list."""
     word = job["status"]
     status = _status(word)
     failed, total = job.get("errorRecordCount") or 0, job.get("totalRecordCount") or 0
@@ -41,7 +41,7 @@ def status_of(job: Mapping[str, Any]) -> JobStatus:
 
 
 def has_ended(word: str) -> bool:
-    """Return whether AWS's word is of a job that has ended."""
+    """Return whether AWS's word means a job that has ended."""
     return _status(word) in ENDED
 
 
@@ -51,13 +51,13 @@ def _status(word: str) -> str:
 
 def _default_error(word: str, status: str, failed: int, total: int) -> str | None:
     if word == "Expired":
-        return "the job ran out of time before all its records were done"
+        return "the job expired before all its records were processed"
     if failed or word == "PartiallyCompleted":
         return f"{failed:,} of {total:,} records failed"
-    return {FAILED: "AWS gives no reason", STOPPED: "the job was stopped"}.get(status)
+    return {FAILED: "AWS states no reason", STOPPED: "the job was stopped"}.get(status)
 
 
 def check_ended(job: JobStatus) -> None:
-    """Raise `ValueError` for a job that runs."""
+    """Raise `ValueError` for a job that still runs."""
     if job["status"] not in ENDED:
-        raise ValueError(f"job {job['job_id']} is {job['status']}: wait_for_job() waits for its end")
+        raise ValueError(f"job {job['job_id']} is {job['status']}: use wait_for_job() to wait for its end")

@@ -1,4 +1,4 @@
-"""The trust policy of a job's role: whether Bedrock may assume it for the jobs of an account and a Region."""
+"""Check the trust policy of a job's role: whether Bedrock may assume the role for jobs of an account and Region."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _SERVICE = "bedrock.amazonaws.com"
 _ACTION = "sts:assumerole"
 
-# The conditions that AWS's example has, with the operators that compare texts; all others are left to AWS.
+# The conditions of AWS's example, and the operators that compare texts. Other conditions are ignored.
 _OPERATORS = ("StringEquals", "StringLike", "ArnEquals", "ArnLike")
 _ACCOUNT, _ARN = "aws:sourceaccount", "aws:sourcearn"
 
@@ -19,17 +19,19 @@ HOW = "https://docs.aws.amazon.com/bedrock/latest/userguide/batch-iam-sr.html sh
 
 
 def distrust(policy: Any, account: str, region: str, partition: str) -> str:
-    """Return why the trust policy keeps Bedrock from assuming the role for batch jobs, or nothing."""
+    """Return why the trust policy prevents Bedrock from assuming the role for batch jobs, or an empty text."""
     allowing = [statement for statement in statements(policy) if lets_assume(statement, _SERVICE)]
     if not allowing:
-        return f"its trust policy does not allow sts:AssumeRole to the service {_SERVICE}. Add that; {HOW}"
+        return (
+            f"its trust policy does not allow the service {_SERVICE} to call sts:AssumeRole. Add this permission; {HOW}"
+        )
     job = f"arn:{partition}:bedrock:{region}:{account}:model-invocation-job/0"
     whys = [_condition(statement, account, job) for statement in allowing]
     return "" if "" in whys else whys[0]
 
 
 def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
-    """Return the condition that a job does not meet, or nothing."""
+    """Return a message about a condition that a job does not meet, or an empty text."""
     for operator, tests in (statement.get("Condition") or {}).items():
         for key, wanted in tests.items() if operator in _OPERATORS else ():
             actual = {_ACCOUNT: account, _ARN: job}.get(key.lower())
@@ -38,36 +40,36 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
             shown = account if key.lower() == _ACCOUNT else job.removesuffix("0") + "*"
             only = " or ".join(texts(wanted))
             return (
-                f"its trust policy lets {_SERVICE} assume it only where {key} is {only}, and for this job it is "
-                f"{shown}. Add that; {HOW}"
+                f"its trust policy lets {_SERVICE} assume the role only if {key} is {only}, but this job has the value "
+                f"{shown}. Add this value; {HOW}"
             )
     return ""
 
 
 def _like(actual: str, pattern: str) -> bool:
-    """Return whether a value is like a pattern, or may be: one with a variable, or with the id of one job."""
+    """Return whether a value matches a pattern. A pattern with a variable, or with the id of one job, may match."""
     head, found, _ = pattern.partition("model-invocation-job/")
     return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))
 
 
 def lets_assume(statement: Mapping[str, Any], *principals: str) -> bool:
-    """Return whether a statement of a trust policy allows one of the services or identities to assume the role, or may
-    do so in a way that is not looked at.
+    """Return whether a statement of a trust policy allows, or may allow, one of the services or identities to assume
+    the role. Conditions are not checked.
     """
     if statement.get("Effect") != "Allow":
         return False
-    principal = statement.get("Principal", "*")  # else there is a NotPrincipal
+    principal = statement.get("Principal", "*")  # without it, the statement has a NotPrincipal
     named = ["*"] if principal == "*" else [*texts(principal.get("Service")), *texts(principal.get("AWS"))]
-    actions = texts(statement.get("Action", "*"))  # else there is a NotAction
+    actions = texts(statement.get("Action", "*"))  # without it, the statement has a NotAction
     return not {*principals, "*"}.isdisjoint(named) and any(fnmatchcase(_ACTION, action.lower()) for action in actions)
 
 
 def statements(policy: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the statements of a policy, which may be one or a list of them."""
+    """Yield the statements of a policy: a single statement or a list."""
     found = policy.get("Statement", []) if isinstance(policy, dict) else []
     yield from [found] if isinstance(found, dict) else found
 
 
 def texts(value: Any) -> list[str]:
-    """Return the texts of a member of a policy, which may be one or a list of them."""
+    """Return the texts of a policy field: a single text or a list."""
     return [str(each) for each in (value if isinstance(value, list) else [value])] if value is not None else []

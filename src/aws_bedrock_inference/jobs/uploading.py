@@ -1,4 +1,4 @@
-"""The input of a job, put into S3 once: streamed in parts, under a key that its content names."""
+"""Upload the input of a job to S3 once: streamed in parts, to a key that its content determines."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _PART, _THREADS = 8 << 20, 4
 
 
 def input_location(output: S3Location, name: str) -> S3Location:
-    """Return the place of the input of that name."""
+    """Return the place of the input with this name."""
     return S3Location(output.bucket, f"{output.key}inputs/{name}.jsonl")
 
 
 def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
-    """Upload the lines, unless an earlier process has done so: an object is there whole or not at all.
+    """Upload the lines, unless an earlier process has uploaded them: an S3 object is always complete.
 
     The file of the lines is closed afterwards.
     """
-    from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415 - heavy; only who uploads needs it
+    from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415 - heavy, and only needed for an upload
 
     if _size(s3, location) == lines.size:
         return
@@ -39,8 +39,9 @@ def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
 
 
 def _size(s3: Any, location: S3Location) -> int | None:
-    """Return the size of an object; None if there is none, or the caller may not list. Asking for the object itself
-    would be an error in the log for each new input.
+    """Return the size of an object, or None if it does not exist or the caller has no permission to list.
+
+    A request for the object itself would log an error for each new input.
     """
     try:
         found = s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1).get("Contents", ())

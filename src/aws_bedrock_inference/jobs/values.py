@@ -1,4 +1,4 @@
-"""The values of a job: its status in the documents' words, its records, and the exception of a job that failed."""
+"""The values of a job: its status in the words of AWS's documentation, its records, and the exception `JobFailed`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 COMPLETED, FAILED, STOPPED = "COMPLETED", "FAILED", "STOPPED"
 ENDED = frozenset({COMPLETED, FAILED, STOPPED})
-"""The words of jobs that have ended; each other word is of a job that runs."""
+"""The words for jobs that have ended. Any other word means a running job."""
 
 EXPIRED = "batch-job-expired"
-"""The cause of a job, and of its records, that ran out of time."""
+"""The cause of an expired job, and of its records that were not processed."""
 
 
 class JobStatus(TypedDict):
-    """A job as it is now.
+    """The current status of a job.
 
-    `status` is COMPLETED, FAILED or STOPPED, or of a job that runs SUBMITTED, VALIDATING, SCHEDULED, IN_PROGRESS or
-    STOPPING; `aws_status` is AWS's own word. AWS's PartiallyCompleted is COMPLETED, and its Expired is FAILED; `error`
-    says what went wrong, and is None if nothing did. The counts are 0 until AWS has validated the input.
+    `status` is COMPLETED, FAILED or STOPPED; for a running job, it is SUBMITTED, VALIDATING, SCHEDULED, IN_PROGRESS or
+    STOPPING. `aws_status` is AWS's own word. AWS's PartiallyCompleted becomes COMPLETED, and its Expired becomes
+    FAILED. `error` describes the error, or is None. The counts are 0 until AWS has validated the input.
     """
 
     job_id: str
@@ -53,8 +53,8 @@ class JobStatus(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """The error of a record without output: the HTTP status and the message of the service, and what they mean. `code`
-    is 0 for a record that the job did not reach.
+    """The error of a record without output: the HTTP status and the message of the service, with their explanation.
+    `code` is 0 for a record that the job did not reach.
     """
 
     code: int
@@ -67,8 +67,8 @@ class RecordError:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A record of a job with its `output`, the body that the model answered, or its `error`. `input` is the record's
-    `modelInput`.
+    """A record of a job with its `output`, the body of the model's answer, or its `error`. `input` is the `modelInput`
+    of the record.
     """
 
     record_id: str
@@ -78,17 +78,17 @@ class JobRecord:
 
     @property
     def text(self) -> str:
-        """The text of the answer, in the body of whatever model; empty without one."""
+        """The text of the answer, for any model; empty without an answer."""
         return text_of_body(self.output)
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens that were used; None if the output does not say."""
+        """The token usage, or None if the output does not contain it."""
         return usage_of(self.output) if isinstance(self.output, dict) else None
 
 
 class JobResult(NamedTuple):
-    """The records of a job, which each iteration reads anew from S3, and its last status."""
+    """The records of a job, and its last status. Each iteration reads the records from S3 again."""
 
     records: Iterable[JobRecord]
     job: JobStatus
@@ -102,7 +102,7 @@ class AsyncJobResult(NamedTuple):
 
 
 class JobFailed(Exception):
-    """A job that failed, expired or was stopped. `job` is its last status."""
+    """Raised for a job that failed, expired or was stopped. `job` is its last status."""
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         super().__init__(job)

@@ -1,4 +1,4 @@
-"""The schedule of a wait: when a job is asked for again, and when no more."""
+"""The schedule of a wait: the time of the next poll, and the end of the wait."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.listeners import Listener
 
 TIMEOUT = 3600.0
-"""The documents' limit of a wait, in seconds. A job may take a day."""
+"""The default timeout of a wait in seconds, from AWS's documentation. A job may take a day."""
 
-# The documents' schedule, in seconds: 1.5, 2.25, ..., 30, and twice as long after an error.
+# The schedule of AWS's documentation, in seconds: 1.5, 2.25, ..., 30, and twice the interval after an error.
 _FIRST, _LONGEST = 1.0, 30.0
 _GROWTH, _GROWTH_AFTER_ERROR = 1.5, 2.0
 
 
 class Polling:
-    """The polls of one wait. `ended`, `after` and `after_error` take what a poll answered; the latter two return the
-    seconds until the next one.
+    """The polls of one wait. After each poll, call `ended` with the job, and then `after`, or call `after_error` with
+    the exception. `after` and `after_error` return the seconds until the next poll.
     """
 
     def __init__(self, job_id: str, timeout: float, clock: Clock, notify: Listener) -> None:
         if not is_number(timeout, least=0, infinite=True):
-            raise ValueError(f"timeout={shown(timeout)}: give seconds, 0 or more")
+            raise ValueError(f"timeout={shown(timeout)}: use a number of seconds, 0 or more")
         self._job_id = job_id
         self._clock = clock
         self._notify = notify
@@ -42,7 +42,7 @@ class Polling:
         self._seen: JobProgressed | None = None
 
     def ended(self, job: Mapping[str, Any]) -> bool:
-        """Return whether the job has ended, and tell what is new."""
+        """Return whether the job has ended. Notify the listener of a change."""
         status, counts = job["status"], [job.get(name) or 0 for name in ("processed", "total", "failed")]
         news = JobProgressed(self._job_id, status, job.get("aws_status", status), *counts)
         if news != self._seen:
@@ -51,11 +51,11 @@ class Polling:
         return job["status"] in ENDED
 
     def after(self) -> float:
-        """Return the wait after a poll of a job that runs. Raises `TimeoutError`."""
+        """Return the wait after a poll of a running job. Raises `TimeoutError`."""
         return self._wait(_GROWTH)
 
     def after_error(self, error: Exception) -> float:
-        """Return the wait after a poll that failed. Raises the error if another poll would fail, too."""
+        """Return the wait after a failed poll. Raises the error if another poll would fail too."""
         fault = known_fault(error)
         circuit_is_open = fault.kind is Kind.REFUSED
         if fault.decision is Decision.FAIL and not circuit_is_open:
@@ -67,7 +67,9 @@ class Polling:
     def _wait(self, growth: float) -> float:
         left = self._until - self._clock()
         if left <= 0:
-            raise TimeoutError(f"Timeout waiting for job {self._job_id} to complete. It goes on: wait again by its id")
+            raise TimeoutError(
+                f"Timeout waiting for job {self._job_id} to complete. The job continues: wait again with its id"
+            )
         self._interval = min(self._interval * growth, _LONGEST)
         return min(self._interval, left)
 
@@ -81,12 +83,12 @@ def waited(
     sleep: Callable[[float], None],
     notify: Listener,
 ) -> Any:
-    """Ask for a job until it has ended, and return its status."""
+    """Poll a job until it has ended, and return its status."""
     polling = Polling(job_id, timeout, clock, notify)
     while True:
         try:
             job = ask(job_id)
-        except Exception as error:  # noqa: BLE001 - raised again if it is no passing one
+        except Exception as error:  # noqa: BLE001 - raised again if it is not transient
             wait = polling.after_error(error)
         else:
             if polling.ended(job):

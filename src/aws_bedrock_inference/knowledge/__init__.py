@@ -1,1 +1,1 @@
-"""The meaning of AWS errors and models, as data with dates."""
+"""The meaning of AWS errors and the facts about models, as data with dates."""

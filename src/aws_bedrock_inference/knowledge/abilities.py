@@ -1,6 +1,6 @@
-"""The needs of a request, and why a model surely cannot meet them. What nobody knows is not refused.
+"""The requirements of a request, and why a model certainly cannot meet them. Unknown abilities are not refused.
 
-The facts are data with sources and dates, in `abilities.toml`, read at the first question.
+The facts are data with sources and dates, in `abilities.toml`, which is read at the first use.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from aws_bedrock_inference.knowledge.models import model_facts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Input is estimated, at four bytes for a token; there are texts with six. What does not fit by less is tried.
+# The input is estimated at four bytes per token, but some texts have six. Only an excess above this factor is refused.
 _SURE = 1.5
 
 
 class Need(StrEnum):
-    """The kinds of things that a request uses and that not every model, Region or account has."""
+    """The kinds of features that a request uses and that not every model, Region or account supports."""
 
     CONVERSE = "converse"
     STREAM = "stream"
     SYSTEM = "system"
     PREFILL = "prefill"
-    """A message of the assistant at the end, which the model goes on with."""
+    """A last message from the assistant, which the model continues."""
     SAMPLING = "sampling"
     TWO_SAMPLINGS = "two_samplings"
     """Temperature and top_p together."""
     CACHE = "cache"
-    """Points of the prompt cache, set by the request."""
+    """Prompt cache points that the request sets."""
     FIELDS = "fields"
-    """Fields beside Converse's own that only other models than Nova have."""
+    """Request fields outside Converse's own that only models other than Nova support."""
     OTHER_REASONING = "other_reasoning"
-    """A field for reasoning that Nova or OpenAI's models have."""
+    """A field for reasoning that Nova or OpenAI's models support."""
     UNSIGNED_REASONING = "unsigned_reasoning"
-    """Reasoning in the conversation, of a model that does not sign it."""
+    """Reasoning in the conversation, from a model that does not sign it."""
 
     IMAGE = "image"
     IMAGE_IN_RESULT = "image_in_result"
@@ -65,19 +65,19 @@ class Need(StrEnum):
     GUARDRAIL = "guardrail"
     PROJECT = "project"
     PROMPT = "prompt"
-    """A prompt of Prompt management, with its own model."""
+    """A prompt of Prompt management, which specifies its own model."""
     STORE = "store"
-    """The answer is stored at AWS."""
+    """AWS stores the answer."""
     STORED_RESPONSE = "stored_response"
-    """An earlier answer that is stored at AWS."""
+    """An earlier answer that AWS has stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The needs of one request: kinds and counts, nothing of what it says.
+    """The requirements of one request: kinds and counts, without any content.
 
-    `max_tokens` is None when the request sets no maximum. `form` is the family whose form a body of InvokeModel has,
-    empty for Converse and where nobody can tell. `tier` is the service tier that was asked for.
+    `max_tokens` is None when the request sets no maximum. `form` is the model family whose format the body of
+    InvokeModel has; it is empty for Converse and for an unknown format. `tier` is the requested service tier.
     """
 
     uses: frozenset[Need] = frozenset()
@@ -88,8 +88,8 @@ class Needs:
 
 
 def unable(base_model_id: str, needs: Needs) -> str | None:
-    """Return why a model surely cannot do what `needs` says, in a sentence without a full stop; None if it can, or if
-    nobody knows.
+    """Return why a model certainly cannot meet `needs`, as a sentence without a full stop; None if it can or if this
+    is unknown.
     """
     for need, says in _lacks(base_model_id).items():
         if need in needs.uses:
@@ -102,19 +102,19 @@ def bound(needs: Needs, *, elsewhere: bool) -> str | None:
     can.
     """
     if Need.STORED_RESPONSE in needs.uses:
-        return "the request goes on from a stored response, which is only where it was made"
+        return "the request continues a stored response, which exists only where it was created"
     if Need.PROMPT in needs.uses:
-        return "the request names a prompt of Prompt management, which has its own model"
+        return "the request names a prompt of Prompt management, which specifies its own model"
     if elsewhere and Need.GUARDRAIL in needs.uses:
-        return "the request names a guardrail, which only its own Region and account have"
+        return "the request names a guardrail, which exists only in its own Region and account"
     if elsewhere and Need.PROJECT in needs.uses:
-        return "the request names a project, which only its own Region and account have"
+        return "the request names a project, which exists only in its own Region and account"
     return None
 
 
 def form_of_body(body: Mapping[str, Any], base_model_id: str) -> str:
-    """Return the family whose form a body of InvokeModel has, by the body itself, else by the model that it was
-    written for; empty where neither tells.
+    """Return the family whose format a body of InvokeModel has: by the body itself, or else by the model that it was
+    written for; empty if neither shows it.
     """
     for form in _data()["form"]:
         if any(mark in body for mark in form["marks"]):
@@ -127,23 +127,23 @@ def _other_form(base: str, needs: Needs) -> str | None:
     if not needs.form or not theirs or theirs == needs.form:
         return None
     called = {form["name"]: form["called"] for form in _data()["form"]}
-    return f"{base} takes bodies in {called[theirs]} form, and the request has {called[needs.form]}"
+    return f"{base} accepts bodies in {called[theirs]} format, but the request has {called[needs.form]}"
 
 
 def _too_long(base: str, needs: Needs) -> str | None:
     context = _context(base)
     if context is not None and needs.input_tokens > _SURE * context:
-        return f"{base} reads up to {context:,} tokens, and the request has about {needs.input_tokens:,}"
+        return f"{base} reads up to {context:,} tokens, but the request has about {needs.input_tokens:,}"
     facts = model_facts(base)
     known = "max_output_tokens" not in facts.guessed
     if known and needs.max_tokens is not None and needs.max_tokens > facts.max_output_tokens:
-        return f"{base} writes up to {facts.max_output_tokens:,} tokens, and max_tokens is {needs.max_tokens:,}"
+        return f"{base} writes up to {facts.max_output_tokens:,} tokens, but max_tokens is {needs.max_tokens:,}"
     return None
 
 
 @lru_cache(maxsize=4096)
 def _lacks(base: str) -> dict[str, str]:
-    """Return what a model cannot do, in the order of the file."""
+    """Return what a model does not support, in the order of the file."""
     return {need: entry["says"] for entry in _data()["lacks"] if _matches(entry, base) for need in entry["needs"]}
 
 

@@ -1,7 +1,7 @@
-"""Makes the index of the catalogue: `python -m aws_bedrock_inference.knowledge.build`.
+"""Builds the index of the catalogue: `python -m aws_bedrock_inference.knowledge.build`.
 
-The catalogue is written in TOML, one file a service, to be read and corrected by people. TOML of that size takes a
-tenth of a second to read, so what runs reads one JSON file instead; a test holds it equal to its sources.
+People read and correct the catalogue in TOML, one file for each service. Reading that much TOML takes a tenth of a
+second, so the package reads one JSON file instead. A test checks that the JSON file matches its sources.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
 
 ANY, OTHER = "any", "other"
-"""The service of files whose errors every service may answer with, and the services that no remedy names."""
+"""The service of files with errors that every service may return, and the services that no remedy names."""
 
 _CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
 
-# The kind of fault of a group's causes, if the fault does not state it.
+# The kind of fault of a group's causes, unless the fault states it.
 _KINDS = {
     "throttling": "throttled",
     "service-fault": "server",
@@ -42,7 +42,7 @@ _KINDS = {
     "model-access": "denied",
 }
 
-# The origin of a group's causes, if the cause does not state it; all others are the service's.
+# The origin of a group's causes, unless the cause states it. All other causes originate in the service.
 _ORIGINS = {
     "network": "network",
     "credentials": "identity",
@@ -111,7 +111,7 @@ _FILE |= {"parts": dict, "quotas": str, "chapter": list, "cause": dict, "fault":
 
 
 class CatalogueError(ValueError):
-    """An entry of the catalogue is not as it must be; the message says where and why."""
+    """An entry of the catalogue is invalid; the message states where and why."""
 
 
 def build(sources: Path = SOURCES) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
         services[data["service"]]["chapters"] |= {each: list(data["cause"]) for each in data.get("chapter", ())}
         for slug, entry in data.get("cause", {}).items():
             if slug in causes:
-                raise CatalogueError(f"{name}: cause {slug} is written twice")
+                raise CatalogueError(f"{name}: cause {slug} is defined twice")
             causes[slug] = _cause(entry, f"{name}: cause {slug}")
         for number, entry in enumerate(data.get("fault", ()), 1):
             faults.append(
@@ -149,10 +149,10 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return the pattern of codes that are alike, and the code of every service that they are like."""
+    """Return the pattern of similar codes, and the code that such codes are treated like."""
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
-        raise CatalogueError(f"shape {pattern}: no service may answer with {like}")
+        raise CatalogueError(f"shape {pattern}: no service may return {like}")
     return [pattern, like]
 
 
@@ -163,7 +163,7 @@ def _owners() -> dict[str, Any]:
     lists |= {f"{kind} {name}": owners[kind][name] for kind in kinds for name in owners[kind]}
     for name, marks in lists.items():
         if any(mark != mark.lower() for mark in marks):
-            raise CatalogueError(f"owners: the marks of {name} must be in lower case")
+            raise CatalogueError(f"owners: the marks of {name} must be lower case")
     return owners
 
 
@@ -171,7 +171,7 @@ def _lasting() -> dict[str, list[str]]:
     words: dict[str, list[str]] = tomllib.loads(LASTING.read_text(encoding="utf-8"))
     for pattern in (*words["lasting"], *words["passing"]):
         if re.compile(pattern).groups or pattern != pattern.lower():
-            raise CatalogueError(f"lasting: patterns are in lower case and without groups: {pattern}")
+            raise CatalogueError(f"lasting: patterns must be lower case and have no groups: {pattern}")
     return words
 
 
@@ -189,16 +189,16 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
-    """Refuse a cause that is described nowhere, and a code that a service has twice: the second is never met."""
+    """Refuse a cause without a description, and a code that a service has twice: the second entry would never match."""
     met: set[tuple[str, str]] = set()
     for fault in faults:
         service = fault["service"]
         for slug in (fault["cause"], *(rule["cause"] for rule in fault["messages"])):
             if slug not in causes:
-                raise CatalogueError(f"{service}: cause {slug} is named by a fault and described nowhere")
+                raise CatalogueError(f"{service}: a fault names the cause {slug}, which is not defined")
         for code in fault["codes"]:
             if (service, code) in met:
-                raise CatalogueError(f"{service}: code {code} stands in two faults")
+                raise CatalogueError(f"{service}: two faults contain the code {code}")
             met.add((service, code))
 
 
@@ -213,20 +213,20 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     general = [services for _, _, services, *told in remedies if not (told and told[0])]
     if all(services and OTHER not in services for services in general):
         raise CatalogueError(
-            f"{where}: no remedy for other services and any text; write one without `for` and `when`, or for {OTHER!r}"
+            f"{where}: no remedy for other services and any text; add one without `for` and `when`, or for {OTHER!r}"
         )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy as the index has it: `when` and `unless` only where one of them is written."""
+    """Return a remedy in the form of the index: `when` and `unless` only if the source has one of them."""
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
-        raise CatalogueError(f"{where}: a remedy has `do` and may have {', '.join(sorted(_REMEDY))}; not {remedy!r}")
+        raise CatalogueError(f"{where}: {remedy!r} lacks `do` or has keys outside {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
     groups = re.compile(when).groupindex.keys()
     named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
-        raise CatalogueError(f"{where}: the groups of `when`, {sorted(groups)}, are those in braces, {sorted(named)}")
+        raise CatalogueError(f"{where}: the groups of `when`, {sorted(groups)}, are not those of `do`, {sorted(named)}")
     told = [when, unless] if when or unless else []
     return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 
@@ -238,7 +238,9 @@ def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:
         _check(rule, _MESSAGE, ("cause",), f"{where}: message {rule.get('contains')}")
         texts = [text for key in ("contains", "all", "none", "beside") for text in rule.get(key, ())]
         if not texts or any(text != text.lower() or "\u2019" in text for text in texts):
-            raise CatalogueError(f"{where}: contains and all are needed, in lower case, with straight quotes: {texts}")
+            raise CatalogueError(
+                f"{where}: `contains` or `all` is required, in lower case, with straight quotes: {texts}"
+            )
         re.compile(rule.get("pattern", ""))
         rules.append({key: value for key, value in rule.items() if key not in {"why", "seen", "example"}})
     for hinted in (entry, *rules):
@@ -256,7 +258,7 @@ def _settle_kinds(fault: dict[str, Any], causes: dict[str, Any]) -> None:
 def _check(entry: dict[str, Any], allowed: Mapping[str, type], needed: tuple[str, ...], where: str) -> None:
     for key, value in entry.items():
         if key not in allowed:
-            raise CatalogueError(f"{where}: {key!r} is not known here; allowed are {', '.join(allowed)}")
+            raise CatalogueError(f"{where}: {key!r} is not allowed; allowed are {', '.join(allowed)}")
         if not isinstance(value, allowed[key]):
             raise CatalogueError(f"{where}: {key} must be {allowed[key].__name__}, not {value!r}")
     for key in needed:
@@ -272,7 +274,7 @@ def written(index: dict[str, Any]) -> str:
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return the operations of the installed botocore: those of the catalogue's services, and all others by service.
 
-    The first names for each operation the catalogue's services that have it, then "" if others have it too.
+    In the first dictionary, "" stands for services outside the catalogue that also have the operation.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

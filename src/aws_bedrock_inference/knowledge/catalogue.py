@@ -1,4 +1,4 @@
-"""The catalogue: which error means what, and what to do about it. Read from its index at the first question."""
+"""The catalogue of errors: their meanings and remedies. It is read from its index at the first use."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.fault import Fault
 
-_HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3  # `InvalidParameterValueError` is a code, `InvalidRequestError` anybody's
-_NO_WORD = 15  # letters: the longest word of English that is also a code has fewer
+# `InvalidParameterValueError` is a code, but many programs have an `InvalidRequestError`.
+_HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3
+_NO_WORD = 15  # letters: English words that are also codes are shorter
 
 ANY = "any"
-"""The service of errors that every service may answer with."""
+"""The service of errors that every service may return."""
 
-HOME = "bedrock-runtime"  # the service of an error that may be of any
+HOME = "bedrock-runtime"  # the service of an error that may be from any service
 
 
 class Catalogue:
-    """All of it, with the ways to look things up.
+    """The complete catalogue, with its lookups.
 
-    `operations` has the services of an operation's name, with "" among them if services outside the catalogue have it
-    too; `homes` the catalogue's service of each of boto3's names.
+    `operations` maps an operation's name to its services, with "" if services outside the catalogue also have it.
+    `homes` maps boto3's name of a service to the catalogue's service.
     """
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
@@ -56,22 +57,22 @@ class Catalogue:
 
     @cached_property
     def _parts(self) -> Parts:
-        """Made when the first error is judged."""
+        """The parts of all signatures, indexed when the first error is judged."""
         return Parts(part for _, part in self._told)
 
     @cached_property
     def unsent(self) -> frozenset[str]:
-        """The codes of errors that happen before anything is sent."""
+        """The codes of errors that occur before anything is sent."""
         return frozenset(code for entry in self.entries if not entry.data.get("reached", True) for code in entry.codes)
 
     @cached_property
     def general(self) -> frozenset[str]:
-        """The causes that any service may have: a code of one service that has such a cause means it elsewhere too."""
+        """The causes that any service may have: a code of one service with such a cause means the same elsewhere."""
         return frozenset(each.cause.slug for entry in self.entries if entry.service == ANY for each in entry.meanings())
 
     @cached_property
     def names(self) -> list[tuple[str, str]]:
-        """Every name of every service, as texts have it: service, name."""
+        """Every name of every service, as texts contain it: service, name."""
         return [(service, name) for service, facts in self.services.items() for name in facts["names"]]
 
     @cached_property
@@ -87,7 +88,7 @@ class Catalogue:
 
     def matching(self, text: str, there: set[str]) -> Iterator[tuple[Signature, str]]:
         """Yield the signatures that match a `normal` text, each with the words that decided, in the catalogue's order.
-        `there` are the text's clues.
+        `there` contains the text's clues.
         """
         found: dict[Signature, list[str]] = {}
         for number in self._parts.within(text, there):
@@ -98,8 +99,8 @@ class Catalogue:
                 yield signature, decided
 
     def code(self, name: str) -> str:
-        """Return the code that a name is, or nothing. Streams write the first letter small; all small is taken for a
-        code only when it is no ordinary word.
+        """Return the code that a name stands for, or an empty string. Streams write the first letter in lower case. A
+        name completely in lower case counts as a code only if it is longer than ordinary words.
         """
         if name in self.by_code:
             return name
@@ -108,11 +109,11 @@ class Catalogue:
         folded = name[:1].upper() + name[1:]
         if folded in self.by_code:
             return folded
-        bare = folded.removesuffix("Error")  # as the CLI of Elastic Beanstalk writes
+        bare = folded.removesuffix("Error")  # the spelling in the CLI of Elastic Beanstalk
         return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
-        """Return what a code is like that is described nowhere, by the shape of its name."""
+        """Return the entry for an unknown code, by the shape of its name."""
         like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
         return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
 
@@ -121,7 +122,7 @@ class Catalogue:
         return {code.lower(): code for code in self.by_code}
 
     def status(self, service: str, code: str) -> int | None:
-        """Return the HTTP status that a service answers a code, or a cause without one, with; None if not known."""
+        """Return the HTTP status with which a service returns a code, or a cause without a code; None if unknown."""
         told: dict[str, dict[str, int]] = {name: about["status"] for name, about in self.services.items()}
         return told.get(service or HOME, {}).get(code) or told[ANY].get(code)
 
@@ -131,11 +132,11 @@ class Catalogue:
         return {slug: text for about in self.services.values() for slug, text in about["practice"].items()}
 
     def by_status(self, service: str | None, status: int) -> Entry | None:
-        """Return what an HTTP status without a known code means."""
+        """Return the entry for an HTTP status without a known code."""
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault that a cause is told by: a message's, or else a code's."""
+        """Return the fault of a cause: that of a message if a message has this cause, otherwise that of a code."""
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)
 
@@ -162,5 +163,5 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """Return the catalogue, read at the first call."""
+    """Return the catalogue, which is read at the first call."""
     return Catalogue(*(json.loads(text_of_file(name)) for name in ("index.json", "operations.json")))

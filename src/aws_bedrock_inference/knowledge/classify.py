@@ -1,7 +1,7 @@
-"""From an error to a `Fault`: what it is, whether to retry, and how.
+"""Converts an error to a `Fault`: its cause, whether to retry, and how.
 
-`judge.py` decides; what is here gives its verdict the facts of one occurrence. The catalogue is read at the first
-fault, not at import.
+`judge.py` decides the cause. This module adds the facts of one occurrence. The catalogue is read at the first fault,
+not at import.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ def answered(
     suggested_wait: float | None = None,
     response: dict[str, Any] | None = None,
 ) -> Fault:
-    """Return the fault behind an error answer of Bedrock's runtime, or an exception inside its stream.
+    """Return the fault of an error answer of Bedrock's runtime, or of an exception inside its stream.
 
-    `code` may be in the lower-camel spelling of stream events; without a known code the HTTP `status` decides, and a
-    code that nothing knows is RETRY_LIMITED. `retry_after` (`Retry-After`) and `suggested_wait` (`x-amz-retry-after`)
-    are in seconds.
+    `code` may have the lower-camel spelling of stream events. Without a known code, the HTTP `status` decides; an
+    unknown code without a known status is RETRY_LIMITED. `retry_after` (`Retry-After`) and `suggested_wait`
+    (`x-amz-retry-after`) are in seconds.
     """
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
@@ -62,20 +62,21 @@ def answered(
 
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
-    """Return the fault behind a failure on our side of the wire; `code` is botocore's name for it where there is
-    one. Its `error` is a stand-in for `error`, which may hold headers and passwords.
+    """Return the fault of a failure on the client's side of the connection. `code` is botocore's name of the failure,
+    if it has one. The fault's `error` is a stand-in for `error`, which may contain headers and passwords.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
     return placed(_template(verdict, code).with_details(code, masked(message), error=stand_in(error)), error, RUNTIME)
 
 
 def unidentified(error: Exception) -> Fault:
-    """Return the fault of having no identity to sign with: no credentials, or none that could be renewed.
+    """Return the fault of missing credentials, or of credentials that could not be renewed.
 
-    Whatever a source of credentials raises ends here, also what botocore or a program's own provider did not expect.
+    Every error of a credential source ends here, including unexpected errors of botocore or of a program's own
+    provider.
     """
     found = reading.attached_fault(error)
-    if found is not None and found.origin is Origin.IDENTITY and not found.reached:  # of a role that was not assumed
+    if found is not None and found.origin is Origin.IDENTITY and not found.reached:  # a role could not be assumed
         return replace(found, error=stand_in(error))
     fault = classify(error, service="sts")
     if not fault.code or fault.cause == UNKNOWN:
@@ -84,12 +85,13 @@ def unidentified(error: Exception) -> Fault:
 
 
 def classify(x: Any, *, service: str | None = None) -> Fault:
-    """Return what an error is: its cause, its decision, and how it wants to be retried.
+    """Return the fault of an error: its cause, its decision, and how to retry it.
 
-    `x` is an exception (botocore's, urllib3's, aiohttp's, this package's, and what wraps them: causes, contexts,
-    groups, LiteLLM, LangChain, the Anthropic and OpenAI SDKs), boto3's dictionary of an error, an HTTP answer, or a
-    text. `service` is any name that AWS uses for the service (`dynamodb`), needed only where services give one code
-    different meanings and the operation does not tell which it was. Nothing raises: what is not known is RETRY_LIMITED.
+    `x` is an exception, boto3's dictionary of an error, an HTTP answer, or a text. Exceptions may be botocore's,
+    urllib3's, aiohttp's, this package's, or wrap such an error: causes, contexts, groups, LiteLLM, LangChain, the
+    Anthropic and OpenAI SDKs. `service` is any name that AWS uses for the service (`dynamodb`). It is needed only if
+    services give one code different meanings and the operation does not show the service. Raises nothing: an unknown
+    error is RETRY_LIMITED.
     """
     seen = reading.read(x, service)
     if seen.fault is not None:
@@ -111,10 +113,10 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 
 def _template(verdict: Verdict, code: str) -> Fault:
-    """Return a verdict's template: that nothing was sent follows from the error's own code, never from words."""
+    """Return a verdict's template. Only the error's own code shows that the request was not sent, never other words."""
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent
-    if verdict.entry is not None and verdict.entry.service == ANY and seen.services:  # its advice is for any service
+    if verdict.entry is not None and verdict.entry.service == ANY and seen.services:  # its advice is for all services
         advice = catalogue().causes[template.cause].remedies(seen.services[0])[0].alone
         template = template if template.advice == advice else replace(template, advice=advice)
     return template if template.reached is reached else replace(template, reached=reached)

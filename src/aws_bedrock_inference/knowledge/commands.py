@@ -1,8 +1,9 @@
 """Commands of remedies, with their placeholders filled from the text of the error.
 
-A placeholder is a word in capitals, such as `FUNCTION` in `aws lambda get-policy --function-name FUNCTION`. What a text
-names in a known form takes its place, quoted for a shell; any other placeholder stays, to be read by a person. Secrets
-and account ids are masked as everywhere: in an ARN the account stays the placeholder `ACCOUNT`.
+A placeholder is a word in capitals, such as `FUNCTION` in `aws lambda get-policy --function-name FUNCTION`. If the
+text contains its value in a known form, the value replaces it, quoted for a shell. Any other placeholder stays for a
+person to replace. Secrets and account ids are masked as everywhere: in an ARN, the account stays the placeholder
+`ACCOUNT`.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.entries import Step
 
 _OPERATION, _SERVICE_CODE = "OPERATION", "SERVICE_CODE"
-# Sizes that a command raises: what a text says is there now, and the most that AWS takes. The double is suggested.
+# Sizes that a command increases: the pattern of the current size, and AWS's maximum. Twice the size is suggested.
 _SIZES: dict[str, tuple[re.Pattern[str], int]] = {
     "SECONDS": (re.compile(r"timed out after (\d{1,3})(?:\.\d+)? ?s", re.IGNORECASE), 900),
     "MEGABYTES": (re.compile(r"\bmemory ?size: ?(\d{2,5}) ?MB", re.IGNORECASE), 10240),
 }
 PLACEHOLDERS = frozenset(PATTERNS) | {_OPERATION, _SERVICE_CODE, *_SIZES}
-# A command of Python is of no use where another language's SDK failed.
+# A Python command does not help if the SDK of another language failed.
 _OF_PYTHON = re.compile(r"\b(?:pip install|pip list|python -c) ")
 _PYTHON = re.compile(r"Traceback|boto|\.py\b|python|when calling the", re.IGNORECASE)
 _OTHER_LANGUAGE = re.compile(
@@ -49,8 +50,8 @@ class Asked(NamedTuple):
 
 
 def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
-    """Return the remedies of the steps that fit the error's text, with the commands' placeholders filled as far as it
-    names them.
+    """Return the remedies of the steps that fit the error's text. The commands' placeholders are filled where the text
+    contains the value.
     """
     values: dict[str, str] = {}
 
@@ -61,7 +62,7 @@ def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
         return values[name] or name
 
     def command(run: str) -> str:
-        return _WORDS.sub(value, fitting(run, error)).replace(" --region REGION", "")  # the profile's Region serves
+        return _WORDS.sub(value, fitting(run, error)).replace(" --region REGION", "")  # the profile's Region is used
 
     def shown(remedy: Remedy) -> Remedy:
         useless = _OF_PYTHON.search(remedy.run) and _is_foreign(error.text)
@@ -72,7 +73,7 @@ def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
 
 
 def with_values(run: str, values: Mapping[str, str]) -> str:
-    """Return a command with these placeholders filled: quoted for a shell and masked, as what a text names is."""
+    """Return a command with these placeholders filled: quoted for a shell and masked, as values from a text are."""
     if not values:
         return run
     names = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
@@ -84,12 +85,12 @@ def with_values(run: str, values: Mapping[str, str]) -> str:
 
 
 def _is_foreign(text: str) -> bool:
-    """Return whether a text is of another language's SDK than Python's."""
+    """Return whether a text is from the SDK of a language other than Python."""
     return not _PYTHON.search(text) and _OTHER_LANGUAGE.search(text) is not None
 
 
 def _value(name: str, error: Asked) -> str:
-    """Return a placeholder's value as one word of a shell, or nothing."""
+    """Return a placeholder's value as one word of a shell, or an empty string."""
     if name == _OPERATION:
         return error.operation if error.operation.isalnum() else ""
     if name == _SERVICE_CODE:
@@ -102,7 +103,7 @@ def _value(name: str, error: Asked) -> str:
 
 
 def named(placeholder: str, text: str) -> str:
-    """Return what a text names in the place of a placeholder, or nothing. It may hold the number of an account."""
+    """Return the value for a placeholder in a text, or an empty string. The value may contain an account id."""
     if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
         for pattern in _compiled(placeholder):
             match = pattern.search(text)
@@ -112,7 +113,7 @@ def named(placeholder: str, text: str) -> str:
 
 
 def _larger(name: str, text: str) -> str:
-    """Return twice the size that a text says is there now, or nothing where AWS gives no more."""
+    """Return twice the current size in a text, up to AWS's maximum, or an empty string if the maximum is reached."""
     pattern, most = _SIZES[name]
     there = max(map(int, pattern.findall(text)), default=0)
     return str(min(2 * there, most)) if 0 < there < most else ""
@@ -128,7 +129,9 @@ _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE"
 
 
 def _arn_of_role(name: str) -> str:
-    """Return the ARN of a session's role: IAM takes no session's. One of Identity Center has a path that IAM knows."""
+    """Return the ARN of a session's role, because IAM accepts no session ARN. For a role of Identity Center, return a
+    command that reads the ARN with its path from IAM.
+    """
     word = _word("ROLE", name)
     if not word or not name.startswith("AWSReservedSSO_"):
         return word and f"arn:aws:iam::ACCOUNT:role/{word}"
@@ -142,8 +145,8 @@ def _word(name: str, value: str) -> str:
     if name == "PRINCIPAL" and ":" not in value:
         return _arn_of_role(value)
     if value.startswith("-") or not value.isprintable():
-        return ""  # an option of the command, or what a terminal does not show as it is
+        return ""  # an option of the command, or a value that a terminal does not show unchanged
     value = _BLOTTED_OUT.sub("*" * 12, masked(value.rstrip(".,;:)"), accounts=True))
     if "***" in value.replace("*" * 12, ""):
-        return ""  # a secret in the place of a name
+        return ""  # a secret instead of a name
     return "ACCOUNT".join(shlex.quote(part) if part else "" for part in value.split("*" * 12))

@@ -1,4 +1,4 @@
-"""The routes on which a request that failed may succeed: what must differ, by the fault's cause."""
+"""The routes on which a failed request may succeed: which property must differ, by the fault's cause."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.data import text_of_file
 
 DIFFERENCES = ("model", "region", "pool", "account")
-"""The ways in which a route may differ from another one."""
+"""The properties in which a route may differ from another."""
 
 ANY = frozenset(DIFFERENCES)
 NOWHERE: frozenset[str] = frozenset()
@@ -20,7 +20,7 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return the differences of which one must be there for the same request to succeed; none if no other route would
+    """Return the differences, of which one is required for the same request to succeed; empty if no other route would
     help.
     """
     listed = _groups().get(fault.cause)
@@ -32,7 +32,7 @@ def elsewhere(fault: Fault) -> frozenset[str]:
 
 
 def closes(fault: Fault) -> bool:
-    """Return whether the route of a fault can answer nobody until somebody changes something."""
+    """Return whether every call on the route of a fault fails until somebody changes something."""
     listed = _groups().get(fault.cause)
     return listed is not None and listed.closes
 

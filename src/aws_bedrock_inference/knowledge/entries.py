@@ -12,27 +12,28 @@ from aws_bedrock_inference.fault import Category, Decision, Fault, Hint, Kind, O
 _TO_ITS_END = r"(?:[^.]|\.(?! |$))*\."
 _OF_A_COMMAND = re.compile(
     rf"(?:^|(?<=\.) )[^.,;:()]*\b(?:the|this) commands?\b{_TO_ITS_END}"  # a sentence
-    r"|[,;:] [^.,;:()]*\b(?:the|this) commands?\b[^.;()]*?(?=[.;)]| \()"  # the rest of one
+    r"|[,;:] [^.,;:()]*\b(?:the|this) commands?\b[^.;()]*?(?=[.;)]| \()"  # the rest of a sentence
     r"| \((?:the|this) commands?\b[^()]*\)",  # an aside
     re.IGNORECASE,
 )
 
 
 class Remedy(NamedTuple):
-    """One thing to do, and the command that checks or does it where there is one."""
+    """One action, and the command that checks or does it, or an empty string."""
 
     do: str
     run: str = ""
 
     @property
     def alone(self) -> str:
-        """The sentence for a reader who is not shown the command, without what it says of that."""
+        """The sentence for a reader who does not see the command, without its references to the command."""
         return _OF_A_COMMAND.sub("", self.do).strip()
 
 
 class Step(NamedTuple):
-    """A remedy with the errors that it is for: those of `services`, all if none is named; whose text matches `when` and
-    does not match `unless`, where there is such a pattern. The named groups of `when` stand in the sentence in braces.
+    """A remedy and the errors that it applies to: errors of `services` (of all, if empty) whose text matches the
+    pattern `when` and does not match the pattern `unless`; an empty pattern does not restrict. The sentence may
+    contain the named groups of `when` in braces.
     """
 
     remedy: Remedy
@@ -43,12 +44,14 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The cause of an error. `slug` is its stable name; `scope` what must change, or heal, for it to go away, `origin`
-    the place where it arises, `retry_after` the wait in seconds that AWS's documents state for it. `advice` has its
-    steps; among their services `other` are those that no step of the cause names. `again` says what the same request
-    meets when it is sent once more, where that is not simply the same failure; not for texts of the pattern
-    `again_unless`, which speak of what time does not change. `note` says where AWS's documents and
-    other guides differ from this entry, and why.
+    """The cause of an error.
+
+    `slug` is its stable name. `scope` states what must change or recover before the error ends, and `origin` the place
+    where it arises. `retry_after` is the wait in seconds that AWS's documents state for it. `advice` contains its
+    steps; in their services, `other` stands for the services that no step names. `again` states what happens if the
+    same request is sent again, where this is not simply the same failure. `again` does not apply to texts that match
+    the pattern `again_unless`, whose fault does not change with time. `note` states where AWS's documents and other
+    guides differ from this entry, and why.
     """
 
     slug: str
@@ -70,22 +73,23 @@ class Cause:
     again_unless: str = ""
 
     def steps(self, service: str = "") -> tuple[Step, ...]:
-        """Return the steps for an error of a service, the most likely first."""
+        """Return the steps for an error of a service, most likely first."""
         place = service if any(service in step.services for step in self.advice) else "other"
         return tuple(step for step in self.advice if not step.services or place in step.services)
 
     def remedies(self, service: str = "") -> tuple[Remedy, ...]:
-        """Return the remedies for an error of a service of which no text is known, the most likely first."""
+        """Return the remedies for an error of a service without a known text, most likely first."""
         return tuple(step.remedy for step in self.steps(service) if not step.when)
 
 
 @dataclass(eq=False)
 class Signature:
-    """The words that a message of this cause contains: any of `contains`, all of `all`, none of `none`, one of `beside`
-    if it has some, and `pattern` where words alone cannot say it, as that one of them stands there twice.
+    """The words of a message of this cause: any of `contains`, all of `all`, none of `none`, and one of `beside` if it
+    is not empty. `pattern` must also match, if it is not empty: it is for messages that words alone cannot describe,
+    such as a word that occurs twice.
 
-    `coded` messages are too common to decide without the error's code or service; `rank` orders signatures that match
-    the same text. `data` is what the index has of it.
+    `coded` messages are too common to decide without the error's code or service. `rank` orders signatures that match
+    the same text. `data` is the entry in the index.
     """
 
     fault: Entry
@@ -101,8 +105,8 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message tells, with what it takes over from its entry: how often to try if both decide
-        alike. Made when it is first told: few of them ever are.
+        """The fault that the message shows, with the values of its entry; also the number of attempts, if both have
+        the same decision. It is created at the first use, because few faults are used.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -112,8 +116,8 @@ class Signature:
         return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
 
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the longest part of a `normal` text that decides, or nothing; `found` are those of `contains`, or the
-        first of `all`, that are there.
+        """Return the longest part of a `normal` text that decides, or an empty string. `found` contains the present
+        words of `contains`, or of the first of `all`.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
@@ -127,10 +131,10 @@ class Signature:
 
 @dataclass(eq=False)
 class Entry:
-    """One error of one service: its codes and statuses, what it means by itself, and what its messages tell.
+    """One error of one service: its codes and statuses, its own meaning, and the meanings of its messages.
 
-    The code of a `firm` one decides, whatever sentence of another error the message resembles. `data` is what the index
-    has of it.
+    If an entry is `firm`, its code decides even if the message resembles one of another error. `data` is the entry in
+    the index.
     """
 
     service: str
@@ -141,15 +145,15 @@ class Entry:
     firm: bool = False
     signatures: list[Signature] = field(default_factory=list)
     own_codes: frozenset[str] = frozenset()
-    """Those that are not also known of every service: they tell whose error it is."""
+    """The codes that not every service has: they identify the service."""
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that its codes tell."""
+        """The fault that the codes show."""
         return _template(self.cause, self.data)
 
     def meanings(self) -> list[Entry | Signature]:
-        """Return what this may mean: by its codes, and by each of its messages."""
+        """Return the possible meanings: that of the codes, and that of each message."""
         return [self, *self.signatures]
 
 
@@ -176,7 +180,7 @@ def _template(cause: Cause, data: dict[str, Any]) -> Fault:
 
 
 def cause_of(slug: str, data: dict[str, Any]) -> Cause:
-    """Return the cause that the index has under a slug."""
+    """Return the cause with a slug from its entry in the index."""
     known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
     known["origin"] = Origin(data["origin"])
     known["advice"] = tuple(_step(*facts) for facts in known.pop("remedies"))

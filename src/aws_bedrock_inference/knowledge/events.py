@@ -1,8 +1,8 @@
-"""The begin and the end of an event in a log: one rule, which looks at the lines of the event alone.
+"""The first and the last line of an event in a log, from the lines of the event alone.
 
-An event goes from one stamped line to the next; where no line is stamped, from one levelled line to the next; where
-there is neither, it is a line with its continuations, or a traceback. How far an event reaches is bounded, so a reader
-that keeps `REACH` bytes before a line finds the same events, however the bytes come and whatever stands between them.
+An event reaches from one stamped line to the next. If no line is stamped, it reaches from one levelled line to the
+next. Without either, it is a line with its continuations, or a traceback. The length of an event is bounded, so a
+reader that keeps `REACH` bytes before a line finds the same events, however the log is split into blocks.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from aws_bedrock_inference.knowledge.lines import (
 from aws_bedrock_inference.knowledge.objects import object_around
 
 REACH = 1 << 15
-"""Bytes above a line in which the head of its event is looked for."""
+"""Bytes above a line in which the head of its event is searched."""
 
 _LONGEST, _MOST_LINES = 1 << 16, 2_000
 _NEAR = 20
-"""Plain lines one after the other under a head, which are taken for its message."""
+"""The most consecutive plain lines below a head that count as its message."""
 
 _CARETS = re.compile(rb"\s+\^+\s*$", re.MULTILINE)
 _RUNTIME = re.compile(rb"goroutine \d|stack backtrace:|Node\.js v\d|exit status \d")
-# Lines under which no exception is named, as Python does under the lines of code that it shows.
+# Lines that no exception name follows. Python writes the exception's name below the lines of code that it shows.
 _ENDS = re.compile(rb"\s*(?:at |\.\.\. \d|[}\])])")
 _ERROR = re.compile(EXCEPTION.pattern + rb":|[^\n]{0,99}error occurred \(")
 
 
 def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
-    """Return where the event that the line at `line` belongs to begins, not before `floor`, and ends."""
+    """Return the start (not before `floor`) and the end of the event that contains the line at `line`."""
     start = _head_above(buffer, line, floor)
     if line_at(buffer, start).kind < Kind.STAMPED:
         whole = object_around(buffer, line, floor)
@@ -52,14 +52,14 @@ def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
 
 
 def lines_after(buffer: bytes, end: int) -> int:
-    """Return how many whole lines stand after `end`; two is enough to know."""
+    """Return the number of complete lines after `end`, up to 2, which is enough to decide."""
     first = buffer.find(b"\n", end)
     return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
 
 
 def _head_above(buffer: bytes, line: int, floor: int) -> int:
-    """Return the nearest stamped line at or above `line`, else the nearest levelled one, else the first line that the
-    line at `line` continues.
+    """Return the nearest stamped line at or above `line`, otherwise the nearest levelled line, otherwise the first
+    line that the line at `line` continues.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -80,7 +80,7 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int:
 
 
 def _continues(buffer: bytes, at: int) -> bool:
-    """Return whether a line goes on with what the line above it began, by the form of the two."""
+    """Return whether a line continues the line above it, by the form of both."""
     line = line_at(buffer, at)
     if at == 0 or line.kind > Kind.CONTINUES:
         return False
@@ -99,7 +99,7 @@ def _continues(buffer: bytes, at: int) -> bool:
 
 
 def _bridges(buffer: bytes, before: Line, following: int) -> bool:
-    """Return whether an empty line stands inside a traceback."""
+    """Return whether an empty line is inside a traceback."""
     if CHAIN.match(buffer, before.text) or _CARETS.match(buffer, before.text):
         return True
     after = line_at(buffer, following).text
@@ -107,7 +107,7 @@ def _bridges(buffer: bytes, before: Line, following: int) -> bool:
 
 
 def _end(buffer: bytes, start: int) -> int:
-    """Return where the event that begins at `start` ends."""
+    """Return the end of the event that starts at `start`."""
     head = line_at(buffer, start)
     takes = _Takes.MORE_MESSAGE if STARTS.match(buffer, head.text) else _takes(buffer, head)
     traced = takes is _Takes.MORE_MESSAGE
@@ -132,15 +132,15 @@ def _end(buffer: bytes, start: int) -> int:
 
 
 class _Takes(Enum):
-    """The lines that an event takes besides its continuations."""
+    """The lines that belong to an event in addition to its continuations."""
 
-    ALL = "all: its head is stamped, and may be the first line of a message"
-    PLAIN = "those without a level: its head has a level and no time"
-    MORE_MESSAGE = "what may go on with the message of an exception"
+    ALL = "all lines: the head is stamped, and may be the first line of a message"
+    PLAIN = "lines without a level: the head has a level and no time"
+    MORE_MESSAGE = "lines that may continue the message of an exception"
     NONE = "none"
 
     def line(self, buffer: bytes, line: Line) -> bool:
-        """Return whether an event that takes such lines takes this one."""
+        """Return whether this line belongs to such an event."""
         if self is _Takes.MORE_MESSAGE:
             own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
             return line.kind is Kind.PLAIN and not own

@@ -1,4 +1,4 @@
-"""Faults of one record among many: whether the others meet them, too, and whether they are soon over."""
+"""Faults of one record among many: whether the other records meet the same fault, and whether it ends soon."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 DAY = frozenset({"tokens-per-day-exhausted", "daily-quota-exhausted"})
-"""Causes that are over when the day is."""
+"""Causes that end with the day."""
 
 BUDGET_EXHAUSTED = "budget-exhausted"
 
 NEVER = frozenset({"on-demand-not-supported-use-inference-profile", BUDGET_EXHAUSTED, "price-unknown"})
-"""Causes that pass only when somebody changes the command."""
+"""Causes that end only when somebody changes the command."""
 
 _KINDS = frozenset({Kind.DENIED, Kind.NOT_FOUND, Kind.UNREACHABLE})
 

@@ -1,8 +1,9 @@
 """The facts of one error before it is judged: codes, services, operation, status, and which of them are certain.
 
-`reading.py` makes `Evidence` of exceptions, dictionaries and HTTP answers, which state their facts. Texts do not:
-Python tracebacks, the AWS CLI, JavaScript v2 and v3, Java, Go v2, .NET, JSON bodies, XML, Lambda's and CloudWatch's
-logs and proxies' messages name the same facts in a dozen ways. `completed` finds what those ways share.
+`reading.py` creates `Evidence` from exceptions, dictionaries and HTTP answers, which state their facts. Texts do not:
+Python tracebacks, the AWS CLI, JavaScript v2 and v3, Java, Go v2, .NET, JSON bodies, XML, logs of Lambda and
+CloudWatch, and messages of proxies write the same facts in many ways. `completed` finds the facts in all of these
+forms.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Catalogue
 
 LONGEST = 98_304
-"""Characters that are read; of a longer text the first third and the last two, where errors stand."""
+"""The most characters that are read. Of a longer text, the first third and the last two thirds of this length are
+read, where errors usually are.
+"""
 
 CODE, OPERATION, SERVICE = "code", "operation", "service"
 NOTHING: frozenset[str] = frozenset()
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
-# What stands before an HTTP status: the numbers are looked for first, since few texts have many.
+# The words before an HTTP status. The numbers are searched first, because few texts have many numbers.
 _STATUS = re.compile(r"[1-5](?<!\d[1-5])\d\d\b")
 _SAYS_STATUS = re.compile(
     r"(?:status[ _-]?code|http[ _-]?status(?:[ _-]?code)?|error code|statuscode|httpstatuscode|status)"
@@ -38,19 +41,19 @@ _SAYS_REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _SAYING = ("status", "http", "error", "code=", "resulted in")  # neither pattern matches without one of these
-_CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # how Python's requests goes on after a status
-_BEFORE = 60  # characters before a number that may say that it is a status
+_CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # the words after a status in Python's requests
+_BEFORE = 60  # characters before a number that may mark it as a status
 _MOST_NUMBERS = 50
 _REFUSALS = 400
 _OPERATION = re.compile(
     r"when calling the (\w{2,60}) operation|operation error [\w ]{2,40}: (\w{2,60})\b"
-    r"|(?<![\d*Xx:]:)\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"  # behind an account stands the name of a resource
+    r"|(?<![\d*Xx:]:)\b[a-z0-9-]{2,30}:([A-Z]\w{2,60})\b"  # after an account id, the name is that of a resource
 )
-# Without one of these a text names no operation: to look for them costs far less.
+# A text without one of these names no operation. Searching for them is much faster than the pattern.
 _CALLS, _NAMESPACE = ("when calling the ", "operation error "), re.compile(":[A-Z]")
 # The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
-# How other SDKs and tools name the code of an answer: both of Go, Java, Ruby, PHP, fluent-bit, bodies of JSON and XML.
+# The forms of an answer's code in other SDKs and tools: both of Go, Java, Ruby, PHP, fluent-bit, JSON and XML bodies.
 _NAMES_CODES = (
     "api error ",
     "status code: ",
@@ -73,9 +76,10 @@ _LIKE_CODES = re.compile(
     r"\b[A-Z][A-Za-z0-9]{4,60}(?:Exception|Fault)\b|\b[A-Z][A-Za-z0-9]{8,60}(?<!Error)(?:\.[A-Z]\w{2,40})?(?=: )"
 )
 _MOST_NAMES = 24
-# Exceptions of languages that AWS's models name as well.
+# Names of language exceptions that are also codes in AWS's models.
 _NO_CODES = frozenset({"InvalidOperationException", "UnsupportedOperationException", "TimeoutException"})
-# The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and where they cut lines.
+# The prefix that terminals, Terraform, Markdown and docker-compose add to each line, and the places of their line
+# breaks.
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
 _MARKS = re.compile(r"[.:#/]")
@@ -84,19 +88,19 @@ _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/"
 
 
 class Words(NamedTuple):
-    """A text as signatures are written, with its clues."""
+    """A text in the form of signatures, with its clues."""
 
     lower: str
     there: set[str]
 
 
 class Evidence(NamedTuple):
-    """The facts of one error. `certain` names those that an exception, a client or the caller stated.
+    """The facts of one error. `certain` names the facts that an exception, a client or the caller stated.
 
-    A fact that is certain never loses to a guess: a certain `code` comes first in `codes`, certain `services` are the
-    only ones that the error may be of. The others are what the text shows, the most specific first; they are there
-    once the evidence is `completed`, together with `words`. `status` is the HTTP status. `pasted` is a text of which
-    nobody says that it is AWS's.
+    A guess never overrides a certain fact: a certain `code` is the first of `codes`, and certain `services` are the
+    only possible services. The other facts come from the text, most specific first; they and `words` are present only
+    in `completed` evidence. `status` is the HTTP status. `pasted` is True for a text that nobody stated to be from
+    AWS.
     """
 
     text: str
@@ -110,14 +114,14 @@ class Evidence(NamedTuple):
 
     @property
     def stated(self) -> str:
-        """The certain code, or nothing."""
+        """The certain code, or an empty string."""
         return self.codes[0] if CODE in self.certain else ""
 
 
 def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
-    """Return the evidence with all that its text shows. Any text will do; none raises.
+    """Return the evidence with all facts that its text shows. Every text is accepted; none raises.
 
-    `rejoined` takes line breaks for cuts inside words, as narrow tables make them.
+    `rejoined` treats line breaks as cuts inside words, which narrow tables cause.
     """
     known = catalogue()
     text, plain = _plain(_sentence(seen), rejoined=rejoined)
@@ -140,7 +144,7 @@ def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
 
 
 def _sentence(seen: Evidence) -> str:
-    """Return the evidence in boto3's words, as a log would show it."""
+    """Return the evidence as text in boto3's wording, as a log would show it."""
     code = seen.stated
     if not code:
         return seen.text
@@ -150,7 +154,9 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return what is certain, the certain code and operation: as given, else as the one error of the text states."""
+    """Return the certain facts, the certain code and the certain operation: as stated, or else from the only error in
+    the text.
+    """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
     stated = set(_STATED.findall(text))
@@ -163,7 +169,9 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return as certain the one code that a text names and the catalogue lacks; what is known needs no such help."""
+    """Return the code that a text names as certain, if it is the only one and not in the catalogue. Known codes need
+    no such rule.
+    """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
     named = {group for groups in _NAMED.findall(text) for group in groups if group}
@@ -172,15 +180,17 @@ def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def like_codes(text: str) -> list[str]:
-    """Return the names in a text that may be codes, in its order: `XYException`, and what stands before a colon. Names
-    such as `RequestError` are the SDKs' own, and others a language's.
+    """Return the names in a text that may be codes, in order: `XYException`, and the word before a colon. Names of the
+    SDKs, such as `RequestError`, and of languages are left out.
     """
     names = dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES))
     return [name for name in names if name not in _NO_CODES]
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the text that is read, and the same without the marks of terminals and the escapes of JSON and XML."""
+    """Return the text that is read, and the same text without the marks of terminals and the escapes of JSON
+    and XML.
+    """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
     plain = _PREFIX.sub("", text)
@@ -199,8 +209,8 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the code in a dotted name: all of it, its last two parts (`Runtime.ExitError`), its last
-    (`botocore.errorfactory.X`) or its first (`X:http://...`).
+    """Return the code in a dotted name: all of it, its last two parts (`Runtime.ExitError`), its last part
+    (`botocore.errorfactory.X`) or its first part (`X:http://...`).
     """
     if name.isalnum():
         return known.code(name)
@@ -217,7 +227,7 @@ def _operation(text: str) -> str:
 
 
 def _status(text: str) -> int | None:
-    """Return the first number that the text calls an HTTP status."""
+    """Return the first number that the text marks as an HTTP status."""
     for found in islice(_STATUS.finditer(text), _MOST_NUMBERS):
         start, number = found.start(), int(found.group())
         before = text[max(0, start - _BEFORE) : start]
@@ -232,8 +242,8 @@ def _status(text: str) -> int | None:
 
 
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
-    """Return the services that the operation and the text name, the most specific first; and whether the operation
-    leaves no doubt.
+    """Return the services that the operation and the text name, most specific first, and whether the operation belongs
+    to only one service.
     """
     possible, only = places(operation)
     if only:

@@ -1,5 +1,5 @@
-"""Explanations of errors in any form: the meaning, the remedy, whether to retry, and the words that decided. They put
-`judge.py`'s verdict into words.
+"""Explanations of errors in any form: meaning, remedies, whether to retry, and the words that decided. They describe
+the verdict of `judge.py` in words.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
-# Permissions that are needed beside the operation that was called.
+# Permissions that a call needs in addition to that of its operation.
 _NO_OPERATION = re.compile(r":(?:ViewSubscriptions|Subscribe|Unsubscribe|PassRole)\b")
 _OF_PROXIES = frozenset({500, 502, 503, 504})
-_IF_AWS = "Nothing in this text shows whose error it is. If this came from AWS: "
+_IF_AWS = "Nothing in this text identifies its source. If it is from AWS: "
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """The explanation of an error.
 
-    `cause` is a stable slug, `unknown` where none is found; `decided_by` the words of the text that decided,
-    `confidence` `high` when a message says it, `medium` when only code and service do, or a few words that others use
-    too, `low` when only a code, a status or words of something lasting do, `none` when nothing is known. It is
-    `conditional` when nothing in a text shows that it is AWS's; `other` names the program whose error it is instead.
-    `status` is the HTTP status that the text states, else the one that the service answers the code with. `wait` is
-    in seconds; `fields` what the text's structure holds (action, principal, resource, region, reasons). `prevent` says
-    how to avoid the error, `practice` is its slug; `note` says where AWS's documents or other guides differ, and why.
-    Secrets and account ids are masked in all of it.
+    `cause` is a stable slug, or `unknown`. `decided_by` contains the words of the text that decided. `confidence` is
+    `high` if a message decided; `medium` if only code and service did, or a few words that other programs also use;
+    `low` if only a code, a status or words about a lasting problem did; `none` if nothing is known.
+
+    `conditional` is True if nothing shows that the text is from AWS. `other` is the program that the error comes from,
+    if it is not AWS. `status` is the HTTP status in the text, or else the status with which the service returns the
+    code. `wait` is in seconds. `fields` contains details of the text (action, principal, resource, region, reasons).
+    `prevent` states how to avoid the error, and `practice` is the name of that sentence. `note` states where AWS's
+    documents or other guides differ, and why. Secrets and account ids are masked everywhere.
     """
 
     cause: str
@@ -70,17 +71,17 @@ class Explanation:
 
     @property
     def prevent(self) -> str:
-        """The sentence of `practice`, or nothing."""
+        """The sentence of `practice`, or an empty string."""
         return catalogue().practices.get(self.practice, "")
 
 
 def explain(x: Any, *, service: str | None = None) -> Explanation:
-    """Return what an error means, what caused it and what to do.
+    """Return the meaning of an error, its cause and its remedies.
 
-    `x` is a text in any form people paste (tracebacks, logs, the AWS CLI's, any SDK's dump, JSON), an exception with
-    all that it comes from, boto3's dictionary of an error, or an HTTP answer. `service` is any name that AWS uses for
-    the service, needed only where one code has several meanings. The slug of a cause is explained as that cause.
-    Nothing raises; what is not known is explained as `unknown`.
+    `x` is a text in any form that people paste (tracebacks, logs, output of the AWS CLI, dumps of any SDK, JSON), an
+    exception with its chain of causes, boto3's dictionary of an error, or an HTTP answer. The slug of a cause returns
+    the explanation of that cause. `service` is any name that AWS uses for the service; it is needed only if a code has
+    several meanings. Raises nothing; the cause of an unknown error is `unknown`.
     """
     if is_a(x, str) and x.strip() in catalogue().causes:
         return _of_cause(x.strip(), service)
@@ -98,7 +99,9 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 
 
 def _of_cause(slug: str, service: str | None) -> Explanation:
-    """Return the explanation of a cause by its slug, at the service if one is named, else at its first one."""
+    """Return the explanation of a cause by its slug, for the named service, or else for the first service that has the
+    cause.
+    """
     place = resolve(service) if service else ""
     every = ((entry, meaning) for entry in catalogue().entries for meaning in entry.meanings())
     found = [(entry, meaning.template) for entry, meaning in every if meaning.cause.slug == slug]
@@ -110,7 +113,7 @@ def _of_cause(slug: str, service: str | None) -> Explanation:
 
 
 def _members(response: dict[str, Any] | None) -> str:
-    """Return what boto3's dictionary says of an error beside its message: S3 names the bucket there."""
+    """Return the members of boto3's error dictionary besides code and message: S3 puts the bucket there."""
     error = response.get("Error") if response else None
     members = error.items() if isinstance(error, dict) else ()
     return "".join(f"\n'{name}': '{value}'" for name, value in members if name not in {"Code", "Message"})
@@ -147,28 +150,34 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
 
 
 def _status(verdict: Verdict) -> int | None:
-    """Return the status that the text states, if it is the service's: a proxy answers what was refused with its own."""
+    """Return the status in the text, if it is the service's. A proxy may answer a refused request with its own
+    status.
+    """
     status = verdict.evidence.status
     refused = verdict.template.kind in {Kind.DENIED, Kind.INVALID} and not verdict.evidence.certain
     return None if status in _OF_PROXIES and refused else status
 
 
 def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
-    """Return the cause's steps, after the fault's own advice if that is another: it knows the occurrence."""
+    """Return the cause's steps. The fault's own advice comes first if it differs, because it includes the
+    occurrence.
+    """
     known = cause.steps(service) if cause else ()
     own = Step(Remedy(masked(fault.advice, accounts=True)))
     return known if known and fault.advice in ("", *(step.remedy.alone for step in known)) else (own, *known)
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return a practice where it is one of the service that answered, or of one whose errors that passes on."""
+    """Return a practice if it belongs to the service that answered, or to a service whose errors that service passes
+    on.
+    """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()
     return slug if any(slug in about[place]["practice"] for place in places) else ""
 
 
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
-    """Return the explanation of a fault that was judged already: the cause, in words, and the fault's own decision."""
+    """Return the explanation of a fault that was judged before: the cause in words, and the fault's own decision."""
     cause, service = catalogue().causes.get(fault.cause), _first(seen)
     return Explanation(
         cause=fault.cause,
@@ -196,7 +205,7 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
 
 
 def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Explanation:
-    """Return what the services' own models say of a code, where all of them come to one decision."""
+    """Return the explanation of a code from the services' own models, if all of them lead to one decision."""
     first, verdict = models[0], models[0].verdict
     statuses = {each.status for each in models}
     return Explanation(
@@ -210,7 +219,7 @@ def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Exp
         category=verdict.category,
         confidence="medium" if len(models) == 1 else "low",
         decided_by=first.code,
-        meaning=f"Not in the catalogue; AWS's model of the service says: {verdict.reason}.",
+        meaning=f"This error is not in the catalogue. According to AWS's service model, it is {verdict.reason}.",
         remedies=filled([Step(Remedy(verdict.remedy, verdict.run))], Asked(seen.text if seen else "", first.service)),
         wait=verdict.wait,
         attempts={Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}[verdict.decision],
@@ -228,7 +237,9 @@ def _words(code: str) -> str:
 
 
 def _first(seen: Evidence) -> str:
-    """Return the service of an error: of several that only the operation's name tells, one that the text names."""
+    """Return the service of an error. If only the operation's name suggests several services, return one that the text
+    names.
+    """
     named = [service for service in seen.services if service != ANY]
     if len(named) > 1 and not catalogue().services.keys() & set(named):
         text = seen.text.lower()
@@ -242,7 +253,7 @@ def _wait(template: Fault) -> float | None:
 
 
 def _as_written(words: str, text: str) -> str:
-    """Return the words as they stand in the text."""
+    """Return the words in the spelling of the text."""
     pattern = r"\s+".join(re.escape(word).replace("'", "['\u2019]") for word in words.split())
     match = re.search(pattern, text, re.IGNORECASE)
     return match.group() if match else words
@@ -263,7 +274,7 @@ def _unknown(verdict: Verdict) -> Explanation:
         confidence=verdict.confidence,
         decided_by=words,
         meaning=_meaning_of_unknown(verdict, words),
-        remedies=(Remedy("Read the message itself; keep the request id for AWS Support."),),
+        remedies=(Remedy("Read the error message. Keep the request id for AWS Support."),),
         attempts=template.hint.attempts if words else 2,
         fields=details(seen.text),
         conditional=verdict.conditional,
@@ -273,10 +284,8 @@ def _unknown(verdict: Verdict) -> Explanation:
 
 def _meaning_of_unknown(verdict: Verdict, words: str) -> str:
     if verdict.other:
-        return f"This is not AWS's error: it comes from {verdict.other}."
+        return f"This is not an AWS error: it comes from {verdict.other}."
     if not words:
-        return "Nothing in this text is an error that the catalogue knows."
-    told = (
-        f"The catalogue does not know this error; the words '{words}' speak of something that a retry does not change."
-    )
+        return "This text contains no error from the catalogue."
+    told = f"This error is not in the catalogue. The words '{words}' describe a problem that a retry does not change."
     return _IF_AWS + told if verdict.conditional else told

@@ -1,5 +1,5 @@
-"""The details that some errors state beside their code: the principal, action and resource of a denied request, the
-reasons of a cancelled transaction, the Region of a bucket.
+"""Details that some errors state in addition to their code: the principal, action and resource of a denied request,
+the reasons of a cancelled transaction, the Region of a bucket.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 from aws_bedrock_inference.knowledge.masking import masked
 
 _REQUEST_ID = re.compile(r"(?<!extended )request ?id[\"']?[:=]? ?[\"']?([0-9a-z-]{16,72})", re.IGNORECASE)
-# For each field the words, in lower case, without which its pattern cannot match, and the pattern: to look for words
-# costs far less.
+# For each field, the lower-case words without which its pattern cannot match, and the pattern. Searching for the words
+# is much faster.
 _PATTERNS: dict[str, tuple[tuple[str, ...], re.Pattern[str]]] = {
     "principal": (("user: arn:",), re.compile(r"user: (arn:[^\s\"']{1,300})", re.IGNORECASE)),
     "action": (
@@ -45,7 +45,7 @@ _REASONS = re.compile(r"specific reasons:? ?\[([\w, .]{1,600})")
 
 
 def details(text: str) -> dict[str, Any]:
-    """Return the fields that the text's structure holds, masked."""
+    """Return the details in a text by name, masked."""
     text = " ".join(text.split())
     found: dict[str, Any] = {}
     low = text.lower()

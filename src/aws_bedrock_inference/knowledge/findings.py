@@ -1,4 +1,6 @@
-"""The findings of a scan: for each cause of errors how many, since when, and of which actions and resources."""
+"""The findings of a scan: the count and times of each cause of errors, with the actions and resources that it
+affects.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,11 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 50
 _MOST_PARTS = 8
-"""Rows of one cause; what more there is stands in one further row."""
+"""The most rows of one cause; all further parts share one more row."""
 
 
 class Timeline:
-    """Counts over time in buckets of `width` seconds, which grow as the time does."""
+    """Counts over time in buckets of `width` seconds. The width grows with the time span."""
 
     WIDTHS = (60, 300, 900, 3_600, 86_400, 7 * 86_400)
     MOST = 1_024
@@ -28,7 +30,7 @@ class Timeline:
         self.buckets: Counter[int] = Counter()
 
     def add(self, at: datetime) -> None:
-        """Count one more."""
+        """Count one event."""
         second = int(at.timestamp())
         self.buckets[second - second % self.width] += 1
         while len(self.buckets) > self.MOST and self.width < self.WIDTHS[-1]:
@@ -36,7 +38,7 @@ class Timeline:
             self.buckets, self.width = self.by(wider), wider
 
     def by(self, width: int) -> Counter[int]:
-        """Return the counts by `width` seconds; narrower than the timeline's own cannot be had."""
+        """Return the counts by `width` seconds. A width below the timeline's own is not possible."""
         counts: Counter[int] = Counter()
         for start, count in self.buckets.items():
             counts[start - start % max(width, self.width)] += count
@@ -51,7 +53,9 @@ class Subject(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """The meaning of one event; `words` decided. It is `conditional` when nothing shows that the event is AWS's."""
+    """The meaning of one event. `words` are the words that decided. `conditional` is True if nothing shows that the
+    event is from AWS.
+    """
 
     cause: str
     title: str
@@ -66,9 +70,9 @@ class Meaning(NamedTuple):
 
 @dataclass(slots=True)
 class Part:
-    """The events of one cause about one subject. `first` and `last` are None when no line of them bears a time.
+    """The events of one cause about one subject. `first` and `last` are None if no line of them has a time.
 
-    `example` is masked. It and `confidence` are of the event that is surest.
+    `example` is masked. `example` and `confidence` are those of the event with the highest confidence.
     """
 
     subject: Subject
@@ -82,7 +86,7 @@ class Part:
     timeline: Timeline = field(default_factory=Timeline)
 
     def add(self, at: datetime | None, meaning: Meaning) -> None:
-        """Count one more."""
+        """Count one event."""
         self.count += 1
         for names, name in ((self.services, meaning.service), (self.codes, meaning.code)):
             if name and (name in names or len(names) < _MOST_NAMES):
@@ -104,7 +108,7 @@ class Finding:
     parts: dict[Subject, Part] = field(default_factory=dict)
 
     def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
-        """Count one more in its part; subjects beyond the most share one without a name."""
+        """Count one event in its part. Subjects beyond the maximum share one part without a name."""
         subject = meaning.subject
         if subject not in self.parts and len(self.parts) >= _MOST_PARTS:
             subject = Subject()
@@ -115,7 +119,7 @@ class Finding:
         part.add(at, meaning)
 
     def by_subject(self) -> list[Part]:
-        """Return the parts, the most frequent first."""
+        """Return the parts, most frequent first."""
         return sorted(self.parts.values(), key=lambda part: (-part.count, part.subject))
 
     @property

@@ -1,6 +1,6 @@
-"""The one judge of errors: it weighs evidence against the catalogue and returns the verdict that the others present.
+"""The only judge of errors: it weighs evidence against the catalogue and returns a verdict.
 
-What `classify` and `explain` say of one error cannot differ, because neither decides anything.
+`classify` and `explain` cannot contradict each other, because both present this verdict and decide nothing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 # service named in the text counts against.
 _MESSAGE, _CODE = 100.0, 40.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
-_NETWORK = -50.0  # words that only tell how a connection ended lose against a sentence that tells why
-_PASSED_ON = -20.0  # a code of a service whose errors the certain one passes on: below the codes of every service
-_ELSEWHERE = -30.0  # a code that only other services have, with a meaning that is not theirs alone
-_FIRM = 130.0  # a code that means one thing only outweighs other errors' sentences, not its own
-_FOREIGN = 0.5  # without a named service, the common meaning of a code comes first
+_NETWORK = -50.0  # words about the end of a connection have less weight than a sentence with the reason
+_PASSED_ON = -20.0  # a code of a service whose errors the certain service passes on: less than a code of every service
+_ELSEWHERE = -30.0  # a code of other services, with a meaning that every service may have
+_FIRM = 130.0  # a code with a single meaning outweighs the messages of other errors, but not its own messages
+_FOREIGN = 0.5  # without a named service, the meaning at every service comes first
 _LONGEST_COUNTED = 60
 _RANK = 200.0
 _TELLING = 25  # characters: fewer, without an AWS code or service, can come from any program
@@ -41,24 +41,25 @@ _NARROW = 16_384  # characters: a message that a narrow table splits into lines 
 _LONGEST_KEPT = 2_048  # characters: repeated messages are short
 
 MODELLED, UNKNOWN = "modelled", "unknown"
-"""The causes of errors that only AWS's models have, and of unknown errors."""
+"""The causes of errors that only AWS's models describe, and of unknown errors."""
 
 # For errors known only from their model: the SDK's number of attempts, and the kind of fault.
 _ATTEMPTS = {Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}
 _KINDS = {Decision.RETRY: Kind.SERVER, Decision.RETRY_LIMITED: Kind.UNKNOWN, Decision.FAIL: Kind.INVALID}
 
-_NOTHING_KNOWN = Fault(code="", message="", advice="Unknown to this version.")
+_NOTHING_KNOWN = Fault(code="", message="", advice="This version of the package does not know the error.")
 
 
 class Verdict(NamedTuple):
     """The cause of an error, its decision, and the evidence for both.
 
-    `template` is its fault without the facts of one occurrence; its `cause` is a cause of the catalogue, `modelled` or
-    `unknown`. `entry` is the catalogue's entry that decided, `words` are the words that did; `confidence` is `high`
-    when a message says it, `medium` when only code and service do, or a few words that others use too, `low` when only
-    a code or a status does, `none` when nothing is known. `alternatives` are other causes. `models` are the services'
-    models that decided where the catalogue has nothing. A verdict is `conditional` when nothing shows that a text is
-    AWS's: it holds if it is. `other` is the program whose error a text is instead.
+    `template` is its fault without the facts of one occurrence; the fault's `cause` is a cause of the catalogue,
+    `modelled` or `unknown`. `entry` is the catalogue's entry that decided, and `words` are the words that decided.
+    `confidence` is `high` if a message decided; `medium` if only code and service did, or a few words that other
+    programs also use; `low` if only a code or a status did; `none` if nothing is known. `alternatives` are other
+    possible causes. `models` are the services' models that decided, where the catalogue has no entry. `conditional` is
+    True if nothing shows that the text is from AWS; the verdict is valid only if it is. `other` is the program that
+    the error comes from, if it is not AWS.
     """
 
     template: Fault
@@ -86,8 +87,8 @@ class Candidate:
 def judge(seen: Evidence) -> Verdict:
     """Return the verdict on one error.
 
-    Most errors repeat, so verdicts on errors with certain facts are cached. Texts are not cached: the lines of a log
-    differ, and a log of any size must fit into memory.
+    Most errors repeat, so verdicts on errors with certain facts are cached. Verdicts on texts are not cached: the
+    lines of a log differ, and the memory for a log of any size must stay bounded.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -103,7 +104,7 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return a verdict on a text as far as it is AWS's."""
+    """Return the verdict on a text after a check of whether the text is from AWS."""
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -115,9 +116,9 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Return a verdict on a text without a known cause, by words that speak of something lasting if it has some.
+    """Return the verdict on a text without a known cause: FAIL if its words describe a lasting problem.
 
-    Only texts are judged so: what a program got is worth one more attempt while nothing is known of it.
+    This applies only to pasted texts: an unknown error that a program received is worth one more attempt.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them
@@ -145,7 +146,7 @@ def _weighed(seen: Evidence) -> Verdict:
 
 
 def ranked(seen: Evidence) -> list[Candidate]:
-    """Return the best candidate of each cause, the best first. `seen` is completed evidence."""
+    """Return the best candidate of each cause, best first. `seen` is completed evidence."""
     best: dict[str, Candidate] = {}
     found = [*_by_message(seen), *_by_code(seen)]
     for candidate in sorted(found, key=lambda candidate: -candidate.score):
@@ -156,7 +157,7 @@ def ranked(seen: Evidence) -> list[Candidate]:
 def _by_message(seen: Evidence) -> Iterator[Candidate]:
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     codes = frozenset(seen.codes)
-    own = _entries(seen.stated) if seen.services == (ANY,) else []  # ours: no service's words, and URLs in them
+    own = _entries(seen.stated) if seen.services == (ANY,) else []  # an error of the client, which may contain URLs
     for signature, words in catalogue().matching(*seen.words):
         entry = signature.fault
         if own and entry not in own:
@@ -174,14 +175,14 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
 
 
 def _repeats(words: str, codes: frozenset[str]) -> bool:
-    """Return whether words only repeat a code: `access denied` with AccessDenied does not tell the service."""
+    """Return whether the words only repeat a code: `access denied` with AccessDenied does not show the service."""
     return words.replace(" ", "") in {code.lower() for code in codes}
 
 
 def _by_code(seen: Evidence) -> Iterator[Candidate]:
     codes = seen.codes
     if any(_home(entry, seen, None, passed_on=None) is not None for entry in _entries(seen.stated)):
-        codes = codes[:1]  # certain, and known here: other codes in the text are what it talks about
+        codes = codes[:1]  # certain, and in the catalogue: other codes in the text are only its subject
     for position, code in enumerate(codes):
         for entry in _entries(code):
             home = _home(entry, seen, _OTHER_SERVICE, passed_on=_PASSED_ON)
@@ -200,8 +201,8 @@ def _entries(code: str) -> list[Entry]:
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
     """Return the score of an entry's service for this error; None if the error cannot come from that service.
 
-    `other` is the score of services that a guess contradicts, `passed_on` that of services whose errors the certain
-    service passes on.
+    `other` is the score of a service that contradicts a guessed service. `passed_on` is the score of a service whose
+    errors the certain service passes on.
     """
     services = seen.services
     if entry.service == ANY or not services:
@@ -240,8 +241,8 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return the verdict on the first name in a text that is a code of AWS's models or, if the text is AWS's, has the
-    shape of one.
+    """Return the verdict on the first name in a text that is a code of AWS's models. If the text is from AWS, a name
+    with the shape of a code also counts.
     """
     if seen.certain or not seen.pasted:
         return None
@@ -258,7 +259,7 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return the facts in AWS's models on a certain code outside the catalogue, if all have the same decision."""
+    """Return the facts in AWS's models about a certain code outside the catalogue, if all have the same decision."""
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()

@@ -1,7 +1,7 @@
-"""Words that speak of something lasting: what decides on a text of AWS's in which no cause is found.
+"""Words about lasting problems, which decide for a text from AWS without a known cause.
 
-`permission denied` and `should be a string` are as true at the next attempt, whatever they are about. A word of time
-beside them (`timed out`, `in progress`) leaves the text undecided. The words are data: `lasting.toml`.
+`permission denied` and `should be a string` are also true at the next attempt, whatever they are about. A word about
+time in the same text (`timed out`, `in progress`) leaves the decision open. The words are data: `lasting.toml`.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ LASTS = Fault(
     kind=Kind.INVALID,
     decision=Decision.FAIL,
     category=Category.PERMANENT,
-    advice="Unknown to this version; read the message: a retry does not change what it speaks of.",
+    advice="Read the message: it describes a problem that a retry does not change. The error is unknown.",
     hint=Hint(attempts=1),
 )
-"""The fault that such words tell."""
+"""The fault that such words show."""
 
 
 def lasting(text: str) -> str:
-    """Return the first words of a `normal` text that speak of what a retry does not change; nothing if others speak
-    of time.
+    """Return the first words of a `normal` text about a problem that a retry does not change; empty if other words are
+    about time.
     """
     stays, passes = _patterns()
     found = stays.search(text)

@@ -1,4 +1,6 @@
-"""The end of a model's life, its successor, and access that heals, as `lifecycle.toml` knows them."""
+"""The last day of a model, its successor, and access that becomes available by itself: the facts of
+`lifecycle.toml`.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +16,18 @@ if TYPE_CHECKING:
     from datetime import date
 
 _RETIRED = frozenset({"model-end-of-life", "legacy-model-access-lapsed"})
-_UNKNOWN = "invalid-model-identifier"  # AWS also says so of a model that it has taken away
+_UNKNOWN = "invalid-model-identifier"  # AWS also returns this for a model that it has removed
 
 
 def end_of_life(base_model_id: str) -> date | None:
-    """Return the day on which AWS ends the model in most Regions, or None when no day was read."""
+    """Return the day on which AWS ends the model in most Regions, or None if no source states a day."""
     day: date | None = _data()["dates"]["end_of_life"].get(base_model_id)
     return day
 
 
 @lru_cache(maxsize=4096)
 def successors(base_model_id: str) -> tuple[str, ...]:
-    """Return the base models that may replace a model, the best first; none where no source was read."""
+    """Return the base models that may replace a model, best first; empty if no source names one."""
     for entry in _data()["successors"]:
         if any(re.fullmatch(pattern, base_model_id) for pattern in entry["patterns"]):
             ids = tuple(entry["ids"])
@@ -34,13 +36,13 @@ def successors(base_model_id: str) -> tuple[str, ...]:
 
 
 def successor(base_model_id: str, offered: Container[str] | None = None) -> str | None:
-    """Return the best successor, of those that are `offered` if that is known."""
+    """Return the best successor, among those in `offered` if that is known."""
     found = successors(base_model_id)
     return next((each for each in found if offered is None or each in offered), None)
 
 
 def ending(base_model_id: str, offered: Container[str] | None = None) -> str:
-    """Return a sentence with the model's last day and its best successor; empty where no day was read."""
+    """Return a sentence with the model's last day and its best successor; empty if the day is unknown."""
     day, following = end_of_life(base_model_id), successor(base_model_id, offered)
     if day is None:
         return ""
@@ -49,7 +51,7 @@ def ending(base_model_id: str, offered: Container[str] | None = None) -> str:
 
 
 def advice_on(cause: str, base_model_id: str) -> str:
-    """Return what to add to the advice for an error of that cause: the successor where the model is retired."""
+    """Return the addition to the advice for an error with that cause: the successor of a retired model."""
     if cause not in _RETIRED and cause != _UNKNOWN:
         return ""
     following = successor(base_model_id)
@@ -59,12 +61,12 @@ def advice_on(cause: str, base_model_id: str) -> str:
 
 
 def asks_for_a_form(base_model_id: str) -> bool:
-    """Return whether the provider of a model asks each account once what its models are for."""
+    """Return whether the provider of a model requires a use-case form, once for each account."""
     return base_model_id.partition(".")[0] in _data()["use_case_form"]["providers"]
 
 
 def retention_modes(base_model_id: str) -> tuple[str, ...]:
-    """Return the data-retention modes that a model takes; none for one that takes all."""
+    """Return the data-retention modes that a model accepts; empty for a model that accepts all."""
     for entry in _data()["retention"]:
         if any(re.fullmatch(pattern, base_model_id) for pattern in entry["patterns"]):
             return tuple(entry["modes"])
@@ -72,8 +74,8 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the seconds after which to ask again whether the cause of a failed call has healed by itself; None for one
-    that does not, and for those that are repeated anyway.
+    """Return the seconds until the next check of whether the cause of a failed call has ended by itself. Return None
+    for a cause that does not end by itself, and for calls that are retried anyway.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

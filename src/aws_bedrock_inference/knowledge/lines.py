@@ -1,8 +1,8 @@
-"""The lines of a log, and what each is to the event that it stands in.
+"""The lines of a log, and the role of each line in its event.
 
-A line is read without its carrier: what Docker Compose, Kubernetes, syslog and journald put before each line of a
-program. What follows is stamped (it begins with a time, or is a JSON record with one), levelled (it begins with a level
-or a clock time alone), a continuation of the line above by its form (indented, `Caused by:`), or plain.
+The prefix that Docker Compose, Kubernetes, syslog and journald add to each line is skipped. After it, a line is
+stamped (it starts with a time, or is a JSON record with one), levelled (it starts with a level or a clock time only),
+a continuation of the line above by its form (indented, `Caused by:`), or plain.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ LEVEL = rb"(?:" + _LEVELS + rb"|" + _LEVELS.lower() + rb")\b"
 _COLOUR = rb"(?:\x1b\[[\d;]{0,16}m){0,4}"
 _DATE = rb"\d{4}[-/]\d\d[-/]\d\d"
 _ISO = _DATE + rb"[T ]\d\d:\d\d:\d\d[.,\d]{0,10}(?:Z| ?[+-]\d\d:?\d\d)?"
-_ISO_T = _ISO.replace(b"[T ]", b"T")  # transports write the letter
+_ISO_T = _ISO.replace(b"[T ]", b"T")  # transports write this letter
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _SYSLOG = _MONTH + rb" [ \d]\d \d\d:\d\d:\d\d[.\d]{0,7}"
 
 _CARRIER = re.compile(
-    rb"(?:\xef\xbb\xbf)?"  # the mark of UTF-8 at the beginning of a file
+    rb"(?:\xef\xbb\xbf)?"  # the byte-order mark of UTF-8 at the start of a file
     + _COLOUR
     + rb"(?P<source>[\w.-]{1,64}+ {0,24}+\| ?|\[pod/[^\]\n]{1,200}\] )?"
     + _COLOUR
@@ -34,7 +34,7 @@ _CARRIER = re.compile(
     + rb"(?P<unit> [\w.-]{1,255}+ [\w./@-]{1,64}+\[\d{1,9}\])): )?"
     + _COLOUR
 )
-# What may stand before a time: a level, something in brackets, a key, an address.
+# The words that may precede a time: a level, something in brackets, a key, an address.
 _BEFORE = (
     rb"(?:(?>\[[^\]\n]{1,80}\]|\[?"
     + LEVEL
@@ -91,13 +91,13 @@ EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
 
 
 class Kind(IntEnum):
-    """The kinds of lines. `RECORD` is a stamped line of JSON, which holds its event completely."""
+    """The kinds of lines. `RECORD` is a stamped line of JSON, which contains its event completely."""
 
     PLAIN, CONTINUES, LEVELLED, STAMPED, RECORD = range(5)
 
 
 class Line(NamedTuple):
-    """One line: its kind, where the program's words begin, and who wrote it where several write one log."""
+    """One line: its kind, the position of the program's text, and its source if several programs write one log."""
 
     kind: Kind
     text: int
@@ -105,7 +105,7 @@ class Line(NamedTuple):
 
 
 def line_at(buffer: bytes, at: int) -> Line:
-    """Return the line that begins at `at`."""
+    """Return the line that starts at `at`."""
     carrier = _CARRIER.match(buffer, at)
     begin, source = (carrier.end(), b"".join(filter(None, carrier.groups()))) if carrier else (at, b"")
     if _RECORD.match(buffer, begin):
@@ -122,8 +122,8 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
-    """Return whether a stamped line goes on with the trace above it, where each line of a trace is stamped: both are
-    of the same second, the next line is stamped too, and this one is a frame, or stands under one.
+    """Return whether a stamped line continues the trace above it, in a log that stamps each line of a trace: both
+    lines have the same second, the next line is also stamped, and this line is a frame or below one.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -143,7 +143,7 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
-    """Return whether a line says that all is well: its level is low, and it has no word of trouble."""
+    """Return whether a line reports no trouble: its level is low, and it contains no word of trouble."""
     end = below(buffer, line.text)
     calm = has_calm_level(buffer, line.text, end)
     return calm and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN))
@@ -156,7 +156,7 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return whether the first line of an event that is no frame is `Caused by:`."""
+    """Return whether the first line of an event that is not a frame is `Caused by:`."""
     at = 0
     while at < len(event):
         line = line_at(event, at)
@@ -167,10 +167,10 @@ def goes_on_with_a_cause(event: bytes) -> bool:
 
 
 def above(buffer: bytes, at: int) -> int:
-    """Return where the line above begins; the first line is its own."""
+    """Return the start of the line above. For the first line, return its own start."""
     return buffer.rfind(b"\n", 0, max(0, at - 1)) + 1
 
 
 def below(buffer: bytes, at: int) -> int:
-    """Return where the next line begins, or the end."""
+    """Return the start of the next line, or the end of the buffer."""
     return buffer.find(b"\n", at) + 1 or len(buffer)

@@ -1,4 +1,4 @@
-"""Logs as they are: compressed or not, of any size, with times in a dozen forms."""
+"""Logs in their stored form: compressed or not, of any size, with times in many formats."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 1 << 18
-"""Bytes that are looked at together; more is not faster."""
+"""Bytes that are examined together; a larger block is not faster."""
 
 _GZIP, _ZSTD, _BZIP2, _XZ, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"PK\x03\x04"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class LogError(Exception):
-    """A log cannot be read, or not to its end; the message says why."""
+    """A log cannot be read, or only in part; the message states why."""
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield what a log holds, unpacked and in UTF-8. Raises LogError, after what could be read."""
+    """Yield the content of a log, decompressed and in UTF-8. Raises LogError, after yielding everything that could be
+    read.
+    """
     plain = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
     head = plain.peek(8)[:8]
     if head.startswith(_GZIP):
@@ -37,9 +39,9 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
     elif head.startswith(_BZIP2):
         yield from _unpacked(bz2.BZ2File(plain))
     elif head.startswith(_XZ):
-        yield from _unpacked(lzma.LZMAFile(plain))  # noqa: SIM115 - closes nothing: the file is the caller's
+        yield from _unpacked(lzma.LZMAFile(plain))  # noqa: SIM115 - the caller closes the file
     elif head.startswith(_ZIP):
-        raise LogError("this is a zip archive: pipe it through `unzip -p`")
+        raise LogError("the file is a zip archive: pipe it through `unzip -p`")
     elif head.startswith(_UTF16) or head[1:4:2] == b"\0\0":
         decoder = codecs.getincrementaldecoder("utf-16" if head.startswith(_UTF16) else "utf-16-le")("replace")
         while block := plain.read1(BLOCK):
@@ -50,7 +52,7 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _unpacked(file: io.BufferedIOBase) -> Iterator[bytes]:
-    """Yield blocks; what stands before a damage is yielded before it is raised."""
+    """Yield decompressed blocks. Everything before damaged data is yielded before the error is raised."""
     block = bytearray()
     try:
         while piece := file.read1(BLOCK):
@@ -58,9 +60,9 @@ def _unpacked(file: io.BufferedIOBase) -> Iterator[bytes]:
             if len(block) >= BLOCK:
                 yield bytes(block)
                 block.clear()
-    except Exception as error:  # each library has errors of its own for data that is not what it says
+    except Exception as error:  # each library has its own errors for invalid data
         yield bytes(block)
-        raise LogError(f"the compressed data is cut off or damaged ({error})") from error
+        raise LogError(f"the compressed data is truncated or damaged ({error})") from error
     yield bytes(block)
 
 
@@ -71,7 +73,9 @@ def _zstd(file: io.BufferedReader) -> io.BufferedIOBase:
         try:
             packer = import_module("zstandard").ZstdDecompressor()
         except ImportError:
-            raise LogError("this is zstd: `pip install zstandard`, or pipe it through `zstd -dc`") from None
+            raise LogError(
+                "the file is compressed with zstd: run `pip install zstandard`, or pipe the file through `zstd -dc`"
+            ) from None
         opened = packer.stream_reader(file, read_across_frames=True)
     return opened
 
@@ -90,7 +94,9 @@ _HEAD_LENGTH = 400
 
 
 def time_of(text: bytes, now: datetime) -> datetime | None:
-    """Return the first time in a text. One without a zone is UTC, one without a year the last such day before `now`."""
+    """Return the first time in a text. A time without a zone is UTC. A date without a year is the last such day before
+    `now`.
+    """
     found = _TIME.search(text, 0, _HEAD_LENGTH) or _TIME.search(text, _HEAD_LENGTH, 8 * _HEAD_LENGTH)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""From what a person typed, a code or a text, to its meanings: the catalogue first, then AWS's own models."""
+"""The meanings of a code or a text that a person typed: from the catalogue first, then from AWS's own models."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NEAR_ENOUGH = 0.7
 
 
 def meanings(text: str, service: str | None = None) -> list[Explanation]:
-    """Return what a text, a code by itself or the name of a cause means: one for each service where a code's meanings
-    differ.
+    """Return the meanings of a text, of a single code, or of the name of a cause: one for each service if a code's
+    meanings differ.
 
-    Nothing for what is not known, and for what is another program's.
+    The list is empty for an unknown error, and for an error of another program.
     """
     word = text.strip().strip("\"'()")
     if word in catalogue().causes:
@@ -45,13 +45,13 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
         found = _of_code(code, service)
         if found:
             return found[:1]
-    numbers = catalogue().by_code.get(word, [])  # S3 has codes that are a status
+    numbers = catalogue().by_code.get(word, [])  # some codes of S3 are HTTP statuses
     found = [explain(each.cause.slug, service=each.service) for each in numbers if service in {None, each.service}]
     return found or ([explained] if explained.decided_by else [])
 
 
 def near(text: str) -> list[str]:
-    """Return known codes that are spelt like the code in a text; none for a text of another program."""
+    """Return known codes with a spelling similar to the code in a text; empty for a text of another program."""
     if other_program(text):
         return []
     known = {code.lower(): code for code in (*codes(), *catalogue().by_code)}
@@ -63,17 +63,17 @@ def near(text: str) -> list[str]:
 
 
 def names_error(text: str) -> bool:
-    """Return whether a text names an error that may be AWS's, known or not."""
+    """Return whether a text names an error that may be from AWS, known or not."""
     return bool(_codes(text)) and not other_program(text)
 
 
 def other_program(text: str) -> str:
-    """Return the program whose error a text is, or nothing where it may be AWS's."""
+    """Return the program that an error's text comes from; empty if it may be from AWS."""
     return explain(text).other
 
 
 def service_called(name: str) -> str | None:
-    """Return the service that a person calls `name`, or None."""
+    """Return the service with the name `name`, or None."""
     return resolve(name) or None
 
 
@@ -94,7 +94,7 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Return one meaning for all the services that share it; without a service it may be of any."""
+    """Return one meaning for all services that share it. Without a service, it may belong to any."""
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}
     first = replace(first, status=statuses.pop() if len(statuses) == 1 else None)
@@ -104,7 +104,7 @@ def _at_home(alike: list[Explanation]) -> Explanation:
 
 
 def _models(code: str, service: str | None) -> list[Modelled]:
-    """Return what the models say of a code: those of one service of the catalogue may be several of AWS's."""
+    """Return the facts in the models about a code. One service of the catalogue may be several of AWS's services."""
     return [each for each in modelled(code) if service is None or resolve(each.service) == service]
 
 
@@ -117,7 +117,7 @@ def _by_decision(facts: list[Modelled]) -> list[Explanation]:
 
 
 def spelling(word: str) -> str:
-    """Return the known code that a word means: `botocore.errorfactory.X`, `x` and `X:` are X."""
+    """Return the known code that a word stands for: `botocore.errorfactory.X`, `x` and `X:` are X."""
     last = re.split(r"[.:#]", word.rstrip(":#."))[-1]
     for candidate in (word, last, last[:1].upper() + last[1:]):
         if candidate in catalogue().by_code or modelled(candidate, fresh=False):

@@ -1,8 +1,8 @@
-"""The marks of trouble: words without which no line of a log is examined, and the search for the lines that hold one.
+"""The marks of trouble: words that a line must contain to be examined, and the search for such lines.
 
-To search a log for forty words costs more than all that follows. So the text is first reduced to its small letters,
-which halves it, and searched for a few parts of words that many marks share; those with a rare letter are looked for
-by that letter. What seems to hold a mark is then compared word by word.
+Searching a log for forty words costs more than everything after it. So the text is first reduced to its lower-case
+letters, which halves it, and searched for a few parts that many marks share. Marks with a rare letter are searched by
+that letter. Lines that may contain a mark are then compared word by word.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TROUBLE = (
     *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b"not "),
     *(b"too many", b"invalid", b"timeout", b"warn", b"status code"),
 )
-"""The marks that count under any level, in lower case. `exce` is exception and exceeded."""
+"""The marks that count at every level, in lower case. `exce` stands for exception and exceeded."""
 
 WEAK = (
     *(b"n't ", b"n\xe2\x80\x99t ", b"must ", b"too ", b"please ", b"missing", b"required", b"malformed", b"expected"),
@@ -28,15 +28,15 @@ WEAK = (
     *(b"problem", b"unknown", b"unsupported", b"unprocessed", b"refusal", b"intervened", b"is empty", b"blocked by"),
     *(b"try again", b"only one ", b"only be "),
 )
-"""The marks that calm lines have too: they count where no level says that all is well."""
+"""The marks that lines without trouble also contain: they count only if the line's level is not low."""
 
 _PIECE = 1 << 15
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
-# The last byte of an apostrophe in UTF-8 becomes a plain one.
+# The last byte of a typographic apostrophe in UTF-8 becomes a plain apostrophe.
 _SMALL = bytes.maketrans(_LETTERS.upper() + b"\x99", _LETTERS + b"'")
 _LEFT_OUT = bytes(set(range(256)) - set(_LETTERS + _LETTERS.upper() + b"\n'\x99"))
 
-# Each mark holds one of these when all but letters is taken out of it.
+# Each mark contains one of these parts once everything except letters is removed.
 _PARTS = (b"error", b"throttl", b"denied", b"not", b"too", b"statuscode")
 _BY_RARE_LETTER = (
     *(b"xce", b"xpected", b"xpired", b"xist", b"ximum", b"valid", b"violat", b"vened", b"quired", b"jected", b"fail"),
@@ -50,7 +50,7 @@ _PATTERNS = tuple(
 
 
 def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
-    """Yield where the lines between two ends of lines begin that hold a mark."""
+    """Yield the start of each line between `begin` and `end` that contains a mark."""
     while begin < end:
         stop = _stop(buffer, begin, end)
         piece = buffer[begin:stop]
@@ -65,26 +65,26 @@ def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
 
 
 def _stop(buffer: bytes, begin: int, end: int) -> int:
-    """Return where a piece of whole lines ends: a long line is a piece by itself."""
+    """Return the end of a piece of complete lines. A long line is a piece by itself."""
     if end - begin <= _PIECE:
         return end
     return buffer.rfind(b"\n", begin, begin + _PIECE) + 1 or buffer.find(b"\n", begin, end) + 1 or end
 
 
 def is_trouble(text: bytes) -> bool:
-    """Return whether a text holds a mark that counts under any level."""
+    """Return whether a text contains a mark that counts at every level."""
     low = text.lower()
     return any(mark in low for mark in TROUBLE)
 
 
 def first_mark(text: bytes) -> int:
-    """Return where the first mark of any kind stands in a text, or -1."""
+    """Return the position of the first mark of any kind in a text, or -1."""
     low = text.lower()
     return min((at for at in map(low.find, TROUBLE + WEAK) if at >= 0), default=-1)
 
 
 def is_marked(line: bytes) -> bool:
-    """Return whether a line holds a mark that counts under its level."""
+    """Return whether a line contains a mark that counts at the line's level."""
     low = line.lower()
     if any(mark in low for mark in TROUBLE):
         return True
@@ -92,7 +92,7 @@ def is_marked(line: bytes) -> bool:
 
 
 def _possible(letters: bytes) -> set[int]:
-    """Return the numbers of the lines that may hold a mark."""
+    """Return the numbers of the lines that may contain a mark."""
     found = set()
     for part in _PARTS:
         at = letters.find(part)

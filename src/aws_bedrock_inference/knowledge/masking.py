@@ -1,9 +1,10 @@
-"""Secrets taken out of a text before it is shown, stored or sent on. Every text of this package that leaves it passes
-through `masked`, whoever wrote it: services echo requests, clients quote headers, people paste logs.
+"""Removes secrets from a text before it is shown, stored or sent. Every text that leaves this package passes through
+`masked`, because services echo requests, clients quote headers, and people paste logs.
 
-A secret is known by its own form (`AKIA...`, a JWT, a private key), or by its name and a separator before it, in the
-spellings of AWS's SDKs and of what prints them. Each pattern is linear: every repetition is bounded, or ends at a
-character that it cannot hold. A pattern runs only on a text with one of its hints, which costs a nanosecond a byte.
+A secret is recognized by its own form (`AKIA...`, a JWT, a private key), or by its name followed by a separator, in
+the spellings of AWS's SDKs and of programs that print them. Each pattern takes linear time: every repetition is
+bounded, or ends at a character that it cannot contain. A pattern runs only on a text with one of its hints, which
+costs a nanosecond per byte.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import re
 from functools import cache, lru_cache
 from typing import Any
 
-# A quote as JSON, JSON in JSON, HTML, a URL or a program's repr writes it.
+# A quote in the spellings of JSON, JSON in JSON, HTML, URLs and Python's repr.
 _QUOTE = r"(?:\\{0,8}(?:[\"'`]|u002[27])|&quot;|&\#3[49];|&\#x2[27];|%22|%27)"
 
-# From a secret's name to its value. In order: a name and a value as two members; an assignment, an element, a call or
-# a table's cell; a pair in a list; a quoted value in a sentence; a command's argument.
+# The text between a secret's name and its value. In order: name and value as two members; an assignment, an element, a
+# call or a table cell; a pair in a list; a quoted value in a sentence; an argument of a command.
 _TO_VALUE = rf"""(?>
     {_QUOTE}[\s,]{{1,8}}{_QUOTE}?(?:parameter)?value{_QUOTE}?\s{{0,3}}[:=]\s{{0,3}}(?={_QUOTE})
     |{_QUOTE}?(?:\s{{0,20}}(?:[=-]>|:=|[:=|│]|%3[AD])|[>(]|&gt;)\s{{0,20}}\[?(?:[A-Za-z:]{{1,40}}\(|[burf@](?=["']))?
@@ -25,7 +26,7 @@ _TO_VALUE = rf"""(?>
     |\s{{1,3}}(?=[\w/+=-]{{0,400}}\d)(?=[\w/+=-]{{16}})
 )"""
 
-# Words that tell something of a secret and are none.
+# Words that describe a secret and are not secrets.
 _PLAIN_WORD = (
     r"(?!\(?(?:none|null|nil|undefined|true|false|not|is|are|was|has|invalid|missing|expired|required|incorrect|wrong"
     r"|unknown|empty|must|should|cannot|may|the|denied|failed|read|write|user|arn"
@@ -36,7 +37,7 @@ _PLAIN = r"[^\s\"'`,;&|│){}\[\]<>\\%]|%(?!2[267C]|3B|7D)|&(?!\w)"
 
 
 def _named(names: str, least: int, scheme: str = "") -> str:
-    """Return the pattern of a value of at least so many characters behind one of the names."""
+    """Return the pattern for a value of at least `least` characters after one of the names."""
     return rf"""(?ix)(?P<before>(?:{names}){_TO_VALUE}(?=\S)(?:{scheme}))
         (?:(?P<quote>{_QUOTE})(?:{scheme}){_PLAIN_WORD}(?:(?!(?P=quote))(?:\\.|.)){{{least},16384}}
         |{_PLAIN_WORD}(?:{_PLAIN}){{{least},16384}})"""
@@ -58,10 +59,10 @@ _USER = r":\\{0,4}/\\{0,4}/[^\s/?#@:\"'<>\[\\]{0,256}:"
 _ARGUMENT = r"(?![a-z]{2}(?:-[a-z]+){1,2}-\d)[^\s\"',]{8,}(?=\2(?!\s{0,3}(?::|=>)))"
 _POSITIONS = r"(?:A3T|AKIA|ASIA)[A-Z0-9]{12,128}([\"'])\s{0,20},\s{0,20}\2"
 
-# For each mask: the hints without which it cannot match, in lower case; the pattern; the replacement.
+# For each mask: the lower-case hints without which it cannot match; the pattern; the replacement.
 _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("private key-----",), r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----)[^-]{1,16384}", r"\1***"),
-    # The arguments behind a key id, as constructors take them: secret and token, or the secret alone.
+    # The arguments after a key id in calls of constructors: secret and token, or only the secret.
     (("akia", "asia", "a3t"), rf"({_POSITIONS}){_ARGUMENT}(\2\s{{0,20}},\s{{0,20}}\2){_ARGUMENT}", r"\1***\3***"),
     (("akia", "asia", "a3t"), rf"({_POSITIONS}){_ARGUMENT}", r"\g<1>***"),
     (
@@ -75,7 +76,13 @@ _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("absk",), r"(?<![A-Za-z0-9])ABSK[A-Za-z0-9+/=_-]{16,}", "ABSK***"),
     (("bedrock-api-key-",), r"(?i)(bedrock-api-key-)[\w+/=.%-]{8,}", r"\1***"),
     (
-        ("iqojb3jpz2", "fwogzxiv", "fqogzxiv", "fqodyxdz", "aqodyxdz"),  # the first bytes of what STS issues, in base64
+        (
+            "iqojb3jpz2",
+            "fwogzxiv",
+            "fqogzxiv",
+            "fqodyxdz",
+            "aqodyxdz",
+        ),  # the first bytes of session tokens from STS, in base64
         r"(IQoJb3JpZ2|F[wQ]oGZXIv|[FA]QoDYXdz)(?:[\w+/=-]|%(?:2B|2F|3D)){16,}",
         r"\1***",
     ),
@@ -109,7 +116,7 @@ _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         r"\1***",
     ),
     (("-u ", "-user"), r"(\s(?:-u|--user|--proxy-user)[ =][\"']?[^\s:\"']{1,64}:)[^\s\"']{4,}", r"\1***"),
-    # Passwords in URLs, also those that should have been encoded, and URLs in URLs.
+    # Passwords in URLs, including unencoded passwords and URLs inside URLs.
     (("@",), rf"({_USER})[^\s/?#\"'<>]{{1,1024}}(?=@)", r"\1***"),
     (("@",), rf"({_USER})(?!\d{{1,5}}(?:[/?#]|$))[^\s\"'<>@]{{1,1024}}(?=@)", r"\1***"),
     (("_proxy",), r"(?i)(_proxy[\"']?\s{0,3}[:=]\s{0,3}[\"']?[^\s/@:\"']{1,64}:)[^\s@\"']{1,256}(?=@)", r"\1***"),
@@ -125,10 +132,11 @@ _MASKS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     ),
 )
 _pattern = cache(re.compile)
-# As sessions in ARNs are named.
+# The names of sessions in ARNs.
 _PERSON = re.compile(r"(?<=[/:])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 _ACCOUNT = re.compile(r"(?<![\w.-])\d{12}(?![\w.-])")
-# What moves a cursor, sets colours or titles, or turns the direction of writing: a log must not rule the terminal.
+# Characters that move the cursor, set colours or titles, or change the writing direction: a log must not control the
+# terminal.
 _UNSEEN = re.compile(
     r"\x1b\[[0-?]{0,64}[ -/]{0,8}[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
@@ -138,10 +146,10 @@ _UNSEEN = re.compile(
 def masked(text: str, *, accounts: bool = False) -> str:
     """Return the text with access keys, secrets, tokens, signatures and passwords masked.
 
-    `accounts` is for texts that are made to be shown and passed on: it masks account ids and the people that ARNs
-    name too, and takes out what would rule a terminal.
+    `accounts` is for texts that are shown or passed on: it also masks account ids and the people that ARNs name, and
+    removes control characters that would affect a terminal.
     """
-    text = _UNSEEN.sub("", text) if accounts else text  # first: a secret with colours in it is one
+    text = _UNSEEN.sub("", text) if accounts else text  # before the masks: a secret may contain colour codes
     shown = _remembered(text) if len(text) <= _SHORT else _masked(text)
     if not accounts:
         return shown
@@ -157,13 +165,15 @@ def _masked(text: str) -> str:
     return text
 
 
-# A storm of throttles is one message again and again.
+# During a storm of throttles, the same message repeats.
 _remembered = lru_cache(maxsize=512)(_masked)
 _SHORT = 1024
 
 
 def masked_in(value: Any) -> Any:
-    """Return boto3's dictionary, or a part of it, with all its texts masked; a member's name says what it holds."""
+    """Return boto3's dictionary, or a part of it, with all its texts masked. The name of a member shows whether it is
+    a secret.
+    """
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):

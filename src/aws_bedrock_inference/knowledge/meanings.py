@@ -1,4 +1,4 @@
-"""The meaning of one event of a log: its cause as `explain` gives it, what it is about, and an example to show."""
+"""The meaning of one event of a log: its cause from `explain`, its subject, and an example to show."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from aws_bedrock_inference.knowledge.models import providers
 if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.explain import Explanation
 
-# Of a longer event, the first bytes and lines, and those with marks, are explained; a record in JSON is read as one.
+# Of a longer event, only the first bytes and lines, and the lines with marks, are explained. A JSON record is read
+# whole.
 _EXPLAINED, _HEAD, _HEAD_LINES, _RECORD = 8_192, 1_024, 3, 1 << 17
 _EXAMPLE = 300
 _LEAD = 60
 
-# The words of boto3 for an error of any service.
+# boto3's wording of an error of any service.
 _CODE = re.compile(r"error occurred \(([\w.]{2,80})\) when calling")
 
 
 def meaning(event: bytes) -> Meaning | None:
-    """Return the meaning of an event; None if it is no error that AWS could have sent."""
+    """Return the meaning of an event, or None if it is not an error that AWS could have sent."""
     text = _text(event)
     known = explain(text)
     stated = _CODE.search(text)
@@ -51,7 +52,9 @@ def meaning(event: bytes) -> Meaning | None:
 
 
 def example(event: bytes, known: Meaning) -> str:
-    """Return the line of an event that holds the words that decided, masked, and cut around them if it is long."""
+    """Return the line of an event with the words that decided: masked, and shortened around these words if it
+    is long.
+    """
     lines = [" ".join(line.split()) for line in _text(event).splitlines()] or [""]
     for words in filter(None, (known.words, known.code)):
         for line in (*lines, " ".join(lines)):
@@ -74,7 +77,7 @@ def _text(event: bytes) -> str:
 
 
 def _shortened(event: bytes) -> bytes:
-    """Return an event without most frames of its traces if it is long: its first lines and those with marks."""
+    """Return an event without most frames of its traces if it is long: its first lines, and the lines with marks."""
     if len(event) <= _EXPLAINED:
         return event
     lines = event.split(b"\n")
@@ -93,7 +96,7 @@ def _subject(known: Explanation, text: str) -> Subject:
 
 
 def _place(resource: str) -> str:
-    """Return a resource without the name of the one object in it."""
+    """Return a resource without the name of the single object in it."""
     bucket, slash, _ = resource.partition("/")
     return f"{bucket}/*" if slash and ":s3:" in resource else resource
 

@@ -1,4 +1,4 @@
-"""The words of an event: what the program said, without what loggers and transports put around it."""
+"""The words of an event: the program's own text, without the additions of loggers and transports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aws_bedrock_inference.knowledge.lines import LEVEL, Kind, line_at
 _LONGEST_RECORD = 1 << 17
 _COLOURS = re.compile(r"\x1b\[[\d;]{0,16}[A-Za-z]")
 _LEVEL = re.compile(rb"[^\w\s{]{0,2}" + LEVEL + rb"[\])}>]?[ \t:|-]{0,3}")
-# The members of a log record that hold its message. What else it has (times, hosts, paths, ids) tells of no error.
+# The members of a log record that contain its message. Its other members (times, hosts, paths, ids) describe no error.
 _SAYS = re.compile(
     r"@?message|msg|event|log|text|body|(?:text|json)?payload|description|reason|details?|output|stderr|response_?body"
     r"|response|(?:error|exception|err|exc)s?(?:[._](?:message|type|name|code|info|text|stack|stack_trace|stacktrace))?"
@@ -27,7 +27,7 @@ _RECORD = re.compile(
 
 
 def message(event: bytes) -> str:
-    """Return the words of an event; of a record in JSON, those of the members that hold its message."""
+    """Return the words of an event; for a record in JSON, those of the members that contain its message."""
     lines = event.split(b"\n")
     said = []
     for number, line in enumerate(lines):
@@ -45,7 +45,7 @@ def _without_level(text: bytes) -> bytes:
 
 
 def _of_record(text: str) -> str:
-    """Return what a record in JSON says; any other text as it is."""
+    """Return the message of a record in JSON; any other text unchanged."""
     if not text.startswith("{") or len(text) > _LONGEST_RECORD:
         return text
     try:
@@ -62,5 +62,5 @@ def _of_record(text: str) -> str:
 def _of_member(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    logged = value[:1].isdigit() or value[:1] in "[{"  # a line that another logger wrote
+    logged = value[:1].isdigit() or value[:1] in "[{"  # a line of another logger
     return message(value.encode(errors="replace")) if logged else value.strip()

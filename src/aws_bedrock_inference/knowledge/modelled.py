@@ -1,20 +1,21 @@
-"""Every error that AWS's own service models name, for what the catalogue does not describe.
+"""Every error in AWS's own service models, for errors that the catalogue does not describe.
 
-`python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`: for each code its services, HTTP status,
-fault side and retry trait, and no word of AWS's. Descriptions are read from the installed botocore when they are asked
-for. A code that the index lacks is looked up in the installed models when these are of another version.
+`python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`. For each code, it contains the services,
+HTTP status, fault side and retry trait, but no text of AWS. Descriptions are read from the installed botocore when
+they are needed. A code that the index lacks is looked up in the installed models if these are of another version.
 
-The decision follows from what the model says, in this order:
+The decision follows from the model, in this order:
 
-1. A retry trait, a name that the SDKs count as throttling, or status 429: RETRY. A model that says so knows best.
-   But the name of a quota or limit mostly means a fixed one: FAIL, because waiting frees nothing. With status 429, and
-   for the one name of that kind in the SDKs' list, it may be a rate: RETRY_LIMITED.
-2. The service's own fault (trait, name, or status 500, 502, 503, 504) or status 408: RETRY, as the SDKs do. Its
-   faults with another status are repeated by no SDK: RETRY_LIMITED.
-3. A state that may pass (409, 423, 424, 425 or a name such as InUse, NotReady, Concurrent), unless the name says
-   that something exists already: RETRY_LIMITED.
-4. Anything else is about the request, and the same request gets the same answer: FAIL. A model without a status is
-   of a protocol that answers 400.
+    1. A retry trait, a name that the SDKs count as throttling, or status 429: RETRY, because the model itself states
+    it.
+       But the name of a quota or limit mostly means a fixed limit: FAIL, because waiting does not change it. With
+       status 429, and for the one name of that kind in the SDKs' list, it may be a rate: RETRY_LIMITED.
+    2. The service's own fault (trait, name, or status 500, 502, 503, 504) or status 408: RETRY, as the SDKs do. No SDK
+       retries its faults with another status: RETRY_LIMITED.
+    3. A state that may change (409, 423, 424, 425 or a name such as InUse, NotReady, Concurrent), unless the name
+       means that something exists already: RETRY_LIMITED.
+    4. Anything else is a fault of the request, and the same request fails again: FAIL. A model without a status is
+       of a protocol that answers 400.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ _EXISTS = re.compile(r"Exists|Duplicate|Mismatch")
 _DENIED = re.compile(r"AccessDenied|Unauthori[sz]ed|NotAuthori[sz]ed|Forbidden|Permission|Credential")
 _MISSING = re.compile(r"NotFound|NoSuch|DoesNotExist|NonExist|Unknown")
 
+_SLOWER = "Reduce the request rate, and wait longer between attempts."
 _TOO_MANY = 429
 _TRANSIENT_STATUSES = frozenset({408, 500, 502, 503, 504})
 _STATE_STATUSES = frozenset({409, 423, 424, 425})
@@ -69,7 +71,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Modelled:
-    """One error of one service, as its model has it. `trait` is `retry`, `throttle`, `fault`, `sender` or empty."""
+    """One error of one service, from its model. `trait` is `retry`, `throttle`, `fault`, `sender` or empty."""
 
     code: str
     service: str
@@ -83,14 +85,15 @@ class Modelled:
 
     @property
     def description(self) -> str:
-        """The error's description by AWS, from the installed botocore; empty if there is none."""
+        """AWS's description of the error, from the installed botocore; empty if it has none."""
         return next((facts.text for facts in _errors_of(self.service) if self.code in (facts.code, facts.shape)), "")
 
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
-    """Return what the models say about a code, by service; `service` may be any name that AWS calls it by.
+    """Return the facts in the models about a code, one for each service. `service` may be any name that AWS uses.
 
-    `fresh` reads all installed models, for about a second, if they are of another version and the index lacks the code.
+    If the index lacks the code and the installed models are of another version, `fresh` reads all installed models,
+    which takes about a second.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:
@@ -104,12 +107,12 @@ def codes() -> list[str]:
 
 
 def has_model(service: str) -> bool:
-    """Return whether the installed botocore has a model of `service`, by boto3's name for it."""
+    """Return whether the installed botocore has a model of `service`, which is boto3's name."""
     return service.replace("-", "").isalnum() and (_DATA / service).is_dir()
 
 
 def service_names(service: str, index: dict[str, Any] | None = None) -> set[str]:
-    """Return the names that the models use for what a person calls `service`."""
+    """Return the models' names for a service that a person calls `service`."""
     services = (index or _shipped())["services"]
     wanted = _plain(service)
     exactly = {name for name in services if _plain(name) == wanted}
@@ -143,50 +146,60 @@ def _verdict(code: str, status: int | None, trait: str) -> Verdict:
 
 def _throttle_or_limit(code: str, status: int | None, trait: str) -> Verdict | None:
     if trait == _THROTTLE or _THROTTLED.search(code):
-        return _retry("a throttle, by its trait or name", "Call less often, wait longer between tries.", wait=1.0)
+        return _retry("a throttle, by its trait or name", _SLOWER, wait=1.0)
     if trait != _RETRY and _LIMIT.search(code):
         if status == _TOO_MANY or code == _SHARED_NAME:
             return _limited(
-                "services use this for a rate and for a fixed limit",
-                "Wait and try once more; if it comes again, free something or ask for a higher quota.",
+                "either a rate limit or a fixed limit",
+                "Wait, then make one more attempt. If it fails, delete unused resources or request a higher quota.",
                 "aws service-quotas list-services",
             )
-        return _fail("a fixed limit: waiting frees nothing", "Free something, or ask for a higher quota.")
+        return _fail("a fixed limit", "Waiting does not help. Delete unused resources, or request a higher quota.")
     return None
 
 
 def _transient(code: str, status: int | None, trait: str) -> Verdict | None:
     if trait == _RETRY or _TRANSIENT.search(code):
-        return _retry("its model or the SDKs mark it as worth a retry", "Repeat it with back-off.")
+        return _retry("an error that the model or the SDKs mark as worth a retry", "Retry with exponential back-off.")
     if status == _TOO_MANY:
-        return _retry("HTTP 429", "Call less often, wait longer between tries.", wait=1.0)
+        return _retry("a throttle, by its status 429", _SLOWER, wait=1.0)
     if status in _TRANSIENT_STATUSES or (trait == _FAULT and status is None) or _INTERNAL.search(code):
-        return _retry("a fault of the service", "Repeat it with back-off; if it lasts, see the AWS Health Dashboard.")
+        return _retry(
+            "a fault of the service",
+            "Retry with exponential back-off. If the error continues, check the AWS Health Dashboard.",
+        )
     if trait == _FAULT:
-        return _limited("a fault of the service that SDKs do not repeat", "Try once more, then read the message.")
+        return _limited(
+            "a fault of the service that the SDKs do not retry", "Make one more attempt, then read the message."
+        )
     return None
 
 
 def _passing(code: str, status: int | None) -> Verdict | None:
     if (status in _STATE_STATUSES or _STATE.search(code)) and not _EXISTS.search(code):
-        return _limited("a state that may pass", "Look at the resource's state; repeat when it has settled.")
+        return _limited(
+            "a state of the resource that may change",
+            "Check the resource's state. Retry when the state no longer changes.",
+        )
     return None
 
 
 def _about_the_request(code: str, status: int | None) -> Verdict:
     if status in {401, 403} or _DENIED.search(code):
         return _fail(
-            "the caller may not do this", "See who calls, then which policy is missing.", "aws sts get-caller-identity"
+            "a missing permission",
+            "Check which identity makes the call, then which permission it lacks.",
+            "aws sts get-caller-identity",
         )
     if status == 404 or _MISSING.search(code):  # noqa: PLR2004 - an HTTP status
         return _fail(
-            "what the request names is not there",
-            "Check the name, the Region and the account of what the request names.",
+            "a resource that does not exist",
+            "Check the name, the Region and the account of the resource in the request.",
             "aws configure list",
         )
     return _fail(
-        "the same request gets the same answer",
-        "Correct the request by the message and the meaning above; compare it with the API reference.",
+        "a fault of the request, which a retry does not change",
+        "Correct the request according to the message and the meaning. Compare it with the API reference.",
     )
 
 
@@ -212,7 +225,7 @@ class _Facts(NamedTuple):
 
 @cache
 def _errors_of(service: str) -> tuple[_Facts, ...]:
-    """Return what the installed model of one service says; nothing where there is none."""
+    """Return the errors in the installed model of one service; empty if it has no model."""
     model = _model(service)
     found = []
     for name, shape in model.get("shapes", {}).items():

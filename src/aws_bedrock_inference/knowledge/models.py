@@ -1,6 +1,6 @@
-"""The facts that a model id states: the model's provider, the quota pool it draws on, and the cost of its tokens.
+"""The facts that a model id shows: the model's provider, its quota pool, and the cost of its tokens.
 
-The facts are data with a date, in `models.toml`, read at the first question.
+The facts are data with a date, in `models.toml`, which is read at the first use.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNKNOWN_MODEL = "unknown-model"
-"""The base of an ARN whose model nobody has told."""
+"""The base of an ARN whose model is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
     """The facts about one model that quota arithmetic needs.
 
-    `burndown` multiplies output tokens when a request is settled; `max_output_tokens` is what a request without a
-    maximum of its own reserves. `prefill` says that the model is known to continue a message of the assistant.
-    `guessed` names the facts for which no source was read.
+    `burndown` multiplies output tokens when a request is settled. `max_output_tokens` is the reservation of a request
+    without its own maximum. `prefill` is True if the model is known to continue a message of the assistant. `guessed`
+    names the facts without a source.
     """
 
     provider: str
@@ -36,11 +36,11 @@ class ModelFacts:
     guessed: tuple[str, ...] = ()
 
 
-@lru_cache(maxsize=4096)  # asked for every call; bounded, since ids may come from outside
+@lru_cache(maxsize=4096)  # needed for every call; bounded, because ids may come from outside the program
 def model_facts(base_model_id: str) -> ModelFacts:
-    """Return the facts of a base model, as `split_profile` names it.
+    """Return the facts about a base model, as `split_profile` names it.
 
-    Any id has an answer: a model newer than the table gets the guess of its family, and `guessed` says so.
+    Every id has facts: a model newer than the table gets the values of its family, and `guessed` names those values.
     """
     data = _data()
     found = {name: _first_match(data[name], base_model_id) for name in ("burndown", "max_output_tokens")}
@@ -54,23 +54,23 @@ def model_facts(base_model_id: str) -> ModelFacts:
 
 
 def cannot_count(message: str) -> bool:
-    """Return whether `message`, of a refused CountTokens, says that it does not count for that id."""
+    """Return whether `message`, from a refused CountTokens, states that the operation does not support that id."""
     return str(_data()["count_tokens"]["refused"]) in message
 
 
 @lru_cache(maxsize=4096)
 def draws_nothing(base_model_id: str) -> bool:
-    """Return whether a model computes its answer, as embeddings do, and draws nothing at random."""
+    """Return whether a model's answers involve no random sampling, such as embeddings."""
     return any(re.fullmatch(pattern, base_model_id, re.DOTALL) for pattern in _data()["computing"]["patterns"])
 
 
 def cache_writes_reported() -> float:
-    """Return how many times too many cache writes a stream may report."""
+    """Return the factor by which a stream may report too many cache writes."""
     return float(_data()["cache_writes"]["reported"])
 
 
 class Target(NamedTuple):
-    """The target of a model id: the base model's id and the quota pool, `on-demand`, `geographic`, `global` or
+    """The target of a model id: the base model's id and the quota pool: `on-demand`, `geographic`, `global` or
     `provisioned`.
     """
 
@@ -79,10 +79,10 @@ class Target(NamedTuple):
 
 
 class ModelArn(str):
-    """An ARN that does not name its model, with the id of the `model` that it stands for.
+    """An ARN that does not name its model, with the id of its `model`.
 
-    The id says which quota the calls draw on: give the inference profile's id, such as `us.anthropic.claude-...`, if
-    the ARN was made from one. Use it wherever a model id is expected.
+    The model id also determines which quota the calls use. If the ARN was created from an inference profile, pass the
+    profile's id, such as `us.anthropic.claude-...`. Use a `ModelArn` wherever a model id is expected.
     """
 
     __slots__ = ("model",)
@@ -90,11 +90,11 @@ class ModelArn(str):
     model: str
 
     def __new__(cls, arn: str, model: str) -> Self:
-        """Return `arn`, with the `model` that it stands for."""
+        """Create `arn` with the id of its `model`."""
         if not arn.startswith("arn:"):
-            raise ValueError(f"ModelArn({arn!r}): give an ARN; an id names its model itself")
+            raise ValueError(f"ModelArn({arn!r}): pass an ARN; a model id does not need ModelArn")
         if not model.strip() or _split(model).base == UNKNOWN_MODEL:
-            raise ValueError("ModelArn(model=...): give the id of a model or of a system-defined inference profile")
+            raise ValueError("ModelArn(model=...): pass the id of a model or of a system-defined inference profile")
         self = super().__new__(cls, arn)
         self.model = model
         return self
@@ -104,10 +104,10 @@ class ModelArn(str):
 
 
 def target(model_id: Any) -> Target:
-    """Return the target of anything that the runtime accepts as a model id.
+    """Return the target of any model id that the runtime accepts.
 
-    The model of an ARN that does not tell it is `UNKNOWN_MODEL`: all of them share one quota, since they may stand for
-    one model.
+    The model of an ARN that does not name it is `UNKNOWN_MODEL`. All such ARNs share one quota, because they may stand
+    for the same model.
     """
     if isinstance(model_id, ModelArn):
         return _split(model_id.model)
@@ -115,20 +115,20 @@ def target(model_id: Any) -> Target:
 
 
 def can_be_looked_up(arn: str) -> bool:
-    """Return whether GetInferenceProfile can tell the model of `arn`."""
+    """Return whether GetInferenceProfile can return the model of `arn`."""
     return _kind_and_name(arn)[0] == "application-inference-profile"
 
 
 def is_untold(model_id: str) -> bool:
-    """Return whether an id is an ARN that tells neither its model nor where its calls are answered."""
+    """Return whether an id is an ARN that names neither its model nor the Regions that answer its calls."""
     return model_id.startswith("arn:") and _kind_and_name(model_id)[0] in _data()["arns"]["untold"]
 
 
 def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
-    """Return the target of an inference profile in `region` that routes to `model_arns`; None if these are of several
-    models, or of none.
+    """Return the target of an inference profile in `region` that routes to `model_arns`; None if these have no common
+    model.
 
-    A global profile has a destination without a Region; a geographic one has Regions besides its own.
+    A global profile has a destination without a Region. A geographic profile has Regions in addition to its own.
     """
     targets = {_split(arn).base for arn in model_arns}
     if len(targets) != 1:
@@ -139,7 +139,7 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
 
 
 def providers() -> tuple[str, ...]:
-    """Return the providers that open the ids of models."""
+    """Return the providers with which the ids of models start."""
     return tuple(_data()["profiles"]["providers"])
 
 

@@ -1,5 +1,5 @@
-"""The objects of JSON, as the AWS CLI and log stores print them: pretty, each member on a line and none with a time, or
-all events on one line.
+"""JSON objects in the forms that the AWS CLI and log stores print: indented, with each member on its own line and
+without a time, or all events on one line.
 """
 
 from __future__ import annotations
@@ -16,25 +16,28 @@ if TYPE_CHECKING:
 _REACH = 1 << 15
 _MEMBER = re.compile(rb'[ \t]+["{}\[\]\d]')
 _INDENT = re.compile(rb"[ \t]*")
-# Arrays whose elements are events of their own: what `aws logs`, CloudTrail and log stores print.
+# Arrays whose elements are separate events, as `aws logs`, CloudTrail and log stores print them.
 _EVENTS = re.compile(
     rb'\s*"(?:events|logEvents|results|Records|records|logs|entries|items|hits|messages)"\s*:\s*\[\s*$'
 )
 
-# The same on one line, in an object that is no record itself; an array alone; what is left of one that was cut.
+# The same on one line: in an object that is not a record itself, as a single array, or as the rest of a truncated
+# array.
 _ONE_LINE = re.compile(
     r'\s*(?:\{(?:(?!"(?:@?timestamp|time|ts|level|severity)")[^\n]){0,500}?'
     r'"(?:events|logEvents|results|Records|records|logs|entries|items|hits)"\s?:\s?)?\[\s?(?=[\[{])'
     r'|(?=\{[^\n]*?\},\s?\{")'
 )
 BETWEEN = re.compile(rb'\},\s?(?=\{")')
-"""The end of an object in an array, and the beginning of the next one."""
+"""The end of an object in an array, and the start of the next object."""
 
 _TIMES = frozenset({"timestamp", "@timestamp", "time", "ts", "eventTime", "date", "datetime", "ingestionTime"})
 
 
 def events_of(line: bytes) -> list[bytes]:
-    """Return the events of a line of JSON that holds several, as `aws logs` prints through `jq -c`; else nothing."""
+    """Return the events of a line of JSON with several, such as the output of `aws logs` through `jq -c`; otherwise
+    empty.
+    """
     text = line.decode(errors="replace") if line[:1] in b"{[" else ""
     array = _ONE_LINE.match(text)
     records = [_record(element) for element in _elements(text, array.end())] if array else []
@@ -46,7 +49,7 @@ def events_of(line: bytes) -> list[bytes]:
 
 
 def _elements(text: str, at: int) -> Iterator[Any]:
-    """Yield the elements of an array up to its end, or to where it is cut off."""
+    """Yield the elements of an array up to its end, or to the point where it is truncated."""
     decoder = json.JSONDecoder()
     while True:
         try:
@@ -73,7 +76,7 @@ def _record(element: Any) -> Any:
 
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:
-    """Return where the outermost object around a line begins and ends, below the array of all events."""
+    """Return the start and the end of the outermost object around a line, inside the array of all events."""
     if not _MEMBER.match(buffer, line):
         return None
     indent, at, start = _indent(buffer, line), line, -1

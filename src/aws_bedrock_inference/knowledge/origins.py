@@ -1,8 +1,8 @@
-"""The place where a failure arose, by facts and not by words: which host or operation failed, which error number the
-operating system gave.
+"""The place where a failure arose, from facts instead of words: the host or operation that failed, and the error
+number of the operating system.
 
-The catalogue states the origin of each cause. Some errors look alike wherever they arise (`Throttling`, a read
-time-out, a connection that was not made): what the exception and all that it comes from carry decides there.
+The catalogue states the origin of each cause. Some errors look the same wherever they arise (`Throttling`, a read
+timeout, a failed connection). For these, the facts in the exception and its chain of causes decide.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OPERATIONS = {
     "CreateOAuth2Token": "AWS Sign-In",
 }
 
-# The first labels of hosts, and addresses, that give credentials (the same files of botocore).
+# The first labels of hosts, and the addresses, that provide credentials (the same files of botocore).
 _HOSTS = {
     "sts": "STS",
     "sts-fips": "STS",
@@ -49,15 +49,15 @@ _HOSTS = {
     "fd00:ec2::23": "EKS Pod Identity",
 }
 
-# boto3's names of services that give credentials: for whoever calls these, they are the service itself.
+# boto3's names of services that provide credentials. In a direct call, they are the called service itself.
 IDENTITY_SERVICES = frozenset({"sts", "sso", "sso-oidc", "signin"})
 
 _ADVICE = (
-    "The request was not sent, since its credentials could not be renewed: look at {}, its VPC endpoint, and "
-    "at how many processes renew at once."
+    "The request was not sent, because its credentials could not be renewed. Check {}, its VPC endpoint, and the "
+    "number of processes that renew at the same time."
 )
 
-# Kinds whose own advice says more than that: something is to be changed, and waiting does not help.
+# Kinds whose own advice is more specific: something must be changed, and waiting does not help.
 _ITS_OWN = frozenset({Kind.DENIED, Kind.INVALID})
 
 _VERBS = {
@@ -68,36 +68,36 @@ _VERBS = {
     Kind.UNREACHABLE: "could not be reached",
 }
 
-# Error numbers of a process or computer that lacks something: descriptors, memory, ports, room on a disk, threads.
+# Error numbers of a machine that lacks a resource: file descriptors, memory, ports, disk space, threads.
 _OWN = frozenset(
     getattr(errno, name)
     for name in ("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EADDRNOTAVAIL", "ENOSPC", "EDQUOT", "EROFS", "EIO")
     if hasattr(errno, name)
 )
-# Error numbers of a network that has no way to the host. A host that refuses, or that does not answer, is another
-# matter: it may be unhealthy.
+# Error numbers of a network without a route to the host. A host that refuses or does not answer is different: it may
+# be unhealthy.
 _NO_WAY = frozenset(
     getattr(errno, name)
     for name in ("ENETUNREACH", "ENETDOWN", "EHOSTUNREACH", "EHOSTDOWN", "EAFNOSUPPORT")
     if hasattr(errno, name)
 )
-_NO_THREAD = "can't start new thread"  # CPython's words, for a RuntimeError that has no number
+_NO_THREAD = "can't start new thread"  # CPython's message of a RuntimeError, which has no error number
 
-# A service behind the one that was called: AWS's Java services name it as their SDK does, and KMS has codes of its own.
+# A service behind the called service: AWS's Java services write its name as their SDK does, and KMS has its own codes.
 _BEHIND = re.compile(r"\(service: (?:aws)?kms[;,]|^kms.{0,40}throttl", re.IGNORECASE)
 
 UNKNOWN = "unknown"
 EXHAUSTED = "machine-exhausted"
-"""The cause of failures for lack of something on this machine."""
+"""The cause of failures because this machine lacks a resource."""
 
 
 def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault:
     """Return `fault` with the origin that the facts of `error` prove. `called` is boto3's name of the called service,
-    if known.
+    or empty.
     """
     if error is not None and called not in IDENTITY_SERVICES and _source(chain(error)) is not None:
         return of_identity(fault, chain(error))
-    if error is not None and fault.status is None:  # with one, an answer came all the way
+    if error is not None and fault.status is None:  # with a status, the service answered
         origin = _by_number(chain(error))
         if origin is not None:
             return _on_the_way(fault, origin)
@@ -107,7 +107,7 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
 
 
 def _on_the_way(fault: Fault, origin: Origin) -> Fault:
-    """Return `fault` as one of the network, or of this machine for lack of something."""
+    """Return `fault` with an origin in the network, or in a missing resource of this machine."""
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)
     if fault.cause == UNKNOWN:
@@ -117,7 +117,7 @@ def _on_the_way(fault: Fault, origin: Origin) -> Fault:
 
 
 def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
-    """Return `fault` as one of a source of credentials: the called service never got the request."""
+    """Return `fault` as a fault of a credential source: the called service never received the request."""
     source, operation = _source(links) or ("", "")
     message = fault.message
     if source and not message.startswith(source):
@@ -137,8 +137,8 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 
 
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
-    """Return the source of credentials that failed, and its operation, if one did. The first link that names an
-    operation or an endpoint decides: what lies under it may have been handled.
+    """Return the credential source that failed, and its operation; None if no source failed. The first exception of
+    the chain that names an operation or an endpoint decides, because the ones below it may have been handled.
     """
     for link in links:
         operation = attribute(link, "operation_name")

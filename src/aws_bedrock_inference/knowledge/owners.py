@@ -1,7 +1,7 @@
-"""Whose error a text is. Other programs write `Connection refused` and `rate limit exceeded` as AWS's do, so a text is
-taken for AWS's only where something in it shows that.
+"""The program that a text comes from. Other programs also write `Connection refused` and `rate limit exceeded`, so a
+text counts as AWS's only if something in it shows this.
 
-An exception, an answer or a service that the caller names needs no such proof; only texts do. The marks are data:
+An exception, an answer, or a text for which the caller names the service needs no such proof. The marks are data:
 `owners.toml`.
 """
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 AWS = "AWS"
 NOBODY = ""
 
-_TELLING = 25  # characters: a shorter sentence of one service may be anybody's
+_TELLING = 25  # characters: other programs may also write a shorter sentence
 
 
 def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
-    """Return `AWS`, the name of another program or service, or nothing where the text does not tell.
+    """Return `AWS`, the name of another program or service, or an empty string if the text shows neither.
 
-    `seen` is completed evidence, `entry` what was found in it, by `words`. A server that stands in for AWS decides
-    first, since its codes and SDKs are AWS's; then what only AWS writes, then what a program writes of itself, then
-    who is spoken of: AWS before others, since a client of OpenAI's may call it.
+    `seen` is completed evidence, `entry` the entry that was found in it, and `words` the words that decided. A server
+    that stands in for AWS decides first, because its codes and SDKs are AWS's. Then words that only AWS writes decide,
+    then words of another program, then the names of AWS and of others: AWS first, because a client of another vendor
+    may call AWS.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     if stand_in := _marked(seen.words, "stand_ins"):
@@ -39,14 +40,14 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
 
 
 def _marked(words: Words, kind: str) -> str:
-    """Return whose the first mark of a kind is that stands in the words, or nothing."""
+    """Return the owner of the first mark of this kind in the words, or an empty string."""
     names, marks = _marks(kind)
     found = marks.within(f" {words.lower} ", words.there)
     return next((names[number] for number in found), NOBODY)
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
-    """Return whether the words that decided are a service's own sentence, which nobody else writes, too."""
+    """Return whether the words that decided are a service's own sentence, which no other program writes."""
     if entry is None or entry.service == ANY or words in entry.codes or len(words) < _TELLING:
         return False
     known = catalogue()
@@ -63,7 +64,7 @@ def _own_words(entry: Entry | None, words: str) -> bool:
 
 @cache
 def _own_codes() -> frozenset[str]:
-    """Return the codes that one service of AWS has and no other program."""
+    """Return the codes that only one service of AWS uses, and no other program."""
     known = catalogue()
     own = {code for entry in known.entries if entry.service != ANY for code in entry.own_codes}
     return frozenset(own.difference(known.owners["aws"]["shared_codes"]))
@@ -71,7 +72,7 @@ def _own_codes() -> frozenset[str]:
 
 @cache
 def _marks(kind: str) -> tuple[list[str], Parts]:
-    """Return whose each mark of a kind is, and the marks; the first that a text has decides."""
+    """Return the owner of each mark of this kind, and the marks. The first mark in a text decides."""
     marks = catalogue().owners
     aws = marks["aws"]
     groups: tuple[dict[str, list[str]], ...] = (

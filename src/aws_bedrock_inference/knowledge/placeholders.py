@@ -1,4 +1,4 @@
-"""The forms in which texts name what a placeholder of a command stands for: a function, a bucket, a role."""
+"""The forms in which texts contain the value for a placeholder of a command: a function, a bucket, a role."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _VENDORS = (
 _MODEL = rf"(?:{'|'.join(map(re.escape, _VENDORS))})(?=[\w.]{{1,60}}-)[a-z][\w.-]{{1,100}}(?::\d{{1,4}}[a-z]?){{0,2}}"
 _GEOGRAPHY = r"(?:us|eu|apac|us-gov|jp|au|ca|global)\."
 _ARN = r"\barn:aws[a-z-]{0,10}"
-_ACCOUNT = r"(?:\d{1,12}|[*Xx]{3,14})"  # people blot it out themselves
+_ACCOUNT = r"(?:\d{1,12}|[*Xx]{3,14})"  # people replace it with such characters
 _BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 _IAM = r"[\w+=.@-]{1,64}"
-# The role of a session whose ARN people shortened: `User: ...:assumed-role/worker/me`.
+# The role of a session in a shortened ARN: `User: ...:assumed-role/worker/me`.
 _SHORTENED = r"\bassumed[-_ ]role/ ?"
-# Between a name and its value, as sentences, JSON, XML and programs write it.
+# The separators between a name and its value in sentences, JSON, XML and program output.
 _IS = r"[\"']?(?:\s{0,3}[:=]\s{0,3}|>|\s(?:named\s)?)[\"'`]?"
 
-# Services that take roles and whose principal is called as they are.
+# Services that assume roles and whose principal has the same name as the service.
 _TAKERS = "codebuild|codepipeline|firehose|glue|lambda|sagemaker|scheduler"
 
-# For each placeholder the patterns of its value, the surest first.
+# For each placeholder, the patterns of its value, most reliable first.
 PATTERNS: dict[str, tuple[str, ...]] = {
     "FUNCTION": (
         rf"{_ARN}:lambda:[a-z0-9-]{{1,20}}:{_ACCOUNT}?:function:([\w-]{{1,64}})",
@@ -139,7 +139,8 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "REPOSITORY": (r"\.dkr\.ecr\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/([a-z0-9][\w./-]{1,255})",),
     "TAG": (r"\.dkr\.ecr\.[a-z0-9-]{1,20}\.amazonaws\.com(?:\.cn)?/[\w./-]{1,255}:([\w][\w.-]{0,127})",),
     "DIGEST": (r"@(sha256:[0-9a-f]{64})\b",),
-    # What gets a role or may call: a service's principal, or behind iam:PassRole what CloudFormation was making.
+    # The principal that gets a role or may call: a service's principal, or after iam:PassRole the resource type that
+    # CloudFormation was creating.
     "SERVICE": (
         r"[\"']?Service[\"']?\s?[:=]\s?[\"']([a-z0-9-]{2,30})\.amazonaws\.com[\"']",
         r"\b(?:principal|pass(?:ed)? to|PassedToService)\b[\"':= ]{1,4}([a-z0-9-]{2,30})\.amazonaws\.com\b",
@@ -155,7 +156,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
         rf"\bin ({_REGION})\b",
     ),
 }
-# Words, in lower case, without which a text names no such thing: to look for them costs far less than a pattern.
+# Lower-case words without which a text contains no such value. Searching for them is much faster than the pattern.
 HINTS: dict[str, tuple[str, ...]] = {
     "FUNCTION": ("function", "/aws/lambda/"),
     "BUCKET": ("bucket", "s3"),

@@ -1,8 +1,8 @@
-"""From whatever holds an error to its `Evidence`: exceptions of any client, boto3's dictionaries, HTTP answers, and
-what wraps them.
+"""Converts any object that contains an error to `Evidence`: exceptions of any client, boto3's dictionaries, HTTP
+answers, and their wrappers.
 
-Nothing here imports a client library: each is known by the shape of what it raises. Whatever comes is somebody else's
-object: its attributes and its text are read through `attribute` and `text_of`, which do not raise.
+This module imports no client library: it recognizes each by the shape of its exceptions. The objects are foreign, so
+their attributes and texts are read through `attribute` and `text_of`, which do not raise.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_DEEPEST = 24  # links of a chain that are followed; real ones have fewer than ten
+_DEEPEST = 24  # the most links of a chain that are followed; real chains have fewer than ten
 
-# The attributes that hold a wrapped error in LiteLLM, Anthropic's and OpenAI's SDK, requests, aiobotocore, pydantic-ai.
+# The attributes with a wrapped error in LiteLLM, Anthropic's and OpenAI's SDKs, requests, aiobotocore, pydantic-ai.
 _WRAPPED = ("original_exception", "original_error", "__cause__", "__context__", "reason")
 
-# The certain facts, by the stated ones: a code, an operation, a service.
+# The certain facts, by whether a code, an operation and a service are stated.
 _CERTAIN = {
     (code, operation, service): frozenset(
         name for name, there in ((CODE, code), (OPERATION, operation), (SERVICE, service)) if there
@@ -39,9 +39,9 @@ _CERTAIN = {
 
 
 class Seen(NamedTuple):
-    """One error as it came: its evidence, and the facts that are shown beside the verdict.
+    """One error in its original form: its evidence, and the facts that are shown next to the verdict.
 
-    `fault` is there when an exception of this package carries its verdict already. `response` is boto3's dictionary.
+    `fault` is set if an exception of this package already contains its verdict. `response` is boto3's dictionary.
     """
 
     evidence: Evidence
@@ -62,14 +62,14 @@ class Answer(NamedTuple):
 
 
 def read(x: Any, service: str | None = None) -> Seen:
-    """Return what there is to know of an error in any form. Nothing raises.
+    """Return the facts of an error in any form. Raises nothing.
 
-    `service` is any name that AWS uses for one; a name that it does not use counts as none.
+    `service` is any name that AWS uses for a service; an unknown name is ignored.
     """
     service = resolve(service) if service else ""
     try:
         return _seen(x, service)
-    except Exception:  # noqa: BLE001 - an object that not even the readers below can handle, such as a proxy of nothing
+    except Exception:  # noqa: BLE001 - an object that not even the readers below can handle, such as an unbound proxy
         return _of_text(type(x).__name__, service)
 
 
@@ -90,8 +90,8 @@ def _seen(x: Any, service: str) -> Seen:
 
 
 def _of_exception(error: BaseException, service: str) -> Seen:
-    """Return what the first link of the chain says that carries an answer; else the last that has a known name:
-    wrappers come first.
+    """Return the facts of the first exception in the chain that contains an answer, otherwise of the last one with a
+    known name, because wrappers come first.
     """
     named, status, operation = None, None, ""
     for link in chain(error):
@@ -111,7 +111,7 @@ def _of_exception(error: BaseException, service: str) -> Seen:
         return Seen(
             Evidence(error_text(error), (), *facts), "", f"{type(error).__name__}: {text_of(error)}", error=error
         )
-    link, code = named  # that tells more than a guess, less than an answer
+    link, code = named  # better evidence than a guess, but not as good as an answer
     message = text_of(link)
     return Seen(Evidence(f"{code}: {message}", (), *facts), code, message, error=link)
 
@@ -137,19 +137,19 @@ def _of_text(text: str, service: str) -> Seen:
 
 
 def spelt(code: str) -> str:
-    """Return a code as services spell it: streams write its first letter small."""
+    """Return a code in the spelling of services: streams write its first letter in lower case."""
     return code[:1].upper() + code[1:] if code[:1].islower() and code.endswith(("Exception", "Error")) else code
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the code that belongs to a verdict: the entry's where the error has one of its, else the first."""
+    """Return the code that belongs to a verdict: the error's code that the entry lists, or else the first code."""
     codes, entry = verdict.evidence.codes, verdict.entry
     own = (code for code in codes if entry is not None and code in entry.codes)
     return next(own, codes[0] if codes else "")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all that it comes from or holds, outermost first, each once."""
+    """Yield an exception and all exceptions that it was raised from or contains, outermost first, each once."""
     yield error
     waiting, met = _inner(error), {id(error)}
     while waiting and len(met) < _DEEPEST:
@@ -169,7 +169,7 @@ def _inner(error: BaseException) -> list[BaseException]:
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Return the error answer that an exception carries: boto3's, or the body and status of an HTTP client's."""
+    """Return the error answer that an exception contains: boto3's, or the body and status of an HTTP client's."""
     response = attribute(error, "response")
     if isinstance(response, dict) and isinstance(response.get("Error"), dict):
         return boto3_answer(response)
@@ -187,7 +187,7 @@ def _operation_of(error: BaseException) -> str:
 
 
 def boto3_answer(response: dict[str, Any]) -> Answer:
-    """Return what boto3's dictionary of an error says."""
+    """Return the facts in boto3's dictionary of an error."""
     facts = response.get("Error")
     facts = facts if isinstance(facts, dict) else {}
     metadata = response.get("ResponseMetadata")
@@ -197,24 +197,24 @@ def boto3_answer(response: dict[str, Any]) -> Answer:
 
 
 def http_answer(response: Any) -> Answer | None:
-    """Return what an HTTP answer says, whoever's class it is; None for one that is no error, or not to be read."""
+    """Return the facts of an HTTP answer of any library; None if it is not an error, or cannot be read."""
     status = next((s for n in ("status_code", "status") if isinstance(s := attribute(response, n), int)), None)
-    if status is None or status < 400:  # noqa: PLR2004 - HTTP's own line between answers and errors
+    if status is None or status < 400:  # noqa: PLR2004 - the first HTTP status of an error
         return None
     kind = header(response, "x-amzn-ErrorType")
     for name in ("content", "text", "data", "body"):
-        body = attribute(response, name)  # None for a stream that was not read, or is closed: the headers must do
+        body = attribute(response, name)  # None for a stream that was not read or is closed: only the headers are used
         if isinstance(body, (bytes, str)) and body:
             return _read(body, status, kind)
     return _read(b"", status, kind)
 
 
 def header(response: Any, name: str) -> str:
-    """Return a header of an HTTP answer, whoever's class it is, or nothing."""
+    """Return a header of an HTTP answer of any library, or an empty string."""
     headers = attribute(response, "headers")
     try:
         return text_of(headers.get(name) or headers.get(name.lower()) or "") if headers else ""
-    except Exception:  # noqa: BLE001 - headers in a form of their own
+    except Exception:  # noqa: BLE001 - headers of an unknown type
         return ""
 
 
@@ -239,49 +239,49 @@ def _bare(code: str) -> str:
 
 
 def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
-    """Return an exception that the catalogue knows by the name of its class, or of one that it descends from, and that
-    name.
-    """
+    """Return an exception whose class, or base class, has a name in the catalogue, and that name."""
     known = catalogue().by_code
     return next(((error, kind.__name__) for kind in type(error).__mro__[:-2] if kind.__name__ in known), None)
 
 
 def text_of(x: object) -> str:
-    """Return the text of an object; nothing for one whose `__str__` raises."""
+    """Return the text of an object; empty if its `__str__` raises."""
     try:
         return f"{x!s}"
-    except Exception:  # noqa: BLE001 - an exception that cannot say what it is, still is one
+    except Exception:  # noqa: BLE001 - an exception without a readable text is still an exception
         return ""
 
 
 def is_a(x: object, kind: type[T]) -> TypeGuard[T]:
-    """Return `isinstance(x, kind)`; False for an object whose class cannot be asked for, such as a proxy of nothing."""
+    """Return `isinstance(x, kind)`; False for an object whose class cannot be read, such as an unbound proxy."""
     try:
         return isinstance(x, kind)
-    except Exception:  # noqa: BLE001 - `__class__` is a property, too
+    except Exception:  # noqa: BLE001 - `__class__` may be a property that raises
         return False
 
 
 def attribute(x: object, name: str) -> Any:
-    """Return an attribute of an object; None where there is none, or where reading it raises."""
+    """Return an attribute of an object; None if it is missing, or if reading it raises."""
     try:
         return getattr(x, name, None)
-    except Exception:  # noqa: BLE001 - properties of other people's exceptions
+    except Exception:  # noqa: BLE001 - properties of foreign exceptions may raise
         return None
 
 
 def attached_fault(error: BaseException) -> Fault | None:
-    """Return the fault that an exception of this package carries."""
+    """Return the fault that an exception of this package contains."""
     fault = attribute(error, "fault")
     return fault if isinstance(fault, Fault) else None
 
 
 def error_text(x: Any) -> str:
-    """Return the text of an error that is not one: each link of an exception's chain on a line, the root first."""
+    """Return the text of an object that is not an error answer: for an exception, each link of its chain on its own
+    line, the root first.
+    """
     if isinstance(x, dict):
-        try:  # an answer that may be a refusal: a filter's, a guardrail's
+        try:  # an answer that may be a refusal of a filter or a guardrail
             return json.dumps(x, default=text_of)
-        except Exception:  # noqa: BLE001 - it holds itself, is too deep, or is no JSON in another way
+        except Exception:  # noqa: BLE001 - it contains itself, is nested too deeply, or is otherwise not JSON
             return text_of(x)
     if isinstance(x, BaseException):
         return "\n".join(f"{type(link).__name__}: {text_of(link)}" for link in reversed(list(chain(x))))

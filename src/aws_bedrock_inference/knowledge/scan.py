@@ -1,8 +1,8 @@
-"""The errors of a log of any size, by cause: how many, since when, of which services.
+"""The errors in a log of any size, by cause: their counts, times and services.
 
-Most lines of a log are no errors, so the blocks are searched for a few marks of trouble first, which costs some
-nanoseconds a byte; only the events around a mark are decoded and explained, and alike events only once. A message that
-holds none of the marks, neither in its code nor around it, is not found.
+Most lines of a log are not errors. So each block is first searched for a few marks of trouble, which costs some
+nanoseconds per byte. Only the events around a mark are decoded and explained, and similar events only once. A message
+without a mark, in its code or around it, is not found.
 """
 
 from __future__ import annotations
@@ -25,18 +25,23 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.findings import Meaning
 
 _LONGEST_LINE, _CUT_WITHIN = (1 << 20) - 1, 1 << 18
-"""Bytes; a longer line is read as several. One of JSON is cut between two objects, if there is such a place so near."""
+"""Bytes. A longer line is read as several lines. A line of JSON is cut between two objects, if the limit is close to
+such a place.
+"""
 
 _LOOK_BACK = 4_096
 _KEPT = REACH + _LOOK_BACK
-"""Bytes before what is read next: there the head of its event may stand, and before that a time."""
+"""Bytes before the next unread line that are retained: they may contain the head of its event, and before that
+a time.
+"""
 
 _DECIDE = 2
-"""Lines after an event that must be known to say that it has ended: an empty one, and what may follow it."""
+"""Lines after an event that must be known to decide that it has ended: an empty line, and a line that may follow it."""
 
 _MOST_REMEMBERED, _MOST_SOURCES = 1 << 14, 1 << 10
 
-# The parts in which similar events differ: times, ids and numbers. Statuses and numbers of one digit decide.
+# The parts in which similar events differ: times, ids and numbers. HTTP statuses and numbers of one digit are not
+# among them, because they affect the meaning.
 _VARIES = re.compile(
     rb"\d{4}[-/]\d\d[-/]\d\d[T _]?[\d:.,]*Z?|[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4,12}){1,4}"
     rb"|(?<![A-Za-z\d])(?!\d(?!\d)|[1-5]\d\d(?!\d))\d+"
@@ -44,10 +49,10 @@ _VARIES = re.compile(
 
 
 class LogScan:
-    """Reads logs, block by block, and keeps what it found. What it keeps does not grow with the log.
+    """Reads logs, block by block, and collects their errors. Its memory does not grow with the log.
 
-    `other` counts the events that bear a mark of trouble and are no error of AWS; `undated` those that `since` could
-    not judge, which are left out. `now` dates lines that have no year.
+    `other` counts the events with a mark of trouble that are not errors of AWS. `undated` counts the events without a
+    time, which are left out when `since` is set. `now` supplies the year for lines without one.
     """
 
     def __init__(self, *, now: datetime, since: datetime | None = None) -> None:
@@ -58,21 +63,21 @@ class LogScan:
         self._now = now
         self._since = since
         self._rest = b""
-        self._searched = 0  # of the rest: the lines before this were read
-        self._length = 0  # of the line that has not ended
+        self._searched = 0  # position in the rest: the lines before it were read
+        self._length = 0  # length of the line that has not ended
         self._time: datetime | None = None
-        self._causes: dict[bytes, str] = {}  # of the last event of each source
+        self._causes: dict[bytes, str] = {}  # the cause of the last event of each source
         self._meanings: dict[int, Meaning | None] = {}
-        self._distinct: dict[Meaning | None, Meaning | None] = {}  # one object for equal ones
+        self._distinct: dict[Meaning | None, Meaning | None] = {}  # one shared object for equal meanings
 
     def read(self, blocks: Iterable[bytes]) -> None:
-        """Read one log to its end; also what was read of one that breaks off is counted."""
+        """Read one log to its end. If the log breaks off, everything before the break is counted."""
         self._time = None
         try:
             for block in blocks:
                 self.feed(block)
         except KeyboardInterrupt:
-            self._rest = self._rest[: self._rest.rfind(b"\n") + 1]  # half a line has another meaning
+            self._rest = self._rest[: self._rest.rfind(b"\n") + 1]  # half a line may have a different meaning
             raise
         finally:
             self.close()
@@ -87,16 +92,18 @@ class LogScan:
                 self._search(last=False)
 
     def close(self) -> None:
-        """End the log: what may have gone on does not."""
+        """Finish the log: the last event is complete."""
         self._search(last=True)
         self._rest, self._searched, self._length = b"", 0, 0
 
     def by_cause(self) -> list[Finding]:
-        """Return the errors of AWS, the most frequent first."""
+        """Return the errors of AWS, most frequent first."""
         return self._found(conditional=False)
 
     def possible(self) -> list[Finding]:
-        """Return the errors that may be of AWS or of another program: nothing in their events shows which."""
+        """Return the errors that may be from AWS or from another program, because nothing in their events shows the
+        source.
+        """
         return self._found(conditional=True)
 
     def _found(self, *, conditional: bool) -> list[Finding]:
@@ -104,7 +111,7 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block with an end for each line that is too long, always at the same place of the line."""
+        """Return the block with a line break in each line that is too long, always at the same position of the line."""
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
         between = BETWEEN.search(block, max(0, room - _CUT_WITHIN), min(length, max(0, room)))
@@ -116,7 +123,7 @@ class LogScan:
         return block
 
     def _search(self, *, last: bool) -> None:
-        """Count the events that are complete, and keep what the next ones may need."""
+        """Count the complete events, and retain the bytes that the next events may need."""
         buffer, done = self._rest, 0
         self._rest = b""  # an interruption must not count events twice
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1
@@ -157,7 +164,7 @@ class LogScan:
         finding.add(at, known, lambda: example(event, known))
 
     def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
-        """Return whether an event is the rest of the one before it from its source, with lines of others between."""
+        """Return whether an event continues the previous event of its source, with lines of other sources between."""
         line = line_at(event, 0)
         if not line.source:
             return False

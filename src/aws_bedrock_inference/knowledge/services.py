@@ -1,8 +1,8 @@
 """Names of AWS services, and the service that an operation belongs to.
 
-One service has many names: boto3 and the AWS CLI say `bedrock-agent-runtime`, the endpoint `monitoring`, the signature
-`bedrock`, a person `EventBridge`. The catalogue describes a few services, each of which may be several of AWS's; any
-other service of AWS is known by its name alone.
+One service has many names: `bedrock-agent-runtime` in boto3 and the AWS CLI, `monitoring` in an endpoint, `bedrock` in
+a signature, `EventBridge` in prose. The catalogue describes a few services, each of which may combine several of AWS's
+services. Any other service of AWS is known only by its name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _CLI = {"s3api": "s3", "ddb": "dynamodb", "deploy": "codedeploy", "configservice
 
 @lru_cache(maxsize=1024)
 def resolve(name: str) -> str:
-    """Return the catalogue's name of a service, else boto3's, or nothing for a name that AWS does not use."""
+    """Return the catalogue's name of a service, otherwise boto3's, or an empty string for a name that AWS does not
+    use.
+    """
     known = catalogue()
     name = name.strip().lower()
     name = _CLI.get(name, name)
@@ -32,7 +34,7 @@ def resolve(name: str) -> str:
 
 
 def _modelled(name: str) -> str:
-    """Return the service that AWS's own models call so: by its id, endpoint or signature."""
+    """Return the service with this name in AWS's own models: as id, endpoint or signature."""
     from aws_bedrock_inference.knowledge.modelled import has_model, service_names  # noqa: PLC0415 - imports botocore
 
     homes = catalogue().homes
@@ -40,13 +42,14 @@ def _modelled(name: str) -> str:
     if found:
         home: str = homes.get(found[0], found[0])
         return home
-    return name if has_model(name) else ""  # AWS retired it, and the installed boto3 is of before
+    return name if has_model(name) else ""  # a service that AWS has retired, in an older boto3
 
 
 def part(service: str, text: str) -> str:
-    """Return AWS's name of the part of a service that a text names, by an operation or its endpoint; else the service.
+    """Return AWS's name for the part of a service that a text names, by an operation or an endpoint; otherwise the
+    service.
 
-    The catalogue holds several of AWS's services as one, and one of AWS's has several endpoints.
+    The catalogue combines several of AWS's services into one, and one of AWS's services has several endpoints.
     """
     parts: dict[str, str] = catalogue().services.get(service, {}).get("parts", {})
     return next((name for name, pattern in parts.items() if re.search(pattern, text)), service)
@@ -54,9 +57,9 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that an operation may belong to, and whether no other service has one of this name.
+    """Return the services that an operation may belong to, and whether no other service has an operation of this name.
 
-    Services outside the catalogue are named only where no service of the catalogue has the operation.
+    Services outside the catalogue are returned only if no service of the catalogue has the operation.
     """
     here = catalogue().operations.get(operation)
     if here is None:
@@ -67,7 +70,7 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
 
 @cache
 def _foreign() -> dict[str, tuple[str, ...]]:
-    """Return the services of each operation that no service of the catalogue has; read at the first such question."""
+    """Return the services of each operation that no service of the catalogue has. They are read at the first use."""
     found: dict[str, tuple[str, ...]] = {}
     for service, names in json.loads(text_of_file("foreign_operations.json")).items():
         for name in names:

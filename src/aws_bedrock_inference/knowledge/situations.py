@@ -1,5 +1,6 @@
-"""Which steps and commands of a cause fit one text: a step of another situation is left out, a command is changed to
-what the text is about, and none is shown that makes or removes what nobody asked for.
+"""Selects the steps and commands of a cause that fit one text: a step for another situation is left out, a command is
+adapted to the subject of the text, and a command that would create or delete something is left out where that was not
+the failed operation.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ _MOST = 8
 _NAMED = re.compile(r"\{([a-z_]+)\}")
 _BREAK = re.compile(r"\s*\n[\s\u2502\u2503|>]*|\s{2,}")
 
-# A command that makes or removes a thing serves where that operation failed; elsewhere a paste of it would surprise.
+# A command that creates or deletes something is shown only if that operation failed: pasted elsewhere, it would do
+# harm.
 _MAKES = re.compile(
     r"\baws [a-z0-9-]+ ((?:create|delete)-(?!foundation-model-agreement|open-id-connect-provider)[a-z0-9-]+)"
 )
-# CloudTrail keeps the events of services without Regions in one.
+# CloudTrail stores the events of services without Regions in us-east-1.
 _GLOBAL = re.compile(
     r"route ?53(?!resolver)|cloudfront|perform:? ?(?:iam|organizations):|aws_iam_|operation error IAM|Aws::IAM",
     re.IGNORECASE,
@@ -33,10 +35,10 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps that may concern a text, with what it names for them.
+    """Yield the remedies of the steps that may apply to a text, with the values that the text contains for them.
 
-    A step that names something stands in place of the general first one. The steps before that one are for single
-    messages: a code by itself, or a cause, does without them.
+    A step that inserts a value replaces the first general step. The steps before the general ones are for individual
+    messages: a single code, or a cause, does not get them.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False
@@ -57,7 +59,7 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
 
 
 def _names(found: re.Match[str], flat: str) -> dict[str, str]:
-    """Return what a text names for each group. A group in the plural stands for all that it names so, each once."""
+    """Return the value in a text for each group. A group with a plural name returns all its values, each once."""
     names = found.groupdict(default="")
     for name in names:
         if name.endswith("s"):
@@ -67,25 +69,27 @@ def _names(found: re.Match[str], flat: str) -> dict[str, str]:
 
 
 def _listed(values: list[str]) -> str:
-    """Return values as a sentence lists them; of many only the first."""
+    """Return values as a list in a sentence; if there are many, only the first ones."""
     if len(values) > _MOST:
         return f"{', '.join(values[:_MOST])} and others"
     return " and ".join(filter(None, (", ".join(values[:-1]), *values[-1:])))
 
 
 def _named(do: str, names: dict[str, str]) -> str:
-    """Return a sentence with what a text names in place of the braces."""
+    """Return a sentence with the values of a text instead of the names in braces."""
     shown = {name: masked(value, accounts=True) if value.isprintable() else "…" for name, value in names.items()}
     return _NAMED.sub(lambda each: shown[each[1]], do)
 
 
 def _flat(text: str) -> str:
-    """Return a text in one line, without the marks that terminals put before each line and the escapes of JSON."""
+    """Return a text as one line, without the marks that terminals put before each line and the escapes of JSON."""
     return _BREAK.sub(" ", text.replace('\\"', '"').replace("\\n", "\n").strip())
 
 
 def fitting(run: str, error: Asked) -> str:
-    """Return the command as this error needs it, or nothing where it would make or remove what nobody asked for."""
+    """Return the command for this error, or an empty string if it would create or delete something and that was not
+    the failed operation.
+    """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run
     if made and told and made[1].replace("-", "") != error.operation.lower():

@@ -1,8 +1,8 @@
-"""Stand-ins for the exceptions of HTTP clients, which hold the request that failed: its headers with their signature,
-the proxy's URL with its password, and in the locals of their frames the prompt.
+"""Stand-ins for the exceptions of HTTP clients. The original contains the failed request: its headers with their
+signature, the proxy's URL with its password, and the prompt in the local variables of its frames.
 
-A stand-in is an instance of the same class and says the same, masked; it has nothing else of the original but `errno`
-and the exceptions that it comes from, as stand-ins.
+A stand-in is an instance of the same class with the same text, masked. Of the original, it has only `errno` and the
+chain of causes, as stand-ins.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_bedrock_inference.knowledge.masking import masked
 
-_DEEPEST = 24  # exceptions of a chain; real ones have fewer than ten
+_DEEPEST = 24  # the most exceptions of a chain; real chains have fewer than ten
 
 
 class _StandIn:
@@ -46,7 +46,7 @@ def _made(kind: Any, text: str) -> BaseException:
     made: BaseException
     try:
         made = _class(kind).__new__(_class(kind), text)
-    except TypeError:  # a group, or a class that allows no subclass or no such argument
+    except TypeError:  # an exception group, or a class that allows no subclass or no such argument
         made = Exception.__new__(_class(Exception), text)
     made.args = (text,)
     return made
@@ -60,5 +60,5 @@ def _class(kind: Any) -> Any:
 def _text(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - an exception that cannot say what it is, still is one
+    except Exception:  # noqa: BLE001 - an exception without a readable text is still an exception
         return ""

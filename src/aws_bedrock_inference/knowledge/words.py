@@ -1,4 +1,4 @@
-"""Texts and their words, for the quick search of a text for thousands of parts."""
+"""Texts and their words, for a fast search of a text for thousands of parts."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_DRAWN = re.compile("[\u2500-\u259f]+")  # the lines and blocks of a terminal's frames, in the middle of sentences
+_DRAWN = re.compile("[\u2500-\u259f]+")  # line and block characters of terminal frames, which occur inside sentences
 _PIECE = 4  # characters
 
 
 def clues(text: str) -> set[str]:
-    """Return the words of a text, and the pieces of four characters that it is cut into."""
+    """Return the words of a text, and the pieces of four characters that the text is cut into."""
     return {*text.split(" "), *map("".join, zip(*[iter(text)] * _PIECE, strict=False))}
 
 
 class Parts:
-    """Thousands of parts that are looked for in one text, each only where its clues are there.
+    """Thousands of parts that are searched in one text, each only if its clues occur in the text.
 
-    The clues of a part are its words, but not its first and last, which may go on in a text: the longest is asked for
-    first. A part without such words has its first four pieces: wherever a text is cut, one of them comes out whole.
+    The clues of a part are its words without the first and the last, which may be parts of longer words in a text. The
+    longest clue is looked up first. A part without such words has its first four pieces as clues: wherever a text is
+    cut, one of them is cut out completely.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:
@@ -32,7 +33,7 @@ class Parts:
                 self._by_clue.setdefault(clue, []).append(number)
 
     def within(self, text: str, there: set[str]) -> Iterator[int]:
-        """Yield the numbers of the parts that are in a text, in order. `there` are the clues of the text."""
+        """Yield the numbers of the parts in a text, in order. `there` contains the clues of the text."""
         possible = {number for clue in there & self._by_clue.keys() for number in self._by_clue[clue]}
         possible.update(self._by_clue.get("", ()))
         for number in sorted(possible):
@@ -43,12 +44,12 @@ class Parts:
 
 def _pieces(part: str) -> Iterable[str]:
     if len(part) < 2 * _PIECE - 1:
-        return ("",)  # looked for in every text
+        return ("",)  # searched in every text
     return {part[start : start + _PIECE] for start in range(_PIECE)}
 
 
 def normal(text: str) -> str:
-    """Return a text as signatures are written: lower case, straight quotes, single spaces, without drawn lines and
+    """Return a text in the form of signatures: lower case, straight quotes, single spaces, without drawn lines and
     Markdown's escapes.
     """
     text = text.lower().replace("\\`", "`")

@@ -1,6 +1,7 @@
-"""The simulator as a process of its own: tables as one line of JSON on standard input, its URL on standard output.
+"""The simulator as a separate process. It reads its tables as one line of JSON from standard input, and writes its URL
+to standard output.
 
-It ends when standard input does, so that it never outlives who started it.
+It ends when standard input is closed, so that it never outlives the process that started it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The answers of the simulated models: always the same answer to the same prompt, seed and model.
+"""The answers of the simulated models. The same prompt, seed and model always give the same answer.
 
-A token is four characters, here as in the service's own rule of thumb. Lengths are log-normal, as those of real
-answers are: most are short, a few are long.
+A token is four characters, as in the service's own rule of thumb. Lengths are log-normal, as those of real answers
+are: most are short, a few are long.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = 1600
-"""A flat count for an image or a document, which are not looked into."""
+"""The number of tokens for an image or a document, whose content is not examined."""
 
 LARGEST = 2**31 - 1
 """The largest integer of the service model's type `Integer`: https://smithy.io/2.0/spec/simple-types.html#integer"""
 
 NAMED, OFF = "named", "off"
-"""Settings for a free choice of tools: those that the question names, or none."""
+"""Settings for a free choice of tools: use the tools that the question names, or none."""
 
 _LONGEST = 1_000_000  # tokens of one answer
 _REASONING = 40  # tokens of the reasoning before an answer
@@ -51,10 +51,10 @@ END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
 
 @dataclass(slots=True)
 class Prompt:
-    """A request in any dialect, as far as it shapes the answer; readers add to it part by part.
+    """The parts of a request in any dialect that determine the answer. Readers add them one by one.
 
-    `format` is the JSON schema that the answer must follow, `cited` the document that it quotes, `broken` the answer
-    that the conversation may go on with.
+    `format` is the JSON schema that the answer must follow, `cited` the document that it quotes, and `broken` the
+    interrupted answer that the conversation may continue.
     """
 
     max_tokens: int | None = None
@@ -72,9 +72,9 @@ class Prompt:
     parts: list[str] = field(default_factory=list)
 
     def add(self, text: Any) -> None:
-        """Add a piece of text; raise `TypeError` for anything else."""
+        """Add a piece of text. Raises `TypeError` if it is not a string."""
         if not isinstance(text, str):
-            raise TypeError("a text is none")
+            raise TypeError("a text is not a string")
         self.parts.append(text)
         self.tokens += count(text)
 
@@ -83,25 +83,25 @@ class Prompt:
         self.tokens += MEDIA_TOKENS
 
     def mark(self) -> None:
-        """Everything so far may be kept in the prompt cache."""
+        """Mark everything so far as cacheable in the prompt cache."""
         self.cached_tokens, self.cached_parts = self.tokens, len(self.parts)
 
     def check(self) -> None:
-        """Raise `AttributeError`, `TypeError` or `ValueError` for settings that no model would take."""
+        """Raise `AttributeError`, `TypeError` or `ValueError` for settings that no model would accept."""
         if self.max_tokens is not None and not 1 <= operator.index(self.max_tokens) <= LARGEST:
             raise ValueError("the maximum is out of range")
         texts: list[Any] = [*self.stop_sequences, *self.offer.schemas]
         if not all(isinstance(text, str) and text for text in texts):
-            raise TypeError("a stop sequence or a tool's name is no text")
+            raise TypeError("a stop sequence or a tool's name is not a string")
 
     @property
     def text(self) -> str:
-        """All of its text, to which the answer belongs."""
+        """The whole text of the prompt, which determines the answer."""
         return "\n".join(self.parts)
 
     @property
     def formatted(self) -> str | None:
-        """An answer in the form that is required, or that the prompt asks for in words; None if it may be any text."""
+        """An answer in the form that the request requires or the prompt describes, or None if any text is allowed."""
         if self.format is not None:
             return json.dumps(example(self.format))
         return prompted_answer(f"{self.system}\n{self.offer.question}")
@@ -117,13 +117,13 @@ class Usage(NamedTuple):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all tokens."""
         return self.input + self.cache_read + self.cache_write + self.output
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model's answer and the reason why it stopped: words, or the input of a tool as JSON.
+    """A model's answer and its stop reason. The answer is words, or the input of a tool as JSON.
 
     `identity` makes its ids unique. `normal` is a standard normal random number, which varies the latency.
     """
@@ -141,7 +141,7 @@ class Answer:
 
     @property
     def input(self) -> Any:
-        """The input of the tool; empty if the answer was too long to be completed."""
+        """The input of the tool, or an empty dictionary if the answer was truncated before the input was complete."""
         try:
             return json.loads(self.text)
         except ValueError:
@@ -154,9 +154,9 @@ def count(text: str) -> int:
 
 
 def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answers, reasons: bool) -> Answer:
-    """Return the answer that belongs to the prompt, at most `limit` tokens long.
+    """Return the answer for the prompt, with at most `limit` tokens.
 
-    `reasons` is True for a model that reasons without being asked to; its reasoning is not signed.
+    `reasons` is True for a model that always reasons; then its reasoning is not signed.
     """
     digest = _digest(seed, model, prompt.text)
     _, second, _ = _drawn(digest)
@@ -197,20 +197,20 @@ def _digest(seed: int, model: str, text: str) -> bytes:
 
 
 def _drawn(digest: bytes) -> tuple[float, float, float]:
-    """Return three numbers from 0 to 1 that belong to a prompt."""
+    """Return three numbers from 0 to 1 for a prompt, the same each time."""
     first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
     return first, second, third
 
 
 def _words(digest: bytes, settings: Answers) -> str:
-    """Return the answer in words that belongs to a prompt."""
+    """Return the answer in words for a prompt."""
     first, second, third = _drawn(digest)
     normal, _ = _normal(first, second)
     return _prose(max(1, round(min(_LONGEST, settings.tokens * exp(normal * settings.spread)))), third)
 
 
 def _going_on(prompt: Prompt, digest: bytes, seed: int, model: str, settings: Answers) -> str | None:
-    """Return the rest of an answer that broke off, if the prompt asks for it."""
+    """Return the rest of an interrupted answer if the prompt asks for it, or None."""
     broken = prompt.broken
     if broken is None:
         return None
@@ -233,7 +233,7 @@ def _normal(first: float, second: float) -> tuple[float, float]:
 
 
 def _prose(tokens: int, where: float) -> str:
-    """Whole sentences from a place in the text, at least one, about as many tokens as asked for."""
+    """Return about `tokens` tokens of whole sentences from a place in the text, but at least one sentence."""
     text, starts = _corpus()
     start = starts[int(where * len(starts))]
     wanted = start + tokens * CHARACTERS_PER_TOKEN

@@ -1,4 +1,4 @@
-"""The input of a batch job: read from S3 and judged as the service does while it validates a job."""
+"""The input of a batch job, read from S3 and checked as the service does during validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """One line of an input file: the file's name below the input's folder, the line's number, and the line."""
+    """One line of an input file: the file's name relative to the input folder, the line's number, and the line."""
 
     file: str
     number: int
@@ -24,11 +24,11 @@ class Record(NamedTuple):
 
 
 class Invalid(Exception):
-    """The reason why a job fails while it is validated."""
+    """The reason why the validation of a job fails."""
 
 
 def read(s3: S3, given: dict[str, Any], region: str, arn: str, limits: Batch) -> list[Record]:
-    """Return the records of a job that was asked for with `given`. Raises Invalid."""
+    """Return the records of a job that was created with the request `given`. Raises Invalid."""
     source = given["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
     where, output = Location.of(source), Location.of(given["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"])
     try:

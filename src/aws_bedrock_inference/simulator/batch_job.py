@@ -1,11 +1,11 @@
-"""One batch job: its states over time, and the work that each of them brings.
+"""One batch job: its states over time, and the work in each state.
 
     Submitted -> Validating -> Scheduled -> InProgress -> Completed
-                 Failed        Expired      PartiallyCompleted        when its time is up
-    any of the first four -> Stopping -> Stopped                      when it is told to stop
+                 Failed        Expired      PartiallyCompleted        when its time has expired
+    any of the first four -> Stopping -> Stopped                      after a request to stop it
 
-Times are seconds since the scenario was loaded. `run` does all that is due; between two of its steps the job can be
-told to stop.
+Times are seconds since the scenario was loaded. `run` does all work that is due. The job can be stopped between two of
+its steps.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _MANIFEST = "manifest.json.out"
 
 
 class Job:
-    """A job as it was asked for, and what has become of it.
+    """A job: its request and its current state.
 
-    `wanted` is the request that each record is: its operation, model and Region.
+    `wanted` is the request of each record: its operation, model and Region.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of a job, in their order
@@ -67,13 +67,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name that the caller gave."""
+        """The name that the caller chose."""
         name: str = self.given["jobName"]
         return name
 
     @property
     def region(self) -> str:
-        """The Region that it runs in."""
+        """The Region of the job."""
         return self._wanted.region
 
     @property
@@ -83,31 +83,31 @@ class Job:
 
     @property
     def operation(self) -> str:
-        """The operation that each record is: InvokeModel or Converse."""
+        """The operation of each record: InvokeModel or Converse."""
         return self._wanted.operation
 
     @property
     def status(self) -> str:
-        """The service's word for the state."""
+        """The service's name for the state."""
         return "Stopping" if self._told_to_stop is not None and not self.ended else self._status
 
     @property
     def ended(self) -> bool:
-        """True if nothing more becomes of it."""
+        """True if the job is in a final state."""
         return self._status in ENDED
 
     def stop(self, now: float) -> None:
-        """Tell the job to stop; a second time changes nothing."""
+        """Stop the job. A repeated call has no effect."""
         if self._told_to_stop is None:
             self._told_to_stop = self.changed_at = now
 
     def fail(self, message: str, at: float) -> None:
-        """End the job, with the reason."""
+        """End the job with the reason of its failure."""
         self.message = message
         self._become("Failed", at)
 
     def due(self) -> float:
-        """Return when something is to be done next."""
+        """Return the time of the next step."""
         if self.ended:
             return inf
         if self._told_to_stop is not None:
@@ -115,7 +115,7 @@ class Job:
         return min(self._next(), self.expires_at)
 
     def run(self, now: float, s3: S3) -> None:
-        """Do all that is due."""
+        """Do all work that is due."""
         while self.due() <= now:
             self._step(self.due(), s3)
 
@@ -160,7 +160,7 @@ class Job:
             self._become("Scheduled", at)
 
     def _place(self, record: Record) -> bytes:
-        """Return what orders the records: they do not run, nor come out, as they went in."""
+        """Return the sort key of a record: the records are neither processed nor written in the order of the input."""
         seed = f"{self._scenario.seed} {self.arn} {record.file} {record.number}"
         return blake2b(seed.encode(), digest_size=8).digest()
 
@@ -177,7 +177,9 @@ class Job:
             self._end("Completed", at, s3)
 
     def _error(self) -> tuple[int, str] | None:
-        """Return the error of the next record if it is one of the scenario's share, which is spread evenly."""
+        """Return the error of the next record, or None. The share of errors in the scenario is spread evenly over the
+        records.
+        """
         share = self._rule.errors
         if floor((self.processed + 1) * share + 1e-9) == floor(self.processed * share + 1e-9):
             return None
@@ -196,7 +198,7 @@ class Job:
             self._end("PartiallyCompleted", at, s3)
 
     def _end(self, status: str, at: float, s3: S3) -> None:
-        """Write the output, then be over."""
+        """Write the output, then end the job."""
         try:
             self._write(s3)
         except Denied as error:

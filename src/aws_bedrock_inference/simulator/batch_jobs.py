@@ -1,7 +1,7 @@
-"""The batch jobs of the account: CreateModelInvocationJob, and what Get, List and Stop answer.
+"""The batch jobs of the account: CreateModelInvocationJob, and the answers of Get, List and Stop.
 
-Shapes: botocore 1.44.8, bedrock 2023-04-20. Requests are answered from what is known; `run` does the work that is due,
-in a thread of its own, since it waits for S3.
+Shapes: botocore 1.44.8, bedrock 2023-04-20. Requests are answered from memory. `run` does the work that is due, in a
+separate thread, since it waits for S3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Scenario
 
 POOL = "batch"
-"""The pool that records run in: they use no quota of the calls on demand, and need no profile where those do."""
+"""The quota pool of batch records. Records use no on-demand quota, and need no profile even if on-demand calls need
+one.
+"""
 
 _PAGE = 100
 _USUAL = JobRule()
@@ -43,7 +45,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class BatchJobs:
-    """All jobs since the scenario was loaded, at `epoch`. `now` is in seconds since then."""
+    """All jobs since the scenario was loaded at `epoch`. `now` is in seconds since then."""
 
     def __init__(self, scenario: Scenario, control_plane: ControlPlane, epoch: float) -> None:
         self._scenario = scenario
@@ -64,14 +66,14 @@ class BatchJobs:
                 return self._list(request.query, asked.region)
         job = self._job(asked)
         if asked.operation == "GetModelInvocationJob":
-            return self._told(job)
+            return self._job_summary(job)
         if job.ended:
             raise ServiceError("ConflictException")
         job.stop(now)
         return {}
 
     def due(self) -> float:
-        """Return when `run` has something to do next."""
+        """Return the time of the next work for `run`."""
         return min((job.due() for job in list(self._jobs.values())), default=inf)
 
     def run(self, now: float) -> None:
@@ -85,11 +87,11 @@ class BatchJobs:
                 try:
                     job.run(now, self._s3(job.region))
                 except Exception:
-                    logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
+                    logging.getLogger(__name__).exception("the simulator has failed; this is a bug in the simulator")
                     job.fail("The simulator has failed; see its log.", now)
 
     def close(self) -> None:
-        """Leave all jobs as they are."""
+        """Stop the work on all jobs."""
         self._closed = True
         for job in list(self._jobs.values()):
             job.stop(inf)
@@ -112,7 +114,7 @@ class BatchJobs:
         return job
 
     def _check(self, given: dict[str, Any], asked: Asked, now: float) -> Asked:
-        """Refuse what the service refuses at once; return the request that each record is."""
+        """Raise the errors that the service returns immediately. Return the request of each record."""
         settings, role, model = self._scenario.batch, given["roleArn"], given["modelId"]
         base, _ = split_profile(model)
         if not matches(base, self._scenario.models.known) or not is_id(base):
@@ -167,15 +169,15 @@ class BatchJobs:
             last = _number(wanted["nextToken"])
             found = [each for each in found if (each[0] > last if ascending else each[0] < last)]
         size = int(wanted.get("maxResults", _PAGE))
-        page: dict[str, Any] = {"invocationJobSummaries": [self._told(job) for _, job in found[:size]]}
+        page: dict[str, Any] = {"invocationJobSummaries": [self._job_summary(job) for _, job in found[:size]]}
         if len(found) > size:
             page["nextToken"] = urlsafe_b64encode(str(found[size - 1][0]).encode()).decode()
         return page
 
-    def _told(self, job: Job) -> dict[str, Any]:
-        """Return what Get and List say of a job."""
+    def _job_summary(self, job: Job) -> dict[str, Any]:
+        """Return a job in the form of the answers to Get and List."""
         given = {name: job.given[name] for name in _AS_GIVEN if job.given.get(name) is not None}
-        told = {
+        summary = {
             "jobArn": job.arn,
             **given,
             "modelId": _model_arn(job),
@@ -188,10 +190,10 @@ class BatchJobs:
             **job.counts(),
         }
         if job.message:
-            told["message"] = job.message
+            summary["message"] = job.message
         if job.ended_at is not None:
-            told["endTime"] = _written(self._time(job.ended_at))
-        return told
+            summary["endTime"] = _written(self._time(job.ended_at))
+        return summary
 
     def _time(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(floor((self._epoch + seconds) * 1000) / 1000, UTC)

@@ -1,4 +1,4 @@
-"""The answer to one record of a batch job: what the model answers on demand, or an error in its place."""
+"""The answer to one record of a batch job: the model's on-demand answer, or an error."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked
     from aws_bedrock_inference.simulator.settings import Scenario
 
-_ID_LENGTH = 11  # of the ids that AWS's pages show
+_ID_LENGTH = 11  # of the ids in AWS's documentation
 
 
 class Answered(NamedTuple):
-    """A line of an output file, and what it cost."""
+    """A line of an output file, with its tokens."""
 
     file: str
     line: bytes
@@ -32,7 +32,7 @@ class Answered(NamedTuple):
 
 
 def answer(record: Record, wanted: Asked, scenario: Scenario, error: tuple[int, str] | None = None) -> Answered:
-    """Return the line for a record; with an `error`, its code and message in place of the model's output."""
+    """Return the line for a record. With `error`, the line has its code and message instead of the model's output."""
     given = strict.loads(record.line)
     head = {"recordId": given.get("recordId", _made_id(record)), "modelInput": given["modelInput"]}
     if error is None:
@@ -68,7 +68,9 @@ def _output(body: dict[str, Any], wanted: Asked, scenario: Scenario) -> tuple[An
 
 @cache
 def _nothing() -> dict[str, None]:
-    """All kinds of a content block, as the output file of a Converse job writes those that a block is not."""
+    """Return every kind of content block with the value null: the output file of a Converse job has all kinds in each
+    block.
+    """
     return dict.fromkeys(shape("ContentBlock").members)
 
 

@@ -1,4 +1,4 @@
-"""The bodies of InvokeModel of the families that take a list of messages: OpenAI's format and those like it.
+"""The bodies of InvokeModel of the families that take a list of messages: OpenAI's format and similar ones.
 
 Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class OpenAIChat:
-    """Chat Completions, which most families at Bedrock speak by now."""
+    """Chat Completions, the format of most families at Bedrock."""
 
     reasons: ClassVar = {MAXIMUM: "length", FILTERED: "content_filter", TOOL: "tool_calls"}
 
@@ -79,7 +79,7 @@ class OpenAIChat:
 
 
 class MistralChat(OpenAIChat):
-    """Mistral Large: the same with another word, and whole messages in streams."""
+    """Mistral Large: the same with other field names, and complete messages in streams."""
 
     def _reason(self, answer: Answer) -> dict[str, Any]:
         return {"stop_reason": self.reasons.get(answer.stop, "stop")}
@@ -88,12 +88,12 @@ class MistralChat(OpenAIChat):
         """Write each delta as a message."""
         for chunk in super().chunks(answer, usage, milliseconds):
             (choice,) = chunk["choices"]
-            said = {"role": "assistant", "content": "", **choice.pop("delta")}
-            yield {**chunk, "choices": [{**choice, "message": said}]}
+            message = {"role": "assistant", "content": "", **choice.pop("delta")}
+            yield {**chunk, "choices": [{**choice, "message": message}]}
 
 
 class CohereChat:
-    """Cohere Command R: the last `message`, with the earlier ones beside it."""
+    """Cohere Command R: the last `message`, with the earlier messages in a separate field."""
 
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", STOP: "STOP_SEQUENCE", FILTERED: "ERROR_TOXIC"}
 
@@ -129,7 +129,7 @@ class CohereChat:
         }
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the start, the text piece by piece, and the whole answer at the end."""
+        """Write the start, the text in pieces, and the complete answer at the end."""
         yield {"is_finished": False, "event_type": "stream-start", "generation_id": answer.identity}
         for text in pieces(answer.text):
             yield {"is_finished": False, "event_type": "text-generation", "text": text}
@@ -180,7 +180,7 @@ def _offer(body: dict[str, Any]) -> Offer:
 
 
 def _content(answer: Answer) -> str | None:
-    """Return the words; what the model has thought stands before them in a tag."""
+    """Return the words of the answer. The reasoning comes first, in a tag."""
     if answer.tool:
         return None
     return f"<reasoning>{answer.reasoning}</reasoning>{answer.text}" if answer.reasoning else answer.text

@@ -30,7 +30,7 @@ def require(body: dict[str, Any], *keys: str) -> None:
 
 
 class Anthropic:
-    """The Messages API, with `anthropic_version` in the body and no `model`."""
+    """The Messages API, with `anthropic_version` and without `model` in the body."""
 
     _KEYS = frozenset(
         [
@@ -221,7 +221,7 @@ def _read_document(prompt: Prompt, part: dict[str, Any]) -> None:
 
 
 def _offer(body: dict[str, Any]) -> Offer:
-    """Return the tools that have a schema: those of the caller's. Anthropic's own have a type instead."""
+    """Return the tools with a schema, which are the caller's. Anthropic's own tools have a type instead."""
     offer = Offer({tool["name"]: tool.get("input_schema") for tool in body.get("tools") or () if "name" in tool})
     choice = body.get("tool_choice")
     if choice:
@@ -234,7 +234,7 @@ def _offer(body: dict[str, Any]) -> Offer:
 
 
 def metrics(usage: Usage, milliseconds: int) -> dict[str, int]:
-    """Return the counts that end a stream of native chunks."""
+    """Return the counts at the end of a stream of native chunks."""
     return {
         "inputTokenCount": usage.input,
         "outputTokenCount": usage.output,

@@ -1,4 +1,4 @@
-"""Rules of Anthropic's Messages API for a request, which it states in its own words.
+"""Rules of Anthropic's Messages API for requests. Their errors have Anthropic's own words.
 
 Sources of the rules and texts: `model_rules.toml`, section `messages`, and `error_texts.toml`, section `model`.
 """
@@ -19,7 +19,7 @@ _TOOL_NAME = re.compile(MESSAGES["tool_name"])
 
 
 def check_version(base: str, body: Mapping[str, Any]) -> None:
-    """Refuse a body of the older API, and a version that is none. Raises ServiceError."""
+    """Refuse a body of the older API, and an invalid version. Raises ServiceError."""
     if "prompt" in body and "messages" not in body:
         raise refused("completions", model=claude_name(base))
     version = body.get("anthropic_version")
@@ -28,7 +28,7 @@ def check_version(base: str, body: Mapping[str, Any]) -> None:
 
 
 def check_messages(base: str, body: Mapping[str, Any]) -> None:
-    """Refuse a conversation that breaks the rules of the Messages API. Raises ServiceError."""
+    """Refuse a conversation that violates the rules of the Messages API. Raises ServiceError."""
     messages = body["messages"]
     if not messages:
         raise refused("no-messages")
@@ -66,7 +66,7 @@ def _check_message(base: str, place: str, message: dict[str, Any], *, last: bool
 
 
 def _check_texts(content: Any) -> None:
-    """Refuse blank text, but in an answer with its thinking, which is taken as the model wrote it."""
+    """Refuse blank text, except in an answer with thinking, which is accepted as the model wrote it."""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not content or any(part["type"].endswith("thinking") for part in parts):
         return

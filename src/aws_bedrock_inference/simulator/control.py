@@ -1,7 +1,7 @@
 """The simulator's own pages, `/_simulator/`: statistics to read, a scenario to load. Only programs may use them.
 
-A page of the web must not: a browser sends its `Origin` with each such request, sends no JSON across origins without
-asking first, and names the page's host even where that name leads to this machine.
+Web pages are refused. A browser sends `Origin` with each such request, sends no JSON to another origin without asking
+first, and sends the page's host name even if that name resolves to this machine.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Desk(Protocol):
         """Return the statistics."""
 
     def load(self, scenario: Scenario) -> None:
-        """Begin anew with a scenario."""
+        """Start again with a scenario."""
 
     def skip(self, seconds: float) -> None:
-        """Let so much time pass at once."""
+        """Advance the clock by `seconds`."""
 
 
 def answer(request: Request, bound: str, desk: Desk) -> Plan:
-    """Return the plan for a request to these pages of a simulator that listens on the address `bound`."""
+    """Return the plan for a request to these pages. The simulator listens on the address `bound`."""
     try:
         _refuse_browsers(request, bound)
         match request.method, request.path:
@@ -52,12 +52,14 @@ def answer(request: Request, bound: str, desk: Desk) -> Plan:
         return plan.refusal(ServiceError("ValidationException", str(error)))
     except ServiceError as error:
         return plan.refusal(error)
-    return plan.refusal(ServiceError("UnknownOperationException", "GET stats, or POST scenario or clock"))
+    return plan.refusal(
+        ServiceError("UnknownOperationException", "unknown page; use GET stats, POST scenario or POST clock")
+    )
 
 
 def _refuse_browsers(request: Request, bound: str) -> None:
     if "origin" in request.headers:
-        raise ServiceError("AccessDeniedException", "pages of the web may not use this; it takes no Origin header")
+        raise ServiceError("AccessDeniedException", "web pages may not use this page; send no Origin header")
     host = request.headers.get("host", "")
     if not _is_this_machine(host, bound):
         raise ServiceError(
@@ -81,7 +83,7 @@ def _tables(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _TYPES:
         raise ServiceError(
-            "UnsupportedMediaTypeException", f"send the scenario with the content type {' or '.join(_TYPES)}", 415
+            "UnsupportedMediaTypeException", f"send the body with the content type {' or '.join(_TYPES)}", 415
         )
     try:
         if kind == "application/toml":
@@ -97,5 +99,5 @@ def _tables(request: Request) -> dict[str, Any]:
 def _seconds(tables: dict[str, Any]) -> float:
     seconds = tables.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST_SKIP:
-        raise ServiceError("ValidationException", f"give the clock seconds, a number from 0 to {_LONGEST_SKIP:g}")
+        raise ServiceError("ValidationException", f"set `seconds` to a number from 0 to {_LONGEST_SKIP:g}")
     return seconds

@@ -1,6 +1,6 @@
-"""The control plane of the simulated account: what `bedrock` answers about models, inference profiles and access.
+"""The control plane of the simulated account: the answers of `bedrock` about models, inference profiles and access.
 
-Shapes: botocore 1.44.8, bedrock 2023-04-20. It answers on the same port as the runtime, as GET.
+Shapes: botocore 1.44.8, bedrock 2023-04-20. It answers on the same port as the runtime, to GET requests.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _LIFE = {
 
 
 class ControlPlane:
-    """The models and profiles of a scenario; those of `foundation.toml` where it has none.
+    """The models and profiles of a scenario, or those of `foundation.toml` if the scenario has none.
 
-    With tables of its own, the runtime holds to them, too: `check` refuses what they do not allow.
+    If the scenario has its own tables, they also apply to the runtime: `check` refuses calls that they do not allow.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -59,7 +59,9 @@ class ControlPlane:
     def answer(  # noqa: PLR0911 - one case for each operation
         self, asked: Asked, query: str, seconds: float, now: float
     ) -> dict[str, Any]:
-        """Return the body of the answer, `seconds` after the scenario was loaded; `now` is the epoch."""
+        """Return the body of the answer, `seconds` after the scenario was loaded. `now` is in seconds since the
+        epoch.
+        """
         wanted = {name: values[-1] for name, values in parse_qs(query).items()}
         region = asked.region
         match asked.operation:
@@ -85,7 +87,7 @@ class ControlPlane:
         return self._profile(asked.model, region)
 
     def check(self, asked: Asked, seconds: float, now: float) -> None:
-        """Refuse a call of the runtime for a model that the scenario's own tables do not let the account call so."""
+        """Refuse a call of the runtime if the scenario's own tables do not allow it for this account."""
         if not self._own or asked.base.startswith("arn:") or asked.model.startswith("arn:"):
             return
         model = next((each for each in self._models if each.id == asked.base and each.is_in(asked.region)), None)
@@ -168,7 +170,7 @@ def _frozen(table: dict[str, Any]) -> dict[str, Any]:
 def _number(given: str | None, default: int) -> int:
     if given is None:
         return default
-    if not given.isdecimal() or len(given) > 9:  # noqa: PLR2004 - longer is no number of profiles
+    if not given.isdecimal() or len(given) > 9:  # noqa: PLR2004 - a longer text is not a number of profiles
         raise invalid("constraint", place="/nextToken", constraint="Member must be a token of an earlier answer")
     return int(given)
 

@@ -1,4 +1,4 @@
-"""The rules of Converse for what a conversation may hold, beyond those of the service model."""
+"""The rules of Converse for the content of a conversation, in addition to those of the service model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEDIA = ("image", "video", "audio", "document")
 
 
 def check(asked: Asked) -> None:
-    """Refuse what Converse or the model refuses in a conversation. Raises ServiceError."""
+    """Refuse a conversation that Converse or the model refuses. Raises ServiceError."""
     base, body = asked.base, asked.body
     if asked.operation == "CountTokens":
         body = body["input"].get("converse") or {}
@@ -63,7 +63,7 @@ def _check_tools(asked: Asked, config: dict[str, Any]) -> None:
 
 
 def _check_results(before: dict[str, Any], message: dict[str, Any], number: int) -> None:
-    """Refuse tool results that do not belong to the tool uses of the message before."""
+    """Refuse tool results that do not belong to the tool uses of the previous message."""
     uses = _ids(before, "toolUse") if before["role"] == "assistant" else []
     results = _ids(message, "toolResult")
     missing = [use for use in uses if use not in results]
@@ -78,9 +78,9 @@ def _ids(message: dict[str, Any], kind: str) -> list[str]:
 
 
 def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
-    """Refuse blank text. Line breaks alone are taken where there is something else to read.
+    """Refuse blank text. Text of line breaks alone is accepted if the message has other content.
 
-    An answer with reasoning is taken as the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
+    An answer with reasoning is accepted as the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
     """
     if any("reasoningContent" in block for block in content):
         return

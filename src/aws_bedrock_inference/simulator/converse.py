@@ -1,4 +1,4 @@
-"""The Converse dialect: one shape for every model. Amazon Nova speaks it in its own bodies, too.
+"""The Converse dialect, which has one shape for every model. Amazon Nova also uses it in its own bodies.
 
 Shapes: botocore 1.44.5, bedrock-runtime 2023-09-30, ConverseRequest, ConverseResponse and ConverseStreamOutput.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.answers import Answer, Usage
     from aws_bedrock_inference.simulator.tools import Tool
 
-PIECE = 20  # characters of one delta: five tokens, as coarse as the service streams
+PIECE = 20  # characters of one delta: five tokens, as in the service's streams
 QUOTE = 80  # characters that a citation quotes
 
 
@@ -86,7 +86,7 @@ def _read_document(prompt: Prompt, document: dict[str, Any]) -> None:
 
 
 def _offer(config: dict[str, Any], fields: dict[str, Any]) -> Offer:
-    """Return the tools. That none may be used is said in Anthropic's own field, since Converse has no word for it."""
+    """Return the tools. Converse has no setting that forbids their use, so it is read from Anthropic's own field."""
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     offer = Offer({spec["name"]: (spec.get("inputSchema") or {}).get("json") for spec in specs})
     for choice, details in (config.get("toolChoice") or {}).items():
@@ -109,7 +109,7 @@ def _format(config: dict[str, Any], fields: dict[str, Any]) -> Any:
 
 
 def body(answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:
-    """Return the body of a whole answer."""
+    """Return the body of a complete answer."""
     content: list[dict[str, Any]] = []
     if answer.reasoning:
         signed = {"signature": answer.signature} if answer.signature else {}

@@ -1,6 +1,7 @@
-"""The members of Converse's answers that are not the model's: usage by model, and what the request asked to have back.
+"""The members of Converse's answers that do not come from the model: usage by model, and members that the request asks
+for.
 
-Shapes: botocore 1.44.5, and public recordings of 2026-11-29 for the members that it does not have.
+Shapes: botocore 1.44.5, and public recordings of 2026-11-29 for the members that botocore does not have.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _OTHER_UNITS = (
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of an answer, complete."""
+    """Return the complete body of an answer."""
     return {
         **written,
         "usage": _usage(asked.base, usage, streamed=False),
@@ -39,7 +40,7 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
 def events(
     asked: Asked, answer: Answer, usage: Usage, written: Iterable[tuple[str, dict[str, Any]]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return the events of an answer, complete."""
+    """Return the complete events of an answer."""
     for name, event in written:
         if name == "messageStop":
             yield name, {**event, **_fields(asked, answer, usage)}
@@ -67,7 +68,7 @@ def _usage(base: str, usage: Usage, *, streamed: bool) -> dict[str, Any]:
 
 
 def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return what the request chose, as the answer repeats it."""
+    """Return the settings of the request that the answer repeats."""
     body = asked.body
     found = {key: body[key] for key in ("performanceConfig", "serviceTier") if body.get(key)}
     guardrail = body.get("guardrailConfig") or {}
@@ -77,7 +78,7 @@ def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
 
 
 def _trace(guardrail: str, tokens: int, answer: Answer) -> dict[str, Any]:
-    """Return what a guardrail with one denied topic found; the prompt's tokens stand for its length."""
+    """Return the trace of a guardrail with one denied topic. The prompt's length is calculated from its tokens."""
     read = _assessed(tokens * CHARACTERS_PER_TOKEN)
     if answer.stop == GUARDRAIL:
         blocked = {"topics": [{"name": "simulated", "type": "DENY", "action": "BLOCKED", "detected": True}]}
@@ -104,7 +105,7 @@ def _assessed(characters: int) -> dict[str, Any]:
 
 
 def _fields(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return the members of the model's own answer that the request asks for; what is not there is left out."""
+    """Return the requested members of the model's own answer. Missing members are omitted."""
     paths = [path for path in asked.body.get("additionalModelResponseFieldPaths") or () if path.startswith("/")]
     if not paths:
         return {}
@@ -124,12 +125,14 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         target = target.setdefault(key, {})
         if not isinstance(target, dict):
-            return  # a shorter path has put it there
+            return  # a shorter path has already set it
     target[keys[-1]] = value
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return the member in a tuple, so that one which is None is told from one that is not there."""
+    """Return the member in a tuple, or None if it does not exist. With the tuple, the value None differs from a
+    missing member.
+    """
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]

@@ -1,6 +1,6 @@
 """The bodies of InvokeModel of the models that answer with numbers: embeddings of text, and ranks of documents.
 
-Texts that share words have vectors near each other, so that a search over simulated embeddings finds something.
+Texts with common words have similar vectors, so that a search over simulated embeddings returns useful results.
 Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
 
@@ -22,7 +22,7 @@ from aws_bedrock_inference.simulator.model_rules import vectors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_MOST_WORDS = 500  # of one text that shape its vector
+_MOST_WORDS = 500  # of one text that determine its vector
 _KINDS = {"float", "int8", "uint8", "binary", "ubinary"}
 _WORD = re.compile(r"\w+")
 
@@ -30,17 +30,17 @@ _WORD = re.compile(r"\w+")
 class Format(Protocol):
     """The format of one family's requests and answers."""
 
-    counts: ClassVar[bool]  # the answer's headers tell the tokens of the input
+    counts: ClassVar[bool]  # whether the answer's headers have the number of input tokens
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Return the texts as a prompt. Raises ServiceError for a body that the model would refuse."""
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Return the body of the answer to the request's body, which has so many tokens."""
+        """Return the body of the answer to the request's body, whose input has `tokens` tokens."""
 
 
 def embedding_format(name: str, base: str) -> Format | None:
-    """Return the format of that name, or None for one that answers with text."""
+    """Return the embedding format of that name, or None for a format that answers with text."""
     kind = _FORMATS.get(name)
     return kind(base) if kind else None
 
@@ -78,7 +78,7 @@ class _Of:
 
 
 class Titan(_Of):
-    """`inputText` in, `embedding` out."""
+    """The format with `inputText` in the request and `embedding` in the answer."""
 
     _length_key = "dimensions"
 
@@ -90,7 +90,7 @@ class Titan(_Of):
         return self._prompt([body["inputText"]], "")
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Write one vector, from version 2 on also by its type."""
+        """Write one vector; from version 2 on, also by its type."""
         vector = text_vector(body.get("inputText", ""), self._wanted(body))
         if not self._rules.by_type:
             return {"embedding": vector, "inputTextTokenCount": tokens}
@@ -105,10 +105,10 @@ class Titan(_Of):
 
 
 class TitanImage(Titan):
-    """`inputText`, `inputImage` or both in, `embedding` out."""
+    """The format with `inputText`, `inputImage` or both in the request, and `embedding` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the text; a picture counts as one."""
+        """Read the text. A picture counts as a text."""
         if "inputText" not in body and "inputImage" not in body:
             raise invalid("body", problem="#: required key [inputText] not found")
         self._wanted(body)
@@ -119,15 +119,17 @@ class TitanImage(Titan):
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
         """Write one vector."""
-        said = f"{body.get('inputText', '')} {body.get('inputImage', '')}"
-        return {"embedding": text_vector(said, self._wanted(body)), "inputTextTokenCount": tokens}
+        content = f"{body.get('inputText', '')} {body.get('inputImage', '')}"
+        return {"embedding": text_vector(content, self._wanted(body)), "inputTextTokenCount": tokens}
 
     def _wanted(self, body: dict[str, Any]) -> int:
         return self._length((body.get("embeddingConfig") or {}).get("outputEmbeddingLength"), "outputEmbeddingLength")
 
 
 class Nova(_Of):
-    """One text, picture, document, video or sound in, a list of vectors out."""
+    """The format with one text, picture, document, video or sound in the request, and a list of vectors in the
+    answer.
+    """
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read `singleEmbeddingParams`."""
@@ -145,8 +147,8 @@ class Nova(_Of):
         wanted = body["singleEmbeddingParams"]
         kind = self._kind(wanted)
         length = self._length(wanted.get("embeddingDimension"), "embeddingDimension")
-        said = wanted["text"]["value"] if kind == "text" else str(wanted[kind])
-        return {"embeddings": [{"embedding": text_vector(said, length), "embeddingType": kind.upper()}]}
+        content = wanted["text"]["value"] if kind == "text" else str(wanted[kind])
+        return {"embeddings": [{"embedding": text_vector(content, length), "embeddingType": kind.upper()}]}
 
     def _kind(self, wanted: dict[str, Any]) -> str:
         kinds = [kind for kind in ("text", "image", "video", "audio", "document") if kind in wanted]
@@ -156,10 +158,10 @@ class Nova(_Of):
 
 
 class Cohere(_Of):
-    """`texts` or `images` in, `embeddings` out."""
+    """The format with `texts` or `images` in the request and `embeddings` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the texts; each picture counts as one."""
+        """Read the texts. Each picture counts as a text."""
         require(body, "input_type")
         texts, others = body.get("texts") or [], [*(body.get("images") or []), *(body.get("inputs") or [])]
         if not texts and not others:
@@ -176,7 +178,9 @@ class Cohere(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Write a vector for each input: a list, or lists by type where types are asked for or usual."""
+        """Write a vector for each input, as a list. Write lists by type if the request asks for types or the model
+        always does.
+        """
         texts = body.get("texts") or []
         inputs = [*texts, *map(str, body.get("images") or []), *map(str, body.get("inputs") or [])]
         length = self._length(body.get("output_dimension"), "output_dimension")
@@ -194,7 +198,7 @@ class Cohere(_Of):
 
 
 class Rerank(_Of):
-    """`query` and `documents` in, `results` out, best first."""
+    """The format with `query` and `documents` in the request, and `results` in the answer, the best first."""
 
     counts = False
 
@@ -205,7 +209,7 @@ class Rerank(_Of):
         return self._prompt([body["query"], *map(_document, body["documents"])], "")
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Write the places of the documents with their likeness to the query."""
+        """Write the indexes of the documents with their similarity to the query."""
         query = text_vector(body["query"], self._rules.length)
         scores = [
             sum(map(float.__mul__, query, text_vector(_document(text), self._rules.length)))
@@ -225,7 +229,9 @@ _FORMATS: dict[str, type[Titan | TitanImage | Nova | Cohere | Rerank]] = {
 
 
 def text_vector(text: str, length: int) -> list[float]:
-    """Return the unit vector of a text: the sum of the vectors of its words, each of which is random but its own."""
+    """Return the unit vector of a text: the sum of the vectors of its words. The vector of a word is random, but
+    always the same.
+    """
     words = dict.fromkeys(_WORD.findall(text.lower())[:_MOST_WORDS]) or {text: None}
     total = [0] * length
     for word in words:
@@ -236,12 +242,12 @@ def text_vector(text: str, length: int) -> list[float]:
 
 @lru_cache(maxsize=2048)
 def _word_vector(word: str, length: int) -> tuple[int, ...]:
-    # Odd numbers, so that none is 0.
+    # Odd numbers, so that none of them is 0.
     return tuple(2 * byte - 255 for byte in shake_256(word.encode()).digest(length))
 
 
 def of_type(vector: Sequence[float], kind: str) -> list[float] | list[int]:
-    """Return the vector as numbers of another type; `binary` packs the signs of eight into one."""
+    """Return the vector as numbers of another type. `binary` packs the signs of eight numbers into one."""
     if kind == "int8":
         return [max(-128, min(127, round(number * 127))) for number in vector]
     if kind == "uint8":

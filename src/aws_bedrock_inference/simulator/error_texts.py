@@ -1,4 +1,4 @@
-"""The service's error messages, and the exception that carries them through the simulator."""
+"""The service's error messages, and the exception with which the simulator reports them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ERRORS: dict[str, dict[str, Any]] = _DATA["error"]
 
 
 class ServiceError(Exception):
-    """An error answer: code, message and HTTP status; the last two default to the service's own."""
+    """An error answer: code, message and HTTP status. The defaults of message and status are the service's own."""
 
     def __init__(self, code: str, message: str = "", status: int | None = None) -> None:
         known = ERRORS.get(code, {})
@@ -23,11 +23,11 @@ class ServiceError(Exception):
 
 
 class ModelRefusal(ServiceError):
-    """The refusal of a request by the model itself, in its own words."""
+    """The refusal of a request by the model itself, in the model's own words."""
 
 
 def text(section: str, name: str, **values: object) -> str:
-    """Return the service's sentence, with its gaps filled."""
+    """Return the service's sentence with its placeholders replaced."""
     sentence: str = _DATA[section][name]
     return sentence.format(**values) if values else sentence
 

@@ -1,4 +1,4 @@
-"""The bodies of InvokeModel of the families that take one text, `prompt`, and go on writing it.
+"""The bodies of InvokeModel of the families that take one text, `prompt`, and continue it.
 
 Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 def pieces(text: str) -> list[str]:
-    """Return the text as a stream has it, at least one piece."""
+    """Return the pieces of the text for a stream, at least one."""
     return [text[at : at + PIECE] for at in range(0, len(text), PIECE)] or [""]
 
 
 class Completion:
-    """One text in, its continuation out: the names of the settings, and of the reasons to stop."""
+    """The format with one text in the request and its continuation in the answer. Subclasses define the names of the
+    settings and of the stop reasons.
+    """
 
     required: ClassVar[tuple[str, ...]] = ("prompt",)
     maximum: ClassVar = "max_tokens"
@@ -43,11 +45,11 @@ class Completion:
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write the whole answer."""
+        """Write the complete answer."""
         return self.piece(self.text(answer), self.reason(answer), answer, usage)
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the answer piece by piece; the last one says why it ended."""
+        """Write the answer in pieces. The last piece has the stop reason."""
         *firsts, last = pieces(self.text(answer))
         for text in firsts:
             yield self.piece(text, None, answer, usage)
@@ -55,15 +57,15 @@ class Completion:
         yield {**end, "amazon-bedrock-invocationMetrics": metrics(usage, milliseconds)}
 
     def text(self, answer: Answer) -> str:
-        """Return what the model has written."""
+        """Return the text of the answer."""
         return answer.text
 
     def reason(self, answer: Answer) -> str:
-        """Return the family's word for why the answer stopped."""
+        """Return the family's name for the stop reason."""
         return self.reasons.get(answer.stop, self.end)
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:
-        """Return the whole answer, or one piece of it: that is the last one which has a reason."""
+        """Return the complete answer, or one piece of it. The last piece is the one with a stop reason."""
         raise NotImplementedError
 
 
@@ -71,7 +73,7 @@ class Llama(Completion):
     """Meta Llama."""
 
     maximum = "max_gen_len"
-    stops = "stop_sequences"  # which Llama does not have
+    stops = "stop_sequences"  # Llama has no such setting
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
         """Write `generation`."""
@@ -83,7 +85,7 @@ class Llama(Completion):
         }
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Count the tokens written so far; the first piece counts those of the prompt."""
+        """Write the number of tokens so far. The first piece also has the number of prompt tokens."""
         written = 0
         for number, chunk in enumerate(super().chunks(answer, usage, milliseconds)):
             written = min(usage.output, written + -(-PIECE // 4))
@@ -104,10 +106,10 @@ class Mistral(Completion):
 
 
 class DeepSeek(Completion):
-    """DeepSeek R1, which thinks first."""
+    """DeepSeek R1, which reasons first."""
 
     def text(self, answer: Answer) -> str:
-        """Return the thoughts, the tag that ends them, and the answer."""
+        """Return the reasoning, the tag that ends it, and the answer."""
         return f"{answer.reasoning}\n</think>\n\n{answer.text}" if answer.reasoning else answer.text
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
@@ -162,13 +164,13 @@ class ClaudeText(Completion):
     reasons: ClassVar = {MAXIMUM: "max_tokens"}
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Write `completion`; a finished one has stopped before the next turn of the user."""
+        """Write `completion`. A complete answer stopped before the next turn of the user."""
         stop = (answer.stop_sequence or "\n\nHuman:") if reason == "stop_sequence" else None
         return {"type": "completion", "completion": text, "stop_reason": reason, "stop": stop}
 
 
 class CohereText(Completion):
-    """Cohere Command: as many answers as are asked for."""
+    """Cohere Command: as many answers as the request asks for."""
 
     stops = "stop_sequences"
     end = "COMPLETE"
@@ -184,7 +186,7 @@ class CohereText(Completion):
         return {"id": answer.identity, "generations": found, "prompt": self.asked.body.get("prompt", "")}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write each answer's pieces, by their number where there are several, then how it ended."""
+        """Write each answer's pieces, with their number if there are several answers, then its stop reason."""
         for number in range(self._number):
             which = {"index": number} if self._number > 1 else {}
             for text in pieces(answer.text):
@@ -195,4 +197,4 @@ class CohereText(Completion):
     @property
     def _number(self) -> int:
         wanted = self.asked.body.get("num_generations")
-        return wanted if isinstance(wanted, int) and 1 <= wanted <= 5 else 1  # noqa: PLR2004 - the model's most
+        return wanted if isinstance(wanted, int) and 1 <= wanted <= 5 else 1  # noqa: PLR2004 - the model's maximum

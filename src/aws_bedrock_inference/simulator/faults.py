@@ -1,4 +1,4 @@
-"""Which fault strikes which request. The same requests in the same order meet the same faults."""
+"""Selects the fault of each request. The same requests in the same order have the same faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _FROM_THE_FIRST_REQUEST = {"not-ready", "access-pending"}
 
 
 class Faults:
-    """The rules of a scenario, with what each has seen. The first rule that strikes is the one."""
+    """The fault rules of a scenario, with the number of requests that each has matched. The first rule that applies is
+    used.
+    """
 
     def __init__(self, rules: Sequence[FaultRule], seed: int) -> None:
         self._rules = rules
@@ -29,7 +31,7 @@ class Faults:
         self._since: dict[tuple[int, str], float] = {}
 
     def strike(self, asked: Asked, now: float) -> FaultRule | None:
-        """Return the rule that strikes, or None. `now` is in seconds since the scenario was loaded."""
+        """Return the rule that applies to the request, or None. `now` is in seconds since the scenario was loaded."""
         faulted = None
         for number, rule in enumerate(self._rules):
             if not _matches(rule, asked):
@@ -63,7 +65,7 @@ def _matches(rule: FaultRule, asked: Asked) -> bool:
     if rule.kind in _JOBS_ONLY and asked.operation not in JOBS:
         return False
     if asked.control and rule.operation == "*":
-        return False  # a bad day of the runtime is none of the control plane
+        return False  # a fault of the runtime does not affect the control plane
     return (
         fnmatchcase(asked.operation, rule.operation)
         and fnmatchcase(asked.region, rule.region)

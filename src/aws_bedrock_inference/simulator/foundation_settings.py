@@ -1,4 +1,4 @@
-"""The scenario's tables of the control plane: which models and inference profiles the simulated account has."""
+"""The scenario's tables of the control plane: the models and inference profiles of the simulated account."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ SYSTEM, APPLICATION = "SYSTEM_DEFINED", "APPLICATION"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundationModel:
-    """A model, its life and the account's access to it.
+    """A model, its lifecycle and the account's access to it.
 
-    `regions` are shell patterns. Dates are days in UTC, `2026-12-31`; at its end of life a model is gone.
-    `agreement` is the state of the Marketplace agreement; a pending one is there after `agreement_after` seconds.
+    `regions` are shell patterns. Dates are days in UTC, `2026-12-31`; from its end of life on, a model does not exist.
+    `agreement` is the state of the Marketplace agreement. A pending agreement is complete after `agreement_after`
+    seconds.
     """
 
     id: str
@@ -45,7 +46,7 @@ class FoundationModel:
             raise ValueError(f"agreement is {self.agreement!r:.80}; use one of {', '.join(AGREEMENTS)}")
         for modality in (*self.input, *self.output):
             if modality not in MODALITIES:
-                raise ValueError(f"{modality!r:.80} is no modality; use one of {', '.join(MODALITIES)}")
+                raise ValueError(f"{modality!r:.80} is not a modality; use one of {', '.join(MODALITIES)}")
         for day in (self.start_of_life, self.legacy, self.extended_access, self.end_of_life):
             moment(day)
 
@@ -54,7 +55,7 @@ class FoundationModel:
         return now < moment(self.end_of_life)
 
     def is_in(self, region: str) -> bool:
-        """Return whether the Region has the model."""
+        """Return whether the model is available in the Region."""
         return any(fnmatchcase(region, pattern) for pattern in self.regions)
 
     def agreement_at(self, seconds: float) -> str:
@@ -64,9 +65,9 @@ class FoundationModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceProfile:
-    """An inference profile that sends calls of one model to `regions`; `everywhere` makes it a global one.
+    """An inference profile that sends calls of one model to `regions`. With `everywhere` it is a global profile.
 
-    It can be called from its own Regions, a global one from each.
+    It can be called from its own Regions. A global profile can be called from every Region.
     """
 
     id: str
@@ -87,7 +88,7 @@ class InferenceProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionRule:
-    """The data-retention mode of the account in the Regions that a shell pattern names."""
+    """The data-retention mode of the account in the Regions that match a shell pattern."""
 
     region: str
     mode: str
@@ -112,17 +113,17 @@ class TrustedAccess:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnforcedGuardrail:
-    """A guardrail that the account puts on all calls of a Region."""
+    """A guardrail that the account enforces on all calls of a Region."""
 
     id: str
     version: str = "1"
 
 
 def moment(day: str) -> float:
-    """Return the beginning of a day in UTC, in seconds since the epoch; the end of time for no day at all."""
+    """Return the beginning of a day in UTC, in seconds since the epoch, or infinity for an empty text."""
     if not day:
         return inf
     try:
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
     except ValueError:
-        raise ValueError(f"{day!r:.40} is no day; write it as 2026-12-31") from None
+        raise ValueError(f"{day!r:.40} is not a date; write dates as 2026-12-31") from None

@@ -15,7 +15,9 @@ _STRING = 7  # the header value type of a string with a two-byte length
 
 
 def padded(payload: bytes) -> bytes:
-    """Return the JSON object with the member `p`, whose length varies: it hides the length of what the model said."""
+    """Return the JSON object with a padding member `p` of varying length, which hides the length of the model's
+    text.
+    """
     length = crc32(payload) % len(_PADDING)
     return b'%b%b"p":"%b"}' % (payload[:-1], b"," if len(payload) > len(b"{}") else b"", _PADDING[: length + 1])
 
@@ -26,7 +28,7 @@ def event(name: str, payload: bytes) -> bytes:
 
 
 def exception(name: str, payload: bytes) -> bytes:
-    """Return the frame of an exception, modelled or not."""
+    """Return the frame of an exception, which need not be in the service model."""
     return _frame(_headers(":exception-type", name, "exception"), payload)
 
 

@@ -1,8 +1,8 @@
-"""A simulated model goes on with an answer of its own that broke off.
+"""A simulated model continues its own answer after an interruption.
 
-It knows its answer by what it has written of it: a conversation whose last message of the assistant is the beginning of
-the answer to what came before. It goes on if that message is the last one (a prefill), or if the user's next message
-quotes the end of it. It reads no words of any client.
+It recognizes the answer by its beginning: the last message of the assistant must be the beginning of the answer to the
+messages before it. The model continues if that message is the last one (a prefill), or if the user's next message
+quotes its end. It does not look for the words of any particular client.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXACTLY, LOOSELY, OTHERWISE = "exactly", "loosely", "otherwise"
-"""Begin with what is quoted and go on; repeat more, or say something first; go on with other words than before."""
+"""Begin with the quotation and continue; repeat more, or write something before it; continue with other words than
+before.
+"""
 
-_LEAST = 8  # characters that are a quotation
+_LEAST = 8  # minimum length of a quotation, in characters
 _MOST = 400
-_PREFILL = 200  # characters of a prefill that may be the user's own
-_FURTHER = 160  # characters before the quotation that may be repeated, too
+_PREFILL = 200  # maximum characters of a prefill that the user may have written
+_FURTHER = 160  # maximum characters before the quotation that may be repeated
 
 _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n", '"', "... ")
 
 
 class Broken(NamedTuple):
-    """The end of a conversation: how many parts of its text come before the assistant's last message, what that says,
-    and what the user says after it; None for a prefill. `prefilled` is what the user has written of the answer.
+    """The end of a conversation. `parts` is the number of texts before the assistant's last message, `written` the
+    text of that message, and `said` the text of the user after it, or None for a prefill. `prefilled` is the part of
+    the answer that the user has written.
     """
 
     parts: int
@@ -34,7 +37,9 @@ class Broken(NamedTuple):
     prefilled: tuple[str, ...] = ()
 
     def readings(self) -> Iterator[Broken]:
-        """Yield the ways to read it. The beginning of a prefill may be the user's, and only what follows an answer."""
+        """Yield the possible interpretations. The beginning of a prefill may be the user's text, so that the model
+        wrote only the rest.
+        """
         yield self
         if self.said is None:
             for end in range(1, min(len(self.written) - _LEAST, _PREFILL)):
@@ -42,8 +47,8 @@ class Broken(NamedTuple):
 
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
-    """Return the text after what is written of the `whole` answer; None if the conversation does not go on with it.
-    `chance`, from 0 to 1, draws how much is repeated; `other` makes other words.
+    """Return the rest of the answer `whole` that follows the text already written, or None if the conversation does
+    not continue that answer. `chance`, from 0 to 1, determines how much is repeated. `other` creates different words.
     """
     written = broken.written
     if broken.said is None:
@@ -56,15 +61,15 @@ def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str,
     quoted = _quoted(written, broken.said)
     if not quoted:
         return None
-    if how != LOOSELY or chance < 0.25:  # noqa: PLR2004 - a quarter does as it is asked
+    if how != LOOSELY or chance < 0.25:  # noqa: PLR2004 - a quarter follow the instruction exactly
         return written[-quoted:] + rest
-    if chance < 0.6:  # noqa: PLR2004 - a third repeats more
+    if chance < 0.6:  # noqa: PLR2004 - about a third repeat more
         return written[-quoted - round(_FURTHER * (chance - 0.25) / 0.35) :] + rest
     return _LEADS[int((chance - 0.6) / 0.4 * len(_LEADS)) % len(_LEADS)] + written[-quoted:] + rest
 
 
 def _quoted(written: str, said: str) -> int:
-    """Return how many characters at the end of `written` the user quotes; 0 for none."""
+    """Return the number of characters at the end of `written` that the user quotes, or 0."""
     for length in range(min(len(written), _MOST), 0, -1):
         if written[-length:] in said:
             return length if length >= min(_LEAST, len(written)) else 0

@@ -11,9 +11,10 @@ _GIGABYTE = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The quotas of the account's batch jobs, the models that refuse them, and the roles that Bedrock can assume.
+    """The quotas of the account's batch jobs, the models that refuse batch jobs, and the roles that Bedrock can
+    assume.
 
-    Patterns are those of a shell. Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
+    Patterns are shell patterns. Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
     """
 
     minimum: int = 100
@@ -21,7 +22,7 @@ class Batch:
     file_bytes: int = _GIGABYTE
     job_bytes: int = 5 * _GIGABYTE
     jobs: int | None = None
-    # Refused by the service itself, as public logs of 2026-07 to 2026-09 tell.
+    # Refused by the service itself, according to public logs of 2026-07 to 2026-09.
     unsupported: tuple[str, ...] = (
         *("anthropic.claude-opus-4-7*", "anthropic.claude-opus-4-8*", "anthropic.claude-sonnet-5*"),
         *("anthropic.claude-fable-*", "openai.gpt-5.6*", "moonshot*kimi-k3*"),
@@ -32,10 +33,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRule:
-    """A rule for the jobs that the patterns match; `first` limits it to so many of them.
+    """A rule for the jobs that match the patterns. `first` limits it to that number of jobs.
 
-    A state's number is how many seconds it lasts; `stalls` is the share of records after which nothing happens any
-    more. `expires` are the seconds after submission at which a job is cut, instead of its timeoutDurationInHours.
+    The number of a state is its length in seconds. `stalls` is the share of records after which the job makes no
+    progress. `expires` is the number of seconds after submission at which a job expires, instead of its
+    timeoutDurationInHours.
     """
 
     name: str = "*"
@@ -57,9 +59,9 @@ class JobRule:
 
     def __post_init__(self) -> None:
         if not self.errors <= 1:
-            raise ValueError(f"errors is {self.errors!r}; give a share from 0 to 1")
+            raise ValueError(f"errors is {self.errors!r}; set a share from 0 to 1")
         if not self.chunk >= 1:
-            raise ValueError(f"chunk is {self.chunk!r}; give the number of records that run together, 1 or more")
+            raise ValueError(f"chunk is {self.chunk!r}; set the number of records that run at the same time, 1 or more")
 
     def covers(self, name: str, model: str) -> bool:
         """Return whether the patterns match a job of that name for that base model."""

@@ -1,4 +1,4 @@
-"""The facts about models that decide what the simulator accepts and how it answers, read from `model_rules.toml`."""
+"""The facts about models that determine what the simulator accepts and how it answers, read from `model_rules.toml`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _RULES: dict[str, Any] = tomllib.loads(files(__package__).joinpath("model_rules.
 MESSAGES: dict[str, Any] = _RULES["messages"]
 """The parts of a request of Anthropic's Messages API."""
 
-_KEPT = 4096  # answers, since ids come from outside
+_KEPT = 4096  # the number of stored answers is limited, since ids come from outside
 _ID, _ARN = re.compile(_RULES["ids"]["model"]), re.compile(_RULES["ids"]["arn"])
 
 
 class Media(NamedTuple):
-    """The content blocks that a model takes, those that it takes from S3, and those that its tools may so return."""
+    """The content blocks that a model accepts, those that it accepts from S3, and those that may be in tool results."""
 
     takes: frozenset[str]
     s3: frozenset[str]
@@ -29,7 +29,7 @@ class Media(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """The vectors that an embedding model makes, and the longest input that it takes."""
+    """The vectors that an embedding model returns, and the longest input that it accepts."""
 
     length: int
     lengths: tuple[int, ...]
@@ -46,13 +46,13 @@ def is_id(model: str) -> bool:
 
 @lru_cache(maxsize=_KEPT)
 def listed(name: str, base: str) -> bool:
-    """Return whether the model is in the list of that name: those that do something otherwise than the rest."""
+    """Return whether the model is in the list of that name. The lists contain the models that behave differently."""
     return matches(base, _RULES["lists"][name])
 
 
 @lru_cache(maxsize=_KEPT)
 def media(base: str) -> Media:
-    """Return the content blocks that the model takes besides text and documents."""
+    """Return the content blocks that the model accepts in addition to text and documents."""
     found = _first("media", base)
     s3 = frozenset(found["s3"])
     return Media(frozenset(found["takes"]), s3, frozenset(found.get("s3_in_tool_results", s3)))
@@ -60,7 +60,9 @@ def media(base: str) -> Media:
 
 @lru_cache(maxsize=_KEPT)
 def tool_prompt_tokens(base: str, *, forced: bool) -> int:
-    """Return what it costs to be told about tools at all; `forced` where one must be used."""
+    """Return the number of tokens that the description of tools in general costs. With `forced`, the model must use a
+    tool.
+    """
     found = _first("tool_prompt", base)
     tokens: int = found.get("forced", found["tokens"]) if forced else found["tokens"]
     return tokens
@@ -68,13 +70,15 @@ def tool_prompt_tokens(base: str, *, forced: bool) -> int:
 
 @lru_cache(maxsize=_KEPT)
 def claude_name(base: str) -> str:
-    """Return the name by which an Anthropic model calls itself."""
+    """Return the name of an Anthropic model in its own answers."""
     known: str | None = _RULES["claude"].get(base)
     return known or re.sub(r"-v\d+(:.*)?$", "", base.removeprefix("anthropic."))
 
 
 def body_format(base: str, body: Mapping[str, Any]) -> str:
-    """Return the format of an InvokeModel body: of those that the model takes, the one that the body looks like."""
+    """Return the format of an InvokeModel body: the format, among those that the model accepts, that the body
+    matches.
+    """
     if base.startswith("arn:"):
         entries = [entry for entry in _RULES["native"] if entry.get("by_arn", True)]
     else:
@@ -84,13 +88,13 @@ def body_format(base: str, body: Mapping[str, Any]) -> str:
 
 
 def streams(body_format: str) -> bool:
-    """Return whether InvokeModelWithResponseStream takes the format."""
+    """Return whether InvokeModelWithResponseStream accepts the format."""
     return all(entry.get("streams", True) for entry in _RULES["native"] if entry["format"] == body_format)
 
 
 @lru_cache(maxsize=_KEPT)
 def vectors(base: str) -> Vectors:
-    """Return the vectors that the model makes."""
+    """Return the vectors that the model returns."""
     found = _first("vectors", base)
     lengths = tuple(found["lengths"])
     return Vectors(found["length"], lengths, found["by_type"], found["characters"], found.get("texts", 1))

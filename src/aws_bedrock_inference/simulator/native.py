@@ -1,7 +1,7 @@
-"""The bodies of InvokeModel, by their format: which one a model takes is in `model_rules.toml`.
+"""The bodies of InvokeModel, by their format. `model_rules.toml` has the format of each model.
 
-Here are those of Amazon Nova and Amazon Titan Text.
-Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
+This file has the formats of Amazon Nova and Amazon Titan Text. Source:
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Dialect(Protocol):
     """The format of the requests and answers of one model family."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Return the prompt of a request; raises ServiceError for a body that is not of this family."""
+        """Return the prompt of a request. Raises ServiceError for a body that is not in this family's format."""
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:
-        """Return the body of a whole answer."""
+        """Return the body of a complete answer."""
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
         """Return the chunks of a streamed answer."""
@@ -44,7 +44,7 @@ def read(asked: Asked, body: dict[str, Any]) -> Prompt:
 
 
 class Nova:
-    """Converse's shape, in the body, with a few differences."""
+    """Converse's shape in the body, with a few differences."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
         """Read `messages`, `system` and `inferenceConfig`."""
@@ -58,7 +58,7 @@ class Nova:
         return {**written, "usage": {**_usage(usage), "totalTokens": usage.total}}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write Converse's events, each under its name. Each delta is a block of its own, closed at once."""
+        """Write Converse's events, each under its name. Each delta is a separate block, which is closed immediately."""
         index = 0
         for name, event in converse.events(answer, usage, milliseconds):
             if name == "contentBlockStop":
@@ -74,7 +74,7 @@ class Nova:
 
 
 class Titan:
-    """`inputText` in, `results` out."""
+    """The format with `inputText` in the request and `results` in the answer."""
 
     _REASONS: ClassVar = {MAXIMUM: "LENGTH", STOP: "STOP_CRITERIA_MET", FILTERED: "CONTENT_FILTERED"}
 
@@ -94,7 +94,7 @@ class Titan:
         return {"inputTextTokenCount": usage.input, "results": [result]}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the whole answer as one chunk, as Titan does."""
+        """Write the complete answer as one chunk, as Titan does."""
         yield {
             "outputText": answer.text,
             "index": 0,

@@ -10,7 +10,7 @@ from aws_bedrock_inference.simulator.pattern_match import covers, matches, parse
 
 _LONGEST = 10_000  # characters
 _MOST_WRITTEN = 20_000  # characters of all texts that are tried
-_BRANCHES = 6  # of an alternative that are tried
+_BRANCHES = 6  # alternatives that are tried
 _CLASSES = {
     op.CATEGORY_DIGIT: "1234567890",
     op.CATEGORY_WORD: "simulated",
@@ -23,7 +23,7 @@ _PRINTABLE = "simulated" + "".join(map(chr, range(33, 127))) + " "
 
 
 def pattern_example(pattern: str, least: float, most: float, variant: int) -> str | None:
-    """Return a text that matches, of a length within the bounds; None if none is found."""
+    """Return a matching text with a length within the bounds, or None if none is found."""
     tree = parsed(pattern)
     if tree is None:
         return None
@@ -40,7 +40,7 @@ def pattern_example(pattern: str, least: float, most: float, variant: int) -> st
 
 
 class _Writer:
-    """One text for a parsed pattern: repetitions take their minimum and `extra` more; look-around is left to luck."""
+    """Writes one text for a parsed pattern. Repetitions have their minimum plus `extra`; look-around is ignored."""
 
     def __init__(self, extra: int, variant: int) -> None:
         self._extra = extra
@@ -78,7 +78,7 @@ class _Writer:
                 return self.write(value)
             case op.GROUPREF:
                 return self._groups.get(value, "")
-        return ""  # anchors and look-around take no room
+        return ""  # anchors and look-around match no characters
 
     def _repeated(self, least: int, most: int, tree: Any) -> str:
         times = min(least + self._extra, most, max(least, _LONGEST))

@@ -1,7 +1,7 @@
-"""The question whether a text matches a regular expression of a JSON schema, answered in bounded time.
+"""Matching a text with a regular expression of a JSON schema, in bounded time.
 
-Patterns come from outside, and `re` takes exponential time for some, such as `^(a+)+$`, while it stops every thread.
-Here all places of the text that a part of the pattern can reach are followed at once, as an automaton does.
+Patterns come from outside. For some, such as `^(a+)+$`, `re` needs exponential time, and it blocks every thread
+meanwhile. This module follows all possible positions in the text at the same time, as an automaton does.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_MOST_STEPS = 100_000  # characters looked at for one text
+_MOST_STEPS = 100_000  # characters read of one text
 _KEPT = 1024  # patterns
 _SET = re.compile(r"\[(?:\\.|[^\]\\]){1,500}\]")
 _PROPERTY = re.compile(r"\\p\{(\w{1,20})\}")
@@ -37,7 +37,7 @@ _CATEGORIES: dict[Any, Callable[[str], bool]] = {
 
 @lru_cache(maxsize=_KEPT)
 def parsed(pattern: str) -> Any:
-    """Return the pattern as `re` parses it; None for one that it cannot read."""
+    """Return the pattern as `re` parses it, or None if `re` cannot read it."""
     try:
         return _parser.parse(_python(pattern))
     except (re.error, RecursionError, OverflowError):
@@ -45,9 +45,9 @@ def parsed(pattern: str) -> Any:
 
 
 def matches(pattern: str, text: str) -> bool:
-    r"""Return whether a text matches somewhere; False also for a pattern that is not understood or takes too long.
+    r"""Return whether the pattern matches a part of the text; False if it is not supported or needs too many steps.
 
-    What a group has matched is not kept: a reference to it, such as `\1`, matches anything.
+    The text of a group is not stored: a reference to it, such as `\1`, matches any text.
     """
     tree = parsed(pattern)
     if tree is None:
@@ -59,7 +59,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def covers(item: tuple[Any, Any], letter: str) -> bool:
-    """Return whether an item of a set, such as `a-z`, has the letter."""
+    """Return whether an item of a set, such as `a-z`, contains the letter."""
     kind, value = item
     if kind is op.LITERAL:
         return bool(ord(letter) == value)
@@ -84,11 +84,13 @@ def _properties(name: str) -> str:
 
 
 class _TooHardError(Exception):
-    """The pattern needs too many steps, or what is not followed here."""
+    """The pattern needs too many steps, or contains an unsupported element."""
 
 
 class _Reader:
-    """One text: the places where parts of a pattern end that begin at given places."""
+    """One text. Calculates the positions at which a part of the pattern can end, for the positions at which it
+    begins.
+    """
 
     def __init__(self, text: str, flags: int) -> None:
         self._text = text
@@ -140,7 +142,7 @@ class _Reader:
         return _is_one(kind, value, letter)
 
     def _repeated(self, least: int, most: int, tree: Any, places: set[int]) -> set[int]:
-        # Once it has been repeated as often as the text has letters, it only stays where it is.
+        # After as many repetitions as the text has letters, further repetitions reach no new positions.
         length = len(self._text) + 1
         for _ in range(min(least, length)):
             places = self.ends(tree, places)

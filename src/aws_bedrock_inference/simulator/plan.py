@@ -18,20 +18,22 @@ _NAMESPACE = "http://internal.amazon.com/coral/{}/"
 
 
 class Break(enum.Enum):
-    """The way in which a connection ends before its answer does."""
+    """The way in which a connection ends before its answer is complete."""
 
     RESET = enum.auto()
 
 
 Step = float | bytes | Break
-"""Seconds to wait, bytes to write, or how to break."""
+"""Seconds to wait, bytes to write, or a way to break the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The head, then the steps. `streamed` writes each piece as it comes; else head and body are one write.
+    """The head, then the steps. With `streamed`, each piece is written separately; otherwise head and body are one
+    write.
 
-    Whoever runs the steps closes them, also when the client is gone: that is when quotas are settled.
+    The code that runs the steps must close the generator, also if the client has disconnected: quotas are settled
+    then.
     """
 
     status: int
@@ -48,7 +50,9 @@ def whole(
     wait: float = 0.0,
     on_done: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Return the plan of an answer in one piece. `over` is called at its end, also when the client has left."""
+    """Return the plan of an answer in one piece. `on_done` is called at its end, also if the client has
+    disconnected.
+    """
     return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, on_done))
 
 
@@ -58,7 +62,7 @@ def report(content: Any) -> Plan:
 
 
 def refusal(error: ServiceError) -> Plan:
-    """Return the plan of an error answer, as the service writes it."""
+    """Return the plan of an error answer in the service's form."""
     headers = [("x-amzn-errortype", f"{error.code}:{_NAMESPACE.format(error.namespace)}"), *error.headers]
     return whole(error.status, json.dumps({"message": str(error)}).encode(), headers)
 
@@ -69,7 +73,7 @@ def broken() -> Plan:
 
 
 def later(plan: Plan, seconds: float) -> Plan:
-    """Return the same plan, begun later."""
+    """Return the same plan, started `seconds` later."""
     return Plan(plan.status, plan.headers, _delayed(plan.steps, seconds), plan.streamed)
 
 
@@ -83,7 +87,7 @@ def stream(
 ) -> Plan:
     """Return the plan of a stream: `wait` before the head, `pause` after each frame.
 
-    `over` hears at the end which share of the frames went out, from 0 to 1.
+    At the end `on_done` is called with the share of the frames that were sent, from 0 to 1.
     """
     head = [("content-type", "application/vnd.amazon.eventstream"), *headers]
     return Plan(200, head, _streamed(frames, wait, pause, on_done), streamed=True)
@@ -124,7 +128,7 @@ def _streamed(
 
 
 def _joined(frames: list[Step]) -> list[Step]:
-    """One write for all that is due at once, as a loaded service does."""
+    """Join the frames that are due at the same time into one write, as a loaded service does."""
     joined: list[Step] = []
     for frame in frames:
         if joined and isinstance(frame, bytes) and isinstance(joined[-1], bytes):

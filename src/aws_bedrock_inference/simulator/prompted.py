@@ -1,7 +1,7 @@
-"""The form of an answer that a prompt asks for in words, as libraries do where a model has no such setting.
+"""The form of an answer that a prompt asks for in words, which libraries do for models without such a setting.
 
-They show a JSON schema (instructor, langchain, pydantic-ai), or the names of the fields in braces, in an object or each
-after a marker (dspy). A model follows them; so does a simulated one.
+The prompts contain a JSON schema (instructor, langchain, pydantic-ai), or the names of the fields in braces, in an
+object or each after a marker (dspy). Models follow them, and so do simulated models.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from aws_bedrock_inference.simulator.schema_example import example
 
-_MOST_PLACES = 100  # of a prompt where an object may begin
+_MOST_PLACES = 100  # places in a prompt where an object may begin
 _KINDS = {"int": "integer", "float": "number", "bool": "boolean"}
 _ONE_OF = re.compile(r"must exactly match .{0,80}?one of: (.+)")
 _SCHEMA = re.compile(r"JSON schema: (\{.*\})", re.DOTALL)
@@ -23,7 +23,7 @@ _KIND = re.compile(r"must be a single (int|float|bool)|must be (True or False)")
 
 
 def prompted_answer(text: str) -> str | None:
-    """Return an answer in the form that the text asks for; None if it leaves the form to the model."""
+    """Return an answer in the form that the text asks for, or None if it asks for none."""
     if _MARKED_ANSWER in text:
         return _marked(text)
     schema = prompted_schema(text)
@@ -41,7 +41,7 @@ def _marked(text: str) -> str:
 
 
 def prompted_schema(text: str) -> Any:
-    """Return the last JSON schema that a text shows, or the schema of the last object with placeholders; else None."""
+    """Return the last JSON schema in a text, or the schema of its last object with placeholders, or None."""
     if "{" not in text or "json" not in text.lower():
         return None
     decoder = json.JSONDecoder()

@@ -1,16 +1,16 @@
 """The quotas of the account: requests and tokens per minute, tokens per day, under four disciplines.
 
-Pure arithmetic over `now`, in seconds from any start. A pool has one limit per dimension; a request is admitted when it
-fits all of them, and its reservation is settled with what it really used.
+Pure arithmetic over `now`, in seconds from any start. A pool has one limit for each dimension. A request is admitted
+if it fits all limits, and its reservation is settled with its actual use.
 
     bucket    a bucket that holds one minute and refills steadily
-    tight     a bucket that holds five seconds; what is larger is admitted only when it is full, and leaves a debt
-    fixed     minute windows that start together
+    tight     a bucket that holds five seconds; when full, it admits up to one minute's amount and goes into debt
+    fixed     minute windows that all start together
     sliding   the sixty seconds before now
 
-AWS does not publish its discipline; these are the ones a client must survive. A limit may change while it is used:
-what was taken stays taken.
-Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
+AWS does not publish its discipline. These are the disciplines that a client must handle. A limit may change while it
+is in use; earlier reservations remain. Sources:
+https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ class Limit(Protocol):
     """One dimension of a quota."""
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether `amount` may be taken now."""
+        """Return whether `amount` fits now."""
 
     def take(self, amount: float, now: float) -> Any:
-        """Take `amount`; the answer identifies the taking."""
+        """Reserve `amount`. Return an identifier of the reservation."""
 
     def adjust(self, taking: Any, by: float, now: float) -> None:
-        """Correct an earlier taking: more was used when `by` is positive, less when it is negative."""
+        """Correct an earlier reservation: `by` is positive if more was used, and negative if less was used."""
 
     def change(self, limit: float, now: float) -> None:
-        """Allow `limit` from now on. What was taken stays taken."""
+        """Set the limit to `limit` from now on. Earlier reservations remain."""
 
 
 class Bucket:
-    """Refills at `limit` a minute, up to what comes in `seconds`."""
+    """Refills at `limit` per minute, up to the amount of `seconds`."""
 
     def __init__(self, limit: float, seconds: float, now: float) -> None:
         self._share = seconds / MINUTE
@@ -56,25 +56,25 @@ class Bucket:
         self._at = now
 
     def level(self, now: float) -> float:
-        """Return what can be taken now; negative while in debt."""
+        """Return the amount that is available now; it is negative while the bucket is in debt."""
         self._level = min(self.capacity, self._level + (now - self._at) * self.limit / MINUTE)
         self._at = now
         return self._level
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether the level covers `amount`, or the bucket is full and a minute would cover it."""
+        """Return whether the level covers `amount`, or the bucket is full and a full minute would cover it."""
         return amount <= self.limit and self.level(now) >= min(amount, self.capacity)
 
     def take(self, amount: float, now: float) -> None:
         """Lower the level."""
         self._level = self.level(now) - amount
 
-    def adjust(self, taking: None, by: float, now: float) -> None:  # noqa: ARG002 - a bucket remembers no takings
-        """Lower or raise the level, never above the capacity."""
+    def adjust(self, taking: None, by: float, now: float) -> None:  # noqa: ARG002 - a bucket stores no reservations
+        """Lower or raise the level, but never above the capacity."""
         self._level = min(self.capacity, self.level(now) - by)
 
     def change(self, limit: float, now: float) -> None:
-        """Refill at the new rate; the level stays, as far as the new capacity holds it."""
+        """Refill at the new rate. The level remains, as far as the new capacity allows."""
         level = self.level(now)
         self.limit = limit
         self.capacity = limit * self._share
@@ -82,7 +82,7 @@ class Bucket:
 
 
 class Fixed:
-    """Counts per window; a new window starts empty."""
+    """Counts the use of each window. A new window starts with 0."""
 
     def __init__(self, limit: float, window: float, now: float) -> None:
         self.limit = limit
@@ -92,7 +92,7 @@ class Fixed:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """Return what the current window has taken."""
+        """Return the use of the current window."""
         index = int((now - self._start) // self._window)
         if index != self._index:
             self._index, self._used = index, 0.0
@@ -103,23 +103,23 @@ class Fixed:
         return self.used(now) + amount <= self.limit
 
     def take(self, amount: float, now: float) -> int:
-        """Count in the current window."""
+        """Add `amount` to the current window."""
         self._used = self.used(now) + amount
         return self._index
 
     def adjust(self, taking: int, by: float, now: float) -> None:
-        """Charge an excess to the current window; give back only to the window that was charged."""
+        """Charge an excess to the current window. Refund only to the window that was charged."""
         used = self.used(now)
         if by > 0 or taking == self._index:
             self._used = used + by
 
     def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - windows keep their times and counts
-        """Hold the current window, too, to the new limit."""
+        """Apply the new limit from the current window on."""
         self.limit = limit
 
 
 class Sliding:
-    """Counts over the window before now."""
+    """Counts the use of the window before now."""
 
     def __init__(self, limit: float, window: float) -> None:
         self.limit = limit
@@ -128,7 +128,7 @@ class Sliding:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """Return what the window before now has taken."""
+        """Return the use of the window before now."""
         while self._takings and self._takings[0][0] <= now - self._window:
             self._used -= self._takings.popleft()[1]
         return self._used
@@ -138,14 +138,14 @@ class Sliding:
         return self.used(now) + amount <= self.limit
 
     def take(self, amount: float, now: float) -> list[float]:
-        """Count from now on, for one window."""
+        """Count `amount` from now on, for the length of one window."""
         taking = [now, amount]
         self._takings.append(taking)
         self._used = self.used(now) + amount
         return taking
 
     def adjust(self, taking: list[float], by: float, now: float) -> None:
-        """Correct the taking where it stands; charge an excess now when it has left the window."""
+        """Correct the reservation at its own time. If it has left the window, charge an excess now."""
         self.used(now)
         if taking[0] > now - self._window:
             taking[1] += by
@@ -153,14 +153,16 @@ class Sliding:
         elif by > 0:
             self.take(by, now)
 
-    def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - the window keeps its takings
-        """Hold what was taken in the window before now, too, to the new limit."""
+    def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - the window keeps its reservations
+        """Apply the new limit to the whole window before now."""
         self.limit = limit
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The quota of one pool: requests and tokens per minute, tokens per day. None means unlimited, 0 nothing at all."""
+    """The quota of one pool: requests and tokens per minute, tokens per day. None means unlimited, and 0 admits
+    nothing.
+    """
 
     rpm: float | None = None
     tpm: float | None = None
@@ -170,10 +172,10 @@ class Quota:
         for name in ("rpm", "tpm", "tpd"):
             limit = getattr(self, name)
             if limit is not None and not 0 <= limit < inf:
-                raise ValueError(f"{name} is {limit!r}; give a number from 0 up, or leave it out for no limit")
+                raise ValueError(f"{name} is {limit!r}; set a number of 0 or more, or omit it for no limit")
 
     def changed(self, by: Quota) -> Quota:
-        """Return this quota with the limits of another; what that leaves out stays."""
+        """Return this quota with the limits of another. Limits that the other quota does not set remain."""
         limits = zip((by.rpm, by.tpm, by.tpd), (self.rpm, self.tpm, self.tpd), strict=True)
         return Quota(*(old if new is None else new for new, old in limits))
 
@@ -188,20 +190,20 @@ DISCIPLINES: dict[str, Callable[[float, float], Limit]] = {
 
 @dataclass(slots=True)
 class Ticket:
-    """One admitted request: what it reserved, and where."""
+    """One admitted request, with its reservations."""
 
     reserved: float
     takings: list[tuple[Limit, Any]]
 
     def settle(self, used: float, now: float) -> None:
-        """Replace the reservation by what was used; a second settlement changes nothing."""
+        """Replace the reservation by the actual use. A repeated settlement has no effect."""
         for limit, taking in self.takings:
             limit.adjust(taking, used - self.reserved, now)
         self.takings = []
 
 
 class Pool:
-    """The quota of one model in one region and pool."""
+    """The quota of one model in one Region and pool."""
 
     def __init__(self, quota: Quota, discipline: str, now: float) -> None:
         self._new = DISCIPLINES[discipline]
@@ -211,16 +213,16 @@ class Pool:
         self.change(quota, now)
 
     def change(self, quota: Quota, now: float) -> None:
-        """Allow `quota` from now on; what it leaves out stays as it was.
+        """Set the limits to those of `quota` from now on. Limits that it does not set remain.
 
-        A limit where there was none counts from now on.
+        A limit for a dimension that was unlimited counts from now on.
         """
         self._requests = _changed(self._requests, quota.rpm, now, self._new)
         self._tokens = _changed(self._tokens, quota.tpm, now, self._new)
         self._day = _changed(self._day, quota.tpd, now, lambda limit, start: Fixed(limit, DAY, start))
 
     def admit(self, tokens: float, now: float) -> Ticket | str:
-        """Return a ticket, or the name of the dimension that refuses; a refusal charges nothing."""
+        """Return a ticket, or the name of the dimension that refuses the request. A refusal charges nothing."""
         if self._requests and not self._requests.fits(1, now):
             return REQUESTS
         if self._tokens and not self._tokens.fits(tokens, now):

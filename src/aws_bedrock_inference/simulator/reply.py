@@ -1,4 +1,4 @@
-"""The answer to an admitted request: what the model says, how long that takes, and what a fault makes of it."""
+"""The answer to an admitted request: the model's text, its duration, and the effect of a fault on it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 _PLAIN: dict[str, Any] = {"tool": None, "reasoning": "", "cited": None}
 
 _QUICKEST = 0.159
-"""Seconds that an answer reports at least: the lowest of 480 recorded latencies, 2026-11-29; never 0."""
+"""The shortest latency that an answer reports, in seconds. It is the lowest of 480 recorded latencies (2026-11-29),
+none of which is 0.
+"""
 
 HARMLESS = {"stall", "content-filtered", "guardrail"}
-"""Faults under which an answer is still one."""
+"""Faults with which a request still gets a complete answer."""
 
 
 def reply(
@@ -41,10 +43,12 @@ def reply(
     fault: FaultRule | None,
     over: Callable[[float, int], None],
 ) -> Plan:
-    """Return the plan. `over` hears at its end which share went out, and how many tokens the whole answer has."""
+    """Return the plan. At its end, `over` is called with the share that was sent and the number of tokens in the
+    complete answer.
+    """
     if form := embedding_format(asked.format, asked.base):
         return _numbers(scenario, form, asked, prompt, fault=fault, over=over)
-    said = answer(
+    generated = answer(
         prompt,
         seed=scenario.seed,
         model=asked.base,
@@ -53,21 +57,21 @@ def reply(
         reasons=not asked.native and (matches(asked.base, scenario.models.reasoning) or has_effort(asked.body)),
     )
     if fault:
-        said = _held_back(said, fault)
-    usage = usage._replace(output=said.tokens)
+        generated = _filtered(generated, fault)
+    usage = usage._replace(output=generated.tokens)
     latency = scenario.latency
-    first = latency.first_token * exp(said.normal * latency.spread)
-    seconds = first + said.tokens / latency.tokens_per_second
+    first = latency.first_token * exp(generated.normal * latency.spread)
+    seconds = first + generated.tokens / latency.tokens_per_second
     reported = max(seconds, _QUICKEST)
     if asked.streaming:
-        track = _track(speech.events(asked, said, usage, reported), fault)
+        track = _track(speech.events(asked, generated, usage, reported), fault)
         pause = (seconds - first) / max(1, len(track))
         headers = [("x-amzn-bedrock-content-type", "application/json")] if asked.native else []
-        return plan.stream(track, headers, wait=first, pause=pause, on_done=lambda share: over(share, said.tokens))
-    headers, body = speech.whole(asked, said, usage, reported)
+        return plan.stream(track, headers, wait=first, pause=pause, on_done=lambda share: over(share, generated.tokens))
+    headers, body = speech.whole(asked, generated, usage, reported)
     if fault and fault.kind == "malformed":
         body = body[: len(body) // 2]
-    return plan.whole(200, body, headers, wait=seconds, on_done=lambda: over(1.0, said.tokens))
+    return plan.whole(200, body, headers, wait=seconds, on_done=lambda: over(1.0, generated.tokens))
 
 
 def _numbers(
@@ -79,7 +83,7 @@ def _numbers(
     fault: FaultRule | None,
     over: Callable[[float, int], None],
 ) -> Plan:
-    """Return the plan of an answer that is no text: it costs its input alone."""
+    """Return the plan of an answer that is not text. Only its input is charged."""
     wait = scenario.latency.first_token
     body = speech.written(form.body(asked.body, prompt.tokens))
     if fault and fault.kind == "malformed":
@@ -90,23 +94,24 @@ def _numbers(
     return plan.whole(200, body, headers, wait=wait, on_done=lambda: over(1.0, 0))
 
 
-def _held_back(said: Answer, fault: FaultRule) -> Answer:
+def _filtered(generated: Answer, fault: FaultRule) -> Answer:
     if fault.kind == "content-filtered":
-        kept = said.text[: len(said.text) // 2]
-        return replace(said, text=kept, tokens=count(kept), stop=FILTERED, stop_sequence=None, **_PLAIN)
+        kept = generated.text[: len(generated.text) // 2]
+        return replace(generated, text=kept, tokens=count(kept), stop=FILTERED, stop_sequence=None, **_PLAIN)
     if fault.kind == "guardrail":
         blocked = text("guardrail", "blocked")
-        return replace(said, text=blocked, tokens=count(blocked), stop=GUARDRAIL, stop_sequence=None, **_PLAIN)
-    return said
+        return replace(generated, text=blocked, tokens=count(blocked), stop=GUARDRAIL, stop_sequence=None, **_PLAIN)
+    return generated
 
 
 def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Step]:
-    """Return the frames of the stream, as far as the fault lets them through.
+    """Return the frames of the stream that a fault lets through.
 
-    It strikes before the closing event at the latest, so that an answer shorter than expected is not spared.
+    The fault occurs before the closing event at the latest, so that it also affects an answer that is shorter than
+    expected.
     """
     track: list[Step] = [frames.event(name, frames.padded(payload)) for name, payload in events]
-    if fault is None or (fault.kind == "stall" and fault.after is None):  # that one is before the first byte
+    if fault is None or (fault.kind == "stall" and fault.after is None):  # such a stall is before the first byte
         return track
     usual = 0 if fault.kind == "exception" else len(events) // 2
     at = min(usual if fault.after is None else fault.after, max(0, len(events) - 2))

@@ -1,4 +1,4 @@
-"""A request as it came over the wire, and what it asks for."""
+"""A request as it was received, and the operation that it asks for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPERATIONS = {
     "invoke-with-response-stream": "InvokeModelWithResponseStream",
     "count-tokens": "CountTokens",
 }
-# The paths of the control plane: for all, and for one. botocore 1.44.8, bedrock 2023-04-20.
+# The paths of the control plane, for lists and for single objects. botocore 1.44.8, bedrock 2023-04-20.
 _CONTROL = {
     "foundation-models": ("ListFoundationModels", "GetFoundationModel"),
     "inference-profiles": ("ListInferenceProfiles", "GetInferenceProfile"),
@@ -38,7 +38,7 @@ CONTROL = frozenset(name for names in _CONTROL.values() for name in names if nam
 
 
 class Request(NamedTuple):
-    """As it came. The path is decoded, header names are in lower case."""
+    """The request as it was received. The path is decoded, and header names are in lower case."""
 
     method: str
     path: str
@@ -48,9 +48,11 @@ class Request(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request's operation, model and caller. `model` is as the caller wrote it, `base` without profile or ARN.
+    """A request's operation, model and caller. `model` is the id or ARN in the request, `base` the model without
+    profile or ARN.
 
-    `body` is the JSON of its body, and `format` the name of the format that an InvokeModel body has, once it is read.
+    `body` is the JSON of its body, and `format` the name of the format of an InvokeModel body. Both are set when the
+    body is read.
     """
 
     operation: str
@@ -74,12 +76,12 @@ class Asked(NamedTuple):
 
     @property
     def control(self) -> bool:
-        """True if the control plane is asked."""
+        """True for an operation of the control plane."""
         return self.operation in CONTROL
 
 
 def asked(request: Request, home: str) -> Asked:
-    """Read path and signature; `home` is the region of requests that name none. Raises ServiceError."""
+    """Read path and signature. `home` is the Region of requests that do not name one. Raises ServiceError."""
     head, _, rest = request.path.removeprefix("/").partition("/")
     if head in (_JOB, _ALL_JOBS):
         model, operation = _asked_of_jobs(request.method, head, rest)
@@ -96,7 +98,7 @@ def asked(request: Request, home: str) -> Asked:
 
 
 def _asked_of_jobs(method: str, head: str, rest: str) -> tuple[str, str]:
-    """Return the job's id or ARN and the operation; none for what is no operation."""
+    """Return the job's id or ARN and the operation. Both are empty if the request is not an operation."""
     if head == _ALL_JOBS:
         return "", "ListModelInvocationJobs" if method == "GET" and not rest else ""
     if method == "GET" and rest:
@@ -108,5 +110,5 @@ def _asked_of_jobs(method: str, head: str, rest: str) -> tuple[str, str]:
 
 
 def is_about_jobs(request: Request) -> bool:
-    """Return whether a request is one of the operations of batch jobs."""
+    """Return whether a request is an operation of batch jobs."""
     return request.path.removeprefix("/").partition("/")[0] in (_JOB, _ALL_JOBS)

@@ -13,7 +13,7 @@ _SECONDS = 10  # to connect, and for each answer
 
 
 class Denied(Exception):
-    """An object or a bucket that cannot be read or written; the message says why, in S3's words."""
+    """An object or a bucket that cannot be read or written. The message has the reason in S3's words."""
 
 
 class File(NamedTuple):
@@ -24,23 +24,23 @@ class File(NamedTuple):
 
 
 class Location(NamedTuple):
-    """A bucket and a key, or the beginning of keys."""
+    """A bucket and a key or prefix."""
 
     bucket: str
     key: str
 
     @classmethod
     def of(cls, uri: str) -> Location:
-        """Return the location that an `s3://` address names."""
+        """Return the location of an `s3://` address."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         return cls(bucket, key)
 
 
 class S3:
-    """An endpoint of S3, with the credentials of the environment, or any where it has none."""
+    """An S3 endpoint, used with the credentials of the environment, or with arbitrary ones if it has none."""
 
     def __init__(self, endpoint: str, region: str) -> None:
-        from botocore.client import Config  # noqa: PLC0415 - heavy; only batch jobs need it
+        from botocore.client import Config  # noqa: PLC0415 - slow to import; only batch jobs need it
         from botocore.session import Session  # noqa: PLC0415 - the same
 
         session = Session()
@@ -55,13 +55,13 @@ class S3:
         self._client = session.create_client("s3", region, endpoint_url=endpoint, config=config)
 
     def region(self, bucket: str) -> str:
-        """Return the Region of a bucket; an endpoint that has none says nothing. Raises Denied."""
+        """Return the Region of a bucket, or an empty string if the endpoint does not report one. Raises Denied."""
         headers = self._ask("head_bucket", Bucket=bucket)["ResponseMetadata"]["HTTPHeaders"]
         region: str = headers.get("x-amz-bucket-region", "")
         return region
 
     def files(self, where: Location) -> list[File]:
-        """Return the JSONL files of a location: the file that it names, or those in the folder. Raises Denied."""
+        """Return the JSONL files of a location: the file itself, or all files in the folder. Raises Denied."""
         if where.key.endswith(".jsonl"):
             head = self._ask("head_object", Bucket=where.bucket, Key=where.key)
             return [File(where.key, head["ContentLength"])]

@@ -10,7 +10,7 @@ from aws_bedrock_inference.simulator.pattern_example import pattern_example
 
 TEXT = "simulated"
 LONGEST = 1_000_000
-"""Characters of a text or a list: more than any model can write."""
+"""Characters of a text or items of a list: more than any model can write."""
 
 _FORMATS = {  # {n} is a number from 1 to 28
     "date-time": "2026-01-{n:02}T09:30:00Z",
@@ -49,11 +49,11 @@ _FORMATS = {  # {n} is a number from 1 to 28
 
 
 class Impossible(Exception):
-    """No finite value satisfies the schema, or none that is found here."""
+    """No finite value satisfies the schema, or this module finds none."""
 
 
 def string(schema: dict[str, Any], variant: int) -> str:
-    """Return a text of the length, pattern and format that a schema asks for."""
+    """Return a text with the length, pattern and format of a schema."""
     least, most = whole(schema.get("minLength"), 0), whole(schema.get("maxLength"), inf)
     if least > most:
         raise Impossible
@@ -76,12 +76,12 @@ def string(schema: dict[str, Any], variant: int) -> str:
 
 
 def varied(text: str, variant: int) -> str:
-    """Return the text, or for a variant above 0 another one."""
+    """Return the text, or a different one if `variant` is above 0."""
     return f"{text} {variant + 1}" if variant else text
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the least and the greatest number, and whether each is excluded (a boolean in draft 4)."""
+    """Return the minimum and the maximum, and whether each is excluded (a boolean in draft 4)."""
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     least = _number_or(above, -inf)
@@ -92,7 +92,7 @@ def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
 
 
 def number(schema: dict[str, Any], variant: int) -> float:
-    """Return a number within the bounds, 1 if that is allowed."""
+    """Return a number within the bounds: 1 if the bounds allow it."""
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 0)
     if step > 0:
@@ -107,17 +107,17 @@ def number(schema: dict[str, Any], variant: int) -> float:
 
 
 def integer(schema: dict[str, Any], variant: int) -> int:
-    """Return a whole number within the bounds, 1 if that is allowed."""
+    """Return an integer within the bounds: 1 if the bounds allow it."""
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 1)
-    unit = Fraction(repr(step)).numerator  # the least whole multiple: 1 of 0.5
+    unit = Fraction(repr(step)).numerator  # the smallest integer multiple: 1 for 0.5
     if unit <= 0:
         raise Impossible
     return int(_multiple(unit, low, high, open_low=open_low, open_high=open_high, variant=variant))
 
 
 def _multiple(step: float, low: float, high: float, *, open_low: bool, open_high: bool, variant: int) -> float:
-    """Return a multiple of the step: the least that is allowed and positive, else the greatest."""
+    """Return a multiple of the step: the smallest positive one within the bounds, or else the largest."""
     least = (floor(low / step) + 1 if open_low else ceil(low / step)) if low > -inf else -inf
     greatest = (ceil(high / step) - 1 if open_high else floor(high / step)) if high < inf else inf
     if least > greatest:
@@ -134,5 +134,5 @@ def _number_or(value: Any, default: float) -> float:
 
 
 def whole(value: Any, default: float) -> float:
-    """Return a count that a schema gives, or the default if it gives none."""
+    """Return a count in a schema, or the default if the schema does not have it."""
     return max(0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default

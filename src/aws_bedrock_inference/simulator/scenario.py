@@ -1,7 +1,7 @@
-"""A scenario: what the simulated account may do, how fast its models are, and what goes wrong when.
+"""A scenario: what the simulated account may do, how fast its models are, and which faults occur when.
 
-Written as TOML, read into frozen values. A key that is not known is refused with a sentence that says where it stands
-and what is allowed there, since a misspelt fault would otherwise simply never happen.
+It is written as TOML and read into frozen values. An unknown key is refused with a sentence that states its place and
+the allowed keys, since a misspelt fault would otherwise never occur.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _LARGEST = 2**63
 
 
 class ScenarioError(ValueError):
-    """The scenario cannot be used; the message says where and what is allowed there."""
+    """The scenario cannot be used. The message states the place of the error and the allowed values."""
 
 
-# The settings of each kind of fault, apart from the filters and the schedule.
+# The settings of each kind of fault, in addition to the filters and the schedule.
 KINDS = {
     "error": {"code", "message", "status", "retry_after"},
     "throttle": {"limit", "message", "retry_after"},
@@ -67,9 +67,11 @@ _WHEN = {"rate", "from", "until", "first", "requests"}
 
 
 def tables(source: str | Path | dict[str, Any] | None, **options: Any) -> dict[str, Any]:
-    """Return the tables of a scenario: of a file, of one that ships with the package by its name, or those given.
+    """Return the tables of a scenario. `source` is a path, the name of a scenario that ships with the package, or the
+    tables.
 
-    `options` replace whole tables and top-level values. Raises ScenarioError, also when the tables make no scenario.
+    `options` replace whole tables and top-level values. Raises ScenarioError, also if the tables are not a valid
+    scenario.
     """
     written = {} if source is None else source if isinstance(source, dict) else parse(_written(source))
     found = {**written, **options}
@@ -84,7 +86,7 @@ def _written(source: str | Path) -> str:
         return path.read_text(encoding="utf-8") if path.is_file() else shipped.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(
-            f"no scenario file {str(source)!r}; give a path, or one of: {', '.join(names())}"
+            f"no scenario file {str(source)!r}; pass a path, or one of: {', '.join(names())}"
         ) from error
 
 
@@ -102,7 +104,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def read(data: dict[str, Any]) -> Scenario:
-    """Return the scenario that the tables describe. Raises ScenarioError."""
+    """Return the scenario in the tables. Raises ScenarioError."""
     scenario: Scenario = _table(Scenario, data, "the scenario")
     if scenario.discipline not in DISCIPLINES:
         raise ScenarioError(f"discipline {scenario.discipline!r} is unknown; use one of {', '.join(DISCIPLINES)}")
@@ -115,11 +117,11 @@ _LISTS: dict[str, type] = {"quotas": QuotaRule, "changes": QuotaChange, "faults"
 _LISTS |= {"foundation": FoundationModel, "profiles": InferenceProfile, "jobs": JobRule, "retention": RetentionRule}
 _LISTS |= {"trusted_access": TrustedAccess, "enforced_guardrails": EnforcedGuardrail}
 _NEEDED: dict[type, dict[str, str]] = {
-    QuotaChange: {"at": "in seconds since the scenario was loaded"},
+    QuotaChange: {"at": "the time of the change, in seconds since the scenario was loaded"},
     FoundationModel: {"id": "the id of the model"},
     InferenceProfile: {"id": "the id of the profile", "model": "the id of the model"},
-    RetentionRule: {"region": "a Region or a pattern", "mode": "the data-retention mode there"},
-    TrustedAccess: {"id": "the id of the program", "provider": "the provider that offers it"},
+    RetentionRule: {"region": "a Region or a pattern", "mode": "the data-retention mode in it"},
+    TrustedAccess: {"id": "the id of the program", "provider": "the provider of the program"},
     EnforcedGuardrail: {"id": "the id of the guardrail"},
 }
 
@@ -134,7 +136,7 @@ def _table(kind: type, data: Any, where: str) -> Any:
         _check_fault(data, where)
     for key, meaning in _NEEDED.get(kind, {}).items():
         if key not in data:
-            raise ScenarioError(f"{where}: {key} is missing, {meaning}")
+            raise ScenarioError(f"{where}: {key} is missing: {meaning}")
     values = {}
     for key, value in data.items():
         place = f"{where}: {key}"
@@ -169,9 +171,9 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, tuple(kinds)):
         raise ScenarioError(f"{place} must be a {_names(kinds)}, not {value!r:.80}")
     if isinstance(value, str) and _has_half_a_character(value):
-        raise ScenarioError(f"{place} has half of a character")
+        raise ScenarioError(f"{place} contains half of a character (a lone surrogate)")
     if isinstance(value, int) and abs(value) > _LARGEST:
-        raise ScenarioError(f"{place} is too large; give a number up to {_LARGEST}")
+        raise ScenarioError(f"{place} is too large; set a number up to {_LARGEST}")
     if isinstance(value, (int, float)) and not place.endswith("seed") and not value >= 0:
         raise ScenarioError(f"{place} must not be negative")
     return float(value) if float in kinds and isinstance(value, int) else value
@@ -193,13 +195,15 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
     _refuse_unknown(data, allowed, f"{where} ({kind})")
     code = data.get("code")
     if kind in {"error", "exception"} and not code:
-        raise ScenarioError(f"{where} ({kind}): code is missing, such as ThrottlingException")
+        raise ScenarioError(f"{where} ({kind}): code is missing; set an error code such as ThrottlingException")
     if kind == "error" and str(code) not in ERRORS and "status" not in data:
-        raise ScenarioError(f"{where} (error): {code} is not an error of Bedrock's; give it a status")
+        raise ScenarioError(f"{where} (error): {code} is not an error code of Bedrock; set its status")
     if kind == "throttle" and data.get("limit", REQUESTS) not in (REQUESTS, TOKENS, TOKENS_PER_DAY):
         raise ScenarioError(f"{where} (throttle): limit must be one of {REQUESTS}, {TOKENS}, {TOKENS_PER_DAY}")
     if kind == "refused" and data.get("until", inf) == inf:
-        raise ScenarioError(f"{where} (refused): until is missing; the span must end for the simulator to be reachable")
+        raise ScenarioError(
+            f"{where} (refused): until is missing; without it the simulator would never be reachable again"
+        )
 
 
 def _refuse_unknown(data: dict[str, Any], allowed: set[str], where: str) -> None:

@@ -1,7 +1,7 @@
 """A value that a JSON schema allows, the same each time.
 
-No library of a reasonable size does this: hypothesis-jsonschema needs Hypothesis, jsf needs Faker. The tests compare
-every result with the judgement of `jsonschema`, so that this file need not be trusted.
+No library of a reasonable size does this: hypothesis-jsonschema needs Hypothesis, jsf needs Faker. The tests check
+every result with `jsonschema`, so that this file need not be trusted.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from aws_bedrock_inference.simulator.scalar_example import (
 from aws_bedrock_inference.simulator.schema_references import REFERENCES, referred, resolved
 from aws_bedrock_inference.simulator.schema_rules import merged, stated_limits, types, violates
 
-_MOST_STEPS = 3000  # schemas looked at for one example: a schema of 64 KB has about as many
+_MOST_STEPS = 3000  # maximum number of schemas read for one example: a schema of 64 KB has about as many
 _DESCRIPTION = 2000  # characters of a description that are read, from its end
-_MOST_ITEMS = 1000  # of an array, and members that an object has beyond those that it names
+_MOST_ITEMS = 1000  # of an array, and members of an object that are not named in its schema
 
 
 def example(schema: Any) -> Any:
-    """Return a value that a schema allows; a text where it allows none or is not understood.
+    """Return a value that a schema allows, or a text if the schema allows no value or is not understood.
 
-    All members of an object that can be there are, since a model fills in what it is shown. Where that breaks a rule
-    of the schema, only those are there that must be.
+    The value has all optional members of an object, since a model fills in all members that it sees. If that violates
+    a rule of the schema, the value has only the required members.
     """
     value: Any = TEXT
     for full in (True, False):
@@ -56,7 +56,7 @@ def object_example(schema: Any) -> dict[str, Any]:
 
 
 class _Maker:
-    """The work on one schema: its root, which references point into, and how much it may still take."""
+    """The work on one schema: its root, to which references lead, and the number of steps that are left."""
 
     def __init__(self, root: Any, *, full: bool) -> None:
         self._root = root
@@ -65,19 +65,19 @@ class _Maker:
         self._entered: list[str] = []
 
     def make(self, schema: Any, variant: int = 0) -> Any:
-        """Return a value; a `variant` above 0 is another one where the schema allows more than one."""
+        """Return a value. With a `variant` above 0, it is a different one if the schema allows more than one."""
         self._steps -= 1
         if schema is False or self._steps < 0:
             raise Impossible
         if not isinstance(schema, dict):
             return varied(TEXT, variant)
-        # Some libraries write a keyword that they do not use as null or as an empty list.
+        # Some libraries write unused keywords as null or as an empty list.
         schema = {key: value for key, value in schema.items() if key == "const" or (value is not None and value != [])}
         schema = {**stated_limits(str(schema.get("description", ""))[-_DESCRIPTION:]), **schema}
         reference = referred(schema)
         if reference is None:
             return self._composed(schema, variant)
-        # The smallest value of a recursive schema never holds another value of the same reference.
+        # The smallest value of a recursive schema never contains another value of the same reference.
         if reference in self._entered:
             raise Impossible
         self._entered.append(reference)
@@ -156,7 +156,7 @@ class _Maker:
         return fitting[variant % len(fitting)]
 
     def _shown(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return an example or the default that the schema itself shows, if it is right, else one made here."""
+        """Return an example or the default in the schema if it is valid. Otherwise create a value."""
         shown = schema.get("examples")
         shown = [*(shown if isinstance(shown, list) else []), *([schema["default"]] if "default" in schema else [])]
         bare = {key: value for key, value in schema.items() if key not in {"examples", "default"}}
@@ -253,7 +253,7 @@ class _Maker:
                 if position >= least and contained is None:
                     break
                 raise
-        # The rest is the same again, up to more than any model can write: such an answer is cut off.
+        # The remaining items are repetitions, up to more than any model can write, so that the answer is truncated.
         if made and different < wanted:
             made += made[-1:] * int(min(wanted - different, LONGEST // len(json.dumps(made[-1]))))
         return made

@@ -12,7 +12,7 @@ REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def resolved(root: Any, reference: str) -> Any:
-    """Return the schema that a reference inside the document names; True (anything) for one that leads nowhere."""
+    """Return the schema at a reference inside the document, or True (anything) if the reference leads nowhere."""
     document, _, pointer = reference.partition("#")
     place = _identified(root, document, ("$id",)) if document else root
     if pointer and not pointer.startswith("/"):
@@ -29,13 +29,13 @@ def resolved(root: Any, reference: str) -> Any:
 
 
 def referred(schema: dict[str, Any]) -> str | None:
-    """Return the reference that a schema has to another, if it has one; a dynamic one is taken for a plain one."""
+    """Return the reference of a schema, or None. A dynamic reference is treated as a plain one."""
     found = (schema.get(key) for key in REFERENCES)
     return next((reference for reference in found if isinstance(reference, str)), None)
 
 
 def _identified(root: Any, name: str, keys: tuple[str, ...]) -> Any:
-    """Return the schema in the document that calls itself so, as TypeBox writes recursive ones; True without one."""
+    """Return the schema with that id in the document, as TypeBox writes recursive schemas, or True if there is none."""
     own = root.get("$id") if isinstance(root, dict) else None
     base = own if isinstance(own, str) else ""
     wanted = {name, f"#{name}", urljoin(base, name)}

@@ -1,4 +1,4 @@
-"""Rules about JSON schemas: what two of them allow together, and whether one allows a value."""
+"""Rules about JSON schemas: the intersection of two schemas, and a check whether a schema allows a value."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 _DEEPEST = 60  # references and nested schemas that are followed
 _MOST_BRANCHES = 20  # of a second `anyOf` that are combined with those of a first
-_MOST_PAIRS = 400  # of two that are looked at: a third multiplies them again
+_MOST_PAIRS = 400  # of two `anyOf` that are read: a third one multiplies them again
 _GREATEST = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
 
 
 def types(schema: dict[str, Any]) -> list[str]:
-    """Return the types of a value, those that say something before `null`."""
+    """Return the types that a schema allows, with `null` last."""
     given = schema.get("type")
     kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind in _ALL]
     if kinds:
@@ -55,9 +55,9 @@ def types(schema: dict[str, Any]) -> list[str]:
 
 
 def stated_limits(description: str) -> dict[str, Any]:
-    """Return the limits that a description states, which a model would keep.
+    """Return the limits that a description states, which a model would obey.
 
-    Structured output refuses keywords such as `minItems`. Clients then put them into the description: anthropic as
+    Structured output refuses keywords such as `minItems`. Clients then write them into the description: anthropic as
     `{minItems: 2}`, pydantic-ai as `(minItems=2)`, litellm as `minimum number of items: 2`.
     """
     limits: dict[str, Any] = {name: json.loads(number) for name, number in _STATED_NUMBER.findall(description)}
@@ -69,7 +69,7 @@ def stated_limits(description: str) -> dict[str, Any]:
 
 
 def merged(one: Any, other: Any) -> Any:
-    """Return a schema that allows what both allow."""
+    """Return a schema that allows the values that both schemas allow."""
     if one is False or other is False:
         return False
     if not isinstance(one, dict):
@@ -89,7 +89,7 @@ def merged(one: Any, other: Any) -> Any:
 
 
 def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
-    """Return the schemas of an array's first items: `items` are those of the places that `prefixItems` leave."""
+    """Return the schemas of an array's first items. `items` applies to the positions after `prefixItems`."""
     lists = [schema.get("prefixItems") or [] for schema in (one, other)]
     rest = [schema.get("items", True) for schema in (one, other)]
     length = max(map(len, lists))
@@ -125,7 +125,7 @@ def _together(key: str, one: Any, other: Any, both: dict[str, Any]) -> Any:  # n
             return [*one, *other]
         case "anyOf" | "oneOf":
             return _product(one, other)
-        case "$ref":  # cannot be followed here: the other one becomes the only branch
+        case "$ref":  # cannot be followed here: the other reference becomes the only branch
             both["anyOf"] = _product(both.get("anyOf") or [True], [{"$ref": other}])
         case "not":
             return {"anyOf": [one, other]}
@@ -140,7 +140,7 @@ def _product(one: list[Any], other: list[Any]) -> list[Any]:
 
 
 def _close(one: dict[str, Any], other: dict[str, Any], both: dict[str, Any]) -> None:
-    """Members that one of them does not name are those that its `additionalProperties` allow."""
+    """Apply the `additionalProperties` of each schema to the members that only the other schema names."""
     for closed, opened in ((one, other), (other, one)):
         rest = closed.get("additionalProperties")
         named, others = closed.get("properties"), opened.get("properties")
@@ -159,7 +159,7 @@ def _common_types(one: Any, other: Any) -> list[str]:
 
 
 def violates(root: Any, schema: Any, value: Any, depth: int = 0) -> bool:
-    """Return whether a schema refuses a value."""
+    """Return whether a value violates a schema."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return schema is False
     reference = referred(schema)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio  # noqa: TID251 - a server lives in a loop
+import asyncio  # noqa: TID251 - a server needs an event loop
 import contextlib
 import logging
 import os
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.plan import Plan
     from aws_bedrock_inference.simulator.settings import Scenario
 
-# The longest body that InvokeModel takes: botocore 1.44.5, bedrock-runtime, shape Body. Nothing longer is read.
+# The longest body that InvokeModel accepts: botocore 1.44.5, bedrock-runtime, shape Body. Longer bodies are not read.
 _LONGEST_BODY = 25_000_000
 _BACKLOG = 2048
 _DRAIN_SECONDS = 1.0
 _POLL_SECONDS = 0.01
-_WORK_SECONDS = 5.0  # clients of boto3's give up after 60
+_WORK_SECONDS = 5.0  # boto3's clients give up after 60 s
 
 
 class Endpoint:
@@ -67,9 +67,9 @@ class Endpoint:
         try:
             todo = await self._plan(scope, protocol)
         except ProtocolClosed:
-            return  # the client left before it had said what it wanted
+            return  # the client disconnected before it had sent the request
         except Exception:
-            logging.getLogger(__name__).exception("the simulator has failed; this is a fault of its own")
+            logging.getLogger(__name__).exception("the simulator has failed; this is a bug in the simulator")
             todo = plan.refusal(ServiceError("InternalServerException", "the simulator has failed; see its log"))
             todo.headers.append(("x-amzn-requestid", self.service.request_id()))
         await _carry_out(todo, scope, protocol)
@@ -87,7 +87,7 @@ class Endpoint:
             return control.answer(request, self._bound, self)
         if not is_about_jobs(request):
             return self.service.handle(request)
-        # The answer waits for the work that is due, but no client waits for ever.
+        # The answer waits for the work that is due, but no client waits forever.
         await asyncio.wait({asyncio.ensure_future(asyncio.to_thread(self.service.work))}, timeout=_WORK_SECONDS)
         answer = self.service.handle(request)
         self.changed_jobs.set()
@@ -98,12 +98,12 @@ class Endpoint:
         return self.service.stats.report()
 
     def load(self, scenario: Scenario) -> None:
-        """Begin anew with a scenario."""
+        """Start again with a scenario."""
         self.service.load(scenario)
         self._changed()
 
     def skip(self, seconds: float) -> None:
-        """Let so much time pass at once."""
+        """Advance the clock by `seconds`."""
         self.service.skip(seconds)
         self._changed()
 
@@ -113,7 +113,7 @@ class Endpoint:
 
 
 async def _body(protocol: RSGIHTTPProtocol, length: int | None) -> bytes | None:
-    """Return the body, or None for one that is too long; of that no more is read."""
+    """Return the body, or None if it is too long. The rest of a long body is not read."""
     if length is not None:
         return await protocol() if length <= _LONGEST_BODY else None
     pieces, read = [], 0
@@ -147,7 +147,7 @@ async def _carry_out(todo: Plan, scope: Scope, protocol: RSGIHTTPProtocol) -> No
 
 
 async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
-    """Wait; the answer tells whether the client has waited too."""
+    """Wait, and return whether the client is still connected."""
     if seconds <= 0:
         return True
     gone = asyncio.ensure_future(protocol.client_disconnect())
@@ -157,10 +157,10 @@ async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
 
 
 async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve the scenario until cancelled. Port 0 takes a free one; `ready` is called with the URL.
+    """Serve the scenario until cancelled. Port 0 selects a free port. `ready` is called with the URL.
 
-    While the scenario refuses connections, nothing listens; requests in flight may end. Raises OSError if the address
-    is not available.
+    While the scenario refuses connections, the port is closed, but requests in flight may end. Raises OSError if the
+    address is not available.
     """
     service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
     endpoint = Endpoint(service, host)
@@ -181,7 +181,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
                 task.add_done_callback(serving.discard)
                 await _accepting(host, port)
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-            ready = _told
+            ready = _already_reported
             endpoint.changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(endpoint.changed.wait(), change)
@@ -198,7 +198,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
 
 
 async def _work(endpoint: Endpoint) -> NoReturn:
-    """Do what batch jobs have to do, whenever it is due."""
+    """Do the work of batch jobs whenever it is due."""
     while True:
         endpoint.changed_jobs.clear()
         await asyncio.to_thread(endpoint.service.work)
@@ -207,17 +207,17 @@ async def _work(endpoint: Endpoint) -> NoReturn:
 
 
 def leave() -> NoReturn:
-    """End the process as it stands.
+    """End the process immediately.
 
-    Threads of granian's outlive its loop, and panic when the interpreter is taken down under them.
+    Threads of granian outlive its loop, and panic when the interpreter shuts down while they run.
     """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
 
 
-def _told(_: str) -> None:
-    """Once is enough."""
+def _already_reported(_: str) -> None:
+    """Do nothing: the URL was reported at the first start."""
 
 
 def _listener(endpoint: Endpoint, host: str, port: int) -> Server:
@@ -227,7 +227,7 @@ def _listener(endpoint: Endpoint, host: str, port: int) -> Server:
 
 
 def _port(host: str, port: int) -> int:
-    """Return the port, or a free one for 0; granian would keep to itself that an address is taken."""
+    """Return the port, or a free one for 0. granian would not report that an address is in use."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

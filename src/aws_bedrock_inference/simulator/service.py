@@ -1,4 +1,4 @@
-"""The simulated service: one request in, the plan of its answer out. No I/O; clocks are arguments."""
+"""The simulated service: it turns a request into the plan of its answer. No I/O; clocks are arguments."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked, Request
     from aws_bedrock_inference.simulator.settings import FaultRule, QuotaChange, Scenario
 
-_MOST_CACHED = 10_000  # prompts that are remembered
-_CACHE_SECONDS = 300  # a prompt cache lives five minutes from its last use
+_MOST_CACHED = 10_000  # maximum number of stored prompts
+_CACHE_SECONDS = 300  # a prompt cache expires five minutes after its last use
 
 
 class Service:
-    """An account at Bedrock: its quotas, its models, and the day it is having."""
+    """An account at Bedrock: its quotas, its models, and its faults."""
 
     def __init__(self, scenario: Scenario, *, clock: Clock, wall: Clock) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Service:
         self.load(scenario)
 
     def load(self, scenario: Scenario) -> None:
-        """Begin anew: fresh quotas, statistics and schedule."""
+        """Start again with new quotas, statistics and schedule."""
         self.scenario = scenario
         self.stats = Stats()
         self._started = self._clock()
@@ -62,31 +62,33 @@ class Service:
         return self._clock() - self._started + self._skipped
 
     def skip(self, seconds: float) -> None:
-        """Let so much time pass at once."""
+        """Advance the clock by `seconds`."""
         self._skipped += seconds
 
     def work(self) -> None:
-        """Do what batch jobs have to do by now; it waits for S3, so that it is no work for a loop."""
+        """Do the work of batch jobs that is due. It waits for S3, so it must not run in an event loop."""
         self._jobs.run(self.now)
 
     def close(self) -> None:
-        """Leave batch jobs as they are, so that a `work` in another thread ends soon."""
+        """Stop the work on batch jobs, so that a `work` in another thread ends soon."""
         self._jobs.close()
 
     def next_work(self) -> float | None:
-        """Return in how many seconds batch jobs have something to do (None: not before they are told something)."""
+        """Return the seconds until batch jobs have work, or None if they have none before the next request."""
         due = self._jobs.due()
         return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
-        """Return whether connections are refused now, and in how many seconds that may change (None: never)."""
+        """Return whether connections are refused now, and the seconds until that may change, or None if it
+        never does.
+        """
         now = self.now
         spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]
         edges = [edge - now for rule in spans for edge in (rule.since, rule.until) if edge > now]
         return any(rule.since <= now < rule.until for rule in spans), min(edges, default=None)
 
     def handle(self, request: Request) -> Plan:
-        """Return what to answer. Every request has one, also what no service should have to read."""
+        """Return the answer's plan. Every request has one, also a request that no service would read."""
         self.stats.arrived(self.now)
         self._count += 1
         fault = None
@@ -146,7 +148,7 @@ class Service:
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
-        """Raise the error that the fault is, if it is one."""
+        """Raise the error of the fault, if the fault is an error."""
         if fault.kind == "error":
             if ERRORS.get(fault.code, {}).get("admitted"):
                 self._settle(wanted, self._admit(wanted, prompt, limit), Usage(prompt.tokens), 0)
@@ -169,7 +171,7 @@ class Service:
         raise ServiceError("ThrottlingException", text("throttle", ticket))
 
     def _settle(self, wanted: Asked, ticket: Ticket, usage: Usage, written: float) -> None:
-        # Tokens read from the prompt cache were reserved, but are free in the end.
+        # Tokens read from the prompt cache are reserved, but not charged.
         charged = usage.input + usage.cache_write + written * model_facts(wanted.base).burndown
         self._change()
         ticket.settle(charged, self.now)
@@ -184,7 +186,7 @@ class Service:
         return self._pools[key]
 
     def _quota(self, model: str, region: str, pool: str) -> Quota:
-        """Return what a pool may do that is used for the first time now."""
+        """Return the quota of a pool that is used for the first time."""
         rules = (rule.quota for rule in self.scenario.quotas if rule.covers(model, region, pool))
         quota = next(rules, self.scenario.quota)
         for change in self._changed:
@@ -193,7 +195,7 @@ class Service:
         return quota
 
     def _change(self) -> None:
-        """Make the changes of quotas that are due, each as of its own time, before anything is taken or settled."""
+        """Apply the changes of quotas that are due, each at its own time, before anything is reserved or settled."""
         while self._changes and self._changes[0].at <= self.now:
             change = self._changes.popleft()
             self._changed.append(change)
@@ -202,7 +204,7 @@ class Service:
                     pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
-        """Return what the prompt costs, with the prompt cache in mind; the output is not known yet."""
+        """Return the usage of the prompt, including the prompt cache. The output is not known yet."""
         cached = prompt.cached_tokens
         if not cached:
             return Usage(prompt.tokens)
@@ -211,12 +213,12 @@ class Service:
         hit = self._cached.pop(key, 0.0) > self.now
         self._cached[key] = self.now + _CACHE_SECONDS
         if len(self._cached) > _MOST_CACHED:
-            del self._cached[next(iter(self._cached))]  # the one that was used least lately
+            del self._cached[next(iter(self._cached))]  # the least recently used one
         fresh = prompt.tokens - cached
         return Usage(fresh, cache_read=cached) if hit else Usage(fresh, cache_write=cached)
 
     def request_id(self) -> str:
-        """Return the id of the request that came last."""
+        """Return the id of the last request."""
         digest = blake2b(f"{self.scenario.seed} {self._count}".encode(), digest_size=16).hexdigest()
         return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:]))
 

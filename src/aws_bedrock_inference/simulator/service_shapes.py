@@ -1,6 +1,7 @@
-"""The shapes of requests, as the service model that botocore ships describes them.
+"""The shapes of requests in the service model that ships with botocore.
 
-Its file is read here, since botocore's own reader takes longer to import than the whole simulator.
+This module reads the model's file itself, since importing botocore's own reader takes longer than importing the whole
+simulator.
 """
 
 from __future__ import annotations
@@ -29,14 +30,16 @@ _TYPES: dict[str, Any] = {
 RUNTIME, CONTROL = "bedrock-runtime", "bedrock"
 """The services whose requests are checked."""
 
-# The same names as the pattern of the service model, which takes for ever over one with many hyphens.
+# Matches the same names as the pattern in the service model, which takes forever for a name with many hyphens.
 _QUICKER = {
     r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9\+\-\.]){0,63}": r"[a-zA-Z0-9][a-zA-Z0-9+.-]*",
 }
 
 
 class Shape(NamedTuple):
-    """One shape of the service model: `members` are those of a structure, `item` that of a list or a map, by name."""
+    """One shape of the service model. `members` are the members of a structure, `item` is the item of a list or a map,
+    by name.
+    """
 
     kind: str
     types: Any
@@ -62,32 +65,32 @@ def shape(name: str, service: str = RUNTIME) -> Shape:
         kind,
         _TYPES[kind],
         given.get("min"),
-        None if kind == "blob" else given.get("max"),  # those are counted before they are written as base64
+        None if kind == "blob" else given.get("max"),  # the limit of a blob counts bytes before base64
         {member: part["shape"] for member, part in given.get("members", {}).items() if "location" not in part},
         item.get("shape", ""),
         tuple(member for member in given.get("required", ()) if "location" not in given["members"][member]),
         given.get("union", False),
         given.get("enum", []),
         given.get("document", False),
-        "" if service == RUNTIME else given.get("pattern", ""),  # the runtime says more about its own
+        "" if service == RUNTIME else given.get("pattern", ""),  # the runtime does not report its patterns in this form
         service,
     )
 
 
 def quicker(pattern: str) -> str:
-    """Return a pattern that matches the same texts, and each of them in a short time."""
+    """Return a pattern that matches the same texts in a short time."""
     return _QUICKER.get(pattern, pattern)
 
 
 @cache
 def body_of(operation: str, service: str = RUNTIME) -> Shape:
-    """Return the shape of an operation's body: its input without what stands in the path and in headers."""
+    """Return the shape of an operation's body: its input without the members in the path and in headers."""
     return shape(_model(service)["operations"][operation]["input"]["shape"], service)
 
 
 @cache
 def parameters_of(operation: str) -> dict[str, Shape]:
-    """Return the shapes of what stands in the path and the query of an operation of the control plane, by name."""
+    """Return the shapes of the members in the path and the query of a control-plane operation, by name."""
     model = _model(CONTROL)
     members = model["shapes"][model["operations"][operation]["input"]["shape"]]["members"].values()
     return {part["locationName"]: shape(part["shape"], CONTROL) for part in members if "location" in part}

@@ -1,6 +1,6 @@
-"""The values of a scenario: the defaults are an account without limits on a day without faults.
+"""The values of a scenario. The defaults are an account without limits and without faults.
 
-Each refuses, with a `ValueError`, a number that no simulation could use.
+Each class raises `ValueError` for a number that no simulation could use.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from aws_bedrock_inference.simulator.quota import REQUESTS, Quota
 
 def _check_range(name: str, value: float, least: float, most: float) -> None:
     if not least <= value <= most:
-        raise ValueError(f"{name} is {value!r}; give a number from {least:g} to {most:g}")
+        raise ValueError(f"{name} is {value!r}; set a number from {least:g} to {most:g}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """The speed of answers: seconds to the first token, then tokens per second. `spread` is the standard deviation of
-    the logarithm of the first: 0.3 makes one answer in twenty start 1.6 times later than usual.
+    the logarithm of the first: with 0.3, one answer in twenty starts 1.6 times later than usual.
     """
 
     first_token: float = 0.0
@@ -47,10 +47,11 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The length of answers: the median in tokens, and the standard deviation of its logarithm. Then the tools that a
-    model uses where it is free to: those that the question names (`named`), none (`off`), or those of a script. Then
-    how a model goes on with an answer that broke off, when the user quotes the end of it: `exactly` from there,
-    `loosely` (it may say something first, or repeat more), or `otherwise`, in other words than it would have used.
+    """The answers of the models: the median length in tokens, and the standard deviation of its logarithm. `tools`
+    selects the tools that a model uses if it is free to: those that the question names (`named`), none (`off`), or
+    those of a script. `goes_on` selects how a model continues an interrupted answer whose end the user quotes:
+    `exactly` from there, `loosely` (it may write something first, or repeat more), or `otherwise`, in other words than
+    before.
     """
 
     tokens: float = 130.0
@@ -70,7 +71,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """Which models exist here. All are shell patterns of base model ids, without a geography prefix."""
+    """The models of the simulator. All settings are shell patterns of base model ids, without a geography prefix."""
 
     known: tuple[str, ...] = (
         *(f"{provider}.*" for provider in ("ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "luma")),
@@ -95,8 +96,8 @@ class Models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """The credentials that are accepted. Without a secret key, signatures are not checked; with neither
-    a secret key nor a bearer token, every bearer token that has not expired is accepted.
+    """The credentials that are accepted. Without a secret key, signatures are not checked. With neither a secret key
+    nor a bearer token, every bearer token that has not expired is accepted.
     """
 
     access_key: str = "AKIDSIMULATOR"
@@ -107,7 +108,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaRule:
-    """The quota of the pools it matches, instead of the default one."""
+    """The quota of the pools that match, instead of the default quota."""
 
     model: str = "*"
     region: str = "*"
@@ -117,7 +118,7 @@ class QuotaRule:
     tpd: float | None = None
 
     def __post_init__(self) -> None:
-        Quota(self.rpm, self.tpm, self.tpd)  # refuses what is no limit
+        Quota(self.rpm, self.tpm, self.tpd)  # raises for an invalid limit
 
     def covers(self, model: str, region: str, pool: str) -> bool:
         """Return whether the rule applies to that pool."""
@@ -125,29 +126,31 @@ class QuotaRule:
 
     @property
     def quota(self) -> Quota:
-        """The quota alone."""
+        """The quota without the patterns."""
         return Quota(self.rpm, self.tpm, self.tpd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaChange(QuotaRule):
-    """A change of the matching pools' quota at `at`, in seconds since the scenario was loaded; the rest stays."""
+    """A change of the matching pools' quota at `at`, in seconds since the scenario was loaded. Limits that are not set
+    remain.
+    """
 
     at: float
 
     def __post_init__(self) -> None:
         QuotaRule.__post_init__(self)
         if self.quota == Quota():
-            raise ValueError("nothing changes; give rpm, tpm or tpd")
+            raise ValueError("nothing changes; set rpm, tpm or tpd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
-    """A fault to inject: its kind, the requests it affects, and its schedule.
+    """A fault to inject: its kind, the requests that it affects, and its schedule.
 
-    Filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded;
-    `requests` and `first` count the requests that the filters match; `rate` is a share of those that remain.
-    `after` counts stream events, `seconds` how long it lasts.
+    Filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded.
+    `requests` and `first` count the requests that match the filters, and `rate` is the affected share of the remaining
+    requests. `after` is a number of stream events, and `seconds` the duration.
     """
 
     kind: str
@@ -172,7 +175,7 @@ class FaultRule:
         _check_range("retry_after", self.retry_after or 0, 0, 1e9)
         _check_range("status", self.status or 500, 400, 599)
         if not re.fullmatch(r"[\w.:#/-]*", self.code, re.ASCII):
-            raise ValueError(f"code is {self.code!r:.80}; give letters, digits and . : # / - _")
+            raise ValueError(f"code is {self.code!r:.80}; use letters, digits and . : # / - _")
 
     @property
     def name(self) -> str:
@@ -184,7 +187,7 @@ class FaultRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Everything the simulator is told. The defaults are an account without limits on a day without faults."""
+    """All settings of the simulator. The defaults are an account without limits and without faults."""
 
     seed: int = 0
     region: str = "us-east-1"
@@ -210,4 +213,4 @@ class Scenario:
 
     def __post_init__(self) -> None:
         if self.s3_endpoint and not is_http(self.s3_endpoint):
-            raise ValueError(f"s3_endpoint is {self.s3_endpoint!r:.80}; give a URL such as http://127.0.0.1:9000")
+            raise ValueError(f"s3_endpoint is {self.s3_endpoint!r:.80}; set a URL such as http://127.0.0.1:9000")

@@ -25,13 +25,13 @@ _FIELDS = re.compile(r"(Credential|SignedHeaders|Signature)=([^\s,]+)")
 
 
 def region(authorization: str) -> str | None:
-    """Return the region of the credential scope, or None when there is no such scope."""
+    """Return the Region of the credential scope, or None if there is no such scope."""
     scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
     return scope[2] if len(scope) == 5 else None  # noqa: PLR2004 - key/date/region/service/aws4_request
 
 
 def caller(authorization: str) -> str:
-    """Return the access key id that a request is signed with, or how it comes instead: `bearer` or `unsigned`."""
+    """Return the access key id of the signature, or else `bearer` or `unsigned`."""
     if authorization.startswith("Bearer "):
         return "bearer"
     return authorization.partition("Credential=")[2].partition("/")[0] or "unsigned"
@@ -40,7 +40,9 @@ def caller(authorization: str) -> str:
 def verify(  # noqa: PLR0917 - the parts of a request, in their order
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
 ) -> None:
-    """Raise ServiceError unless the request is signed by, or carries the token of, `who`. `now` is the epoch."""
+    """Raise ServiceError unless the request is signed by `who` or has its token. `now` is in seconds since the
+    epoch.
+    """
     authorization = headers.get("authorization", "")
     if authorization.startswith("Bearer "):
         _check_bearer(authorization.removeprefix("Bearer "), who)
@@ -93,7 +95,7 @@ def _check_signature(  # noqa: PLR0917 - as above
 def _check_clock(stamp: str, now: datetime) -> None:
     try:
         signed = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
-    except ValueError:  # digits that are no time
+    except ValueError:  # digits that are not a valid time
         raise ServiceError("IncompleteSignatureException") from None
     for name, limit, skewed in (("late", now - SKEW, signed < now - SKEW), ("early", now + SKEW, signed > now + SKEW)):
         if skewed:
@@ -102,8 +104,8 @@ def _check_clock(stamp: str, now: datetime) -> None:
 
 
 def _canonical_paths(path: str) -> Iterator[str]:
-    """Return the paths that may have been signed. The server hands over the path decoded, so both ways of having
-    written the model id are tried: with its `:` and `/` encoded, and plain.
+    """Return the paths that may have been signed. The server receives the decoded path, so two forms of the model id
+    are tried: with `:` and `/` encoded, and unchanged.
     """
     head, _, rest = path.removeprefix("/").partition("/")
     model, _, tail = rest.rpartition("/")

@@ -1,4 +1,4 @@
-"""The reset of a connection, which granian cannot do: its socket is found among this process's and broken."""
+"""The reset of a connection. granian cannot do it, so this module finds the socket in this process and resets it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ _NO_FAMILY = struct.pack("=H14x", socket.AF_UNSPEC)
 
 
 def reset(client: str) -> None:
-    """Reset the connection to `client`, `host:port`, at once: its peer sees RST, whatever the server does with it."""
+    """Reset the connection to `client`, `host:port`, immediately. Its peer receives RST, whatever the server does with
+    it.
+    """
     host, _, port = client.rpartition(":")
     peer = (host.strip("[]"), int(port))
     for entry in list(Path("/dev/fd").iterdir()):
-        with contextlib.suppress(OSError):  # closed meanwhile
+        with contextlib.suppress(OSError):  # closed in the meantime
             if stat.S_ISSOCK(os.fstat(int(entry.name)).st_mode):
                 with socket.socket(fileno=os.dup(int(entry.name))) as candidate:
                     if candidate.family in {socket.AF_INET, socket.AF_INET6} and candidate.getpeername()[:2] == peer:
@@ -28,7 +30,7 @@ def reset(client: str) -> None:
 
 
 def _break(connection: socket.socket) -> None:
-    """Send RST. Linux does so when a socket is connected to nothing; elsewhere closing without lingering does."""
+    """Send RST. Linux does so when a socket is disconnected; elsewhere it is sent by closing without lingering."""
     if sys.platform == "linux":
         ctypes.CDLL(None).connect(connection.fileno(), _NO_FAMILY, len(_NO_FAMILY))
     else:

@@ -1,4 +1,4 @@
-"""The wire format of each operation: bodies in, bodies and event-stream frames out."""
+"""The wire format of each operation: reading request bodies, and writing answers as bodies or event-stream frames."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
 
 
 def prompt(body: dict[str, Any], asked: Asked) -> Prompt:
-    """Return what the model is asked. Raises ServiceError for a body that is not of the model's family."""
+    """Return the prompt. Raises ServiceError for a body that is not in the model family's format."""
     read: Callable[[dict[str, Any]], Prompt] = partial(native.read, asked) if asked.native else converse.read
     try:
         if asked.operation == "CountTokens":
@@ -86,17 +86,17 @@ def events(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> list[t
     """Return the events of a stream, each as name and payload."""
     milliseconds = round(seconds * 1000)
     if not asked.native:
-        said = echoes.events(asked, answer, usage, converse.events(answer, usage, milliseconds))
-        return [(name, written(event)) for name, event in said]
+        named_events = echoes.events(asked, answer, usage, converse.events(answer, usage, milliseconds))
+        return [(name, written(event)) for name, event in named_events]
     chunks = native.dialect(asked).chunks(answer, usage, milliseconds)
     return [("chunk", written({"bytes": b64encode(written(chunk)).decode()})) for chunk in chunks]
 
 
 def exception(code: str, message: str) -> bytes:
-    """Return the frame of an exception; its name begins with a small letter there."""
+    """Return the frame of an exception, whose name begins with a small letter in streams."""
     return frames.exception(code[:1].lower() + code[1:], written({"message": message}))
 
 
 def written(content: Any) -> bytes:
-    """Return the content as JSON, written as the service writes it."""
+    """Return the content as JSON in the service's form."""
     return _ENCODER.encode(content).encode()

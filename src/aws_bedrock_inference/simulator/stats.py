@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked
 
-_KEPT_SECONDS = 3600  # of the history by second; totals are kept for good
+_KEPT_SECONDS = 3600  # length of the history by second; totals are kept permanently
 
 
 @dataclass(slots=True)
 class Second:
-    """One second of traffic; `tokens` are those settled in it."""
+    """One second of traffic. `tokens` are those settled in it."""
 
     second: int
     arrived: int = 0
@@ -25,7 +25,7 @@ class Second:
 
 @dataclass(slots=True)
 class Share:
-    """The counts of one pool or one caller; `tokens` are those settled."""
+    """The counts of one pool or one caller. `tokens` are those settled."""
 
     answered: int = 0
     throttled: int = 0
@@ -46,31 +46,31 @@ class Stats:
         self._callers: defaultdict[str, Share] = defaultdict(Share)
 
     def arrived(self, now: float) -> None:
-        """Count a request, whatever comes of it."""
+        """Count a request, whatever its result."""
         self._counts["arrived"] += 1
         self._second(now).arrived += 1
 
     def admitted(self, reserved: float) -> None:
-        """Count a request that passed the quotas, and the tokens that it reserves."""
+        """Count a request that the quotas admitted, and the tokens that it reserves."""
         self._counts["admitted"] += 1
         self._tokens["reserved"] += round(reserved)
 
     def settled(self, now: float, asked: Asked, *, read: int, written: int, charged: float) -> None:
-        """Count the tokens of a request that is over: read, written, and charged to the quota."""
+        """Count the tokens of a request that has ended: read, written, and charged to the quota."""
         self._tokens.update({"input": read, "output": written, "charged": round(charged)})
         self._second(now).tokens += charged
         for share in self._shares(asked):
             share.tokens += charged
 
     def answered(self, now: float, asked: Asked) -> None:
-        """Count an answer that went out whole."""
+        """Count an answer that was sent completely."""
         self._counts["answered"] += 1
         self._second(now).answered += 1
         for share in self._shares(asked):
             share.answered += 1
 
     def throttled(self, now: float, asked: Asked, limit: str) -> None:
-        """Count a throttle, by the limit that it names."""
+        """Count a throttle by the limit that it names."""
         self._throttled[limit] += 1
         self._second(now).throttled += 1
         for share in self._shares(asked):
@@ -81,7 +81,7 @@ class Stats:
         self._faults[fault] += 1
 
     def refused(self, code: str) -> None:
-        """Count an error answer, of whatever origin."""
+        """Count an error answer of any origin."""
         self._errors[code] += 1
 
     def report(self) -> dict[str, Any]:

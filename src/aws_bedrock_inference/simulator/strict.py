@@ -1,4 +1,6 @@
-"""JSON as a service reads it: what Python's reader lets pass beyond the standard, or cannot write again, is refused."""
+"""JSON as a service reads it. Values that Python's reader accepts beyond the standard, or cannot write again, are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,13 @@ from math import isinf
 from typing import Any, NoReturn
 
 DEEPEST = 200
-"""Levels of nesting; each must leave room for those who walk through the result."""
+"""The maximum nesting depth. Functions that recurse through the result need the rest of the stack."""
 
 
 def loads(text: bytes) -> Any:
-    """Return the value. Raises `ValueError` also for NaN, numbers out of range, half of a character, and depth."""
+    """Return the value. Raises `ValueError` also for NaN, numbers out of range, lone surrogates, and too deep
+    nesting.
+    """
     try:
         found = _DECODER.decode(text.decode())
     except RecursionError:
@@ -19,7 +23,7 @@ def loads(text: bytes) -> Any:
     if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(found):
         raise ValueError("nested too deeply")
     if b"\\u" in text:
-        json.dumps(found, ensure_ascii=False).encode()  # fails for half of a surrogate pair, with a ValueError
+        json.dumps(found, ensure_ascii=False).encode()  # fails for a lone surrogate, with a ValueError
     return found
 
 

@@ -1,4 +1,4 @@
-"""The choice of a tool: the one that must be used, else one that the scenario or the question names."""
+"""The choice of a tool: the tool that must be used, or one that the scenario or the question names."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from aws_bedrock_inference.simulator.error_texts import refused
 
 AUTO, ANY, NONE, ONE = "auto", "any", "none", "tool"
 
-# Words of a tool's name that say nothing about what it is for.
+# Words in a tool's name that do not describe its purpose.
 _COMMON = frozenset(
     "a an and by call do fetch final find for from function get in is it lookup make my of on or output read response "  # noqa: SIM905 - one word a line would be a page
     "result run set show the this to tool use with".split()
 )
-_SHORT = 4  # letters of a word whose last "s" is no plural, such as "news"
+_SHORT = 4  # maximum length of a word whose last "s" is not a plural, such as "news"
 _WORD = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+|\d+")
 
 
@@ -28,7 +28,7 @@ class Tool(NamedTuple):
 
 @dataclass(slots=True)
 class Offer:
-    """The tools of a request, how free the choice is, and what the conversation says about it."""
+    """The tools of a request, the kind of tool choice, and the question and tool uses of the conversation."""
 
     schemas: dict[str, Any] = field(default_factory=dict)
     choice: str = AUTO
@@ -49,12 +49,12 @@ class Offer:
         self.choice, self.name = choice, str(name)
 
     def ask(self, question: str) -> None:
-        """Read a message of the user that is not made of tool results: a new question."""
+        """Process a new question: a message of the user that is not tool results."""
         self.question = question
         self.used.clear()
 
     def use(self, name: str) -> None:
-        """Read a tool use of the conversation."""
+        """Process a tool use of the conversation."""
         self.used.append(name)
         self.ever.append(name)
 
@@ -62,9 +62,10 @@ class Offer:
 def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None:
     """Return the tool that the model uses next, or None for an answer in words.
 
-    A script's tools follow each other, one in each answer to the same question. Without a script each tool that the
-    question names is used once. After that the model answers in words, so that every agent's loop ends. One that must
-    use some tool takes that which it has used least: agents that end with a tool of their own reach it.
+    The tools of a script are used in their order, one in each answer to the same question. Without a script, each tool
+    that the question names is used once. After that the model answers in words, so that every agent's loop ends. If a
+    tool must be used, the model uses the tool that it has used least, so that agents reach a tool that ends their
+    loop.
     """
     if not offer.schemas or offer.choice == NONE:
         return None
@@ -82,14 +83,14 @@ def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None
 
 
 def _named(offer: Offer) -> list[str]:
-    """Return the tools that the question names, in its order."""
+    """Return the tools that the question names, in the order of the question."""
     question = offer.question.lower()
     places = {name: _place(name, question) for name in offer.schemas}
     return sorted((name for name, place in places.items() if place >= 0), key=places.__getitem__)
 
 
 def _place(name: str, question: str) -> int:
-    """Return where the question has the whole name, or a word of it that says what the tool is for; else -1."""
+    """Return the position in the question of the tool's name, or of a word of it that describes its purpose, or -1."""
     telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
     stems = {word.removesuffix("s") if len(word) > _SHORT else word for word in telling}
     words = "|".join(map(re.escape, sorted({name.lower(), *stems}, key=len, reverse=True)))

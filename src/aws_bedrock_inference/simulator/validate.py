@@ -1,4 +1,4 @@
-"""The check whether the service would accept a request: the service model, then the rules that no model has."""
+"""Checks whether the service would accept a request: the service model, then the rules that no service model has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) -> None:
-    """Refuse what the service model does not allow; members that it does not know are ignored, as the service does."""
+    """Refuse what the service model does not allow. Unknown members are ignored, as the service does."""
     facts = body_of(operation, service)
     for name in facts.required:
         if body.get(name) is None:
@@ -31,7 +31,7 @@ def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) ->
 
 
 def check_parameters(operation: str, wanted: dict[str, str]) -> None:
-    """Refuse what the service model does not allow in the path and the query of an operation of the control plane."""
+    """Refuse what the service model does not allow in the path and the query of a control-plane operation."""
     for name, facts in parameters_of(operation).items():
         if name not in wanted:
             continue
@@ -101,7 +101,9 @@ def _violation(place: str, constraint: str) -> ServiceError:
 
 
 def check_model(asked: Asked, models: Models) -> None:
-    """Refuse a model that does not exist here, or not in this way; the service asks that before it reads the body."""
+    """Refuse a model that does not exist here or cannot be called this way. The service checks this before it reads
+    the body.
+    """
     base, operation = asked.base, asked.operation
     if not matches(base, models.known) or not is_id(base):
         raise invalid("model")
@@ -120,7 +122,7 @@ def _makes_no_text(base: str, models: Models) -> bool:
 
 
 def check_kind(asked: Asked, models: Models) -> None:
-    """Refuse a model whose answers are not simulated, and a stream of what does not stream."""
+    """Refuse a model whose answers are not simulated, and a stream of a model that does not stream."""
     if _makes_no_text(asked.base, models) and embedding_format(asked.format, asked.base) is None:
         raise invalid("not-made")
     if asked.streaming and not streams(asked.format):
@@ -128,7 +130,7 @@ def check_kind(asked: Asked, models: Models) -> None:
 
 
 def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models) -> None:
-    """Refuse what is too long, and settings that exclude each other."""
+    """Refuse settings that are too long or that exclude each other."""
     limit = model_facts(base).max_output_tokens
     if prompt.max_tokens is not None and prompt.max_tokens > limit and base.startswith(("amazon.", "anthropic.")):
         if "anthropic_version" in body:
@@ -143,7 +145,9 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
 
 
 def _table(body: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return the settings below a key, as Converse and Nova have them, or the body, where the others have theirs."""
+    """Return the settings below a key, as in Converse and Nova, or the body itself, where the other families have
+    them.
+    """
     found = body.get(key)
     return found if found and isinstance(found, dict) else body
 

@@ -1,4 +1,4 @@
-"""Wishes of a request besides words: JSON, thinking, citations."""
+"""Optional features of a request: JSON, thinking, citations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LEAST_BUDGET = 1024  # tokens of thinking: https://docs.claude.com/en/docs/buil
 class Cited(NamedTuple):
     """The words of a document that an answer quotes.
 
-    `number` is the document's place in the request, from 0; `kind` that of its source: `text`, `page` or `chunk`.
+    `number` is the document's index in the request, from 0; `kind` is that of its source: `text`, `page` or `chunk`.
     """
 
     number: int
@@ -23,9 +23,10 @@ class Cited(NamedTuple):
 
 
 def json_format(fields: dict[str, Any]) -> Any:
-    """Return the JSON schema that a model's own fields ask an answer to follow; None without one. Raises ServiceError.
+    """Return the JSON schema that a model's own fields require for the answer, or None. Raises ServiceError.
 
-    Anthropic's `output_config.format` and its earlier `output_format`, and `response_format` of the others.
+    The fields are Anthropic's `output_config.format` and its earlier `output_format`, and `response_format` of the
+    others.
     """
     config = fields.get("output_config")
     config = config.get("format") if isinstance(config, dict) else None
@@ -45,7 +46,7 @@ def json_format(fields: dict[str, Any]) -> Any:
 
 
 def check_schema(schema: Any) -> None:
-    """Refuse an object that does not say that it is closed, as structured output does. Raises ServiceError."""
+    """Refuse an object without `additionalProperties: false`, as structured output does. Raises ServiceError."""
     waiting = [schema]
     while waiting:
         part = waiting.pop()
@@ -68,13 +69,13 @@ def thinks(fields: dict[str, Any]) -> bool:
 
 
 def has_effort(body: dict[str, Any]) -> bool:
-    """Return whether Converse's fields of the model say how hard it is to reason, as Qwen takes it."""
+    """Return whether Converse's fields of the model set its reasoning effort, as for Qwen."""
     fields = body.get("additionalModelRequestFields")
     return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")
 
 
 def check_thinking(fields: dict[str, Any], choice: str, max_tokens: int | None) -> None:
-    """Refuse thinking that leaves no room, or forbids the thinking. Raises ServiceError."""
+    """Refuse thinking that leaves no tokens for the answer, or that excludes another setting. Raises ServiceError."""
     thinking = fields.get("thinking") or fields.get("reasoning_config")
     if not isinstance(thinking, dict) or thinking.get("type") not in {"enabled", "adaptive"}:
         return

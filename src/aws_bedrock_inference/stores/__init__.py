@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-# A pool that is no quota: it is joined to see whether a store works.
+# The name of a pool that is not a quota. A member joins it only to check that a store works.
 _TRIED = "try"
 
 _HOSTS = ("redis", "rediss", "valkey", "valkeys")
@@ -37,13 +37,14 @@ _SERVERS = (*_HOSTS, *(f"{name}+cluster" for name in _HOSTS), "unix")
 
 
 def open_store(url: str) -> ShareStore:
-    """Return the store at `url`; nothing is connected yet.
+    """Return the store at `url`, without connecting to it.
 
-    redis://[[user]:password@]host[:port][/number], or rediss:// over TLS; valkey:// and valkeys:// mean the same. For a
-    cluster, redis+cluster:// and so on. unix://[[user]:password@]/path/to/socket[?db=number].
-    sqlite:///absolute/path or sqlite://relative/path.
+    redis://[[user]:password@]host[:port][/number], or rediss:// for TLS; valkey:// and valkeys:// have the same
+    meaning. For a cluster, add +cluster to any of the four: redis+cluster://host. For a socket,
+    unix://[[user]:password@]/path/to/socket[?db=number]. For a file, sqlite:///absolute/path or
+    sqlite://relative/path.
 
-    Raises `ValueError` when `url` is none of these or the package for it is missing.
+    Raises `ValueError` if `url` has none of these forms, or if the package that it needs is not installed.
     """
 
     def server(url: str) -> ShareStore:
@@ -55,9 +56,9 @@ def open_store(url: str) -> ShareStore:
 
 
 def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *, use: str, name: str) -> S:
-    """Return what `file` makes of the path in `url`, or `server` of a server's URL, which imports redis-py.
+    """Return `file(path)` for the URL of a file, or `server(url)` for the URL of a server, which imports redis-py.
 
-    Messages say `use` of what it is for and `name` as an example of a file. Raises `ValueError`.
+    Error messages contain `use`, the purpose of the store, and `name`, an example of a file name. Raises `ValueError`.
     """
     scheme, separator, _ = url.partition("://")
     if scheme == "sqlite" and separator:
@@ -66,24 +67,26 @@ def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *
         return _at_server(url, server, use)
     known = ", ".join(f"{name}://" for name in (*_SERVERS, "sqlite"))
     raise ValueError(
-        f"A store cannot have {scheme[:20] + '://' if separator else 'a URL without ://'}; use one of {known}"
+        f"The URL of a store cannot begin with {scheme[:20]}://; use one of {known}"
+        if separator
+        else f"The URL of a store must contain ://; use one of {known}"
     )
 
 
 def path_in(url: str, name: str) -> Path:
-    """Return the path in sqlite:///absolute/path or sqlite://relative/path; `name` is an example of a file.
+    """Return the path in sqlite:///absolute/path or sqlite://relative/path. `name` is an example of a file name.
 
     Raises `ValueError`.
     """
     rest = url.removeprefix("sqlite://")
     path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
     if not path or path.endswith("/"):
-        raise ValueError(f"sqlite:// has no file name. Write sqlite:///absolute/path/to/{name}")
+        raise ValueError(f"The sqlite:// URL has no file name. Write sqlite:///absolute/path/to/{name}")
     return Path(path).expanduser()
 
 
 def try_store(store: ShareStore) -> None:
-    """Let a member without needs join and leave. Raises `StoreUnavailable` if the store cannot be used."""
+    """Let a member that needs nothing join and leave. Raises `StoreUnavailable` if the store cannot be used."""
     member = f"{socket.gethostname()}:{os.getpid()}"
     store.renew(_TRIED, member, LeaseRequest(0.0, ())).run()
     store.leave(_TRIED, member).run()
@@ -101,10 +104,10 @@ def _at_server(url: str, server: Callable[[str], S], use: str) -> S:
             f"{use} through a server needs the extra `valkey`: pip install 'aws-bedrock-inference[valkey]'"
         ) from error
     except (ValueError, TypeError):
-        # Their messages quote the URL, which may hold a password.
+        # The messages of these exceptions quote the URL, which may contain a password.
         readable = False
     if store is None or not readable:
         raise ValueError(
-            f"The {url.partition('://')[0]}:// URL of the store cannot be read; percent-encode special characters"
+            f"The {url.partition('://')[0]}:// URL of the store cannot be read. Percent-encode its special characters"
         )
     return store

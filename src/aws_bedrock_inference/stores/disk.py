@@ -1,4 +1,4 @@
-"""A file that processes share: whether it is still the same one, whether it is ours, and whether its disk will do."""
+"""Checks of a file that processes share: its identity, its format, and the file system that it is on."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
-# Types of file systems on which several machines meet (man 5 proc, /proc/filesystems; names with fuse. are by their
-# program). 9p is not one: WSL and sandboxes use it within one machine.
+# Types of file systems that several machines share (man 5 proc, /proc/filesystems; a name with fuse. contains the name
+# of its program). 9p is not in the list: WSL and sandboxes use it within one machine.
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "gfs2", "ocfs2", "lustre", "gpfs", "beegfs"}
 )
@@ -28,9 +28,10 @@ Identity = tuple[int, int]
 class Schema:
     """The content of a file: `tables` by name, each with its columns.
 
-    `application` stands in the file's header (https://www.sqlite.org/pragma.html#pragma_application_id) and `version`
-    beside it; files up to version `newest` are read. Messages say `noun` of the content and `use` of what it is for;
-    `loss` says what is lost with a damaged file.
+    `application` and `version` are numbers in the file's header
+    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. Error
+    messages contain `noun`, the name of the content, `use`, its purpose, and `loss`, the consequence of a damaged
+    file.
     """
 
     application: int
@@ -43,19 +44,21 @@ class Schema:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return what tells the file at `path` from one that takes its place; None if there is none."""
+    """Return the device and inode of the file at `path`, which change if the file is replaced, or None if there is no
+    file.
+    """
     status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
 
 
 def is_still(path: Path, file: Identity | None) -> bool:
-    """Return whether the file at `path` is still `file`, and not emptied."""
+    """Return whether the file at `path` is still `file`, and is not empty."""
     return identity(path) == file and not _emptied(path)
 
 
 def remove_emptied(path: Path) -> None:
-    """Remove a file that was emptied while it was open. SQLite would go on with its log alone, which nobody who opens
-    the file now could join, and in the end write a part of it into the file.
+    """Remove a file that was emptied while it was open. Otherwise SQLite would continue with its log alone, which a
+    process that opens the file now could not join, and would finally write a part of the log into the file.
     """
     if _emptied(path):
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
@@ -75,23 +78,23 @@ def _status(path: Path) -> os.stat_result | None:
 
 
 def refuse_network(path: Path) -> None:
-    """Raise `StoreUnusable` if `path` is on a file system that machines share, as far as the system says so."""
+    """Raise `StoreUnusable` if the operating system reports that `path` is on a network file system."""
     kind = network_of(path)
     if kind:
         raise StoreUnusable(
             f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a file on "
-            "a disk of this machine, or a server (redis://HOST) that all machines reach"
+            "a disk of this machine, or a server (redis://HOST) that all machines can reach"
         )
 
 
 def network_of(path: Path) -> str:
-    """Return the type of the file system on which `path` is, if machines share it; else nothing."""
+    """Return the type of the file system of `path` if it is a network file system; otherwise an empty string."""
     kind = _file_system(path.parent)
     return kind if kind in _NETWORK else ""
 
 
 def _file_system(directory: Path) -> str:
-    """Return the type of the file system of `directory`, empty where this is not Linux."""
+    """Return the type of the file system of `directory`, or an empty string if the system is not Linux."""
     try:
         device = directory.stat().st_dev
         mounts = _MOUNTS.read_text(encoding="utf-8", errors="replace")
@@ -106,21 +109,24 @@ def _file_system(directory: Path) -> str:
 
 
 def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
-    """Make the file at `path` ours if it is empty; raise `StoreUnusable` if it is another program's or too new."""
+    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if another program or a version of
+    this package that is too new wrote the file.
+    """
     if _stamps(connection) == (schema.application, schema.version):
         return
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         application, version = _stamps(connection)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        # Files of before there were formats have our tables and neither number.
+        # Files from before formats were numbered have our tables and neither of the two numbers.
         if application not in (0, schema.application) or (not application and tables and tables != {*schema.tables}):
             raise StoreUnusable(
-                f"{path} is a database of another program and is left as it is: choose another file for {schema.noun}"
+                f"{path} is a database of another program. The file was not changed. "
+                f"Choose another file for {schema.noun}"
             )
         if version > schema.newest:
             raise StoreUnusable(
-                too_new(path, f"it has format {version}, and formats up to {schema.newest} are read here")
+                too_new(path, f"it has format {version}, and this version reads formats up to {schema.newest}")
             )
         for table, columns in schema.tables.items():
             connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({columns})")
@@ -136,12 +142,15 @@ def _stamps(connection: sqlite3.Connection) -> tuple[int, int]:
 
 def too_new(path: Path, why: str) -> str:
     """Return the message about a file that a newer version wrote."""
-    return f"{path} was written by a newer version of this package ({why}): update aws-bedrock-inference here"
+    return (
+        f"{path} was written by a newer version of this package ({why}): "
+        "update aws-bedrock-inference in this environment"
+    )
 
 
 def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> StoreUnavailable:
-    """Return the exception for an error of SQLite or of the system."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what extends it
+    """Return the exception for an error of SQLite or of the operating system."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its extension
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(f"{path}: locked by other processes for more than {timeout:g} s")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR) or not isinstance(
@@ -149,20 +158,20 @@ def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> S
     ):
         return StoreUnusable(
             f"{path} is damaged or is not a file of {schema.noun} ({str(error) or type(error).__name__}). Use "
-            f"another file. If it was one of {schema.noun}, {schema.loss}: stop the processes "
-            f"that use it and delete it with {path.name}-wal and {path.name}-shm"
+            f"another file. If it was a file of {schema.noun}, {schema.loss}: stop the processes "
+            f"that use it, then delete it, {path.name}-wal and {path.name}-shm"
         )
     if isinstance(error, OSError):
         error = OSError(error.strerror or str(error))
     kind = StoreUnavailable
     if path.is_dir():
-        kind, advice = StoreUnusable, "it is a directory: name a file in it"
+        kind, advice = StoreUnusable, "it is a directory: write the path of a file in it"
     elif not path.parent.is_dir():
-        kind, advice = StoreUnusable, f"No such file or directory as {path.parent}: make it, or use another path"
+        kind, advice = StoreUnusable, f"No such file or directory: create {path.parent}, or use another path"
     elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH) or not os.access(
         path if path.exists() else path.parent, os.W_OK
     ):
-        kind, advice = StoreUnusable, f"it, or its directory, cannot be written by this user ({error})"
+        kind, advice = StoreUnusable, f"this user has no permission to write the file or its directory ({error})"
     elif code == sqlite3.SQLITE_FULL:
         advice = f"the disk is full ({error})"
     else:

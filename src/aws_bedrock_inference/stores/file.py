@@ -1,4 +1,4 @@
-"""A SQLite file that threads, processes and forked children use at once, each through a connection of its own.
+"""A SQLite file that threads, processes and forked children use at the same time. Each process has its own connection.
 
 The file must be on a disk of this machine: SQLite's write-ahead log does not work over a network
 (https://www.sqlite.org/wal.html, section 1).
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A connection to `file`, which the threads of one process take turns to use."""
+    """A connection to `file`, which the threads of one process use in turn."""
 
     connection: sqlite3.Connection
     file: Identity | None
@@ -34,16 +34,19 @@ class _Opened:
     pid: int = field(default_factory=os.getpid)
 
     def __del__(self) -> None:
-        """Close a connection that nobody closed, in the process that opened it. It takes no lock: nobody uses it."""
+        """Close a connection that was never closed, in the process that opened it. No lock is needed, since nothing
+        uses the connection any more.
+        """
         if self.pid == os.getpid():
             self.connection.close()
 
 
 class SharedFile:
-    """The file at `path` with the tables of `schema`, made for its owner alone at its first use.
+    """The file at `path` with the tables of `schema`. It is created on the first use, readable and writable for its
+    owner only.
 
-    A change that waits longer than `timeout` seconds for other threads or processes raises `StoreUnavailable`. Where
-    the file was deleted or replaced, the next use takes what is there now.
+    A change that waits longer than `timeout` seconds for other threads or processes raises `StoreUnavailable`. If the
+    file was deleted or replaced, the next use opens the file that is now at `path`, or creates it.
     """
 
     def __init__(self, path: Path, schema: Schema, *, timeout: float) -> None:
@@ -51,11 +54,11 @@ class SharedFile:
         self.opened: dict[int, _Opened] = {}
         self._schema = schema
         self._timeout = timeout
-        # `opened` is by process: a forked child must neither use nor close what its parent has opened, and opens its
-        # own.
+        # `opened` has one entry for each process: a forked child must neither use nor close the connection of its
+        # parent, so it opens its own.
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
+        """Raise `StoreUnusable` if the file cannot be used until someone changes something."""
         try:
             with self.reading():
                 pass
@@ -64,18 +67,18 @@ class SharedFile:
         except StoreUnavailable:
             pass  # it may be locked for a moment
         finally:
-            self.close()  # a fork may follow
+            self.close()  # the process may fork later
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Hold the file to read from it; others may write meanwhile. Raises `StoreUnavailable`."""
+        """Open the file for reading; other processes may write at the same time. Raises `StoreUnavailable`."""
         with self._errors(), self._held() as opened:
             self._check(opened)
             yield opened.connection
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """Hold the file for one change, whole or not at all. Raises `StoreUnavailable`."""
+        """Open the file for one change, as a transaction. Raises `StoreUnavailable`."""
         with self._errors(), self._held() as opened, opened.connection as database:
             database.execute("BEGIN IMMEDIATE")
             self._check(opened)
@@ -114,10 +117,10 @@ class SharedFile:
 
     def _check(self, opened: _Opened) -> None:
         if not is_still(self.path, opened.file):
-            raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens it anew")
+            raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens or creates the file")
 
     def _current(self) -> _Opened:
-        """Return this process's connection to the file that is at the path now."""
+        """Return this process's connection to the file that is now at the path."""
         opened = self.opened.get(os.getpid())
         if opened is not None and not is_still(self.path, opened.file):
             with opened.lock:
@@ -132,7 +135,7 @@ class SharedFile:
         return opened
 
     def _drop(self, opened: _Opened) -> None:
-        """Close a connection that is no good any more, whose lock is held; the next request makes another."""
+        """Close a connection that can no longer be used and whose lock is held; the next request opens another one."""
         if self.opened.get(os.getpid()) is opened:
             del self.opened[os.getpid()]
         opened.connection.close()
@@ -141,15 +144,15 @@ class SharedFile:
         refuse_network(self.path)
         if not self.path.exists():
             self._make()
-        file = identity(self.path)  # before it is opened: if it is replaced in between, the next request notices
+        file = identity(self.path)  # before opening: the next request notices a replacement in between
         return self._connected(self.path), file
 
     def _make(self) -> None:
-        """Make the file beside its place and put it there whole: while SQLite changes a file to write-ahead logging,
-        others who open it are refused at once.
+        """Create the file under a temporary name and link it to its path when it is complete: while SQLite switches a
+        file to write-ahead logging, it immediately refuses other processes that open the file.
         """
         path = self.path
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # its owner's only
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # for its owner only
         os.close(descriptor)
         try:
             self._connected(Path(name)).close()

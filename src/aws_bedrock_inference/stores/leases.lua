@@ -1,15 +1,16 @@
--- The leases of one quota inside a Redis or Valkey server: the twin of leases.py, gone.py, fair_shares.py and division.py
--- in rules/quota, which explain it.
--- Redis 6.2 or newer, Valkey. tests/stores/test_twins.py holds both equal.
+-- The leases of one quota inside a Redis or Valkey server. This script does the same as leases.py, gone.py,
+-- fair_shares.py and division.py in rules/quota, which explain it.
+-- Redis 6.2 or newer, Valkey. tests/stores/test_twins.py checks that both give the same results.
 --
--- KEYS  1: hash of the leases   "" -> what all share, and one field for each member
+-- KEYS  1: hash of the leases   "" -> the common state, and one field for each member
 --       2: hash of the reports  member -> text
 -- ARGV  operation, now in seconds or "" for the server's clock, the format of the caller, then
 --   renew   member, holding, rate, report, number of needs, {priority, need, calls, tenant}…, {dimension, limit, stamp, "1" when lowered}…
 --   leave   member, report
 --   look
--- Errors: BEDROCKFORMAT when a version wrote the data that is newer than the next one, BEDROCKDATA when none of ours did.
--- Numbers are answered as text with 17 digits: Lua's conversion to a reply would cut off the fraction.
+-- Errors: BEDROCKFORMAT if the version that wrote the data is newer than the next version, BEDROCKDATA if no version of
+-- this package wrote the data.
+-- Numbers are returned as text with 17 digits: Lua's conversion to a reply would drop the fraction.
 
 local GUARANTEED, GUARANTEED_TO_ALL, FREE, PLAN = 0.05, 0.5, 0.1, 0.2
 local CALLS, OFTEN, SELDOM = 8, 1, 2.5
@@ -19,11 +20,11 @@ local GRACE, CAUTIOUS = SELDOM + 2 * SOON, 0.25
 local FEWEST, TOLERANCE, UNLIMITED, SAME = 0.01, 1e-9, 1e300, 1e-9
 local MINUTE, STEP, LATE, MOST, LEFT = 60, 2, 0.5, 64, ''
 local LITTLE, KEPT_FOR, KEPT_FOR_ALL = 0.05, 15, FREE
-local UNUSED = 3600 -- seconds until a quota that nobody uses is forgotten
+local UNUSED = 3600 -- seconds after which an unused quota is deleted
 
-local OTHERS = '\n' -- the name of tenants that are not told one by one
+local OTHERS = '\n' -- the common name of tenants that are not listed separately
 
--- What a member's field holds; three numbers for each need follow, and `tenants` says whose each is, if anybody's.
+-- The layout of a member's field. Three numbers for each need follow; `tenants` has the tenant of each need, if it has one.
 local SHARE, UNTIL, SEEN, RATE, NEEDS = 1, 2, 3, 4, 4
 
 local leases, reports = KEYS[1], KEYS[2]
@@ -44,14 +45,14 @@ local function born(now)
   }
 end
 
--- What cmsgpack makes of a field, nil when it is none of ours.
+-- Returns the decoded field, or nil if this script did not write it.
 local function unpacked(field)
   local ok, value = pcall(cmsgpack.unpack, field)
   return ok and type(value) == 'table' and value or nil
 end
 
--- A member's lease, nil when the field holds no numbers or makes no sense: it harms no other member.
-local latest -- end of a lease that can be, once it is known what time it is
+-- Returns a member's lease, or nil if its numbers are missing or impossible, so that it harms no other member.
+local latest -- the latest possible end of a lease, set when the time is known
 local function unpacked_lease(field)
   local lease = unpacked(field)
   for i = 1, lease and math.max(#lease, NEEDS) or 0 do
@@ -68,7 +69,7 @@ local function unpacked_lease(field)
   return lease
 end
 
--- Whose the need is whose first number is at `i`.
+-- Returns the tenant of the need whose first number is at `i`.
 local function tenant_of(lease, i)
   local tenant = lease.tenants and lease.tenants[(i - NEEDS - 1) / 3 + 1]
   return type(tenant) == 'string' and tenant or ''
@@ -78,7 +79,7 @@ local function amount(value)
   return type(value) == 'number' and value == value and value >= 0 and value < math.huge
 end
 
--- What a member's report names as its minute; nothing where it cannot be read.
+-- Returns the last minute's use in a member's report; an empty list if the report cannot be read.
 local function uses_of(report)
   local ok, value = pcall(cjson.decode, report or '')
   local minute = ok and type(value) == 'table' and value.minute
@@ -93,8 +94,8 @@ local function uses_of(report)
   return minute
 end
 
--- Counts under `name` what was used before `at`. `pool.gone` has a list for each name: the name, then step, requests and
--- tokens in turns.
+-- Records the use before `at` under `name`. `pool.gone` has a list for each name: the name, then step, requests, tokens,
+-- step, requests, tokens, and so on.
 local function add_gone(pool, name, uses, at)
   local steps
   for _, each in ipairs(pool.gone) do
@@ -119,7 +120,7 @@ local function add_gone(pool, name, uses, at)
   end
 end
 
--- Counts no longer what a member used that has come back; returns what was kept for it.
+-- Stops counting the use of a member that has returned, and returns the share that was reserved for it.
 local function back(pool, name)
   for i, each in ipairs(pool.gone) do
     if each[1] == name then
@@ -145,7 +146,7 @@ local function is_gone(pool, name)
   return false
 end
 
--- Lets a member leave that fell silent; returns what was kept for it.
+-- Removes a member that stopped renewing, and returns the share that was reserved for it.
 local function left(pool, name)
   for _, each in ipairs(pool.gone) do
     if each[1] == name then
@@ -155,7 +156,7 @@ local function left(pool, name)
   return back(pool, name)
 end
 
--- The part of the quota that is kept for all who need little.
+-- Returns the part of the quota that is reserved for all absent members with small needs.
 local function kept_for_all(pool, now)
   local kept, total = {}, 0
   for _, each in ipairs(pool.kept) do
@@ -173,7 +174,7 @@ local function kept_for_all(pool, now)
   return math.min(total, KEPT_FOR_ALL)
 end
 
--- What still counts, and for how long; forgets the rest.
+-- Returns the use that still counts, with the seconds until it expires, and deletes the rest.
 local function still_gone(pool, now)
   local total, order, kept, uses = {}, {}, {}, {}
   for _, each in ipairs(pool.gone) do
@@ -203,7 +204,7 @@ local function still_gone(pool, now)
   return uses
 end
 
--- The estimate of a dimension, 0 where there is none.
+-- Returns the estimated limit of a dimension, or 0 if there is none.
 local function finite(pool, name)
   for _, entry in ipairs(pool.limits) do
     if entry[1] == name and entry[2] < UNLIMITED then
@@ -213,7 +214,7 @@ local function finite(pool, name)
   return 0
 end
 
--- Counts what a member used that fell silent, and what it may have used since it last asked.
+-- Records the use that a member which stopped renewing has reported, and the use that it can have had since then.
 local function lapse(pool, name, lease)
   add_gone(pool, name, uses_of(redis.call('HGET', reports, name)), lease[SEEN])
   local part = lease[SHARE] * (lease[UNTIL] - lease[SEEN]) / MINUTE
@@ -228,7 +229,8 @@ local function lapse(pool, name, lease)
   end
 end
 
--- What each call may have, so that all get the smaller of need and level × calls and use up `left`; and what they use.
+-- Returns the level, at which each entry gets the smaller of its need and level × calls and all together use up `left`;
+-- and the total that they use.
 local function level(wants, left)
   local total, calls, rest = 0, 0, left
   for _, want in ipairs(wants) do
@@ -247,7 +249,7 @@ local function level(wants, left)
   return UNLIMITED, left
 end
 
--- Collects into `wants`, for each priority a list of tenants, and priorities met for the first time into `order`.
+-- Adds the needs of a lease to `wants`, which has a list of tenants for each priority. Adds new priorities to `order`.
 local function gather(lease, wants, order)
   for i = NEEDS + 1, #lease, 3 do
     local priority, need = lease[i], lease[i + 1]
@@ -271,7 +273,7 @@ local function gather(lease, wants, order)
   end
 end
 
--- Forgets who was silent for too long, and finds what is due to whom. `member` has just asked.
+-- Removes members whose lease has expired, and calculates what each tenant is due. `member` is renewing its lease now.
 local function plan(pool, member, asking, now)
   local fields = redis.call('HGETALL', leases)
   local wants, order, members = {}, {}, 1
@@ -332,8 +334,8 @@ local function plan(pool, member, asking, now)
   pool.planned = now
 end
 
--- What the plan gives to a lease, and which part of its tenant's calls each need names; nil when the plan does not know
--- whose a need is, or a version without tenants made it.
+-- Returns the share that the plan gives to a lease, and for each need its part of its tenant's calls. Returns nil if the
+-- plan lacks the tenant of a need, or if a version without tenants made the plan.
 local function due_to(pool, lease)
   local due, parts, levels, told = pool.surplus, {}, {}, pool.tenants
   if type(told) ~= 'table' or told.planned ~= pool.planned then
@@ -484,7 +486,7 @@ if kept and not (unpacked(kept) and pool.born and pool.at and pool.offset and po
   return redis.error_reply('BEDROCKDATA the pool cannot be read')
 end
 if (pool.format or 0) > format + 1 then
-  return redis.error_reply('BEDROCKFORMAT the pool has format ' .. pool.format .. ', formats up to ' .. format + 1 .. ' are read')
+  return redis.error_reply('BEDROCKFORMAT the pool has format ' .. pool.format .. ', and this version reads formats up to ' .. format + 1)
 end
 pool.gone, pool.kept = pool.gone or {}, pool.kept or {}
 pool.format = math.max(pool.format or 0, format)

@@ -1,4 +1,4 @@
-"""Members of shared quotas, as the store shows them to people."""
+"""Members of shared quotas, in the form that is shown to people."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.views import Seen, View
 
-# From this part of a limit on, it is the minute that holds calls back.
+# If at least this part of a limit per minute is used, that limit is what delays calls.
 _FULL = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process. `share` is the part of the quota that it may use, `rate` its calls per second; `age` is the number
-    of seconds since it sent `report`. `unread` says why the report could not be read; empty if it could.
+    """One process. `share` is the part of the quota that it may use, `rate` its calls per second, and `age` the
+    seconds since it sent `report`. `unread` is the reason why the report could not be read, or empty.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Member:
 
     @classmethod
     def of(cls, seen: Seen) -> Self:
-        """Return the member behind what the store shows."""
+        """Return the member for an entry of the store."""
         try:
             report, unread = MemberReport.from_json(seen.report), ""
         except ReportTooNew as error:
@@ -45,8 +45,9 @@ class Member:
 
 @dataclass(frozen=True)
 class SharedQuota:
-    """One quota and who shares it. `limits` are its members' estimates by dimension, a minute; `burndown` is how many
-    times an output token counts, where they found that the table is wrong.
+    """One quota and the members that share it. `limits` are the members' estimates by dimension, per minute.
+    `burndown` is the number of quota tokens for each output token, if the members measured a different number from
+    that in the table.
     """
 
     key: str
@@ -56,7 +57,7 @@ class SharedQuota:
 
     @classmethod
     def of(cls, key: str, view: View) -> Self:
-        """Return what the store shows under `key`."""
+        """Return the quota for the store's entry at `key`."""
         believed = {name: value for name, value, _ in view.limits}
         limits = {name: limit for name, limit in believed.items() if name in ("requests", "tokens")}
         return cls(key, tuple(map(Member.of, view.members)), limits, believed.get(BURNDOWN))
@@ -68,7 +69,7 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return whether this may be the other quota, under the name that it has where the account is not known."""
+        """Return whether this may be the same quota as `other`, stored by members that do not know their account."""
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
     def used(self, dimension: str) -> int:
@@ -82,7 +83,7 @@ class SharedQuota:
 
     @property
     def throttled(self) -> int:
-        """Throttles since each member began."""
+        """The number of throttles since each member started."""
         return sum(member.report.throttled for member in self.members)
 
     @property
@@ -92,7 +93,7 @@ class SharedQuota:
 
     @property
     def consumers(self) -> dict[float, int]:
-        """Tokens a minute, by priority."""
+        """Tokens per minute, by priority."""
         return _sum(member.report.consumers for member in self.members)
 
     @property
@@ -104,7 +105,9 @@ class SharedQuota:
         return sizes
 
     def reasons(self, dimension: str) -> dict[str, list[str]]:
-        """Return why the members believe in their estimate of a limit, in words, and which of them believe each."""
+        """Return the reasons, in words, for the members' estimate of a limit, and the names of the members with each
+        reason.
+        """
         believed: dict[str, list[str]] = {}
         for member in self.members:
             reason = member.report.reasons.get(dimension, "")
@@ -113,15 +116,17 @@ class SharedQuota:
         return dict(sorted(believed.items(), key=lambda each: -len(each[1])))
 
     def holding(self) -> str:
-        """Return the reason why calls wait now."""
+        """Return the reason why calls are waiting now."""
         if not any(self.waiting.values()):
-            return "nothing; no call waits"
+            return "nothing; no call is waiting"
         fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}
         fullest = max(fills, key=lambda name: fills[name], default="")
         if fills.get(fullest, 0.0) < _FULL:
-            return "even pacing, a pause after throttles, the daily quota or concurrency; the minute is not full"
+            return (
+                "even pacing, a pause after throttles, the daily quota or concurrency; no limit per minute is reached"
+            )
         if fullest == "tokens" and self.reserved > self.used("tokens") / 2:
-            return "tokens per minute, most of them reserved and not used; a lower max_tokens admits more calls"
+            return "tokens per minute; most are reserved and not used, so a lower max_tokens admits more calls"
         return f"{fullest} per minute"
 
 

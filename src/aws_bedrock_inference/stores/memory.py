@@ -1,4 +1,4 @@
-"""Quotas shared within one process: for tests and simulations, and to try things out."""
+"""Quotas shared within one process, for tests, simulations and experiments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MemoryStore:
-    """Keeps everything in this object; `clock` is the store's."""
+    """A store whose data is in this object. `clock` is the clock of the store."""
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
@@ -27,23 +27,25 @@ class MemoryStore:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may hold. A child has a store of its own."""
+        """Replace the lock, which another thread of the parent may hold. A forked child has its own copy of the
+        store.
+        """
         self._lock = threading.Lock()
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
-        """Say what `member` needs and get its new lease."""
+        """Report the needs of `member` and return its new lease."""
         return Instant(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Instant[None]:
-        """Free the lease of `member`; `report` is its last one."""
+        """Release the lease of `member`. `report` is its last report."""
         return Instant(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Instant[dict[str, View]]:
-        """Return who leases `pool`, or every pool."""
+        """Return the members of `pool`, or of every pool."""
         return Instant(partial(self._look, pool))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: this store has no connections or files."""
 
     def __repr__(self) -> str:
         return "MemoryStore()"

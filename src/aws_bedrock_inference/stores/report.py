@@ -1,7 +1,8 @@
-"""The report of a member of a shared quota: what the store keeps for people to look at, in one format.
+"""The report of a member of a shared quota: the facts that the store keeps for people to look at, in one format.
 
-A report carries the version of its format. The next version is read as far as its fields are known here, so that the
-processes of a fleet may be updated one by one; a newer one is refused. A field that cannot be read counts as nothing.
+A report contains the version of its format. A report of the next version is read as far as its fields are known, so
+that the processes of a fleet can be updated one by one; a report of a later version is refused. A field that cannot be
+read is ignored.
 """
 
 from __future__ import annotations
@@ -20,27 +21,28 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.gone import Use
 
 VERSION = 1
-"""The format that is written. Reports of before there were versions have the same fields and none of this."""
+"""The format of new reports. Reports from before formats were numbered have the same fields, but no version."""
 
-# The longest reason, in characters.
+# The maximum length of a reason, in characters.
 _LONGEST = 160
 
-# No count is larger: it is a mistake, and arithmetic with it would fail for all members.
+# A larger count is a mistake, and arithmetic with it would fail for all members.
 _MOST = 1e15
 
 
 class ReportTooNew(ValueError):
-    """A report was written by a version of this package that is too new to be read here."""
+    """A report from a version of this package that is too new for this version to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberReport:
     """A member's report about itself.
 
-    `used` is what its last minute took, by dimension, with what calls in flight have `reserved`, in tokens. `waiting`
-    are calls and `consumers` tokens a minute, both by priority; `throttled` counts since the process began. `minute` is
-    what counts for the others when the member is gone: (seconds ago, requests, tokens). `reasons` say in words, by
-    dimension, why the estimated limit is what it is.
+    `used` is its use of the last minute, by dimension, including the tokens that calls in flight have `reserved`.
+    `waiting` is the number of waiting calls and `consumers` the tokens per minute, both by priority. `throttled` is
+    the number of throttles since the process started. `minute` is the use that still counts against the other
+    members after this one has left: (seconds ago, requests, tokens). `reasons` explain the estimated limit in words,
+    by dimension.
     """
 
     used: Mapping[str, int] = field(default_factory=dict)
@@ -53,7 +55,7 @@ class MemberReport:
     answers: AnswerSizes = field(default_factory=AnswerSizes, compare=False)
 
     def to_json(self) -> str:
-        """Return the report as the store keeps it."""
+        """Return the report in the form that the store keeps."""
         return json.dumps(
             {
                 "version": VERSION,
@@ -70,7 +72,7 @@ class MemberReport:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the report that `to_json` wrote, perhaps in another version. Raises `ReportTooNew`."""
+        """Return the report in `text`, which `to_json` of this or another version wrote. Raises `ReportTooNew`."""
         try:
             fields = _mapping(json.loads(text))
         except (ValueError, RecursionError):
@@ -78,7 +80,7 @@ class MemberReport:
         version = _count(fields.get("version"))
         if version > VERSION + 1:
             raise ReportTooNew(
-                f"its report has format {version}, and formats up to {VERSION + 1} are read here: "
+                f"its report has format {version}, and this version reads formats up to {VERSION + 1}: "
                 "update aws-bedrock-inference where you run this command"
             )
         return cls(
@@ -102,7 +104,7 @@ def _count(value: Any) -> int:
 
 
 def _words(value: Any) -> dict[str, str]:
-    """Return short texts that a terminal can show as they are."""
+    """Return short texts that a terminal can display without escaping."""
     known = ((name, text) for name, text in _mapping(value).items() if name in ("requests", "tokens"))
     return {name: "".join(filter(str.isprintable, text))[:_LONGEST] for name, text in known if isinstance(text, str)}
 

@@ -1,8 +1,8 @@
-"""The protocol of every store of shared quotas, and the requests it answers."""
+"""The protocol of every store of shared quotas, and the requests that the stores answer."""
 
 from __future__ import annotations
 
-import asyncio  # noqa: TID251 - a request knows how to be awaited
+import asyncio  # noqa: TID251 - a request can be awaited
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STORE_TIMEOUT = 0.25
-"""Seconds for each step of a request to a store, such as connecting. The whole request may take twice that."""
+"""Seconds for each step of a request to a store, such as connecting. The whole request may take twice as long."""
 
 
 class StoreUnavailable(Exception):
-    """The store failed or was too slow. The message says what happened and where, without any password.
+    """The store failed or was too slow. The message states what happened and where, without any password.
 
-    Nothing was tried again; when to ask next is the caller's decision.
+    The store does not retry; the caller decides when to send the next request.
     """
 
     def __init__(self, message: str) -> None:
@@ -34,29 +34,29 @@ class StoreUnavailable(Exception):
 
 
 class StoreUnusable(StoreUnavailable):
-    """The store cannot be used until somebody changes something: its URL, a password, a permission, another program's
-    file or key. The message says what to do. Waiting does not help, unlike with other `StoreUnavailable`.
+    """The store cannot be used until someone changes something: its URL, a password, a permission, or a file or key of
+    another program. The message says what to do. Unlike with other `StoreUnavailable`, waiting does not help.
     """
 
 
 class ShareStore(Protocol):
     """A store through which members share a quota. A pool is one quota, named by account, Region, model and kind.
 
-    All requests raise `StoreUnavailable`. A store may be used by threads, tasks and forked processes at once.
+    All requests raise `StoreUnavailable`. Threads, tasks and forked processes may use a store at the same time.
     """
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> StoreRequest[Grant]:
-        """Say what `member` needs and get its new lease."""
+        """Report the needs of `member` and return its new lease."""
 
     def leave(self, pool: str, member: str, report: str = "") -> StoreRequest[None]:
-        """Free the lease of `member`; `report` is its last one."""
+        """Release the lease of `member`. `report` is its last report."""
 
     def look(self, pool: str | None = None) -> StoreRequest[Mapping[str, View]]:
         """Return the members of `pool`, or of every pool used within the last hour."""
 
     def close(self) -> None:
-        """Release the connections and files that this process holds open. It ends nothing: no lease is freed, which
-        only `leave` does, and a later request opens what it needs again.
+        """Close the connections and files that this process has open. No lease is released, which only `leave` does,
+        and a later request opens again the connections and files that it needs.
         """
 
 
@@ -64,8 +64,9 @@ class ShareStore(Protocol):
 class Question(Generic[T]):
     """A request that blocks for at most `limit` seconds, whatever it waits for.
 
-    It is answered in a thread of its own: a look-up of a host name or a disk that hangs cannot be interrupted, only
-    left alone, and one question a second is not worth an asyncio client beside the blocking one.
+    It runs in its own thread, since a hanging look-up of a host name or a hanging disk cannot be interrupted, only
+    abandoned. An asyncio client in addition to the blocking one would not be worth its cost for one request per
+    second.
     """
 
     answer: Callable[[], T]
@@ -73,16 +74,16 @@ class Question(Generic[T]):
     place: str
 
     def run(self) -> T:
-        """Ask and block until answered."""
+        """Send the request, and block until the answer arrives."""
         try:
             return self._start().result(self.limit)
-        except NoThreadLeft:  # the program is ending: nobody waits behind this request
+        except NoThreadLeft:  # the program is ending, so no other request waits behind this one
             return self.answer()
         except TimeoutError:
             raise self._too_slow() from None
 
     async def arun(self) -> T:
-        """Ask and await the answer."""
+        """Send the request, and await the answer."""
         try:
             return await asyncio.wait_for(asyncio.wrap_future(self._start()), self.limit)
         except TimeoutError:
@@ -94,7 +95,7 @@ class Question(Generic[T]):
         except NoThreadLeft:
             raise
         except BackgroundFull as full:
-            raise StoreUnavailable(f"{self.place} was not asked: {full}") from None
+            raise StoreUnavailable(f"No request was sent to {self.place}: {full}") from None
 
     def _too_slow(self) -> StoreUnavailable:
         return StoreUnavailable(f"{self.place} took longer than {self.limit:g} s")

@@ -1,4 +1,4 @@
-"""A Redis or Valkey server, as redis-py reaches it: its URL, its connections, and what its errors mean."""
+"""A Redis or Valkey server, reached through redis-py: its URL, its connections, and its errors."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 
-# Connections are made anew, by name, after this many seconds: the name may mean another server by then, while the old
-# one lives on and sees no reason to refuse anything.
+# Connections are opened again by host name after this many seconds. By then the name may lead to another server, while
+# the previous server still runs and has no reason to refuse requests.
 FRESH = 30.0
 
 
 class Server:
-    """The server at `url`, for one `purpose`; `place` is the URL without user, password and options.
+    """The server at `url`, used for one `purpose`. `place` is the URL without user, password and options.
 
     Each new connection asks the server for its role and refuses a replica. After a failure, and every FRESH seconds of
-    `clock`, the next request connects anew by name, so that it follows a failover. `timeout` is for each step of a
-    request, in seconds. With `text`, answers are decoded.
+    `clock`, the next request connects again by host name, so that it follows a failover. `timeout` is the limit of
+    each step of a request, in seconds. With `text`, answers are decoded to `str`.
 
-    Raises what redis-py raises for a URL that it cannot read.
+    Raises the exceptions of redis-py for a URL that it cannot read.
     """
 
     def __init__(self, url: str, purpose: Purpose, *, timeout: float, clock: Clock = monotonic, text: bool) -> None:
@@ -48,17 +48,17 @@ class Server:
         self._text = text
         self._url = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
         self._cluster = bool(cluster)
-        redis.ConnectionPool.from_url(self._url).make_connection()  # connects nothing; raises on what makes no sense
+        redis.ConnectionPool.from_url(self._url).make_connection()  # does not connect; raises if the URL makes no sense
         self._made: Any = None
         self._made_at = 0.0
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the parent's connections; the next request makes its own."""
+        """Drop the parent's connections; the next request opens its own."""
         self._made = None
 
     def client(self) -> Any:
-        """Return redis-py's client, made at first use: that of a cluster connects at once."""
+        """Return redis-py's client. It is created on first use, since the client of a cluster connects immediately."""
         if self._made is not None and self._clock() >= self._made_at + FRESH:
             self.close()
         made = self._made
@@ -83,7 +83,7 @@ class Server:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise `StoreUnavailable` for what goes wrong meanwhile, and connect anew after that."""
+        """Raise `StoreUnavailable` for an error in the `with` block, and connect again for the next request."""
         try:
             yield
         except redis.TimeoutError as error:
@@ -97,9 +97,10 @@ class Server:
 
 
 def _connect_to_primary(connection: Any) -> None:
-    """Log in as redis-py does, then refuse a replica, even one that accepts writes.
+    """Log in as redis-py does, then refuse a replica, even a replica that accepts writes.
 
-    Servers before version 6, proxies and some managed services do not answer HELLO; they are taken as they are.
+    Servers before version 6, proxies and some managed services do not answer HELLO. They are accepted without this
+    check.
     """
     connection.on_connect()
     connection.send_command("HELLO")
@@ -113,7 +114,7 @@ def _connect_to_primary(connection: Any) -> None:
 
 
 def _close(client: Any) -> None:
-    """Close the connections that no thread is using; the others are closed when they are not used any more."""
+    """Close the connections that no thread is using. The others close when their threads stop using them."""
     if isinstance(client, redis.RedisCluster):
         client.close()
     else:

@@ -1,8 +1,8 @@
-"""Errors of a Redis or Valkey server, by the word they begin with: whether they pass by themselves, and what to do.
+"""Errors of a Redis or Valkey server, by the word they begin with: whether they end by themselves, and what to do.
 
 The words are those of Redis 7.0 (src/server.c createSharedObjects, src/acl.c, src/cluster.c, src/replication.c) and
-Valkey 8, read 2026-11; `BEDROCK...` are of our own script. An older server wraps the error of a script's command in
-text of its own, so a word is looked for in the whole message.
+Valkey 8, read 2026-11. The words `BEDROCK...` come from this package's own script. An older server puts its own text
+around the error of a script's command, so the words are searched for in the whole message.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import redis
 
 from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
-_CREDENTIALS = "put the right user and password into the URL, percent-encoded"
+_CREDENTIALS = "write the correct user and password into the URL, percent-encoded"
 
 
 class Purpose(NamedTuple):
-    """The use of a server: to do what, with which `keys`, and the `rights` that this needs."""
+    """The purpose of a server: `use` completes the sentence "cannot be used to …", `keys` are the keys it uses, and
+    `rights` the permissions that it needs.
+    """
 
     use: str
     keys: str
@@ -32,43 +34,43 @@ SHARES = Purpose(
 )
 ANSWERS = Purpose("keep answers", "bedrock:answer:*", "GET and SET")
 
-# These pass: a failover ends, a server loads its data, memory is freed.
+# These errors end by themselves: a failover is completed, a server has loaded its data, memory is freed.
 _PASSING = {
-    "READONLY": "it is a replica now; the next request connects anew, by name",
-    "LOADING": "it loads its data",
-    "MASTERDOWN": "it has lost its primary",
+    "READONLY": "it is now a replica; the next request looks up its name again and reconnects",
+    "LOADING": "it is loading its data",
+    "MASTERDOWN": "it has lost the connection to its primary",
     "CLUSTERDOWN": "the cluster is down",
-    "TRYAGAIN": "the cluster moves keys",
+    "TRYAGAIN": "the cluster is moving keys between its nodes",
     "NOREPLICAS": "it has too few replicas to accept writes",
-    "BUSY": "a script of another program blocks it",
-    "OOM": "its memory is full: raise maxmemory, or let it evict keys",
-    "MISCONF": "it cannot save to its disk and so refuses writes",
+    "BUSY": "a script of another program is blocking it",
+    "OOM": "its memory is full: raise maxmemory, or set a maxmemory-policy that evicts keys",
+    "MISCONF": "it cannot save its data to disk, so it refuses writes",
     "max number of clients": "too many connections are open: raise maxclients",
 }
 
-# These stay until somebody changes something.
+# These errors remain until someone changes something.
 _LASTING = {
-    "without any password configured": "it has no password: remove it from the URL",
+    "without any password configured": "the server has no password: remove the password from the URL",
     "NOAUTH": _CREDENTIALS,
     "WRONGPASS": _CREDENTIALS,
     "invalid username-password": _CREDENTIALS,
     "invalid password": _CREDENTIALS,
     "NOPERM": "allow this user {rights} on keys {keys}",
     "DENIED": "it is in protected mode: set a password or bind it to this network",
-    "MOVED": "it is a node of a cluster: write redis+cluster:// (rediss+cluster:// with TLS)",
-    "ASK": "it is a node of a cluster: write redis+cluster:// (rediss+cluster:// with TLS)",
-    "CROSSSLOT": "it is a cluster: write redis+cluster:// (rediss+cluster:// with TLS)",
-    "cluster mode disabled": "it is no cluster: write redis:// (rediss:// with TLS)",
-    "cluster support disabled": "it is no cluster: write redis:// (rediss:// with TLS)",
-    "Cluster mode is not enabled": "it is no cluster: write redis:// (rediss:// with TLS)",
+    "MOVED": "it is a node of a cluster: use redis+cluster:// (rediss+cluster:// with TLS)",
+    "ASK": "it is a node of a cluster: use redis+cluster:// (rediss+cluster:// with TLS)",
+    "CROSSSLOT": "it is a cluster: use redis+cluster:// (rediss+cluster:// with TLS)",
+    "cluster mode disabled": "it is not a cluster: use redis:// (rediss:// with TLS)",
+    "cluster support disabled": "it is not a cluster: use redis:// (rediss:// with TLS)",
+    "Cluster mode is not enabled": "it is not a cluster: use redis:// (rediss:// with TLS)",
     "DB index is out of range": "choose another database number in the URL",
-    "WRONGTYPE": "a key there belongs to another program: choose another database number, or delete {keys}",
-    "BEDROCKFORMAT": "a newer version of this package wrote its data: update aws-bedrock-inference here",
-    "BEDROCKDATA": "its data was not written by this package: delete the keys {keys}; no data there is irreplaceable",
+    "WRONGTYPE": "another program uses the same keys: choose another database number, or delete the keys {keys}",
+    "BEDROCKFORMAT": "a newer version of this package wrote its data: update aws-bedrock-inference in this environment",
+    "BEDROCKDATA": "this package did not write its data: delete the keys {keys}; they contain only replaceable data",
     "unknown command": "it does not run scripts: use a Redis (6.2 or newer) or Valkey server, not a proxy or sentinel",
 }
 
-# redis-py takes the word out of the message where it has a class for it.
+# redis-py removes the word from the message if it has an exception class for it.
 _CLASSES = {
     "ReadOnlyError": "READONLY",
     "BusyLoadingError": "LOADING",

@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Seconds until a pool that nobody uses is forgotten.
+# Seconds after which an unused pool is deleted.
 UNUSED = 3600.0
 
 SHARES = Schema(
     application=0x62647271,  # "bdrq" in ASCII
     version=FORMAT,
     newest=FORMAT + 1,
-    # Files of before there were formats have these tables and neither number.
+    # Files from before formats were numbered have these tables, but neither of the two numbers.
     tables={
         "pools": "pool TEXT PRIMARY KEY, used REAL NOT NULL, state TEXT NOT NULL",
         "reports": "pool TEXT, member TEXT, report TEXT NOT NULL, PRIMARY KEY (pool, member)",
@@ -43,10 +43,12 @@ SHARES = Schema(
 
 
 class SqliteStore:
-    """Keeps one row for each pool, and the members' reports beside it. `clock` must be the same for all processes.
+    """A store with one row for each pool and one row for each member's report. `clock` must be the same for all
+    processes.
 
     A request that waits longer than `timeout` seconds for other threads or processes raises `StoreUnavailable`. The
-    file is made for its owner alone. Where it was deleted or replaced, the next request uses what is there now.
+    file can be read and written by its owner only. If it was deleted or replaced, the next request uses the file that
+    is now at the path, or creates it.
     """
 
     def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:
@@ -56,15 +58,15 @@ class SqliteStore:
         self._file = SharedFile(self.path, SHARES, timeout=timeout)
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
-        """Say what `member` needs and get its new lease."""
+        """Report the needs of `member` and return its new lease."""
         return self._question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
-        """Free the lease of `member`; `report` is its last one."""
+        """Release the lease of `member`. `report` is its last report."""
         return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
-        """Return who leases `pool`, or every pool that is kept."""
+        """Return the members of `pool`, or of every stored pool."""
         return self._question(partial(self._look, pool))
 
     def close(self) -> None:
@@ -115,7 +117,7 @@ class SqliteStore:
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
-        """Hold the file for one change, whole or not at all."""
+        """Open the file for one change, as a transaction."""
         try:
             with self._file.changing() as database:
                 yield database
@@ -133,7 +135,7 @@ def _read(database: sqlite3.Connection, pool: str) -> Leases | None:
 
 
 class _Reports(dict[str, str]):
-    """The members' reports, read when they are asked for."""
+    """The members' reports, each read from the file when it is needed."""
 
     def __init__(self, database: sqlite3.Connection, pool: str) -> None:
         self._database = database

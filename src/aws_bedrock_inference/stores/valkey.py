@@ -1,6 +1,7 @@
-"""Quotas shared through a Redis (6.2 or newer) or Valkey server, by redis-py: by any number of machines.
+"""Quotas shared by any number of machines through a Redis (6.2 or newer) or Valkey server, with redis-py.
 
-Each request is one script on the keys of one pool, which carry the same hash tag and so lie on one node of a cluster.
+Each request is one script on the keys of one pool. The keys have the same hash tag, so that they are on one node of a
+cluster.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ T = TypeVar("T")
 
 
 class ValkeyStore:
-    """Keeps a pool in two hashes, which the server forgets after an hour unused; time is the server's.
+    """A store with two hashes for each pool, which the server deletes after an hour without use. Time is the server's.
 
-    Connections, `timeout`, `clock` and `place` are those of `Server`.
+    `timeout`, `clock`, `place` and the connections are those of `Server`.
     """
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT, clock: Clock = monotonic) -> None:
@@ -44,15 +45,15 @@ class ValkeyStore:
         self._lua = files("aws_bedrock_inference.stores").joinpath("leases.lua").read_text(encoding="utf-8")
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
-        """Say what `member` needs and get its new lease."""
+        """Report the needs of `member` and return its new lease."""
         return self._question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
-        """Free the lease of `member`; `report` is its last one."""
+        """Release the lease of `member`. `report` is its last report."""
         return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
-        """Return who shares `pool`, or every pool that has been used within the hour."""
+        """Return the members of `pool`, or of every pool used within the last hour."""
         return self._question(partial(self._look, pool))
 
     def close(self) -> None:
@@ -79,8 +80,8 @@ class ValkeyStore:
             answer = self._run("renew", pool, now, member, *head, *needs, *limits)
             share, valid, again, estimates, members, gone, parts = answer
             uses = tuple((float(seconds), float(requests), float(tokens)) for seconds, requests, tokens in gone)
-            told = tuple(map(float, parts))
-            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members), uses, told)
+            tenant_parts = tuple(map(float, parts))
+            return Grant(float(share), float(valid), float(again), _limits(estimates), int(members), uses, tenant_parts)
 
     def _leave(self, pool: str, member: str, report: str, now: float | None = None) -> None:
         with self._server.errors():

@@ -1,8 +1,8 @@
-"""A few threads that put requests to one store, in the order in which they come.
+"""A few threads that send requests to one store, in the order of their arrival.
 
-Each call of a cache asks its store, and in an outage each call leaves a dead letter: a thread for each request, as
-`stores.request.Question` has it, would cost more than the request. The threads are daemons: an exit does not wait for a
-store that hangs.
+Each call with a cache sends a request to its store, and in an outage each call leaves a dead letter. A thread for each
+request, as in `stores.request.Question`, would cost more than the request itself. The threads are daemons, so the
+program can exit while a store hangs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ T = TypeVar("T")
 # Seconds without work after which a thread ends.
 IDLE = 10.0
 
-# Requests that may wait: more of them would be too late when their turn comes.
+# Maximum number of waiting requests. Any more would be too late when their turn comes.
 MOST = 10_000
 
 
 class Worker:
-    """At most `threads` threads, started when they are needed; `name` is theirs."""
+    """At most `threads` threads, started when they are needed. `name` is the name of the threads."""
 
     def __init__(self, threads: int, name: str = "bedrock-cache") -> None:
         self._most = threads
@@ -39,18 +39,20 @@ class Worker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Begin anew: the threads exist only in the parent."""
+        """Start without threads: the threads exist only in the parent."""
         self._crew = _Crew()
 
     def start(self, work: Callable[[], Any], place: str) -> Future[Any]:
-        """Return the future of `work`. Raises `StoreUnavailable` if too much waits, and `NoThreadLeft`."""
+        """Return the future of `work`. Raises `StoreUnavailable` if too many requests are waiting, and
+        `NoThreadLeft`.
+        """
         crew, future = self._crew, Future[Any]()
-        # A task that is cancelled must not cancel a future whose turn comes later.
+        # The cancellation of a task must not cancel a future whose turn comes later.
         future.set_running_or_notify_cancel()
         with crew.lock:
             waiting = crew.queue.qsize()
             if waiting >= MOST:
-                raise StoreUnavailable(f"{place} was not asked: {MOST:,} requests to it wait")
+                raise StoreUnavailable(f"No request was sent to {place}: {MOST:,} requests are already waiting for it")
             if waiting >= crew.idle and crew.threads < self._most:
                 try:
                     threading.Thread(target=crew.run, name=self._name, daemon=True).start()
@@ -74,7 +76,7 @@ class _Crew:
         self.idle = 0
 
     def run(self) -> None:
-        """Work until there has been nothing to do for a while."""
+        """Do the queued work, and return after some time without work."""
         while True:
             try:
                 future, work = self.queue.get(timeout=IDLE)
@@ -89,18 +91,18 @@ class _Crew:
                 self.idle -= 1
             try:
                 value = work()
-            except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            except BaseException as error:  # noqa: BLE001 - the caller that waits gets it
                 future.set_exception(error)
             else:
                 future.set_result(value)
-            del future, work  # an idle thread keeps nothing alive
+            del future, work  # an idle thread must not keep objects alive
             with self.lock:
                 self.idle += 1
 
 
 @dataclass(frozen=True, slots=True)
 class Queued(Question[T]):
-    """A question that a worker puts to its store."""
+    """A request that a worker sends to its store."""
 
     worker: Worker
 

@@ -75,7 +75,7 @@ class Described:
         return attributes
 
     def fault(self, fault: Fault) -> Attributes:
-        """Return the attributes of a fault. A fault that the program itself caused counts as no error."""
+        """Return the attributes of a fault. A fault that the program itself caused is not counted as an error."""
         if fault.cause == ABANDONED.cause:
             return {CAUSE: fault.cause}
         return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}

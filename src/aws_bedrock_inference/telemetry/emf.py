@@ -63,7 +63,9 @@ def embedded_metrics(
     """
     name_of("namespace", namespace, "checkout/bedrock")
     if isinstance(by, str) or not all(str(name).isidentifier() for name in by):
-        raise ValueError(f"embedded_metrics(by={shown(by)}): pass a list of names of context(...), such as ['team']")
+        raise ValueError(
+            f"embedded_metrics(by={shown(by)}): pass a list of names that you set with context(...), such as ['team']"
+        )
     if taken := sorted(set(by) & {MODEL, CAUSE, *_SAYS, *CLOUDWATCH["metrics"]}):
         raise ValueError(
             f"embedded_metrics(by={taken}): every line already has a field of this name; choose another name"

@@ -1,6 +1,6 @@
-"""Carrying one call to the service once, and bringing back what it answered or what went wrong.
+"""Send one call to the service once, and return its answer or its failure.
 
-`operations` knows from botocore's service model how a call is written and an answer read, `endpoint` asks botocore
-where to send it, `fast.signing` proves who we are, `eventstream` reads streams, `answers` and `timeouts` turn answers
-and silence into outcomes; `blocking` (urllib3) and `asynchronous` (aiohttp) do the sending.
+`operations` knows from botocore's service model how to write a call and how to read an answer. `endpoint` gets the
+address from botocore, `fast.signing` signs requests, `eventstream` reads streams, and `answers` and `timeouts` turn
+answers and time-outs into outcomes. `blocking` (urllib3) and `asynchronous` (aiohttp) send the requests.
 """

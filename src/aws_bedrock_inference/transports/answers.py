@@ -1,4 +1,6 @@
-"""From an HTTP answer to an outcome: boto3's response with its usage, or a fault with the server's own wishes."""
+"""Turn an HTTP answer into an outcome: boto3's response with its usage, or a fault with the waits that the server
+states.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.transports.operations import Operation
 
-# Where errors of proxies and gateways have their message, from the outside in.
+# The fields in which errors of proxies and gateways have their message, from the outermost to the innermost.
 _MESSAGES = ("error", "errors", "detail", "message", "Message", "msg")
 
-# From here on, botocore reads an answer as an error.
+# The lowest HTTP status that botocore reads as an error.
 ERROR = 301
 
 
 def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Outcome:
-    """Return how an answered unary call ended. `wall` is the time of day, for a `Retry-After` that names one."""
+    """Return the outcome of a unary call that was answered. `wall` is the time of day, for a `Retry-After` with a
+    date.
+    """
     if status >= ERROR:
         return Outcome(fault=refusal(plan, status, headers, body, wall=wall))
     try:
@@ -39,7 +43,7 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
 
 
 def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Fault:
-    """Return the fault in an answer that says no."""
+    """Return the fault of an answer with an error status."""
     response = plan.error(status, headers, body)
     error = response["Error"]
     error["Message"] = error["Message"] or _foreign_message(body)
@@ -64,7 +68,9 @@ def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) ->
 
 
 def _foreign_message(body: bytes) -> str:
-    """Return the message in a JSON error that is not AWS's; proxies and gateways nest it, or call it otherwise."""
+    """Return the message in a JSON error that is not from AWS. Proxies and gateways nest it or use other field
+    names.
+    """
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

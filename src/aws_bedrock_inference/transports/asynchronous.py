@@ -1,4 +1,4 @@
-"""The asyncio transport, on aiohttp. `blocking` is its twin, in the same order."""
+"""The asyncio transport, on aiohttp. `blocking` is its counterpart, in the same order."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
-# From here on, in bytes, aiohttp writes a body in pieces only if it is a file.
+# From this size on, in bytes, aiohttp writes a body in pieces only if it is a file.
 LARGE = 1_000_000
 
 _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 
-# Failures of a proxy that aiohttp does not call so.
+# Errors that come from a proxy, although aiohttp does not report them as errors of the proxy.
 _OF_PROXY = (aiohttp.ClientConnectorDNSError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError)
 
-# A forked child's copies of its parent's connections: collecting them could change the parent's selector.
+# A forked child's copies of its parent's connections. They are never collected, since collecting them could change the
+# parent's selector.
 _inherited: list[_Loops] = []
 
 
 class AiohttpTransport:
-    """Carries calls to an endpoint, and to the other places that calls name, over kept connections. Each event loop
-    that uses it has connections of its own, which close with it.
+    """Sends calls to an endpoint, and to the other places that calls name, over persistent connections. Each event
+    loop has its own connections, which close with it.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
-        self._loops: _Loops = {}  # first, since what cannot be made is finalised too
+        self._loops: _Loops = {}  # first, since `__del__` also runs if `__init__` fails
         self._endpoint = endpoint
         self._others: dict[Place, AiohttpTransport] = {}
         self._signer = endpoint.signer
@@ -62,26 +63,29 @@ class AiohttpTransport:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the parent's connections to it."""
+        """Leave the parent's connections to the parent."""
         for connections in self._loops.values():
             connections.disown()
         _inherited.append(self._loops)
         self._loops = {}
 
     def __del__(self) -> None:
-        # Not `weakref.finalize`: it would keep the loops, and with a closed one its tasks, which hold this transport.
+        # Not `weakref.finalize`, which would keep the loops alive, and with a closed loop its tasks, which refer to
+        # this transport.
         for connections in self._loops.values():
             connections.collect()
 
     async def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
-        """Carry `call` once; the outcome's value is boto3's response, or an `AsyncSource` for a streaming operation."""
+        """Send `call` once. The value of the outcome is boto3's response, or an `AsyncSource` for a streaming
+        operation.
+        """
         if call.place is not None and call.place is not self._endpoint:
             return await self._beside(call.place).send(call)
         plan = operation(call.operation)
         exchange = Exchange(call, self._outgoing.host, self._clock)
         try:
             identity = await self._renewed(exchange) if self._signer.due() else self._signer.identity()
-        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever provides credentials
+        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of the credentials' source
             return Outcome(fault=exchange.late() if is_late(error) else unidentified(error))
         try:
             request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
@@ -104,7 +108,7 @@ class AiohttpTransport:
                 )
         except (aiohttp.ClientError, OSError) as error:
             if peer_vanished(error) and not isinstance(error, aiohttp.ClientConnectorError):
-                connections.connector.forget()  # what was forgotten on the way to one was forgotten for all
+                connections.connector.forget()  # `forget` on one connection's failure applies to all of them
             return Outcome(fault=_fault(error, exchange, "ConnectionClosedError", proxy=self._proxy))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:
@@ -116,7 +120,7 @@ class AiohttpTransport:
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     async def close(self) -> None:
-        """Close the connections that are not in use, of all event loops; those in use close when their calls end."""
+        """Close the idle connections of all event loops. The other connections close when their calls end."""
         self._closed = True
         for other in list(self._others.values()):
             await other.close()
@@ -131,21 +135,21 @@ class AiohttpTransport:
                 self._loops.pop(here, None)
 
     def _beside(self, place: Place) -> AiohttpTransport:
-        """Return the transport to another place, made at its first use."""
+        """Return the transport for another place. It is created on first use."""
         found = self._others.get(place)
         if found is None:
             made = AiohttpTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
-            found = self._others.setdefault(place, made)  # of two made at once, one is used
+            found = self._others.setdefault(place, made)  # if two threads create one at the same time, one is used
         return found
 
     async def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
+        """Return the identity, renewed in the background: the requests of botocore do not know this call's deadline."""
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
             return self._signer.current() or await finished(renewal)
 
     def _here(self) -> LoopConnections:
-        """Return the running loop's connections."""
+        """Return the connections of the running loop."""
         loop = asyncio.get_running_loop()
         connections = self._loops.get(loop)
         if connections is None:
@@ -161,7 +165,7 @@ class AsyncSource(OpenAnswer["_Body"]):
     """An open answer whose events are awaited."""
 
     async def next(self) -> dict[str, Any] | Fault | None:
-        """Return the next event, what broke the stream, or None at the end of the body."""
+        """Return the next event, the fault that broke the stream, or None at the end of the body."""
         event: dict[str, Any] | Fault | None = None
         try:
             while not self._ended:
@@ -181,14 +185,14 @@ class AsyncSource(OpenAnswer["_Body"]):
 
 
 class _Body:
-    """The body of an answer, read as it comes. Whatever interrupts the reading closes the connection."""
+    """The body of an answer, read as it arrives. Any interruption of the reading closes the connection."""
 
     def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
         self._answer = answer
         self._exchange = exchange
 
     async def read(self, limit: str) -> bytes:
-        """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
+        """Return the bytes that have arrived, waiting for them as long as `limit` allows; empty bytes at the end."""
         try:
             async with asyncio.timeout(self._exchange.timeout(limit)):
                 return await self._answer.content.readany()
@@ -197,7 +201,7 @@ class _Body:
             raise
 
     async def whole(self, limit: str) -> bytes:
-        """Return all of it. What has come already needs no timer."""
+        """Return the complete body. A body that has already arrived needs no timer."""
         if self._answer.content.is_eof():
             return await self._answer.read()
         try:
@@ -213,10 +217,10 @@ class _Body:
 
 
 def _fault(error: Exception, exchange: Exchange, broken: str, *, proxy: str | None = None) -> Fault:
-    """Return the fault behind aiohttp's error; `broken` is what a lost connection means at this point."""
+    """Return the fault for aiohttp's error. `broken` is the code of a connection lost at this point."""
     if is_late(error):
         return exchange.late()
-    # What answers while the connection is being made is the proxy.
+    # An answer that arrives while the connection is being established comes from the proxy.
     connecting_to_proxy = proxy is not None and exchange.limit == "connect" and isinstance(error, _OF_PROXY)
     if connecting_to_proxy or isinstance(error, (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError)):
         code = "ProxyConnectionError"

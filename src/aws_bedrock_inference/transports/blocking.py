@@ -1,4 +1,4 @@
-"""The blocking transport. `asynchronous` is its twin, in the same order."""
+"""The blocking transport. `asynchronous` is its counterpart, in the same order."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _BROKEN = (Failed, MalformedAnswer, OSError)
 
 
 class BlockingTransport:
-    """Carries calls to an endpoint, and to the other places that calls name, over kept connections. Safe to share
-    between threads, and across forks.
+    """Sends calls to an endpoint, and to the other places that calls name, over persistent connections. Threads can
+    share it, and it works across forks.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
@@ -44,14 +44,14 @@ class BlockingTransport:
         self._wires = Wires(Dialler(endpoint).dial, clock)
 
     def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
-        """Carry `call` once; the outcome's value is boto3's response, or a `Source` for a streaming operation."""
+        """Send `call` once. The value of the outcome is boto3's response, or a `Source` for a streaming operation."""
         if call.place is not None and call.place is not self._endpoint:
             return self._beside(call.place).send(call)
         plan = operation(call.operation)
         exchange = Exchange(call, self._outgoing.host, self._clock)
         try:
             identity = self._renewed(exchange) if self._signer.due() else self._signer.identity()
-        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever provides credentials
+        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of the credentials' source
             return Outcome(fault=exchange.late() if is_late(error) else unidentified(error))
         try:
             request = self._outgoing.write(plan.request(call.params, plain=call.plain), identity, self._wall())
@@ -79,28 +79,28 @@ class BlockingTransport:
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     def close(self) -> None:
-        """Close the connections that are not in use; those in use close when their calls end."""
+        """Close the idle connections. The other connections close when their calls end."""
         self._wires.close()
         for other in list(self._others.values()):
             other.close()
 
     def _beside(self, place: Place) -> BlockingTransport:
-        """Return the transport to another place, made at its first use."""
+        """Return the transport for another place. It is created on first use."""
         found = self._others.get(place)
         if found is None:
             made = BlockingTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
-            found = self._others.setdefault(place, made)  # of two made at once, one is used
+            found = self._others.setdefault(place, made)  # if two threads create one at the same time, one is used
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity, renewed in the background: botocore's requests know no deadline of ours."""
+        """Return the identity, renewed in the background: the requests of botocore do not know this call's deadline."""
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
         return self._signer.current() or renewal.result(exchange.left())
 
     def _fault(self, error: Exception, exchange: Exchange, broken: str, wire: Wire | None) -> Fault:
         if wire is not None and not wire.fresh and peer_vanished(error):
-            self._wires.forget()  # what was forgotten on the way to one was forgotten for all
+            self._wires.forget()  # `forget` on one connection's failure applies to all of them
         return fault_of(error, exchange, broken)
 
 
@@ -108,7 +108,7 @@ class Source(OpenAnswer["_Body"]):
     """An open answer whose events are read in the calling thread."""
 
     def next(self) -> dict[str, Any] | Fault | None:
-        """Return the next event, what broke the stream, or None at the end of the body."""
+        """Return the next event, the fault that broke the stream, or None at the end of the body."""
         event: dict[str, Any] | Fault | None = None
         try:
             while not self._ended:
@@ -128,7 +128,7 @@ class Source(OpenAnswer["_Body"]):
 
 
 class _Body:
-    """The body of an answer, read as it comes. Whatever interrupts the reading closes the connection."""
+    """The body of an answer, read as it arrives. Any interruption of the reading closes the connection."""
 
     def __init__(self, wires: Wires, wire: Wire, answer: Answer, exchange: Exchange) -> None:
         self._wires = wires
@@ -137,7 +137,7 @@ class _Body:
         self._exchange = exchange
 
     def read(self, limit: str) -> bytes:
-        """Return what has come, waiting for it as long as `limit` allows; empty at the end."""
+        """Return the bytes that have arrived, waiting for them as long as `limit` allows; empty bytes at the end."""
         data = self._answer.take()
         if not data:
             self._exchange.begin(limit)
@@ -146,14 +146,14 @@ class _Body:
         return data
 
     def whole(self, limit: str) -> bytes:
-        """Return all of it."""
+        """Return the complete body."""
         self._exchange.begin(limit)
         while self._more():
             pass
         return self._answer.take()
 
     def close(self) -> None:
-        """Release the connection: one with unread bytes is closed, not kept."""
+        """Release the connection. If it has unread bytes, it is closed."""
         wire, self._wire = self._wire, None
         if wire is None:
             return
@@ -163,7 +163,7 @@ class _Body:
             wire.close()
 
     def _more(self) -> bool:
-        """Wait for more of the body; False at its end, which releases the connection."""
+        """Wait for more of the body. Return False at its end, which releases the connection."""
         wire = self._wire
         if wire is None or self._answer.complete:
             self.close()
@@ -177,7 +177,7 @@ class _Body:
 
 
 def fault_of(error: Exception, exchange: Exchange, broken: str) -> Fault:
-    """Return the fault behind an error of the network; `broken` is what a lost connection means at this point."""
+    """Return the fault for an error of the network. `broken` is the code of a connection lost at this point."""
     if isinstance(error, Failed):
         return exchange.failed(error.code, error.error)
     if is_late(error):

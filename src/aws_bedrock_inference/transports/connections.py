@@ -1,4 +1,4 @@
-"""The connections of both the synchronous and the asynchronous transport: kept alive, verified, through a proxy."""
+"""The settings of connections in both transports: keep-alive, certificates, and proxies."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from botocore.httpsession import get_cert_path
 if TYPE_CHECKING:
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
-# NAT gateways, load balancers and VPC endpoints drop a connection that is silent for 350 s, as it is while a long
-# answer is generated. A probe after 20 s of silence, and then every 10 s, keeps it and finds a dead peer in 50 s.
-# Source: https://repost.aws/knowledge-center/bedrock-large-model-read-timeouts, read 2026-11-20.
+# NAT gateways, load balancers and VPC endpoints drop a connection that is silent for 350 s, which happens while a long
+# answer is generated. A probe after 20 s of silence, and then every 10 s, keeps the connection alive and detects a dead
+# peer within 50 s. Source: https://repost.aws/knowledge-center/bedrock-large-model-read-timeouts, read 2026-11-20.
 _TCP = {"TCP_KEEPIDLE": 20, "TCP_KEEPALIVE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
-# A request that is not acknowledged for this long will not be: Linux would send it again for 15 minutes. Below the 60 s
-# after which boto3 gives up. On Linux it takes the place of TCP_KEEPCNT (tcp(7)): longer than two probes, so that one
-# lost probe does not end a long generation.
+# A request that is not acknowledged within this many seconds is lost; Linux would resend it for 15 minutes. The value
+# is below the 60 s after which boto3 gives up. On Linux it replaces TCP_KEEPCNT (tcp(7)). It is longer than two probes,
+# so that one lost probe does not end a long generation.
 UNACKNOWLEDGED = 45
 _TCP["TCP_USER_TIMEOUT"] = UNACKNOWLEDGED * 1000
 
-# <netinet/tcp.h> of macOS; in seconds. Python has no name for it.
+# From <netinet/tcp.h> of macOS, in seconds. Python has no constant for it.
 _TCP_RXT_CONNDROPTIME = 0x80
 
-# Idle connections are closed after this long: a handshake costs less than finding out that a NAT has forgotten one.
+# Idle connections are closed after this many seconds: a handshake costs less than the discovery that a NAT has dropped
+# a connection.
 KEPT_SECONDS = 60.0
 
 SOCKET_OPTIONS: list[tuple[int, int, int]] = [
@@ -42,26 +43,26 @@ SOCKET_OPTIONS: list[tuple[int, int, int]] = [
 
 
 class InvalidBundle(BotoCoreError):
-    """The CA bundle cannot be read, or is none."""
+    """The CA bundle cannot be read, or contains no certificates."""
 
     fmt = (
-        "The CA bundle {path} cannot be used: {reason}. Name a file of PEM certificates in AWS_CA_BUNDLE, in "
-        "`ca_bundle` of the profile, or in REQUESTS_CA_BUNDLE."
+        "The CA bundle {path} cannot be used: {reason}. Set AWS_CA_BUNDLE, `ca_bundle` of the profile or "
+        "REQUESTS_CA_BUNDLE to a file of PEM certificates."
     )
 
 
 def made_socket(address: Any) -> socket.socket:
-    """Return a socket for one of `getaddrinfo`'s addresses, with the options of every connection."""
+    """Return a socket for one of `getaddrinfo`'s addresses, with the options that all connections have."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
     for level, name, value in SOCKET_OPTIONS:
-        with suppress(OSError):  # a connection without it is better than none
+        with suppress(OSError):  # a connection without the option is better than none
             made.setsockopt(level, name, value)
     return made
 
 
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
-    """Return a context that trusts what boto3 would trust. Raises `InvalidBundle`."""
+    """Return a TLS context that trusts the same certificates as boto3. Raises `InvalidBundle`."""
     path = get_cert_path(endpoint.verify)  # type: ignore[arg-type]  # a path or True; the stubs say bool
     try:
         return ssl.create_default_context(cafile=path)
@@ -71,7 +72,7 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
 
 
 def proxy_authorization(proxy: str) -> dict[str, str]:
-    """Return the header for the user and password in a proxy's URL; empty without them."""
+    """Return the header for the user and password in a proxy's URL, or an empty dictionary if it has none."""
     parts = urlsplit(proxy)
     if not parts.username or parts.password is None:
         return {}
@@ -80,6 +81,6 @@ def proxy_authorization(proxy: str) -> dict[str, str]:
 
 
 def without_credentials(proxy: str) -> str:
-    """Return a proxy's URL without its user and password, which aiohttp would write into its errors."""
+    """Return a proxy's URL without its user and password, which aiohttp would otherwise write into its errors."""
     parts = urlsplit(proxy)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

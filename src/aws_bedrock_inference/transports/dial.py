@@ -1,4 +1,4 @@
-"""Making a blocking connection to the endpoint: address, TCP, proxy, TLS, within one limit."""
+"""Establish a blocking connection to the endpoint (address, TCP, proxy, TLS) within one time limit."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.endpoint import Endpoint
     from aws_bedrock_inference.transports.timeouts import Exchange
 
-# The next address is tried beside the ones before it after this time, in seconds (RFC 8305, section 5).
+# Seconds after which the next address is tried in parallel with the earlier ones (RFC 8305, section 5).
 STAGGER = 0.25
 
-# What a connect that goes on returns; on Windows, WSAEWOULDBLOCK.
+# The results of a connect that is in progress; 10035 is WSAEWOULDBLOCK of Windows.
 _PENDING = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, 10035)
 
 _READ = 4096
 
 
 class Dialler:
-    """Makes connections to one endpoint, through its proxy if it has one."""
+    """Establishes connections to one endpoint, through its proxy if it has one."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         there = urlsplit(endpoint.url)
@@ -57,9 +57,9 @@ class Dialler:
                 self._tunnel = _connect_request(*self._there, proxy_authorization(endpoint.proxy))
 
     def dial(self, exchange: Exchange) -> Any:
-        """Return a connected socket, or what urllib3 makes of one for TLS inside TLS.
+        """Return a connected socket, or urllib3's equivalent of a socket for TLS inside TLS.
 
-        Raises `Failed`, and `TimeoutError` when the time of `exchange` is over.
+        Raises `Failed`, and `TimeoutError` when the time of `exchange` has expired.
         """
         try:
             wire: Any = _connected(_addresses(*self._first, exchange), exchange)
@@ -85,7 +85,7 @@ def _addresses(host: str, port: int, exchange: Exchange) -> list[Address]:
 
 
 def _connected(addresses: list[Address], exchange: Exchange) -> socket.socket:
-    """Return the first socket that connects. A silent address holds the next one up for `STAGGER` only."""
+    """Return the first socket that connects. An address that does not respond delays the next one by `STAGGER` only."""
     waiting = iter(addresses)
     more, error = True, OSError("no address")
     with selectors.DefaultSelector() as selector:
@@ -118,7 +118,7 @@ def _connected(addresses: list[Address], exchange: Exchange) -> socket.socket:
 
 
 def _begun(address: Address) -> socket.socket:
-    """Return a socket that has begun to connect."""
+    """Return a socket that has started to connect."""
     made = made_socket(address)
     made.settimeout(0.0)
     number = made.connect_ex(address.where)
@@ -129,9 +129,11 @@ def _begun(address: Address) -> socket.socket:
 
 
 def _secured(wire: Any, context: ssl.SSLContext, host: str, exchange: Exchange, code: str | None) -> Any:
-    """Return `wire` with TLS. `code` names every failure of it, else the failure does."""
+    """Return `wire` secured with TLS. `code` is the fault code of every failure. If it is None, the code depends on
+    the failure.
+    """
     wire.settimeout(exchange.left())
-    name = host.rstrip(".")  # certificates have names without the last dot
+    name = host.rstrip(".")  # certificates have names without the trailing dot
     try:
         if isinstance(wire, ssl.SSLSocket):
             return SSLTransport(wire, context, name)
@@ -157,7 +159,7 @@ def _open_tunnel(wire: Any, request: bytes, exchange: Exchange) -> None:
     if not 200 <= answer.status < 300:  # noqa: PLR2004 - any success
         raise Failed("ProxyConnectionError", ConnectionClosed(f"the proxy answered {answer.status} {answer.reason}"))
     if answer.take():
-        raise Failed("ProxyConnectionError", ConnectionClosed("the proxy sent more than its answer"))
+        raise Failed("ProxyConnectionError", ConnectionClosed("the proxy sent data after its answer"))
 
 
 def _connect_request(host: str, port: int, headers: dict[str, str]) -> bytes:

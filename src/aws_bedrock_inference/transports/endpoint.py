@@ -1,4 +1,4 @@
-"""The endpoint and the credentials of calls, found as boto3 finds them: by asking a boto3 client, once."""
+"""The endpoint and the credentials of calls, found as boto3 finds them: by one query to a boto3 client."""
 
 from __future__ import annotations
 
@@ -31,40 +31,43 @@ _PATH = "/model/asked/converse"
 
 
 class NoRegion(NoRegionError):
-    """No Region was given and none is configured."""
+    """No Region was passed and none is configured."""
 
     fmt = (
-        "No AWS Region: give region_name='us-east-1' (or another), or a session that has one, set AWS_DEFAULT_REGION, "
-        "or write `region` into the profile in ~/.aws/config.{unread}"
+        "No AWS Region is set: pass region_name='us-east-1' (or another Region) or a session with a Region, "
+        "set AWS_DEFAULT_REGION, or write `region` into the profile in ~/.aws/config.{unread}"
     )
 
 
 class InvalidProxy(InvalidProxiesConfigError):
-    """The proxy's URL cannot be right. It is not quoted, since it may hold a password."""
+    """The proxy's URL is invalid. The message does not quote it, since it may contain a password."""
 
     fmt = (
-        "The proxy in HTTPS_PROXY, HTTP_PROXY or Config(proxies=...) is not http://user:password@host:port "
-        "(or https://). Write / @ : # in its password as %2F %40 %3A %23."
+        "The proxy URL in HTTPS_PROXY, HTTP_PROXY or Config(proxies=...) does not have the form "
+        "http://user:password@host:port (or https://). Write / @ : # in the password as %2F %40 %3A %23."
     )
 
 
 class UnreadableCredentials(BotoCoreError):
-    """The credentials' source does not answer in JSON. The answer is not quoted, since it may hold secrets."""
+    """The source of the credentials did not return JSON. The message does not quote its output, which may contain
+    secrets.
+    """
 
     fmt = (
-        "The credentials cannot be read: their source does not answer in JSON. Run the command in `credential_process` "
-        "of the profile by hand, or select another profile."
+        "The credentials cannot be read: their source did not return JSON. Run the command in `credential_process` "
+        "of the profile by hand to see its output, or select another profile."
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The endpoint of calls. `url` has no trailing slash. `account` is empty when the credentials do not tell it;
-    `whose` then names the access key, and is empty too for credentials that would have to be fetched. `principal` is a
-    hash of who signs, as `principals` finds it.
+    """The endpoint of calls. `url` has no trailing slash. `account` is empty if the credentials do not contain the
+    account; then `whose` identifies the access key, or is empty if the credentials would first have to be fetched.
+    `principal` is a hash of the signing identity (see `principals`).
 
-    `proxy` is the proxy's URL or None, `verify` the CA bundle's path, or True for botocore's own. `session` is the one
-    it was found with, None for boto3's default one. `beside` keeps what was found from here.
+    `proxy` is the proxy's URL or None. `verify` is the path of the CA bundle, or True for botocore's own. `session` is
+    the session that the endpoint was found with, or None for boto3's default session. `beside` caches other objects
+    that were found from this endpoint.
     """
 
     url: str
@@ -79,9 +82,10 @@ class Endpoint:
     beside: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Endpoint:
-        """Return the endpoint of a client with these options; `session` None keeps this one's. It may read files.
+        """Return the endpoint of a client with these options. If `session` is None, it is this endpoint's session. May
+        read files.
 
-        Without a URL, one that is not AWS's own (a gateway, a simulator) stays the same in every Region.
+        Without `endpoint_url`, an endpoint that is not AWS's own (a gateway, a simulator) is used for every Region.
         """
         return find_endpoint(
             self.session if session is None else session,
@@ -91,22 +95,22 @@ class Endpoint:
 
 
 def unread_region() -> str:
-    """Return a sentence for those who set `AWS_REGION`: other SDKs read it, boto3 does not."""
+    """Return a sentence for users who set `AWS_REGION`, which other SDKs read and boto3 does not."""
     region = os.environ.get("AWS_REGION")
     return f" AWS_REGION is set to {region}, but boto3 reads AWS_DEFAULT_REGION." if region else ""
 
 
 def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> Endpoint:
-    """Return where boto3 would send a call, and the signer it would use.
+    """Return the address to which boto3 would send a call, with the signer that it would use.
 
-    `session` is boto3's or botocore's; None for boto3's default one. Region, endpoint (also
-    `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL`, the profile's services section, FIPS and dual-stack),
-    proxies, CA bundle, credentials and bearer token (`AWS_BEARER_TOKEN_BEDROCK`) are found by boto3. Client
-    certificates and `proxies_config` are not used.
+    `session` is a boto3 or botocore session, or None for boto3's default session. boto3 finds the Region, the endpoint
+    (also from `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL`, the profile's services section, FIPS and
+    dual-stack), proxies, CA bundle, credentials and bearer token (`AWS_BEARER_TOKEN_BEDROCK`). Client certificates and
+    `proxies_config` are not used.
 
-    Raises `NoRegion` when no Region is found, `InvalidEndpointConfigurationError` when a bearer token would travel
-    unencrypted to another machine, `InvalidProxy` for a proxy whose URL cannot be right, and what boto3 raises for a
-    profile or endpoint that cannot be right.
+    Raises `NoRegion` if no Region is found, `InvalidEndpointConfigurationError` if a bearer token would be sent
+    unencrypted to another machine, `InvalidProxy` if the proxy's URL is invalid, and boto3's exceptions for an invalid
+    profile or endpoint.
     """
     try:
         client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)
@@ -115,13 +119,13 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
         raise NoRegion(unread=unread_region()) from None
     except (JSONDecodeError, UnicodeDecodeError):
         asked = None
-    if asked is None:  # raised here, since those errors hold what was read
+    if asked is None:  # raised here, since the caught exceptions contain what was read
         raise UnreadableCredentials
     url = str(asked.request.url).removesuffix(_PATH)
     _check_url(url)
     if asked.signature_version == "bearer" and not _private(url):
         raise InvalidEndpointConfigurationError(
-            msg=masked(f"A bearer token must not travel unencrypted; {url} is not https.")
+            msg=masked(f"A bearer token must not be sent unencrypted, and {url} is not an https:// URL.")
         )
     proxies = client.meta.config.proxies
     if proxies is None:
@@ -141,7 +145,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     )
 
 
-class _Asked(Exception):  # no error: carries botocore's decisions out of a call that is never made
+class _Asked(Exception):  # not an error: carries botocore's decisions out of a call that is never sent
     def __init__(self, request: AWSRequest, signature_version: Any, signing_name: str, region: str) -> None:
         super().__init__("asked")
         self.request = request
@@ -151,9 +155,10 @@ class _Asked(Exception):  # no error: carries botocore's decisions out of a call
 
 
 def _ask(client: Any) -> _Asked:
-    """Let botocore prepare a call up to its signing, and return what it decided on the way.
+    """Let botocore prepare a call up to its signing, and return what it decided.
 
-    The URL in `client.meta` is not it: endpoint rules and authentication schemes are settled call by call.
+    `client.meta` does not have the final URL: botocore resolves endpoint rules and authentication schemes for each
+    call.
     """
 
     def stop(request: AWSRequest, signature_version: Any, signing_name: str, region_name: str, **_: object) -> NoReturn:
@@ -175,10 +180,10 @@ def _ask(client: Any) -> _Asked:
 
 
 def _check_url(url: str) -> None:
-    """Raise `InvalidEndpointConfigurationError` for a URL that botocore accepts, and that leads nowhere."""
+    """Raise `InvalidEndpointConfigurationError` for a URL that botocore accepts but cannot connect to."""
     if not is_http(url):
         raise InvalidEndpointConfigurationError(
-            msg=f"The endpoint {masked(url)} is not http://host:port or https://host:port."
+            msg=f"The endpoint URL {masked(url)} does not have the form http://host:port or https://host:port."
         )
 
 

@@ -1,8 +1,8 @@
-"""From the bytes of a stream to boto3's events, and to the faults in it.
+"""Decode the bytes of a stream into boto3's events and into faults.
 
-Frames are read as botocore reads them (`fast/frames.py`). botocore loses the text of an exception whose name the
-stream's model does not list, such as `modelTimeoutException` in ConverseStream; here every exception keeps its name and
-its text.
+Frames are read as botocore reads them (`fast/frames.py`). botocore drops the text of an exception whose name is not in
+the stream's model, such as `modelTimeoutException` in ConverseStream. This decoder preserves the name and the text of
+every exception.
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
 
 class Body(Protocol):
-    """The body of an answer; each transport reads its own, blocking or awaited."""
+    """The body of an answer. Each transport has its own, blocking or awaited."""
 
     def close(self) -> None:
-        """Release the connection; harmless when repeated."""
+        """Release the connection. A repeated call has no effect."""
 
 
 B = TypeVar("B", bound=Body)
 
 
 class Decoder:
-    """Reads one stream: `feed` it what arrives, take `next` until that gives None, and ask `end` when no more comes.
+    """Decodes one stream. Pass arriving bytes to `feed`, call `next` until it returns None, and call `end` after the
+    last bytes.
 
-    `head` is boto3's response without the stream; its request id goes on the faults.
+    `head` is boto3's response without the stream. Its request id is set in the faults.
     """
 
     def __init__(self, plan: Operation, head: dict[str, Any]) -> None:
@@ -45,11 +46,11 @@ class Decoder:
         self._frames = Frames()
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes of the body."""
+        """Add the next bytes of the body."""
         self._frames.feed(data)
 
     def next(self) -> dict[str, Any] | Fault | None:
-        """Return the next event or the fault that ends the stream; None when more bytes are needed."""
+        """Return the next event or the fault that ends the stream, or None if more bytes are needed."""
         try:
             while (message := self._frames.next()) is not None:
                 if message.headers.get(":message-type") in ("exception", "error"):
@@ -59,16 +60,16 @@ class Decoder:
                     return event
         except (ParserError, ValueError) as error:
             return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {error}")
-        except Exception as error:  # noqa: BLE001 - whatever botocore stumbles over, the frame cannot be read
+        except Exception as error:  # noqa: BLE001 - if botocore fails in any way, the frame cannot be read
             kind = type(error).__name__
             return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {kind}")
         return None
 
     def end(self) -> Fault | None:
-        """Return what is wrong with a stream whose body ends here: a frame that was cut off."""
+        """Return the fault of a stream that ends in the middle of a frame, or None if it does not."""
         if not self._frames.open:
             return None
-        return unanswered(None, code="StreamBroken", message="the stream ended inside a frame")
+        return unanswered(None, code="StreamBroken", message="the stream ended in the middle of a frame")
 
     def _fault(self, message: Frame) -> Fault:
         headers = message.headers
@@ -88,7 +89,7 @@ class Decoder:
 
 
 class OpenAnswer(Generic[B]):
-    """The open stream of an answer, of either transport. It holds a connection until its end, or until it is closed."""
+    """The open stream of an answer, in either transport. It holds a connection until the stream ends or is closed."""
 
     def __init__(self, plan: Operation, head: dict[str, Any], body: B, exchange: Exchange) -> None:
         self.response = head
@@ -100,7 +101,7 @@ class OpenAnswer(Generic[B]):
 
     @property
     def begun(self) -> bool:
-        """True once the answer has shown content; what the next wait may take depends on it."""
+        """True once the answer has contained content. It selects the time limit of the next wait."""
         return self._limit == "idle"
 
     @begun.setter
@@ -110,7 +111,7 @@ class OpenAnswer(Generic[B]):
 
     @property
     def quiet(self) -> bool:
-        """True while a long silence is no sign of a failure; the next wait is then longer."""
+        """True while a long silence does not indicate a failure. Then the next wait may be longer."""
         return self._exchange.quiet
 
     @quiet.setter
@@ -118,7 +119,7 @@ class OpenAnswer(Generic[B]):
         self._exchange.quiet = quiet
 
     def close(self) -> None:
-        """Release the connection; one with unread bytes is closed, not kept."""
+        """Release the connection. If it has unread bytes, it is closed."""
         self._ended = True
         self._body.close()
 

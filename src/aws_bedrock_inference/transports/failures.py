@@ -1,7 +1,7 @@
 """Failures of the network, without the secrets that libraries leave in their exceptions.
 
-aiohttp's errors hold the request's headers and the proxy's password, and a traceback holds the variables of its frames.
-What goes into a fault is therefore a new exception that says only what helps: the type, the number and the text.
+aiohttp's errors contain the request's headers and the proxy's password, and a traceback holds the variables of its
+frames. A fault therefore contains a new exception with only the type, the number and the text.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from aws_bedrock_inference.background import BackgroundFull
 
 
 class MalformedAnswer(Exception):
-    """An answer that is not HTTP/1.1, or not one answer to one request. The text is ours, and quotes nothing of it."""
+    """An answer that is not HTTP/1.1, or more than one answer to one request. The text does not quote the answer."""
 
 
 class ConnectionClosed(ConnectionError):
-    """The connection ended before the answer did."""
+    """The connection was closed before the end of the answer."""
 
 
 class Failed(Exception):
-    """A failure whose code is certain where it happens, such as while a connection is made."""
+    """A failure whose code is known at the place where it occurs, for example while a connection is established."""
 
     def __init__(self, code: str, error: Exception) -> None:
         super().__init__(code)
@@ -34,23 +34,25 @@ _OURS = (MalformedAnswer, ConnectionClosed, BackgroundFull)
 
 
 def is_late(error: BaseException) -> bool:
-    """Return whether our own limit ran out; ETIMEDOUT is a `TimeoutError` too, and means that the peer is gone."""
+    """Return whether our own time limit expired. ETIMEDOUT is also a `TimeoutError`, but means that the peer is
+    gone.
+    """
     return isinstance(error, TimeoutError) and error.errno is None
 
 
 def peer_vanished(error: BaseException | None) -> bool:
-    """Return whether the peer did not acknowledge what was sent: TCP itself gave up."""
+    """Return whether TCP itself gave up, because the peer did not acknowledge the sent data."""
     return isinstance(error, OSError) and error.errno in (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
 def handshake_code(error: BaseException) -> str:
-    """Return the code of a failed TLS handshake: one that the peer broke off may go well the next time."""
+    """Return the code of a failed TLS handshake. If the peer broke it off, the next handshake may succeed."""
     broken_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or not isinstance(error, ssl.SSLError)
     return "EndpointConnectionError" if broken_off else "SSLError"
 
 
 def clean(error: BaseException) -> Exception:
-    """Return a new exception that tells what `error` tells, and holds nothing else."""
+    """Return a new exception with the facts of `error` and nothing else."""
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):
         return type(root)(*root.args)
@@ -66,7 +68,7 @@ def clean(error: BaseException) -> Exception:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the innermost error that says why: the operating system's, or ours."""
+    """Return the innermost error that states the reason: one of the operating system, or one of this package."""
     seen = [error]
     while (under := seen[-1].__cause__ or seen[-1].__context__) is not None and under not in seen:
         seen.append(under)

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 answer, read by h11 from the bytes of a connection, but for plain chunks (`fast/chunks.py`). No I/O.
+"""One HTTP/1.1 answer, read by h11 from the bytes of a connection, except for plain chunks (`fast/chunks.py`). No I/O.
 
-h11 accepts some answers whose end is not certain. Those would let requests and answers get out of step, so here they
-are malformed, or the last ones of their connections.
+h11 accepts some answers whose end is ambiguous. Such answers could assign later answers to the wrong requests. Here
+they are malformed, or their connection is not used again.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from urllib3 import HTTPHeaderDict
 from aws_bedrock_inference.transports.failures import ConnectionClosed, MalformedAnswer
 from aws_bedrock_inference.transports.fast.chunks import Chunks
 
-# One head, trailer or line before a chunk, in bytes, and the fields of a head. AWS sends one or two KB; a server
-# without end must not fill the memory.
+# The maximum size in bytes of a head, of a trailer and of the line before a chunk, and the maximum number of header
+# fields. AWS sends 1 to 2 KB. The limits keep a server that never stops sending from filling the memory.
 MAX_HEAD = 65_536
 MAX_FIELDS = 256
-# Answers before the answer: 100, 102 and 103 may come at any time, none of them often.
+# The maximum number of interim answers. The codes 100, 102 and 103 may come at any time, but rarely do.
 MAX_INTERIM = 32
 
 SWITCHING = 101
@@ -40,12 +40,12 @@ _VERSIONS = (b"1.1", b"1.0")
 _NO_BODY = (204, 304)
 _TOO_LONG = 431
 
-# The request is written and signed elsewhere. h11 wants to know of one, and that it has no answer of a special shape.
+# The request is written and signed elsewhere. h11 needs some request, to know that the answer has an ordinary body.
 _REQUEST = Request(method="POST", target="/", headers=[("Host", "")])
 
 
 class Answer:
-    """The answer to one request. `feed` it what was received, until it has a head, and then until it is `complete`."""
+    """The answer to one request. Pass received bytes to `feed` until it has a head, and then until it is `complete`."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -56,12 +56,12 @@ class Answer:
         self._body: list[bytes] = []
         self._interim = 0
         self._chunks: Chunks | None = None
-        self._split = False  # whether a head came in pieces: then nobody knows where h11 is in what follows
+        self._split = False  # True if a head came in pieces, so that h11's position in the following bytes is unknown
         self._connection = Connection(CLIENT, MAX_HEAD)
         self._connection.send(_REQUEST)
 
     def feed(self, data: bytes) -> None:
-        """Take in what was received; nothing means that the server has closed the connection.
+        """Add received bytes; empty bytes mean that the server has closed the connection.
 
         Raises `MalformedAnswer` and `ConnectionClosed`.
         """
@@ -77,13 +77,13 @@ class Answer:
             self._parse(rest)
 
     def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
-        """Read the plain chunks in `data`; return what is left for h11, which reads all that follows."""
+        """Read the plain chunks in `data`. Return the rest for h11, which then reads everything that follows."""
         if data:
             rest = chunks.feed(data, self._body)
             if rest is None:
                 return None
         elif chunks.inside:
-            raise ConnectionClosed("closed inside the answer")
+            raise ConnectionClosed("closed in the middle of the answer")
         else:
             rest = b""
             if chunks.held:
@@ -102,7 +102,7 @@ class Answer:
             raise MalformedAnswer("the answer does not begin with HTTP/1")
 
     def take(self) -> bytes:
-        """Return the part of the body that has come since the last time."""
+        """Return the part of the body that has arrived since the last call."""
         taken = b"".join(self._body)
         self._body.clear()
         return taken
@@ -128,7 +128,7 @@ class Answer:
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()]
         )
         if "transfer-encoding" in self.headers and "content-length" in self.headers:
-            raise MalformedAnswer("the length of the body is given in two ways")
+            raise MalformedAnswer("the length of the body is stated in two ways")
         self.status = head.status_code
         if not self._split and self.headers.get("transfer-encoding", "").lower() == "chunked":
             self._chunks = Chunks()
@@ -137,13 +137,13 @@ class Answer:
     def _end(self) -> None:
         self.complete = True
         unread, closed = self._connection.trailing_data
-        # Servers that send a body with 204 and 304 all the same do exist.
+        # Some servers send a body with 204 and 304 although HTTP does not allow it.
         if unread or closed or self._connection.their_state is not DONE or self.status in _NO_BODY:
             self.reusable = False
 
     def _refused(self, error: RemoteProtocolError, *, closed: bool) -> Exception:
         if closed:
-            return ConnectionClosed("closed inside the answer" if self.status else "closed without an answer")
+            return ConnectionClosed("closed in the middle of the answer" if self.status else "closed without an answer")
         if error.error_status_hint == _TOO_LONG:
             return MalformedAnswer(f"a head, a trailer or a line of the body is longer than {MAX_HEAD} bytes")
-        return MalformedAnswer(f"the {'body' if self.status else 'head'} is not HTTP/1.1's")
+        return MalformedAnswer(f"the {'body' if self.status else 'head'} is not valid HTTP/1.1")

@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
 
 def literal(host: str, port: int) -> list[Address] | None:
-    """Return the address that `host` spells out; None if it is a name."""
+    """Return the address if `host` is one, or None if it is a name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
@@ -31,7 +31,7 @@ def literal(host: str, port: int) -> list[Address] | None:
 
 
 def look_up(host: str, port: int) -> Future[list[Address]]:
-    """Start to look `host` up, or join the look-up that runs. Its result is never empty.
+    """Start to look up `host`, or join the look-up that is running. Its result is never empty.
 
     Raises `BackgroundFull`.
     """
@@ -39,7 +39,9 @@ def look_up(host: str, port: int) -> Future[list[Address]]:
 
 
 def _addresses(host: str, port: int) -> list[Address]:
-    """Return the addresses in the resolver's order, but families in turns: one of them may lead nowhere."""
+    """Return the addresses in the resolver's order, but alternating between IPv4 and IPv6: one of the two may not
+    work.
+    """
     found = [Address(*address) for address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     first = [address for address in found if address.family == found[0].family]
     other = [address for address in found if address.family != found[0].family]

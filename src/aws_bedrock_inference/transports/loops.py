@@ -1,4 +1,6 @@
-"""aiohttp's connections, kept in step with their requests and closed with their event loop."""
+"""aiohttp's connections. They are reused only when no bytes of an earlier answer can be left, and close with their
+event loop.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.timeouts import Exchange
 
 
-# The exchange of the running task that waits for a connection, and what it will wait for then.
+# The exchange of the running task that waits for a connection, and the name of its next wait.
 connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
@@ -47,25 +49,25 @@ class LoopConnections:
         )
         self._ending = self._end_with_loop()
         begun: Any = anext(self._ending)
-        with suppress(StopIteration):  # it runs as far as its `yield`, and the loop knows it from then on
+        with suppress(StopIteration):  # run it to its `yield`, which makes it known to the loop
             begun.send(None)
 
     async def close(self) -> None:
-        """Close the connections that are not in use; the others close when their calls end."""
+        """Close the idle connections. The other connections close when their calls end."""
         self.connector.retire()
         if not self.connector.in_use():
             await self._close()
 
     def retire(self) -> None:
-        """Close from another thread what `close` closes."""
+        """Close the idle connections from another thread."""
         if self.loop.is_closed():
             self.abandon()
         else:
-            with suppress(RuntimeError):  # closed meanwhile
+            with suppress(RuntimeError):  # the loop has been closed in the meantime
                 self.loop.call_soon_threadsafe(self.connector.retire)
 
     def abandon(self) -> None:
-        """Close all without the loop: it is closed, or nobody is left to use these connections."""
+        """Close all connections without awaiting: the loop is closed, or nothing uses these connections any more."""
         self.session.detach()
         if self.loop.is_closed():
             _with_closed(self.loop, self.connector.drop)
@@ -74,15 +76,15 @@ class LoopConnections:
                 self.loop.call_soon_threadsafe(self.connector.drop)
 
     def collect(self) -> None:
-        """Close all in a finaliser. The tasks of a closed loop that wait for answers are being collected, too: nothing
-        here may wake them, since no call may go on inside the garbage collector.
+        """Close all connections in a finaliser. If the loop is closed, its tasks that wait for answers are being
+        collected, too. They must not be woken, since no call may continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
             self.abandon()
 
     def disown(self) -> None:
-        """Leave all to the parent process, whose connections and selector these are."""
+        """Leave the connections and the selector to the parent process, which owns them."""
         self.session.detach()
         self.connector.disowned = True
 
@@ -98,7 +100,7 @@ class LoopConnections:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Makes connections that know whether they may be used again."""
+    """Creates connections that know whether they may be used again."""
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         super().__init__(
@@ -116,35 +118,35 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection; what the running exchange waits for from now on is its answer."""
+        """Return a connection. From now on the running exchange waits for its answer."""
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
         exchange.begin(first)
         return connection
 
     def in_use(self) -> bool:
-        """Return whether a call holds a connection."""
+        """Return whether a call is using a connection."""
         return bool(self._acquired)
 
     def forget(self) -> None:
-        """Use none of the connections made so far for another request."""
+        """Use none of the existing connections for another request."""
         self.era += 1
 
     def retire(self) -> None:
-        """Close the idle connections, and keep none from now on."""
+        """Close the idle connections, and close each other one after its call."""
         self.retired = True
         for kept in list(self._conns.values()):
             for handler, _ in kept:
                 handler.close()
 
     def drop(self) -> None:
-        """Close every connection at once."""
+        """Close every connection immediately."""
         self.retired = True
         for handler in list(self._handlers):
             handler.abort()
         closing = self.close().__await__()
         with suppress(StopIteration, RuntimeError):
-            next(closing)  # what it would wait for has just been closed
+            next(closing)  # it would wait for connections that have just been closed
 
     def __del__(self, *_: Any) -> None:
         if not self.disowned and not self.closed and self._loop.is_closed() and not self.in_use():
@@ -152,10 +154,10 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Handler(ResponseHandler):
-    """One connection of aiohttp, which is used again only if nothing can be left in it."""
+    """One connection of aiohttp, used again only if no bytes of the last answer can be left in it."""
 
     def __init__(self, connector: _Connector, handlers: WeakSet[_Handler]) -> None:
-        super().__init__(connector._loop)  # noqa: SLF001 - aiohttp's own way to make one
+        super().__init__(connector._loop)  # noqa: SLF001 - aiohttp's own way to create one
         self._connector = connector
         self._era = connector.era
         self._interim = 0
@@ -163,7 +165,7 @@ class _Handler(ResponseHandler):
         handlers.add(self)
 
     async def read(self) -> Any:
-        """Return the next head. Interim answers are bounded, and nobody asks to switch protocols."""
+        """Return the next head. The number of interim answers is limited, and a switch of protocols is an error."""
         answer = await super().read()
         self._last = status = answer[0].code
         if status >= 200:  # noqa: PLR2004 - the final answer
@@ -171,7 +173,7 @@ class _Handler(ResponseHandler):
             return answer
         self._interim += 1
         if status == SWITCHING:
-            raise BadHttpMessage("a switch of protocols that nobody asked for")
+            raise BadHttpMessage("the server switched protocols without a request")
         if self._interim > MAX_INTERIM:
             raise BadHttpMessage(f"more than {MAX_INTERIM} interim answers")
         return answer
@@ -180,11 +182,11 @@ class _Handler(ResponseHandler):
     def should_close(self) -> bool:
         """Return whether the connection must not be used again."""
         connector = self._connector
-        # Servers that send a body with 204 and 304 all the same do exist.
+        # Some servers send a body with 204 and 304 although HTTP does not allow it.
         return super().should_close or connector.retired or self._era != connector.era or self._last in (204, 304)
 
     def is_connected(self) -> bool:
-        """Return whether the connection waits for a request: open, with nothing that has come or waits to be read."""
+        """Return whether the connection is ready for a request: open, and with nothing to be read."""
         if not super().is_connected() or self.should_close:
             return False
         transport: Any = self.transport
@@ -195,7 +197,7 @@ class _Handler(ResponseHandler):
 
 
 class _Resolver(AbstractResolver):
-    """Looks names up in the background, and leaves a look-up behind when its call does not wait any longer."""
+    """Looks up names in the background. A look-up continues if its call stops waiting for it."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -210,11 +212,11 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 async def finished(work: Future[Any]) -> Any:
-    """Return the result of `work`, which goes on when the waiting task is cancelled or its loop is closed."""
+    """Return the result of `work`, which continues if the waiting task is cancelled or its loop is closed."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -232,14 +234,14 @@ async def finished(work: Future[Any]) -> Any:
 
 
 def _with_closed(loop: Any, close: Callable[[], None]) -> None:
-    """Let `close` do at once what a closed loop would never do: transports end in callbacks of their loop."""
+    """Run `close` so that callbacks run immediately: transports close in callbacks, which a closed loop never runs."""
 
-    def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as every loop
+    def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop
         callback(*args)
 
     try:
         loop.call_soon = at_once
-    except AttributeError:  # uvloop has closed its transports itself
+    except AttributeError:  # uvloop has already closed its transports
         return
     try:
         close()

@@ -1,7 +1,7 @@
-"""The HTTP form of boto3's methods: their requests, and the dictionaries made of the answers.
+"""The HTTP form of boto3's methods: writing requests, and reading answers into dictionaries.
 
-All of it is botocore's own knowledge, its service model, validator, serializer and parsers, put together once for
-each operation. `fast.request` and `fast.response` spare the common request and answer botocore's way through it.
+Everything comes from botocore: its service model, validator, serializer and parsers, combined once for each operation.
+`fast.request` and `fast.response` are shortcuts for common requests and answers.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 SERVICE = "bedrock-runtime"
 
-# The findings of botocore's validator, by its own names.
+# The findings of botocore's validator, by botocore's names.
 _FINDINGS = {
     "missing required field": "needs {required_name!r}",
     "invalid range": "must be at least {min_allowed}",
     "invalid length": "must have a length of at least {min_allowed}",
     "more than one input": "may have only one of {members}",
     "empty input": "needs one of {members}",
-    "unable to encode to json": "must be something that JSON can hold",
+    "unable to encode to json": "must be a value that JSON can represent",
 }
 
 _serializer = create_serializer("rest-json", include_validation=False)
@@ -63,14 +63,14 @@ class Request(NamedTuple):
 
 
 class MalformedError(ValueError):
-    """An answer that is not what the service model says."""
+    """An answer that does not match the service model."""
 
 
 class Operation:
-    """One operation of the runtime. `stream` is the response's member that holds its event stream, if it has one.
+    """One operation of the runtime. `stream` is the name of the response's member with the event stream, or None.
 
-    `plain(params)` tells whether boto3's `params` are right and JSON as they stand. Those are checked and written here,
-    at a third of botocore's cost; all others are botocore's to judge. Ask once for each call.
+    `plain(params)` returns whether boto3's `params` are valid and consist of JSON values only. Such params are checked
+    and written here, at a third of botocore's cost; botocore handles all others. Call it once for each call.
     """
 
     def __init__(self, service: ServiceModel, model: OperationModel) -> None:
@@ -86,20 +86,20 @@ class Operation:
         self._output = output
         self.stream: str | None = output.event_stream_name
         self._events: Any = output.members[self.stream] if self.stream else None
-        # botocore leaves the numbers in events as they are.
+        # botocore does not convert the numbers in events.
         self._event_reads: dict[Any, Structure] = {
             name: Structure(shape, numbers=False)
             for name, shape in (self._events.members.items() if self._events else ())
             if shape.serialization.get("event")
         }
-        # An answer that is all JSON, as Converse's, is read faster than botocore does; others have headers or a stream.
+        # An answer without headers or a stream, such as Converse's, is only JSON and can be read faster.
         whole = not any("location" in member.serialization for member in output.members.values())
         self._read = Structure(output) if whole and not self.stream else None
 
     def validate(self, params: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with boto3's `params`, in a sentence that shows none of their values, or None.
+        """Return the errors in boto3's `params`, as a sentence without any of their values, or None.
 
-        Those that are `plain` need not be validated.
+        Params that are `plain` need not be validated.
         """
         if self._input is None:
             return None
@@ -109,14 +109,14 @@ class Operation:
         report = _validator.validate(params, self._input)
         if not report.has_errors():
             return None
-        # The report's own text shows values, and these may be prompts: only its parts are used.
+        # The report's own text shows values, which may be prompts. Therefore only its parts are used.
         findings = getattr(report, "_errors", None)
         if findings is None:
-            return f"{xform_name(self.name)}: the request is not what boto3's model of it says"
+            return f"{xform_name(self.name)}: the request does not match boto3's service model"
         return f"{xform_name(self.name)}: " + "; ".join(self._sentence(finding) for finding in findings)
 
     def _sentence(self, finding: tuple[str, str, Mapping[str, Any]]) -> str:
-        """Describe one finding of botocore's validator, without the value it found."""
+        """Describe one finding of botocore's validator, without the value."""
         reason, place, facts = finding
         where = place.lstrip(".") or "the request"
         if reason == "unknown field":
@@ -134,8 +134,8 @@ class Operation:
         return f"{where} " + _FINDINGS.get(reason, reason).format_map({**facts, "members": members})
 
     def request(self, params: Mapping[str, Any], *, plain: bool = False) -> Request:
-        """Return the HTTP request for `params` that are right. A file given as body is read from where it stands, and
-        put back there, so that the same call can be sent again. `plain` is what `plain` returned for these `params`.
+        """Return the HTTP request for valid `params`. A file passed as body is read from its current position and then
+        reset to it, so that the call can be sent again. `plain` is the result of the method `plain` for these `params`.
         """
         if plain:
             return self._written(params)
@@ -152,32 +152,32 @@ class Operation:
         return Request(self._model.http["method"], self._uri.format_map(labels), headers, body.encode())
 
     def response(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Return boto3's response to a call that went well; of a streaming operation, all but the stream.
+        """Return boto3's response to a successful call; for a streaming operation, the response without the stream.
 
         Raises `MalformedError`.
         """
         if self._read is not None:
             response = _as_modelled(self._read, read_json(body))
             if not response:
-                raise MalformedError("the answer has nothing of what the service promises")
+                raise MalformedError("the answer contains no field of the service model")
             return {**response, "ResponseMetadata": _metadata(status, headers)}
         content: Any = StreamingBody(BytesIO(body), len(body)) if self._model.has_streaming_output else body
         raw = {"status_code": status, "headers": headers, "body": content, "context": {}}
         try:
             response = _parser.parse(raw, self._output)
         except Exception as error:
-            raise MalformedError(f"the answer is not what the service promises ({type(error).__name__})") from error
+            raise MalformedError(f"the answer does not match the service model ({type(error).__name__})") from error
         if self.stream:
             del response[self.stream]
         return {**response, "ResponseMetadata": _metadata(status, headers)}
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Return the dictionary that boto3's `ClientError` would carry; with the status as its code when the answer
-        cannot be read.
+        """Return the dictionary of boto3's `ClientError`. If the body has no code, the code is that of a header or the
+        status.
         """
         raw = {"status_code": status, "headers": headers, "body": body, "context": {}}
         response: dict[str, Any] = {}
-        with suppress(Exception):  # whatever the parser stumbles over, the status is known
+        with suppress(Exception):  # if the parser fails, the status is still known
             response = _parser.parse(raw, self._output)
             modelled = self._service.shape_for_error_code(response["Error"]["Code"])
             if modelled is not None:
@@ -190,7 +190,7 @@ class Operation:
         return {**response, "Error": error, "ResponseMetadata": _metadata(status, headers)}
 
     def event(self, headers: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
-        """Return boto3's form of one event of the stream; empty for an event that botocore does not know.
+        """Return boto3's form of one event of the stream, or an empty dictionary if botocore does not know the event.
 
         Raises `MalformedError`.
         """
@@ -199,7 +199,7 @@ class Operation:
         return {} if read is None else {name: _as_modelled(read, read_json(payload) if payload else {})}
 
     def event_status(self, exception: str) -> int | None:
-        """Return the HTTP status that the model gives to an exception of the stream; None if it names none."""
+        """Return the HTTP status of a stream's exception in the service model, or None if the model has none."""
         shape = self._events.members.get(exception)
         status: int | None = shape.metadata.get("error", {}).get("httpStatusCode") if shape is not None else None
         return status
@@ -207,13 +207,13 @@ class Operation:
 
 @cache
 def operation(name: str) -> Operation:
-    """Return the operation behind boto3's method `name`, such as `converse`.
+    """Return the operation of boto3's method `name`, such as `converse`.
 
     Raises `ValueError` for a method that boto3's client does not have.
     """
     names = {xform_name(known): known for known in _service().operation_names}
     if name not in names:
-        rest = too_old_for("".join(map(str.title, name.split("_")))) or f"it has {', '.join(sorted(names))}"
+        rest = too_old_for("".join(map(str.title, name.split("_")))) or f"its operations are {', '.join(sorted(names))}"
         raise ValueError(f"{SERVICE} has no operation {name!r}; {rest}")
     return Operation(_service(), _service().operation_model(names[name]))
 
@@ -223,34 +223,34 @@ def _service() -> ServiceModel:
     return ServiceModel(Loader().load_service_model(SERVICE, "service-2"), service_name=SERVICE)
 
 
-_decoded = json.JSONDecoder().decode  # as json.loads does, without asking each time how
+_decoded = json.JSONDecoder().decode  # as json.loads does, without its checks of the arguments
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON in `body`. Raises `MalformedError`, without what was in the body."""
+    """Return the JSON in `body`. Raises `MalformedError`, which does not quote the body."""
     try:
         return _decoded(body.decode())
     except (ValueError, RecursionError) as error:
         problem = type(error).__name__
-    raise MalformedError(f"the answer is not whole JSON ({problem})")
+    raise MalformedError(f"the answer is not valid JSON ({problem})")
 
 
 def worded(message: Any) -> str:
-    """Return the message of an error; one that is no text says nothing."""
+    """Return the message of an error, or an empty string if it is not text."""
     return message if isinstance(message, str) else ""
 
 
 def _as_modelled(read: Structure, value: Any) -> dict[str, Any]:
-    """Return boto3's form of `value`, as far as it can be read. Raises `MalformedError`, without what was in it."""
+    """Return boto3's form of `value`, as far as it can be read. Raises `MalformedError` without `value`."""
     try:
         return read(value)
-    except Exception:  # noqa: BLE001, S110 - what comes from outside may have any form; it is read again below
+    except Exception:  # noqa: BLE001, S110 - foreign data may have any form; it is read again below
         pass
     try:
         return read.lenient(value)
-    except Exception as error:  # noqa: BLE001 - and may have none
+    except Exception as error:  # noqa: BLE001 - foreign data
         problem = type(error).__name__
-    raise MalformedError(f"the answer is not what the service promises ({problem})")
+    raise MalformedError(f"the answer does not match the service model ({problem})")
 
 
 def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
@@ -285,7 +285,7 @@ def _bytes(body: Any) -> bytes:
 
 
 def _places(shape: Any) -> dict[str, str]:
-    """Return where each member of a request and of its parts belongs, so that `max_tokens` finds its home."""
+    """Return the path of each member of a request and of its parts: `maxTokens` is `inferenceConfig.maxTokens`."""
     places: dict[str, str] = {}
     for name, member in shape.members.items() if shape is not None else ():
         for inner in member.members if member.type_name == "structure" else ():

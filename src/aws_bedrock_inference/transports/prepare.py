@@ -1,4 +1,4 @@
-"""The preparation of a request in both transports: write it and sign it."""
+"""The preparation of a request in both transports: writing and signing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PORTS = {"http": 80, "https": 443}
 
 
 class UnsendableHeader(ValueError):
-    """A header, such as a session token with a line break in it, that cannot be sent."""
+    """A header that cannot be sent, such as a session token with a line break in it."""
 
 
 class Outgoing:
@@ -39,38 +39,38 @@ class Outgoing:
         self.origin = f"{parts.scheme}://{self.host}"
         self._signer = endpoint.signer
         self._path = parts.path
-        # A proxy that forwards plain HTTP wants the whole URL, and to know who asks.
+        # A proxy that forwards plain HTTP needs the whole URL and its own authorization header.
         forwards = endpoint.proxy is not None and parts.scheme == "http"
         self._before = self.origin if forwards else ""
         self._forwarded = proxy_authorization(endpoint.proxy) if forwards and endpoint.proxy else {}
 
     def write(self, request: Request, identity: Any, now: float) -> Request:
-        """Return `request` with the endpoint's own path and all its headers, signed by `identity` at `now`, seconds
-        since the epoch.
+        """Return `request` with the endpoint's path and all headers, signed by `identity` at `now`, in seconds since
+        the epoch.
 
         Raises `UnsendableHeader`.
         """
         target = self._path + request.target
         try:
             proof = self._signer.sign(identity, request._replace(target=target), self.host, now)
-        except UnicodeEncodeError:  # it has the secret in it
+        except UnicodeEncodeError:  # the exception contains the secret
             proof = None
         if proof is None:
-            raise UnsendableHeader("the credentials have a character that cannot be encoded")
+            raise UnsendableHeader("the credentials contain a character that cannot be encoded")
         headers = {
             "Host": self.host,
             "Accept-Encoding": "identity",
             **request.headers,
             **proof,
             "User-Agent": USER_AGENT,
-            # Which attempt it is, the retry policy knows; to the service each is a call of its own.
+            # Only the retry policy knows the number of the attempt. For the service, each attempt is a separate call.
             "amz-sdk-invocation-id": str(uuid4()),
             "amz-sdk-request": "attempt=1; max=1",
             **self._forwarded,
         }
         for name, value in headers.items():
             if not (value.isascii() and value.isprintable()):
-                raise UnsendableHeader(f"the value of the header {name} has a character that HTTP does not allow there")
+                raise UnsendableHeader(f"the header {name} contains a character that HTTP does not allow in a header")
         return Request(request.method, target, headers, request.body)
 
     def encoded(self, request: Request) -> bytes:

@@ -1,4 +1,4 @@
-"""The identity that signs the calls of a client, as far as it is known without a request over the network."""
+"""The identity that signs the calls of a client, as far as it is known without a network request."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from botocore.tokens import FrozenAuthToken
 from aws_bedrock_inference.accounts.credentials import RoleCredentials
 from aws_bedrock_inference.bounds import hashed
 
-# What a profile says of the role that its credentials are for.
+# The settings of a profile that name the role of its credentials.
 _ROLE = ("role_arn", "sso_account_id", "sso_role_name")
 _OF_AN_INSTANCE = "iam-role"
 _ACCOUNT = re.compile(r"(?:arn:[\w-]{1,20}:iam::)?(\d{12})(?::role/| )")
 
 
 def principal(core: Any, credentials: Any, token_for: str | None) -> str:
-    """Return a hash of the identity behind botocore's session `core`: the same in two processes only if they have the
-    same role, of an `AssumedRole` or a profile, the same access key or the same token. It is empty where nothing is
-    signed. `token_for` is the signing name whose bearer token is sent in the place of a signature.
+    """Return a hash of the identity behind botocore's session `core`. It is the same in two processes only if they use
+    the same role (of an `AssumedRole` or a profile), the same access key or the same token. It is empty if nothing is
+    signed. `token_for` is the signing name whose bearer token is sent instead of a signature.
 
-    Temporary keys that no profile explains, such as those of an instance, are another identity after each renewal, and
-    credentials that tell nothing before they are fetched are one of their own.
+    Temporary keys without a profile that names their role, such as those of an instance, are a different identity
+    after each renewal. Credentials that are unknown before they are fetched get a unique identity.
     """
     if token_for is not None:
         token = core.get_auth_token(signing_name=token_for)
@@ -38,24 +38,25 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     role = _role(core, method)
     if role:
         return hashed(f"{method} {role}")
-    # Of credentials that renew themselves the property would fetch new ones.
+    # The property would fetch new credentials if they renew themselves.
     facts = vars(credentials)
     key = facts.get("_access_key") or facts.get("access_key")
     return hashed(f"key {key}") if isinstance(key, str) else hashed(uuid4().hex)
 
 
 def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
-    """Return the account of credentials: as they tell it, or as the role tells it that they are for; empty if neither
-    does before they are fetched. A token tells nothing, nor may an instance: for these it is what the user says.
+    """Return the account of the credentials: the account in the credentials, or else in their role. For a token, and
+    for credentials of an instance without an account, it is the account that the user sets. It is empty if the account
+    is unknown before the credentials are fetched.
     """
     if token_for is not None:
         return _stated(core)
     if isinstance(credentials, RefreshableCredentials):  # whose property would fetch them
-        told = vars(credentials).get("_account_id")
+        account = vars(credentials).get("_account_id")
     else:
-        told = getattr(credentials, "account_id", None)
-    if told:
-        return str(told)
+        account = getattr(credentials, "account_id", None)
+    if account:
+        return str(account)
     method = str(getattr(credentials, "method", ""))
     role = _ACCOUNT.match(_role(core, method))
     if role is not None:
@@ -64,12 +65,12 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
 
 
 def _stated(core: Any) -> str:
-    """Return the account that the user names. botocore reads the variable only together with keys beside it."""
+    """Return the account that the user sets. botocore reads the variable only together with keys in the environment."""
     return os.environ.get("AWS_ACCOUNT_ID") or str(core.get_scoped_config().get("aws_account_id", ""))
 
 
 def _role(core: Any, method: str) -> str:
-    named = core.instance_variables().get("profile")  # botocore then reads no variable of the environment
+    named = core.instance_variables().get("profile")  # with a profile, botocore reads no variables of the environment
     if method == "assume-role-with-web-identity" and named is None and (arn := os.environ.get("AWS_ROLE_ARN")):
         return arn
     if not method.startswith(("assume-role", "sso")):

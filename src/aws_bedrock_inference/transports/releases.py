@@ -1,4 +1,4 @@
-"""Which boto3 first had an operation or a member of a request, for those whose boto3 is older."""
+"""The boto3 release that first supported an operation or a member of a request, for users of an older boto3."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import botocore
 
 _INDEX = re.compile(r"\[\d+\]")
 
-# Operations that take the same members: `releases.toml` names each member once.
+# Operations that take the same members. `releases.toml` lists each member once.
 _SAME = (
     ("ConverseStream.", "Converse."),
     ("CountTokens.input.converse.", "Converse."),
@@ -20,8 +20,9 @@ _SAME = (
 
 
 def too_old_for(operation: str, place: str = "", member: str = "") -> str | None:
-    """Return what to install, if a newer boto3 than the installed one has it: a member at botocore's `place` of a
-    request, such as `messages[0].content[1]`, or the operation itself. None if no release is known to have it.
+    """Return what to install if a newer boto3 than the installed one supports the operation, or its `member` at
+    botocore's `place` in a request, such as `messages[0].content[1]`. Return None if no release is known to support
+    it.
     """
     releases = _releases()
     if not member:

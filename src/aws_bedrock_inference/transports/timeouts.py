@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
-# The shortest wait that is asked of the network, in seconds: to a socket, 0 means not to wait at all.
+# The shortest wait for the network, in seconds. For a socket, 0 would mean not to wait at all.
 SHORTEST = 0.001
-# The longest: C counts a socket's time-out in nanoseconds, and overflows after 292 years.
+# The longest wait, in seconds. C counts a socket's time-out in nanoseconds, which overflows after 292 years.
 LONGEST = 1e9
 
 # A model that thinks or writes a tool's input is silent for 125 to 196 s (GH OpenRouterTeam/ai-sdk-provider#440 and
-# manaflow-ai/subrouter#275, read on 2026-11-29): `Timeout(idle=...)` is that many times longer then.
+# manaflow-ai/subrouter#275, read on 2026-11-29). During that time `Timeout(idle=...)` is multiplied by this factor.
 QUIET = 4
 
 CREDENTIALS = "credentials"
@@ -31,22 +31,22 @@ _LATE = {
     CREDENTIALS: "CredentialRetrievalError",
 }
 
-_SAID = {
-    "EndpointConnectionError": "no connection to",
-    "SSLError": "TLS failed with",
-    "ProxyConnectionError": "the proxy could not connect to",
-    "ConnectionClosedError": "the connection was closed before the answer by",
-    "IncompleteReadError": "the answer was truncated by",
-    "StreamBroken": "the stream was truncated by",
-    "MalformedResponse": "the answer is not valid HTTP from",
+_MESSAGES = {
+    "EndpointConnectionError": "no connection to {host}",
+    "SSLError": "TLS with {host} failed",
+    "ProxyConnectionError": "the proxy could not connect to {host}",
+    "ConnectionClosedError": "the connection to {host} was closed before the answer",
+    "IncompleteReadError": "the answer of {host} was truncated",
+    "StreamBroken": "the stream of {host} was truncated",
+    "MalformedResponse": "the answer of {host} is not valid HTTP",
 }
 
 
 class Exchange:
-    """The limits of one request to `host`. Each wait has its own, and none goes beyond the end of the attempt
-    (`Timeout(total=...)`) or of the call. While the model is `quiet`, it may be idle for longer.
+    """The limits of one request to `host`. Each wait has its own limit, and none extends beyond the end of the attempt
+    (`Timeout(total=...)`) or of the call. While the model is `quiet`, the idle limit is longer.
 
-    `begin` a wait; it may then take several steps, such as many receives, which share the time that is `left`.
+    `begin` starts a wait. A wait may take several steps, such as many receives, which share the time that is `left`.
     """
 
     def __init__(self, call: Call, host: str, clock: Clock) -> None:
@@ -61,27 +61,29 @@ class Exchange:
         self._until = self._end
 
     def begin(self, limit: str) -> None:
-        """Start the wait called `limit` in `Timeout`, or the wait for credentials, which only the end bounds."""
+        """Start the wait called `limit` in `Timeout`, or the wait for credentials, which is limited only by the end of
+        the attempt and of the call.
+        """
         seconds = self._seconds(limit)
         until = (self._started if limit == "first_content" else self._clock()) + seconds
         self.limit = limit
         self._until = until if until < self._end else self._end
 
     def left(self) -> float | None:
-        """Return the seconds that are left of the wait; None for no limit. Raises `TimeoutError` after its end."""
+        """Return the remaining seconds of the wait, or None if it has no limit. Raises `TimeoutError` after its end."""
         seconds = self._until - self._clock()
         if seconds <= 0:
-            raise TimeoutError("the time is over")
+            raise TimeoutError("the time limit has expired")
         return None if seconds > LONGEST else seconds if seconds > SHORTEST else SHORTEST
 
     def timeout(self, limit: str) -> float | None:
-        """Begin the wait called `limit`, and return the seconds that it may take; None for no limit."""
+        """Begin the wait called `limit`, and return its maximum length in seconds, or None if it has no limit."""
         self.begin(limit)
         seconds = self._until - self._clock()
         return None if seconds > LONGEST else max(seconds, SHORTEST)
 
     def late(self) -> Fault:
-        """Return the fault of a wait that took longer than its own limit or than the attempt may."""
+        """Return the fault of a wait that exceeded its own limit or the end of the attempt."""
         limit = self.limit
         seconds = self._seconds(limit)
         name, code = f"Timeout({limit})", _LATE.get(limit, "ReadTimeoutError")
@@ -99,6 +101,6 @@ class Exchange:
         return seconds * QUIET if self.quiet and limit == "idle" else seconds
 
     def failed(self, code: str, error: BaseException) -> Fault:
-        """Return the fault called `code` that the network's `error` is."""
+        """Return the fault with the code `code` for the network's `error`."""
         reason = clean(error)
-        return unanswered(reason, code=code, message=f"{_SAID[code]} {self._host}: {reason}")
+        return unanswered(reason, code=code, message=f"{_MESSAGES[code].format(host=self._host)}: {reason}")

@@ -1,4 +1,4 @@
-"""Blocking connections: one that carries one exchange after another, and those that are kept between calls."""
+"""Blocking connections: a connection that carries one exchange after another, and the pool of idle connections."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.timeouts import Exchange
 
-# Idle connections that are kept, one for each thread that was calling at once; more may be open.
+# The maximum number of idle connections in the pool. More connections than that may be in use.
 KEPT = 256
 
 READ = 65_536
 
-# As much as is written under one time-out: one record of TLS, since `sendall` gives each of them the whole of it.
+# The number of bytes written under one time-out. It is one TLS record, since `sendall` gives each record the full
+# time-out.
 _WRITE = 16_384
 
 
 class Wire:
-    """One connection. Each step takes what is left of the exchange's time, however many receives it needs."""
+    """One connection. Each step uses the remaining time of the exchange, regardless of the number of receives."""
 
     def __init__(self, sock: Any) -> None:
         self.socket = sock
@@ -38,15 +39,17 @@ class Wire:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Close the child's copy of the descriptor, which sends nothing: the connection is the parent's."""
+        """Close the child's copy of the descriptor without sending anything, since the connection belongs to the
+        parent.
+        """
         self.socket.close()
 
     def ask(self, request: bytes, exchange: Exchange) -> Answer:
-        """Send `request`, and return the answer as far as its head."""
+        """Send `request`, and return the answer as soon as its head has arrived."""
         answer, broken = Answer(), None
         try:
             self._write(request, exchange)
-        except BrokenPipeError as error:  # perhaps the answer came before the request was read
+        except BrokenPipeError as error:  # the answer may have come before the request was read
             broken = error
         try:
             while not answer.status:
@@ -65,14 +68,14 @@ class Wire:
         answer.feed(self.socket.recv(READ))
 
     def ready(self) -> bool:
-        """Return whether the connection waits for a request: open, and with nothing to be read."""
+        """Return whether the connection is ready for a request: open, and with nothing to be read."""
         try:
             return not wait_for_read(self.socket, timeout=0.0)
         except (OSError, ValueError):
             return False
 
     def close(self) -> None:
-        """Close the connection; harmless when repeated."""
+        """Close the connection. A repeated call has no effect."""
         self.socket.close()
 
     def _write(self, request: bytes, exchange: Exchange) -> None:
@@ -82,7 +85,9 @@ class Wire:
 
 
 class Wires:
-    """The connections kept between calls. Its steps are atomic without a lock, which a fork could inherit locked."""
+    """The pool of idle connections. Its steps are atomic without a lock, since a forked child could inherit a locked
+    lock.
+    """
 
     def __init__(self, dial: Callable[[Exchange], Any], clock: Clock) -> None:
         self._dial = dial
@@ -92,7 +97,7 @@ class Wires:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the parent's connections; each closes its own descriptor."""
+        """Drop the parent's connections. Each of them closes its own descriptor in the child."""
         self._dropped.detach()
         self._keep_in(deque())
 
@@ -102,7 +107,7 @@ class Wires:
         while self._kept:
             try:
                 wire = self._kept.pop()
-            except IndexError:  # another thread was quicker
+            except IndexError:  # another thread has taken it
                 break
             if wire.idle_since > fresh_enough and wire.ready():
                 return wire
@@ -111,7 +116,7 @@ class Wires:
         return Wire(self._dial(exchange))
 
     def keep(self, wire: Wire) -> None:
-        """Keep a connection whose answer has ended."""
+        """Put a connection whose answer has ended into the pool."""
         wire.fresh = False
         wire.idle_since = self._clock()
         self._kept.append(wire)
@@ -121,7 +126,7 @@ class Wires:
             self._expire(wire.idle_since - KEPT_SECONDS)
 
     def forget(self, most: int = 0) -> None:
-        """Close the connections that have been idle longest, until at most `most` are kept."""
+        """Close the connections that have been idle longest, until at most `most` are left."""
         while len(self._kept) > most:
             try:
                 self._kept.popleft().close()
@@ -129,20 +134,20 @@ class Wires:
                 return
 
     def _keep_in(self, kept: deque[Wire]) -> None:
-        """Keep connections in `kept` from now on; they close when these are dropped without being closed."""
+        """Use `kept` as the pool. Its connections close when this object is dropped without being closed."""
         self._kept = kept
         self._dropped = weakref.finalize(self, _close_all, kept)
 
     def _expire(self, before: float) -> None:
-        """Close those that have been idle since `before`: the last ones are used first, and the rest of a burst would
-        stay open for ever.
+        """Close the connections that have been idle since `before`. The pool reuses the last used ones first, so that
+        after a burst the others would stay open forever.
         """
-        with suppress(IndexError):  # another thread was quicker
+        with suppress(IndexError):  # another thread has taken it
             while self._kept[0].idle_since <= before:
                 self._kept.popleft().close()
 
     def close(self) -> None:
-        """Close what is kept, and keep no more: connections in use close when their calls end."""
+        """Close the idle connections, and close each other one when its call ends."""
         self._closed = True
         self.forget()
 

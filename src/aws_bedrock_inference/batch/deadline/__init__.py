@@ -1,5 +1,5 @@
-"""Runs with a deadline: a batch job at half price, which calls on demand take over from when time gets short.
+"""Runs with a deadline: a batch job at half price. Calls on demand take over when the remaining time is short.
 
-`when` reads the deadline, `weights` and `choice` compare the three ways, `rule` decides each step from what is known,
-`night` performs the steps, `noted` keeps them in the journal, `results` turns what a job left into fates.
+`when` reads the deadline. `weights` and `choice` compare the three ways. `rule` decides each step. `night` performs the
+steps. `noted` stores them in the journal. `results` converts the results of a job to fates.
 """

@@ -1,4 +1,4 @@
-"""The batch job of a run: created, looked at, stopped and read. Each step is in the journal before the next one."""
+"""The batch job of a run: created, watched, stopped and read. Each step is in the journal before the next step."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ _STOPPING = "STOPPING"
 
 
 class BatchJob:
-    """The job that `noted` tells of, at `service`. `records` is the number of records that it takes. `trouble` is why
-    the service did not answer last.
+    """The job of `noted` at `service`. `records` is the number of its records. `trouble` is the last error of the
+    service, or an empty text.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class BatchJob:
         self._paid: set[int] = set()
 
     def seen(self, needs: float) -> Seen:
-        """Return all that is known, for the rule."""
+        """Return all known facts, for the rule."""
         noted = self.noted
         return Seen(
             now=self._wall(),
@@ -91,8 +91,8 @@ class BatchJob:
         )
 
     async def submit(self, seconds: float) -> None:
-        """Create the job, within so many seconds. Its token is noted first, so that a job is found again whose run was
-        killed here.
+        """Create the job, within `seconds`. Its token is in the journal before that, so that the next run finds the job
+        if this run is killed here.
         """
         if not self.noted.token:
             await self._note(token=uuid4().hex)
@@ -102,7 +102,7 @@ class BatchJob:
             job_id = await _within(max(seconds, _CALL_SECONDS), partial(create, records=self._lines()))
         except JournalBroken:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, on demand can do without a job
+        except Exception as error:  # noqa: BLE001 - calls on demand work without a job
             self.trouble, passes = _trouble(error)
             self._failed_at = self._wall()
             self._refused = "" if passes else f"the batch job was refused: {self.trouble}"
@@ -111,10 +111,10 @@ class BatchJob:
         await self._note(job_id=job_id, job=Watched("", self._records, self._wall(), self._wall()))
 
     async def look(self) -> None:
-        """Look at the job, and read its results if it has ended."""
+        """Request the status of the job, and read its results if it has ended."""
         try:
             found = await _within(_CALL_SECONDS, partial(self._service.get_job_status, self.noted.job_id))
-        except Exception as error:  # noqa: BLE001 - it is looked at again, until on demand takes over
+        except Exception as error:  # noqa: BLE001 - the status is requested again, until on demand takes over
             self.trouble, _ = _trouble(error)
             if classify(error).kind is Kind.NOT_FOUND:
                 await self._note(job=replace(self._watched, status=GONE))
@@ -129,17 +129,17 @@ class BatchJob:
             await self._note(job=job)
 
     async def stop(self, reason: str) -> None:
-        """Tell the service to stop the job; `reason` is why on demand takes over."""
+        """Stop the job; `reason` is the reason why on demand takes over."""
         await self._note(taken=reason, job=replace(self._watched, stopped=self._wall()))
         await self._cancel()
 
     async def leave(self, reason: str) -> None:
-        """Expect nothing more of the job."""
+        """Stop watching the job: no more results are expected."""
         await self._note(taken=self.noted.taken or reason, over=True)
 
     @property
     def _watched(self) -> Watched:
-        assert self.noted.job is not None  # noqa: S101 - it is created before it is looked at
+        assert self.noted.job is not None  # noqa: S101 - the job is created before it is watched
         return self.noted.job
 
     async def _note(self, **changes: Any) -> None:
@@ -147,7 +147,7 @@ class BatchJob:
         await asyncio.to_thread(self._journal.note, **self.noted.facts())
 
     def _moved(self, found: JobStatus) -> Watched:
-        """Return the job as it is now, with when it moved last."""
+        """Return the current state of the job, with the time of its last progress."""
         now, before = self._wall(), self._watched
         status, processed = found["status"], found["processed"]
         return replace(
@@ -164,11 +164,11 @@ class BatchJob:
     async def _cancel(self) -> None:
         try:
             await _within(_CALL_SECONDS, partial(self._service.cancel_job, self.noted.job_id))
-        except Exception as error:  # noqa: BLE001 - it may have ended; the next look tells, or tells it again
+        except Exception as error:  # noqa: BLE001 - the job may have ended; the next status shows it, or the job is stopped again
             self.trouble, _ = _trouble(error)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        """Yield the records that wait, as a job takes them."""
+        """Yield the waiting records in the form of a batch job."""
         weights = Weights()
         for questions in self._journal.waiting():
             for question in questions:
@@ -177,7 +177,7 @@ class BatchJob:
                     yield {"recordId": id_in_job(question), "modelInput": body}
 
     async def _read(self) -> int:
-        """Give the records fates by the results that are there; return how many of them have results."""
+        """Write the fates of the records that have results; return the number of these records."""
         found: set[int] = set()
         try:
             result = await asyncio.to_thread(self._service.get_job_result, self.noted.job_id)
@@ -187,12 +187,12 @@ class BatchJob:
                     self._count(reason)
         except JournalBroken:
             raise
-        except Exception as error:  # noqa: BLE001 - they may appear later, or never
+        except Exception as error:  # noqa: BLE001 - the results may appear later, or never
             self.trouble, _ = _trouble(error)
         return len(found)
 
     def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
-        """Write the fates of records by their results, the first of each record; return by what they are counted."""
+        """Write the fates of records from their first results. Return the answers and faults that the tally counts."""
         made: list[tuple[Fate, Answer | Fault]] = []
         bill = self._tally.bill
         for result in piece:
@@ -203,7 +203,7 @@ class BatchJob:
             if question.state is not State.WAITING:
                 continue
             if isinstance(result.output, dict) and question.number not in self._paid:
-                self._paid.add(question.number)  # also an answer of no use, and results may be read again
+                self._paid.add(question.number)  # also a discarded answer costs; results may be read more than once
                 bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
             fate = fate_of(question, result, self._job, self._route, self._wall())
             if fate is not None:
@@ -221,7 +221,7 @@ class BatchJob:
 
 
 async def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what a call in a thread returns; raise `TimeoutError` if it takes too long, since a deadline waits."""
+    """Return the result of a call in a thread. Raise `TimeoutError` after `seconds`: a deadline does not wait."""
     try:
         return await asyncio.wait_for(asyncio.to_thread(call), seconds)
     except TimeoutError:
@@ -229,7 +229,7 @@ async def _within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _trouble(error: Exception) -> tuple[str, bool]:
-    """Return why the service did not do it, and whether a later attempt may succeed."""
+    """Return the reason of a failed request, and whether a later attempt may succeed."""
     fault = classify(error)
     if isinstance(error, TimeoutError):
         return str(error), True

@@ -17,48 +17,52 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.deadline.noted import Way
     from aws_bedrock_inference.batch.deadline.weights import Weights
 
-# A job is validated and waits in a queue first; with less time than this, in seconds, before on demand would take over,
-# it would mostly be stopped.
+# Seconds that must remain until on demand would take over. A batch job is validated and waits in a queue first; with
+# less time, it would usually be stopped.
 _HEAD_START = 1800.0
 
-# Flex is answered after other calls, and AWS states no time: it is reckoned to need so many times that of on demand.
+# The assumed ratio of the time of flex to that of on demand. AWS answers flex after other calls and states no time.
 _FLEX_TIMES = 2.0
 
-# Where neither a quota nor a rate is known, calls are reckoned to take so many seconds, and one for so many tokens.
+# The assumed time of a call if neither a quota nor a rate is known: a number of seconds, plus one second for so many
+# tokens.
 _SECONDS_FOR_A_CALL = 1.0
 _TOKENS_A_SECOND = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The seconds that on demand takes for each record, and what they are known from."""
+    """The seconds that on demand needs per record, and the origin of this number."""
 
     each: float
     known_from: str
 
     def needs(self, records: int) -> float:
-        """Return the seconds that on demand needs for so many records."""
+        """Return the seconds that on demand needs for `records`."""
         return max(LEAST_NEEDED, self.each * records)
 
 
 def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
-    """Return the pace of on demand: that of the quota, or the one of an earlier run (`per_minute` answers) where that
-    was slower; reckoned from the length of the answers if neither is known.
+    """Return the pace of on demand: the pace of the quota, or that of an earlier run (`per_minute` answers) if it was
+    slower. If both are unknown, the pace is estimated from the length of the answers.
     """
     records = max(1, weights.records)
     by_quota = weights.seconds(rpm, tpm)
     measured = None if not per_minute else 60 / per_minute
     if measured is not None and (by_quota is None or measured > by_quota / records):
-        return Pace(measured, f"at the {per_minute:,.0f} answers a minute of an earlier run")
+        return Pace(measured, f"at the {per_minute:,.0f} answers per minute of an earlier run")
     if by_quota is not None:
         return Pace(by_quota / records, "at the quota")
     for_one = _SECONDS_FOR_A_CALL + weights.output_tokens / records / _TOKENS_A_SECOND
-    return Pace(for_one / concurrency, f"reckoned, with {concurrency} calls in flight; --rpm and --tpm would tell")
+    return Pace(
+        for_one / concurrency,
+        f"estimated, with {concurrency} calls in flight; pass --rpm and --tpm for a better estimate",
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way: what it costs at most (None if that is not known), how long it takes, and why it is not possible."""
+    """One way: its maximum cost (None if unknown), its time, and the reason if it is not possible."""
 
     way: Way
     cost: float | None
@@ -68,7 +72,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The `way` that was chosen of the `options`, and why."""
+    """The selected `way`, the reason, and all `options`."""
 
     way: Way
     why: str
@@ -78,7 +82,7 @@ class Choice:
         """Yield the choice in words."""
         yield f"By {local_time(deadline, now)} (in {duration(deadline - now)}):"
         for option in self.options:
-            cost = "price not known" if option.cost is None else f"up to {dollars(option.cost)}"
+            cost = "price unknown" if option.cost is None else f"up to {dollars(option.cost)}"
             mark = ">" if option.way == self.way else " "
             why_not = f"; not possible: {option.why_not}" if option.why_not else ""
             yield f"{mark} {option.way:<9}  {cost}, {option.time}{why_not}"
@@ -95,9 +99,9 @@ def choose(
     no_service: str = "",
     budget: float | None = None,
 ) -> Choice:
-    """Choose the cheapest way that is possible. Where prices are not known, batch counts as the cheapest and on demand
-    as the dearest, as AWS prices them. `no_service` says why there can be no job, `least` is the number of records
-    that one has at least, and `budget` what may be spent.
+    """Choose the cheapest possible way. If a price is unknown, batch counts as the cheapest and on demand as the most
+    expensive, which is AWS's usual order. `no_service` is the reason if no batch job can be created, `least` the
+    minimum number of its records, and `budget` the remaining budget.
     """
     needed = pace.needs(weights.records)
     left = deadline - now
@@ -105,13 +109,13 @@ def choose(
     batch = Option(
         "batch job",
         weights.costs[BATCH],
-        "mostly within 24 h",
+        "usually within 24 h",
         no_service or _unfit(weights, least) or _too_dear(weights.costs[BATCH], budget) or _too_late(takes_over - now),
     )
     flex = Option(
         "flex",
         weights.costs[FLEX],
-        f"about {duration(needed * _FLEX_TIMES)}, reckoned",
+        f"about {duration(needed * _FLEX_TIMES)}, estimated",
         _no_flex(weights) or ("too little time" if left < MARGIN * _FLEX_TIMES * needed else ""),
     )
     on_demand = Option("on demand", weights.costs[DEFAULT], f"about {duration(needed)}, {pace.known_from}")
@@ -125,13 +129,13 @@ def choose(
 
 def _unfit(weights: Weights, least: int) -> str:
     if weights.records < least:
-        return f"{weights.records:,} record{'s' * (weights.records != 1)}, and a job has at least {least:,}"
+        return f"{weights.records:,} record{'s' * (weights.records != 1)}, but a batch job needs at least {least:,}"
     if weights.unfit:
         reason, number = weights.unfit.most_common(1)[0]
         have = "1 record has" if number == 1 else f"{number:,} records have"
-        return f"{have} {reason}, which a job cannot do"
+        return f"{have} {reason}, which a batch job does not support"
     if len(weights.forms) > 1:
-        return "some records are for Converse and some for InvokeModel, and a job takes one of them"
+        return "some records are for Converse and some for InvokeModel, but a batch job accepts only one of them"
     return ""
 
 
@@ -139,8 +143,8 @@ def _too_dear(cost: float | None, budget: float | None) -> str:
     if budget is None:
         return ""
     if cost is None:
-        return "--max-cost is given, and the price is not known"
-    return "it may cost more than --max-cost, and a job cannot be held to that" if cost > budget else ""
+        return "--max-cost is set, but the price is unknown"
+    return "it may cost more than --max-cost, and a batch job cannot be limited" if cost > budget else ""
 
 
 def _too_late(head_start: float) -> str:
@@ -148,15 +152,15 @@ def _too_late(head_start: float) -> str:
 
 
 def _no_flex(weights: Weights) -> str:
-    return "" if weights.costs[FLEX] is not None else "no price says that the model has this tier"
+    return "" if weights.costs[FLEX] is not None else "no price of this tier is known for the model"
 
 
 def _why(chosen: Option, possible: list[Option], takes_over: float, now: float, *, late: bool) -> str:
     if late:
-        return "the quickest way, and the deadline may pass before all is answered"
+        return "the fastest way, but the deadline may pass before all answers arrive"
     if len(possible) == 1:
-        return "nothing else is possible"
-    cheapest = "the cheapest" if chosen.cost is not None else "the cheapest as AWS prices it"
+        return "no other way is possible"
+    cheapest = "the cheapest" if chosen.cost is not None else "the cheapest in AWS's usual order of prices"
     if chosen.way == "on demand":
         return cheapest
     return f"{cheapest}; on demand takes over at {local_time(takes_over, now)} if it is late"

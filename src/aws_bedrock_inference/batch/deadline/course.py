@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The `way` that is taken now for the deadline that is `noted`.
+    """The current `way` for the deadline `noted`.
 
-    `takes_over` is when on demand takes over, None where nothing is left to take over; `trouble` is why the batch job
-    cannot be looked at.
+    `takes_over` is the time when on demand takes over, None if nothing is left to take over. `trouble` is the reason
+    why the status of the batch job is unknown.
     """
 
     noted: Noted
@@ -26,7 +26,7 @@ class Course:
 
     @property
     def waits(self) -> bool:
-        """True while nothing is asked: a batch job does it."""
+        """True while a batch job does the work and no call is sent."""
         return self.way == "batch job"
 
     def lines(self, now: float) -> list[str]:
@@ -38,7 +38,7 @@ class Course:
         if self.noted.taken:
             over = f"on demand takes over: {self.noted.taken}"
         state = [f": {self._state(now)}"] if self.waits else []
-        trouble = [f"the batch job cannot be looked at: {self.trouble}"] if self.trouble else []
+        trouble = [f"the status of the batch job is unknown: {self.trouble}"] if self.trouble else []
         return ["".join([by, *state]), over, *trouble]
 
     def plain(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A run until its deadline: the way is chosen, a batch job is carried through, and on demand gets the rest in time."""
+"""A run with a deadline: choose the way, watch a batch job, and start on demand in time for the remaining records."""
 
 from __future__ import annotations
 
@@ -38,30 +38,30 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.aclient import AsyncBedrockClient
     from aws_bedrock_inference.clock import Clock
 
-# An earlier run tells how quick on demand is if it had so many answers.
+# The pace of an earlier run is used if that run had at least this many answers.
 _ENOUGH_ANSWERS = 100
 
-NO_SERVICE = "it needs an S3 prefix for its output and a role: --output-s3-uri and --role"
+NO_SERVICE = "a batch job requires an S3 prefix and a role: --output-s3-uri and --role"
 
 
 def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], None]) -> Night | None:
-    """Return the night of a job with a deadline; None for one without. Raises `ValueError` for what is no deadline."""
+    """Return the `Night` of a job with a deadline, or None. Raises `ValueError` for an invalid deadline."""
     if job.by is None:
         return None
-    read(job.by)  # raises; a deadline that has passed may be of a run that goes on
+    read(job.by)  # raises for an invalid deadline; a run that continues may have a past deadline
     return Night(job, region, concurrency=concurrency, say=say)
 
 
 def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Callable[[Record], Awaitable[Answer]]:
-    """Return the function that asks one record."""
+    """Return the function that sends one record."""
     ask = job.asker(client)
     return ask if night is None else night.ask(ask, job.asker(client, tier=FLEX))
 
 
 class Night:
-    """The deadline of `job`, in a Region. `concurrency` is how many calls may be in flight; `say` hears what happens.
+    """The deadline of `job`, in a Region. `concurrency` is the maximum of calls in flight; `say` receives messages.
 
-    `over` returns when on demand may begin. Afterwards `ask` chooses the tier of each record.
+    `over` returns when on demand may start. After that, `ask` chooses the tier of each record.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Night:
         self._ending = Ending()
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """End the run; a batch job goes on, and so does the same command."""
+        """End the run. A batch job continues, and the same command continues the run."""
         self._ending = Ending(interrupted=True, terminated=terminated)
         self._intake.wake.set()
 
     def ask(
         self, on_demand: Callable[[Record], Awaitable[Answer]], flex: Callable[[Record], Awaitable[Answer]]
     ) -> Callable[[Record], Awaitable[Answer]]:
-        """Return the function that asks a record: at the tier flex where that was chosen, as long as there is time."""
+        """Return the function that sends a record. If flex was chosen, it uses the tier flex while time allows."""
 
         async def asked(record: Record) -> Answer:
             if not self._has_time_for_flex():
@@ -106,14 +106,14 @@ class Night:
             except BedrockError as error:
                 if hits_every_record(error.fault):
                     raise
-                return await on_demand(record)  # which has room where flex may have none
+                return await on_demand(record)  # on demand may have capacity when flex has none
 
         return asked
 
     async def over(
         self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
     ) -> Ending:
-        """Carry out what comes before on demand. The ending is early if the run was interrupted."""
+        """Do the steps before on demand. The ending is early if the run was interrupted."""
         self._journal, self._tally, self._intake = journal, tally, intake
         while not intake.ended and not self._ending.early:
             await self._woken(None)
@@ -142,14 +142,14 @@ class Night:
         return self._ending
 
     def ended(self, ending: Ending) -> None:
-        """Note how quick on demand was, and that the next run begins anew after one that came to its end."""
+        """Record the pace of on demand. After a complete run, also record that the next run chooses again."""
         tally = self._tally
         facts: dict[str, object] = {}
         if self._noted.way != "flex" and tally.answered - tally.collected >= _ENOUGH_ANSWERS:
             facts["per_minute"] = tally.pace.per_minute()
         if not ending.early:
             facts |= replace(self._noted, complete=True).facts()
-        with contextlib.suppress(JournalBroken):  # the run said so
+        with contextlib.suppress(JournalBroken):  # the run has reported it
             self._journal.note(**facts)
 
     def _weighed(self) -> Weights:
@@ -160,7 +160,7 @@ class Night:
         return weights
 
     def _begin(self, weights: Weights) -> None:
-        """Go on as the journal says, or choose."""
+        """Continue the way in the journal, or choose a way."""
         now, by = self._wall(), str(self._job.by)
         facts = self._journal.facts()
         self._pace = pace(
@@ -174,13 +174,15 @@ class Night:
         if noted is not None and noted.complete:
             noted = None
         if noted is not None and noted.is_open and self._job.jobs is None:
-            raise ValueError(f"a batch job was begun for {self._job.output}, and {NO_SERVICE}. Give them again")
+            raise ValueError(f"a batch job for {self._job.output} was started, and {NO_SERVICE}. Pass both again")
         deadline = noted.deadline if noted is not None and noted.by == by else moment(self._job.by or "", now)
         if not weights.records and (noted is None or not noted.is_open):
             self._noted = Noted(by, deadline, "on demand")
         elif noted is not None and (noted.token or noted.by == by):
             self._noted = replace(noted, by=by, deadline=deadline)
-            self._say(f"Goes on: {noted.way} by {local_time(deadline, now)}" + f", {noted.job_id}" * bool(noted.job_id))
+            self._say(
+                f"Continues: {noted.way} by {local_time(deadline, now)}" + f", {noted.job_id}" * bool(noted.job_id)
+            )
         else:
             choice = _chosen(self._job, weights, self._pace, now=now, deadline=deadline, spent=self._tally.bill.total)
             for line in choice.lines(deadline, now):
@@ -189,7 +191,7 @@ class Night:
         self._journal.note(**self._noted.facts())
 
     async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
-        """Do what the rule says, until it leaves the job or the run is interrupted."""
+        """Perform the steps of the rule, until it leaves the job or the run is interrupted."""
         while not self._ending.early:
             if batch_job.noted.job_id:
                 before = self._tally.collected, self._tally.failed
@@ -208,7 +210,7 @@ class Night:
                 case Watch(until):
                     await self._woken(until - seen.now)
                 case TakeOver(reason):
-                    self._say(f"On demand takes over: {reason}. The batch job is told to stop.")
+                    self._say(f"On demand takes over: {reason}. The batch job is being stopped.")
                     await batch_job.stop(reason)
                 case Finish(reason):
                     await batch_job.leave(reason)
@@ -217,11 +219,11 @@ class Night:
                     return
 
     def _report(self, reason: str) -> None:
-        """Say what the job left, and what is still to do."""
+        """Report the results of the job and the number of remaining records."""
         left = self._journal.counts()[State.WAITING]
         got = f"The batch job answered {self._tally.collected:,} records"
         why = f" ({reason})" if reason else ""
-        self._say(f"{got}{why}; {left:,} are asked on demand." if left or reason else f"{got}: all is done.")
+        self._say(f"{got}{why}; {left:,} are sent on demand." if left or reason else f"{got}, which is all.")
 
     def _has_time_for_flex(self) -> bool:
         if self._noted.way != "flex":
@@ -231,7 +233,7 @@ class Night:
         self._show(None, takes_over)
         if self._wall() < takes_over:
             return True
-        self._say("On demand takes over from flex: it needs the time that is left.")
+        self._say("On demand takes over from flex, because it needs the remaining time.")
         self._noted = replace(self._noted, way="on demand", taken="flex took too long")
         self._show(None)
         return False
@@ -242,14 +244,14 @@ class Night:
         self._tally.course = Course(self._noted, way, takes_over, trouble)
 
     async def _woken(self, seconds: float | None) -> None:
-        """Wait until the intake or an interruption wakes the run, or so many seconds."""
+        """Wait until the intake or an interruption wakes the run, or for at most `seconds`."""
         self._intake.wake.clear()
         if not self._ending.early and not (seconds is None and self._intake.ended):
             await self._intake.woken(seconds, self._sleep)
 
 
 def planned_choice(job: Job, weights: Weights, *, concurrency: int, now: float) -> list[str]:
-    """Return the choice that a run would begin with, in words."""
+    """Return the lines about the way that a run would choose."""
     at = pace(weights, rpm=job.rpm, tpm=job.tpm, concurrency=concurrency, per_minute=None)
     deadline = moment(job.by or "", now)
     return list(_chosen(job, weights, at, now=now, deadline=deadline, spent=0.0).lines(deadline, now))

@@ -1,4 +1,4 @@
-"""The facts in the journal about a deadline, so that a run that was killed goes on with the same job."""
+"""The facts in the journal about a deadline, with which a killed run continues the same job."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FACT = "deadline"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The `deadline` that `by` meant when the run began, and the way that was chosen.
+    """The `deadline` that `by` meant when the run started, and the way that was chosen.
 
-    For a batch job: `token` was noted before it was created, `job_id` after that, `job` is what was seen of it. `taken`
-    says why on demand took over. `over` is True when nothing more is expected of the job, `complete` when the run came
-    to its end, so that the next one begins anew.
+    For a batch job, `token` is written before the job is created and `job_id` after that; `job` is its last known
+    state. `taken` is the reason why on demand took over. `over` is True when no more results are expected of the job.
+    `complete` is True when the run was complete, so that the next run chooses again.
     """
 
     by: str
@@ -37,7 +37,7 @@ class Noted:
 
     @property
     def is_open(self) -> bool:
-        """True if a job was begun, and more is expected of it."""
+        """True if a job was started and more results are expected."""
         return bool(self.token) and not self.over
 
     def plain(self) -> dict[str, Any]:
@@ -51,12 +51,12 @@ class Noted:
         }
 
     def facts(self) -> dict[str, str]:
-        """Return what the journal notes."""
+        """Return the facts for the journal."""
         return {FACT: json.dumps(asdict(self))}
 
 
 def noted_in(facts: Mapping[str, Any]) -> Noted | None:
-    """Return what the facts of a journal say of a deadline; None if there is none."""
+    """Return the deadline in the facts of a journal, or None without a deadline."""
     text = facts.get(FACT)
     if not text:
         return None
@@ -66,6 +66,6 @@ def noted_in(facts: Mapping[str, Any]) -> Noted | None:
 
 
 def _known(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the members that this version knows; a newer one may have added some."""
+    """Return the fields that this version knows; a newer version may have added fields."""
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in given.items() if name in names}

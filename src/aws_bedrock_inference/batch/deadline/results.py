@@ -1,4 +1,4 @@
-"""The results of a batch job as fates of its records, each found by the question that it answers."""
+"""Convert the results of a batch job to fates of the records whose requests they answer."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ _NUMBER = re.compile(r"(\d{1,18})-", re.ASCII)
 
 
 def id_in_job(question: Question) -> str:
-    """Return the id under which a record is sent. It holds the question: the result of one that was changed meanwhile
-    answers no record.
+    """Return the id of a record in the job. It contains the digest of the request, so that the result of a request
+    that changed meanwhile matches no record.
     """
     return f"{question.number}-{question.asked.hex()}"
 
 
 def question_of(record_id: str, journal: JournalReads) -> Question | None:
-    """Return the record of the journal that was sent under this id; None if none asks this now."""
+    """Return the record of the journal with this id in the job, or None if no record has this request now."""
     number = _NUMBER.match(record_id)
     question = journal.question(int(number[1])) if number else None
     return question if question is not None and id_in_job(question) == record_id else None
 
 
 def is_result(result: JobRecord) -> bool:
-    """Return whether the job did the record, well or not."""
+    """Return whether the job processed the record, with an output or an error."""
     return result.output is not None or (result.error is not None and result.error.code != 0)
 
 
 def fate_of(
     question: Question, result: JobRecord, job: Job, route: Route, at: float
 ) -> tuple[Fate, Answer | Fault] | None:
-    """Return the fate of a record by its result, with the answer or the fault by which it is counted.
+    """Return the fate of a record from its result, with the answer or the fault that the tally counts.
 
-    None leaves it to on demand: an error that passes or is not the record's own, and an answer that is none or does not
-    fit the schema.
+    None leaves the record to on demand. This is the case for a transient error, an error that affects every record, an
+    empty answer, and an answer that does not fit the schema.
     """
     if result.output is None:
         if result.error is None or result.error.code == 0:
@@ -62,7 +62,7 @@ def fate_of(
         return Fate(question.number, State.FAILED, written(error_line(fault, 1))), fault
     try:
         answer = _answer(question, result.output, route, at)
-    except BedrockError:  # it cannot be written
+    except BedrockError:  # the answer cannot be written as JSON
         return None
     if answer is None or (job.schema is not None and job.schema.misfit(answer) is not None):
         return None

@@ -1,4 +1,4 @@
-"""The rule for a batch job with a deadline: from what is known of it to the next action, without time or service."""
+"""The rule for a batch job with a deadline: it derives the next action from known facts, without a clock or service."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import TypeAlias
 from aws_bedrock_inference.jobs.values import COMPLETED
 
 MARGIN = 1.25
-"""On demand takes over when so many times the time that it needs are left."""
+"""On demand takes over when the remaining time is this multiple of the time that it needs."""
 
-_LAST = 1 + (MARGIN - 1) / 2  # what a job leaves is waited for until so many times are left: half of the margin
+_LAST = 1 + (MARGIN - 1) / 2  # the wait for the results of a job ends at this multiple: half of the margin
 
 LEAST_NEEDED = 60.0
-"""Seconds that on demand needs at least: a long answer and its retries."""
+"""Minimum of seconds for on demand: a long answer and its retries."""
 
 STALLED_AFTER = 3600.0
-"""Seconds without progress after which a job that runs, or is validated, counts as stalled. AWS promises no time."""
+"""Seconds without progress after which a running or validated job counts as stalled. AWS guarantees no time."""
 
 _LOOK_EVERY = 60.0
-_LOOK_AGAIN = 15.0  # while a job is to stop, or its results are to appear
+_LOOK_AGAIN = 15.0  # while a job stops, or until its results appear
 _TRY_AGAIN = 60.0
 
-# Seconds for a job to stop, and for the results of one that has ended to appear, where time is left.
+# Seconds to wait for a job to stop, and for the results of an ended job to appear, if the deadline allows.
 _STOPS_WITHIN = 900.0
 _RESULTS_WITHIN = 600.0
 
 GONE = "GONE"
-"""Our word for a job that the service does not know any more."""
+"""This package's status for a job that no longer exists."""
 
 _UNMOVED = frozenset({"SUBMITTED", "VALIDATING"})
 _MOVING = frozenset({"IN_PROGRESS", "STOPPING"})
@@ -36,12 +36,12 @@ _MOVING = frozenset({"IN_PROGRESS", "STOPPING"})
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Create the job, or find the one that was created with the same token."""
+    """Create the job, or find the job with the same token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Look at the job again at `until`."""
+    """Request the status of the job again at the time `until`."""
 
     until: float
 
@@ -55,7 +55,7 @@ class TakeOver:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Leave the job; what has no answer is asked on demand. `reason` is empty for a job that did all."""
+    """Leave the job; on demand sends the records without an answer. `reason` is empty if the job answered all."""
 
     reason: str = ""
 
@@ -65,8 +65,9 @@ Action: TypeAlias = Submit | Watch | TakeOver | Finish
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A job as it was last seen. Its `status` began at `since`, and a count changed last at `moved`; `found` of its
-    `records` have a result that was read. `stopped` is when it was told to stop, `ended` when its end was seen.
+    """The last known state of a job. Its `status` started at `since`, and a count last changed at `moved`. `found` of
+    its `records` have a result that was read. `stopped` is the time of the stop request, and `ended` the time when the
+    end was detected.
     """
 
     status: str
@@ -82,10 +83,10 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All that a decision needs. On demand would need `needs` seconds for what has no answer yet.
+    """The facts for a decision. On demand would need `needs` seconds for the records without an answer.
 
-    `begun` says that a job may have been created although none is known; `failed_at` is when the last creation failed
-    for a reason that passes, `refused` why one failed for good.
+    `begun` is True if a job may exist although none is known. `failed_at` is the time of the last creation that failed
+    for a transient reason. `refused` is the reason if a creation failed permanently.
     """
 
     now: float
@@ -98,23 +99,23 @@ class Seen:
 
     @property
     def takes_over(self) -> float:
-        """The time when on demand takes over at the latest."""
+        """The latest time when on demand takes over."""
         return self.deadline - MARGIN * self.needs
 
 
 def decide(seen: Seen) -> Action:
-    """Return the next action. Every `Watch` ends later than now, and on demand always gets the time that it needs."""
+    """Return the next action. Every `Watch` ends after `now`, and on demand always has the time that it needs."""
     if seen.job is None:
         return _before(seen)
     if seen.job.status == GONE:
-        return Finish("the service does not know the job any more")
+        return Finish("the job no longer exists")
     if seen.job.ended is not None:
         return _after(seen, seen.job, seen.job.ended)
     if seen.job.stopped is not None:
         given_up = min(seen.job.stopped + _STOPS_WITHIN, seen.deadline - _LAST * seen.needs)
-        return _until(seen, given_up, Finish("it was told to stop and has not stopped yet"))
+        return _until(seen, given_up, Finish("the job was told to stop, but has not stopped yet"))
     if seen.now >= seen.takes_over:
-        return TakeOver("on demand needs the time that is left")
+        return TakeOver("on demand needs the remaining time")
     return _watched(seen, seen.job)
 
 
@@ -135,18 +136,18 @@ def _watched(seen: Seen, job: Watched) -> Action:
     elif job.status in _MOVING:
         stalls = max(job.since, job.moved) + STALLED_AFTER
     if seen.now >= stalls:
-        return TakeOver(f"it is {job.status} without progress for {STALLED_AFTER / 60:.0f} minutes")
+        return TakeOver(f"the job is {job.status} without progress for {STALLED_AFTER / 60:.0f} minutes")
     return Watch(min(seen.now + _LOOK_EVERY, stalls, seen.takes_over))
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
-    """Wait for the results that the counts promise. AWS does not say when they appear, or if a stopped job has any."""
+    """Wait for the results that the counts imply. AWS does not state when they appear, or if a stopped job has any."""
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
-    why = "" if job.stopped is not None else f"it is {job.status}" + (f": {job.error}" if job.error else "")
+    why = "" if job.stopped is not None else f"the job is {job.status}" + (f": {job.error}" if job.error else "")
     if job.found >= due:
         return Finish("" if job.found >= job.records else why)
     given_up = min(ended + _RESULTS_WITHIN, seen.deadline - _LAST * seen.needs)
-    left = f"it left {job.found:,} results of {due:,}"
+    left = f"{job.found:,} of {due:,} results were found"
     return _until(seen, given_up, Finish(f"{why}, and {left}" if why else left))
 
 

@@ -1,4 +1,4 @@
-"""The service of batch jobs, as far as a deadline needs it: `BedrockJobClient` is one."""
+"""The service of batch jobs that a deadline needs. `BedrockJobClient` implements it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class JobService(Protocol):
-    """The operations on batch jobs. They block, and are called in a thread."""
+    """The operations on batch jobs. They block, so they are called in a thread."""
 
     def create_job(self, *, records: Iterable[Mapping[str, Any]], name: str, client_token: str) -> str:
-        """Create a job, or find the one with this token, and return its id."""
+        """Create a job, or find the job with this token; return its id."""
 
     def get_job_status(self, job_id: str) -> JobStatus:
-        """Return the job as it is now."""
+        """Return the current status of a job."""
 
     def get_job_result(self, job_id: str) -> JobResult:
-        """Return what a job that has ended left."""
+        """Return the results of a job that has ended."""
 
     def cancel_job(self, job_id: str) -> object:
-        """Ask the service to stop a job."""
+        """Request that the service stops a job."""

@@ -1,4 +1,4 @@
-"""The records that a run would ask, weighed: their tokens, their cost at each tier, what a batch job cannot take."""
+"""The weight of the records of a run: tokens, cost at each tier, and features that a batch job does not support."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 BATCH, FLEX = "batch", "flex"
 _TIERS = (BATCH, FLEX, DEFAULT)
 
-# What a batch job does not do (facts of 2026-11). It might ignore a guardrail, so that is left to calls; media in S3
-# must be in the folder of the job's input.
+# Features that a batch job does not support (as of 2026-11). A job might ignore a guardrail, so only calls use it.
+# Media in S3 would have to be in the folder of the job's input.
 _UNFIT = {
     Need.TOOLS: "tools",
     Need.SCHEMA: "a schema for the answer",
@@ -41,8 +41,8 @@ _OF_A_PROMPT = frozenset(Prompt._fields) - {"more"}
 
 @dataclass
 class Weights:
-    """The sums of what would be asked. `costs` are in US dollars at most, None where a price is not known. `unfit`
-    counts the records that a batch job cannot take, by the reason, and `forms` the operations.
+    """The sums of the requests. `costs` are maximum costs in US dollars by tier, None if a price is unknown. `unfit`
+    counts the records that a batch job does not support, by reason. `forms` counts the operations.
     """
 
     records: int = 0
@@ -53,7 +53,7 @@ class Weights:
     forms: Counter[str] = field(default_factory=Counter)
 
     def add(self, operation: str, params: Mapping[str, Any], route: Route, guess: Estimate) -> None:
-        """Count a call that would be made."""
+        """Count a call that would be sent."""
         self.records += 1
         self.output_tokens += guess.output_tokens
         self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
@@ -70,14 +70,14 @@ class Weights:
             self.costs[name] = None if so_far is None or cost is None else so_far + cost
 
     def seconds(self, rpm: float | None, tpm: float | None) -> float | None:
-        """Return the seconds at a quota, if all answers are as long as they may be; None without one."""
+        """Return the seconds at a quota if every answer has its maximum length, or None without a quota."""
         times = [self.records / rpm] if rpm else []
         times += [self.charge / tpm] if tpm else []
         return max(times) * 60 if times else None
 
 
 def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str, Any] | None:
-    """Count the record; return its `modelInput` for a batch job, None if it is one that no call takes."""
+    """Count the record. Return its `modelInput` for a batch job, or None if its request is invalid."""
     request = job.request(record)
     try:
         if "body" in request:
@@ -86,7 +86,7 @@ def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str,
             operation, params = "converse", {"modelId": job.model, **_converse(request)}
         guess = estimate(operation, params, route.base)
     except (BadRequestError, BodyError):
-        return None  # a call says why
+        return None  # the call reports the reason
     weights.add(operation, params, route, guess)
     if not record.is_prompt:
         return dict(record.source["modelInput"])

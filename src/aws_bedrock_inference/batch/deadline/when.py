@@ -1,4 +1,4 @@
-"""A deadline as people say it: a time of day, a date with a time, or a span from now."""
+"""A deadline: a time of day, a date with a time, or a span from now."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ _SPAN = re.compile(
 )
 _UNITS = (86_400, 3600, 60, 1)
 _FORMS = (
-    "Give a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a span such as 3h or 90m; a zone is "
-    "written 08:00 Europe/Berlin, 08:00+01:00 or 08:00Z"
+    "Use a time such as 08:00, a date with a time such as 2026-12-01T08:00, or a span such as 3h or 90m. With a zone: "
+    "08:00 Europe/Berlin, 08:00+01:00 or 08:00Z"
 )
 _DAY = timedelta(days=1)
 _MOST_DAYS = 31  # AWS ends a batch job after 7
 
 
 def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
-    """Return the deadline in seconds since the epoch. A time of day is its next occurrence. `zone` holds for what names
-    none; None is the machine's.
+    """Return the deadline in seconds since the epoch. A time of day means its next occurrence. `zone` applies to a time
+    without a zone; None is the zone of this machine.
 
-    Raises `ValueError` for what is no deadline, has passed, or is more than a month away.
+    Raises `ValueError` for an invalid deadline, a past deadline, or one more than 31 days away.
     """
     found = read(when, now, zone)
     if found <= now:
-        raise ValueError(f"{when} has passed. Give a later time; a time of day such as 08:00 is its next occurrence")
+        raise ValueError(f"{when} has passed. Use a later time; a time of day such as 08:00 means its next occurrence")
     if found > now + _MOST_DAYS * _DAY.total_seconds():
-        raise ValueError(f"{when} is more than {_MOST_DAYS} days away. Give an earlier time")
+        raise ValueError(f"{when} is more than {_MOST_DAYS} days away. Use an earlier time")
     return found
 
 
 def read(when: When, now: float = 0.0, zone: tzinfo | None = None) -> float:
-    """Return the deadline, which may have passed. Raises `ValueError` for what is none."""
+    """Return the deadline, which may be in the past. Raises `ValueError` for an invalid deadline."""
     if isinstance(when, timedelta):
         return now + when.total_seconds()
     if isinstance(when, datetime):
         return (when if when.tzinfo else when.replace(tzinfo=zone)).timestamp()
     if not isinstance(when, str):
-        raise ValueError(f"{shown(when)} is no deadline. {_FORMS}")  # noqa: TRY004 - as for a text that is none
+        raise ValueError(f"{shown(when)} is not a deadline. {_FORMS}")  # noqa: TRY004 - the same as for an invalid text
     return _read(when.strip(), now, zone)
 
 
@@ -66,14 +66,14 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
         ValueError,
         KeyError,
         OSError,
-    ):  # a zone that is not known is a KeyError, one that is a directory an OSError
-        raise ValueError(f"{text!r} is no deadline. {_FORMS}") from None
+    ):  # an unknown zone raises KeyError; a zone that is a directory raises OSError
+        raise ValueError(f"{text!r} is not a deadline. {_FORMS}") from None
     return _next(clock.replace(tzinfo=None), now, clock.tzinfo or zone)
 
 
 def _next(clock: time, now: float, zone: tzinfo | None) -> float:
-    """Return when clocks show that time next. Of one that they show twice, the first that is to come counts; one that
-    they skip is as long after midnight as on other days.
+    """Return the next moment when clocks show this time. If clocks show it twice, the first future moment counts. If
+    clocks skip it, the result is as long after midnight as on other days.
     """
     day = datetime.fromtimestamp(now, zone).date()
     while True:

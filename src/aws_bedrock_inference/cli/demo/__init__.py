@@ -1,4 +1,4 @@
-"""`bedrock demo`: the same prompts in the same scenario, with boto3 twice and with this package."""
+"""`bedrock demo`: send the same prompts in the same scenario with boto3, twice, and with this package."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from aws_bedrock_inference.cli.demo.plain import ADAPTIVE, DEFAULT, run_plain
 from aws_bedrock_inference.cli.demo.screen import footnotes, introduction, shown, table
 from aws_bedrock_inference.cli.demo.side import Side, Task
 from aws_bedrock_inference.cli.exit_codes import FAILED, INTERRUPTED
+from aws_bedrock_inference.cli.layout import Command
 from aws_bedrock_inference.cli.simulated import MODEL, simulated
 from aws_bedrock_inference.simulator import scenario
 
@@ -30,17 +31,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MAX_TOKENS = 400
-_STREAMED = 3  # every third answer travels as a stream, for all clients the same ones
-_PROMPTS = 500  # the file's own and some of them again: long enough that the burst at the start counts for little
-_MOST_SECONDS = 100.0  # what is not answered by then is counted as such
+_STREAMED = 3  # every third answer is a stream, of the same prompts for all clients
+_PROMPTS = 500  # the prompts of the file, repeated: so many that the burst at the start has little weight
+_MOST_SECONDS = 100.0  # prompts without an answer by then count as unanswered
 
 
-@click.command()
+@click.command(cls=Command)
 @click.pass_context
 def demo(ctx: click.Context) -> None:
     """Compare plain boto3 with this package on a simulated bad day.
 
-    Takes less than two minutes and needs no AWS account.
+    The comparison lasts less than two minutes and requires no AWS account.
     """
     with as_file(files("aws_bedrock_inference.cli") / "prompts.jsonl") as source:
         ctx.exit(compare(source, scenario.tables("bad-day"), Console(highlight=False), prompts=_PROMPTS))
@@ -54,8 +55,9 @@ def compare(
     prompts: int | None = None,
     most_seconds: float = _MOST_SECONDS,
 ) -> int:
-    """Send the prompts of `source` through the scenario `day`: all clients at the same time, each to a simulator of its
-    own. With more `prompts` than the file has, it is read again. Return the exit code.
+    """Send the prompts of `source` through the scenario `day` with all clients at the same time; return the exit code.
+
+    Each client has a separate simulator. If `prompts` exceeds the number of prompts in the file, the file is repeated.
     """
     records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}
@@ -90,7 +92,7 @@ def compare(
     console.print(table(sides, reference.answers, day["quota"]["tpm"]))
     for note in footnotes():
         console.print(note)
-    return 0 if ours.whole(reference.answers) == len(records) else FAILED
+    return 0 if ours.complete(reference.answers) == len(records) else FAILED
 
 
 def _records(source: Path, prompts: int | None) -> Sequence[Record]:
@@ -103,7 +105,7 @@ def _records(source: Path, prompts: int | None) -> Sequence[Record]:
 
 
 def _written(records: Sequence[Record], folder: Path) -> Path:
-    """Return a file with the records, as `bedrock run` reads them."""
+    """Write the records to a file for `bedrock run`, and return its path."""
     path = folder / "prompts.jsonl"
     lines = (json.dumps({**record.source, "id": record.key}) for record in records)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

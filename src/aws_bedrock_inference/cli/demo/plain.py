@@ -1,8 +1,8 @@
-"""The sides of boto3: a crowd of threads, boto3's own retries, errors caught and counted.
+"""The sides of boto3: many threads, boto3's retries, errors caught and counted.
 
-The comparison is fair: the connection pool is as large as the crowd, streams are closed, and the crowd is as large as
-suits `adaptive` best in this scenario: of 12, 16, 20, 24, 32 and 48 threads, 24 used most of the quota. What it loses,
-it loses to broken streams, which it never repeats, and to the outage, which empties its retry quota.
+The comparison is fair. The connection pool has one connection per thread, and streams are closed. The number of threads
+is the best one for `adaptive` in this scenario: of 12, 16, 20, 24, 32 and 48 threads, 24 used most of the quota. boto3
+loses answers to broken streams, which it never retries, and to the outage, which exhausts its retry quota.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ADAPTIVE: dict[str, Any] = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
 def run_plain(records: Sequence[Record], side: Side, task: Task, retries: Any) -> None:
     """Send all `records` with boto3's `retries` and store the results in `side`.
 
-    The threads are daemons, since an interrupted demo must not wait for boto3's retries.
+    The threads are daemons, because an interrupted demo must not wait for boto3's retries.
     """
     config = Config(max_pool_connections=WORKERS, retries=retries)
     client: Any = task.session.client("bedrock-runtime", endpoint_url=task.url, config=config)
@@ -59,7 +59,7 @@ def _note(record: Record, ask: Callable[[Record], str], side: Side) -> None:
         text = ask(record)
     except ClientError as error:
         side.failures.append(error.response["Error"]["Code"] or "error without a code")
-    except (BotoCoreError, HTTPError) as error:  # urllib3 breaks through where a stream breaks
+    except (BotoCoreError, HTTPError) as error:  # when a stream breaks, urllib3's error is not wrapped
         side.failures.append(type(error).__name__)
     else:
         side.answers[record.key] = text

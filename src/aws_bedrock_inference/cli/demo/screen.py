@@ -28,13 +28,13 @@ _LINE_EVERY = 10.0
 
 
 def introduction(prompts: int, quota: Mapping[str, float]) -> str:
-    """Say what is about to happen, in lines that fit a narrow terminal."""
-    limits = f"{quota['rpm']:,.0f} requests and {quota['tpm']:,.0f} tokens a minute"
+    """Return a description of the comparison, in lines that fit a narrow terminal."""
+    limits = f"{quota['rpm']:,.0f} requests and {quota['tpm']:,.0f} tokens per minute"
     return (
         f"{prompts} prompts, every third answered as a stream, on a simulated bad day:\n"
         f"a quota of {limits}, a burst of 5 s,\n"
-        "throttles out of nowhere, 500s and 503s, resets, broken streams, an outage.\n"
-        "Three clients at the same time, each with a service of its own.\n"
+        "unexpected throttles, 500s and 503s, resets, broken streams, an outage.\n"
+        "Three clients run at the same time, each with a separate service.\n"
     )
 
 
@@ -53,7 +53,7 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
         try:
             while not over.wait(_LINE_EVERY):
                 console.print(_line(sides), soft_wrap=True)
-        except SystemExit as error:  # nobody reads the output any more: that ends the command, and not just this thread
+        except SystemExit as error:  # the output was closed: this ends the command, not only this thread
             unread.append(error)
             signal.pthread_kill(main, signal.SIGINT)
 
@@ -70,7 +70,7 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
 
 
 def _bars(sides: Sequence[Side], total: int) -> Table:
-    """Return a bar for each side. It shows the answers alone, so that failing fast does not look like progress."""
+    """Return a bar for each side. The bar counts only answers, so that fast failures do not look like progress."""
     grid = Table.grid(padding=(0, 2))
     for side in sides:
         answered, failed = side.counts
@@ -96,11 +96,13 @@ def table(sides: Sequence[Side], reference: Mapping[str, str], tpm: float) -> Ta
     result.add_column("")
     for side in sides:
         result.add_column(side.name, justify="right")
-    whole = [side.whole(reference) for side in sides]
+    complete = [side.complete(reference) for side in sides]
     late = [len(reference) - sum(side.counts) for side in sides]
     rows: dict[str, list[Any]] = {
-        "complete answers [1]": [f"{count} of {len(reference)}" for count in whole],
-        "cut off, returned as whole [2]": [len(side.answers) - count for side, count in zip(sides, whole, strict=True)],
+        "complete answers [1]": [f"{count} of {len(reference)}" for count in complete],
+        "truncated without an error [2]": [
+            len(side.answers) - count for side, count in zip(sides, complete, strict=True)
+        ],
         "failed with an error": [len(side.failures) for side in sides],
         **({"not answered in time": late} if any(late) else {}),
         "requests to the service": [side.stats["arrived"] for side in sides],
@@ -117,7 +119,7 @@ def footnotes() -> Iterator[str]:
     """Yield the notes that explain the table, one line each."""
     yield "[1] the text equals the model's answer in a run without faults"
     yield "[2] the stream ended without its closing event; boto3 returns the partial text"
-    yield "[3] of the tokens that the service allowed in that time, its burst included"
-    yield f"boto3 {boto3.__version__} has {WORKERS} threads: once with its default retries, once with those"
-    yield f"that suit this day best, mode adaptive and {ATTEMPTS} attempts. This package was told"
-    yield "the quota, and counts requests that fail against it, too."
+    yield "[3] share of the tokens that the service allowed, including the burst"
+    yield f"boto3 {boto3.__version__} runs with {WORKERS} threads: once with its default retries, once with the"
+    yield f"best retries for this scenario (mode adaptive, {ATTEMPTS} attempts). This package knows"
+    yield "the quota, and counts failed requests against it."

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """The endpoint and the options of the calls. `streamed` says which records are answered as streams."""
+    """The endpoint and the options of the calls. `streamed` selects the records whose answers are streams."""
 
     url: str
     session: boto3.Session
@@ -54,7 +54,7 @@ class Side:
         self._ended = self.clock() if self._ended is None else self._ended
 
     def end(self, simulator: Simulator) -> None:
-        """Stop the time, and keep what the service has counted."""
+        """Stop the time, and store the statistics of the service."""
         self.done()
         self.stats = simulator.stats()
 
@@ -74,10 +74,10 @@ class Side:
         return sum(self.stats["throttled"].values())
 
     def used(self, tpm: float) -> float:
-        """Return the share that was charged of the tokens that the service allowed, its burst included."""
+        """Return the charged share of the tokens that the service allowed, including its burst."""
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
         return float(self.stats["tokens"]["charged"]) / allowed
 
-    def whole(self, reference: Mapping[str, str]) -> int:
+    def complete(self, reference: Mapping[str, str]) -> int:
         """Return the number of answers that equal the model's answer in a run without faults."""
         return sum(self.answers[key] == text for key, text in reference.items() if key in self.answers)

@@ -1,4 +1,4 @@
-"""The probes, a file for each area, in the order of what depends on what."""
+"""The probes: one file for each area, in the order in which they depend on each other."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ _AREAS = (
 )
 
 PROBES = {each.name: each for area in _AREAS for each in area.PROBES}
-"""All probes by name, in the order in which they are shown: a probe comes after those that it needs."""
+"""All probes by name, in display order: a probe comes after the probes that it needs."""

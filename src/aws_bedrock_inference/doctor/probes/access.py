@@ -1,11 +1,13 @@
-"""Probes of the account's access to the model: agreement, form, programs, data retention, enforced guardrails."""
+"""Probes of the account's access to the model: agreement, use-case form, access programs, data retention,
+guardrails.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.findings import NO_MODEL, Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.judged import ALLOWED, find_principal, judge, judgements
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.foundation.check import AGREEMENT_MINUTES, refuses_retention
@@ -24,16 +26,16 @@ _MARKETPLACE = ("aws-marketplace:Subscribe", "aws-marketplace:ViewSubscriptions"
 _SUBSCRIPTION, _PENDING = "marketplace-subscription-missing", "marketplace-agreement-pending"
 _PERMISSION, _NOT_GRANTED = "marketplace-permission-missing", "model-access-not-granted"
 _FORM, _RETENTION, _PROGRAM = "use-case-form-missing", "data-retention-refused", "trusted-access-required"
-# Why an agreement may fail, as its error says.
+# Reasons in the error of an agreement that failed.
 _REASONS = ("payment-instrument-invalid", "provider-country-unsupported")
 
 
 def _base(world: World) -> tuple[str, Finding | None]:
-    """Return the model behind the id, or why nothing can be asked of it."""
+    """Return the model behind the id, or the finding that it is unknown."""
     if world.model_id is None:
-        return "", skipped("No model was named.")
+        return "", skipped(NO_MODEL)
     if not world.route.base:
-        return "", skipped(f"Nobody tells the model behind {world.model_id.rpartition('/')[2]}.")
+        return "", skipped(f"The model behind {world.model_id.rpartition('/')[2]} is unknown.")
     return world.route.base, None
 
 
@@ -44,14 +46,14 @@ def _base(world: World) -> tuple[str, Finding | None]:
     calls=[*_CALLS, "bedrock:GetFoundationModelAvailability", "iam:SimulatePrincipalPolicy", "iam:GetRole"],
 )
 def agreement(world: World) -> Finding:
-    """Ask for the account's agreement with the provider, its authorization and its entitlement."""
+    """Check the account's agreement with the provider, its authorization and its entitlement."""
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
     tried = f"called bedrock:GetFoundationModelAvailability for {base} in {world.region}"
     answer = world.ask("bedrock", "get_foundation_model_availability", modelId=base)
     if answer.why is not None:
-        return _unread(answer, "bedrock:GetFoundationModelAvailability", "the account's access", tried)
+        return _unread(answer, "bedrock:GetFoundationModelAvailability", "the account's access to the model", tried)
     cause, message = _missing(answer.value, base)
     if not cause and answer.value["regionAvailability"] != "AVAILABLE" and world.route.bare:
         cause, message = "model-not-in-region", f"{base} is not available in {world.region}."
@@ -59,18 +61,18 @@ def agreement(world: World) -> Finding:
         return failed(message, tried, cause=cause, BASE_MODEL=base)
     if answer.value["agreementAvailability"]["status"] != "AVAILABLE":
         return _no_agreement(world, base, tried)
-    return ok(f"The account may call {base}.", tried)
+    return ok(f"The account has access to {base}.", tried)
 
 
 def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
-    """Return the cause and the message of what ends calls; both are empty if nothing is known that does."""
+    """Return the cause and the message of an obstacle to calls; both are empty if none is known."""
     agreement = access["agreementAvailability"]
     if agreement["status"] == "PENDING":
-        return _PENDING, f"The agreement for {base} is being made, which takes up to {AGREEMENT_MINUTES} minutes."
+        return _PENDING, f"The agreement for {base} is being created. This takes up to {AGREEMENT_MINUTES} minutes."
     if agreement["status"] == "ERROR":
         reason = masked(agreement.get("errorMessage", ""), accounts=True)
         cause = explain(reason).cause if reason else ""
-        message = f"The agreement for {base} failed: {reason or 'AWS does not say why.'}"
+        message = f"The agreement for {base} failed: {reason or 'AWS states no reason.'}"
         return cause if cause in _REASONS else _SUBSCRIPTION, message
     if access["authorizationStatus"] != "AUTHORIZED":
         return _NOT_GRANTED, f"The account is not authorized to use {base}."
@@ -80,35 +82,35 @@ def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
 
 
 def _no_agreement(world: World, base: str, tried: str) -> Finding:
-    """Judge a model without an agreement: its first call makes one, if the caller may subscribe the account."""
+    """Evaluate a model without an agreement: its first call creates one, if the caller may subscribe the account."""
     none = f"The account has no agreement for {base}."
     principal = find_principal(world)
     judged = [] if principal.reason else judgements(judge(world, principal, _MARKETPLACE, ["*"]))
     refused = [each.action for each in judged if each.decision != ALLOWED and not each.missing]
     if refused:
-        tried = f"{tried}, and iam:SimulatePrincipalPolicy for the right to make one"
-        message = f"{none} The caller cannot make one: it lacks {' and '.join(refused)}."
+        tried = f"{tried}, and iam:SimulatePrincipalPolicy for the right to create one"
+        message = f"{none} The caller cannot create one, because it lacks {' and '.join(refused)}."
         return failed(message, tried, cause=_PERMISSION, BASE_MODEL=base)
     found = failed if world.asked_about(_SUBSCRIPTION, _NOT_GRANTED) else warning
-    first = f"The first call makes one if the caller has {' and '.join(_MARKETPLACE)}."
+    first = f"The first call creates one if the caller has {' and '.join(_MARKETPLACE)}."
     return found(f"{none} {first}", tried, cause=_SUBSCRIPTION, BASE_MODEL=base)
 
 
 @probe(_ACCESS, needs=["model"], tells=[_FORM], calls=[*_CALLS, "bedrock:GetUseCaseForModelAccess"])
 def use_case_form(world: World) -> Finding:
-    """Ask whether the form is submitted that the model's provider wants of each account."""
+    """Check whether the account has submitted the form that the model's provider requires."""
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
     if not lifecycle.asks_for_a_form(base):
-        return ok(f"The provider of {base} asks for no form.", "read the package's list of providers")
+        return ok(f"The provider of {base} requires no use-case form.", "read the package's list of providers")
     tried = "called bedrock:GetUseCaseForModelAccess"
     answer = world.ask("bedrock", "get_use_case_for_model_access")
     if answer.why is None:
-        return ok("The provider's use-case form is submitted.", tried)
+        return ok("The account has submitted the provider's use-case form.", tried)
     if answer.code == "ResourceNotFoundException":
-        return failed("The provider's use-case form is not submitted for this account.", tried, cause=_FORM)
-    return _unread(answer, "bedrock:GetUseCaseForModelAccess", "the form", tried)
+        return failed("The account has not submitted the provider's use-case form.", tried, cause=_FORM)
+    return _unread(answer, "bedrock:GetUseCaseForModelAccess", "the state of the use-case form", tried)
 
 
 @probe(
@@ -118,44 +120,48 @@ def use_case_form(world: World) -> Finding:
     calls=[*_CALLS, "bedrock:GetAccountDataRetention", "bedrock:GetProject"],
 )
 def data_retention(world: World) -> Finding:
-    """Compare the data-retention mode of each Region on the route with those that the model takes."""
+    """Compare the data-retention mode of each Region on the route with the modes that the model accepts."""
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
     modes = lifecycle.retention_modes(base)
     if not modes:
-        return ok(f"No data-retention mode is known that {base} does not take.", "read the package's list of models")
+        return ok(f"{base} is not known to refuse any data-retention mode.", "read the package's list of models")
     regions = world.route.regions
     tried = f"called bedrock:GetAccountDataRetention in {', '.join(regions)}"
     found, unread = _modes(world, regions)
-    refusing = [f"in {place} it is '{mode}'" for place, mode in found.items() if refuses_retention(base, mode)]
+    refusing = [f"'{mode}' in {place}" for place, mode in found.items() if refuses_retention(base, mode)]
     if refusing:
-        taken = " or ".join(f"'{mode}'" for mode in modes)
-        message = f"{base} takes calls only where the data-retention mode is {taken}; {', '.join(refusing)}."
+        accepted = " or ".join(f"'{mode}'" for mode in modes)
+        message = f"{base} accepts only the data-retention mode {accepted}, but the mode is {', '.join(refusing)}."
         return failed(message, tried, cause=_RETENTION)
     if unread is not None:
-        return _unread(unread, "bedrock:GetAccountDataRetention", "the mode of each Region on the route", tried)
-    fits = f"The data-retention mode fits in {', '.join(regions)}."
+        return _unread(
+            unread, "bedrock:GetAccountDataRetention", "the data-retention mode of each Region on the route", tried
+        )
+    fits = f"{base} accepts the data-retention mode of {', '.join(regions)}."
     more = world.route.open_end
     return warning(f"{fits} {more}", tried) if more else ok(fits, tried)
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:
-    """Return the mode of each Region, that of the project where the call names one, and an answer that failed."""
+    """Return the mode of each Region (in the project's Region, the project's mode if it has one), and an answer that
+    failed or None.
+    """
     questions = [partial(world.ask, "bedrock", "get_account_data_retention", region_name=each) for each in regions]
     if world.project:
         questions.append(partial(world.ask, "bedrock", "get_project", projectIdentifier=world.project))
     answers = world.ask_all(questions)
     modes = {place: str(each.value["mode"]) for place, each in zip(regions, answers, strict=False) if each.why is None}
     own = answers[-1].value.get("dataRetention", {}).get("mode", "inherit") if world.project else "inherit"
-    if own != "inherit":  # the project's mode takes the place of the account's in its Region
+    if own != "inherit":  # the project's mode replaces the account's in its Region
         modes[world.region] = own
     return modes, next((each for each in answers if each.why is not None), None)
 
 
 @probe(_ACCESS, needs=["model"], tells=[_PROGRAM], calls=[*_CALLS, "bedrock:ListTrustedAccessPrograms"])
 def trusted_access(world: World) -> Finding:
-    """Ask how the account stands in the trusted access programs of the model's provider."""
+    """Check the account's status in the trusted access programs of the model's provider."""
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
@@ -168,9 +174,12 @@ def trusted_access(world: World) -> Finding:
     theirs = [each for each in answer.value["programSummaries"] if each["providerName"].lower() == provider]
     closed = [each for each in theirs if each["status"] != "enabled"]
     if not closed:
-        return ok(f"No trusted access program of {provider} is closed to the account.", tried)
-    listed = ", ".join(f"{each['programId']} is {each['status']}" for each in closed)
-    message = f"Programs of {provider}: {listed}. AWS does not list which models need one."
+        return ok(f"No trusted access program of {provider} excludes the account.", tried)
+    listed = ", ".join(f"{each['programId']} ({each['status']})" for each in closed)
+    message = (
+        f"The account is not enabled in access programs of {provider}: {listed}. AWS does not list which models need "
+        "one."
+    )
     return (failed if world.asked_about(_PROGRAM) else warning)(message, tried, cause=_PROGRAM)
 
 
@@ -181,7 +190,7 @@ def trusted_access(world: World) -> Finding:
     calls=[*_CALLS, "bedrock:ListEnforcedGuardrailsConfiguration"],
 )
 def enforced_guardrails(world: World) -> Finding:
-    """Ask for the guardrails that the account puts on all calls. Those of an organization cannot be asked for."""
+    """List the guardrails that the account enforces on all calls. Those of an organization cannot be listed."""
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
@@ -191,15 +200,20 @@ def enforced_guardrails(world: World) -> Finding:
         return _unread(answer, "bedrock:ListEnforcedGuardrailsConfiguration", "the enforced guardrails", tried)
     put = [each for each in answer.value["guardrailsConfig"] if _concerns(each, base)]
     if not put:
-        return ok("The account enforces no guardrail here. What an organization enforces only an answer tells.", tried)
+        return ok(
+            f"The account enforces no guardrail in {world.region}. Those of an organization cannot be listed.",
+            tried,
+        )
     names = ", ".join(f"{each.get('guardrailId')} (version {each.get('guardrailVersion')})" for each in put)
     fields = {"GUARDRAIL": str(put[0].get("guardrailId", ""))}
-    message = f"The account puts the guardrail {names} on all calls in {world.region}: it may block or change answers."
+    message = (
+        f"The account enforces a guardrail on calls in {world.region}, which may block or change answers: {names}."
+    )
     return warning(message, tried, cause="guardrail-blocked", **fields)
 
 
 def _concerns(config: dict[str, Any], base: str) -> bool:
-    """Return whether an enforced guardrail is put on a model; lists hold ids, or `ALL`."""
+    """Return whether a guardrail is enforced on a model. The configuration lists model ids, or `ALL`."""
     models = config.get("modelEnforcement") or {}
     included, excluded = models.get("includedModels", ["ALL"]), models.get("excludedModels", [])
     return base not in excluded and ("ALL" in included or base in included)
@@ -207,10 +221,8 @@ def _concerns(config: dict[str, Any], base: str) -> bool:
 
 def _unread(answer: Answer, permission: str, what: str, tried: str) -> Finding:
     if answer.error is None:
-        return skipped(f"The installed botocore does not know {permission}, so {what} cannot be asked for.")
-    if answer.denied:
-        return warning(f"Allow {permission} to know {what}.", tried)
-    return warning(f"Nobody told {what}: {answer.said}.", tried)
+        return skipped(f"The installed botocore does not know {permission}, so {what} could not be read.")
+    return warning(f"{what[0].upper()}{what[1:]} could not be read: {answer.why_not(permission)}.", tried)
 
 
 PROBES = (agreement, use_case_form, data_retention, trusted_access, enforced_guardrails)

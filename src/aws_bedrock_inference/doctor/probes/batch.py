@@ -1,4 +1,4 @@
-"""Probes of the places of a batch job: its role, its bucket in S3, and the key that this encrypts with."""
+"""Probes of what a batch job uses: its role, its S3 bucket, and the key that encrypts the bucket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PLACES = "places"
 
-# A job whose role fails in any way says the same: the error has this cause, and a probe tells why.
+# A job reports the same error for every fault of its role. The error has this cause, and a probe finds the fault.
 _JOB = "batch-role-s3-denied"
 _TRUST, _ABSENT, _BUCKET, _REGION = (
     "assume-role-trust",
@@ -38,11 +38,11 @@ _ROLE = re.compile(r"arn:(aws[a-z-]*):iam::(\d{12}):role/(?:[!-~]*/)?([\w+=,.@-]
 _ACCOUNT = re.compile(r"\b\d{12}\b")
 _OBJECTS = ("s3:GetObject", "s3:PutObject")
 _KEY_ACTIONS = ("kms:GenerateDataKey", "kms:Decrypt")
-_UNNAMED = "No batch role and output in S3 were named."
+_UNNAMED = "This check needs a batch role and an S3 output: pass --role and --output-s3-uri."
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the job's own cause where the error in question may have it, else the cause that says it closest."""
+    """Return the job's own cause where the error may have it, otherwise the more specific `cause`."""
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
 
@@ -56,7 +56,7 @@ class _Role(NamedTuple):
 
 
 def _role_of(world: World) -> _Role | None:
-    """Return the batch role; None where none is named."""
+    """Return the batch role, or None if none was specified."""
     text = world.role_arn or (named(world, "ROLE_ARN") if _about_jobs(world) else "")
     parts = _ROLE.fullmatch(text)
     return _Role(text, *parts.groups()) if parts else None
@@ -67,7 +67,7 @@ def _about_jobs(world: World) -> bool:
 
 
 def _output_of(world: World) -> S3Location | None:
-    """Return the place of the output; None where none is named that can be one."""
+    """Return the location of the output, or None if none was specified or the URI is invalid."""
     if world.output_s3_uri:
         with suppress(ValueError):
             return S3Location.parse(world.output_s3_uri)
@@ -82,7 +82,7 @@ def _arn(role: _Role, place: S3Location) -> str:
 
 @probe(_PLACES, needs=["identity"], tells=[_JOB, _TRUST, _ABSENT, "iam-passrole-denied"], calls=["iam:GetRole"])
 def batch_role(world: World) -> Finding:
-    """Look for the batch role, and whether Bedrock may assume it."""
+    """Check that the batch role exists and that Bedrock may assume it."""
     role = _role_of(world)
     if role is None:
         return _no_role(world)
@@ -90,30 +90,30 @@ def batch_role(world: World) -> Finding:
     shown, tried = masked(arn, accounts=True), f"called iam:GetRole for {name}"
     own = world.caller.value.get("Account", account)
     if own != account:
-        message = f"{shown} is a role of another account than the caller's: it cannot be passed to Bedrock."
+        message = f"{shown} and the caller belong to different accounts, so the role cannot be passed to Bedrock."
         return failed(message, "compared the accounts of role and caller", cause=_cause(world, "iam-passrole-denied"))
     answer = world.ask("iam", "get_role", RoleName=name)
     if answer.why is not None and answer.why.cause == _ABSENT:
-        return failed(f"There is no role {shown}.", tried, cause=_cause(world, _ABSENT), ROLE=name)
+        return failed(f"The role {shown} does not exist.", tried, cause=_cause(world, _ABSENT), ROLE=name)
     if answer.why is not None:
-        return warning(f"The role {name} cannot be looked at: {answer.why_not('iam:GetRole')}.", tried)
+        return warning(f"The role {name} could not be checked: {answer.why_not('iam:GetRole')}.", tried)
     why = distrust(answer.value["Role"].get("AssumeRolePolicyDocument"), account, world.region, partition)
     if why:
         message = f"Bedrock cannot assume {shown}: {_ACCOUNT.sub('*' * 12, why)}"
         return failed(message, tried, cause=_cause(world, _TRUST), ROLE=name, ROLE_ARN=without_account(arn))
-    return ok(f"Bedrock may assume {shown}, as far as its trust policy tells.", tried, excludes=[_TRUST, _ABSENT])
+    return ok(f"The trust policy of {shown} allows Bedrock to assume the role.", tried, excludes=[_TRUST, _ABSENT])
 
 
 def _no_role(world: World) -> Finding:
     if world.role_arn:
-        message = "The batch role is not named by the ARN of a role, arn:aws:iam::ACCOUNT:role/NAME."
+        message = "The batch role is not a valid role ARN. The form is arn:aws:iam::ACCOUNT:role/NAME."
         return failed(message, "read the settings", cause=_cause(world, _ABSENT))
-    return skipped("No batch role was named.")
+    return skipped("No batch role was specified: pass --role, or role_arn in Python.")
 
 
 @probe(_PLACES, needs=["identity"], tells=[_JOB, _BUCKET, _REGION], calls=["s3:ListBucket"])
 def batch_bucket(world: World) -> Finding:
-    """Look for the bucket of a batch job, and whether it is in the job's Region."""
+    """Check that the bucket of a batch job exists, and that it is in the job's Region."""
     place = _output_of(world)
     if place is None:
         return _no_bucket(world)
@@ -121,26 +121,31 @@ def batch_bucket(world: World) -> Finding:
     answer = world.ask("s3", "head_bucket", Bucket=place.bucket)
     found = region_of_bucket(answer)
     if found and found != world.region:
-        message = f"The bucket {place.bucket} is in {found}, and the job in {world.region}: they must be in one Region."
+        message = (
+            f"The bucket {place.bucket} is in {found}, but the job is in {world.region}. Both must be in the same "
+            "Region."
+        )
         return failed(message, tried, cause=_cause(world, _REGION), BUCKET=place.bucket)
-    if answer.status == 404:  # noqa: PLR2004 - HTTP's number for what is not there
-        return failed(f"There is no bucket {place.bucket}.", tried, cause=_cause(world, _BUCKET), BUCKET=place.bucket)
+    if answer.status == 404:  # noqa: PLR2004 - the HTTP status Not Found
+        return failed(
+            f"The bucket {place.bucket} does not exist.", tried, cause=_cause(world, _BUCKET), BUCKET=place.bucket
+        )
     if answer.why is not None:
-        return warning(f"The bucket {place.bucket} cannot be looked at: {answer.why_not('s3:ListBucket')}.", tried)
+        return warning(f"The bucket {place.bucket} could not be checked: {answer.why_not('s3:ListBucket')}.", tried)
     known = f" in {found}" if found else ""
-    return ok(f"The bucket {place.bucket} is there{known}.", tried, excludes=[_BUCKET, *([_REGION] if found else [])])
+    return ok(f"The bucket {place.bucket} exists{known}.", tried, excludes=[_BUCKET, *([_REGION] if found else [])])
 
 
 def _no_bucket(world: World) -> Finding:
     if world.output_s3_uri:
-        message = "The output is no URL of S3 with a bucket: write s3://BUCKET/PREFIX/."
+        message = "The output is not an S3 URI with a bucket. The form is s3://BUCKET/PREFIX/."
         return failed(message, "read the settings", cause=_cause(world, _BUCKET))
-    return skipped("No output in S3 was named.")
+    return skipped("No S3 output was specified: pass --output-s3-uri, or output_s3_uri in Python.")
 
 
 @probe(_PLACES, needs=["batch-role", "batch-bucket"], tells=[_JOB], calls=["s3:GetBucketPolicy"])
 def batch_bucket_policy(world: World) -> Finding:
-    """Read whether the bucket's policy denies the role to write or list."""
+    """Check whether the bucket's policy denies the role to write or list."""
     role, place = _role_of(world), _output_of(world)
     if role is None or place is None:
         return skipped(_UNNAMED)
@@ -150,23 +155,25 @@ def batch_bucket_policy(world: World) -> Finding:
         return ok(f"The bucket {place.bucket} has no policy, so it denies nothing.", tried)
     if answer.why is not None:
         why = answer.why_not("s3:GetBucketPolicy")
-        return warning(f"The policy of the bucket {place.bucket} cannot be read: {why}.", tried)
+        return warning(f"The policy of the bucket {place.bucket} could not be read: {why}.", tried)
     policy, bucket = json.loads(answer.value["Policy"]), _arn(role, place)
     says = [
         bucket_denies(policy, role.arn, "s3:PutObject", f"{bucket}/{place.key}x"),
         bucket_denies(policy, role.arn, "s3:ListBucket", bucket),
     ]
     if Says.DENIED in says:
-        message = f"The policy of the bucket {place.bucket} denies the role {role.name} to write or list there."
+        message = f"The policy of the bucket {place.bucket} denies the role {role.name} s3:PutObject or s3:ListBucket."
         return failed(message, tried, cause=_JOB, BUCKET=place.bucket, ROLE=role.name)
     if Says.UNKNOWN in says:
-        return warning(f"The policy of the bucket {place.bucket} denies under conditions that were not judged.", tried)
-    return ok(f"The policy of the bucket {place.bucket} denies the role {role.name} nothing.", tried)
+        return warning(
+            f"The policy of the bucket {place.bucket} has Deny statements that cannot be evaluated here.", tried
+        )
+    return ok(f"The policy of the bucket {place.bucket} does not deny the role {role.name} access.", tried)
 
 
 @probe(_PLACES, needs=["batch-role", "batch-bucket"], tells=[_JOB], calls=["iam:SimulatePrincipalPolicy"])
 def batch_access(world: World) -> Finding:
-    """Let IAM judge whether the role may list, read and write in the bucket."""
+    """Ask IAM's simulator whether the role may list, read and write in the bucket."""
     role, place = _role_of(world), _output_of(world)
     if role is None or place is None:
         return skipped(_UNNAMED)
@@ -176,10 +183,10 @@ def batch_access(world: World) -> Finding:
         if isinstance(refused, Finding):
             return replace(refused, tried=tried)
         if refused:
-            message = f"The role {role.name} may not do {' and '.join(refused)} on {resource}."
+            message = f"The role {role.name} is not allowed to use {' and '.join(refused)} on {resource}."
             fields = {"BUCKET": place.bucket, "ROLE": role.name, "ROLE_ARN": without_account(role.arn)}
             return failed(message, tried, cause=_JOB, **fields)
-    return ok(f"IAM lets the role {role.name} list, read and write in {place.bucket}.", tried)
+    return ok(f"IAM allows the role {role.name} to list, read and write in {place.bucket}.", tried)
 
 
 @probe(
@@ -189,7 +196,7 @@ def batch_access(world: World) -> Finding:
     calls=["s3:GetEncryptionConfiguration", "kms:DescribeKey", "kms:GetKeyPolicy", "iam:SimulatePrincipalPolicy"],
 )
 def batch_key(world: World) -> Finding:
-    """Look for the key that the bucket encrypts with, and whether the role may use it."""
+    """Find the key that encrypts the bucket, and check whether the role may use it."""
     role, place = _role_of(world), _output_of(world)
     if role is None or place is None:
         return skipped(_UNNAMED)
@@ -197,13 +204,13 @@ def batch_key(world: World) -> Finding:
     answer = world.ask("s3", "get_bucket_encryption", Bucket=place.bucket)
     if answer.why is not None and answer.code != "ServerSideEncryptionConfigurationNotFoundError":
         why = answer.why_not("s3:GetEncryptionConfiguration")
-        return warning(f"How the bucket {place.bucket} encrypts cannot be looked at: {why}.", tried)
+        return warning(f"The encryption of the bucket {place.bucket} could not be checked: {why}.", tried)
     key = _key_in(answer.value)
     if not key:
-        return ok(f"The bucket {place.bucket} encrypts with no key of its own in KMS.", tried, excludes=[_KEY])
+        return ok(f"No KMS key is configured for the bucket {place.bucket}.", tried, excludes=[_KEY])
     tried += ", and kms:DescribeKey, kms:GetKeyPolicy and iam:SimulatePrincipalPolicy for its key"
     status, why = _key_state(world, key) or _key_rights(world, key, role.arn)
-    message = f"The key of the bucket {place.bucket} {why}."
+    message = f"The KMS key of the bucket {place.bucket} {why}."
     if status is Status.FAILED:
         cause, short = _cause(world, _KEY), key.rpartition("/")[2]
         return failed(message, tried, cause=cause, KMS_KEY=short, ROLE=role.name, BUCKET=place.bucket)
@@ -217,45 +224,48 @@ def _key_in(encryption: dict[str, Any]) -> str:
 
 
 def _key_state(world: World, key: str) -> tuple[Status, str] | None:
-    """Return the key's state where that alone decides, and what to say of it."""
+    """Return status and message if the key's state alone decides, otherwise None."""
     answer = world.ask("kms", "describe_key", KeyId=key)
     if answer.code == "NotFoundException":
-        return Status.FAILED, f"is not there in {world.region}"
+        return Status.FAILED, f"does not exist in {world.region}"
     if answer.why is not None:
-        return Status.WARNING, f"cannot be looked at: {answer.why_not('kms:DescribeKey')}"
+        return Status.WARNING, f"could not be checked: {answer.why_not('kms:DescribeKey')}"
     if answer.value["KeyMetadata"].get("KeyState", "Enabled") != "Enabled":
-        return Status.FAILED, f"has the state {answer.value['KeyMetadata']['KeyState']}"
+        return Status.FAILED, f"has the state {answer.value['KeyMetadata']['KeyState']}, so it cannot be used"
     if answer.value["KeyMetadata"].get("KeyManager") == "AWS":
-        return Status.OK, "is S3's own, which each role of the account may use through S3"
+        return Status.OK, "is the AWS managed key for S3, which every role of the account may use through S3"
     return None
 
 
 def _key_rights(world: World, key: str, arn: str) -> tuple[Status, str]:
-    """Return what the key's policy says of the role, and IAM where the policy lets it decide."""
+    """Return the result of the key's policy for the role, and that of IAM where the policy lets IAM decide."""
     answer = world.ask("kms", "get_key_policy", KeyId=key, PolicyName="default")
     if answer.why is not None:
-        return Status.WARNING, f"has a policy that cannot be read: {answer.why_not('kms:GetKeyPolicy')}"
+        return Status.WARNING, f"has a policy that could not be read: {answer.why_not('kms:GetKeyPolicy')}"
     says = key_policy(json.loads(answer.value["Policy"]), arn, _KEY_ACTIONS)
     if says is not Says.LEFT_TO_IAM:
         return _SAID[says]
     refused = _refused(world, arn, _KEY_ACTIONS, key)
     if isinstance(refused, Finding):
-        return Status.WARNING, f"lets IAM decide, and what IAM says is not known: {refused.message.rstrip('.')}"
+        return Status.WARNING, f"has a policy that lets IAM decide. {refused.message.rstrip('.')}"
     if refused:
-        return Status.FAILED, f"lets IAM decide, and no policy of the role allows {' and '.join(refused)}"
-    return Status.OK, "can be used by the role: its policy lets IAM decide, and IAM allows it"
+        return (
+            Status.FAILED,
+            f"has a policy that lets IAM decide, and no policy of the role allows {' and '.join(refused)}",
+        )
+    return Status.OK, "can be used by the role: the key policy lets IAM decide, and IAM allows it"
 
 
 _SAID = {
-    Says.ALLOWED: (Status.OK, "can be used by the role: its policy allows it"),
-    Says.DENIED: (Status.FAILED, "denies the role in its policy"),
-    Says.SILENT: (Status.FAILED, "does not allow the role in its policy, nor does it let IAM decide"),
-    Says.UNKNOWN: (Status.WARNING, "allows or denies the role under conditions that were not judged"),
+    Says.ALLOWED: (Status.OK, "can be used by the role: the key policy allows it"),
+    Says.DENIED: (Status.FAILED, "cannot be used by the role: the key policy denies it"),
+    Says.SILENT: (Status.FAILED, "cannot be used by the role: the key policy neither allows it nor lets IAM decide"),
+    Says.UNKNOWN: (Status.WARNING, "has a policy with conditions for the role, which were not evaluated"),
 }
 
 
 def _refused(world: World, arn: str, actions: Sequence[str], resource: str) -> list[str] | Finding:
-    """Return the actions that IAM does not allow a role on a resource, or a warning where it cannot be asked."""
+    """Return the actions that IAM does not allow the role on a resource, or a warning if IAM could not be queried."""
     answer = world.ask(
         "iam",
         "simulate_principal_policy",
@@ -264,7 +274,7 @@ def _refused(world: World, arn: str, actions: Sequence[str], resource: str) -> l
         ResourceArns=[resource],
     )
     if answer.why is not None:
-        return warning(f"What the role may do cannot be looked up: {answer.why_not('iam:SimulatePrincipalPolicy')}.")
+        return warning(f"The role's permissions could not be checked: {answer.why_not('iam:SimulatePrincipalPolicy')}.")
     return [each["EvalActionName"] for each in answer.value["EvaluationResults"] if each["EvalDecision"] != "allowed"]
 
 

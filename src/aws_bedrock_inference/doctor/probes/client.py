@@ -1,4 +1,4 @@
-"""Probes of the settings of the client in question: its time-outs, its connections, its own retries."""
+"""Probes of the client's settings: its timeouts, its connections, its own retries."""
 
 from __future__ import annotations
 
@@ -13,52 +13,58 @@ if TYPE_CHECKING:
 
 _CLIENT = "client"
 
-# The slowest speed at which models write, in tokens a second: AWS's own answer for long generations is a read time-out
-# of 3,600 s (facts: bedrock-large-model-read-timeouts), which is 64,000 tokens at 18 a second.
+# The slowest speed at which models write, in tokens per second: AWS advises a read timeout of 3,600 s for long answers
+# (facts: bedrock-large-model-read-timeouts), which is 64,000 tokens at 18 per second.
 _SLOWEST = 18.0
 
 
 @probe(_CLIENT, tells=["client-read-timeout", "connect-timeout"])
 def timeouts(world: World) -> Finding:
-    """Compare the client's read time-out with the time that its longest answer may take."""
+    """Compare the client's read timeout with the time that its longest answer may take."""
     if world.config is None or world.model_id is None:
-        return skipped("No boto3 client and model were given.")
+        return skipped("This check needs a boto3 client and a model: diagnose(client=..., model_id=...) in Python.")
     seconds = _seconds(world.config.read_timeout)
     tokens = world.max_tokens or model_facts(target(world.model_id).base).max_output_tokens
     needed = tokens / _SLOWEST
     tried = f"read the client's settings: read_timeout={seconds:g}; an answer may have {tokens:,} tokens"
     if seconds >= needed:
-        return ok(f"The read time-out of {seconds:g} s is enough for an answer of {tokens:,} tokens.", tried)
-    message = f"The read time-out of {seconds:g} s ends answers that take longer; one may take {needed:,.0f} s."
+        return ok(f"The read timeout of {seconds:g} s is long enough for an answer of {tokens:,} tokens.", tried)
+    message = f"The read timeout of {seconds:g} s is too short: a long answer may take {needed:,.0f} s."
     judged = failed if world.asked_about("client-read-timeout") else warning
     return judged(message, tried, cause="client-read-timeout")
 
 
 @probe(_CLIENT, tells=["connection-pool-full"])
 def pool(world: World) -> Finding:
-    """Compare the client's connections with the number of calls that are made at once."""
+    """Compare the size of the client's connection pool with the number of concurrent calls."""
     if world.config is None or world.concurrency is None:
-        return skipped("No boto3 client and concurrency were given.")
+        return skipped(
+            "This check needs a boto3 client and the concurrency: diagnose(client=..., concurrency=...) in Python."
+        )
     most = world.config.max_pool_connections
     tried = f"read the client's settings: max_pool_connections={most}"
     if world.concurrency <= most:
-        return ok(f"{most} connections are enough for {world.concurrency} calls at once.", tried)
-    message = f"{world.concurrency} calls at once share {most} connections: the others open one each, or wait."
+        return ok(f"{most} connections are enough for {world.concurrency} concurrent calls.", tried)
+    message = (
+        f"{world.concurrency} concurrent calls share {most} connections. Further calls each open a connection or wait."
+    )
     judged = failed if world.asked_about("connection-pool-full") else warning
     return judged(message, tried, cause="connection-pool-full")
 
 
 @probe(_CLIENT)
 def own_retries(world: World) -> Finding:
-    """Read how often the client itself repeats a call: below other retries, that multiplies them."""
+    """Read how often the client itself retries a call. Other retries around the client multiply this number."""
     if world.config is None:
-        return skipped("No boto3 client was given.")
+        return skipped("This check needs a boto3 client: diagnose(client=...) in Python.")
     retries: dict[str, Any] = world.config.retries or {}
     attempts = retries.get("total_max_attempts") or retries.get("max_attempts", 4) + 1
     tried = f"read the client's settings: retries={retries or 'the default'}"
     if attempts > 1:
-        return warning(f"boto3 itself makes up to {attempts} attempts: beneath other retries they multiply.", tried)
-    return ok("boto3 itself repeats nothing.", tried)
+        return warning(
+            f"boto3 itself makes up to {attempts} attempts. Other retries around it multiply this number.", tried
+        )
+    return ok("boto3 itself does not retry calls.", tried)
 
 
 def _seconds(timeout: Any) -> float:

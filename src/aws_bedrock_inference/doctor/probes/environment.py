@@ -1,4 +1,4 @@
-"""Probes of what the program finds around it: versions, Region, endpoint. They read and call nothing."""
+"""Probes of the environment: versions, Region, endpoint. They read settings and send no requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ENVIRONMENT = "environment"
 # The first botocore with Converse: https://github.com/boto/botocore/blob/develop/CHANGELOG.rst, 1.34.116 (2024-05-30).
 _CONVERSE_SINCE = (1, 34, 116)
 
-# The Region in the name of an endpoint of AWS's, also of a private one.
+# The Region in the host name of an AWS endpoint, public or private.
 _REGION = re.compile(r"\.([a-z]{2,4}(?:-[a-z]+)+-\d)\.")
 
 
@@ -36,8 +36,8 @@ def sdk(_: World) -> Finding:
     found = version("botocore")
     tried = f"read the versions: Python {sys.version.split()[0]}, boto3 {version('boto3')}, botocore {found}"
     if _numbers(found) < _CONVERSE_SINCE:
-        return failed(f"botocore {found} does not know Converse.", tried, cause="sdk-too-old")
-    return ok(f"botocore {found} knows Converse.", tried, excludes=["sdk-too-old"])
+        return failed(f"botocore {found} is too old: it does not support Converse.", tried, cause="sdk-too-old")
+    return ok(f"botocore {found} supports Converse.", tried, excludes=["sdk-too-old"])
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -46,24 +46,24 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 @probe(_ENVIRONMENT, tells=["region-missing", "sdk-config-invalid", "credentials-missing"])
 def region(world: World) -> Finding:
-    """Find the Region, and where it comes from."""
+    """Find the Region."""
     tried = "read the Region as boto3 does: argument, AWS_DEFAULT_REGION, profile"
     try:
         found = world.region
     except BotoCoreError as error:
         cause = cause_of(error, otherwise="sdk-config-invalid")
-        return failed(f"The settings of AWS cannot be read: {error}{_like(error)}", tried, cause=cause)
+        return failed(f"The AWS settings cannot be read: {error}{_like(error)}", tried, cause=cause)
     if not found:
         return failed(f"No Region is set.{unread_region()}", tried, cause="region-missing")
     return ok(f"The Region is {found}.", tried, excludes=["region-missing"])
 
 
 def _like(error: BotoCoreError) -> str:
-    """Return a sentence with the profile whose name is nearest to one that is not there."""
+    """Return a sentence with the profile whose name is most similar to a missing one; empty for other errors."""
     if not isinstance(error, ProfileNotFound):
         return ""
     found = get_close_matches(error.kwargs["profile"], Session(profile="default").full_config["profiles"], 1)
-    return f". The nearest is {found[0]}." if found else "."
+    return f". The most similar profile is {found[0]}." if found else "."
 
 
 @probe(
@@ -72,23 +72,25 @@ def _like(error: BotoCoreError) -> str:
     tells=["endpoint-url-wrong", "wrong-client-service", "signature-region"],
 )
 def endpoint(world: World) -> Finding:
-    """Find the endpoint of the runtime, and whether something overrides AWS's own."""
-    tried = "let boto3 find the endpoint of bedrock-runtime"
+    """Find the endpoint of the runtime, and check whether a setting overrides AWS's endpoint."""
+    tried = "resolved the endpoint of bedrock-runtime with boto3"
     try:
         world.core.get_credentials()
     except BROKEN:
-        return skipped("boto3 makes no client, because the credentials cannot be fetched.")
+        return skipped("boto3 cannot create a client, because the credentials cannot be fetched.")
     try:
         url = world.endpoint.url
     except (BotoCoreError, ValueError) as error:
-        return failed(f"No endpoint: {error}", tried, cause="endpoint-url-wrong")
+        return failed(f"boto3 finds no endpoint: {error}", tried, cause="endpoint-url-wrong")
     if not of_aws(url):
-        return warning(f"Calls go to {url}, which is not one of AWS's own endpoints.", tried)
+        return warning(f"Calls go to {url}, which is not an AWS endpoint.", tried)
     if "bedrock-runtime" not in url:
-        return failed(f"Calls go to {url}, the endpoint of another service.", tried, cause="endpoint-url-wrong")
+        return failed(
+            f"Calls go to {url}, which is the endpoint of another service.", tried, cause="endpoint-url-wrong"
+        )
     there = _REGION.search(urlsplit(url).hostname or "")
     if there is not None and there[1] != world.region and world.api_key is None:
-        message = f"Calls go to {url}, which is in {there[1]}, and are signed for {world.region}."
+        message = f"Calls go to {url} in {there[1]}, but they are signed for {world.region}."
         return failed(message, tried, cause="signature-region")
     return ok(f"Calls go to {url}.", tried, excludes=["endpoint-url-wrong", "signature-region"])
 

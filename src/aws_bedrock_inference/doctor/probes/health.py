@@ -1,4 +1,4 @@
-"""The probe of AWS Health: what AWS itself says of its services in the Region."""
+"""The probe of AWS Health: AWS's own reports about its services in the Region."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aws_bedrock_inference.doctor.probe import probe
 if TYPE_CHECKING:
     from aws_bedrock_inference.doctor.world import World
 
-_TOLD = ("internal-server-error", "service-capacity", "model-processing-error", "model-timeout", "model-not-ready")
+_CAUSES = ("internal-server-error", "service-capacity", "model-processing-error", "model-timeout", "model-not-ready")
 
-# Health has its endpoints in two Regions, and us-east-1 is that which is active but for a failover:
+# Health has endpoints in two Regions. us-east-1 is the active one, except after a failover:
 # https://docs.aws.amazon.com/health/latest/ug/getting-started-api.html, read 2026-11-29.
 _HOME = "us-east-1"
 
 
-@probe("places", needs=["identity"], tells=_TOLD, calls=["health:DescribeEvents"])
+@probe("places", needs=["identity"], tells=_CAUSES, calls=["health:DescribeEvents"])
 def health(world: World) -> Finding:
     """Ask AWS Health for open issues of the service in question."""
     service = world.error.service if world.error is not None and world.error.service else "bedrock"
@@ -29,22 +29,20 @@ def health(world: World) -> Finding:
     }
     answer = world.ask("health", "describe_events", region_name=_HOME, filter=wanted)
     if answer.code == "SubscriptionRequiredException":
-        return skipped(
-            "AWS Health answers only accounts with a Business support plan or a higher one, and this has none."
-        )
+        return skipped("AWS Health requires a Business support plan or higher, which this account does not have.")
     if answer.why is not None:
-        return warning(f"AWS Health does not answer: {answer.why_not('health:DescribeEvents')}.", tried)
+        return warning(f"AWS Health could not be queried: {answer.why_not('health:DescribeEvents')}.", tried)
     issues = [each for each in answer.value.get("events", ()) if _is_of(each.get("service", ""), service)]
     if not issues:
-        return ok(f"AWS Health knows of no open issue of {service} in {world.region}.", tried)
+        return ok(f"AWS Health reports no open issue of {service} in {world.region}.", tried)
     kinds = ", ".join(dict.fromkeys(each.get("eventTypeCode", "") for each in issues))
-    message = f"AWS Health tells of an open issue of {service} in {world.region}: {kinds}."
-    cause = next((each for each in world.candidates if each in _TOLD), "")
+    message = f"AWS Health reports an open issue of {service} in {world.region}: {kinds}."
+    cause = next((each for each in world.candidates if each in _CAUSES), "")
     return failed(message, tried, cause=cause) if cause else warning(message, tried)
 
 
 def _is_of(code: str, service: str) -> bool:
-    """Return whether Health's code of a service, such as BEDROCK, is that of a service of the catalogue."""
+    """Return whether a service code of AWS Health, such as BEDROCK, is that of a service of the catalogue."""
     return bool(code) and service.startswith(code.lower())
 
 

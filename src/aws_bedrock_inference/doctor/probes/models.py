@@ -1,4 +1,4 @@
-"""Probes of the model: whether the Region has it, how it is called, and how long it lives."""
+"""Probes of the model: whether the Region has it, how it must be called, and when it ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.findings import NO_MODEL, Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.knowledge.abilities import Need, Needs, unable
 from aws_bedrock_inference.knowledge.masking import masked
@@ -21,7 +21,7 @@ _MODEL = "model"
 
 _CALLS = ("bedrock:ListFoundationModels", "bedrock:ListInferenceProfiles", "bedrock:GetInferenceProfile")
 
-# Regions with many models, which accounts have without asking:
+# Regions with many models, which are enabled in every account by default:
 # https://docs.aws.amazon.com/bedrock/latest/userguide/models-regions.html, read 2026-11-29.
 _LARGE = ("us-east-1", "us-west-2", "eu-central-1", "eu-west-1", "ap-northeast-1", "ap-southeast-2", "us-gov-west-1")
 
@@ -36,41 +36,41 @@ _ON_PROFILE = "on-demand-not-supported-use-inference-profile"
     calls=[*_CALLS, "bedrock:GetFoundationModel"],
 )
 def model(world: World) -> Finding:
-    """Look for the model in the Region's lists: whether it is there, alive, and called by this id."""
+    """Check in the Region's lists that the model exists, has not ended, and is called by the right id."""
     if world.model_id is None:
-        return skipped("No model was named.")
+        return skipped(NO_MODEL)
     route = world.route
     check = route.check
-    tried = f"asked bedrock in {world.region} for {route.shown}, its profiles and lifecycle"
+    tried = f"queried Bedrock in {world.region} for {route.shown}, its profiles and its lifecycle"
     if route.known is False:
         return _unknown(world, route, tried)
-    told = _ended(world, route)
-    if told:
-        return failed(told, tried, cause="model-end-of-life", BASE_MODEL=route.base)
+    ended = _ended(world, route)
+    if ended:
+        return failed(ended, tried, cause="model-end-of-life", BASE_MODEL=route.base)
     if check.problems and check.needs_profile:
         fields = {"BASE_MODEL": route.base} | ({"INFERENCE_PROFILE": check.profiles[0]} if check.profiles else {})
         return failed(" ".join(check.problems), tried, cause=_ON_PROFILE, **fields)
-    said = [*check.problems, *check.notes]
+    remarks = [*check.problems, *check.notes]
     if route.known is None:
-        said.insert(0, f"The lists of {world.region} do not tell of {route.shown}.")
-    return warning(" ".join(said), tried) if said else ok(f"{world.region} has {route.shown}.", tried)
+        remarks.insert(0, f"The lists of {world.region} do not show whether {route.shown} exists.")
+    return warning(" ".join(remarks), tried) if remarks else ok(f"{route.shown} is available in {world.region}.", tried)
 
 
 def _unknown(world: World, route: Route, tried: str) -> Finding:
-    """Judge an id that the Region does not have: past its end, of another Region, or no id at all."""
+    """Evaluate an id that the Region does not have: a model that has ended, one of another Region, or no valid id."""
     problem, base = masked(" ".join(route.check.problems), accounts=True), route.base
     last = route.check.end_of_life
     if last is not None and last <= _today(world):
         return failed(problem, tried, cause="model-end-of-life", BASE_MODEL=base)
     others = [] if route.name.startswith("arn:") else _elsewhere(world, route)
     if others:
-        message = f"{problem} {' and '.join(others)} {'has' if len(others) == 1 else 'have'} it."
+        message = f"{problem} It is available in {' and '.join(others)}."
         return failed(message, f"{tried}, and other Regions", cause="model-not-in-region", BASE_MODEL=base)
     return failed(problem, f"{tried}, and other Regions", cause="invalid-model-identifier", BASE_MODEL=base)
 
 
 def _elsewhere(world: World, route: Route) -> list[str]:
-    """Return those of the large Regions that have the id."""
+    """Return the large Regions that have the id."""
     of = world.core.get_partition_for_region
     regions = [each for each in _LARGE if each != world.region and of(each) == world.partition]
     if route.bare:
@@ -82,7 +82,7 @@ def _elsewhere(world: World, route: Route) -> list[str]:
 
 
 def _ended(world: World, route: Route) -> str:
-    """Return a sentence if AWS's own list of the Region gives the model's last day as past."""
+    """Return a sentence if the Region's own list shows that the model's last day is past."""
     life, last = route.check.lifecycle, route.check.end_of_life
     if not life or last is None or last >= _today(world):
         return ""
@@ -96,14 +96,14 @@ def _today(world: World) -> date:
 
 @probe(_MODEL, needs=["model"], tells=[_LAPSED], calls=[*_CALLS, "cloudwatch:GetMetricStatistics"])
 def legacy(world: World) -> Finding:
-    """See whether a legacy model was called lately: accounts that do not call one lose it."""
+    """Check whether a legacy model was called in the last 30 days. AWS closes an unused legacy model to the account."""
     if world.model_id is None:
-        return skipped("No model was named.")
+        return skipped(NO_MODEL)
     route = world.route
     if route.model is None:
-        return skipped(f"No list tells whether {route.shown} is Legacy.")
+        return skipped(f"The lists do not show whether {route.shown} is a legacy model.")
     if route.model.lifecycle != "LEGACY":
-        return ok("The model is not marked as Legacy.", "read the Region's lists")
+        return ok("AWS does not mark the model as Legacy.", "read the Region's lists")
     tried = f"read the Invocations of {route.shown} of the last 30 days in CloudWatch"
     now = datetime.fromtimestamp(world.wall(), UTC)
     answer = world.ask(
@@ -118,16 +118,19 @@ def legacy(world: World) -> Finding:
         Statistics=["Sum"],
     )
     if answer.why is not None:
-        more = ": allow cloudwatch:GetMetricStatistics" if answer.denied else f": {answer.said}"
-        return warning(f"{route.base} is Legacy, and nobody can tell whether it was called lately{more}.", tried)
+        why = answer.why_not("cloudwatch:GetMetricStatistics")
+        return warning(f"{route.base} is a legacy model. Its recent calls could not be read: {why}.", tried)
     if any(point.get("Sum") for point in answer.value.get("Datapoints", ())):
-        return warning(f"{route.base} is Legacy. It was called in the last 30 days, which keeps it open.", tried)
-    unused = f"CloudWatch has no call of {route.shown} in the last 30 days: AWS closes such models."
-    message = f"{route.base} is Legacy, and {unused}"
+        return warning(
+            f"{route.base} is a legacy model. It was called in the last 30 days, so it stays open to the account.",
+            tried,
+        )
+    unused = f"CloudWatch shows no call of {route.shown} in the last 30 days"
+    message = f"{route.base} is a legacy model. {unused}, and AWS closes unused legacy models to an account."
     return (failed if world.asked_about(_LAPSED) else warning)(message, tried, cause=_LAPSED, BASE_MODEL=route.base)
 
 
-# The days without a call after which AWS closes a legacy model to an account: 15, later 30, as its sentence says:
+# AWS closes a legacy model to an account after this time without a call: 15 days, later 30, as its message states:
 # https://github.com/awslabs/llmeter/issues/35
 _UNUSED = 30 * 86_400
 
@@ -139,27 +142,29 @@ _UNUSED = 30 * 86_400
     calls=_CALLS,
 )
 def wire_shape(world: World) -> Finding:
-    """Compare the shape of calls with the endpoint's path and with what the model takes."""
+    """Compare the shape of calls with the endpoint's path and with the model's abilities."""
     if world.model_id is None:
-        return skipped("No model was named.")
+        return skipped(NO_MODEL)
     route, tried = world.route, "read the endpoint and the Region's lists"
     url = world.endpoint.url
     if url.rstrip("/").endswith(("/v1", "/openai", "/anthropic", "/messages", "/responses", "/completions")):
-        message = f"The endpoint {url} ends in the path of another API: boto3 and this package add /model/... to it."
+        message = (
+            f"The endpoint {url} ends with the path of another API. Remove the path: /model/... is appended to it."
+        )
         return failed(message, tried, cause="endpoint-url-wrong")
     if world.asked_about("model-not-on-this-route", "feature-not-enabled") and route.known:
         message = (
-            f"{world.region} lists {route.shown} for bedrock-runtime: call it there, through Converse or InvokeModel."
+            f"{world.region} lists {route.shown} for bedrock-runtime. Call it there, through Converse or InvokeModel."
         )
         return failed(message, tried, cause=world.error.cause if world.error else "")
     cannot = unable(route.base, Needs(frozenset({Need.CONVERSE})))
     outputs = route.model.outputs if route.model is not None else ()
     if outputs and "TEXT" not in outputs:
-        cannot = f"{route.base} answers in {' and '.join(outputs)} and does not converse"
+        cannot = f"{route.base} answers with {' and '.join(outputs)} and does not support Converse"
     if cannot:
         judged = failed if world.asked_about("model-not-for-operation") else warning
-        return judged(f"{cannot}: call it through InvokeModel.", tried, cause="model-not-for-operation")
-    return ok("Nothing speaks against Converse on this endpoint.", tried)
+        return judged(f"{cannot}. Call the model through InvokeModel.", tried, cause="model-not-for-operation")
+    return ok("The model and the endpoint support Converse, as far as the lists show.", tried)
 
 
 PROBES = (model, legacy, wire_shape)

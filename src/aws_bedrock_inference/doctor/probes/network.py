@@ -1,4 +1,4 @@
-"""Probes of the way to the endpoint: name, connection, certificate, and the service's clock."""
+"""Probes of the network path to the endpoint: name, connection, certificate, and the service's clock."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 _NETWORK = "network"
 
-# AWS refuses a signature whose time is more than 5 minutes off (facts: clock-skew); half of it is worth a warning.
+# AWS refuses a signature whose time is more than 5 minutes off (facts: clock-skew); half of this gives a warning.
 _SKEW = 300.0
 
-# In the names of private endpoints: https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
+# Part of the names of private endpoints:
+# https://docs.aws.amazon.com/vpc/latest/privatelink/privatelink-access-aws-services.html
 _VPCE = ".vpce.amazonaws.com"
 
 
@@ -31,17 +32,17 @@ _TLS, _DENIED = "tls-certificate-error", "vpc-endpoint-denied"
 
 
 def _past_proxy(world: World) -> str:
-    """Return a sentence about the way past a proxy; empty where there is no proxy."""
+    """Return a sentence about how to bypass the proxy; empty without a proxy."""
     host = urlsplit(world.endpoint.url).hostname
     if not world.endpoint.proxy:
         return ""
     if _VPCE in f"{host}":
-        return f" {host} is a private endpoint: put it into NO_PROXY, so that calls go past the proxy."
-    return f" Calls to {host} go past the proxy if NO_PROXY names it."
+        return f" {host} is a private endpoint. Add it to NO_PROXY, so that calls bypass the proxy."
+    return f" If calls to {host} must bypass the proxy, add the host to NO_PROXY."
 
 
 def _way(world: World) -> tuple[str, int, bool]:
-    """Return host and port that a call connects to first, and whether that is a proxy."""
+    """Return the host and port that a call connects to first, and whether that is a proxy."""
     proxy = urlsplit(world.endpoint.proxy or "")
     parts = proxy if proxy.hostname else urlsplit(world.endpoint.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -50,7 +51,7 @@ def _way(world: World) -> tuple[str, int, bool]:
 
 @probe(_NETWORK, needs=["endpoint"], tells=["endpoint-unreachable-dns", "proxy-unreachable", "region-disabled"])
 def name(world: World) -> Finding:
-    """Resolve the name of the endpoint, or of the proxy before it."""
+    """Resolve the name of the endpoint, or of the proxy in front of it."""
     host, port, is_proxy = _way(world)
     tried = f"resolved {host}"
     try:
@@ -62,11 +63,13 @@ def name(world: World) -> Finding:
     excluded = () if is_proxy else ("endpoint-unreachable-dns",)
     whose = "The proxy " if is_proxy else ""
     number = f"{len(addresses)} address{'es' * (len(addresses) != 1)}"
-    return ok(f"{whose}{host} has {number}.", tried, excludes=excluded)
+    return ok(f"{whose}{host} resolves to {number}.", tried, excludes=excluded)
 
 
 def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
-    """Return the addresses of a name. A resolver that does not answer is left to itself after `limit` seconds."""
+    """Return the addresses of a name. A resolver that does not answer within `limit` seconds is abandoned in its
+    thread.
+    """
     answers: SimpleQueue[set[str] | OSError] = SimpleQueue()
 
     def resolve() -> None:
@@ -91,7 +94,7 @@ def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
     tells=["connection-refused-or-reset", "connect-timeout", "proxy-unreachable", "endpoint-unreachable-dns"],
 )
 def connection(world: World) -> Finding:
-    """Connect to the endpoint, or to the proxy before it."""
+    """Connect to the endpoint, or to the proxy in front of it."""
     host, port, is_proxy = _way(world)
     whom = f"the proxy {host}:{port}" if is_proxy else f"{host}:{port}"
     tried = f"connected to {whom}"
@@ -105,7 +108,7 @@ def connection(world: World) -> Finding:
         cause = "proxy-unreachable" if is_proxy else "connection-refused-or-reset"
         message = f"No connection to {whom}: {error.strerror or error}.{_past_proxy(world)}"
         return failed(message, tried, cause=cause, HOST=host)
-    return ok(f"{whom} takes connections.", tried)
+    return ok(f"{'The proxy ' if is_proxy else ''}{host}:{port} accepts connections.", tried)
 
 
 @probe(
@@ -123,39 +126,44 @@ def certificate_and_clock(world: World) -> Finding:
     try:
         date = _date(world)
     except _UnreadableList as error:
-        message = f"The list of authorities in {world.endpoint.verify} cannot be read: {error}."
+        message = f"The CA bundle {world.endpoint.verify} cannot be read: {error}."
         return failed(message, f"read {world.endpoint.verify}", cause=_TLS)
     except (OSError, HTTPException) as error:
         return _unanswered(world, error, tried)
     if date is None:
-        return warning("The answer has no Date, so the clock cannot be compared.", tried)
+        return warning("The answer has no Date header, so the clocks could not be compared.", tried)
     off = world.wall() - date
     difference = f"This machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the service's."
     if abs(off) > _SKEW / 2:
-        return (failed if abs(off) > _SKEW else warning)(difference, tried, cause="clock-skew")
+        message = f"{difference} AWS refuses signatures that are more than {_SKEW:.0f} s off."
+        return (failed if abs(off) > _SKEW else warning)(message, tried, cause="clock-skew")
     if url.scheme != "https":
-        return ok("The clocks agree. Without https there is no certificate.", tried, excludes=["clock-skew"])
+        return ok(
+            "The clocks agree. The endpoint does not use HTTPS, so it has no certificate.",
+            tried,
+            excludes=["clock-skew"],
+        )
     return ok("The certificate is valid, and the clocks agree.", tried, excludes=[_TLS, "clock-skew"])
 
 
 def _unanswered(world: World, error: Exception, tried: str) -> Finding:
-    """Judge what came in the place of an answer, after a connection was made."""
+    """Evaluate the error after a connection that brought no answer."""
     proxy = world.endpoint.proxy
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or error
-        by = " The proxy may have made it: its authority has to be in AWS_CA_BUNDLE." if proxy else ""
+        by = " The proxy may have issued it. If so, add the proxy's CA certificate to AWS_CA_BUNDLE." if proxy else ""
         host = urlsplit(world.endpoint.url).hostname or ""
-        return failed(f"The certificate is refused: {reason}.{by}", tried, cause=_TLS, HOST=host)
+        return failed(f"The certificate was rejected: {reason}.{by}", tried, cause=_TLS, HOST=host)
     if isinstance(error, TimeoutError):
-        said, cause = f"no answer came within {world.wait:g} s", "client-read-timeout"
+        problem, cause = f"no answer came within {world.wait:g} s", "client-read-timeout"
     else:
-        said, cause = f"there is no answer: {error}", "connection-refused-or-reset"
-    message = f"Connected, but {said}.{_past_proxy(world)}"
+        problem, cause = f"no answer came: {error}", "connection-refused-or-reset"
+    message = f"The connection was made, but {problem}.{_past_proxy(world)}"
     return failed(message, tried, cause="proxy-unreachable" if proxy else cause)
 
 
 def _date(world: World) -> float | None:
-    """Return the time of day of the service; None where its answer has none."""
+    """Return the time of day of the service; None if its answer has none."""
     url, proxy = urlsplit(world.endpoint.url), urlsplit(world.endpoint.proxy or "")
     limit, to = world.wait, (url.hostname or "", url.port)
     via = (proxy.hostname, proxy.port or 80) if proxy.hostname else to
@@ -178,7 +186,7 @@ def _date(world: World) -> float | None:
 
 
 class _UnreadableList(Exception):
-    """The list of authorities that AWS_CA_BUNDLE names is not there, or is none."""
+    """The CA bundle that AWS_CA_BUNDLE names does not exist or is invalid."""
 
 
 def _trusted(world: World) -> ssl.SSLContext:
@@ -188,29 +196,31 @@ def _trusted(world: World) -> ssl.SSLContext:
             return ssl.create_default_context(cafile=verify)
         except OSError as error:
             raise _UnreadableList(getattr(error, "reason", "") or error.strerror) from None
-    import certifi  # noqa: PLC0415 - botocore's own list, which calls are checked against
+    import certifi  # noqa: PLC0415 - botocore checks certificates against this list
 
     return ssl.create_default_context(cafile=certifi.where())
 
 
 @probe(_NETWORK, needs=["name"], tells=[_DENIED])
 def private_endpoint(world: World) -> Finding:
-    """See whether calls go through an endpoint in a VPC, which has a policy of its own."""
+    """Check whether calls go through an endpoint in a VPC, which has its own policy."""
     host = urlsplit(world.endpoint.url).hostname or ""
     tried = f"read and resolved {host}"
     asked = world.asked_about(_DENIED)
     if not _is_private(host, limit=world.wait):
-        message = f"{host} is no private endpoint."
-        more = " The error comes from another place, or from another network."
+        message = f"{host} is not a private endpoint."
+        more = " The error comes from another endpoint or another network."
         return warning(message + more, tried) if asked else ok(message, tried)
     if asked:
-        message = f"Calls go through the private endpoint {host}, and AWS's error says that its policy refuses."
+        message = f"Calls go through the private endpoint {host}, and the error states that its policy refuses them."
         return failed(message, tried, cause=_DENIED)
-    return ok(f"Calls go through the private endpoint {host}. Its policy decides too, and only calls show it.", tried)
+    return ok(
+        f"Calls go through the private endpoint {host}. Its policy also applies, and only calls show its result.", tried
+    )
 
 
 def _is_private(host: str, *, limit: float) -> bool:
-    """Return whether a name is that of a private endpoint, or leads to private addresses alone."""
+    """Return whether a name belongs to a private endpoint, or resolves to private addresses only."""
     if _VPCE in host:
         return True
     try:

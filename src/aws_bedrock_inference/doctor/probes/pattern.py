@@ -1,4 +1,4 @@
-"""The probe of an event pattern: EventBridge itself says whether it is valid, and whether it matches an event."""
+"""The probe of an event pattern: EventBridge itself checks whether the pattern is valid and matches an event."""
 
 from __future__ import annotations
 
@@ -38,25 +38,27 @@ _EVENT: dict[str, Any] = {
     asked=True,
 )
 def pattern(world: World) -> Finding:
-    """Let EventBridge test the pattern in the text, or that of the rule it names, with the event in the text."""
+    """Let EventBridge test the pattern in the text, or that of the rule that the text names, with the event in the
+    text.
+    """
     objects = list(_objects(world.error_text))
     event = next((each for each in objects if isinstance(each.get("detail-type"), str)), None)
     tested = next((json.dumps(each) for each in objects if _is_pattern(each)), "") or _of_rule(world)
     if not tested:
-        return skipped(f"The text holds no event pattern, and names no rule that has one; {by_hand(world, _INVALID)}")
+        return skipped(f"The text contains no event pattern and names no rule with one. {by_hand(world, _INVALID)}")
     tried = "called events:TestEventPattern with the pattern and " + ("the event of the text" if event else "no event")
     answer = world.ask("events", "test_event_pattern", EventPattern=tested, Event=json.dumps(_EVENT | (event or {})))
     if answer.why is not None and answer.why.cause == _INVALID:
-        return failed("EventBridge does not take the event pattern.", tried, cause=_INVALID)
+        return failed("EventBridge rejects the event pattern as invalid.", tried, cause=_INVALID)
     if answer.why is not None:
-        return warning(f"The event pattern cannot be tested: {answer.why.title}.", tried)
+        return warning(f"The event pattern could not be tested: {answer.reason}.", tried)
     if event is None:
-        return ok("EventBridge takes the event pattern.", tried, excludes=[_INVALID])
+        return ok("EventBridge accepts the event pattern.", tried, excludes=[_INVALID])
     if not answer.value.get("Result"):
         return Finding(
-            Status.WARNING, "The event pattern is valid, and does not match the event.", tried, excludes=(_INVALID,)
+            Status.WARNING, "The event pattern is valid, but it does not match the event.", tried, excludes=(_INVALID,)
         )
-    return ok("The event pattern is valid, and matches the event.", tried, excludes=[_INVALID])
+    return ok("The event pattern is valid and matches the event.", tried, excludes=[_INVALID])
 
 
 def _of_rule(world: World) -> str:
@@ -68,7 +70,7 @@ def _of_rule(world: World) -> str:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects of JSON in a text, the outermost ones."""
+    """Yield the outermost JSON objects in a text."""
     decoder, at = json.JSONDecoder(), text.find("{")
     while at >= 0:
         try:
@@ -81,7 +83,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _is_pattern(found: dict[str, Any]) -> bool:
-    """Return whether an object is a pattern: its members are lists or objects, and lists are somewhere in it."""
+    """Return whether an object is a pattern: its members are lists, or objects that contain lists."""
     values = list(found.values())
     return bool(values) and all(
         isinstance(each, list) or (isinstance(each, dict) and _is_pattern(each)) for each in values

@@ -1,4 +1,4 @@
-"""Probes of what the identity may do, as IAM's simulator of policies tells it."""
+"""Probes of the identity's permissions, through IAM's policy simulator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.findings import NO_MODEL, Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.judged import ALLOWED, Judged, find_principal, judge, judgements
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.knowledge.masking import masked
@@ -40,9 +40,11 @@ _DENIED = [
     ],
 )
 def permissions(world: World) -> Finding:
-    """Let IAM judge the actions that calls need, on the model, its profile and project, and each destination Region."""
+    """Ask IAM's simulator about the actions that calls need, on the model, its profile and project, in each
+    destination Region.
+    """
     if world.model_id is None:
-        return skipped("No model was named.")
+        return skipped(NO_MODEL)
     principal = find_principal(world)
     if principal.reason:
         return skipped(principal.reason)
@@ -58,7 +60,7 @@ def _judgement(world: World, principal: Principal, answers: list[Answer], tried:
     certain = [each for each in refused if not each.missing]
     if certain:
         finding = _refused(min(certain, key=_rank), principal, tried)
-        count = f" IAM refuses {len(certain)} of {len(judged)} such requests."
+        count = f" IAM refuses {len(certain)} of {len(judged)} simulated requests."
         return replace(finding, message=finding.message + count)
     unanswered = next((answer for answer in answers if answer.why is not None), None)
     if unanswered is not None:
@@ -66,16 +68,16 @@ def _judgement(world: World, principal: Principal, answers: list[Answer], tried:
     if refused:
         keys = ", ".join(sorted({key for each in refused for key in each.missing}))
         what = f"{refused[0].action} on {masked(refused[0].resource, accounts=True)}"
-        return warning(f"Whether {what} is allowed depends on conditions that only a call shows: {keys}.", tried)
+        return warning(f"The permission for {what} depends on conditions that only a call shows: {keys}.", tried)
     if any(answer.value.get("IsTruncated") for answer in answers):
-        return warning("IAM told only a part of its judgement, and allows all that it told.", tried)
-    allowed = "IAM's policies allow the calls. It does not judge policies of sessions."
+        return warning("IAM returned only part of its result. It allows everything in that part.", tried)
+    allowed = "The IAM policies allow the calls. Session policies were not evaluated."
     more = world.route.open_end if world.route.profile is None else ""
     return warning(f"{allowed} {more}", tried) if more else ok(allowed, tried)
 
 
 def _places(world: World, principal: Principal) -> dict[str, list[str]]:
-    """Return the ARNs of all that a call needs the actions on, by the Region in which IAM decides."""
+    """Return the ARNs of all resources that a call needs the actions on, by the Region in which IAM decides."""
     route, profile = world.route, world.route.profile
     partition, account = principal.arn.split(":")[1], principal.arn.split(":")[4]
     here = f"arn:{partition}:bedrock:{world.region}"
@@ -110,15 +112,16 @@ def _questions(world: World, principal: Principal, places: dict[str, list[str]])
 
 
 def _rank(judged: Judged) -> tuple[bool, bool, bool]:
-    """Order judgements by what weighs most: the organization, the boundary, a deny."""
+    """Return a sort key: refusals of the organization first, then of the boundary, then explicit denies."""
     return judged.scp, judged.boundary, judged.decision != "explicitDeny"
 
 
 def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
     what = f"{judged.action} on {masked(judged.resource, accounts=True)}"
     if not judged.scp:
-        # It does not evaluate the conditions of such policies, and says no where it may not read them.
-        doubt = " IAM's simulator does not know the conditions of such policies, so a call may be allowed all the same."
+        # The simulator does not evaluate the conditions of such policies, and refuses where it may not read the
+        # policies.
+        doubt = " IAM's simulator ignores the conditions of such policies, so calls may still be allowed."
         return failed(f"A policy of the organization refuses {what}.{doubt}", tried, cause="iam-denied-scp")
     if not judged.boundary:
         cause, who = "iam-denied-permissions-boundary", "The permissions boundary does not allow"
@@ -133,16 +136,18 @@ def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
 
 def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
     if answer.denied:
-        return warning("Nobody can tell the permissions: allow iam:SimulatePrincipalPolicy to have them judged.", tried)
+        return warning("The permissions could not be checked: the identity lacks iam:SimulatePrincipalPolicy.", tried)
     if world.api_key is not None:
-        return skipped(f"IAM takes no API key, and there are no other credentials to ask it with ({answer.said}).")
+        return skipped(f"IAM does not accept API keys, and no other credentials are available ({answer.reason}).")
     if answer.code == "NoSuchEntity":
-        return warning("IAM does not find the role by its name: allow iam:GetRole, which tells its path.", tried)
-    return warning(f"The permissions cannot be looked up: {answer.said}.", tried)
+        return warning(
+            "IAM did not find the role by its name alone. Allow iam:GetRole, which returns the role's path.", tried
+        )
+    return warning(f"The permissions could not be checked: {answer.reason}.", tried)
 
 
 def _as_word(arn: str) -> str:
-    """Return an ARN for a command, with a placeholder for the account."""
+    """Return an ARN for a command, with the placeholder ACCOUNT instead of the account id."""
     return masked(arn, accounts=True).replace("*" * 12, "ACCOUNT")
 
 

@@ -1,4 +1,4 @@
-"""Probes of the places that processes share: the table of dead letters, and the store of a shared quota."""
+"""Probes of the resources that processes share: the dead-letter table, and the store of a shared quota."""
 
 from __future__ import annotations
 
@@ -26,53 +26,58 @@ _PLACES = "places"
 _MISSING, _KEYS = "dynamodb-table-missing", "dynamodb-key-schema-mismatch"
 _UNUSABLE = "shared-store-unusable"
 
-# stores/valkey.py: scripts with the effects and the time that the store's uses.
+# The scripts of stores/valkey.py need this version: they replicate effects and read the time.
 _REDIS = (6, 2)
 
 
 @probe(_PLACES, needs=["identity"], tells=[_MISSING, _KEYS, "kms-denied"], calls=["dynamodb:DescribeTable"])
 def dead_letters(world: World) -> Finding:
-    """Look for the table of dead letters: its keys, its index, its status."""
+    """Check the dead-letter table: its keys, its index, its status."""
     if not world.table:
-        return skipped("No table of dead letters was named.")
+        return skipped("No dead-letter table was specified: pass --dead-letters, or table in Python.")
     table, _, query = world.table.removeprefix("dynamodb://").partition("?")
     region = dict(parse_qsl(query)).get("region") or world.region
     shown = masked(table, accounts=True)
     tried = f"called dynamodb:DescribeTable for {shown} in {region}"
     answer = world.ask("dynamodb", "describe_table", region_name=region, TableName=table)
     if answer.why is not None and answer.code == "ResourceNotFoundException":
-        return failed(f"There is no table {shown} in {region}.", tried, cause=_MISSING, TABLE=shown)
+        return failed(f"The table {shown} does not exist in {region}.", tried, cause=_MISSING, TABLE=shown)
     if answer.why is not None:
-        return warning(f"The table {shown} cannot be looked at: {answer.why_not('dynamodb:DescribeTable')}.", tried)
+        return warning(f"The table {shown} could not be checked: {answer.why_not('dynamodb:DescribeTable')}.", tried)
     return _fitness(answer.value["Table"], shown, tried)
 
 
 def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
-    """Return whether a table, as DynamoDB describes it, can keep dead letters."""
+    """Return whether a table can store dead letters, from DynamoDB's description of it."""
     status = found.get("TableStatus", "ACTIVE")
     cause = facts()["dynamodb"].get(status)
     if cause:
-        return failed(f"The table {shown} has the status {status}.", tried, cause=cause, TABLE=shown)
+        return failed(
+            f"The table {shown} has the status {status}. A table accepts calls only while it is ACTIVE or UPDATING.",
+            tried,
+            cause=cause,
+            TABLE=shown,
+        )
     if not has_our_key(found):
-        message = f"The table {shown} has another key than `id` alone, a text: it cannot keep dead letters."
+        message = f"The table {shown} cannot store dead letters: its only key must be `id`, a string."
         return failed(message, tried, cause=_KEYS, TABLE=shown)
     if not has_our_index(found):
-        lack = f"The table {shown} has no index {INDEX}, so that each list reads all of it"
-        return warning(f"{lack}: `bedrock dlq create --store {shown}` adds it.", tried)
-    return ok(f"The table {shown} can keep dead letters.", tried, excludes=[_MISSING, _KEYS])
+        lack = f"The table {shown} has no index {INDEX}, so every listing reads the whole table."
+        return warning(f"{lack} `bedrock dlq create --store {shown}` adds the index.", tried)
+    return ok(f"The table {shown} can store dead letters.", tried, excludes=[_MISSING, _KEYS])
 
 
 @probe(_PLACES, tells=[_UNUSABLE])
 def store(world: World) -> Finding:
-    """Look whether the shared store can be reached and used. It is only read."""
+    """Check whether the shared store can be reached and used. The store is only read."""
     if not world.store:
-        return skipped("No shared store was named.")
+        return skipped("No shared store was specified: pass --store, or store in Python.")
     try:
         if world.store.startswith("sqlite://"):
             return _file(path_in(world.store, "shares.db"))
         return _server(world, world.store)
     except ImportError:
-        return warning("The package redis is not installed, so the store cannot be looked at.", "imported redis")
+        return warning("The package redis is not installed, so the store could not be checked.", "imported redis")
     except (StoreUnavailable, ValueError) as error:
         return failed(_ended(str(error)), "connected to the store", cause=_UNUSABLE)
 
@@ -87,29 +92,29 @@ def _server(world: World, url: str) -> Finding:
             facts_of_server: dict[str, Any] = server.client().info("server")
     finally:
         server.close()
-    tried = f"connected to {server.place} and asked it INFO"
+    tried = f"connected to {server.place} and sent INFO"
     name = "valkey" if "valkey_version" in facts_of_server else "redis"
     version = str(facts_of_server.get(f"{name}_version", ""))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if name == "redis" and numbers and numbers < _REDIS:
-        message = f"{server.place} runs Redis {version}; Redis 6.2 or newer, or Valkey, is needed."
+        message = f"{server.place} runs Redis {version}, but Redis 6.2 or later, or Valkey, is required."
         return failed(message, tried, cause=_UNUSABLE)
     return ok(
-        f"{server.place} answers ({name.capitalize()} {version}), and is no replica.", tried, excludes=[_UNUSABLE]
+        f"{server.place} answers ({name.capitalize()} {version}) and is not a replica.", tried, excludes=[_UNUSABLE]
     )
 
 
 def _file(path: Path) -> Finding:
     tried = f"read {path} as SQLite, without a lock"
     if network_of(path):
-        raise StoreUnusable(f"{path} is on {network_of(path)}, a network file system: SQLite's log does not work there")
+        raise StoreUnusable(f"{path} is on {network_of(path)}, a network file system, where SQLite's log does not work")
     directory = path.parent
     if not path.exists():
         if not directory.is_dir() or not os.access(directory, os.W_OK):
-            raise StoreUnusable(f"{path} is not there, and {directory} is no directory that this user can write")
-        return ok(f"{path} is not there yet: its first use makes it.", tried)
+            raise StoreUnusable(f"{path} does not exist, and this user cannot write to the directory {directory}")
+        return ok(f"{path} does not exist yet. Its first use creates it.", tried)
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(directory, os.W_OK):
-        raise StoreUnusable(f"{path}, or its directory, cannot be written by this user")
+        raise StoreUnusable(f"This user cannot write to {path} or to its directory")
     try:
         application, version, tables = _content(path)
     except sqlite3.Error as error:
@@ -118,11 +123,13 @@ def _file(path: Path) -> Finding:
         raise StoreUnusable(f"{path} is a database of another program")
     if version > SHARES.newest:
         raise StoreUnusable(f"{path} was written by a newer version of this package: update aws-bedrock-inference here")
-    return ok(f"{path} is a file of {SHARES.noun}, and can be written.", tried, excludes=[_UNUSABLE])
+    return ok(f"{path} is a file of {SHARES.noun}, and this user can write to it.", tried, excludes=[_UNUSABLE])
 
 
 def _content(path: Path) -> tuple[int, int, set[str]]:
-    """Return the application, the version and the tables of a file. `immutable` makes no file beside it."""
+    """Return the application, the version and the tables of a file. With `immutable`, SQLite creates no file next to
+    it.
+    """
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()

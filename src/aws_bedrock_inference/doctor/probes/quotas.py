@@ -1,10 +1,10 @@
-"""Probes of the account's quotas: applied values, those that are held at 0, and what one request may reserve."""
+"""The probe of the account's quotas: the applied values, and quotas that AWS has set to 0."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.findings import NO_MODEL, Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.service_quotas.discovery import QuotasUnknown, discover
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     calls=["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"],
 )
 def quotas(world: World) -> Finding:
-    """Read the quotas of the model, and see whether AWS holds one at 0."""
+    """Read the quotas of the model, and check whether AWS has set one to 0."""
     if world.model_id is None:
-        return skipped("No model was named.")
+        return skipped(NO_MODEL)
     base, pool = target(world.model_id)[:2]
     tried = f"listed the quotas of Bedrock in {world.region}"
     try:
@@ -34,12 +34,12 @@ def quotas(world: World) -> Finding:
         return warning(f"{str(error)[:1].upper()}{str(error)[1:]}", tried)
     limits = table.limits(base, pool)
     if limits is None:
-        return warning(f"Service Quotas lists no quota that is certainly that of {world.model_id}.", tried)
+        return warning(f"Service Quotas lists no quota that certainly belongs to {world.model_id}.", tried)
     if limits.held:
-        message = f"AWS holds the quota of {world.model_id} at 0: waiting does not help, a Support case does."
+        message = f"AWS has set the quota of {world.model_id} to 0. Waiting does not help; open a Support case."
         return failed(message, tried, cause="throttled-tokens-per-minute")
     numbers = [f"{value:,.0f} {name}" for value, name in ((limits.rpm, "requests"), (limits.tpm, "tokens")) if value]
-    return ok(f"The quota of {world.model_id} is {' and '.join(numbers)} a minute.", tried)
+    return ok(f"The quota of {world.model_id} is {' and '.join(numbers)} per minute.", tried)
 
 
 PROBES = (quotas,)

@@ -1,6 +1,6 @@
-"""Probes of other services' parts that an error names: a bucket, a table, a function, a rule, a role, a queue.
+"""Probes of other services' resources that an error names: a bucket, a table, a function, a rule, a role, a queue.
 
-Each asks for the part that the error's text names, and judges its state. They run for an error alone.
+Each probe reads the resource that the error's text names, and evaluates its state. These probes run only for an error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Probes of what was called lately: throttles, use of the quota, and one call of the doctor's own."""
+"""Probes of recent calls: throttles, use of the quota, and one call by the doctor."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_bedrock_inference.doctor.findings import Finding, failed, ok, skipped, warning
+from aws_bedrock_inference.doctor.findings import NO_MODEL, Finding, failed, ok, skipped, warning
 from aws_bedrock_inference.doctor.probe import probe
 from aws_bedrock_inference.knowledge.explain import explain
 from aws_bedrock_inference.knowledge.models import target
@@ -20,7 +20,7 @@ _TRAFFIC = "traffic"
 
 _TOKENS, _REQUESTS, _DAY = "throttled-tokens-per-minute", "throttled-requests-per-minute", "tokens-per-day-exhausted"
 
-# Throttled below this part of the quota of tokens, it is not what calls use that fills it, but what they reserve.
+# If calls are throttled while their use is below this part of the token quota, their reservations fill the quota.
 _RESERVED = 0.5
 
 
@@ -31,9 +31,9 @@ _RESERVED = 0.5
     calls=["cloudwatch:ListMetrics", "cloudwatch:GetMetricData"],
 )
 def throttles(world: World) -> Finding:
-    """Compare the throttles that CloudWatch counted with what was used."""
+    """Compare the throttles that CloudWatch counted with the use of the quota."""
     if world.model_id is None:
-        return skipped("No model was named.")
+        return skipped(NO_MODEL)
     tried = f"read the metrics of {world.model_id} of the last day in CloudWatch"
     try:
         every = used_lately(world.session, region_name=world.region, now=world.wall)
@@ -42,26 +42,29 @@ def throttles(world: World) -> Finding:
         return warning(f"{str(error)[:1].upper()}{str(error)[1:]}", tried)
     used = next((each for each in every if each.model == world.model_id), None)
     if used is None or not used.day.throttles:
-        return ok("CloudWatch counted no throttle in the last day.", tried)
+        return ok("CloudWatch counted no throttles in the last day.", tried)
     limits = table.limits(*target(world.model_id)[:2])
     judged = failed if world.asked_about(_TOKENS, _REQUESTS, _DAY, "throttled-unspecified") else warning
     counted = f"{used.day.throttles:,} throttles in the last day"
     if limits is not None and limits.tpd and sum(each.day.tokens for each in every) >= limits.tpd:
-        return judged(f"{counted}: the Region's tokens of the day are used up.", tried, cause=_DAY)
+        return judged(f"{counted}: the daily token quota of the Region is exhausted.", tried, cause=_DAY)
     if limits is not None and limits.tpm and used.busiest < _RESERVED * limits.tpm:
         share = used.busiest / limits.tpm
-        message = f"{counted}, though the fullest minute used {share:.0%} of the tokens: max_tokens reserves more."
+        message = (
+            f"{counted}, but the busiest minute used only {share:.0%} of the token quota. Calls reserve more than "
+            "they use, because of max_tokens."
+        )
         return judged(message, tried, cause=_TOKENS)
-    return judged(f"{counted}: the quota is used up at times.", tried, cause=_TOKENS)
+    return judged(f"{counted}: the quota is exhausted at times.", tried, cause=_TOKENS)
 
 
 @probe(_TRAFFIC, needs=["endpoint", "credentials"], calls=["bedrock:InvokeModel"], asked=True)
 def call(world: World) -> Finding:
-    """Make one call of one token, which costs a fraction of a cent."""
+    """Send one call with an answer of one token, which costs a fraction of a cent."""
     if world.model_id is None:
-        return skipped("No model was named.")
-    tried = f"called Converse of {world.model_id} once, for one token"
-    from aws_bedrock_inference.clients.client import BedrockClient  # noqa: PLC0415 - only this probe calls the runtime
+        return skipped(NO_MODEL)
+    tried = f"called Converse with {world.model_id} once, for one token"
+    from aws_bedrock_inference.clients.client import BedrockClient  # noqa: PLC0415 - only this probe calls the model
     from aws_bedrock_inference.exceptions import BedrockError  # noqa: PLC0415 - the same
     from aws_bedrock_inference.flow import Pipeline  # noqa: PLC0415 - the same
 
@@ -78,7 +81,7 @@ def call(world: World) -> Finding:
     except (BedrockError, BotoCoreError, ClientError, ValueError) as error:
         why = explain(error)
         return failed(f"The call failed: {why.title}.", tried, cause=why.cause)
-    return ok("The call was answered.", tried)
+    return ok("The call succeeded.", tried)
 
 
 PROBES = (throttles, call)

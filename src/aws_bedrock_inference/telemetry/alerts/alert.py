@@ -18,7 +18,7 @@ _MOST_REMEDIES = 3
 
 
 class Words(NamedTuple):
-    """The texts of a rule, used if the alert is not about a cause of the catalogue."""
+    """The texts of an alert rule. They are used if the cause of the alert is not in the catalogue."""
 
     title: str
     meaning: str

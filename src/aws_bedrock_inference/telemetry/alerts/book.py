@@ -1,7 +1,7 @@
-"""The memory of all processes, and its incidents: the state that a store keeps.
+"""The state that a store keeps for a service: the counts of all processes, and the incidents. It is called the book.
 
-The code is pure: the caller that holds the store adds reports, looks for signs of trouble, and writes the book back.
-Everything in it is bounded, whatever is reported.
+This code is pure. The caller that holds the store adds reports to the book, looks for signs of trouble, and writes
+the book back. The size of the book is bounded, whatever is reported.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ _ALIKE = frozenset({"spend", "stops"})
 
 
 class Book:
-    """The memory of all processes. `slot` is the last slot that was examined; `fresh` are the permanent causes that
-    were reported for the first time since then. Slots never go back: if the clock was set back, they are `ahead` of it
-    by whole days, so that the daily pattern stays in place.
+    """The counts of all processes, in time slots of ten seconds. `slot` is the last slot that was examined. `fresh`
+    are the permanent causes that were reported for the first time since then. Slots never go back: if the clock was
+    set back, they are `ahead` of it by whole days, so that the daily pattern stays in place.
     """
 
     def __init__(self) -> None:
@@ -106,7 +106,7 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the slot of a time, which is never before the last examined slot."""
+        """Return the slot for a time. It is never before the last slot that was examined."""
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
         if behind > 0:
@@ -164,7 +164,7 @@ class Book:
                 incident.cases[cause] += count
 
     def _learn(self, slot: int) -> None:
-        """Move the slots that are no longer recent into the long-term memory."""
+        """Move the counts of slots that are no longer recent to the long-term part."""
         if not self.slot:
             self.slot = slot
         first, last = self.slot - RECENT + 1, min(self.slot, slot - RECENT)  # nothing was counted after self.slot
@@ -236,7 +236,9 @@ class Book:
 
 
 def _kept(kept: dict[str, T], name: str, make: Callable[[], T], most: int) -> T:
-    """Return the entry of `name`, created if it does not exist. The entry seen longest ago is dropped to make room."""
+    """Return the entry called `name`, and create it if it does not exist. To make room, the entry that was seen
+    longest ago is dropped.
+    """
     found = kept.get(name)
     if found is None:
         if len(kept) >= most:

@@ -1,7 +1,8 @@
-"""The memory of one count: its last ten minutes, its usual value, and its values at the same time on earlier days.
+"""The stored values of one count: its last ten minutes, its usual value, and its values at the same time on earlier
+days.
 
-The usual value excludes the last ten minutes, because otherwise an incident would hide itself. It also excludes an
-open incident, for one day.
+The usual value excludes the last ten minutes, because otherwise an incident would raise the usual value and hide
+itself. For one day, it also excludes an open incident.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Pattern:
         self._of += of
 
     def expected(self, slot: int) -> float:
-        """Return the value of earlier days at this time, a quarter of an hour earlier or later."""
+        """Return the largest value that earlier days had at this time of day, a quarter of an hour before it, or a
+        quarter of an hour after it.
+        """
         now = slot // QUARTER
         return max(self._before(quarter) for quarter in (now - 1, now, now + 1))
 
@@ -91,7 +94,7 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return what the days up to the day of `found` contribute to a later `day`."""
+        """Return the value that the days up to the day of `found` contribute to a later `day`."""
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
 
@@ -144,7 +147,9 @@ class Share:
         return (self._cases + PRIOR * WEIGHT) / (self._of + WEIGHT)
 
     def learn(self, slot: int, of: int, *, usual: bool) -> None:
-        """Remove a slot from the recent ones. If it is not `usual`, only the daily pattern learns from it."""
+        """Remove a slot from the recent ones. If the slot is not `usual`, only the daily pattern learns from it, not
+        the usual value.
+        """
         cases = self.recent.pop(slot, 0)
         self.pattern.add(slot, cases, of)
         if usual:
@@ -180,7 +185,9 @@ class Flow:
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:
-        """Remove a slot from the recent ones. If it is not `usual`, only the daily pattern learns from it."""
+        """Remove a slot from the recent ones. If the slot is not `usual`, only the daily pattern learns from it, not
+        the usual value.
+        """
         count = self.recent.pop(slot, 0)
         self.learned += 1
         self.pattern.add(slot, count * _SECONDS, _SECONDS)

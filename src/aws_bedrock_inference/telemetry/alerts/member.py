@@ -1,8 +1,9 @@
-"""One of the processes that share a store. It reports, looks for incidents when it is its turn, and renews its claim
-on the alerts that it has to deliver. It uses no thread and no clock: `step` is called every ten seconds.
+"""One of the processes that share a store of alerts. It reports its counts, examines all reports when it is its turn,
+and renews its claim on the alerts that it has to deliver. It uses no thread and no clock, because its owner calls
+`step` every ten seconds.
 
-If the store refuses three reports in a row, the process continues alone with the last memory it has seen, because an
-extra alert is better than none.
+If the store refuses three reports in a row, the process continues alone with the last state that it has seen, because
+an extra alert is better than none.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Member(Locked):
         self._held, self._done, self._alone = {}, [], None
 
     def step(self, report: Report, *, last: bool = False) -> None:
-        """Report, and look for incidents if it is this process's turn. With `last`, hand over the alerts that could
+        """Report, and examine the reports if it is this process's turn. With `last`, hand over the alerts that could
         not be delivered.
         """
         with self._lock:
@@ -82,9 +83,9 @@ class Member(Locked):
                 self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
 
     def _report(self, report: Report) -> Exception | None:
-        """Send a report, and earlier reports that failed, to the store, and look for incidents. Return why this
-        failed, or why the last look failed. If another process has the turn, nobody knows yet whether it can read the
-        memory.
+        """Send this report, and earlier reports that failed, to the store, and examine all reports if it is this
+        process's turn. Return the reason if this failed. If another process has the turn, return the reason why the
+        last examination failed, because it is not yet known whether the other process succeeds.
         """
         self._unsent.append(report)
         try:
@@ -108,7 +109,7 @@ class Member(Locked):
                 self._done.append(alert.id)
 
     def _look(self, store: AlertStore, turn: Turn | None) -> None:
-        """Look for incidents and deliver alerts, if it is this process's turn."""
+        """Examine the reports and deliver alerts, if it is this process's turn."""
         if turn is None:
             return
         memory, alerts = look(turn.memory, turn.reports, turn.now, self._service)

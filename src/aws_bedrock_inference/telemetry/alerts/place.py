@@ -1,4 +1,4 @@
-"""The memory of one place (a model in a Region), of one cause there, and of one quota."""
+"""The stored counts of one place (a model in a Region), of one cause at a place, and of one quota."""
 
 from __future__ import annotations
 

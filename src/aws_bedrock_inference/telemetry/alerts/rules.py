@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHANCE = 1e-7
-"""The probability above which a count may be random."""
+"""The probability above which a high count is treated as random."""
 
 OUTSTANDING = 1.5
-"""The factor above the value of earlier days at the same time: a nightly job fails again as it failed last night."""
+"""An alert is raised only if a value exceeds this factor times the value at the same time on earlier days. Therefore
+a nightly job that fails every night in the same way raises no alert.
+"""
 
 PRIOR, WEIGHT = 0.005, 100.0
-"""The usual share that is assumed for a new count, and the number of calls that this assumption is worth."""
+"""The share that is assumed to be usual for a new count, and the number of calls that this assumption weighs."""
 
 
 BURST = 3

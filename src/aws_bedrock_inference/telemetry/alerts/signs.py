@@ -1,4 +1,4 @@
-"""The signs of trouble in the memory: each rule examines the counts of all processes at one time."""
+"""Find signs of trouble in the book (the stored counts): each rule examines the counts of all processes at one time."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """The stores that the processes of a service share, so that one incident raises one alert: the protocol, and a store
 in memory.
 
-A process reports its counts every ten seconds. The process that reports when a look is due gets the turn: the memory
-and all reports since the last look. It writes the new memory back if the turn still belongs to it. A store contains
-only texts.
+A process reports its counts every ten seconds. The process that reports when the counts are due for examination gets
+the turn: it receives the state of the rules (the memory) and all reports since the last turn. It writes the new
+memory back if the turn still belongs to it. A store contains only texts.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ MOST_REPORTS = 5000
 
 
 class Turn(NamedTuple):
-    """The right to look: the time of the store, the memory, and the reports with their times."""
+    """The right of one process to examine the reports: the time of the store, the memory, and the reports with their
+    times.
+    """
 
     token: str
     now: float
@@ -73,8 +75,8 @@ class _Room:
 
 
 class MemoryAlerts(Locked):
-    """Stores everything in this object, for one process. `clock` returns seconds since the epoch. `memories` are the
-    initial memories by service.
+    """Stores everything in this object, for one process. `clock` returns seconds since the epoch. `memories` contains
+    the initial state for each service.
     """
 
     place = "memory"
@@ -125,7 +127,7 @@ class MemoryAlerts(Locked):
 
 
 def due(now: float, looked_at: float, taken_at: float) -> bool:
-    """Return whether a look is due at `now`. It is due if the clock was set back."""
+    """Return whether the reports are due for examination at `now`. They are also due if the clock was set back."""
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 
 

@@ -1,4 +1,6 @@
-"""One look at all reports, as a pure function: from the old memory to the new memory and the alerts to deliver."""
+"""Examine all reports once, as a pure function: it takes the old memory (the state of the rules), and returns the new
+memory and the alerts to deliver.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ because that process has ended.
 
 
 class MemoryUnreadable(ValueError):
-    """The memory in the store was not written by this version, or is damaged."""
+    """The memory in the store is damaged, or a different version of this package wrote it."""
 
 
 _REMEDY = "Update aws-bedrock-inference in all processes, or set another store or service in Alerts"

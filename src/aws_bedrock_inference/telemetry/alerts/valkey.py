@@ -44,7 +44,9 @@ return 1
 
 
 class ValkeyAlerts:
-    """Stores reports in a list and the memory in a hash. Connections, `timeout` and `place` are those of `Server`."""
+    """Stores the reports of processes in a list, and the state of the alert rules in a hash. Connections, `timeout`
+    and `place` are those of `Server`.
+    """
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT) -> None:
         self._server = Server(url, PURPOSE, timeout=timeout, text=True)

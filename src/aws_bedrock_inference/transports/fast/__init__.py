@@ -1,4 +1,4 @@
-"""Faster equals of botocore's serializer, parser and signer, each held equal to it by tests.
+"""Faster equivalents of botocore's serializer, parser and signer. Tests check that their results are equal.
 
 `bench/transport.py` measures whole calls with them.
 """

@@ -1,7 +1,8 @@
-"""The plain part of a chunked body: lines with a size and nothing else, each with its data.
+"""The plain part of a chunked body: lines that contain only a size, each followed by its data.
 
-A stream of events is thousands of small chunks, and h11 takes 4 us for each. Whatever is not plain (a chunk extension,
-the last chunk, trailers, a line that is no size) is left to h11, which has read nothing of the body so far.
+A stream of events consists of thousands of small chunks, and h11 needs 4 us for each. h11 reads everything that is not
+plain: a chunk extension, the last chunk, trailers, a line that is not a size. It has read nothing of the body before
+that.
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ import re
 
 from aws_bedrock_inference.transports.failures import MalformedAnswer
 
-# Eight digits are four gigabytes; zero is the last chunk.
+# Eight digits are 4 GB. Zero is the last chunk.
 _SIZE = re.compile(rb"(?!0+\r)([0-9A-Fa-f]{1,8})\r\n")
 _BEGINNING = re.compile(rb"[0-9A-Fa-f]{0,8}\r?")
 _END = b"\r\n"
-_MALFORMED = "the body is not HTTP/1.1's"
+_MALFORMED = "the body is not valid HTTP/1.1"
 
 
 class Chunks:
-    """A reader of plain chunks. `held` is the beginning of a line whose rest has not come."""
+    """A reader of plain chunks. `held` is the beginning of an incomplete line."""
 
     def __init__(self) -> None:
         self.held = b""
-        self._left = 0  # of the chunk at hand, with the line's end after it
+        self._left = 0  # bytes of the current chunk, including the end of the line after it
 
     @property
     def inside(self) -> bool:
-        """True if the chunk at hand has not ended."""
+        """True if the current chunk has not ended."""
         return self._left > 0
 
     def feed(self, data: bytes, body: list[bytes]) -> bytes | None:
-        """Add the data of the chunks to `body`; return what is not plain and all that follows it, None if all was.
+        """Add the data of the chunks to `body`. Return the first part that is not plain and everything after it, or
+        None.
 
         Raises `MalformedAnswer`.
         """
@@ -58,7 +60,7 @@ class Chunks:
         return None
 
     def _begin(self, data: bytes, body: list[bytes]) -> None:
-        """Take in the beginning of a chunk."""
+        """Add the beginning of a chunk."""
         content = data[: max(0, self._left - len(_END))]
         body.append(content)
         self._left -= len(content)

@@ -1,8 +1,8 @@
 """Frames of an event stream, read as botocore's `EventStreamBuffer` reads them, in a fifth of the time.
 
-A frame is a prelude (two lengths and their checksum), headers, a payload, and a checksum of it all
-(https://smithy.io/2.0/aws/amazon-eventstream.html). The headers of a stream's frames are the same few bytes again and
-again: botocore parses each kind once. The limits and the errors are botocore's.
+A frame is a prelude (two lengths and their checksum), headers, a payload, and a checksum of all of it
+(https://smithy.io/2.0/aws/amazon-eventstream.html). The headers of a stream's frames repeat, so botocore parses each
+kind only once. The limits and the errors are botocore's.
 """
 
 from __future__ import annotations
@@ -39,25 +39,25 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """Frames in bytes that come in pieces: `feed` them, and take `next` until it is None.
+    """Frames from bytes that arrive in pieces. Pass them to `feed`, and call `next` until it returns None.
 
-    The pieces of a frame are joined when the last of them has come: to join each would copy a long frame as many times
-    as it has pieces.
+    The pieces of a frame are joined when the last of them has arrived. Joining each piece would copy a long frame as
+    many times as it has pieces.
     """
 
     def __init__(self) -> None:
         self._data = b""
         self._at = 0
         self._more: list[bytes] = []
-        self._missing = 0  # bytes of the frame at hand that have not come, as far as its length is known
+        self._missing = 0  # missing bytes of the current frame, as far as its length is known
 
     @property
     def open(self) -> int:
-        """The number of bytes that belong to no whole frame yet."""
+        """The number of bytes that do not yet belong to a complete frame."""
         return len(self._data) - self._at + sum(map(len, self._more))
 
     def feed(self, data: bytes) -> None:
-        """Take in the next bytes."""
+        """Add the next bytes."""
         self._missing -= len(data)
         if self._at < len(self._data):
             self._more.append(data)
@@ -65,7 +65,7 @@ class Frames:
             self._data, self._at = data, 0
 
     def next(self) -> Frame | None:
-        """Return the next whole frame. Raises botocore's `ParserError` where it is damaged."""
+        """Return the next complete frame, or None. Raises botocore's `ParserError` if the frame is damaged."""
         if self._more:
             if self._missing > 0:
                 return None

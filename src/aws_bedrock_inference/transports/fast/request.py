@@ -1,8 +1,8 @@
-"""Telling quickly that a request's params are right and are JSON as they stand, but for their blobs.
+"""A fast check whether a request's params are valid and consist of JSON values only, apart from their blobs.
 
-botocore asks each shape anew what it is, once to validate and once more to serialize; a check has asked before. It
-says yes only to what botocore certainly takes and sends unchanged. All else, right or wrong, is left to botocore, so
-that its findings and its conversions stay the only ones. A test holds the two equal.
+botocore inspects the type of each shape again for every request, once to validate and once to serialize; a check
+inspects it once in total. It accepts only params that botocore certainly accepts and sends unchanged. botocore handles
+all others, valid or not, so that its findings and its conversions remain the only ones. A test checks that both agree.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ _LARGEST = sys.float_info.max
 
 
 def plain(shape: Any) -> Check:
-    """Return what tells whether a value is one of `shape` and is JSON already; `bytes` stand for their base64."""
+    """Return a function that checks whether a value matches `shape` and is already JSON. `bytes` represent their
+    base64.
+    """
     make = _CHECKS.get(shape.type_name)
     return make(shape) if make is not None else never
 
 
 class Structure:
-    """Checks one structure. Its members' checks are made when first met, for shapes may contain themselves."""
+    """Checks one structure. The checks of its members are created on first use, since shapes may contain themselves."""
 
     def __init__(self, shape: Any) -> None:
         self._union: bool = shape.is_tagged_union
@@ -34,7 +36,7 @@ class Structure:
         self._checks: dict[str, Check] = {}
 
     def __call__(self, value: Any) -> bool:
-        """Return whether `value` has all required members, no unknown one, and is plain in every part."""
+        """Return whether `value` has all required members, has no unknown member, and is plain in every part."""
         if type(value) is not dict or (self._union and len(value) != 1) or not self._required <= value.keys():
             return False
         for name, part in value.items():
@@ -96,7 +98,7 @@ def _blob(_: Any) -> Check:
 
 
 def _document(value: Any) -> bool:
-    # botocore leaves out a member that is null, and keeps a null within it.
+    # botocore omits a member that is null, and keeps a null inside a member.
     return value is not None and _json(value, DEEPEST)
 
 
@@ -110,7 +112,7 @@ def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each t
                 return False
         return True
     if kind is list:
-        for part in value:  # noqa: SIM110 - all() would take the stack twice
+        for part in value:  # noqa: SIM110 - all() would use twice as much of the stack
             if not (levels and _json(part, levels - 1)):
                 return False
         return True
@@ -120,7 +122,7 @@ def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each t
 
 
 def never(_: Any) -> bool:
-    """No: whatever it is, botocore decides."""
+    """Return False, so that botocore handles the value."""
     return False
 
 

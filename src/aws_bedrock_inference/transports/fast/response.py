@@ -1,7 +1,7 @@
-"""Reading a JSON answer by its shape in the service model: botocore's result, at a third of its cost.
+"""Read a JSON answer by its shape in the service model, with botocore's result at a third of its cost.
 
-botocore walks every member that the model knows and asks the shape anew what it is; a reader walks what has come and
-has asked before. A test holds the two equal wherever botocore can read an answer.
+botocore visits every member of the model and inspects its shape each time. A reader visits only the members in the
+answer and inspects each shape once. A test checks that both are equal for every answer that botocore can read.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _NUMBERS: dict[str, Reader] = {
 }
 _OTHERS: dict[str, Reader] = {"blob": b64decode, "timestamp": DEFAULT_TIMESTAMP_PARSER}
 
-# What stands beside an answer. If one of these cannot be read, the answer can.
+# Members in addition to the content. If one of them cannot be read, the answer still can.
 _BESIDE = frozenset({"metrics", "performanceConfig", "serviceTier", "trace", "usage"})
 
 
 class Structure:
-    """Reads one structure. Its members' readers are made when first met, for shapes may contain themselves.
+    """Reads one structure. The readers of its members are created on first use, since shapes may contain themselves.
 
-    As in botocore, members that are null or that the model does not know are left out, and an unknown member of a
-    tagged union is told by its name. Raises for what botocore cannot read: among others `ValueError` for a union with
-    more than one member, or none.
+    As in botocore, members that are null or not in the model are omitted, and an unknown member of a tagged union is
+    reported by its name. Raises an exception for data that botocore cannot read, for example `ValueError` for a union
+    without exactly one member.
 
-    `numbers` says whether numbers are converted: botocore converts them in answers, and not in events.
+    `numbers` states whether numbers are converted: botocore converts them in answers, but not in events.
     """
 
     def __init__(self, shape: Any, *, numbers: bool = True) -> None:
@@ -69,7 +69,7 @@ class Structure:
 
     @cached_property
     def lenient(self) -> Structure:
-        """The reader of the same structure that reads more than botocore does."""
+        """The reader of the same structure that tolerates errors which botocore does not."""
         return _Lenient(self._shape, numbers=self._numbers)
 
     def _meet(self, key: str) -> tuple[str, Reader | None] | None:
@@ -80,7 +80,9 @@ class Structure:
         return known
 
     def _reader(self, shape: Any) -> Reader | None:
-        """Return what turns JSON of `shape` into boto3's form; None when the two are the same."""
+        """Return the function that converts JSON of `shape` into boto3's form, or None if the two forms are the
+        same.
+        """
         kind = shape.type_name
         if kind == "structure":
             return None if shape.is_document_type else type(self)(shape, numbers=self._numbers)
@@ -92,8 +94,8 @@ class Structure:
 
 
 class _Lenient(Structure):
-    """Reads what botocore cannot: it leaves out numbers and dates that are none, and what stands beside the answer; a
-    union without a member is empty. Content is never left out.
+    """Reads answers that botocore cannot read. It omits invalid numbers and dates and unreadable members next to the
+    content; a union without a member is empty. It never omits content.
     """
 
     def __call__(self, value: dict[str, Any]) -> dict[str, Any]:

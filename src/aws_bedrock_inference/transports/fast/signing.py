@@ -1,7 +1,7 @@
-"""Proving who makes a request: AWS Signature Version 4, a bearer token, or nothing.
+"""The proof of identity of a request: AWS Signature Version 4, a bearer token, or nothing.
 
-The signature is botocore's, byte for byte; it is computed here because botocore derives the day's key anew for every
-request and walks each header several times, which costs more than all the rest of preparing a call.
+The signature equals botocore's byte for byte. It is computed here because botocore derives the day's key again for
+every request and processes each header several times, which costs more than the rest of the preparation of a call.
 """
 
 from __future__ import annotations
@@ -34,27 +34,29 @@ _NECESSARY = 600
 
 
 class Signer(Protocol):
-    """Gives a request the headers that prove who makes it. Safe to share between threads."""
+    """Creates the headers that prove the identity of the sender. Threads can share it."""
 
     @property
     def source(self) -> Any:
-        """The credentials or the token; signers that share it renew it together."""
+        """The source of the credentials or of the token. Signers with the same source renew it together."""
 
     def due(self) -> bool:
         """Return whether `identity` would now use the network, to renew credentials that have expired or soon will."""
 
     def current(self) -> Any:
-        """Return the identity that still works while a due renewal goes on, or None when that must be waited for."""
+        """Return the identity that is still valid while a renewal runs, or None if the caller must wait for the
+        renewal.
+        """
 
     def identity(self) -> Any:
-        """Return who we are. Raises botocore's errors when there is no knowing, such as `NoCredentialsError`."""
+        """Return the identity. Raises botocore's errors if there is none, such as `NoCredentialsError`."""
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
-        """Return the headers to add to `request`, which goes to `host` at `now`, seconds since the epoch."""
+        """Return the headers to add to `request`, which is sent to `host` at `now`, in seconds since the epoch."""
 
 
 def signer(session: Any, signature_version: Any, service: str, region: str) -> Signer:
-    """Return the signer for what botocore decided. `session` is botocore's.
+    """Return the signer for the scheme that botocore chose. `session` is a botocore session.
 
     Raises botocore's `UnsupportedSignatureVersionError` for a scheme other than `v4`, `bearer` and none.
     """
@@ -68,22 +70,22 @@ def signer(session: Any, signature_version: Any, service: str, region: str) -> S
 
 
 class Unsigned:
-    """Says nothing about who we are, for `Config(signature_version=UNSIGNED)`."""
+    """Adds no identity, for `Config(signature_version=UNSIGNED)`."""
 
     source = None
 
     def due(self) -> bool:
-        """No."""
+        """Return False."""
         return False
 
     def current(self) -> None:
-        """Nobody."""
+        """Return None."""
 
     def identity(self) -> None:
-        """Nobody."""
+        """Return None."""
 
-    def sign(self, identity: None, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as every signer
-        """Nothing."""
+    def sign(self, identity: None, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as in every signer
+        """Return no headers."""
         return {}
 
 
@@ -95,11 +97,11 @@ class Bearer:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock of a token that a thread of the parent was renewing."""
+        """Replace the lock of a token that a thread of the parent may have been renewing."""
         renew_lock(self.source)
 
     def current(self) -> None:
-        """Nobody: botocore does not say how long a token still works."""
+        """Return None: botocore does not report how long a token is still valid."""
 
     def due(self) -> bool:
         """Return whether the token is of a kind that renews itself."""
@@ -114,24 +116,24 @@ class Bearer:
             raise NoAuthTokenError
         return str(token.token)
 
-    def sign(self, identity: str, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as every signer
-        """Return the token as `Authorization`."""
+    def sign(self, identity: str, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as in every signer
+        """Return the header `Authorization` with the token."""
         return {"Authorization": f"Bearer {identity}"}
 
 
 class SigV4:
-    """AWS Signature Version 4 with headers; `credentials` are botocore's, which renew themselves."""
+    """AWS Signature Version 4 with headers. `credentials` are botocore's, which renew themselves."""
 
     def __init__(self, credentials: Any, service: str, region: str) -> None:
         self.source = credentials
         self._service = service
         self._region = region
-        # The derived key, kept for the secret and the day it was derived from.
+        # The derived key, with the secret and the day from which it was derived.
         self._key: tuple[str, str, bytes] = ("", "", b"")
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock of credentials that a thread of the parent was renewing."""
+        """Replace the lock of credentials that a thread of the parent may have been renewing."""
         renew_lock(self.source)
 
     def due(self) -> bool:
@@ -140,8 +142,8 @@ class SigV4:
         return needed is not None and needed()
 
     def current(self) -> Any:
-        """Return the credentials whose renewal is due but not yet necessary: botocore starts 15 minutes early, and
-        needs it 10 minutes before they expire.
+        """Return credentials whose renewal is due but not yet mandatory: botocore starts it 15 minutes before they
+        expire, and requires it 10 minutes before.
         """
         credentials = self.source
         if not isinstance(credentials, RefreshableCredentials):
@@ -151,7 +153,7 @@ class SigV4:
         return getattr(credentials, "_frozen_credentials", None)
 
     def identity(self) -> Any:
-        """Return the credentials as they are now, renewed if need be."""
+        """Return the current credentials, renewed if necessary."""
         if self.source is None:
             raise NoCredentialsError
         return self.source.get_frozen_credentials()

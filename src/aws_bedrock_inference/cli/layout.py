@@ -1,0 +1,55 @@
+"""The layout of `--help`: at most 80 columns, and the options of a large command under headings."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OTHER = "Other"
+"""The heading of options that have no heading."""
+
+# The allowed numbers, as click adds them: `1<=x<=5`. An error message states them, so the help need not.
+_RANGE = re.compile(r"(?:[\d.]+<=?)?x(?:[<>]=?[\d.]+)?")
+
+
+class Command(click.Command):
+    """A command whose help omits the ranges of numbers; `headings` lists the option names under each heading."""
+
+    def __init__(self, *args: Any, headings: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self._headings = {name: heading for heading, names in (headings or {}).items() for name in names.split()}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, under headings if this command has some."""
+        sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in self._headings.values()}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and not isinstance(param, click.Argument):
+                heading = self._headings.get(param.opts[-1], OTHER) if self._headings else "Options"
+                sections.setdefault(heading, []).append((record[0], without_range(record[1])))
+        formatter.write_paragraph()
+        for heading, rows in sections.items():
+            formatter.write_heading(heading)
+            with formatter.indentation():
+                formatter.write_dl(rows)
+
+
+class Group(click.Group):
+    """A command group whose commands have this layout."""
+
+    command_class = Command
+    group_class = type
+
+
+def without_range(text: str) -> str:
+    """Return the help of an option without the range that click adds."""
+    words, bracket, extra = text.rpartition("  [")
+    if not bracket:
+        return text
+    kept = [part for part in extra.removesuffix("]").split("; ") if not _RANGE.fullmatch(part)]
+    return f"{words} [{'; '.join(kept)}]" if kept else words

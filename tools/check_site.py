@@ -1,0 +1,122 @@
+"""Check the site that `make docs` built: every link inside leads somewhere, and no page loads from another host.
+
+MkDocs checks the links in the Markdown of pages. This script reads the HTML, so it also sees the links and the anchors
+that the theme, the reference and the hooks write. It also compares the reference with the list of public names.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+LOADED = {
+    "audio": "src",
+    "embed": "src",
+    "iframe": "src",
+    "img": "src",
+    "script": "src",
+    "source": "src",
+    "video": "src",
+}
+LOADING_RELATIONS = {
+    "icon",
+    "manifest",
+    "modulepreload",
+    "preconnect",
+    "preload",
+    "prefetch",
+    "stylesheet",
+    "dns-prefetch",
+}
+STYLES = re.compile(r"""(?:url\(\s*|@import\s+)["']?(?:https?:)?//[^)"']+""")
+# Material's script loads mermaid from a content delivery network as soon as a page has such a diagram.
+NETWORKED_CLASSES = {"mermaid"}
+
+
+class Reader(HTMLParser):
+    """Collects the anchors of a page, its links, and the addresses from which it loads something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors: set[str] = set()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.networked: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Read one element."""
+        found = {name: value or "" for name, value in attrs}
+        self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
+        self.networked |= NETWORKED_CLASSES & set(found.get("class", "").split())
+        if tag == "a" and "href" in found:
+            self.links.append(found["href"])
+        if tag in LOADED and found.get(LOADED[tag]):
+            self.loaded.append(found[LOADED[tag]])
+        if tag == "link" and LOADING_RELATIONS & set(found.get("rel", "").split()):
+            self.loaded.append(found.get("href", ""))
+
+
+def read(page: Path) -> Reader:
+    """Return what a page has and what it links to."""
+    reader = Reader()
+    reader.feed(page.read_text(encoding="utf-8"))
+    return reader
+
+
+def is_foreign(address: str) -> bool:
+    """Whether an address leads to another host."""
+    parts = urlsplit(address)
+    return bool(parts.netloc) and parts.scheme in ("", "http", "https")
+
+
+def problems(site: Path) -> list[str]:
+    """Return one line for each problem of the site."""
+    # A server shows 404.html at any address, so its links begin at the server's root.
+    pages = {page.resolve(): read(page) for page in sorted(site.rglob("*.html")) if page.name != "404.html"}
+    found = []
+    for page, reader in pages.items():
+        name = page.relative_to(site)
+        found += [f"{name} loads {address} from another host" for address in reader.loaded if is_foreign(address)]
+        found += [f"{name} has an element of class {kind}, which loads a script" for kind in sorted(reader.networked)]
+        found += [f"{name} links to {link}: {why}" for link in reader.links if (why := dead(link, page, pages))]
+    for style in sorted(site.rglob("*.css")):
+        found += [f"{style.relative_to(site)} loads {address}" for address in STYLES.findall(style.read_text("utf-8"))]
+    return found
+
+
+def dead(link: str, page: Path, pages: dict[Path, Reader]) -> str | None:
+    """Return why a link leads nowhere; None if it is good, or leads to another host."""
+    parts = urlsplit(link)
+    if parts.scheme or parts.netloc:
+        return None
+    target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+    if not target.is_file():
+        return "no such file"
+    anchor = unquote(parts.fragment)
+    if anchor and target in pages and anchor not in pages[target].anchors | {"__comments"}:
+        return "no such anchor"
+    return None
+
+
+def unreferenced(site: Path, surface: str) -> list[str]:
+    """Return one line for each name of the public surface, as tests/surface/public.txt has it, without an anchor."""
+    anchors = set[str]().union(*(read(page).anchors for page in (site / "reference").glob("*.html")))
+    names = re.findall(r"^[\w.]+(?=$|[(:])", surface, re.MULTILINE)
+    return [f"the reference lacks {name}" for name in names if name not in anchors and not name.endswith("__version__")]
+
+
+def main() -> int:
+    """Print the problems, and return 1 if there are any."""
+    site = Path(sys.argv[1]).resolve()
+    found = problems(site) + unreferenced(site, Path(sys.argv[2]).read_text(encoding="utf-8"))
+    print(
+        "\n".join(found) or f"The site is in {site}: {len(list(site.rglob('*.html')))} pages, every link inside works"
+    )
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

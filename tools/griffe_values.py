@@ -1,0 +1,68 @@
+"""An extension of Griffe, which reads the package for the reference.
+
+Griffe shows the fields of a dataclass as parameters. It shows neither the fields of a named tuple nor the members of an
+enumeration that have no docstring, and it shows a default as the name of its constant. This extension adds the fields
+and the members, and shows the values of defaults.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import griffe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Values(griffe.Extension):
+    """Adds the fields of named tuples, the members of enumerations and the values of defaults."""
+
+    def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Give a named tuple a signature, and each member of an enumeration a docstring."""
+        bases = {str(base).rsplit(".", 1)[-1] for base in cls.bases}
+        fields = [member for member in cls.members.values() if isinstance(member, griffe.Attribute)]
+        if "NamedTuple" in bases:
+            kind = griffe.ParameterKind.positional_or_keyword
+            parameters = [
+                griffe.Parameter(field.name, annotation=field.annotation, kind=kind, default=field.value)
+                for field in fields
+                if field.annotation is not None
+            ]
+            cls.set_member("__init__", griffe.Function("__init__", parameters=griffe.Parameters(*parameters)))
+        if bases & {"Enum", "IntEnum", "StrEnum"}:
+            for field in fields:
+                if field.docstring is None and not field.name.startswith("_"):
+                    field.docstring = griffe.Docstring(f"Its value is `{field.value}`.", parent=field)
+
+    def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
+        """Replace each default that is the name of a constant by the constant's value."""
+        for function in functions(pkg):
+            for parameter in function.parameters:
+                if isinstance(parameter.default, griffe.ExprName):
+                    parameter.default = value_of(parameter.default, pkg)
+
+
+def functions(parent: griffe.Module | griffe.Class) -> Iterator[griffe.Function]:
+    """Yield the functions of a module or class, and of those inside it."""
+    for member in parent.members.values():
+        if isinstance(member, griffe.Function):
+            yield member
+        elif isinstance(member, (griffe.Module, griffe.Class)):
+            yield from functions(member)
+
+
+def value_of(name: griffe.ExprName, pkg: griffe.Module) -> str | griffe.Expr:
+    """Return the value of the constant that a default names; the name itself if it is no constant of this package."""
+    path = name.canonical_path
+    if not path.startswith(f"{pkg.path}."):
+        return name
+    try:
+        constant = pkg[path.removeprefix(f"{pkg.path}.")]
+    except KeyError:
+        return name
+    if constant.is_alias:
+        constant = constant.final_target
+    if not isinstance(constant, griffe.Attribute) or constant.value is None:
+        return name
+    return constant.value
