@@ -261,7 +261,7 @@ def test_a_dry_run_leaves_out_the_answered_records(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("bounded", [False, True])
-def test_a_dry_run_warns_of_a_missing_max_tokens_even_without_a_known_quota(desk: Desk, *, bounded: bool) -> None:
+def test_a_run_warns_of_a_missing_max_tokens_even_without_a_known_quota(desk: Desk, *, bounded: bool) -> None:
     desk.prompts(3)
 
     def script(stub: Any, prompt: str) -> Any:

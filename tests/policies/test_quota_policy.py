@@ -277,7 +277,7 @@ class TestThrottles:
         flow.send(failed(THROTTLE))
         assert end(flow, None).fault.paced
 
-    def test_the_snapshot_has_the_state_of_the_ledger(self, world: World) -> None:
+    def test_the_event_of_a_throttle_has_the_state_of_the_ledger(self, world: World) -> None:
         policy = Quota(rpm=600, tpm=12_000)
         policy.ledger(call().route, world.now).watch()
         urgent, _ = start(policy, world, tokens=200, output=100, priority=PRIORITIES["interactive"])
