@@ -142,7 +142,7 @@ def test_sts_is_asked_in_the_region(alone: None, arn: str, region: str | None, h
 
     base.events.register("before-send.sts", keep)
     session = AssumedRole(arn, region_name=region, session=base).session()
-    with pytest.raises(Exception, match="was not assumed"):
+    with pytest.raises(Exception, match="could not assume"):
         session.get_credentials().get_frozen_credentials()
     assert urls == [f"https://{host}/"]
     assert session.region_name == (region or "us-east-1")
@@ -179,7 +179,9 @@ def test_a_role_may_lead_to_another(sts: Sts, base: Any) -> None:
         ("/hub", "AKIDBASE"),
         ("ence", "ASIATEST1"),
     ]
-    with pytest.raises(ValueError, match=r"duration=7200: a role that assumes another gets 3600 seconds at most"):
+    with pytest.raises(
+        ValueError, match=r"duration=7200: a role that is assumed with another role gets at most 3600 seconds"
+    ):
         AssumedRole(ARN, duration=7200, session=hub.session()).session()
 
 
@@ -229,24 +231,24 @@ def test_moto_s_sts_gives_credentials_of_the_role(moto_url: str, alone: None, mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"role_arn": "inference"}, r"role_arn=<str>: give the ARN of a role, arn:aws:iam::123456789012:role/NAME"),
-        ({"role_arn": "arn:aws:sts::210987654321:assumed-role/a/b"}, "that of a session"),
+        ({"role_arn": "inference"}, r"role_arn=<str>: pass the ARN of a role, arn:aws:iam::123456789012:role/NAME"),
+        ({"role_arn": "arn:aws:sts::210987654321:assumed-role/a/b"}, "names a session"),
         ({"role_arn": "arn:aws:iam::210987654321:root"}, "cannot be assumed"),
-        ({"role_arn": "arn:aws:iam::21098:role/a"}, "give the ARN of a role"),
+        ({"role_arn": "arn:aws:iam::21098:role/a"}, "pass the ARN of a role"),
         ({"role_arn": None}, "role_arn=None"),
         ({"account": "111122223333"}, r"account='111122223333': .*belongs to account 210987654321"),
         ({"account": "my-password"}, r"account=<str>"),
         ({"account": 210987654321}, r"as a text of 12 digits"),
-        ({"external_id": "two words"}, "external_id=<str>: give 2 to 1224"),
+        ({"external_id": "two words"}, "external_id=<str>: pass the value from the owner of the role: 2 to 1224"),
         ({"external_id": ""}, "external_id"),
         ({"session_name": "a/b"}, "session_name"),
-        ({"duration": 899}, "duration=899: give whole seconds from 900 to 43200"),
+        ({"duration": 899}, "duration=899: pass whole seconds from 900 to 43200"),
         ({"duration": 3600.5}, "duration=3600.5"),
-        ({"tags": {"": "x"}}, "tag 1 is not a key of 1 to 128"),
-        ({"tags": {"a": 1}}, "tag 1 is not a key of 1 to 128"),
+        ({"tags": {"": "x"}}, "tag 1 must have a key of 1 to 128"),
+        ({"tags": {"a": 1}}, "tag 1 must have a key of 1 to 128"),
         ({"tags": {"Team": "x", "team": "y"}}, "upper and lower case"),
-        ({"tags": {str(n): "x" for n in range(51)}}, "50 session tags, these are 51"),
-        ({"tags": {"team": "x"}, "transitive_tags": "team"}, "a single key is a list"),
+        ({"tags": {str(n): "x" for n in range(51)}}, "50 session tags, but these are 51"),
+        ({"tags": {"team": "x"}, "transitive_tags": "team"}, "pass a list of keys"),
     ],
 )
 def test_what_cannot_be_right_is_refused_at_once(options: dict[str, Any], message: str) -> None:

@@ -51,9 +51,9 @@ SESSION = "sts-session-invalid"
 
 REFUSALS = [
     (403, "AccessDenied", DENIED, Denied, ASSUME, "that its trust policy allows sts:AssumeRole and sts:TagSession"),
-    (403, "AccessDenied", DENIED, Denied, ASSUME, "no other external id than the one given"),
+    (403, "AccessDenied", DENIED, Denied, ASSUME, "no external id other than the one that you set"),
     (403, "AccessDenied", NOT_TAGGED, Denied, ASSUME, f"allow sts:AssumeRole and sts:TagSession on {ARN}"),
-    (403, "AccessDenied", NOT_TRUSTED, Denied, "assume-role-trust", "In account 210987654321, see that the role"),
+    (403, "AccessDenied", NOT_TRUSTED, Denied, "assume-role-trust", "In account 210987654321, check that the role"),
     (403, "AccessDenied", BY_THE_ORGANIZATION, Denied, "iam-denied-scp", "organization"),
     (403, "ExpiredToken", EXPIRED, Denied, "credentials-expired", "aws sso login"),
     (403, "InvalidClientTokenId", UNKNOWN_KEY, Denied, "invalid-access-key", "Check the access key, secret key"),
@@ -100,7 +100,7 @@ def test_a_refusal_of_sts_is_a_typed_fault(  # noqa: PLR0917 - the columns of a 
     fault = raised.value.fault
     assert (fault.code, fault.cause, fault.status) == (code, cause, status)
     assert (fault.origin, fault.reached, fault.unhealthy) == (Origin.IDENTITY, False, False)
-    assert fault.message.startswith(f"{ARN} was not assumed: ")
+    assert fault.message.startswith(f"could not assume {ARN}: ")
     assert advice in fault.advice
     assert explain(raised.value).cause == cause
     assert model.received == []
@@ -113,7 +113,7 @@ def test_the_fault_is_the_same_for_boto3_and_travels(sts: Sts, base: Any) -> Non
     sts.refusals.append((403, "AccessDenied", DENIED))
     client = role(base).session().client("bedrock-runtime", endpoint_url="http://127.0.0.1:9")
     try:
-        with pytest.raises(CredentialRetrievalError, match="was not assumed") as raised:
+        with pytest.raises(CredentialRetrievalError, match="could not assume") as raised:
             client.converse(modelId="m", messages=[])
     finally:
         client.close()
@@ -128,7 +128,7 @@ def test_no_external_id_is_said_to_be_none(sts: Sts, base: Any) -> None:
     sts.refusals.append((403, "AccessDenied", DENIED))
     with pytest.raises(CredentialRetrievalError) as raised:
         AssumedRole(ARN, session=base).session().get_credentials().get_frozen_credentials()
-    assert "demands no external id, since none is given" in classify(raised.value).advice
+    assert "requires no external id, because you set none" in classify(raised.value).advice
 
 
 def test_sts_that_throttles_once_costs_a_repeat_and_no_quota(face: Any, sts: Sts, model: Wire, base: Any) -> None:
@@ -184,14 +184,14 @@ def test_sts_that_does_not_answer_as_it_should(  # noqa: PLR0917 - fixtures
 def test_sts_that_nobody_can_reach(face: Any, model: Wire, base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")
     client = face.open(model.url, session=role(base).session(), pipeline=Pipeline())
-    with pytest.raises(Unreachable, match="was not assumed") as raised:
+    with pytest.raises(Unreachable, match="could not assume") as raised:
         face.get(client.invoke("Why?"))
     assert (raised.value.origin, raised.value.decision) == (Origin.IDENTITY, Decision.RETRY)
 
 
 def test_no_credentials_to_assume_it_with(face: Any, sts: Sts, model: Wire) -> None:
     client = face.open(model.url, session=role(boto3.Session(region_name="us-east-1")).session(), pipeline=Pipeline())
-    with pytest.raises(Denied, match=f"{ARN} was not assumed: Unable to locate credentials"):
+    with pytest.raises(Denied, match=f"could not assume {ARN}: Unable to locate credentials"):
         face.get(client.invoke("Why?"))
     assert sts.asked == []
 
@@ -202,6 +202,6 @@ def test_the_role_of_a_chain_that_failed_is_named(sts: Sts, base: Any) -> None:
     with pytest.raises(CredentialRetrievalError) as raised:
         AssumedRole(ARN, session=hub).session().get_credentials().get_frozen_credentials()
     assert str(raised.value).startswith(
-        f"{ARN} was not assumed: arn:aws:iam::111122223333:role/hub was not assumed: STS"
+        f"could not assume {ARN}: could not assume arn:aws:iam::111122223333:role/hub: STS"
     )
     assert "In account 111122223333" in classify(raised.value).advice

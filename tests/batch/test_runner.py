@@ -171,7 +171,7 @@ def test_a_budget_that_is_spent_fails_no_record_and_loses_no_answer_that_is_paid
         return Answer({"id": record.key, "text": "Hi"}, "end_turn")
 
     ending = asyncio.run(bench.over(records(9), ask, concurrency=3, grace=0.0))
-    assert (ending.name, ending.reason) == ("stopped", "the limit of $1.00 is reached: calls have cost $1.00.")
+    assert (ending.name, ending.reason) == ("stopped", "the cost limit of $1.00 is reached: calls have cost $1.00.")
     assert bench.answers == ["p1", "p3"]
     assert (bench.failures, bench.tally.failed, bench.tally.parked) == ({}, 0, None)
     assert bench.states == {State.WAITING: 6, State.ANSWERED: 2, State.PARKED: 1}

@@ -169,7 +169,7 @@ def test_a_file_of_a_newer_version_is_refused_with_a_sentence(tmp_path: Path) ->
     ("make", "message"),
     [
         (lambda path: sqlite3.connect(path).execute("CREATE TABLE t (a)").connection.close(), "of another program"),
-        (lambda path: path.write_bytes(b"no database" * 100), "is not a file of kept answers"),
+        (lambda path: path.write_bytes(b"no database" * 100), "is not a file of stored answers"),
         (lambda path: path.mkdir(), "is a directory"),
     ],
 )

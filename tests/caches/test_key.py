@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.doubles import ROUTE
 
-from aws_bedrock_inference.caches.key import key_of, said
+from aws_bedrock_inference.caches.key import content_of, key_of
 from aws_bedrock_inference.call import Call, Estimate, Timeout
 
 HERE = replace(ROUTE, account="111122223333", endpoint="e", principal="p")
@@ -43,7 +43,7 @@ JSON = st.recursive(
 
 
 def key(params: Any, operation: str = "converse", route: Any = HERE, *, shared: bool = False, **fields: Any) -> Any:
-    found = said(params)
+    found = content_of(params)
     return None if found is None else key_of(Call(operation, params, route, **fields), found, shared=shared)
 
 

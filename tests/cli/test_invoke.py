@@ -42,7 +42,7 @@ def test_json_has_what_a_script_wants(stub: Any) -> None:
 
 def test_verbose_says_the_cost_or_that_it_is_not_known(stub: Any) -> None:
     assert invoke(stub, "Hello", "-v").stderr.endswith(" s, 3 tokens in, 5 out, $0.000001\n")
-    assert invoke(stub, "Hello", "-v", "--region", "sa-east-1").stderr.endswith(", 5 out, cost not known\n")
+    assert invoke(stub, "Hello", "-v", "--region", "sa-east-1").stderr.endswith(", 5 out, cost unknown\n")
 
 
 def test_the_model_may_come_from_the_environment(stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,7 +107,7 @@ def test_one_model_is_shown_with_what_is_known_of_it() -> None:
     assert "per million tokens  unknown (genai-prices " in bedrock("show", "amazon.old-v1:0").stdout
     missing = bedrock("show", "amazon.nova-light-v1:0")
     assert missing.exit_code == 3
-    assert f"The nearest is {NOVA}." in missing.stderr
+    assert f"The most similar id is {NOVA}." in missing.stderr
 
 
 def test_sync_reads_now_and_keeps_the_lists_for_use_offline(
@@ -120,14 +120,14 @@ def test_sync_reads_now_and_keeps_the_lists_for_use_offline(
     assert bedrock("list").exit_code == 0
     again = bedrock("sync")
     assert again.exit_code == 3
-    assert "Allow bedrock:ListFoundationModels to know more" in again.stderr
+    assert "Allow bedrock:ListFoundationModels to see more" in again.stderr
 
 
 def test_one_list_is_better_than_none_and_none_says_what_to_allow(account: Simulator) -> None:
     account.scenario(TABLES, faults=[DENIED | {"operation": "ListInferenceProfiles"}])
     half = bedrock("list")
     assert half.exit_code == 0
-    assert "Allow bedrock:ListInferenceProfiles to know more" in half.stderr
+    assert "Allow bedrock:ListInferenceProfiles to see more" in half.stderr
     account.scenario(TABLES, faults=[DENIED | {"operation": "List*"}])
     nothing = bedrock("list", "--region", "eu-west-1")
     assert (nothing.exit_code, nothing.stdout) == (3, "")
@@ -140,7 +140,7 @@ def test_check_says_what_is_wrong_and_what_to_call_instead() -> None:
     bad = bedrock("check", HAIKU, "--within", "us-*")
     assert bad.exit_code == 3
     assert bad.stdout.splitlines()[1:] == [
-        f"  problem: {HAIKU} is called through an inference profile only: us.{HAIKU}, global.{HAIKU}.",
+        f"  problem: {HAIKU} can be called only through an inference profile: us.{HAIKU}, global.{HAIKU}.",
         f"  call: us.{HAIKU}",
     ]
     assert bedrock("check", NOVA, "amazon.nothing").exit_code == 1

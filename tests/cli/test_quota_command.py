@@ -159,7 +159,7 @@ def test_a_request_is_shown_and_not_filed(service: ServiceQuotas) -> None:
         "--desired-value 4000000 --region us-east-1\n"
     ) in result.output
     assert "Nothing was submitted. Add --yes to submit the request." in result.output
-    assert "AWS refuses increases for Legacy models, and prefers accounts that use up what they have" in result.output
+    assert "AWS refuses increases for Legacy models, and prefers accounts that use their current quota" in result.output
     assert (
         f"  $ aws bedrock get-foundation-model --model-identifier {NOVA} --region us-east-1 "
         "--query modelDetails.modelLifecycle.status\n"
@@ -198,13 +198,13 @@ def test_pool_and_dimension_choose_the_quota(service: ServiceQuotas) -> None:
     ("arguments", "words"),
     [
         ([NOVA, "--to", "9000000"], "not adjustable"),
-        ([NOVA, "--to", "9000000"], "Ask for the model's cross-region tokens per minute"),
-        ([PROFILE, "--to", "2000000"], "2,000,000 is not more than 2,000,000, which holds now"),
+        ([NOVA, "--to", "9000000"], "Request an increase of the model's cross-region tokens per minute"),
+        ([PROFILE, "--to", "2000000"], "2,000,000 is not higher than 2,000,000, which is the current value"),
         (
             ["global.anthropic.claude-sonnet-4-5-20250929-v1:0", "--to", "9", "--dimension", "requests"],
-            "nothing to raise",
+            "no quota can be raised",
         ),
-        (["amazon.nova-lite-v1:0", "--to", "9"], "It has quotas in: geographic (--pool)"),
+        (["amazon.nova-lite-v1:0", "--to", "9"], "It has quotas in these pools (--pool): geographic"),
         (["amazon.nova-9-v1:0", "--to", "9"], "no quota of amazon.nova-9-v1:0"),
     ],
 )
@@ -221,7 +221,7 @@ def test_less_than_the_default_is_refused_even_if_it_is_more_than_now(service: S
     service.apply("L-C0326783", 1_000)
     result = bedrock("increase", PROFILE, "--to", "1500000")
     assert result.exit_code == 2
-    assert "1,500,000 is not more than 2,000,000, which is the default" in result.stderr
+    assert "1,500,000 is not higher than 2,000,000, which is the default" in result.stderr
 
 
 def test_a_held_quota_is_a_matter_for_support(service: ServiceQuotas) -> None:
@@ -235,10 +235,10 @@ def test_a_held_quota_is_a_matter_for_support(service: ServiceQuotas) -> None:
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("ResourceAlreadyExistsException", "A request for this quota is open already"),
-        ("QuotaExceededException", "Too many requests for quotas are open"),
+        ("ResourceAlreadyExistsException", "A request for this quota is already open"),
+        ("QuotaExceededException", "Too many quota requests are open"),
         ("AccessDeniedException", "servicequotas:RequestServiceQuotaIncrease"),
-        ("IllegalArgumentException", "AWS did not take the request: IllegalArgumentException: as AWS says"),
+        ("IllegalArgumentException", "AWS did not accept the request: IllegalArgumentException: as AWS says"),
     ],
 )
 def test_what_aws_refuses_is_explained(service: ServiceQuotas, code: str, words: str) -> None:
@@ -253,7 +253,7 @@ def test_what_aws_refuses_is_explained(service: ServiceQuotas, code: str, words:
 def test_a_request_starts_from_what_holds_now(service: ServiceQuotas) -> None:
     bedrock("show")
     service.apply("L-C0326783", 5_000_000)
-    assert "which holds now" in bedrock("increase", PROFILE, "--to", "4000000").stderr
+    assert "which is the current value" in bedrock("increase", PROFILE, "--to", "4000000").stderr
 
 
 def test_daily_tokens_of_single_models_have_a_column_of_their_own(service: ServiceQuotas) -> None:

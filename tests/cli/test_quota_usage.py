@@ -297,7 +297,7 @@ class TestShow:
         assert row == [NOVA, "400,000", "20%", "900,000", "45%", "1,400,000", "9", "34", "1", "5"]
         other = next(line for line in output.splitlines() if line.startswith("amazon.nova-lite")).split()
         assert other == ["amazon.nova-lite-v1:0", "0", "5", "5", "0", "1", "0", "0"]
-        assert "throttles may come at a low reading" in " ".join(output.split())
+        assert "throttles may occur although the reading is low" in " ".join(output.split())
         assert "nova-lite" not in bedrock("show", NOVA, "--usage").output.partition("tokens last minute")[2]
         (used,) = json.loads(bedrock("show", NOVA, "--usage", "--json").output)["usage"]
         assert used == {
@@ -350,11 +350,11 @@ class TestAdvise:
         lines = result.output.splitlines()
         assert lines[0] == f"amazon.nova-pro-v1:0 geographic, 60 answers ({file})"
         assert lines[1].startswith("  98 % of answers are under ")
-        assert "you reserve 4,000; max_tokens=190 allows 19.1 times as many calls at once" in lines[1]
+        assert "you reserve 4,000; max_tokens=190 allows 19.1 times as many calls at the same time" in lines[1]
         assert "share this quota" in lines[-1]
         assert "AWS refuses increases for Legacy models" in lines[-2]
         assert lines[-3].startswith(
-            "  Tokens per day: 700,000,000, weighted by price. All models of the Region share it"
+            "  Tokens per day: 700,000,000, weighted by price. All models of the Region share this quota"
         )
 
     def test_without_max_tokens_it_says_what_it_takes_for_it(self, service: ServiceQuotas, tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ class TestAdvise:
         output = bedrock("advise", "--store", url).output
         assert "amazon.nova-pro-v1:0 geographic, 60 answers (2 processes in us-east-1)" in output
         # 3,000 tokens a call were used, 200 of them answer: (2,800 + 4,000) / (2,800 + 410)
-        assert "max_tokens=410 allows 2.1 times as many calls at once" in output
+        assert "max_tokens=410 allows 2.1 times as many calls at the same time" in output
 
     def test_advice_counts_answers_as_often_as_members_found_that_they_count(
         self, service: ServiceQuotas, path: Path, url: str
@@ -409,7 +409,7 @@ class TestAdvise:
         store.close()
         output = bedrock("advise", "--store", url).output
         # 3,000 tokens a call were used, 400 of them for 200 of answer: (2,600 + 4,000) / (2,600 + 410)
-        assert "max_tokens=410 allows 2.2 times as many calls at once" in output
+        assert "max_tokens=410 allows 2.2 times as many calls at the same time" in output
 
     def test_prompts_of_unknown_length_are_said_to_be_left_out(
         self, service: ServiceQuotas, path: Path, url: str

@@ -46,7 +46,7 @@ def test_a_limit_in_the_middle_of_a_run_ends_it_in_order(desk: Desk, concurrency
     answered = len(desk.answers)
     assert 20 <= answered < 20 + concurrency
     assert len(desk.stub.prompts) == answered, "what was sent and paid for was not kept"
-    assert f"Stopped: the limit of ${20 * EACH:.6f} is reached" in result.stderr
+    assert f"Stopped: the cost limit of ${20 * EACH:.6f} is reached" in result.stderr
     assert f"60 records: {answered} answered, 0 failed, {60 - answered} missing" in result.stderr
     assert f"Cost ${answered * EACH:.6f}" in result.stderr
     assert "To continue with a higher --max-cost, run: bedrock run" in result.stderr
@@ -135,7 +135,7 @@ def test_a_price_that_is_not_known_is_said(desk: Desk, limit: list[str]) -> None
     result = desk.run("--model", "amazon.nova-unheard-of-v1:0", "--progress", "json", *limit)
     if limit:
         assert (result.exit_code, desk.stub.prompts) == (3, [])
-        assert "the price of amazon.nova-unheard-of-v1:0 in us-east-1 is not known" in result.stderr
+        assert "the price of amazon.nova-unheard-of-v1:0 in us-east-1 is unknown" in result.stderr
         assert "7 records: 0 answered, 0 failed, 7 missing" in result.stderr
         return
     assert result.exit_code == 0
@@ -203,7 +203,7 @@ def in_program(desk: Desk, kind: str, **options: Any) -> tuple[list[str], dict[s
             BedrockClient(MODEL, endpoint_url=desk.stub.url, pipeline=pipeline) as client,
             BatchRun(desk.source, desk.output, client=client, concurrency=1, max_tokens=5, **options) as run,
         ):
-            with pytest.raises(BatchStopped, match="the limit of"):
+            with pytest.raises(BatchStopped, match="the cost limit of"):
                 found.extend(answer["id"] for answer in run)
             client.invoke("not of the run, so it is not refused", max_tokens=5)
             assert run.cost == pytest.approx(len(found) * EACH)
@@ -218,7 +218,7 @@ def in_program(desk: Desk, kind: str, **options: Any) -> tuple[list[str], dict[s
             AsyncBedrockClient(MODEL, endpoint_url=desk.stub.url, pipeline=pipeline) as client,
             AsyncBatchRun(desk.source, desk.output, client=client, concurrency=1, max_tokens=5, **options) as run,
         ):
-            with pytest.raises(BatchStopped, match="the limit of"):
+            with pytest.raises(BatchStopped, match="the cost limit of"):
                 await read(run)
             await client.invoke("not of the run, so it is not refused", max_tokens=5)
             return run.counts

@@ -224,7 +224,7 @@ def test_the_log_says_the_cost_of_calls_that_used_tokens(face: Any, caplog: pyte
         face.get(client.invoke("Why?"))
         face.get(client.converse(modelId="amazon.nova-unheard-of-v1:0", **ASK))
     lines = [record.getMessage() for record in caplog.records if "succeeded" in record.getMessage()]
-    assert [line.rsplit(", ", 1)[1] for line in lines] == ["$0.000001", "cost not known"]
+    assert [line.rsplit(", ", 1)[1] for line in lines] == ["$0.000001", "cost unknown"]
 
 
 def test_who_asks_for_no_cost_reads_no_prices(face: Any) -> None:
@@ -245,9 +245,11 @@ def test_a_limit_of_cost_ends_in_an_exception_that_says_so(face: Any) -> None:
         pipeline = standard(max_cost=COST)
         client = face.open(wire.url, pipeline=pipeline)
         face.get(client.invoke("Why?"))
-        with pytest.raises(BudgetExhausted, match=r"the limit of \$0\.000001 is reached: calls have cost \$0\.000001"):
+        with pytest.raises(
+            BudgetExhausted, match=r"the cost limit of \$0\.000001 is reached: calls have cost \$0\.000001"
+        ):
             face.get(client.invoke("Why?"))
-        with pytest.raises(PriceUnknown, match=r"the price of amazon\.nova-unheard-of-v1:0 in us-east-1 is not known"):
+        with pytest.raises(PriceUnknown, match=r"the price of amazon\.nova-unheard-of-v1:0 in us-east-1 is unknown"):
             face.get(client.converse(modelId="amazon.nova-unheard-of-v1:0", **ASK))
         assert len(wire.received) == 1
 

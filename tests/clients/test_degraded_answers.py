@@ -252,5 +252,5 @@ def test_standard_puts_it_outermost() -> None:
     names = [type(policy).__name__ for policy in standard(degrade=own, filtered="raise").policies]
     assert names[:3] == ["Degrade", "Filtered", "Deadline"]
     assert BUSY not in repr(own)
-    with pytest.raises(ValueError, match=r"standard\(degrade=.*give a Degrade"):
+    with pytest.raises(ValueError, match=r"standard\(degrade=.*pass a Degrade"):
         standard(degrade=BUSY)  # type: ignore[arg-type]  # what it says

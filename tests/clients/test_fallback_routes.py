@@ -191,7 +191,7 @@ def test_a_target_that_cannot_be_reached_from_here_is_passed_over_and_logged_onc
         elsewhere.session._session.set_config_variable("profile", "nowhere")
         client = face.open(wire.url, pipeline=using(Fallback(elsewhere, OTHER)))
         assert [face.get(client.invoke("Why?")).route.model for _ in range(2)] == [OTHER, OTHER]
-    said = [record.getMessage() for record in caplog.records if "passes over" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "skips" in record.getMessage()]
     assert len(said) == 1
     assert f"{MODEL} in us-west-2: ProfileNotFound" in said[0]
 
@@ -285,7 +285,7 @@ def test_a_trail_is_short_where_it_is_printed(face: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "attempts", "why"),
     [
-        ({"attempts": 2}, 10, "the fallback's 2 attempts are used up"),
+        ({"attempts": 2}, 10, "the fallback's limit of 2 attempts is reached"),
         ({}, 2, "no attempts are left"),
     ],
 )
@@ -304,5 +304,5 @@ def test_where_no_target_could_help_the_exception_says_how_it_ended_on_its_own_r
 def test_where_no_target_may_be_asked_the_exception_says_so(face: Any) -> None:
     with Wire(INTERNAL, GONE) as ill:
         client = face.open(ill.url, pipeline=using(Fallback(MODEL)))
-        with pytest.raises(NotFound, match="gave up: no other route could answer it"):
+        with pytest.raises(NotFound, match="gave up: no other route could answer the call"):
             face.get(client.invoke("Why?"))

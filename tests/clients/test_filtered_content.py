@@ -314,7 +314,7 @@ def test_an_awaited_function_is_refused() -> None:
     async def later(_: FilteredContent) -> str:
         return NO
 
-    with pytest.raises(ValueError, match="not awaited"):
+    with pytest.raises(ValueError, match="an async function cannot be used"):
         Filtered(later)
     with pytest.raises(ValueError, match=r"Filtered\("):
         Filtered(message=" ")

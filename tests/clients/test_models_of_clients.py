@@ -88,7 +88,9 @@ class TestWrongIds:
         sent = account.stats()["arrived"]
         client = face.open(account.url)
         for wrong, right in (("amazon.nova-light-v1:0", NOVA), (f"eu.{HAIKU}", f"us.{HAIKU}")):
-            with pytest.raises(InvalidRequest, match=f"no model or inference profile {wrong}. The nearest is {right}"):
+            with pytest.raises(
+                InvalidRequest, match=f"no model or inference profile {wrong}. The most similar id is {right}"
+            ):
                 face.get(client.converse(modelId=wrong, messages=[]))
         assert account.stats()["arrived"] == sent
         assert ask(face, client).text
@@ -206,7 +208,7 @@ class TestProfiles:
             ask(face, client)
 
     def test_what_is_no_models_is_refused(self) -> None:
-        with pytest.raises(ValueError, match="give a Models"):
+        with pytest.raises(ValueError, match="pass a Models"):
             GeographicProfile("us.")  # type: ignore[arg-type]
 
 

@@ -196,7 +196,7 @@ def test_without_a_word_the_fault_is_raised(face: Any) -> None:
 
 @pytest.mark.parametrize("wrong", ["again", True, 3])
 def test_another_word_is_refused(face: Any, wrong: Any) -> None:
-    with Wire(WHOLE) as wire, pytest.raises(InvalidRequest, match="give one of raise, restart, continue"):
+    with Wire(WHOLE) as wire, pytest.raises(InvalidRequest, match="pass one of raise, restart, continue"):
         face.open(wire.url).invoke_stream("Why?", on_interrupt=wrong)
 
 

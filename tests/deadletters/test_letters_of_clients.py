@@ -406,8 +406,8 @@ def test_a_file_of_settings_names_the_store(tmp_path: Path, monkeypatch: pytest.
     policy.close()
     for wrong, sentence in (
         ('dead_letters = "dead.db"', "may be a file or a DynamoDB table"),
-        ("dead_letters = 5", "give a table"),
-        ("[dead_letters]\nseal = 5", "only Python can give it"),
+        ("dead_letters = 5", "set a table"),
+        ("[dead_letters]\nseal = 5", "only Python code can set this option"),
         ("[dead_letters]\ntags = { a = 1 }", "names and texts"),
     ):
         (tmp_path / "bedrock.toml").write_text(wrong)
@@ -443,7 +443,7 @@ def test_a_place_that_is_none_is_told(named: Any, sentence: str) -> None:
 
 
 def test_a_wrong_policy_is_told(letters: Any) -> None:
-    with pytest.raises(ValueError, match="give a DeadLetter"):
+    with pytest.raises(ValueError, match="pass a DeadLetter"):
         standard(dead_letters="sqlite://dead.db")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the queue has its own seal"):
         DeadLetter(letters.queue, redact=str)

@@ -122,7 +122,7 @@ def test_a_clock_that_is_off_is_found(broken: Broken) -> None:
 def test_a_model_that_is_spelled_wrong_is_found(broken: Broken) -> None:
     report = broken.diagnose(model_id="us.amazon.nova-light-v1:0")
     assert blamed(report) == {"model": "invalid-model-identifier"}
-    assert "The nearest is us.amazon.nova-lite-v1:0" in report.first.finding.message  # type: ignore[union-attr]
+    assert "The most similar id is us.amazon.nova-lite-v1:0" in report.first.finding.message  # type: ignore[union-attr]
 
 
 def test_who_answers_in_the_place_of_sts_is_no_broken_probe(broken: Broken) -> None:

@@ -71,7 +71,7 @@ def test_a_deadline_that_does_not_reach_so_far_fails_at_once(pipeline: Pipeline,
     assert isinstance(error, Denied)
     assert error.retry_after == 900
     assert error.decision.value == "RETRY"
-    assert "a wait of 900 s is asked for" in str(error)
+    assert "the stated wait is 900 s" in str(error)
 
 
 def test_the_second_answer_may_end_it_too() -> None:

@@ -135,8 +135,8 @@ BODIES: dict[str, tuple[Any, str]] = {
     "half character in bytes": (json.dumps({"a": {HALF: 1}}).encode(), "a key in body.a has half a character"),
     "half character, upper case": (b'{"a": "\\uD83D"}', "body.a has half a character"),
     "half character, plain": (json.dumps({"a": HALF}, ensure_ascii=False), "body has half a character"),
-    "nan": (json.dumps({"temperature": nan}), "body has NaN, which JSON cannot hold"),
-    "infinity": (json.dumps({"temperature": -inf}).encode(), "body has -Infinity"),
+    "nan": (json.dumps({"temperature": nan}), "body contains NaN, which JSON cannot represent"),
+    "infinity": (json.dumps({"temperature": -inf}).encode(), "body contains -Infinity"),
     "latin-1": ('{"prompt": "caf\xe9"}'.encode("latin-1"), "body is not UTF-8 (byte 15)"),
 }
 

@@ -413,7 +413,7 @@ def test_a_priority_that_is_no_finite_number_is_refused_where_it_is_given(priori
 
 @pytest.mark.parametrize("store", [Path("shares.db"), 5, object(), MemoryStore])
 def test_what_is_no_store_is_refused_where_it_is_given(store: Any) -> None:
-    with pytest.raises(ValueError, match=r"Quota\(store=\.\.\.\) is a .*: give a URL"):
+    with pytest.raises(ValueError, match=r"Quota\(store=\.\.\.\) is a .*: pass a URL"):
         Quota(store=store)
 
 

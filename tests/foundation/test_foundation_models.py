@@ -136,7 +136,7 @@ class TestCache:
             "a reading that goes on is waited for: its lists would come into the next test"
         )
         assert asked(account) == sent
-        with pytest.raises(ValueError, match=r"sync_every\(0\): give seconds above 0"):
+        with pytest.raises(ValueError, match=r"sync_every\(0\): pass seconds above 0"):
             source.sync_every(0)
 
 
@@ -150,10 +150,10 @@ class TestPermissions:
         found = source.check(NOVA)
         assert (found.known, found.lifecycle, found.ok) == (None, None, True)
         for operation in ("ListFoundationModels", "ListInferenceProfiles", "GetFoundationModelAvailability"):
-            assert any(f"Allow bedrock:{operation} to know more" in note for note in found.notes)
+            assert any(f"Allow bedrock:{operation} to see more" in note for note in found.notes)
         assert source.resolve(NOVA) == NOVA
         assert source.resolve(NOVA, within="eu-*") == NOVA
-        with pytest.raises(NotResolvable, match=r"eu\.amazon.* may be answered is not known.*ListInferenceProfiles"):
+        with pytest.raises(NotResolvable, match=r"eu\.amazon.* are unknown.*ListInferenceProfiles"):
             source.resolve(f"eu.{NOVA}", within="eu-*")
 
     def test_one_model_and_one_profile_can_be_asked_for_where_nobody_may_list(
@@ -182,7 +182,7 @@ class TestPermissions:
         [note] = source.check(NOVA).notes
         assert "Allow" not in note, "no permission helps who has no credentials"
         assert note.startswith("ListFoundationModels, ListInferenceProfiles, ")
-        assert note.endswith("were not answered (NoCredentialsError: Unable to locate credentials).")
+        assert note.endswith("were not answered by AWS (NoCredentialsError: Unable to locate credentials).")
 
     def test_lists_that_nobody_may_read_are_asked_for_again_after_some_minutes(
         self, models: Make, account: Simulator
@@ -218,12 +218,14 @@ class TestCheck:
         ):
             found = source.check(wrong)
             assert (found.known, found.nearest) == (False, right)
-            assert found.problems == (f"eu-west-1 has no model or inference profile {wrong}. The nearest is {right}.",)
+            assert found.problems == (
+                f"eu-west-1 has no model or inference profile {wrong}. The most similar id is {right}.",
+            )
 
     def test_a_model_that_needs_a_profile_names_those_here(self, models: Make) -> None:
         found = models().check(CLAUDE)
         assert found.problems == (
-            f"{CLAUDE} is called through an inference profile only: xx.{CLAUDE}, eu.{CLAUDE}, global.{CLAUDE}.",
+            f"{CLAUDE} can be called only through an inference profile: xx.{CLAUDE}, eu.{CLAUDE}, global.{CLAUDE}.",
         )
         assert models().check(f"eu.{CLAUDE}").ok
 
@@ -236,7 +238,7 @@ class TestCheck:
     @pytest.mark.parametrize(
         ("model", "words"),
         [
-            ("amazon.pending-v1:0", ["still being made. Ask again every 15 minutes"]),
+            ("amazon.pending-v1:0", ["still pending. Check again every 15 minutes"]),
             ("amazon.failed-v1:0", ["agreement for the model failed: A valid payment", "not authorized", "no entitle"]),
         ],
     )
@@ -296,7 +298,7 @@ class TestResolve:
         source = models()
         assert source.resolve(CLAUDE) == f"xx.{CLAUDE}"
         with pytest.raises(
-            NotResolvable, match=f"through global.{GLOBAL} only, and those calls may be answered in any"
+            NotResolvable, match=f"only through global.{GLOBAL}, and those calls may be answered in any"
         ):
             source.resolve(GLOBAL)
         assert source.resolve(f"global.{GLOBAL}", within="*") == f"global.{GLOBAL}"
@@ -315,19 +317,19 @@ class TestResolve:
 
     def test_unknown_destinations_are_refused(self, models: Make) -> None:
         source = models()
-        with pytest.raises(NotResolvable, match="is not known: eu-west-1 lists no such profile"):
+        with pytest.raises(NotResolvable, match="are unknown: eu-west-1 lists no such profile"):
             source.resolve(OWN.replace("own1", "other"), within="eu-*")
         with pytest.raises(NotResolvable, match=r"no model or inference profile us\.amazon\.nothing"):
             source.resolve("us.amazon.nothing-v1:0", within="us-*")
 
     def test_a_pattern_that_says_nothing_is_refused(self, models: Make) -> None:
         for nothing in ("", [], [" "]):
-            with pytest.raises(ValueError, match="give a pattern of Regions"):
+            with pytest.raises(ValueError, match="pass a pattern of Regions"):
                 models().resolve(NOVA, within=nothing)
 
 
 def test_a_wrong_age_is_refused_and_nothing_is_asked_before_a_question() -> None:
-    with pytest.raises(ValueError, match=r"Models\(max_age=-1\): give seconds"):
+    with pytest.raises(ValueError, match=r"Models\(max_age=-1\): pass seconds"):
         Models(max_age=-1)
     Models(region_name="eu-west-1")
 

@@ -65,8 +65,8 @@ LISTING = Listing(
         (Need.VIDEO, f"global.{CLAUDE}", f"{CLAUDE} does not support videos in eu-west-1"),
         (Need.AUDIO, NOVA, f"{NOVA} does not support audio in eu-west-1"),
         (Need.IMAGE, "amazon.embed-v1:0", "amazon.embed-v1:0 does not support images in eu-west-1"),
-        (Need.CONVERSE, "amazon.embed-v1:0", "amazon.embed-v1:0 answers with no text"),
-        (Need.STREAM, CLAUDE, f"{CLAUDE} does not stream in eu-west-1"),
+        (Need.CONVERSE, "amazon.embed-v1:0", "amazon.embed-v1:0 does not answer with text"),
+        (Need.STREAM, CLAUDE, f"{CLAUDE} does not support streaming in eu-west-1"),
         (Need.STREAM, NOVA, None),
         (Need.TOOLS, NOVA, None),
         *((need, "amazon.bare-v1:0", None) for need in Need),
@@ -100,8 +100,8 @@ def test_only_a_young_and_whole_list_tells_that_the_account_has_no_such_model() 
 )
 def test_a_region_whose_data_retention_mode_a_model_refuses_is_no_route(mode: str | None, *, refused: bool) -> None:
     said = (
-        "anthropic.claude-fable-5-1 takes calls only with the data-retention mode provider_data_share or aws_review, "
-        "and eu-west-1 has another"
+        "anthropic.claude-fable-5-1 accepts calls only with the data-retention mode provider_data_share or aws_review, "
+        "and the account has another mode in eu-west-1"
     )
     listing = replace(LISTING, retention=mode)
     assert unlisted(listing, f"eu.{FABLE}", Needs()) == (said if refused else None)

@@ -258,7 +258,7 @@ class Listing:
 
     def __init__(self, *, known: bool | None) -> None:
         self.known = known
-        self.problems = ("us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The nearest is x.",)
+        self.problems = ("us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The most similar id is x.",)
 
     def check(self, _: str) -> Any:
         return self
@@ -279,7 +279,7 @@ def test_a_model_that_is_known_to_take_no_batch_jobs(model: str, why: str) -> No
 @pytest.mark.parametrize(
     ("known", "said"),
     [
-        (False, "us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The nearest is x"),
+        (False, "us-east-1 has no model or inference profile amazon.nova-lit-v1:0. The most similar id is x"),
         (None, ""),
         (True, ""),
     ],

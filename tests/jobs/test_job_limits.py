@@ -96,7 +96,7 @@ def test_a_bucket_in_another_region(new: Callable[..., BedrockJobClient], moto_u
 
 def test_a_model_that_there_is_not(new: Callable[..., BedrockJobClient], moto_url: str) -> None:
     said = refused(new("amazon.nova-light-v1:0"), moto_url)
-    assert said.startswith("us-east-1 has no model or inference profile amazon.nova-light-v1:0. The nearest is")
+    assert said.startswith("us-east-1 has no model or inference profile amazon.nova-light-v1:0. The most similar id is")
 
 
 @pytest.mark.parametrize("what", [{"prompts": []}, {"records": iter(())}])

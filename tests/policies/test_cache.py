@@ -21,7 +21,7 @@ from aws_bedrock_inference.fault import Kind
 from aws_bedrock_inference.flow import Sleep, send
 from aws_bedrock_inference.made import Made, Seam
 from aws_bedrock_inference.policies.cache import LONGEST
-from aws_bedrock_inference.policies.flights import LEADERS, Flights, Told
+from aws_bedrock_inference.policies.flights import LEADERS, Flights, Verdict
 from aws_bedrock_inference.stores.request import Instant, StoreUnavailable
 
 HERE = replace(ROUTE, account="111122223333", endpoint="e", principal="p")
@@ -178,9 +178,9 @@ def test_the_first_request_that_is_left_out_is_said_in_the_log(caplog: Any) -> N
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ([response("cut", "max_tokens")] * 3, "max_tokens or a filter cut"),
-        ([response("cut", "guardrail_intervened")] * 3, "max_tokens or a filter cut"),
-        ([response("x" * 1_000_001)] * 3, "more than 1 MB"),
+        ([response("cut", "max_tokens")] * 3, "max_tokens or a filter truncated"),
+        ([response("cut", "guardrail_intervened")] * 3, "max_tokens or a filter truncated"),
+        ([response("x" * 1_000_001)] * 3, "larger than 1 MB"),
     ],
 )
 def test_the_first_answer_that_is_not_kept_is_said_in_the_log(script: Any, said: str, caplog: Any) -> None:
@@ -461,7 +461,7 @@ def test_its_place_is_outside_of_the_deadline() -> None:
     cache = Cache()
     assert standard(cache=cache).policies[0] is cache
     assert len(standard().policies) == len(standard(cache=cache).policies) - 1
-    with pytest.raises(ValueError, match=r"standard\(cache=<str>\): give a Cache"):
+    with pytest.raises(ValueError, match=r"standard\(cache=<str>\): pass a Cache"):
         standard(cache="sqlite://answers.db")  # type: ignore[arg-type]
 
 
@@ -583,6 +583,6 @@ def test_the_lead_passes_over_a_follower_that_cannot_be_woken() -> None:
         assert follower.attach(gone if number < 2 else lambda: woken.append(2))
     flights.hand_over(flight, failed=False)
     assert woken == [2]
-    assert followers[2].told is Told.LEAD
+    assert followers[2].verdict is Verdict.LEAD
     flights.hand_over(flight, failed=False)
     assert not flights._flights

@@ -134,7 +134,7 @@ def test_the_first_stream_that_is_cut_is_said_in_the_log(caplog: Any) -> None:
     list(desk.open())
     list(desk.open())
     (line,) = caplog.records
-    assert "max_tokens or a filter cut" in line.getMessage()
+    assert "max_tokens or a filter truncated" in line.getMessage()
 
 
 def test_a_stream_that_its_consumer_leaves_is_not_kept() -> None:

@@ -294,7 +294,7 @@ class TestLimits:
             lambda: Fallback(7),  # type: ignore[arg-type]
             lambda: Target(B, region_name="moon"),
         ):
-            with pytest.raises(ValueError, match=r"give"):
+            with pytest.raises(ValueError, match=r"pass"):
                 wrong()
 
 

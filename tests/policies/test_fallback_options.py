@@ -34,12 +34,12 @@ LITE, PRO = "us.amazon.nova-lite-v1:0", "us.amazon.nova-pro-v1:0"
     "given", [f"{LITE},{PRO}", f"{LITE} {PRO}", f"{LITE} in us-west-2", f"['{LITE}']", f"({LITE})"]
 )
 def test_several_models_in_one_text_are_no_model(given: str) -> None:
-    with pytest.raises(ValueError, match="give each by itself: Fallback"):
+    with pytest.raises(ValueError, match="pass each id as a separate argument: Fallback"):
         Fallback(given)
 
 
 def test_a_list_of_models_goes_with_a_star() -> None:
-    with pytest.raises(ValueError, match=r"a list with a star: Fallback\(\*targets\)"):
+    with pytest.raises(ValueError, match=r"to pass a list, write Fallback\(\*targets\)"):
         Fallback([LITE, PRO])  # type: ignore[arg-type]
 
 
@@ -47,7 +47,7 @@ def test_a_list_of_models_goes_with_a_star() -> None:
     "given", [(PRO, PRO), (PRO, Target(PRO)), (Target(PRO, tier="flex"), LITE, Target(PRO, tier="flex"))]
 )
 def test_a_target_that_repeats_another_is_refused(given: Any) -> None:
-    with pytest.raises(ValueError, match=rf"target {len(given)}, {PRO}, repeats an earlier one"):
+    with pytest.raises(ValueError, match=rf"target {len(given)}, {PRO}, repeats an earlier target"):
         Fallback(*given)
 
 
@@ -105,7 +105,7 @@ def test_a_cause_that_does_not_exist_is_refused(given: Any) -> None:
 
 
 def test_causes_are_given_with_what_must_differ() -> None:
-    with pytest.raises(ValueError, match="give causes with what must differ"):
+    with pytest.raises(ValueError, match="pass a mapping from causes to what must differ"):
         Fallback(PRO, on="throttled-*")  # type: ignore[arg-type]
 
 
@@ -132,7 +132,7 @@ def test_a_file_with_a_mistake_is_named(tmp_path: Path) -> None:
 def test_a_file_tells_where_the_targets_go(tmp_path: Path, given: str) -> None:
     path = tmp_path / "bedrock.toml"
     path.write_text(given)
-    with pytest.raises(ValueError, match=r"fallback.* (give a table with targets = |allowed here: .*targets)"):
+    with pytest.raises(ValueError, match=r"fallback.* (set a table with targets = |allowed here: .*targets)"):
         load(path)
 
 
@@ -142,12 +142,12 @@ FIRST, LAST = Fallback(PRO), Fallback(LITE)
 @pytest.mark.parametrize(
     ("policies", "said"),
     [
-        ([Deadline(), Retry(), FIRST, Quota()], "Retry stands outside of Fallback"),
-        ([Deadline(), Retry(), Breaker(), Quota(), FIRST], "Retry stands outside of Fallback"),
-        ([Deadline(), Quota(), FIRST], "Quota stands outside of Fallback"),
-        ([FIRST, Deadline(), Retry()], "Deadline stands inside of Fallback"),
-        ([Deadline(), FIRST, Degrade("Busy."), Retry()], "Degrade stands inside of Fallback"),
-        ([Deadline(), FIRST, LAST, Retry()], "another Fallback stands inside of Fallback"),
+        ([Deadline(), Retry(), FIRST, Quota()], "Retry is outside Fallback"),
+        ([Deadline(), Retry(), Breaker(), Quota(), FIRST], "Retry is outside Fallback"),
+        ([Deadline(), Quota(), FIRST], "Quota is outside Fallback"),
+        ([FIRST, Deadline(), Retry()], "Deadline is inside Fallback"),
+        ([Deadline(), FIRST, Degrade("Busy."), Retry()], "Degrade is inside Fallback"),
+        ([Deadline(), FIRST, LAST, Retry()], "another Fallback is inside Fallback"),
     ],
 )
 def test_a_fallback_in_the_wrong_place_is_refused(policies: Any, said: str) -> None:
@@ -163,5 +163,5 @@ def test_a_fallback_in_its_place_is_taken() -> None:
 
 @pytest.mark.parametrize("given", [FIRST, Retry(), 500, "500"])
 def test_the_unnamed_policy_of_standard_is_the_quota(given: Any) -> None:
-    with pytest.raises(ValueError, match=r"standard\(<?\w+>?\): give a Quota"):
+    with pytest.raises(ValueError, match=r"standard\(<?\w+>?\): pass a Quota"):
         standard(given)

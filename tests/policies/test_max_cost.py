@@ -51,7 +51,7 @@ def test_calls_are_refused_once_their_cost_has_reached_the_limit() -> None:
     fault = once(policy, USED).fault
     assert (fault.code, fault.cause, fault.decision) == ("BudgetExhausted", "budget-exhausted", Decision.FAIL)
     assert fault.category is Category.PERMANENT
-    assert fault.message == "the limit of $0.009000 is reached: calls have cost $0.009000"
+    assert fault.message == "the cost limit of $0.009000 is reached: calls have cost $0.009000"
 
 
 def test_a_price_that_is_not_known_refuses_the_call() -> None:
@@ -59,7 +59,7 @@ def test_a_price_that_is_not_known_refuses_the_call() -> None:
     assert once(policy, USED, route=UNKNOWN).fault.code == "PriceUnknown"
     flex = asked()._replace(params={"serviceTier": {"type": "flex"}})
     _, outcome = drive_by_hand(policy.around(scripted([USED]), World().clock)(flex))
-    assert "the price of global.anthropic.claude-sonnet-4-6 in us-east-1 is not known" in outcome.fault.message
+    assert "the price of global.anthropic.claude-sonnet-4-6 in us-east-1 is unknown" in outcome.fault.message
     assert policy.spent == 0
 
 
@@ -148,7 +148,7 @@ def test_a_call_waits_no_longer_than_its_deadline() -> None:
     outcomes, _ = crowd(MaxCost(MOST), 2, output=200, seconds=60.0, deadline=10.0)
     assert outcomes[0].fault is None
     assert outcomes[1].fault.code == "DeadlineTooClose"
-    assert outcomes[1].fault.message == "calls in flight may cost all that MaxCost has left"
+    assert outcomes[1].fault.message == "calls in flight may cost everything that is left of MaxCost"
 
 
 def test_a_call_that_is_cancelled_in_the_queue_costs_nothing_and_one_in_flight_what_it_may() -> None:
@@ -214,7 +214,7 @@ def test_it_stands_inside_the_retries_of_the_recommended_pipeline() -> None:
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), "40", True, None])
 def test_a_limit_that_is_none_is_refused(wrong: Any) -> None:
-    with pytest.raises(ValueError, match="give a number of US dollars"):
+    with pytest.raises(ValueError, match="pass a number of US dollars"):
         MaxCost(wrong)
     if wrong != 0:
         with pytest.raises(ValueError, match="spent="):

@@ -329,7 +329,7 @@ class TestThrottles:
         text = policy.explain(world.now)
         assert "anthropic.claude-test-v1:0" in text
         assert "tokens: 60,000 a minute (as it was given); 1,000 used in the last minute" in text
-        assert "1 calls in flight, 0 wait: the callers set the pace" in text
+        assert "1 calls in flight, 0 waiting: the callers determine the rate" in text
         unknown = Quota()
         under_way.append(start(unknown, world))
         assert "1,200 a minute (nothing is known yet)" in unknown.explain(world.now)

@@ -136,13 +136,16 @@ def test_prices_of_one_s_own_come_first(own: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a = = b", "this is not TOML"),
-        ("input = 3", "'input'.*: give a table"),
-        ("[nova]", "'nova'.*: give a table"),
-        ("[nova]\nprice = 3", "has no 'price'; allowed here: input, output, cache_read, cache_write, cache_write_1h"),
-        ("[nova]\ninput = -1", "input = -1: give US dollars per million tokens, 0 or more"),
-        ('[nova]\ninput = "3"', "input = <str>: give US dollars"),
-        ("[nova]\ninput = nan", "input = nan: give US dollars"),
+        ("a = = b", "the file is not valid TOML"),
+        ("input = 3", "'input'.*: write a table"),
+        ("[nova]", "'nova'.*: write a table"),
+        (
+            "[nova]\nprice = 3",
+            "has no price 'price'; allowed here: input, output, cache_read, cache_write, cache_write_1h",
+        ),
+        ("[nova]\ninput = -1", "input = -1: set US dollars per million tokens, 0 or more"),
+        ('[nova]\ninput = "3"', "input = <str>: set US dollars"),
+        ("[nova]\ninput = nan", "input = nan: set US dollars"),
     ],
 )
 def test_each_mistake_in_the_file_has_a_sentence(own: Any, text: str, said: str) -> None:

@@ -124,7 +124,7 @@ def test_no_tokens_cost_nothing_whatever_is_known() -> None:
 @pytest.mark.parametrize(
     ("cost", "words"),
     [
-        (None, "cost not known"),
+        (None, "cost unknown"),
         (0.0, "$0.000000"),
         (0.0000151, "$0.000015"),
         (1.0, "$1.00"),

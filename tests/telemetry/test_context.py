@@ -347,7 +347,7 @@ def test_a_file_of_policies_has_it(written: str, names: tuple[str, ...], tmp_pat
     file.write_text(f"request_metadata = {written}\n")
     assert repr(load(file).policies[0]) == repr(RequestMetadata(*names))
     file.write_text("request_metadata = true\n")
-    with pytest.raises(ValueError, match="pass a list of names"):
+    with pytest.raises(ValueError, match="set a list of context names"):
         load(file)
 
 

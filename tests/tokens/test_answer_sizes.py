@@ -84,7 +84,7 @@ GOOD: dict[str, Any] = sizes_of([3, 70]).as_dict()
     ],
 )
 def test_what_is_no_record_of_sizes_is_refused(counted: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="give what as_dict"):
+    with pytest.raises(ValueError, match="pass the result of as_dict"):
         AnswerSizes.from_dict(counted)
 
 
@@ -114,14 +114,14 @@ def test_advises_twice_what_nearly_all_answers_need() -> None:
     assert advice.concurrency == pytest.approx((500 + 4096) / (500 + 610))
     assert str(advice) == (
         "98 % of answers are under 302 tokens; you reserve 4,096; "
-        "max_tokens=610 allows 4.1 times as many calls at once."
+        "max_tokens=610 allows 4.1 times as many calls at the same time."
     )
 
 
 def test_says_when_the_charge_at_the_end_sets_the_pace() -> None:
     advice = advise([300] * 100, 4096, burndown=5)
     assert advice.charge == 500 + 5 * 300
-    assert advice.text.endswith("The lasting rate is limited by the charge of a finished call, 2,000 tokens.")
+    assert advice.text.endswith("The long-term rate is limited by the charge of a finished call, 2,000 tokens.")
 
 
 @pytest.mark.parametrize("reserved", [400, 610, 700])
@@ -150,5 +150,5 @@ def test_few_answers_are_no_ground() -> None:
 
 @pytest.mark.parametrize(("burndown", "mean_input"), [(0, 1), (float("nan"), 1), (1, -1)])
 def test_refuses_numbers_that_cannot_be(burndown: float, mean_input: float) -> None:
-    with pytest.raises(ValueError, match="give a burndown above 0"):
+    with pytest.raises(ValueError, match="pass a burndown above 0"):
         advise([1] * 100, 10, burndown, mean_input)

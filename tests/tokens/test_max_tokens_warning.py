@@ -18,7 +18,7 @@ from aws_bedrock_inference.tokens.max_tokens_warning import (
 
 def test_the_warning_names_the_cost_in_calls_at_a_time() -> None:
     assert unbounded_warning("anthropic.claude-sonnet-4-5", 64_000, 200_000) == (
-        "max_tokens is not set, so each call of anthropic.claude-sonnet-4-5 reserves 64,000 tokens of the quota for "
+        "max_tokens is not set, so each call to anthropic.claude-sonnet-4-5 reserves 64,000 tokens of the quota for "
         "its answer; at 200,000 per minute that is 3 calls at a time. Set max_tokens to the length that answers need."
     )
 

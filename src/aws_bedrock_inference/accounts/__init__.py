@@ -1,4 +1,4 @@
-"""Calls of other accounts: roles, and the credentials that they give."""
+"""Calls with the permissions of another account: roles and their credentials."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The credentials of assumed roles: fetched at the first call, renewed before they expire, shared within the process.
+"""The credentials of assumed roles. They are fetched at the first call, renewed before they expire, and shared within
+the process.
 
-They are botocore's `DeferredRefreshableCredentials`, so that boto3 and our own transports use them as any others.
+They are botocore's `DeferredRefreshableCredentials`, so that boto3 and our own transports use them like any others.
 """
 
 from __future__ import annotations
@@ -29,32 +30,32 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
-# Seconds before the end at which a renewal starts: botocore's own 15 minutes, or a quarter of a short session, which
-# would else be due for as long as it lives. Calls go on with the credentials they have until the last minute.
+# Seconds before the expiry at which a renewal starts: 15 minutes as in botocore, or a quarter of a short session, which
+# would otherwise always be due for renewal. Until the last minute calls continue with the current credentials.
 _EARLY = 900
 _LAST = 60
 
-# The longest session of a role that another role assumes, in seconds: AssumeRole refuses more.
+# The longest session of a role that another role assumes, in seconds. AssumeRole refuses a longer one.
 _CHAINED = 3600
 
-# Seconds until a renewal that failed is tried again while its credentials are still valid.
+# Seconds between a failed renewal and the next attempt, while the credentials are still valid.
 PAUSE = 30.0
 
-# Credentials that one session keeps, as many as it has roles and sets of tags in use.
+# The number of credentials that one session stores: one for each role and set of tags in use.
 _MOST = 1000
 _COMPONENT = "aws_bedrock_inference_roles"
 
-# One attempt: whoever makes the call repeats it by its own rules.
+# One attempt, because the call that needs the credentials is retried by its own rules.
 _STS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1})
 
-# These decide whether, and for how long, a session is given, and not what it may do.
+# These parameters decide whether AWS creates a session and for how long, not what the session may do.
 _NO_IDENTITY = frozenset({"ExternalId", "DurationSeconds"})
 
 _NOT_TRUSTED = frozenset({"sts-assume-role-denied", "assume-role-trust"})
 
 
 class RoleNotAssumed(CredentialRetrievalError):
-    """STS gave no credentials of a role. `fault` has the reason, the role and what to check."""
+    """STS returned no credentials for a role. `fault` contains the reason, the role and what to check."""
 
     fmt = "{error_msg}"
 
@@ -68,15 +69,15 @@ class RoleNotAssumed(CredentialRetrievalError):
 
 class RoleCredentials(DeferredRefreshableCredentials):
     """The credentials of `role`, which the credentials of botocore's session `base` assume in `region`. `principal` is
-    the identity that AWS sees, as a text, with the roles that lead to it; `lead_to` has the credentials of roles that
-    these assume.
+    the identity that AWS sees, as a text, with the roles that lead to it. `lead_to` contains the credentials of roles
+    that are assumed with these credentials.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
         super().__init__(self._fetch, "assume-role", lambda: datetime.fromtimestamp(wall(), UTC))
         through = base.credentials.principal if isinstance(base, RoleSession) else ""
         self.principal: str = f"{through} {_principal(role)}".strip()
-        self._account_id = role.account  # known before the first fetch, since the role's ARN has it
+        self._account_id = role.account  # known before the first fetch, because the role's ARN contains it
         self._advisory_refresh_timeout = min(_EARLY, role.duration // 4)
         self._mandatory_refresh_timeout = _LAST
         self._role = role
@@ -95,8 +96,8 @@ class RoleCredentials(DeferredRefreshableCredentials):
         renew_lock(self._source)
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
-        """Return whether the credentials end within `refresh_in` seconds, so that they are to be renewed; just after
-        a renewal that failed, whether they must be.
+        """Return whether the credentials expire within `refresh_in` seconds, so that they should be renewed. For a
+        short time after a failed renewal, return True only if they must be renewed.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
@@ -106,20 +107,20 @@ class RoleCredentials(DeferredRefreshableCredentials):
     def _fetch(self) -> dict[str, str]:
         try:
             self._given = self._assume()
-        except Exception as error:  # noqa: BLE001 - STS's answers, and whatever the source of credentials raises
+        except Exception as error:  # noqa: BLE001 - errors of STS, and any error of the source of credentials
             fault = _fault_of(self._role, error)
         else:
             return self._given
         self._paused_until = self._wall() + PAUSE
         if not self.refresh_needed(_LAST):
             LOGGER.warning(
-                "%s was not assumed again (%s, %s); its credentials are still valid and are used",
+                "could not renew the credentials of %s (%s, %s); the current credentials are still valid and are used",
                 self._role.role_arn,
                 fault.code,
                 fault.cause,
             )
             return self._given
-        raise RoleNotAssumed(fault)  # here, so that it does not hold the error, which may hold a request
+        raise RoleNotAssumed(fault)  # raised here, so that it does not reference `error`, which may reference a request
 
     def _assume(self) -> dict[str, str]:
         client, _, self._source = make_client("sts", self._base, region_name=self._region, config=_STS)
@@ -128,7 +129,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         finally:
             client.close()
         if not given:
-            raise CredentialRetrievalError(provider="STS", error_msg="the answer has no credentials")
+            raise CredentialRetrievalError(provider="STS", error_msg="the answer contains no credentials")
         return {
             "access_key": given["AccessKeyId"],
             "secret_key": given["SecretAccessKey"],
@@ -155,34 +156,37 @@ def _request(role: AssumedRole) -> dict[str, Any]:
 
 
 def _principal(role: AssumedRole) -> str:
-    """Return a text that is the same for roles whose calls are allowed the same."""
+    """Return a text that is the same for roles with the same permissions."""
     return json.dumps({name: value for name, value in _request(role).items() if name not in _NO_IDENTITY})
 
 
 def _fault_of(role: AssumedRole, error: Exception) -> Fault:
-    """Return the fault of a role that `error` kept from being assumed."""
+    """Return the fault of a role that could not be assumed because of `error`."""
     fault = unidentified(error)
-    itself = fault.cause in _NOT_TRUSTED and not isinstance(error, RoleNotAssumed)  # else the role that leads to it
+    itself = fault.cause in _NOT_TRUSTED and not isinstance(
+        error, RoleNotAssumed
+    )  # otherwise the role that leads to this one
     advice = _what_to_check(role) if itself else fault.advice
-    return replace(fault, message=f"{role.role_arn} was not assumed: {fault.message}", advice=advice)
+    return replace(fault, message=f"could not assume {role.role_arn}: {fault.message}", advice=advice)
 
 
 def _what_to_check(role: AssumedRole) -> str:
     actions = "sts:AssumeRole and sts:TagSession" if role.tags else "sts:AssumeRole"
     demanded = (
-        "demands no other external id than the one given"
+        "requires no external id other than the one that you set"
         if role.external_id is not None
-        else "demands no external id, since none is given"
+        else "requires no external id, because you set none"
     )
     return (
-        f"In account {role.account}, see that the role exists, that its trust policy allows {actions} to the caller, "
-        f"and that it {demanded}. In the caller's own policies, allow {actions} on {role.role_arn}."
+        f"In account {role.account}, check that the role exists, that its trust policy allows {actions} to the caller, "
+        f"and that the trust policy {demanded}. In the caller's own policies, allow {actions} on {role.role_arn}."
     )
 
 
 class _Kept(Locked):
-    """The credentials of this process. Each session of botocore has those that it assumes as a component, so that they
-    end with it: a session takes megabytes, and some programs make one for each call.
+    """The credentials of this process. Each botocore session stores the credentials that it assumes as one of its
+    components, so that they are freed together with the session: a session uses megabytes, and some programs create
+    one for each call.
     """
 
     def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:
@@ -202,7 +206,7 @@ _kept = _Kept()
 
 
 class RoleSession(Session):
-    """A session of botocore that signs with the credentials of a role."""
+    """A botocore session that signs with the credentials of a role."""
 
     def __init__(self, credentials: RoleCredentials, profile: str | None) -> None:
         super().__init__(profile=profile)
@@ -215,31 +219,32 @@ class RoleSession(Session):
 
 
 def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
-    """Return a session of boto3 like `session`, that signs with `role`.
+    """Return a boto3 session like `session` that signs with `role`.
 
-    Raises `ValueError` for want of a Region, and for a longer duration than a role gets from another.
+    Raises `ValueError` if there is no Region, and if the duration is longer than a role gets that is assumed by
+    another role.
     """
     base = core_of(session)
     config = base.get_default_client_config()
     region = role.region_name or base.get_config_variable("region") or getattr(config, "region_name", None)
     if not region:
         raise ValueError(
-            f"no AWS Region to assume {role.role_arn} in: give AssumedRole(..., region_name='us-east-1') (or another), "
-            "or a session that has one, or set AWS_DEFAULT_REGION"
+            f"no AWS Region to assume {role.role_arn} in: pass AssumedRole(..., region_name='us-east-1') (or another), "
+            "pass a session that has a Region, or set AWS_DEFAULT_REGION"
         )
     if role.duration > _CHAINED and isinstance(base, RoleSession):
         raise ValueError(
-            f"duration={role.duration}: a role that assumes another gets {_CHAINED} seconds at most; "
-            f"give duration={_CHAINED}"
+            f"duration={role.duration}: a role that is assumed with another role gets at most {_CHAINED} seconds; "
+            f"pass duration={_CHAINED}"
         )
     key = (json.dumps(_request(role)), region, wall)
     credentials = _kept.of(base, key, lambda: RoleCredentials(role, base, region, wall))
     core = RoleSession(credentials, base.profile)
-    core.register_component("data_loader", base.get_component("data_loader"))  # it has read botocore's models
+    core.register_component("data_loader", base.get_component("data_loader"))  # it has already read botocore's models
     core.set_config_variable("region", region)
     if config is not None:
         core.set_default_client_config(config)
-    # AWS_BEARER_TOKEN_BEDROCK would else win over the role, and the calls be those of another account.
+    # Otherwise AWS_BEARER_TOKEN_BEDROCK would take precedence, and calls would use another account.
     core.get_component("event_emitter").register_first("choose-signer", _signed)
     return boto3.Session(botocore_session=core)
 

@@ -1,4 +1,4 @@
-"""A role to be assumed, and the session that signs with it. Making either asks nothing of AWS."""
+"""A role to assume, and the session that signs with it. Creating either of them sends no request to AWS."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ SESSION_NAME = "aws-bedrock-inference"
 
 
 class AssumedRole:
-    """A role whose permissions calls are made with, most often one of another account.
+    """A role whose permissions calls use, often a role of another account.
 
-    `external_id` is what the role's trust policy demands of third parties. `session_name` stands in CloudTrail and in
-    the ARN of the caller. `tags` are session tags; those in `transitive_tags` also go on to a role that this one
-    assumes. `duration` is how long the credentials of one AssumeRole are valid, in seconds; they are renewed before
-    that. `region_name` is the Region of STS, and the session's default Region. `account` is the account that the role
-    is expected to belong to. `session`, boto3's or botocore's, has the credentials that assume the role.
+    `external_id` is a value that the role's trust policy may require of third parties. `session_name` appears in
+    CloudTrail and in the ARN of the caller. `tags` are session tags; the tags in `transitive_tags` are also passed to
+    a role that is assumed with this role. `duration` is how long the credentials of one AssumeRole are valid, in
+    seconds; they are renewed before they expire. `region_name` is the Region of STS and the default Region of the
+    session. `account` is the account that the role must belong to. `session`, of boto3 or botocore, has the
+    credentials that assume the role.
 
-    Raises `ValueError` for an option that cannot be right, and for a role of another account than `account`.
+    Raises `ValueError` for an invalid option, and for a role of another account than `account`.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class AssumedRole:
         self._check()
 
     def session(self) -> Any:
-        """Return a session of boto3 that signs with the role. Nothing is asked of AWS before its first call."""
+        """Return a boto3 session that signs with the role. It sends no request to AWS before its first call."""
         return session_for(self)
 
     def __repr__(self) -> str:
@@ -74,39 +75,39 @@ class AssumedRole:
     def _check(self) -> None:
         if self.external_id is not None and not _fits(_EXTERNAL_ID, self.external_id):
             raise ValueError(
-                f"external_id={shown(self.external_id)}: give 2 to 1224 letters, digits and +=,.@:/-_ without spaces, "
-                "as the owner of the role told you"
+                f"external_id={shown(self.external_id)}: pass the value from the owner of the role: 2 to 1224 letters, "
+                "digits and +=,.@:/-_ without spaces"
             )
         if not _fits(_SESSION_NAME, self.session_name):
             raise ValueError(
-                f"session_name={shown(self.session_name)}: give 2 to 64 letters, digits and +=,.@-_ without spaces"
+                f"session_name={shown(self.session_name)}: pass 2 to 64 letters, digits and +=,.@-_ without spaces"
             )
         if not is_number(self.duration, least=_SHORTEST, most=_LONGEST, whole=True):
-            raise ValueError(f"duration={shown(self.duration)}: give whole seconds from {_SHORTEST} to {_LONGEST}")
+            raise ValueError(f"duration={shown(self.duration)}: pass whole seconds from {_SHORTEST} to {_LONGEST}")
         self._check_tags()
 
     def _check_tags(self) -> None:
         if len(self.tags) > _MOST_TAGS:
-            raise ValueError(f"tags: AWS takes {_MOST_TAGS} session tags, these are {len(self.tags)}")
+            raise ValueError(f"tags: AWS accepts at most {_MOST_TAGS} session tags, but these are {len(self.tags)}")
         for number, (key, value) in enumerate(self.tags.items(), 1):
             if not _fits(_TAG_KEY, key) or not _fits(_TAG_VALUE, value):
                 raise ValueError(
-                    f"tags: tag {number} is not a key of 1 to 128 and a value of up to 256 letters, digits, spaces and "
-                    "_.:/=+-@"
+                    f"tags: tag {number} must have a key of 1 to 128 and a value of up to 256 letters, digits, spaces "
+                    "and _.:/=+-@"
                 )
         if len({key.casefold() for key in self.tags}) < len(self.tags):
-            raise ValueError("tags: AWS does not tell keys apart that differ only in upper and lower case")
+            raise ValueError("tags: AWS does not distinguish keys that differ only in upper and lower case")
         if not set(self.transitive_tags) <= set(self.tags):
-            raise ValueError("transitive_tags: give keys that `tags` has; a single key is a list, too: ['team']")
+            raise ValueError("transitive_tags: pass a list of keys that `tags` contains, such as ['team']")
 
 
 def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = clocks.wall) -> Any:
-    """Return a session of boto3 that signs with `role`. Its credentials are shared by all sessions of this process for
-    the same role and options.
+    """Return a boto3 session that signs with `role`. All sessions of this process for the same role and options share
+    its credentials.
 
-    The role is assumed with the credentials of the role's own session, else of `base_session`, else of boto3's default
-    one; settings such as proxies, endpoints and the profile are that session's, too. Raises `ValueError` where neither
-    the role nor that session has a Region.
+    The role is assumed with the credentials of its own session, or else of `base_session`, or else of boto3's default
+    session. Settings such as proxies, endpoints and the profile come from the same session. Raises `ValueError` if
+    neither the role nor that session has a Region.
     """
     from aws_bedrock_inference.accounts.credentials import signing_with  # noqa: PLC0415 - loads botocore
 
@@ -117,15 +118,15 @@ def _account_of(role_arn: Any, expected: Any) -> str:
     found = _ARN.fullmatch(role_arn) if isinstance(role_arn, str) else None
     if found is None:
         raise ValueError(
-            f"role_arn={shown(role_arn)}: give the ARN of a role, arn:aws:iam::123456789012:role/NAME. An ARN with "
-            "assumed-role in it is that of a session, and one with user or root in it cannot be assumed"
+            f"role_arn={shown(role_arn)}: pass the ARN of a role, arn:aws:iam::123456789012:role/NAME. An ARN "
+            "that contains assumed-role names a session; an ARN of a user or root cannot be assumed"
         )
     account = found[1]
     if expected is not None and expected != account:
         given = repr(expected) if isinstance(expected, str) and _ACCOUNT.fullmatch(expected) else shown(expected)
         raise ValueError(
-            f"account={given}: {role_arn} belongs to account {account}. Give the role of the account that you expect, "
-            "or that account's number as a text of 12 digits"
+            f"account={given}: {role_arn} belongs to account {account}. Pass a role of the expected account, "
+            "or pass the role's account number as a text of 12 digits"
         )
     return account
 

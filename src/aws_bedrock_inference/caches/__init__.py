@@ -1,1 +1,1 @@
-"""Answers that are kept: what tells requests apart, how an answer is written, and the stores that keep it."""
+"""Stored answers: the keys that distinguish requests, the format of an answer, and the stores."""

@@ -1,4 +1,4 @@
-"""An answer as a store keeps it: bytes of JSON, from which each reader gets a copy of its own."""
+"""An answer as a store contains it: bytes of JSON, from which each reader gets its own copy."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST = 1_000_000
-"""The bytes of the largest answer that is kept: a hundred times what a model writes in most answers."""
+"""The size limit of a stored answer in bytes, a hundred times the size of most answers."""
 
-# JSON knows no bytes: they are an object with this one member, and the first byte of an answer says if it has any.
+# JSON has no bytes: they become an object with this one member. The first byte of an answer states if it has any.
 _BYTES = "$bytes"
 _MARK = f'{{"{_BYTES}": "'
 _WITH, _WITHOUT = b"1", b"0"
 
 
 class Recording:
-    """The items of an answer, each written down before whoever gets it can change it. `whole` is false if one of them
-    cannot be written; `body` is that of InvokeModel's response.
+    """The items of an answer. Each item is serialized before its receiver can change it. `whole` is False if an item
+    cannot be serialized. `body` is the body of InvokeModel's response.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Recording:
         self._encode = json.JSONEncoder(default=self._blob).encode
 
     def add(self, item: Mapping[str, Any]) -> None:
-        """Write down boto3's response or one event of its stream."""
+        """Add boto3's response, or one event of its stream."""
         before = self._blobs
         try:
             text = self._encode(item)
@@ -40,11 +40,11 @@ class Recording:
             self.whole = False
             return
         if self._blobs != before and text.count(_MARK) != self._blobs - before:
-            self.whole = False  # something else has the form in which bytes are written
+            self.whole = False  # another value looks like serialized bytes
         self._items.append(text)
 
     def add_response(self, response: dict[str, Any]) -> None:
-        """Write down a response; the body of InvokeModel's is read and replaced by one that can be read again."""
+        """Add a response. The body of an InvokeModel response is read and replaced by a body that can be read again."""
         body: Any = response.get("body")
         if hasattr(body, "read"):
             self.body = body.read()
@@ -54,7 +54,9 @@ class Recording:
             self.add(response)
 
     def answer(self, key: str, at: float) -> Answer | None:
-        """Return the answer to the request with `key`, given at `at` by the store's clock; None if it is not whole."""
+        """Return the answer to the request with `key`, received at `at` on the store's clock; None if it is not
+        complete.
+        """
         if not self.whole or not self._items:
             return None
         text = f'{{"key": "{key}", "at": {at!r}, "items": [{", ".join(self._items)}]}}'
@@ -62,13 +64,13 @@ class Recording:
 
     def _blob(self, value: Any) -> dict[str, str]:
         if not isinstance(value, (bytes, bytearray)):
-            raise TypeError(f"{type(value).__name__} cannot be kept")
+            raise TypeError(f"{type(value).__name__} cannot be stored")
         self._blobs += 1
         return {_BYTES: b64encode(value).decode()}
 
 
 class Answer:
-    """An answer in `content`, given at `at` by the clock of its store."""
+    """An answer in `content`, received at `at` on the clock of its store."""
 
     __slots__ = ("_read", "at", "content")
 
@@ -78,16 +80,16 @@ class Answer:
         self._read = [] if read is None else [read]
 
     def items(self) -> list[Any]:
-        """Return the response, or the head and the events of a stream: a new copy each time."""
+        """Return the response, or the head and the events of a stream, as a new copy each time."""
         try:
-            return self._read.pop()  # what was read to find it
+            return self._read.pop()  # the copy that `read_answer` parsed
         except IndexError:
             items: list[Any] = _loaded(self.content)["items"]
             return items
 
 
 def read_answer(content: bytes, key: str) -> Answer | None:
-    """Return the answer in `content`, or None if it is none, or one to another request than `key` names."""
+    """Return the answer in `content`, or None if it is not an answer or belongs to a request with another key."""
     try:
         loaded = _loaded(content)
         at, items = loaded["at"], loaded["items"]
@@ -98,7 +100,7 @@ def read_answer(content: bytes, key: str) -> Answer | None:
 
 
 def response_of(item: dict[str, Any]) -> dict[str, Any]:
-    """Return boto3's response as its caller expects it: a body of bytes is one to read."""
+    """Return boto3's response as its caller expects it: a body of bytes becomes a readable object."""
     body = item.get("body")
     if isinstance(body, bytes):
         item["body"] = _streaming(body)
@@ -118,6 +120,6 @@ def _loaded(content: bytes) -> Any:
 
 
 def _streaming(content: bytes) -> Any:
-    from botocore.response import StreamingBody  # noqa: PLC0415 - heavy; only bodies of InvokeModel need it
+    from botocore.response import StreamingBody  # noqa: PLC0415 - heavy, and only bodies of InvokeModel need it
 
     return StreamingBody(BytesIO(content), len(content))

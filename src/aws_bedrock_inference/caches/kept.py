@@ -1,4 +1,4 @@
-"""The store of a cache as its policy uses it: what fails there is no failure of a call."""
+"""The store of a cache as its policy uses it. A failure of the store does not fail a call."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.caches.answer import Answer
     from aws_bedrock_inference.flow import Effect, StoreRequest
 
-# After a failure the store is left alone for a second, then for twice as long each time, up to half a minute.
+# After a failure the store is not used for one second; the pause doubles with each further failure, up to 30 seconds.
 AGAIN_FIRST = 1.0
 AGAIN_LONGEST = 30.0
 
-# Seconds by which the clocks of machines may differ. What is from further in the future was written by a wrong clock.
+# Seconds by which the clocks of machines may differ. A later time comes from a wrong clock.
 SKEW = 60.0
 
 
 class Kept:
-    """The answers in the store that `url` is or names, kept for `lifetime` seconds and sealed by two functions.
+    """The answers in the store `url`, which are stored for `lifetime` seconds and encrypted by `seal`.
 
-    Raises `ValueError` and `StoreUnusable`, as `open_answers`.
+    Raises `ValueError` and `StoreUnusable`, as `open_answers` does.
     """
 
     def __init__(
@@ -48,11 +48,11 @@ class Kept:
         self._due = 0.0
 
     def age(self, answer: Answer) -> float:
-        """Return the seconds since `answer` was given."""
+        """Return the seconds since `answer` was received."""
         return max(0.0, self.clock() - answer.at)
 
     def find(self, key: str, now: float) -> Generator[Effect, Any, Answer | None]:
-        """Return what is kept under `key`, if it is sound and not too old."""
+        """Return the answer stored under `key`, or None if it is damaged, too old or missing."""
         content = yield from self._asked(self.store.get, (key,), now)
         if content is None:
             return None
@@ -62,7 +62,7 @@ class Kept:
         return answer if answer is not None and -SKEW <= self.clock() - answer.at <= self._lifetime else None
 
     def keep(self, key: str, answer: Answer, now: float) -> Generator[Effect, Any, None]:
-        """Keep `answer` under `key`, unless it cannot be sealed."""
+        """Store `answer` under `key`, unless it cannot be encrypted."""
         content = answer.content if self._seal is None else self._sealed(answer.content)
         if content is not None:
             yield from self._asked(self.store.put, (key, content, self._lifetime), now)
@@ -71,15 +71,15 @@ class Kept:
         if self._failures:
             if now < self._due:
                 return None
-            self._due = now + AGAIN_FIRST  # one call tries the store, the others go on without it
+            self._due = now + AGAIN_FIRST  # one call tries the store; the others continue without it
         try:
             answered = yield from ask(request(*of))
-        except Exception as error:  # noqa: BLE001 - whatever a store does, no call fails by it
-            told = str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a store must not fail a call, whatever it raises
+            message = str(error) if isinstance(error, (StoreUnavailable, BackgroundFull)) else type(error).__name__
             self._failures += 1
             self._due = now + min(AGAIN_LONGEST, AGAIN_FIRST * 2.0 ** min(self._failures - 1, 32))
             if self._failures == 1:
-                yield from emit(CacheStoreChanged(self.store.place, available=False, message=told))
+                yield from emit(CacheStoreChanged(self.store.place, available=False, message=message))
             return None
         if self._failures:
             self._failures = 0
@@ -98,13 +98,13 @@ class Kept:
             problem = f"returned a {type(sealed).__name__}"
         if self._seal_works:
             self._seal_works = False
-            LOGGER.warning("the cache keeps no answers: the first function of seal=(encrypt, decrypt) %s", problem)
+            LOGGER.warning("the cache stores no answers: the encrypt function of seal=(encrypt, decrypt) %s", problem)
         return None
 
     def _opened(self, content: bytes) -> bytes | None:
         assert self._seal is not None  # noqa: S101 - for the type checker
         try:
             opened: object = self._seal[1](content)
-        except Exception:  # noqa: BLE001 - another key, or damage: the answer is asked for again
+        except Exception:  # noqa: BLE001 - with another key or damage, the call goes to the model
             return None
         return opened if isinstance(opened, bytes) else None

@@ -1,8 +1,9 @@
-"""The key of a request: equal for requests that are equal to the service, different if anything differs that may change
-the answer.
+"""The key of a request. Requests that the service treats as equal have the same key. If anything differs that may
+change the answer, the keys differ.
 
-Numbers count by value, members in any order, and a JSON body by what it says. Left out is `requestMetadata` alone: it
-labels the request in the invocation log. A key is a hash, so that a store learns nothing of a request.
+Numbers are compared by value, members in any order, and a JSON body by its content. Only `requestMetadata` is left
+out, because it merely labels the request in the invocation log. A key is a hash, so that a store does not reveal the
+request.
 """
 
 from __future__ import annotations
@@ -18,65 +19,66 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
 
 FORMAT = 1
-"""The version of keys and answers; another one finds nothing of this."""
+"""The version of the format of keys and answers. Another version does not find the answers of this one."""
 
 _BODY = "body"
 _APART = frozenset({_BODY, "requestMetadata"})
 
-# The first half of a blob. Members are tuples of pairs, which two texts are not: a blob equals nothing else.
+# The first half of a blob. A blob is a tuple of two texts. Members are tuples of pairs, so no other value equals a
+# blob.
 _BLOB = "blob"
 
 
-class Said(NamedTuple):
-    """The content of a request: its `body`, if it has one, and what the model is asked, which is the JSON in that body
-    or boto3's params.
+class Content(NamedTuple):
+    """The content of a request. `body` is its body, if it has one. `request` is what the model receives: the JSON in
+    that body, or boto3's params.
     """
 
     body: bytes | None
     request: Any
 
 
-def said(params: Mapping[str, Any]) -> Said | None:
-    """Return what boto3's `params` say; None if that cannot be known without sending them, as of a file that can be
-    read only once.
+def content_of(params: Mapping[str, Any]) -> Content | None:
+    """Return the content of boto3's `params`, or None if it can only be known by sending them, for example if the body
+    is a file that can be read only once.
     """
     if _BODY not in params:
-        return Said(None, params)
+        return Content(None, params)
     try:
         body = _bytes(params[_BODY])
     except (TypeError, ValueError, OSError):
         return None
-    return Said(body, _parsed(body))
+    return Content(body, _parsed(body))
 
 
-def key_of(call: Call, said: Said, *, shared: bool) -> str | None:
-    """Return the key of `call`, which is `shared` by all who ask or theirs alone; None if it holds what no request can
-    say.
+def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
+    """Return the key of `call`: one key for all callers if `shared`, otherwise a key for this caller only. Returns
+    None if the params contain a value that no request can contain.
     """
     route = call.route
-    # A stream that is collected gives what Converse gives.
+    # A collected stream has the same answer as Converse.
     operation = "converse" if call.collected else call.operation
     whose = () if shared else _asker(call)
     try:
         params = _canonical({name: value for name, value in call.params.items() if name not in _APART})
-        body = said.body and (_blob(said.body) if said.request is None else _canonical(said.request))
-        # Format 0 of `marshal` writes each of these types in one way, whatever the release of Python, and without
-        # regard to which objects are the same. It takes a tenth of the time of JSON, and nobody ever reads it.
-        content = dumps((FORMAT, operation, route.endpoint, route.region, whose, params, body), 0)
+        body = content.body and (_blob(content.body) if content.request is None else _canonical(content.request))
+        # Format 0 of `marshal` serializes each of these types in one way, in every Python release, and regardless of
+        # object identity. It takes a tenth of the time of JSON. The bytes are only hashed, never read.
+        serialized = dumps((FORMAT, operation, route.endpoint, route.region, whose, params, body), 0)
     except (TypeError, ValueError, OSError, RecursionError):
         return None
-    return sha256(content).hexdigest()
+    return sha256(serialized).hexdigest()
 
 
 def _asker(call: Call) -> tuple[str, ...]:
-    """Return for whom a call is made: an answer for one is never given to another."""
+    """Return the identity of the caller. An answer for one caller is never used for another."""
     return call.route.account, call.route.principal, call.tenant
 
 
 def _canonical(value: Any) -> Any:
-    """Return `value` of nothing but texts, whole numbers, floats, lists, and members as tuples in order.
+    """Return `value` built only of texts, whole numbers, floats, lists, and members as sorted tuples.
 
-    Raises `TypeError` for what no request can say.
+    Raises `TypeError` for a value that no request can contain.
     """
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
@@ -109,7 +111,7 @@ def _blob(content: bytes) -> tuple[str, str]:
 
 
 def _bytes(value: Any) -> bytes:
-    """Return the bytes of a blob; a file is put back to where it stood. Raises `TypeError`."""
+    """Return the bytes of a blob. The position of a file is restored. Raises `TypeError`."""
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -124,7 +126,7 @@ def _bytes(value: Any) -> bytes:
 
 
 def _parsed(content: bytes) -> Any:
-    """Return the JSON in a body; None where there is none, or one that readers may read differently."""
+    """Return the JSON in a body, or None if there is none or if readers may interpret it differently."""
     try:
         return json.loads(content, object_pairs_hook=_members)
     except (ValueError, RecursionError):
@@ -134,5 +136,5 @@ def _parsed(content: bytes) -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name occurs twice")
     return members

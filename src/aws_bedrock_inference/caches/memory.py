@@ -1,4 +1,4 @@
-"""Answers kept in the memory of one process."""
+"""Answers stored in the memory of one process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class MemoryAnswers:
-    """Keeps `max_entries` answers; the one that was used least recently goes first. A forked child has a copy."""
+    """Stores up to `max_entries` answers, and removes the least recently used answer first. A forked child has
+    a copy.
+    """
 
     place = "memory"
 
@@ -29,21 +31,21 @@ class MemoryAnswers:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock; and what was kept, if a thread of the parent was changing it."""
+        """Replace the lock. Also forget the answers if a thread of the parent was changing them during the fork."""
         if self._lock.locked():
             self._renew()
         self._lock = threading.Lock()
 
     def get(self, key: str) -> Instant[bytes | None]:
-        """Return what is kept under `key`."""
+        """Return the content stored under `key`."""
         return Instant(partial(self._get, key))
 
     def put(self, key: str, content: bytes, seconds: float) -> Instant[None]:
-        """Keep `content` under `key` for so many seconds."""
+        """Store `content` under `key` for `seconds`."""
         return Instant(partial(self._put, key, content, seconds))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file or connection is open."""
 
     def __len__(self) -> int:
         with self._lock:

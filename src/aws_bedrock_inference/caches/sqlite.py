@@ -1,4 +1,4 @@
-"""Answers kept in a file, for the processes of one machine."""
+"""Answers stored in a file, for the processes of one machine."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ ANSWERS = Schema(
     version=FORMAT,
     newest=FORMAT,
     tables={"answers": "key TEXT PRIMARY KEY, until REAL NOT NULL, content BLOB NOT NULL, UNIQUE (until, key)"},
-    noun="kept answers",
+    noun="stored answers",
     use="keep answers",
-    loss="its answers can be asked for again",
+    loss="lost answers can be requested again",
 )
 
 
 class SqliteAnswers:
-    """Keeps `max_entries` answers in the file at `path`; the one that expires next goes first.
+    """Stores up to `max_entries` answers in the file at `path`, and removes the answer that expires next first.
 
-    The file is made for its owner alone. `clock` must be the same for all processes. A request that waits longer than
+    Only the owner of the file can read it. All processes must use the same `clock`. A request that waits longer than
     `timeout` seconds raises `StoreUnavailable`.
     """
 
@@ -46,19 +46,19 @@ class SqliteAnswers:
         self._worker = Worker(threads=1)
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used until somebody changes something."""
+        """Raise `StoreUnusable` if the file cannot be used until somebody fixes the cause."""
         self._file.check()
 
     def get(self, key: str) -> Queued[bytes | None]:
-        """Return what is kept under `key`."""
+        """Return the content stored under `key`."""
         return Queued(partial(self._get, key), 2 * self._timeout, self.place, self._worker)
 
     def put(self, key: str, content: bytes, seconds: float) -> Queued[None]:
-        """Keep `content` under `key` for so many seconds."""
+        """Store `content` under `key` for `seconds`."""
         return Queued(partial(self._put, key, content, seconds), 2 * self._timeout, self.place, self._worker)
 
     def close(self) -> None:
-        """Close the file; a later request opens it again."""
+        """Close the file. A later request opens it again."""
         self._file.close()
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The protocol of the stores of answers, and how one is opened."""
+"""The protocol of the stores of answers, and a function that opens a store."""
 
 from __future__ import annotations
 
@@ -18,40 +18,42 @@ if TYPE_CHECKING:
 
 
 class AnswerStore(Protocol):
-    """A store that keeps answers by the key of their request. Threads, tasks and forked processes may use it at once.
+    """A store of answers by the key of their request. Threads, tasks and forked processes may use it at the same time.
 
-    All requests raise `StoreUnavailable`. `place` names the store in messages and has no password in it.
+    All requests raise `StoreUnavailable`. `place` names the store in messages, without a password.
     """
 
     place: str
 
     def clock(self) -> float:
-        """Return the time by which the ages of answers are told, in seconds; all processes must agree on it."""
+        """Return the time from which the ages of answers are computed, in seconds. All processes must use the same
+        clock.
+        """
 
     def get(self, key: str) -> StoreRequest[bytes | None]:
-        """Return what is kept under `key`."""
+        """Return the content stored under `key`."""
 
     def put(self, key: str, content: bytes, seconds: float) -> StoreRequest[None]:
-        """Keep `content` under `key` for so many seconds."""
+        """Store `content` under `key` for `seconds`."""
 
     def close(self) -> None:
-        """Release connections and files; a later request opens again what it needs."""
+        """Close connections and files. A later request opens them again."""
 
 
 def open_answers(url: Any, max_entries: int) -> AnswerStore:
-    """Return the store of answers that `url` is or names; None is one in memory.
+    """Return the store of answers for a URL, the store itself if `url` is a store, or a store in memory if it is None.
 
-    Raises `ValueError` for what is none, and `StoreUnusable` for a file that cannot be used.
+    Raises `ValueError` for any other value, and `StoreUnusable` for a file that cannot be used.
     """
     if url is None:
         return MemoryAnswers(max_entries)
     if isinstance(url, str):
-        return opened_at(url, partial(_file, max_entries), _server, use="Keeping answers", name="answers.db")
+        return opened_at(url, partial(_file, max_entries), _server, use="Storing answers", name="answers.db")
     known = all(callable(getattr(url, name, None)) for name in ("clock", "get", "put"))
     if isinstance(url, type) or not known:
         raise ValueError(
-            f"Cache({shown(url)}): give a URL such as sqlite:///path/answers.db or redis://host, a store of "
-            "aws_bedrock_inference.caches, or nothing for one in memory"
+            f"Cache({shown(url)}): pass a URL such as sqlite:///path/answers.db or redis://host, a store of "
+            "aws_bedrock_inference.caches, or None for a store in memory"
         )
     store: AnswerStore = url
     return store

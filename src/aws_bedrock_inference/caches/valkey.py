@@ -1,4 +1,4 @@
-"""Answers kept by a Redis or Valkey server, for any number of machines."""
+"""Answers stored on a Redis or Valkey server, for any number of machines."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from aws_bedrock_inference.stores.worker import Queued, Worker
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
 
-# Connections at once: a server answers a request in less time than a thread needs to make the next one.
+# Simultaneous connections. A server answers a request faster than a thread prepares the next one.
 THREADS = 4
 
 _PREFIX = f"bedrock:answer:{FORMAT}:"
 
 
 class ValkeyAnswers:
-    """Keeps each answer under a key of its own until the server's clock says that it has expired.
+    """Stores each answer under its own key, until it expires by the server's clock.
 
-    The number of answers is the server's to bound, by `maxmemory` and `maxmemory-policy`. Ages are told by `clock`,
-    which is that of each machine. Connections and `timeout` are those of `stores.server.Server`.
+    The server's `maxmemory` and `maxmemory-policy` limit the number of answers. The age of an answer is measured by
+    `clock`, which is the clock of each machine. Connections and `timeout` are the same as in `stores.server.Server`.
     """
 
     def __init__(self, url: str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:
@@ -37,15 +37,15 @@ class ValkeyAnswers:
         self._worker = Worker(THREADS)
 
     def get(self, key: str) -> Queued[bytes | None]:
-        """Return what is kept under `key`."""
+        """Return the content stored under `key`."""
         return Queued(partial(self._get, key), 2 * self._timeout, self.place, self._worker)
 
     def put(self, key: str, content: bytes, seconds: float) -> Queued[None]:
-        """Keep `content` under `key` for so many seconds."""
+        """Store `content` under `key` for `seconds`."""
         return Queued(partial(self._put, key, content, seconds), 2 * self._timeout, self.place, self._worker)
 
     def close(self) -> None:
-        """Close the connections; a later request opens one again."""
+        """Close the connections. A later request opens a new one."""
         self._server.close()
 
     def __repr__(self) -> str:

@@ -1,1 +1,1 @@
-"""The models of an account: foundation models, inference profiles and the access to them, as `bedrock` lists them."""
+"""The models of an account: foundation models, inference profiles and access to them, as `bedrock` lists them."""

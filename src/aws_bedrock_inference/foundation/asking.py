@@ -1,4 +1,4 @@
-"""Ask `bedrock` about models, inference profiles and access. A question that is not answered is a `Missing`."""
+"""Query `bedrock` for models, inference profiles and access. A request without an answer becomes a `Missing`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ T = TypeVar("T")
 
 
 class ControlPlane:
-    """The questions of one account in one Region. Nothing is raised; who may not ask learns which permission to get."""
+    """Queries for one account in one Region. They do not raise for missing permissions: the result names each missing
+    permission.
+    """
 
     def __init__(self, session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> None:
-        from botocore.config import Config  # noqa: PLC0415 - heavy; only who asks needs it
+        from botocore.config import Config  # noqa: PLC0415 - heavy, and only this code needs it
 
-        # Lists are read without hurry, so the SDK's own retries will do.
+        # The SDK's own retries are enough, because speed does not matter for lists.
         config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
         self._client, _, self._credentials = make_client(
             "bedrock", session, region_name=region_name, endpoint_url=endpoint_url, config=config
@@ -34,7 +36,9 @@ class ControlPlane:
         self.endpoint: str = self._client.meta.endpoint_url
 
     def whose(self) -> tuple[str, str]:
-        """Return the account, where the credentials tell it, and a key for whose lists these are; empty without any."""
+        """Return the account, if the credentials contain it, and a key for the owner of the lists; empty without
+        credentials.
+        """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         try:
@@ -47,7 +51,9 @@ class ControlPlane:
         return account, account or key_of(frozen.access_key)
 
     def lists(self, now: float) -> Listing:
-        """Return both lists, each if the caller may read it, and the data-retention mode where a model asks for one."""
+        """Return both lists, as far as the caller may read them, and the data-retention mode if a model
+        requires one.
+        """
         missing: list[Missing] = []
         models = self._asked("ListFoundationModels", self._models, missing)
         profiles = self._asked("ListInferenceProfiles", self._profiles, missing)
@@ -63,7 +69,7 @@ class ControlPlane:
         )
 
     def model(self, base: str, missing: list[Missing]) -> FoundationModel | None:
-        """Return one model; None if the Region has none of that id, or nobody may say."""
+        """Return one model, or None if the Region has no model with that id or the request was not answered."""
 
         def ask() -> FoundationModel:
             return model_of(self._client.get_foundation_model(modelIdentifier=base)["modelDetails"])
@@ -71,7 +77,9 @@ class ControlPlane:
         return self._asked("GetFoundationModel", ask, missing)
 
     def profile(self, name: str, missing: list[Missing]) -> InferenceProfile | None:
-        """Return one profile by id or ARN; None if the Region has none of that name, or nobody may say."""
+        """Return one profile by id or ARN, or None if the Region has no such profile or the request was not
+        answered.
+        """
 
         def ask() -> InferenceProfile:
             return profile_of(self._client.get_inference_profile(inferenceProfileIdentifier=name), self.region)
@@ -79,7 +87,7 @@ class ControlPlane:
         return self._asked("GetInferenceProfile", ask, missing)
 
     def access(self, base: str, missing: list[Missing]) -> dict[str, Any] | None:
-        """Return the account's access to a base model, as AWS answers."""
+        """Return the account's access to a base model, as AWS returns it."""
 
         def ask() -> dict[str, Any]:
             answer: dict[str, Any] = self._client.get_foundation_model_availability(modelId=base)
@@ -88,15 +96,15 @@ class ControlPlane:
         return self._asked("GetFoundationModelAvailability", ask, missing)
 
     def use_case_form(self, missing: list[Missing]) -> bool | None:
-        """Return whether the account's use-case form is submitted; None if nobody may say."""
+        """Return whether the account's use-case form was submitted, or None if the request was not answered."""
 
         def ask() -> bool:
             self._client.get_use_case_for_model_access()
             return True
 
-        told = len(missing)
+        failures = len(missing)
         found = self._asked("GetUseCaseForModelAccess", ask, missing)
-        return False if found is None and len(missing) == told else found
+        return False if found is None and len(missing) == failures else found
 
     def retention(self, missing: list[Missing]) -> str | None:
         """Return the account's data-retention mode in the Region."""
@@ -127,15 +135,20 @@ class ControlPlane:
             if error.response["Error"].get("Code") == "ResourceNotFoundException":
                 return None
             missing.append(_missing(operation, error))
-        except (BotoCoreError, KeyError, TypeError, AttributeError) as error:  # what a gateway may answer is no list
+        except (
+            BotoCoreError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:  # a gateway may return something other than a list
             missing.append(_missing(operation, error))
         return None
 
 
 def _missing(operation: str, error: Exception) -> Missing:
-    said = " ".join(str(error).split()).rstrip(".")
-    reason = masked(f"{type(error).__name__}: {said}")
+    text = " ".join(str(error).split()).rstrip(".")
+    reason = masked(f"{type(error).__name__}: {text}")
     fault = classify(error)
-    # Credentials that are missing or refused are no permission that somebody could allow.
+    # Missing or refused credentials cannot be fixed by allowing a permission.
     denied = fault.kind is Kind.DENIED and fault.origin is not Origin.IDENTITY
     return Missing(permission=f"bedrock:{operation}", reason=reason, denied=denied)

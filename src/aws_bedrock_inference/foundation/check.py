@@ -1,4 +1,4 @@
-"""The state of one id: whether it can be called, until when, and what is missing."""
+"""The state of one id: whether it can be called, until when, and which requirements are missing."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile, Listing, Missing
 
 NEAR = timedelta(days=90)
-"""The last days of a model in which it is near its end: half of the six months that AWS calls it Legacy."""
+"""The period before a model's last day in which a check reports its end: half of the six months for which AWS lists a
+model as Legacy.
+"""
 
 AGREEMENT_MINUTES = 15  # facts: "wait 15 minutes; still pending, every 15 minutes", AWS's troubleshooting page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """The state of one id in one Region. None is not known.
+    """The state of one id in one Region. A field is None if its value is unknown.
 
-    `problems` are reasons, in words, why calls fail now; `notes` say what will change, and which permission would tell
-    more. `known` says whether the Region has the id, `base` is the model behind it, `nearest` the right id that is most
-    like a wrong one. `profiles` are the inference profiles of the model that can be called here. `agreement`,
-    `authorization`, `entitlement` and `region` are AWS's own words. `use_case_form` says whether the form that the
-    provider asks for is submitted, `retention` is the account's data-retention mode: both only where the model asks for
-    it. `regions` are those in which a call may be answered.
+    `problems` are sentences with the reasons why calls fail now. `notes` are sentences about future changes and about
+    permissions that would reveal more. `known` is True if the Region lists the id, `base` is the model behind the id,
+    and `nearest` is the most similar valid id if the id is wrong. `profiles` are the inference profiles of the model
+    that can be called from this Region. `agreement`, `authorization`, `entitlement` and `region` are the values that
+    AWS returns. `use_case_form` states whether the form that the provider requires was submitted, and `retention` is
+    the account's data-retention mode; both are read only if the model requires them. `regions` are the Regions that
+    may answer a call.
     """
 
     id: str
@@ -59,12 +62,12 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """True when nothing is known that would make calls fail."""
+        """True if no reason is known why calls would fail."""
         return not self.problems
 
 
 def nearest(name: str, listing: Listing) -> str | None:
-    """Return the id in the lists that is most like `name`: another way to the same model before another model."""
+    """Return the listed id that is most similar to `name`. Other ids of the same model come before other models."""
     base, _ = split_profile(name)
     if any(model.id == base and model.on_demand is not False for model in listing.models or ()):
         return base
@@ -75,26 +78,28 @@ def nearest(name: str, listing: Listing) -> str | None:
 
 
 def offered(listing: Listing) -> frozenset[str] | None:
-    """Return the models that the Region offers, or None when that is not known."""
+    """Return the models that the Region offers, or None if the list is unknown."""
     return frozenset(model.id for model in listing.models) if listing.models else None
 
 
 def no_such_id(name: str, listing: Listing) -> str:
-    """Return the sentence about an id that the Region does not have, with the nearest right one."""
+    """Return the sentence about an id that does not exist in the Region, with the most similar valid id."""
     near = nearest(name, listing)
     heir = lifecycle.ending(split_profile(name)[0], offered(listing))
-    like = f" The nearest is {near}." if near else ""
+    like = f" The most similar id is {near}." if near else ""
     return f"{listing.region} has no model or inference profile {name}.{like}{' ' if heir else ''}{heir}"
 
 
 def refuses_retention(base: str, mode: str | None) -> bool:
-    """Return whether a model takes no calls where that is the account's data-retention mode; False if nobody knows."""
+    """Return whether a model refuses calls because of the account's data-retention mode `mode`; False if this is
+    unknown.
+    """
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)
 
 
 class Read(NamedTuple):
-    """All that could be read of an id."""
+    """Everything that could be read about an id."""
 
     name: str
     base: str
@@ -108,12 +113,12 @@ class Read(NamedTuple):
 
     @property
     def bare(self) -> bool:
-        """True for the id of a model itself."""
+        """True if the id is the model's own id."""
         return self.profile is None and self.name == self.base
 
 
 def made(read: Read, listing: Listing, now: float) -> Check:
-    """Return the check of an id, from all that could be read."""
+    """Return the check of an id, based on everything that could be read."""
     base, model, profile, access = read.base, read.model, read.profile, read.access
     last = model.end_of_life if model and model.lifecycle else lifecycle.end_of_life(base)
     ending = last is not None or (model is not None and model.lifecycle == "LEGACY")
@@ -124,7 +129,9 @@ def made(read: Read, listing: Listing, now: float) -> Check:
     if read.known is False:
         problems.append(no_such_id(read.name, listing))
     elif read.bare and model is not None and model.on_demand is False:
-        problems.append(f"{base} is called through an inference profile only: {', '.join(here) or 'none is listed'}.")
+        problems.append(
+            f"{base} can be called only through an inference profile: {', '.join(here) or 'none is listed'}."
+        )
     if ending and read.known is not False:
         past = last is not None and last <= datetime.fromtimestamp(now, UTC).date()
         (problems if past and read.known is None else notes).append(_ending(base, last, heir))
@@ -155,8 +162,8 @@ def made(read: Read, listing: Listing, now: float) -> Check:
 
 
 def _ending(base: str, last: date | None, heir: str | None) -> str:
-    told = f"{base} is a legacy model." if last is None else f"The last day of {base} is {last}."
-    return f"{told} Its successor is {heir}." if heir else told
+    sentence = f"{base} is a legacy model." if last is None else f"The last day of {base} is {last}."
+    return f"{sentence} Its successor is {heir}." if heir else sentence
 
 
 def _access(access: dict[str, Any], *, bare: bool) -> tuple[list[str], list[str]]:
@@ -165,27 +172,29 @@ def _access(access: dict[str, Any], *, bare: bool) -> tuple[list[str], list[str]
     agreement = access["agreementAvailability"]
     if agreement["status"] == "PENDING":
         problems.append(
-            f"The agreement for the model is still being made. Ask again every {AGREEMENT_MINUTES} minutes, "
+            f"The agreement for the model is still pending. Check again every {AGREEMENT_MINUTES} minutes, "
             "or call client.wait_until_ready()."
         )
     elif agreement["status"] == "ERROR":
-        problems.append(f"The agreement for the model failed: {agreement.get('errorMessage') or 'AWS says no more'}.")
+        problems.append(
+            f"The agreement for the model failed: {agreement.get('errorMessage') or 'AWS states no reason'}."
+        )
     elif agreement["status"] != "AVAILABLE":
         notes.append(
-            "The account has no agreement for the model. The first call makes it if the caller has "
+            "The account has no agreement for the model. The first call creates it if the caller has "
             "aws-marketplace:Subscribe and aws-marketplace:ViewSubscriptions."
         )
     if access["authorizationStatus"] != "AUTHORIZED":
-        problems.append("The account is not authorized to use the model: ask for access in the Bedrock console.")
+        problems.append("The account is not authorized to use the model: request access in the Bedrock console.")
     if access["entitlementAvailability"] != "AVAILABLE":
-        problems.append("The account has no entitlement to the model: request access in the console, or ask AWS.")
+        problems.append("The account has no entitlement to the model: request access in the console, or contact AWS.")
     if access["regionAvailability"] != "AVAILABLE" and bare:
         problems.append("The model is not available in this Region.")
     return problems, notes
 
 
 def _conditions(read: Read) -> list[str]:
-    """Return what the provider's conditions speak against: the form, and how long data is kept."""
+    """Return the provider's conditions that are not met: the use-case form, and the data-retention mode."""
     problems = []
     if read.use_case_form is False:
         problems.append(
@@ -195,14 +204,14 @@ def _conditions(read: Read) -> list[str]:
     if refuses_retention(read.base, read.retention):
         modes = " or ".join(lifecycle.retention_modes(read.base))
         problems.append(
-            f"The model takes calls only with the data-retention mode {modes}; the account's mode in this "
+            f"The model accepts calls only with the data-retention mode {modes}; the account's mode in this "
             f"Region is {read.retention}."
         )
     return problems
 
 
 def _context(base: str, listing: Listing) -> str | None:
-    """Return the longest context of a model, such as `200k`, which AWS lists as variants of its id."""
+    """Return the longest context of a model, such as `200k`. AWS lists context sizes as variants of the model's id."""
     sizes = [model.id.removeprefix(f"{base}:") for model in listing.models or () if model.id.startswith(f"{base}:")]
     counted = [(int(size[:-1]), size) for size in sizes if size.endswith("k") and size[:-1].isdecimal()]
     return max(counted)[1] if counted else None

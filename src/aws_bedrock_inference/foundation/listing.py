@@ -1,4 +1,4 @@
-"""The lists of one Region: models and inference profiles, as values that go to disk and come back."""
+"""The lists of one Region: models and inference profiles, as values that can be written to disk and read back."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 A_DAY = 86_400.0
 
 EVERYWHERE = ""
-"""The Region of a global profile's destination: any commercial one."""
+"""The Region of a global profile's destination: any commercial Region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundationModel:
-    """A model that a Region offers. Modalities are AWS's words, such as `TEXT`; days are in UTC.
+    """A model that a Region offers. Modalities are AWS's names, such as `TEXT`. Dates are in UTC.
 
-    `on_demand` is False for a model that is called through a profile or Provisioned Throughput only. `lifecycle` is
-    `ACTIVE` or `LEGACY`, and empty where AWS does not say.
+    `on_demand` is False for a model that can only be called through an inference profile or Provisioned Throughput.
+    `lifecycle` is `ACTIVE` or `LEGACY`, or empty if AWS does not state it.
     """
 
     id: str
@@ -43,9 +43,9 @@ class FoundationModel:
 class InferenceProfile:
     """An inference profile that can be called from a Region. `models` are the ARNs of its destinations.
 
-    `kind` is `system` for AWS's own, such as `us.amazon.nova-lite-v1:0`, and `application` for the account's. `base` is
-    the model behind it and `pool` its quota: `geographic`, `global` or `on-demand`; both are empty when the
-    destinations are of several models.
+    `kind` is `system` for a profile of AWS, such as `us.amazon.nova-lite-v1:0`, and `application` for a profile of the
+    account. `base` is the model behind the profile and `pool` is its quota pool: `geographic`, `global` or
+    `on-demand`. Both are empty if the destinations belong to several models.
     """
 
     id: str
@@ -58,13 +58,15 @@ class InferenceProfile:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The Regions in which a call may be answered, sorted; `EVERYWHERE` stands for any."""
+        """The Regions that may answer a call, sorted. `EVERYWHERE` stands for any Region."""
         return tuple(sorted({arn.split(":")[3] for arn in self.models}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A question that was not answered: the `permission` that it needs, whether that was `denied`, and the reason."""
+    """A request that AWS did not answer: the `permission` that it needs, whether the permission was `denied`, and the
+    reason.
+    """
 
     permission: str
     reason: str
@@ -72,17 +74,17 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return a sentence for each permission that would tell more, and one for all that failed for the same reason."""
+    """Return one sentence for each denied permission, and one for all requests that failed for the same reason."""
     failed: dict[str, list[str]] = {}
     sentences = []
     for each in missing:
         if each.denied:
-            sentences.append(f"Allow {each.permission} to know more ({each.reason}).")
+            sentences.append(f"Allow {each.permission} to see more ({each.reason}).")
         else:
             failed.setdefault(each.reason, []).append(each.permission.partition(":")[2])
     for reason, names in failed.items():
         were = "was" if len(names) == 1 else "were"
-        sentences.append(f"{', '.join(names)} {were} not answered ({reason}).")
+        sentences.append(f"{', '.join(names)} {were} not answered by AWS ({reason}).")
     return sentences
 
 
@@ -90,7 +92,8 @@ def told(missing: Iterable[Missing]) -> list[str]:
 class Listing:
     """The lists of one Region, read at `at`, in seconds since the epoch. A list that could not be read is None.
 
-    `retention` is the account's data-retention mode there, asked for where a listed model takes only some.
+    `retention` is the account's data-retention mode in the Region. It is read only if a listed model accepts only some
+    modes.
     """
 
     region: str
@@ -103,11 +106,11 @@ class Listing:
 
     @property
     def empty(self) -> bool:
-        """True when neither list could be read."""
+        """True if neither list could be read."""
         return self.models is None and self.profiles is None
 
     def find(self, name: str) -> FoundationModel | InferenceProfile | None:
-        """Return the model or profile of that id or ARN."""
+        """Return the model or profile with that id or ARN."""
         wanted = name.rpartition("foundation-model/")[2] if ":foundation-model/" in name else name
         for model in self.models or ():
             if model.id == wanted:
@@ -118,19 +121,21 @@ class Listing:
         return None
 
     def is_young(self, now: float) -> bool:
-        """Return whether the lists are of the last 24 hours: what they lack is no model that was launched since."""
+        """Return whether the lists were read within the last 24 hours. A model that such lists do not contain was not
+        launched before they were read.
+        """
         return 0 <= now - self.at < A_DAY
 
     def lacks(self, name: str) -> bool:
-        """Return whether whole lists say that the Region has no such id. Of an ARN they cannot: it may be of
-        anything.
+        """Return whether complete lists show that the Region has no such id. For an ARN the lists cannot show this,
+        because it may name any kind of resource.
         """
         if self.models is None or self.profiles is None or name.startswith("arn:"):
             return False
         return self.find(name) is None and self.find(re.sub(r":\d+k$", "", name)) is None
 
     def profiles_of(self, base: str) -> Iterator[InferenceProfile]:
-        """Yield AWS's own profiles of a base model: those of a geography first, the global one last."""
+        """Yield AWS's own profiles of a base model: geographic profiles first, the global profile last."""
         found = [each for each in self.profiles or () if each.base == base and each.kind == "system"]
         yield from sorted(found, key=lambda each: (each.pool == "global", -len(each.regions), each.id))
 
@@ -141,7 +146,7 @@ class Listing:
 
 
 def model_of(answer: Mapping[str, Any]) -> FoundationModel:
-    """Return the model of a summary or of details, as AWS answers."""
+    """Return the model in AWS's answer, either a summary or details."""
     kinds = answer.get("inferenceTypesSupported")
     life = answer.get("modelLifecycle") or {}
     return FoundationModel(
@@ -159,7 +164,7 @@ def model_of(answer: Mapping[str, Any]) -> FoundationModel:
 
 
 def profile_of(answer: Mapping[str, Any], region: str) -> InferenceProfile:
-    """Return the profile of a summary, as AWS answers in that Region."""
+    """Return the profile in a summary that AWS returned in that Region."""
     arns = tuple(each["modelArn"] for each in answer.get("models", ()) if each.get("modelArn"))
     behind = target_of_models(region, arns)
     return InferenceProfile(
@@ -174,7 +179,7 @@ def profile_of(answer: Mapping[str, Any], region: str) -> InferenceProfile:
 
 
 def to_json(listing: Listing) -> dict[str, Any]:
-    """Return a listing as JSON holds it; days are written as 2026-12-31."""
+    """Return a listing as JSON-compatible values. Dates are written as 2026-12-31."""
     content = asdict(listing)
     for model in content["models"] or ():
         for name in ("legacy", "end_of_life"):
@@ -183,7 +188,7 @@ def to_json(listing: Listing) -> dict[str, Any]:
 
 
 def from_json(content: Mapping[str, Any]) -> Listing:
-    """Return the listing that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+    """Return the listing that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for any other content."""
     models, profiles = content["models"], content["profiles"]
     return Listing(
         region=str(content["region"]),

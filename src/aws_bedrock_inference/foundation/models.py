@@ -1,4 +1,4 @@
-"""`Models`: what an account can call in one Region, read from AWS, kept on disk, usable offline."""
+"""`Models`: the models that an account can call in one Region, read from AWS, stored on disk, usable offline."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.check import Check
     from aws_bedrock_inference.foundation.listing import Listing, Missing
 
-# Seconds after which lists that could not be read are asked for again: permissions are granted by people.
+# Seconds between two attempts to read lists after a failure: somebody may grant the permission at any time.
 AGAIN = 300.0
 
 
 class Models(Locked):
     """The models and inference profiles that an account can call in one Region.
 
-    `session` is boto3's or botocore's, None for boto3's default one; `endpoint_url` is one of `bedrock`, not of the
-    runtime. The lists are read at the first question and serve for `max_age` seconds. They are kept in the directory
-    `cache` (None: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or `~/.cache`); when AWS cannot be asked, older ones
-    serve, and `missing` says why. `clock` is the time of day.
+    `session` is a session of boto3 or botocore; None means boto3's default session. `endpoint_url` is an endpoint of
+    `bedrock`, not of the runtime. The lists are read at the first request and are used for `max_age` seconds. They are
+    stored in the directory `cache` (None: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or `~/.cache`). If AWS does not
+    answer, older lists are used, and `missing` states the reason. `clock` returns the time of day.
 
-    No permission is required. Each that is missing leaves something unknown, and `missing` names it. Threads can share
-    an object.
+    No permission is required. Without a permission some facts are unknown, and `missing` names the permission. Threads
+    can share an object.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class Models(Locked):
         clock: Clock = clocks.wall,
     ) -> None:
         if not is_number(max_age, least=0, infinite=True):
-            raise ValueError(f"Models(max_age={shown(max_age)}): give seconds, 0 to read anew at each question")
+            raise ValueError(f"Models(max_age={shown(max_age)}): pass seconds, or 0 to read the lists for each request")
         super().__init__()
         self._asked = session, region_name, endpoint_url
         self._max_age = max_age
         self._cache = cache
         self._clock = clock
         self._listing: Listing | None = None
-        self._failed = -inf  # when the lists could not be read
+        self._failed = -inf  # the time of the last failed read
 
     @cached_property
     def _aws(self) -> ControlPlane:
@@ -80,26 +80,29 @@ class Models(Locked):
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """The lists that could not be read: each with the permission that it needs, and the reason."""
+        """The lists that could not be read, each with the permission that it needs and the reason."""
         return self.listing().missing
 
     def all(self) -> tuple[FoundationModel, ...]:
-        """Return the foundation models of the Region; none when nobody may list them (see `missing`)."""
+        """Return the foundation models of the Region, or an empty tuple if they could not be listed (see `missing`)."""
         return self.listing().models or ()
 
     def profiles(self) -> tuple[InferenceProfile, ...]:
-        """Return the inference profiles that can be called from the Region, AWS's own and the account's."""
+        """Return the inference profiles that can be called from the Region: AWS's own profiles and those of the
+        account.
+        """
         return self.listing().profiles or ()
 
-    def get(self, id: str) -> FoundationModel | InferenceProfile | None:  # noqa: A002 - the word that people use
-        """Return the model or profile of an id or ARN, or None if the lists do not have it."""
+    def get(self, id: str) -> FoundationModel | InferenceProfile | None:  # noqa: A002 - the name that users expect
+        """Return the model or profile with that id or ARN, or None if the lists do not contain it."""
         return self.listing().find(str(id))
 
     def check(self, id: str) -> Check:  # noqa: A002 - as `get`
-        """Return what is known of an id or ARN: whether the Region has it, its life, the account's access, problems.
+        """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access, and
+        problems.
 
-        Access is asked anew each time; the rest comes from the lists, or where nobody may list, from a question about
-        this id alone.
+        The access is read from AWS each time. The other facts come from the lists, or from a request for this id alone
+        if the caller may not read the lists.
         """
         name = str(id)
         listing = self.listing()
@@ -113,13 +116,13 @@ class Models(Locked):
         real = base not in ("", UNKNOWN_MODEL) and not base.startswith("arn:")
         model = next((each for each in listing.models or () if each.id == base), None)
         unlisted = self._unlisted(name, listing)
-        told = len(missing)
+        failures = len(missing)
         asked = model is None and real and unlisted is None
         if asked:
             model = self._aws.model(base, missing)
         known = True if found or profile or (model and name == base) else unlisted
-        if asked and model is None and name == base and len(missing) == told:
-            known = False  # AWS knows none of that id
+        if asked and model is None and name == base and len(missing) == failures:
+            known = False  # AWS has no model with that id
         access = self._aws.access(base, missing) if real and known is not False else None
         form = lifecycle.asks_for_a_form(base) and known is not False
         form_given = self._aws.use_case_form(missing) if form else None
@@ -128,13 +131,13 @@ class Models(Locked):
         return checks.made(read, listing, self._clock())
 
     def resolve(self, id: str, within: str | Iterable[str] | None = None) -> str:  # noqa: A002 - as `get`
-        """Return the id to call in the Region for the model of `id`: itself, the model's own id or a profile.
+        """Return the id to call in the Region for the model of `id`: `id` itself, the model's own id, or a profile.
 
-        `within` is a shell pattern of Regions, or several: no destination of what is returned lies outside of them,
-        judged by the profile's destinations. A global profile is returned only where `id` is one and nothing, or `*`,
-        is asked. The account's own profiles are returned only where `id` is one.
-
-        Raises `NotResolvable` when there is none, and when the destinations are not known.
+        `within` is a shell pattern of Regions, or several patterns. All destination Regions of the returned id match
+        `within`; they are judged by the destinations that AWS lists, not by the profile's prefix. A global profile is
+        returned only if `id` is a global profile and `within` is None or `*`. A profile of the account is returned
+        only if `id` is that profile. Raises `NotResolvable` if there is no such id, and if the destinations are
+        unknown.
         """
         listing = self.listing()
         name = str(id)
@@ -145,18 +148,18 @@ class Models(Locked):
         return resolved(name, within, listing)
 
     def sync(self) -> Listing:
-        """Read the lists now, and keep them. When neither can be read, the older ones stay."""
+        """Read the lists now, and store them. If neither list can be read, the older lists remain in use."""
         with self._lock:
             return self._sync()
 
     def sync_every(self, seconds: float) -> Callable[[], None]:
-        """Read the lists again every so many seconds, in a thread of this process. The returned function ends that, and
-        waits for a reading that is going on.
+        """Read the lists again every `seconds`, in a background thread. The returned function stops the thread, and
+        waits until a read in progress has finished.
         """
         if not is_number(seconds, above=0):
-            raise ValueError(f"sync_every({shown(seconds)}): give seconds above 0")
+            raise ValueError(f"sync_every({shown(seconds)}): pass seconds above 0")
         ended = threading.Event()
-        self._aws  # noqa: B018 - without a Region this raises, here and not in the thread
+        self._aws  # noqa: B018 - without a Region this raises here instead of in the thread
 
         def work() -> None:
             while not ended.wait(seconds):
@@ -171,7 +174,7 @@ class Models(Locked):
         return end
 
     def listing(self) -> Listing:
-        """Return the lists as they are now: those in memory, on disk, or read anew, whichever are young enough."""
+        """Return the current lists: from memory, from disk, or read from AWS if both are too old."""
         now = self._clock()
         with self._lock:
             held = self._listing
@@ -203,10 +206,12 @@ class Models(Locked):
         return self._listing
 
     def _is_to_be_asked(self, name: str, listing: Listing) -> bool:
-        """Return whether only GetInferenceProfile can tell what an unlisted id leads to."""
+        """Return whether only GetInferenceProfile can show which model an unlisted id leads to."""
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _unlisted(self, name: str, listing: Listing) -> bool | None:
-        """Return False for an id that young and whole lists do not have; without such lists, nobody knows."""
+        """Return False for an id that recent and complete lists do not contain; return None if there are no such
+        lists.
+        """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

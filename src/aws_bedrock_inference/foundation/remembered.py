@@ -1,4 +1,4 @@
-"""The lists that this process or another one has read: in memory, and on disk for the next program."""
+"""The lists that this process or another process has read, in memory and on disk for the next program."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 
-# Files read, with the time of their change: a client looks at one for each new model id.
+# Parsed files with their modification time, because a client checks a file for each new model id.
 _read: dict[str, tuple[int, Listing | None]] = {}
-# What this process has read itself, whatever directory it keeps it in.
+# The listings that this process has read from AWS itself, whatever directory stores them.
 _synced: dict[tuple[str, str, str], Listing] = {}
 
 
 def recall(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Listing | None:
-    """Return the newest listing of one account in one Region; None when there is none. `endpoint` is one of the runtime
-    or of the control plane: all of AWS's are one.
+    """Return the newest listing of one account in one Region, or None if there is none. `endpoint` is an endpoint of
+    the runtime or of the control plane; all endpoints of AWS are treated as the same.
     """
     if not whose:
         return None
@@ -31,7 +31,7 @@ def recall(directory: str | Path | None, whose: str, region: str, endpoint: str)
 
 
 def remember(directory: str | Path | None, whose: str, endpoint: str, listing: Listing) -> None:
-    """Keep a listing, in memory and on disk."""
+    """Store a listing in memory and on disk."""
     if not whose:
         return
     _synced[whose, listing.region, _where(endpoint)] = listing

@@ -1,4 +1,4 @@
-"""The Regions in which a call may be answered: judged by the destinations of a profile, never by its prefix."""
+"""Check which Regions may answer a call, based on the destinations of a profile, never on its prefix."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ if TYPE_CHECKING:
 
 ANYWHERE = "*"
 
-# What a Region is called, and how a pattern of Regions begins before its first wildcard.
+# The form of a Region's name, and of a pattern's beginning before its first wildcard.
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 _BEGINNING = re.compile(r"[a-z]{0,4}|[a-z]{2,4}-[a-z0-9-]*")
 _WILDCARD = re.compile(r"[*?\[]")
 
 
 def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the shell patterns of allowed Regions. Raises `ValueError` for none, and for one that
-    no Region can fit.
+    """Return the shell patterns of allowed Regions. Raises `ValueError` if there is none, and for a pattern that
+    cannot match any Region.
     """
     found = (within,) if isinstance(within, str) else tuple(within)
     if not found or not all(str(each).strip() for each in found):
-        raise ValueError(f"within={within!r:.80}: give a pattern of Regions such as 'eu-*', or several of them")
+        raise ValueError(f"within={within!r:.80}: pass a pattern of Regions such as 'eu-*', or several patterns")
     for each in found:
         beginning, *wild = _WILDCARD.split(str(each), maxsplit=1)
         if not (_BEGINNING if wild else _REGION).fullmatch(beginning):
             raise ValueError(
-                f"within={each!r:.80}: no Region has such a name; give one, such as 'eu-west-1', or a pattern of them, "
+                f"within={each!r:.80}: no Region has such a name; pass a Region such as 'eu-west-1', or a pattern "
                 "such as 'eu-*'"
             )
     return found
 
 
 def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
-    """Return whether a call that may be answered in any of `regions` stays within the patterns. Where nothing is known
-    of the destinations, it does not; where it may go everywhere, only `*` allows it.
+    """Return whether a call that any of `regions` may answer stays within the patterns. It does not if the
+    destinations are unknown. If any Region may answer it, only `*` allows it.
     """
     found = tuple(regions)
     return bool(found) and all(
@@ -48,8 +48,9 @@ def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
 
 
 def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = False) -> str | None:
-    """Return why a call that may be answered in any of `regions` does not stay within the patterns, in a sentence
-    without a full stop; None if it does. What a call `stores` at AWS stays in the Region that has answered.
+    """Return why a call that any of `regions` may answer does not stay within the patterns, as a sentence without a
+    full stop; None if it does. If the call `stores` its answer at AWS, the reason says so: the answer is stored in the
+    Region that produced it.
     """
     found = tuple(regions)
     if stays(found, within):
@@ -59,5 +60,5 @@ def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = Fa
 
 
 def shown(regions: Iterable[str]) -> str:
-    """Return the Regions as a person reads them."""
+    """Return the Regions as text for people."""
     return ", ".join(region or "any commercial Region" for region in sorted(regions)) or "unknown Regions"

@@ -1,4 +1,4 @@
-"""The id to call for a model, so that each answer comes from where it may come from."""
+"""Choose the id to call for a model, so that each answer comes from an allowed Region."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ if TYPE_CHECKING:
 
 
 class NotResolvable(LookupError):
-    """No id of the model can be called in the Region so that its calls stay where they may go; the message says why."""
+    """No id of the model can be called in the Region so that its calls stay in the allowed Regions. The message states
+    why.
+    """
 
 
 def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) -> str:
-    """Return the first id for the model of `name` that can be called and stays `within`."""
+    """Return the first id for the model of `name` that can be called and whose calls stay `within` the patterns."""
     allowed = (ANYWHERE,) if within is None else patterns(within)
     refused: list[str] = []
     for candidate, regions in _candidates(name, listing):
         if stays(regions, allowed):
             return candidate
-        refused.append(f"{candidate} may be answered in {shown(regions)}")
+        refused.append(f"calls to {candidate} may be answered in {shown(regions)}")
     if not refused:
         raise NotResolvable(_nothing(name, listing))
     raise NotResolvable(f"no id of {name} in {listing.region} stays within {' '.join(allowed)}: {'; '.join(refused)}")
 
 
 def _candidates(name: str, listing: Listing) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the ids to try, each with its destinations: what was asked for, the model's own id, then profiles of a
-    geography, those with the most Regions first.
+    """Yield the ids to try, each with its destination Regions: the requested id, the model's own id, then geographic
+    profiles, those with the most Regions first.
     """
     found = listing.find(name)
     if isinstance(found, InferenceProfile):
@@ -56,12 +58,12 @@ def _nothing(name: str, listing: Listing) -> str:
     globally = [each.id for each in listing.profiles_of(target(name).base)]
     if globally:
         return (
-            f"in {listing.region} the model of {name} is called through {' or '.join(globally)} only, and those calls "
-            "may be answered in any commercial Region. Name it yourself if they may."
+            f"in {listing.region} the model of {name} can be called only through {' or '.join(globally)}, and those "
+            "calls may be answered in any commercial Region. If that is allowed, pass this id."
         )
     if listing.profiles is None or listing.models is None:
         reasons = " ".join(told(listing.missing))
-        return f"where {name} may be answered is not known in {listing.region}. {reasons}"
+        return f"the Regions that may answer calls to {name} are unknown in {listing.region}. {reasons}"
     if name.startswith("arn:"):
-        return f"where {name} may be answered is not known: {listing.region} lists no such profile."
+        return f"the Regions that may answer calls to {name} are unknown: {listing.region} lists no such profile."
     return no_such_id(name, listing)

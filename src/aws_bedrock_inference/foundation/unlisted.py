@@ -1,4 +1,4 @@
-"""Requests that a Region surely cannot serve, by its own list and without a question to AWS."""
+"""Find requests that a Region certainly cannot serve, based on its list and without a request to AWS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.listing import FoundationModel, Listing
     from aws_bedrock_inference.knowledge.abilities import Needs
 
-# What the list calls what a request holds.
+# For each kind of content in a request: its names in the list, and the reason if a model does not support it.
 _INPUTS = {
     Need.IMAGE: ({"IMAGE"}, "does not support images"),
     Need.VIDEO: ({"VIDEO"}, "does not support videos"),
@@ -24,11 +24,11 @@ _INPUTS = {
 
 
 def unlisted(listing: Listing, model_id: Any, needs: Needs, *, now: float | None = None) -> str | None:
-    """Return why the Region of `listing` surely cannot serve a request with these needs, in a sentence without a full
-    stop; None if it can, or if its list does not say.
+    """Return the reason why the Region of `listing` certainly cannot serve a request with these needs, as a sentence
+    without a full stop. Return None if the Region can serve the request, or if its list does not show it.
 
-    `now`, in seconds since the epoch, tells the age of the list. Without it the list is taken as of when it was read,
-    and what it lacks may have come since.
+    `now`, in seconds since the epoch, determines the age of the list. Without `now` the list is used as of the time
+    when it was read, and a model that it does not contain may have been added since.
     """
     name = str(model_id)
     if now is not None and listing.is_young(now) and listing.lacks(name):
@@ -37,7 +37,8 @@ def unlisted(listing: Listing, model_id: Any, needs: Needs, *, now: float | None
     base = found.base if isinstance(found, InferenceProfile) else target(model_id).base
     if refuses_retention(base, listing.retention):
         modes = " or ".join(retention_modes(base))
-        return f"{base} takes calls only with the data-retention mode {modes}, and {listing.region} has another"
+        only = f"{base} accepts calls only with the data-retention mode {modes}"
+        return f"{only}, and the account has another mode in {listing.region}"
     model = next((each for each in listing.models or () if each.id == base), None)
     return None if model is None else _cannot(model, needs, listing, listing.at if now is None else now)
 
@@ -47,9 +48,9 @@ def _cannot(model: FoundationModel, needs: Needs, listing: Listing, now: float) 
     if last is not None and last <= datetime.fromtimestamp(now, UTC).date():
         return f"the last day of {model.id} in {listing.region} was {last}"
     if Need.STREAM in needs.uses and model.streaming is False:
-        return f"{model.id} does not stream in {listing.region}"
+        return f"{model.id} does not support streaming in {listing.region}"
     if Need.CONVERSE in needs.uses and model.outputs and "TEXT" not in model.outputs:
-        return f"{model.id} answers with no text"
+        return f"{model.id} does not answer with text"
     for need, (words, says) in _INPUTS.items():
         if need in needs.uses and model.inputs and words.isdisjoint(model.inputs):
             return f"{model.id} {says} in {listing.region}"

@@ -1,4 +1,4 @@
-"""The policies, one concern in each file; `standard` is the default pipeline of a client."""
+"""The policies, one concern in each file. `standard` is the default pipeline of a client."""
 
 from __future__ import annotations
 
@@ -61,33 +61,36 @@ def standard(
     max_cost: MaxCost | float | None = None,
     request_metadata: RequestMetadata | None = None,
 ) -> Pipeline:
-    """Return the recommended pipeline: each attempt passes the circuit breaker and the quota; the deadline covers all
+    """Return the recommended pipeline. Each attempt passes the circuit breaker and the quota; the deadline covers all
     attempts.
 
-    `cache` answers a request that was answered before, and nothing of the others is asked then. Without it nothing is
-    kept. `filtered` is what to do with content that was filtered: `return` it as it is, `raise`, or a message for its
-    place (see `Filtered`). `degrade` is a substitute for when all else has failed; without one the exception is raised.
-    `fallback` moves a call to another model, Region or account when its own route cannot answer it. `dead_letters`
-    keeps each call that has failed for good, before a substitute is answered, so that it can be sent again.
-    `on_interrupt` says how a stream goes on that breaks after its first content, unless the call says so itself (see
-    `Resume`). `load` reads the same from a file.
+    `cache` answers a repeated request from its store, and then none of the other policies is used. Without `cache` no
+    answer is stored. `filtered` decides how filtered content is handled: `return` it as it is, `raise`, or a message
+    that replaces it (see `Filtered`). `degrade` provides a substitute if everything else has failed; without it the
+    exception is raised. `fallback` moves a call to another model, Region or account if its own route cannot answer it.
+    `dead_letters` stores each call that has failed permanently, so that it can be sent again; it does so even if a
+    substitute is then returned. `on_interrupt` decides what happens if a stream breaks after its first content; a call
+    can override it (see `Resume`). `load` reads the same options from a file.
 
-    `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because something else owns the
-    retries and their waits: a workflow engine, a task queue. The exception then says in `retry_after` how many seconds
-    to wait, or None if nobody stated a wait, and in `decision` whether a retry makes sense. One with the decision FAIL
-    and a `retry_after` was refused by the quota, and has room then.
+    `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because another component owns
+    the retries and their waits, such as a workflow engine or a task queue. The exception then contains two fields for
+    that component. `retry_after` is the number of seconds to wait, or None if no wait is known. `decision` states
+    whether a retry makes sense. An exception with the decision FAIL and a `retry_after` was refused by the quota,
+    which has room after that time.
 
-    `profiles` adds `GeographicProfile(profiles)`: a model that takes no on-demand calls is called through the profile
-    of its geography. Without it the service's error is raised, since calls through a profile may be answered in
-    another Region.
+    `profiles` adds `GeographicProfile(profiles)`: a model that does not accept on-demand calls is called through the
+    inference profile of its geography. Without it the service's error is raised, because another Region may answer
+    calls through a profile.
 
-    `max_cost` is the most that all calls may cost together, in US dollars (see `MaxCost`). `request_metadata` sends the
-    caller's context along (see `RequestMetadata`).
+    `max_cost` is the limit for the cost of all calls together, in US dollars (see `MaxCost`). `request_metadata` sends
+    the caller's context with each call (see `RequestMetadata`).
     """
     if quota is not None and not isinstance(quota, Quota):
-        raise ValueError(f"standard({shown(quota)}): give a Quota, such as Quota(rpm=500); the others go by name")
+        raise ValueError(
+            f"standard({shown(quota)}): pass a Quota, such as Quota(rpm=500), and all other options by name"
+        )
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
-        raise ValueError(f"standard(retry={shown(retry)}): give a Retry, or 'outside' to send each call once")
+        raise ValueError(f"standard(retry={shown(retry)}): pass a Retry, or 'outside' to send each call once")
     for name, value, kind, example in (
         ("cache", cache, Cache, "Cache('sqlite:///path/answers.db')"),
         ("degrade", degrade, Degrade, "Degrade('Busy, try later')"),
@@ -96,7 +99,7 @@ def standard(
         ("fallback", fallback, Fallback, "Fallback('another-model-id')"),
     ):
         if value is not None and not isinstance(value, kind):
-            raise ValueError(f"standard({name}={shown(value)}): give a {kind.__name__}, such as {example}")
+            raise ValueError(f"standard({name}={shown(value)}): pass a {kind.__name__}, such as {example}")
     owner = Retry(attempts=1) if retry == "outside" else retry
     return Pipeline(
         *([request_metadata] if request_metadata is not None else []),
@@ -117,13 +120,14 @@ def standard(
 
 
 def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:
-    """Raise `ValueError` when both are given, since the quota would have no place in the pipeline, or for another
-    object than these.
+    """Raise `ValueError` if both are set, because the quota would have no place in the pipeline, or if one has the
+    wrong type.
     """
     for name, value, kind in (("quota", quota, Quota), ("pipeline", pipeline, Pipeline)):
         if value is not None and not isinstance(value, kind):
-            raise ValueError(f"{name}={shown(value)}: give a {kind.__name__}")
+            raise ValueError(f"{name}={shown(value)}: pass a {kind.__name__}")
     if quota is not None and pipeline is not None:
         raise ValueError(
-            "pass either quota= or pipeline=; a pipeline contains its own quota: Pipeline(..., Quota(rpm=..., tpm=...))"
+            "pass either quota= or pipeline=, because a pipeline contains its own quota: "
+            "Pipeline(..., Quota(rpm=..., tpm=...))"
         )

@@ -1,4 +1,4 @@
-"""The verdict on a route by the end of an attempt there."""
+"""Decide what the end of an attempt means for the health of its route."""
 
 from __future__ import annotations
 
@@ -19,27 +19,32 @@ _TOO_CLOSE = too_close("").cause
 
 
 def answered(outcome: Outcome) -> bool:
-    """Return whether the route gave an answer: also one of which the reader had seen enough."""
+    """Return whether the route answered. A stream that the reader left early, after its first content, counts as
+    answered.
+    """
     return outcome.fault is None or (outcome.emitted > 0 and outcome.fault.cause == ABANDONED.cause)
 
 
 def is_breach(fault: Fault) -> bool:
-    """Return whether a fault speaks against its route: not one of the request, of credentials or of this machine."""
+    """Return whether a fault is evidence against its route. Faults of the request, of credentials or of this machine
+    are not.
+    """
     return fault.kind is not Kind.REFUSED and fault.origin in _LIVE and (fault.unhealthy or fault.kind in _BREACHES)
 
 
 def is_shut(fault: Fault) -> bool:
-    """Return whether a target lets nobody in: its credentials or its certificate are wrong, or a permission is missing.
+    """Return whether no call can use a target: its credentials or its certificate are wrong, or a permission is
+    missing.
 
-    The route that was asked for raises these faults and keeps its calls, so there they are no breach.
+    On the requested route these faults are not breaches: they are raised, and the route keeps its calls.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
 
 
 def may_still_answer(outcome: Outcome) -> bool:
-    """Return whether the route may answer a further attempt: also one that had no room within its part of the time, and
-    may have it within the whole.
+    """Return whether a further attempt on the route may succeed. This includes a route that had no quota within its
+    share of the time, but may have quota within the call's whole time.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

@@ -20,20 +20,22 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Flow, Step
 
-_OK, _FAILED, _IGNORED = Verdict  # looked up once: every call needs one
+_OK, _FAILED, _IGNORED = Verdict  # looked up only here, because every call needs them
 _COUNTED = frozenset({Origin.SERVICE, Origin.NETWORK})
 
 
 class Breaker:
-    """A circuit breaker that refuses calls to a failing model: one circuit for each (account, Region, model).
+    """A circuit breaker that refuses calls to a failing model. Each (account, Region, model) has its own circuit.
 
-    A circuit opens if at least `failures` 5 calls and at least the share `ratio` 0.5 of all calls failed within
-    `window` 10 seconds. The number prevents one bad answer from opening it; the share prevents the rare faults of heavy
-    traffic from opening it. After `recovery` 5 seconds, longer than most short failures, `probes` 3 calls test the
-    service. If that share of them fails, the circuit opens again; a single random failure does not open it. Only faults
-    of the service count: throttles, loading models and invalid requests never open a circuit. Nor do faults of
-    credentials, DNS, proxies, TLS or this machine. An endpoint that takes no connection counts, since each call would
-    wait for it in vain, and a Region that cannot be reached is one to leave.
+    A circuit opens if at least `failures` calls (default 5), and at least the share `ratio` (default 0.5) of all
+    calls, failed within `window` seconds (default 10). The number ensures that one bad answer does not open it; the
+    share ensures that the rare faults of heavy traffic do not open it. After `recovery` seconds (default 5, longer
+    than most short failures), `probes` calls (default 3) test the service. If that share of the probes fails, the
+    circuit opens again; a single random failure does not open it.
+
+    Only faults of the service count. Throttles, loading models and invalid requests never open a circuit, nor do
+    faults of credentials, DNS, proxies, TLS or this machine. A refused or timed-out connection to the endpoint does
+    count, because each further call would wait for it in vain, and calls should leave a Region that cannot be reached.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`.
     """
@@ -92,7 +94,7 @@ class Breaker:
         return flow
 
     def circuit(self, route: Route) -> Circuit:
-        """Return the circuit that calls on `route` pass, made at its first use."""
+        """Return the circuit for calls on `route`. It is created at its first use."""
         return self._circuit(route, -inf)
 
     def _circuit(self, route: Route, now: float) -> Circuit:

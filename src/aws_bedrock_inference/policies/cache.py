@@ -1,4 +1,6 @@
-"""A policy that answers a request which was answered before, and asks once for requests that are made at once."""
+"""A policy that answers repeated requests from a store, and sends equal requests that arrive at the same time only
+once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.caches.answer import LARGEST, Recording, response_of
-from aws_bedrock_inference.caches.key import key_of, said
+from aws_bedrock_inference.caches.key import content_of, key_of
 from aws_bedrock_inference.call import Attempt, Outcome, Usage
 from aws_bedrock_inference.dialects.determinism import is_deterministic
 from aws_bedrock_inference.dialects.stream import transcript_of
@@ -16,7 +18,7 @@ from aws_bedrock_inference.fault import Fault
 from aws_bedrock_inference.flow import ABANDONED, Head, emit, give, passing, wait
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.made import Made
-from aws_bedrock_inference.policies.flights import Flight, Flights, Told
+from aws_bedrock_inference.policies.flights import Flight, Flights, Verdict
 from aws_bedrock_inference.policies.keeping import KEPT, for_all, is_sound, is_whole, may_heal
 from aws_bedrock_inference.policies.refusals import too_close
 
@@ -30,43 +32,46 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.flights import Follower
 
-# A stream whose consumer pauses for so many seconds is not waited for, nor is it asked more often whether it does.
+# Seconds that the consumer of the leader's stream may pause before a follower stops waiting for it. A follower of a
+# stream also checks for such a pause only this often.
 PAUSED = 1.0
 
-# Nobody waits longer for a leader: it has gone without a word, with an event loop that stands and is not closed. A call
-# ends within this time by default.
+# Seconds after which a follower gives up on its leader. By default a call ends within this time. A leader that takes
+# longer has been lost, for example with an event loop that was stopped without being closed.
 LONGEST = 900.0
 
 _NOTHING = Usage()
 
 _OF_CHANCE = (
-    "the cache passes requests that leave something to chance, such as those without temperature=0; "
-    "Cache(sampled=True) keeps their answers, too"
+    "the cache does not store answers to requests with random sampling, such as requests without temperature=0; "
+    "Cache(sampled=True) stores them, too"
 )
 _CUT = (
-    "the cache does not keep answers that max_tokens or a filter cut: the same request is sent and charged again; "
-    "with a higher max_tokens the answer may be kept"
+    "the cache does not store answers that max_tokens or a filter truncated: the same request is sent and charged "
+    "again; raise max_tokens so that the answer can be complete"
 )
-_LARGE = "the cache does not keep answers of more than 1 MB: the same request is sent and charged again"
+_LARGE = "the cache does not store answers larger than 1 MB: the same request is sent and charged again"
 
 
 class Cache:
-    """A cache of complete answers, and one request for equal calls that are made at the same time.
+    """A cache of complete answers. Equal calls that are made at the same time share one request.
 
-    `url` names the store: nothing for this process's memory, `sqlite:///path` for the processes of a machine,
-    `redis://host` for many machines; a store of one's own is taken as well. An answer is given for `ttl` 3600 seconds:
-    long enough for repeated work, and a change of what a request refers to, such as a prompt or a guardrail in draft,
-    shows within the hour. `stale_if_error` 0 is for how many seconds after that an answer still takes the place of a
-    failure that time may heal. `max_entries` 10,000 bounds the answers in memory or in the file; a server bounds
-    itself. With `shared` an answer is given to whoever asks; by default only to the same account, principal and tenant.
-    With `sampled` answers are kept for requests that leave something to chance, too; by default only where the
-    temperature is 0, top k is 1, or the model computes. `seal` is a pair of functions of bytes, (encrypt, decrypt), for
-    what is stored.
+    `url` names the store: None for the memory of this process, `sqlite:///path` for all processes of a machine,
+    `redis://host` for many machines; or pass an `AnswerStore` object. `ttl` (default 3600) is how many seconds an
+    answer is used: long enough for repeated work, and short enough that a change to something the request refers to,
+    such as a managed prompt or a draft guardrail, takes effect within the hour. `stale_if_error` (default 0) is for
+    how many further seconds the cache may use an expired answer when a request fails in a way that may pass with time.
+    `max_entries` (default 10,000) limits the number of answers in memory or in the file; a server has its own limit.
 
-    Refuses with `DeadlineTooClose` a call whose deadline passes while it waits for an equal one. Emits `AnswerCached`
+    With `shared` an answer is used for every caller; by default it is used only for the same account, principal and
+    tenant. With `sampled` the cache also stores answers to requests whose sampling is random; by default it stores
+    only answers with temperature 0 or top k 1, and answers of models that compute instead of sampling, such as
+    embeddings. `seal` is a pair of functions on bytes, (encrypt, decrypt), for the stored data.
+
+    Refuses with `DeadlineTooClose` a call whose deadline passes while it waits for an equal call. Emits `AnswerCached`
     and `CacheStoreChanged`.
 
-    Raises `StoreUnusable` for a file that cannot be used; a store that fails later is left alone, and calls go on.
+    Raises `StoreUnusable` for a file that cannot be used. If a store fails later, calls continue without it.
     """
 
     def __init__(
@@ -81,17 +86,19 @@ class Cache:
         seal: tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]] | None = None,
     ) -> None:
         if not is_number(ttl, above=0):
-            raise ValueError(f"Cache(ttl={shown(ttl)}): give the seconds for which an answer is good, above 0")
+            raise ValueError(f"Cache(ttl={shown(ttl)}): pass the seconds for which an answer is used, above 0")
         if not is_number(stale_if_error, least=0):
-            raise ValueError(f"Cache(stale_if_error={shown(stale_if_error)}): give a number of seconds, or 0 for never")
+            raise ValueError(
+                f"Cache(stale_if_error={shown(stale_if_error)}): pass a number of seconds, or 0 for no expired answers"
+            )
         if not is_number(max_entries, least=1, whole=True):
-            raise ValueError(f"Cache(max_entries={shown(max_entries)}): give the number of answers to keep, 1 or more")
+            raise ValueError(f"Cache(max_entries={shown(max_entries)}): pass the number of answers to store, 1 or more")
         for name, value in (("shared", shared), ("sampled", sampled)):
             if not isinstance(value, bool):
-                raise ValueError(f"Cache({name}={shown(value)}): give True or False")  # noqa: TRY004 - as any option
-        functions: Any = seal  # whatever it really is
+                raise ValueError(f"Cache({name}={shown(value)}): pass True or False")  # noqa: TRY004 - as any option
+        functions: Any = seal  # it may have any type
         if seal is not None and not (isinstance(functions, tuple) and list(map(callable, functions)) == [True, True]):
-            raise ValueError(f"Cache(seal={shown(seal)}): give two functions of bytes, (encrypt, decrypt)")
+            raise ValueError(f"Cache(seal={shown(seal)}): pass two functions on bytes, (encrypt, decrypt)")
         from aws_bedrock_inference.caches.kept import Kept  # noqa: PLC0415 - it loads asyncio
 
         self.ttl = ttl
@@ -100,7 +107,7 @@ class Cache:
         self.sampled = sampled
         self._kept = Kept(url, max_entries, ttl + stale_if_error, seal)
         self._flights = Flights()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
 
     def around(self, step: Step, clock: Clock) -> Step:
         """Return `step` behind the cache."""
@@ -111,17 +118,17 @@ class Cache:
                 return (yield from step(call))
             flight, follower = self._flights.join(key, clock())
             while follower is not None:
-                told = yield from self._follow(flight, follower, call, clock)
-                if isinstance(told, Fault):
-                    return Outcome(fault=told)
-                if isinstance(told, tuple):
-                    answer, fault = told
+                verdict = yield from self._follow(flight, follower, call, clock)
+                if isinstance(verdict, Fault):
+                    return Outcome(fault=verdict)
+                if isinstance(verdict, tuple):
+                    answer, fault = verdict
                     return (yield from self._replay(answer, fault, call))
                 follower = None
-                if told is Told.AGAIN:
+                if verdict is Verdict.AGAIN:
                     flight, follower = self._flights.join(key, clock())
-                elif told is Told.ALONE:
-                    flight = Flight(key, clock())  # nobody follows it
+                elif verdict is Verdict.ALONE:
+                    flight = Flight(key, clock())  # a flight without followers
                 else:
                     flight.led_since = clock()
             return (yield from self._lead(flight, step, call, clock))
@@ -129,50 +136,50 @@ class Cache:
         return flow
 
     def close(self) -> None:
-        """Close the store's files and connections; a later call opens them again."""
+        """Close the files and connections of the store. A later call opens them again."""
         self._kept.store.close()
 
     def _key(self, call: Call) -> str | None:
-        """Return the key under which the answer may be kept; None for a call that is not this policy's."""
+        """Return the key of the call's answer in the store, or None for a call that this policy does not cache."""
         if call.operation not in KEPT:
             return None
-        asked = said(call.params)
-        if asked is None:
+        content = content_of(call.params)
+        if content is None:
             return None
-        if not self.sampled and not is_deterministic(asked.request, call.route.base):
-            self._say_once(_OF_CHANCE)
+        if not self.sampled and not is_deterministic(content.request, call.route.base):
+            self._log_once(_OF_CHANCE)
             return None
-        return key_of(call, asked, shared=self.shared)
+        return key_of(call, content, shared=self.shared)
 
-    def _say_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
+    def _log_once(self, line: str) -> None:
+        if line not in self._logged:
+            self._logged.add(line)
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for a verdict: an answer with the fault in whose place it stands, a fault, or what to do."""
+        """Wait for the leader. Return an answer with the fault that it replaces, or a fault, or a `Verdict`."""
         try:
-            while follower.told is Told.WAIT:
+            while follower.verdict is Verdict.WAIT:
                 now = clock()
                 gone = flight.led_since + LONGEST
                 if now >= min(call.deadline, gone, flight.held_since + PAUSED):
-                    if self._flights.leave(flight, follower) is not Told.WAIT:
+                    if self._flights.leave(flight, follower) is not Verdict.WAIT:
                         break
                     if now >= call.deadline:
                         return _late()
                     if now < gone:
-                        return Told.ALONE
+                        return Verdict.ALONE
                     self._flights.forget(flight)
-                    return Told.AGAIN
+                    return Verdict.AGAIN
                 yield from wait(follower, min(call.deadline, gone, now + PAUSED if call.streams else inf))
         except BaseException:
-            if self._flights.leave(flight, follower) is Told.LEAD:
+            if self._flights.leave(flight, follower) is Verdict.LEAD:
                 self._flights.hand_over(flight, failed=False)
             raise
-        return follower.told
+        return follower.verdict
 
     def _lead(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
-        """Answer from the store, or ask; then tell the followers."""
+        """Answer from the store, or send the request. Then notify the followers."""
         found = None
         if not flight.looked:
             flight.looked = True
@@ -188,10 +195,10 @@ class Cache:
         return (yield from self._ask(flight, step, call, clock))
 
     def _ask(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
-        """Make the request, tell the followers, and keep the answer."""
+        """Send the request, notify the followers, and store the answer."""
         recording = Recording()
         outcome: Outcome | None = None
-        told: Any = None
+        verdict: Any = None
         try:
             if call.streams:
                 outcome = yield from passing(step(call), _taken(recording, flight, clock))
@@ -202,33 +209,37 @@ class Cache:
             expired = flight.expired if may_heal(outcome) else None
             answer = recording.answer(flight.key, float(self._kept.clock())) if is_sound(outcome) else None
             if expired is not None:
-                told = (expired, outcome.fault)
+                verdict = (expired, outcome.fault)
             elif outcome.fault is not None:
-                told = for_all(outcome.fault)
+                verdict = for_all(outcome.fault)
             else:
-                told = Told.ALONE if answer is None else (answer, None)
+                verdict = Verdict.ALONE if answer is None else (answer, None)
         finally:
-            self._tell(flight, told, outcome)
+            self._notify(flight, verdict, outcome)
         if expired is not None:
             return (yield from self._replay(expired, outcome.fault, call, outcome))
-        if answer is not None and outcome.made.cached is None:  # an older one is kept where it comes from
+        if answer is not None and outcome.made.cached is None:  # an answer from another cache is stored there
             if not is_whole(outcome, call, recording.body):
-                self._say_once(_CUT)
+                self._log_once(_CUT)
             elif len(answer.content) > LARGEST:
-                self._say_once(_LARGE)
+                self._log_once(_LARGE)
             else:
                 yield from self._kept.keep(flight.key, answer, clock())
         return outcome
 
-    def _tell(self, flight: Flight, told: Any, outcome: Outcome | None) -> None:
-        """Tell the followers; where there is nothing to tell, because the leader failed or left, one of them leads."""
-        if told is not None:
-            self._flights.land(flight, told)
+    def _notify(self, flight: Flight, verdict: Any, outcome: Outcome | None) -> None:
+        """Notify the followers of `verdict`. If it is None (the leader failed or left), the next follower becomes
+        the leader.
+        """
+        if verdict is not None:
+            self._flights.land(flight, verdict)
         else:
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Give a kept answer; `failed` is what came of this call's own request in whose place it stands."""
+        """Deliver a stored answer. `failed` is the outcome of this call's own request, if the answer replaces that
+        outcome.
+        """
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))
         earlier = () if failed is None or fault is None else (*failed.earlier, Attempt(fault, 0.0))
@@ -251,8 +262,8 @@ class Cache:
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return the function that records each item of a stream, and says to the followers how long its consumer keeps
-    it.
+    """Return a function that records each item of a stream, and records on the flight how long the consumer holds each
+    item.
     """
 
     def take(item: Any) -> Iterator[Any]:
@@ -261,7 +272,7 @@ def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any]
         elif type(item) is dict:
             recording.add(item)
         else:
-            recording.whole = False  # a stream that began anew, or what else only this consumer may know
+            recording.whole = False  # a restart of the stream, or another notice that is only for this consumer
         flight.held_since = clock()
         yield item
         flight.held_since = inf
@@ -270,7 +281,7 @@ def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any]
 
 
 def _aged(head: dict[str, Any], age: float) -> dict[str, Any]:
-    """Mark a response as kept, as HTTP does: by the header `age`, in seconds."""
+    """Mark a response as cached, as HTTP does: with the header `age`, in seconds."""
     metadata = head.get("ResponseMetadata")
     if isinstance(metadata, dict):
         metadata["RetryAttempts"] = 0

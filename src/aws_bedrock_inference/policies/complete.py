@@ -1,4 +1,4 @@
-"""See that an answer holds what was asked for: the whole tool call, the whole JSON, as its schema wants it."""
+"""Check that an answer is complete: its tool call, and its JSON, which must match the requested schema."""
 
 from __future__ import annotations
 
@@ -25,27 +25,28 @@ _LARGER = 2
 
 
 class Complete:
-    """A policy for requests with tools or a JSON schema, whose answers are of no use in part.
+    """A policy for requests with tools or a JSON schema, where a truncated answer is useless.
 
-    An answer that `max_tokens` cut inside a tool call, before a tool call that was required, or inside the JSON that a
-    schema asks for, is asked for again with twice the limit, as far as the model and the quota allow. `repeats` 1: each
-    costs the whole input again, and what does not fit twice will rarely fit the next time. The same request is never
-    sent again. What is still cut, and JSON that is not well-formed or breaks its schema, is the fault
-    `AnswerIncomplete`. Schemas are checked where `jsonschema` is installed (extra `schema`).
+    If `max_tokens` truncated an answer inside a tool call, before a required tool call, or inside the JSON that a
+    schema requires, the policy sends the request again with twice the limit, as far as the model and the quota allow.
+    `repeats` (default 1) is the number of such repeats: each costs the whole input again, and an answer that does not
+    fit into twice the limit rarely fits next time. The policy never sends the same request again. An answer that is
+    still truncated, and JSON that is malformed or breaks its schema, become the fault `AnswerIncomplete`. Schemas are
+    checked if `jsonschema` is installed (extra `schema`).
 
-    A stream is not repeated, since its events were given already: the fault follows them. Answers of InvokeModel, and
-    calls without tools and schema, pass untouched.
+    A stream is not repeated, because its events were already delivered: the fault follows the events. Answers of
+    InvokeModel, and calls without tools and schema, pass unchanged.
 
     Refuses nothing. Emits `RetryScheduled` before a repeat.
     """
 
     def __init__(self, *, repeats: int = 1) -> None:
         if not is_number(repeats, least=0, whole=True):
-            raise ValueError(f"Complete(repeats={shown(repeats)}): give 0 for no repeat, or more")
+            raise ValueError(f"Complete(repeats={shown(repeats)}): pass 0 for no repeat, or a larger whole number")
         self.repeats = repeats
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, whose answers hold what was asked for."""
+        """Return `step`, and check that its answers are complete."""
 
         def flow(call: Call) -> Flow:
             if call.operation not in _CONVERSE or not asks_for_form(call.params):
@@ -74,7 +75,7 @@ class Complete:
             yield from emit(RetryScheduled(call.route, fault, outcome.attempts, 0.0, used.output_tokens))
             call = _enlarged(call, limit)
             again = yield from step(call)
-            if again.fault is not None:  # what came is worth more than the reason why there is no second answer
+            if again.fault is not None:  # the first answer helps the caller more than the error of the repeat
                 reason = f"the repeat with max_tokens={limit} failed with {again.fault.code}"
                 since = (*again.earlier, Attempt(again.fault, 0.0))
                 return outcome._replace(fault=fault, earlier=(*outcome.earlier, *since), gave_up=reason)
@@ -91,10 +92,10 @@ class Complete:
 
 
 def _larger(call: Call) -> int | None:
-    """Return the next limit of the answer; None where the model writes no more than this one."""
+    """Return the next limit for the answer, or None if the model cannot write more than the current limit."""
     limit = max_tokens(call.params)
     if limit is None:
-        return None  # without a limit the answer had the model's own
+        return None  # without max_tokens the model's own limit applied
     larger = min(_LARGER * limit, model_facts(call.route.base or call.route.model).max_output_tokens)
     return larger if larger > limit else None
 
@@ -108,10 +109,10 @@ def _fault(problem: Problem, outcome: Outcome | None = None) -> Fault:
     metadata: dict[str, Any] = outcome.value.get("ResponseMetadata", {}) if outcome is not None else {}
     if problem.cut:
         cause, decision, category = "answer-truncated", Decision.FAIL, Category.PERMANENT
-        advice = "Raise max_tokens, or ask for less. What came is in `answer`, and is paid for."
+        advice = "Raise max_tokens, or request a shorter answer. The incomplete answer is in `answer`, and was charged."
     else:
         cause, decision, category = "answer-breaks-schema", Decision.RETRY_LIMITED, Category.UNKNOWN
-        advice = "Ask again, or simplify the schema. What came is in `answer`, and is paid for."
+        advice = "Send the request again, or simplify the schema. The received answer is in `answer`, and was charged."
     return Fault(
         code="AnswerIncomplete",
         message=problem.message,

@@ -42,26 +42,26 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.flow import Pipeline
 
-# Options that only Python can give.
+# Options that only Python code can set.
 _IN_CODE = {"budget", "chance", "redact", "seal", "session"}
 _DISCOVERED = "discovered"
 _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def load(path: str | Path) -> Pipeline:
-    """Return the pipeline that the TOML file at `path` describes, with the keys of `standard`: `quota`, `cache`,
+    """Return the pipeline that the TOML file at `path` describes. The keys are those of `standard`: `quota`, `cache`,
     `filtered`, `degrade`, `dead_letters`, `fallback`, `on_interrupt`, `retry`, `max_cost` and `request_metadata`. A
-    table has the options of the policy of that name. With `discovered = true` in `[quota]`, its limits start from what
-    Service Quotas lists (see `Quota.discovered`).
+    table contains the options of the policy of that name. With `discovered = true` in `[quota]`, the limits start from
+    the values that Service Quotas lists (see `Quota.discovered`).
 
-    Raises `ValueError`, which says where the file is wrong and what is allowed there, and `OSError` if it cannot be
-    read.
+    Raises `ValueError`, which names the wrong place in the file and the values allowed there, and `OSError` if the
+    file cannot be read.
     """
     name = str(path)
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{name}: this is not TOML: {error}") from None
+        raise ValueError(f"{name}: the file is not valid TOML: {error}") from None
     _check(name, given, _READERS)
     try:
         return standard(**{key: _READERS[key](f"{name}: {key}", value) for key, value in given.items()})
@@ -74,7 +74,7 @@ def _quota(where: str, value: Any) -> Quota:
     table = dict(_table(where, value))
     discovered = table.pop(_DISCOVERED, False)
     if not isinstance(discovered, bool):
-        raise ValueError(f"{where}.{_DISCOVERED} = {shown(discovered)}: give true or false")  # noqa: TRY004 - of a file
+        raise ValueError(f"{where}.{_DISCOVERED} = {shown(discovered)}: set it to true or false")  # noqa: TRY004 - of a file
     if not discovered:
         quota: Quota = _made(where, table, Quota, also=[_DISCOVERED])
         return quota
@@ -104,18 +104,18 @@ def _degrade(_: str, value: Any) -> Degrade:
 
 def _request_metadata(where: str, value: Any) -> RequestMetadata:
     if not isinstance(value, list):
-        raise ValueError(f'{where} = {shown(value)}: give a list of names of the context, such as ["team"]; [] for all')  # noqa: TRY004 - of a file
+        raise ValueError(f'{where} = {shown(value)}: set a list of context names, such as ["team"], or [] for all')  # noqa: TRY004 - of a file
     return RequestMetadata(*value)
 
 
 def _fallback(where: str, value: Any) -> Fallback:
     if not isinstance(value, dict):
-        raise ValueError(f'{where} = {shown(value)}: give a table with targets = ["a-model-id"]')  # noqa: TRY004 - of a file
+        raise ValueError(f'{where} = {shown(value)}: set a table with targets = ["a-model-id"]')  # noqa: TRY004 - of a file
     _check(where, value, ["targets", *_options(Fallback)])
     table = dict(value)
     targets = table.pop("targets", None)
     if not isinstance(targets, list) or not targets:
-        raise ValueError(f"{where}.targets = {shown(targets)}: give a list of model ids or tables")
+        raise ValueError(f"{where}.targets = {shown(targets)}: set a list of model ids or tables")
     return Fallback(*(_target(f"{where}.targets", each) for each in targets), **table)
 
 
@@ -124,7 +124,7 @@ def _target(where: str, value: Any) -> str | Target:
         return value
     table = dict(_table(where, value))
     if "model_id" not in table:
-        raise ValueError(f"{where} = {shown(value)}: a table needs model_id")
+        raise ValueError(f"{where} = {shown(value)}: the table has no model_id")
     if "quota" in table:
         table["quota"] = _quota(f"{where}.quota", table["quota"])
     target: Target = _made(where, table, Target)
@@ -160,7 +160,7 @@ def _made(where: str, value: Any, kind: Callable[..., Any], *, also: Collection[
 
 def _table(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{where} = {shown(value)}: give a table")  # noqa: TRY004 - the fault is the file's
+        raise ValueError(f"{where} = {shown(value)}: set a table")  # noqa: TRY004 - the error is in a file
     return value
 
 
@@ -175,5 +175,5 @@ def _options(kind: Callable[..., Any]) -> list[str]:
 def _check(where: str, table: dict[str, Any], allowed: Collection[str]) -> None:
     for key in table:
         if key not in allowed:
-            only = "; only Python can give it" if key in _IN_CODE else ""
-            raise ValueError(f"{where} has no {key!r:.40}{only}; allowed here: {', '.join(sorted(allowed))}")
+            only = "; only Python code can set this option" if key in _IN_CODE else ""
+            raise ValueError(f"{where} has no option {key!r:.40}{only}; allowed here: {', '.join(sorted(allowed))}")

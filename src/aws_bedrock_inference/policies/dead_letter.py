@@ -1,4 +1,4 @@
-"""Keep what has failed for good."""
+"""Store calls that have failed permanently."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 
 
 class DeadLetter:
-    """A policy that keeps each call which has failed for good, whole, as a dead letter.
+    """A policy that stores each call that has failed permanently as a dead letter, with its complete request.
 
-    `store` is that of a `DeadLetterQueue`, or such a queue. `tags` are names and values that each letter gets, beside
-    the request's own `requestMetadata`. `seal` and `redact` are those of the queue.
+    `store` is the store of a `DeadLetterQueue`, or a `DeadLetterQueue`. `tags` are names and values that are added to
+    each letter, in addition to the request's own `requestMetadata`. `seal` and `redact` are the options of the queue.
 
-    A call that was cancelled has not failed, nor has a stream that its consumer left. A store that fails changes
-    nothing: the call's own exception is raised. The failed call ends when its letter is kept, or after 10 s.
+    A cancelled call has not failed, nor has a stream whose consumer stopped reading. If the store fails, nothing
+    changes for the caller: the call's own exception is raised. The failed call ends when its letter is stored, or
+    after 10 s.
 
     Refuses nothing. Emits `DeadLetterKept` and `DeadLetterLost`.
     """
@@ -46,19 +47,19 @@ class DeadLetter:
         seal: Seal | None = None,
         redact: Redact | None = None,
     ) -> None:
-        given: Any = tags  # whatever it really is
+        given: Any = tags  # it may have any type
         if tags is not None and not (
             isinstance(given, Mapping) and all(isinstance(part, str) for pair in given.items() for part in pair)
         ):
-            raise ValueError(f"DeadLetter(tags={shown(tags)}): give names and texts, such as {{'team': 'search'}}")
+            raise ValueError(f"DeadLetter(tags={shown(tags)}): pass names and texts, such as {{'team': 'search'}}")
         from aws_bedrock_inference.deadletters.keeper import Keeper  # noqa: PLC0415 - it loads asyncio
 
         self._keeper = Keeper(store, seal=seal, redact=redact)
         self.queue = self._keeper.queue
         self.tags = dict(tags or {})
 
-    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - letters have the time of day
-        """Return `step`, and keep what it fails on."""
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - letters use the time of day
+        """Return `step`, and store the calls that fail."""
 
         def flow(call: Call) -> Flow:
             outcome = yield from step(call)
@@ -71,7 +72,7 @@ class DeadLetter:
         return flow
 
     def _kept(self, call: Call, outcome: Outcome, fault: Fault) -> Generator[Effect, Any, str | None]:
-        """Return the id of the letter; None if it could not be kept."""
+        """Store the call, and return the id of its letter, or None if it could not be stored."""
         keeper = self._keeper
         try:
             letter = letter_of_call(call, outcome, keeper.now(), self.tags)
@@ -83,7 +84,7 @@ class DeadLetter:
         return letter.id
 
     def close(self) -> None:
-        """Release connections and files; a later letter opens again what it needs."""
+        """Close connections and files. A later letter opens them again."""
         self.queue.close()
 
     def __repr__(self) -> str:

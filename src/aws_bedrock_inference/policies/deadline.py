@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """A total timeout: each call without its own deadline gets one, `seconds` after its arrival.
+    """A total timeout: a call without its own deadline gets the deadline `seconds` after its arrival.
 
-    `seconds` 900: long enough to generate many thousand tokens and to wait a minute or two for quota, short enough that
-    a forgotten call ends by itself. A call's own deadline takes precedence. A call whose deadline has passed is
-    refused.
+    The default of `seconds`, 900, is long enough to generate many thousand tokens and to wait a minute or two for
+    quota, and short enough that a forgotten call ends by itself. A call's own deadline takes precedence. A call whose
+    deadline has passed is refused.
 
     Refuses with `DeadlineTooClose`. Emits nothing.
     """
 
     def __init__(self, seconds: float = 900.0) -> None:
         if not is_number(seconds, above=0, infinite=True):
-            raise ValueError(f"Deadline({shown(seconds)}): give a number of seconds above 0, or math.inf for no limit")
+            raise ValueError(f"Deadline({shown(seconds)}): pass a number of seconds above 0, or math.inf for no limit")
         self.seconds = seconds
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` under this deadline."""
+        """Return `step`, with this deadline for calls that have none."""
 
         def flow(call: Call) -> Flow:
             if call.deadline == inf:

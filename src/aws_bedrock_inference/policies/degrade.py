@@ -1,4 +1,4 @@
-"""Answer with a substitute when all else has failed."""
+"""Answer with a substitute when a call has failed permanently."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 Substitute: TypeAlias = "str | Callable[[Call, Fault], Any]"
-"""A substitute: a text, or a function of the call and its fault that makes one."""
+"""A substitute: a text, or a function that returns one and is called with the call and its fault."""
 
-# What the caller must mend is never hidden: a request that is wrong, access that is missing, a model that is not there.
+# A substitute must not hide an error that the caller must correct: a wrong request, missing access, a missing model.
 _OF_THE_CALLER = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
 _FAILED = 500
 
@@ -33,32 +33,34 @@ _ANSWERS = _CONVERSE | {"invoke_model"}
 
 
 class Degrade:
-    """A policy that answers with a substitute when a call has failed for good.
+    """A policy that answers with a substitute when a call has failed permanently.
 
-    `substitute` is a text, or a function of the call and the fault that returns a text or a response of Converse (at
-    least its `output`); None leaves the fault. For InvokeModel, whose answers have the model's own form, it returns the
-    body as bytes or a dictionary; a text does not fit there. A function that fails is logged, and the fault is raised.
+    `substitute` is a text, or a function of the call and the fault. The function returns a text, or a response of
+    Converse with at least `output`, or None to raise the fault. For InvokeModel, whose answers have the model's own
+    format, the function returns the body as bytes or a dictionary; a text cannot be used there. If the function fails,
+    the error is logged and the fault is raised.
 
-    It stands for faults that pass without the caller's help: of the service, of the network, throttles, a deadline, an
-    open circuit, a full queue. A request that is invalid, denied or filtered, a quota that can never admit it, a closed
-    client, and a stream that was already shown in part fail as without it.
+    The substitute replaces faults that may pass without any action of the caller: faults of the service and the
+    network, throttles, a deadline, an open circuit, a full queue. It does not replace the fault of a request that is
+    invalid, denied or filtered, of a call that the quota can never admit, of a closed client, or of a stream that was
+    already delivered in part.
 
     Refuses nothing. Emits `AnswerDegraded`, which is logged as a warning.
     """
 
     def __init__(self, substitute: Substitute) -> None:
-        given: Any = substitute  # whatever it really is
+        given: Any = substitute  # it may have any type
         if not (isinstance(given, str) and given.strip()) and (
             not callable(given) or inspect.iscoroutinefunction(given)
         ):
             raise ValueError(
-                f"Degrade({shown(given)}): give the text to answer, or a function of the call and its fault, which is "
-                "not awaited"
+                f"Degrade({shown(given)}): pass the text to answer with, or a function of the call and its fault; "
+                "an async function cannot be used"
             )
         self.substitute = substitute
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step`, with a substitute for its last fault."""
+        """Return `step`, with a substitute if it fails."""
 
         def flow(call: Call) -> Flow:
             return self._answer(step, call) if call.operation in _ANSWERS else step(call)
@@ -82,17 +84,17 @@ class Degrade:
         return outcome._replace(value=response, fault=None, made=made)
 
     def _response(self, call: Call, fault: Fault) -> dict[str, Any] | None:
-        """Return the substitute in the form that the call wants; None if there is none."""
+        """Return the substitute as a response of the call's operation, or None if there is no substitute."""
         try:
             answer: Any = self.substitute(call, fault) if callable(self.substitute) else self.substitute
             if call.operation in _CONVERSE:
                 if isinstance(answer, (str, dict)):
                     response = substitute.response(answer, request_id=fault.request_id)
-                    substitute.events(response)  # raises for what is no response
+                    substitute.events(response)  # raises if it is not a response
                     return response
             elif isinstance(answer, (bytes, dict)):
                 return substitute.native_response(answer, request_id=fault.request_id)
-        except Exception:  # noqa: BLE001 - the fault itself says more than a substitute that failed
+        except Exception:  # noqa: BLE001 - the call's fault helps more than the error of the substitute
             LOGGER.exception("the substitute of Degrade failed; the call's own fault is raised")
         return None
 
@@ -101,9 +103,9 @@ class Degrade:
 
 
 def may_be_degraded(fault: Fault) -> bool:
-    """Return whether a substitute may stand in the place of a fault: nobody has to mend the call."""
+    """Return whether a substitute may replace a fault: the fault needs no correction by the caller."""
     if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
         return False
-    if fault.kind is Kind.UNKNOWN:  # an error that nobody knows is the service's own by its status alone
+    if fault.kind is Kind.UNKNOWN:  # only the status shows that an unknown error is the service's own
         return fault.status is not None and fault.status >= _FAILED
     return True

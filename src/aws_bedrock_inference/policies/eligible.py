@@ -1,4 +1,4 @@
-"""Calls that a route of a `Fallback` surely cannot answer, so that nothing is sent there for them."""
+"""Find calls that a route of a `Fallback` certainly cannot answer, so that they are not sent there."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _ELSEWHERE = ("region", "account", "endpoint", "principal")
 
 
 def unfit(needs: Needs, asked: Route, route: Route, place: Place | None, wall: float) -> str | None:
-    """Return why a call for the route `asked`, with these needs, surely cannot be answered on `route`; None if it may.
+    """Return the reason why a call for the route `asked`, with these needs, certainly cannot be answered on `route`,
+    or None.
 
-    The same model needs no other look: it was asked for. Nothing is asked of AWS; the lists of the Region count if
-    somebody has read them. `wall` is the time of day.
+    The same model is not checked again, because the caller chose it. This function sends no request to AWS; it uses
+    the lists of the Region only if they were already read. `wall` is the time of day.
     """
     elsewhere = any(getattr(asked, name) != getattr(route, name) for name in _ELSEWHERE)
     reason = bound(needs, elsewhere=elsewhere)

@@ -38,7 +38,7 @@ ATTEMPTS = 12
 RESERVE = 0.25
 PINS = 100_000
 
-# Policies that each route has anew, and those that hold all routes together.
+# Policies that run separately for each route, and policies that cover all routes together.
 _INNER = (Retry, GeographicProfile, Breaker, Quota)
 _OUTER = (Degrade, Deadline)
 _ORDER = "the order is Degrade, Filtered, Cache, Deadline, Complete, Resume, Fallback, Retry, Breaker, Quota"
@@ -47,26 +47,30 @@ _MOVED = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model
 
 
 class Fallback:
-    """A policy that sends a call to another route when its own cannot answer it: another model, Region or account.
+    """A policy that sends a call to another route (model, Region or account) when its own route cannot answer it.
 
-    `targets` are model ids or `Target`s, the best first. Whether a fault moves the call, and where to, is decided by
-    its cause: a model that is gone moves it to another model, an exhausted day to another Region or account, a lack of
-    capacity anywhere; an invalid request and missing credentials move it nowhere. `on` changes that: its keys are
-    causes (`throttled-*`), or `filtered` for answers that were filtered, its values `model`, `region`, `pool` or
-    `account` (what must differ), several of them, `any` or `nowhere`.
+    `targets` are model ids or `Target`s, the best first. The cause of a fault decides whether the call moves, and
+    where to. For example, a retired model moves the call to another model, an exhausted daily quota to another Region
+    or account, and a lack of capacity to any other route. An invalid request or missing credentials do not move the
+    call. `on` changes these rules. Its keys are causes, possibly with wildcards (`throttled-*`), or `filtered` for
+    filtered answers. Its values say what must differ on the new route: `model`, `region`, `pool`, `account`, a list of
+    several of them, `any`, or `nowhere` to stay.
 
-    Each route has a health. A route on which attempts fail gets a smaller share of the calls, and one that keeps
-    failing rests, but for one call every 8 seconds that probes it. A call with a `pin` stays on its route while that
-    does not rest. `attempts` 12 limits the requests of one call on all routes together; throttles on the last route are
-    not counted, since the quota paces them. `reserve` 0.25 is the part of the time left that no route may use while
-    another one follows; a stream keeps it for its first content only.
+    The policy tracks the health of each route. A route whose attempts fail receives a smaller share of the calls. A
+    route that keeps failing rests: it receives only one call every 8 seconds, as a probe. A call with a `pin` stays on
+    its route while that route is not resting. `attempts` (default 12) limits the requests of one call on all routes
+    together; throttles on the last route are not counted, because the quota paces them. `reserve` (default 0.25) is
+    the share of the remaining time that a route must leave for the routes after it; for a stream this limits only the
+    wait for its first content.
 
-    `within` limits the Regions in which calls may be answered, such as `eu-*`; it is judged by the destinations that
-    AWS lists for a profile, holds for the route that was asked for, too, and needs bedrock:ListInferenceProfiles for
-    profiles. A route that AWS does not list is refused. `chance` is the random source of the waits.
+    `within` limits the Regions that may answer calls, such as `eu-*`. It is checked against the destination Regions
+    that AWS lists for a profile, also for the route that was requested. For profiles it needs the permission
+    bedrock:ListInferenceProfiles. A route that AWS does not list is refused. `chance` is the random source of the
+    waits.
 
-    Raises `ValueError` for what cannot be right, and for a place in a pipeline where it cannot work. Refuses, with
-    `InvalidRequest`, a call that no route may answer within these Regions. Emits `FellBack` and `RouteHealthChanged`.
+    Raises `ValueError` for invalid options, and for a position in a pipeline where the policy cannot work. Refuses
+    with `InvalidRequest` a call that no route can answer within these Regions. Emits `FellBack` and
+    `RouteHealthChanged`.
     """
 
     def __init__(
@@ -79,16 +83,18 @@ class Fallback:
         chance: Chance = clocks.chance,
     ) -> None:
         if not targets:
-            raise ValueError("Fallback(): give at least one model id or Target")
+            raise ValueError("Fallback(): pass at least one model id or Target")
         if not is_number(reserve, least=0) or reserve >= 1:
-            raise ValueError(f"Fallback(reserve={shown(reserve)}): give a part of the time left, from 0 to below 1")
+            raise ValueError(
+                f"Fallback(reserve={shown(reserve)}): pass a share of the remaining time, from 0 to below 1"
+            )
         if not is_number(attempts, least=1, whole=True):
-            raise ValueError(f"Fallback(attempts={shown(attempts)}): give a whole number of requests, 1 or more")
+            raise ValueError(f"Fallback(attempts={shown(attempts)}): pass a whole number of requests, 1 or more")
         self.targets = tuple(_target(each) for each in targets)
         for number, each in enumerate(self.targets):
             if each in self.targets[:number]:
                 raise ValueError(
-                    f"Fallback(): target {number + 1}, {each.model_id}, repeats an earlier one; leave it out"
+                    f"Fallback(): target {number + 1}, {each.model_id}, repeats an earlier target; remove it"
                 )
         self.within = None if within is None else patterns(within)
         self.reserve = reserve
@@ -102,7 +108,7 @@ class Fallback:
         self._health: Keyed[Health] = Keyed(lambda health, _: health.idle())
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with other routes beside its own."""
+        """Return `step`, with other routes in addition to its own."""
 
         def flow(call: Call) -> Flow:
             return Journey(self, call, clock).run(step) if call.operation in _MOVED else step(call)
@@ -110,27 +116,29 @@ class Fallback:
         return flow
 
     def placed(self, outer: Sequence[object], inner: Sequence[object]) -> None:
-        """Raise `ValueError` for a pipeline in which this policy would stand in the wrong place."""
+        """Raise `ValueError` if this policy would be in the wrong position in the pipeline."""
         for policies, side, wrong in ((outer, "outside", _INNER), (inner, "inside", (*_OUTER, Fallback))):
             for each in policies:
                 if isinstance(each, wrong):
                     name = "another Fallback" if isinstance(each, Fallback) else type(each).__name__
-                    problem = f"{name} stands {side} of Fallback"
-                    raise ValueError(f"Pipeline(): {problem}; {_ORDER}")  # noqa: TRY004 - of its place
+                    problem = f"{name} is {side} Fallback"
+                    raise ValueError(f"Pipeline(): {problem}; {_ORDER}")  # noqa: TRY004 - its position is wrong, not its type
 
     def health(self, key: str, now: float) -> Health:
-        """Return the health of the route with that key, made at its first use."""
+        """Return the health of the route with that key. It is created at its first use."""
         return self._health.get(key) or self._health.of(key, Health, now)
 
     def differences(self, fault: Fault) -> frozenset[str]:
-        """Return what must differ on a route where the call may still succeed; empty for none."""
+        """Return what must differ on a route where the call may still succeed, or an empty set if no other route can
+        help.
+        """
         for cause, differences in self.on.items():
             if fnmatchcase(fault.cause, cause) or (cause == FILTERED and fault.cause in FILTER_CAUSES):
                 return differences
         return elsewhere(fault)
 
     def leave(self) -> Generator[Effect, object, None]:
-        """Free this process's parts of the targets' shared quotas."""
+        """Release this process's parts of the targets' shared quotas."""
         for quota in self.quotas:
             yield from quota.leave()
 
@@ -139,19 +147,19 @@ class Fallback:
 
 
 class Pins(Locked):
-    """The number of the route of each pinned conversation, the latest `most` of them."""
+    """The route number of each pinned conversation, for the latest `most` conversations."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self._routes: LRUCache[str, int] = LRUCache(most)
 
     def get(self, pin: str) -> int | None:
-        """Return the number of the route; None for a new conversation."""
+        """Return the number of the route, or None for a new conversation."""
         with self._lock:
             return self._routes.get(pin)
 
     def set(self, pin: str, number: int) -> None:
-        """Keep the conversation on that route."""
+        """Assign the conversation to that route."""
         with self._lock:
             self._routes[pin] = number
 
@@ -162,24 +170,30 @@ def _target(given: Any) -> Target:
     if isinstance(given, str):
         return Target(given)
     raise ValueError(
-        f"Fallback({shown(given)}): give model ids or Targets, each by itself; a list with a star: Fallback(*targets)"
+        f"Fallback({shown(given)}): pass each model id or Target as a separate argument; to pass a list, "
+        "write Fallback(*targets)"
     )
 
 
 def _checked(on: Any) -> dict[str, frozenset[str]]:
     words = ("any", "nowhere", *DIFFERENCES)
     if not isinstance(on, Mapping):
-        raise ValueError(f"Fallback(on={shown(on)}): give causes with what must differ, {{'throttled-*': 'model'}}")  # noqa: TRY004 - of an option
+        raise ValueError(  # noqa: TRY004 - of an option
+            f"Fallback(on={shown(on)}): pass a mapping from causes to what must differ, such as "
+            "{'throttled-*': 'model'}"
+        )
     known = {*causes(), FILTERED} if on else ()
     found = {}
     for cause, value in on.items():
         if not isinstance(cause, str) or not any(fnmatchcase(each, cause) for each in known):
             raise ValueError(
                 f"Fallback(on={{{shown_name(cause, known)}: ...}}): no cause has this name; `error.cause` and "
-                "`bedrock errors` tell the names, and * stands for any characters: 'throttled-*'"
+                "`bedrock errors` show the names, and * matches any characters: 'throttled-*'"
             )
         names = (value,) if isinstance(value, str) else tuple(value)
         if not names or not set(names) <= set(words) or (len(names) > 1 and {"any", "nowhere"} & set(names)):
-            raise ValueError(f"Fallback(on={{{cause!r}: {value!r:.60}}}): give one of {', '.join(words)}, or several")
+            raise ValueError(
+                f"Fallback(on={{{cause!r}: {value!r:.60}}}): pass one of {', '.join(words)}, or several of them"
+            )
         found[cause] = {("any",): ANY, ("nowhere",): NOWHERE}.get(names, frozenset(names))
     return found

@@ -1,4 +1,4 @@
-"""Answer for content that was filtered: as it came, with a message of one's own, or with an exception."""
+"""Handle filtered content: return it as it is, replace it with a message, or raise an exception."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 OnFiltered: TypeAlias = "str | Callable[[FilteredContent], Any]"
-"""A way to handle filtered content: `return`, `raise`, a message, or a function that makes the message."""
+"""A way to handle filtered content: `return`, `raise`, a message, or a function that returns the message."""
 
 _WORDS = ("return", "raise")
 _CONVERSE = frozenset({"converse", "converse_stream"})
@@ -33,17 +33,17 @@ _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
 
 
 class Filtered:
-    """A policy for content that a guardrail, a provider's filter or the model itself kept back.
+    """A policy for content that a guardrail, a provider's filter or the model itself withheld.
 
-    `on_filtered` says what the caller gets: with `return` the answer as the service gave it, with `raise` a
-    `ContentFilteredError`. Any other text is a message that stands in the answer's place. A function gets the
-    `FilteredContent` and returns the message. `message` takes any text for a message, also these two words.
-    Words or pictures that were only taken out of an answer leave it an answer, which is passed on.
+    `on_filtered` decides what the caller receives: with `return` the answer as the service sent it, with `raise` a
+    `ContentFilteredError`. Any other text is a message that replaces the answer. A function is called with the
+    `FilteredContent` and returns the message. `message` accepts any text as a message, including these two words. If
+    only some words or pictures were removed, the answer is still an answer, and is passed on.
 
-    For InvokeModel, whose answers have the model's own form, a function may return the body as bytes or a dictionary;
-    a text does not fit, and the answer stays as it came.
+    For InvokeModel, whose answers have the model's own format, a function may return the body as bytes or a
+    dictionary; a text cannot be used, and the answer stays unchanged.
 
-    Refuses nothing and repeats nothing: the same content is filtered again. Emits `ContentFiltered`.
+    Refuses nothing and repeats nothing, because the same content would be filtered again. Emits `ContentFiltered`.
     """
 
     def __init__(self, on_filtered: OnFiltered = "return", *, message: str | None = None) -> None:
@@ -52,19 +52,19 @@ class Filtered:
             if word in _WORDS and on_filtered not in _WORDS:
                 raise ValueError(
                     f"Filtered({shown(on_filtered)}): write {word!r}, or Filtered(message={shown(on_filtered)}) if "
-                    "this is the message"
+                    "the text is the message"
                 )
-        said: Any = on_filtered if message is None else message  # whatever it really is
-        if not (isinstance(said, str) and said.strip()) and (message is not None or not _is_plain(said)):
+        choice: Any = on_filtered if message is None else message  # it may have any type
+        if not (isinstance(choice, str) and choice.strip()) and (message is not None or not _is_plain(choice)):
             raise ValueError(
-                f"Filtered({shown(said)}): give 'return', 'raise', a message, or a function of the FilteredContent, "
-                "which is not awaited"
+                f"Filtered({shown(choice)}): pass 'return', 'raise', a message, or a function of the FilteredContent; "
+                "an async function cannot be used"
             )
-        self.on_filtered = None if message is None and said in _WORDS else said
-        self.raises = message is None and said == "raise"
+        self.on_filtered = None if message is None and choice in _WORDS else choice
+        self.raises = message is None and choice == "raise"
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step`, with another answer for filtered content; the same step where it is returned as it is."""
+        """Return `step`, with another result for filtered content; with `return` it is the same step."""
         if self.on_filtered is None and not self.raises:
             return step
 
@@ -132,13 +132,13 @@ class Filtered:
         return (yield from given(whole, [*items, *end]))
 
     def _message(self, filtered: FilteredContent, form: Any) -> Any:
-        """Return the message for the caller; None if there is none in that form."""
+        """Return the message for the caller, or None if there is none of the type `form`."""
         message: Any = self.on_filtered
         if callable(message):
             try:
                 message = message(filtered)
-            except Exception:  # noqa: BLE001 - a message that fails is none
-                LOGGER.exception("the function of Filtered failed; ContentFilteredError is raised in its place")
+            except Exception:  # noqa: BLE001 - the function is the caller's
+                LOGGER.exception("the function of Filtered failed; ContentFilteredError is raised instead")
                 return None
         return message if isinstance(message, form) else None
 
@@ -148,7 +148,7 @@ class Filtered:
 
 
 class _Held:
-    """The end of a filtered answer, held back until all of it is known; the items before it are passed on."""
+    """The end of a filtered answer, held back until it is complete. The items before it are passed on immediately."""
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -173,7 +173,9 @@ def _is_plain(function: Any) -> bool:
 
 
 def _why(outcome: Outcome) -> FilteredContent | None:
-    """Return why an answer of Converse was filtered, or an error says so; None for an answer, also in part."""
+    """Return why an answer or an error of Converse was filtered; None for an answer, including one that was filtered
+    only in part.
+    """
     if outcome.fault is not None:
         return filtered_by(outcome.fault)
     value = outcome.value
@@ -200,18 +202,20 @@ def _request_id(outcome: Outcome) -> str | None:
 
 
 def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) -> Outcome:
-    """Return the outcome that says so as a fault, with what came in its value. `head` is the response's own part."""
+    """Return the outcome with a fault for the filtered content; the received content stays in its value. `head` is the
+    response without the content.
+    """
     if outcome.fault is not None:
         return outcome
     metadata = head.get("ResponseMetadata", {})
     fault = Fault(
         code="ContentFiltered",
-        message=f"content filtering: {filtered}",  # words that programs for AWS's documents look for
+        message=f"content filtering: {filtered}",  # words that programs written for AWS's documentation search for
         kind=Kind.INVALID,
         decision=Decision.FAIL,
         category=Category.PERMANENT,
         cause=cause_of(filtered),
-        advice="Change the prompt, or the guardrail if it blocks too much: the same content is filtered again.",
+        advice="Change the prompt, or the guardrail if it blocks too much. The same content would be filtered again.",
         status=200,
         request_id=metadata.get("RequestId"),
         response={"ResponseMetadata": metadata},

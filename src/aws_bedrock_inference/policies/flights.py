@@ -1,7 +1,8 @@
-"""Equal calls that are made at the same time: one of them, the leader, asks for all.
+"""Equal calls that are made at the same time. One of them, the leader, sends the request for all.
 
-The others, its followers, wait. They are told the answer; or that a request of theirs would be refused as well; or that
-the leader failed or left, and one of them is to lead. After `LEADERS` that failed they are all told to go alone.
+The other calls, its followers, wait. A follower then receives the answer; or the fault, if its own request would fail
+in the same way; or the notice that the leader failed or left and that it is the new leader. After `LEADERS` failed
+leaders, all followers send their own requests.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from aws_bedrock_inference.forks import Locked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Leaders of one flight that may fail. More of them one after the other would let the last one wait for too long.
+# The number of leaders of one flight that may fail. With more, the last follower would wait too long.
 LEADERS = 3
 
 
-class Told(Enum):
-    """A verdict for a follower that is no answer."""
+class Verdict(Enum):
+    """A verdict for a follower other than an answer or a fault."""
 
     WAIT = "wait"
     LEAD = "lead"
@@ -30,23 +31,23 @@ class Told(Enum):
 
 
 class Follower:
-    """A call that waits for its leader: a `Waiter`. `told` is its verdict."""
+    """A call that waits for its leader: a `Waiter`. `verdict` is an answer, a fault or a `Verdict`."""
 
-    __slots__ = ("_lock", "_wake", "told")
+    __slots__ = ("_lock", "_wake", "verdict")
 
     def __init__(self, lock: Any) -> None:
         self._lock = lock
         self._wake: Callable[[], object] | None = None
-        self.told: Any = Told.WAIT
+        self.verdict: Any = Verdict.WAIT
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register `wake`; False when there is a verdict already."""
+        """Register `wake`, and return True; return False if there is already a verdict."""
         with self._lock:
             self._wake = wake
-            return self.told is Told.WAIT
+            return self.verdict is Verdict.WAIT
 
     def wake(self) -> bool:
-        """Wake the call that waits; False if it has gone with its event loop. Called without the lock."""
+        """Wake the waiting call; return False if its event loop has closed. Call this method without the lock."""
         wake = self._wake
         try:
             if wake is not None:
@@ -57,10 +58,9 @@ class Follower:
 
 
 class Flight:
-    """The request for one key. `expired` is the answer that was found too old, `looked` says that the store was asked.
-
-    `led_since` is when its leader began. `held_since` is when the leader, a stream, was given something that its
-    consumer has not come back from; infinite while the leader waits for the service.
+    """The request for one key. `expired` is the stored answer that was too old; `looked` is True if the store was
+    queried. `led_since` is the time at which its leader started. `held_since` is the time at which the consumer of the
+    leader's stream received an item that it still processes; infinite while the leader waits for the service.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
@@ -76,7 +76,9 @@ class Flight:
 
 
 class Flights(Locked):
-    """The flights of one cache. In a forked child there are none: those of the parent are its own."""
+    """The flights of one cache. A forked child starts with none, because the parent's flights continue only in the
+    parent.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +90,7 @@ class Flights(Locked):
         self._flights = {}
 
     def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
-        """Return the flight for `key`, and a follower if somebody leads it already."""
+        """Return the flight for `key`, and a new follower if the flight already has a leader."""
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
@@ -99,35 +101,37 @@ class Flights(Locked):
             return flight, follower
 
     def leave(self, flight: Flight, follower: Follower) -> Any:
-        """Take `follower` out of the queue, and return what it had been told meanwhile."""
+        """Remove `follower` from the queue, and return its verdict."""
         with self._lock:
-            if follower.told is Told.WAIT and follower in flight.followers:
+            if follower.verdict is Verdict.WAIT and follower in flight.followers:
                 flight.followers.remove(follower)
-            return follower.told
+            return follower.verdict
 
     def forget(self, flight: Flight) -> None:
-        """Let the next call begin another flight, since nobody leads this one any more."""
+        """Remove the flight, which has no leader any more, so that the next call starts a new one."""
         with self._lock:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
 
-    def land(self, flight: Flight, told: Any) -> None:
-        """End the flight and tell all who wait: an answer, a fault, or to go alone."""
+    def land(self, flight: Flight, verdict: Any) -> None:
+        """End the flight, and set the verdict of all followers: an answer, a fault, or `ALONE`."""
         with self._lock:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
             followers, flight.followers = flight.followers, deque()
             for follower in followers:
-                follower.told = told
+                follower.verdict = verdict
         for follower in followers:
             follower.wake()
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
-        """Let the next follower lead, since the leader `failed` or left. Whoever cannot be woken has left as well."""
+        """Make the next follower the leader, because the leader `failed` or left. A follower that cannot be woken has
+        left as well.
+        """
         flight.held_since = inf
         flight.failures += failed
         if flight.failures >= LEADERS:
-            return self.land(flight, Told.ALONE)
+            return self.land(flight, Verdict.ALONE)
         while True:
             with self._lock:
                 if not flight.followers:
@@ -135,6 +139,6 @@ class Flights(Locked):
                         del self._flights[flight.key]
                     return None
                 follower = flight.followers.popleft()
-                follower.told = Told.LEAD
+                follower.verdict = Verdict.LEAD
             if follower.wake():
                 return None

@@ -1,4 +1,6 @@
-"""A policy that calls a model through an inference profile where the service takes no calls by the model's own id."""
+"""A policy that calls a model through an inference profile if the service does not accept on-demand calls for
+its id.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +27,25 @@ _LONGEST = 20.0
 
 
 class GeographicProfile:
-    """A policy that moves a model's calls to a profile of the Region's geography when the service says that on-demand
-    throughput isn't supported. The call is sent again once, and later calls go through the profile at once.
+    """A policy that moves a model's calls to an inference profile of the Region's geography when the service reports
+    that on-demand throughput isn't supported. The failed call is sent again once, and later calls use the profile
+    immediately.
 
-    `models` finds the profile, with the session and Region of the client. `within` limits the Regions in which calls
-    may be answered, as in `Models.resolve`. A global profile is never chosen. Without a fitting profile the service's
-    error stays.
+    `models` finds the profile, with the session and Region of the client. `within` limits the Regions that may answer
+    calls, as in `Models.resolve`. A global profile is never chosen. If no profile fits, the service's error is raised.
 
     Refuses nothing. Emits `ProfileChosen`.
     """
 
     def __init__(self, models: Models, *, within: str | Iterable[str] | None = None) -> None:
         if not hasattr(models, "resolve"):
-            raise ValueError(f"GeographicProfile({shown(models)}): give a Models")
+            raise ValueError(f"GeographicProfile({shown(models)}): pass a Models")
         self.models = models
         self.within = within if within is None or isinstance(within, str) else tuple(within)
         self._chosen: Keyed[str] = Keyed(lambda _, __: True)
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with calls moved to a profile where that is due."""
+        """Return `step`, and send calls through a profile where the model requires one."""
         chosen = self._chosen
 
         def flow(call: Call) -> Flow:
@@ -76,7 +78,7 @@ class GeographicProfile:
             return None
 
     def _resolved(self, route: Route) -> str | None:
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - heavy; only who asks needs it
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - heavy, and only this code needs it
 
         try:
             found = self.models.resolve(route.model, self.within)

@@ -1,4 +1,4 @@
-"""The way of one call over the routes of a `Fallback`."""
+"""The path of one call through the routes of a `Fallback`."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.policies.fallback import Fallback
     from aws_bedrock_inference.policies.targets import Leg
 
-# Seconds for which a route rests that cannot answer before somebody changes something.
+# Seconds for which a route rests that cannot answer until somebody changes its setup.
 CLOSED = 300.0
 
-# Seconds that are waited for a second attempt on a healthy route, if the service asks for a wait at all.
+# The longest wait stated by the service, in seconds, for which a call makes a second attempt on a healthy route.
 SHORT_WAIT = 2.0
 
-# Seconds for a probe's connection: an outage that takes no connections must not hold the probing call up for long.
+# Connect timeout of a probe, in seconds: an outage that accepts no connections must not delay the probing call much.
 PROBE_CONNECT = 3.0
 
-# Faults that often strike one request alone. A lack of capacity and a silence strike the next one, too.
+# Faults that often affect only one request. A lack of capacity or a silent service affects the next request, too.
 _STRAY = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.STREAM})
 
 FILTERED = "filtered"
@@ -55,7 +55,7 @@ _FILTERED = Fault(
 
 
 class Journey:
-    """One call on its way. `hops` are the routes that it left, each with the outcome there."""
+    """One call on its way through the routes. `_hops` are the routes that it left, each with the outcome there."""
 
     def __init__(self, policy: Fallback, call: Call, clock: Clock) -> None:
         self.policy = policy
@@ -70,7 +70,7 @@ class Journey:
         self._needed: Needs | None = None
 
     def run(self, step: Step) -> Flow:
-        """Take the call over the routes until one answers it."""
+        """Try the routes until one of them answers the call."""
         chosen = yield from self._first()
         while chosen is not None:
             leg, turn = chosen
@@ -90,7 +90,7 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the route to begin with: that of the pin, else the best one whose turn it is, else the least sick."""
+        """Return the first route: the pinned one, or the best one that accepts a call now, or the healthiest one."""
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
         if pinned is not None and pinned in self._untried:
@@ -115,8 +115,8 @@ class Journey:
         return best, Turn.YES
 
     def _next(self, fault: Fault) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the route to go on with: the best untried one that may help, healthy ones first, else one that was
-        left although a further attempt may succeed there.
+        """Return the next route: the best untried one that may help, healthy routes first. If there is none, return a
+        route that the call has left although a further attempt there may succeed.
         """
         if self.sent >= self.policy.attempts and not fault.paced:
             return None
@@ -136,7 +136,7 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route that may still answer, after a wait."""
+        """Return the first route that may still answer, after its back-off."""
         found = self._left_with_hope()
         if found is None:
             return None
@@ -150,12 +150,12 @@ class Journey:
         return leg, Turn.YES
 
     def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
-        """Return the first route that was left although it may still answer."""
+        """Return the first route that the call left although it may still answer."""
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return whether a call that waits for the last route's quota shall rather wait for an earlier one's, as it
-        would without a fallback. The last quota may be the smallest.
+        """Return whether a call should wait for an earlier route's quota instead of the quota of the last route, as it
+        would without a fallback. The quota of the last route may be the smallest.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -169,7 +169,7 @@ class Journey:
         return True
 
     def _leg(self, number: int) -> Generator[Effect, Any, Leg | None]:
-        """Return the route of that number, or None if the call cannot go there; why is kept for the failure."""
+        """Return the route of that number, or None if the call cannot use it. `_skipped` receives the reason."""
         found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
             if found:
@@ -180,13 +180,13 @@ class Journey:
         return found
 
     def _needs(self) -> Needs:
-        """Return what the call needs of a model; most calls are never asked."""
+        """Return what the call needs from a model, computed on demand: most calls never leave their route."""
         if self._needed is None:
             self._needed = needs(self.call.operation, self.call.params, self.call.estimate)
         return self._needed
 
     def _through(self, step: Step, leg: Leg, turn: Turn) -> Flow:
-        """Send the call on one route, and count how it goes there."""
+        """Send the call on one route, and record the result in the route's health."""
         now = self.clock()
         last = not self._untried
         call = leg.call(self.call)
@@ -208,7 +208,7 @@ class Journey:
 
         outcome: Outcome = yield from step(call._replace(timeout=timeout, deadline=deadline, moves=moves))
         if outcome.fault is not None:
-            if counted <= len(outcome.earlier):  # no Retry told of the last one
+            if counted <= len(outcome.earlier):  # no Retry policy reported the last attempt
                 moves(outcome.fault, len(outcome.earlier) + 1)
         else:
             self.sent += 1
@@ -220,8 +220,8 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt, and return whether the call leaves the route now. A fault that may be a stray one is
-        worth a second attempt on a healthy route; the first sign of an outage is not.
+        """Count a failed attempt, and return whether the call leaves the route now. A fault that may affect only this
+        request is worth a second attempt on a healthy route; the first sign of an outage is not.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -236,14 +236,14 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome with a fault in it if it is an answer that was filtered and such answers move the call."""
+        """Return the outcome, with a fault if it is a filtered answer and `on` says that such answers move the call."""
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)
         return outcome if filtered is None else outcome._replace(fault=replace(_FILTERED, cause=cause_of(filtered)))
 
     def _ended(self, leg: Leg, outcome: Outcome) -> Outcome:
-        """Return the outcome of the last route with the story of the way there."""
+        """Return the outcome of the last route, with the history of the routes before it."""
         if self.call.pin is not None and answered(outcome):
             self.policy.pins.set(self.call.pin, leg.number)
         hops = [hop for hop in self._hops if hop[1] is not outcome]
@@ -254,12 +254,12 @@ class Journey:
         return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
-        """Return the failure of the best route that was sent to, with what happened on the others."""
+        """Return the failure of the best route that received a request, with the results of the other routes."""
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())
             refused = too_close if late else invalid_request
-            return Outcome(fault=refused(f"no route may answer the call: {'; '.join(self._skipped.values())}"))
-        # The latest of equals: a call that came back to its first route ended there.
+            return Outcome(fault=refused(f"no route can answer the call: {'; '.join(self._skipped.values())}"))
+        # Reversed, so that of equal hops the latest is chosen: a call that returned to its first route ended there.
         leg, outcome = min(self._hops[::-1], key=lambda hop: (_refused(hop[1]), hop[0].number))
         made = replace(outcome.made, route=leg.route if leg.number else None, trail=tuple(map(_hop, self._hops)))
         earlier = [
@@ -272,15 +272,15 @@ class Journey:
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 
     def _gave_up(self, outcome: Outcome) -> str:
-        """Return why the call ended, where it was on one route only."""
+        """Return why the call ended if only one route was tried."""
         if self.sent >= self.policy.attempts:
-            return f"the fallback's {self.policy.attempts} attempts are used up"
-        return outcome.gave_up if len(self._hops) > 1 else "no other route could answer it"
+            return f"the fallback's limit of {self.policy.attempts} attempts is reached"
+        return outcome.gave_up if len(self._hops) > 1 else "no other route could answer the call"
 
 
 def _hop(left: tuple[Leg, Outcome]) -> Hop:
     leg, outcome = left
-    assert outcome.fault is not None  # noqa: S101 - else nobody left
+    assert outcome.fault is not None  # noqa: S101 - a call leaves a route only after a fault
     return Hop(leg.route, outcome.fault, outcome.attempts, outcome.usage)
 
 
@@ -293,5 +293,5 @@ def _refused(outcome: Outcome) -> bool:
 
 
 def is_filtered_answer(outcome: Outcome) -> bool:
-    """Return whether an outcome is an answer whose content was filtered, and not an error that says so."""
+    """Return whether an outcome is an answer whose content was filtered, rather than an error that reports this."""
     return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)

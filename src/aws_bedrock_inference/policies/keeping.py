@@ -1,4 +1,4 @@
-"""Outcomes that a cache may give to others, keep, or put an older answer in the place of."""
+"""Decide whether a cache may share an outcome, store it, or replace it with an expired answer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_w
 
 
 def is_sound(outcome: Outcome) -> bool:
-    """Return whether an outcome may be given to others: it is of the route that was asked for, and no part of it was
-    guessed.
+    """Return whether an outcome may be given to other callers: it comes from the requested route, and no part of it is
+    a substitute or a continuation of unverified fit.
     """
     made = outcome.made
     if outcome.fault is not None or made.degraded_by is not None or made.replaced or made.route is not None:
@@ -25,8 +25,8 @@ def is_sound(outcome: Outcome) -> bool:
 
 
 def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
-    """Return whether the model ended a sound answer by itself, so that it may be kept. `body` is that of InvokeModel's
-    answer.
+    """Return whether a sound answer is complete, that is, the model ended it by itself, so that it may be stored.
+    `body` is the body of an InvokeModel answer.
     """
     if call.streams:
         transcript = outcome.value
@@ -43,7 +43,7 @@ def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
 
 
 def may_heal(outcome: Outcome) -> bool:
-    """Return whether the call failed before anything of its answer was given, and a later one may succeed."""
+    """Return whether the call failed before it delivered anything, with a fault that may pass with time."""
     fault = outcome.fault
     if fault is None or outcome.emitted:
         return False
@@ -51,5 +51,5 @@ def may_heal(outcome: Outcome) -> bool:
 
 
 def for_all(fault: Fault) -> Fault | None:
-    """Return the fault if every equal request has it: this one is invalid, whoever makes it."""
+    """Return the fault if every equal request would fail with it, because the request is invalid; otherwise None."""
     return fault if fault.kind is Kind.INVALID and fault.decision is Decision.FAIL else None

@@ -1,6 +1,6 @@
-"""State by key, such as a circuit for each model: made at its first use, and forgotten when it is idle.
+"""State by key, such as a circuit for each model. It is created at its first use, and removed when it is idle.
 
-Keys come from model ids that callers give, so there may be any number of them in the life of a process.
+Keys come from model ids that callers pass, so a process may see any number of them.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Idle state is looked for when there is this much, and again when there is twice what was left: that costs each new
-# key as much as a few look-ups. One process hardly calls as many models.
+# The number of keys at which idle values are removed. The next removal comes when the number of keys has doubled, so
+# that removals cost each new key only as much as a few look-ups. A process rarely calls this many models.
 MANY = 256
 
 
 class Keyed(dict[str, T]):
-    """A dictionary whose values `idle(value, now)` says which may be forgotten: one made anew would act the same.
+    """A dictionary that may forget a value if `idle(value, now)` is True, because a new value would act the same.
 
-    A call that has just found a value while another thread forgets it goes on with it, alone; that is one call.
+    If a thread forgets a value that another thread has just looked up, that one call continues with the forgotten
+    value.
     """
 
     def __init__(self, idle: Callable[[T, float], bool]) -> None:
@@ -34,14 +35,14 @@ class Keyed(dict[str, T]):
         self._lock = threading.Lock()
         renew_after_fork(self)
 
-    __hash__ = object.__hash__  # type: ignore[assignment]  # by identity: what a fork renews is kept in a set
+    __hash__ = object.__hash__  # type: ignore[assignment]  # by identity: objects to renew after a fork are stored in a set
 
     def after_fork(self) -> None:
         """Replace the lock, which a thread of the parent may hold."""
         self._lock = threading.Lock()
 
     def of(self, key: str, make: Callable[[], T], now: float) -> T:
-        """Return the value of `key`, made if there is none."""
+        """Return the value of `key`, and create it if it does not exist."""
         with self._lock:
             value = self.get(key)
             if value is None:
@@ -57,18 +58,18 @@ class Keyed(dict[str, T]):
 
 
 class Living(Locked, Generic[T]):
-    """The objects of one kind that something still uses."""
+    """The objects of one kind that are still in use."""
 
     def __init__(self) -> None:
         super().__init__()
         self._all: WeakSet[T] = WeakSet()
 
     def add(self, one: T) -> None:
-        """Hold `one` weakly."""
+        """Add a weak reference to `one`."""
         with self._lock:
             self._all.add(one)
 
     def all(self) -> list[T]:
-        """Return those that are left."""
+        """Return the objects that still exist."""
         with self._lock:
             return list(self._all)

@@ -1,4 +1,4 @@
-"""Stop before calls cost more than a limit."""
+"""Refuse calls before their total cost exceeds a limit."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 
 class MaxCost:
-    """A policy that refuses calls once those before have cost `limit` US dollars.
+    """A policy that refuses calls as soon as all calls together have cost `limit` US dollars.
 
-    Each attempt reserves what it is expected to cost: its input and max_tokens at first, then the part of that which
-    attempts cost on average. Near the limit, where not all that wait fit together, fewer are sent at once. So the limit
-    is exceeded by the last call at most, or by what calls in flight cost above the average. An attempt whose fate is
-    unknown counts with all that it may have cost. `spent` is what was spent already, as by an earlier part of the work.
+    Each attempt reserves its expected cost: at first the price of its input and max_tokens, later the share of that
+    price that attempts cost on average. Near the limit, if not all waiting calls fit, fewer calls are sent at the same
+    time. So the limit is exceeded at most by the last call, or by the amount by which calls in flight cost more than
+    the average. An attempt whose fate is unknown counts with the highest cost that it may have had. `spent` is an
+    amount that was already spent, for example in an earlier part of the work.
 
-    Clients that get the same object share the limit; other processes do not.
+    Clients that use the same object share the limit; other processes do not.
 
-    Refuses with `BudgetExhausted`, with `PriceUnknown` a call whose price is not known, and with `DeadlineTooClose` one
-    that cannot be sent before its deadline. Emits nothing.
+    Refuses with `BudgetExhausted`, with `PriceUnknown` if the price of a call is unknown, and with `DeadlineTooClose`
+    if a call cannot be sent before its deadline. Emits nothing.
     """
 
     def __init__(self, limit: float, *, spent: float = 0.0) -> None:
@@ -39,7 +40,9 @@ class MaxCost:
             ("spent=", spent, is_number(spent, least=0)),
         ):
             if not sane:
-                raise ValueError(f"MaxCost({name}{shown(value)}): give a number of US dollars, the limit above 0")
+                raise ValueError(
+                    f"MaxCost({name}{shown(value)}): pass a number of US dollars; the limit must be above 0"
+                )
         self._spend = Spend(float(limit), float(spent))
 
     @property
@@ -49,16 +52,16 @@ class MaxCost:
 
     @property
     def spent(self) -> float:
-        """The sum of what calls have cost, in US dollars, without those in flight."""
+        """The cost of all finished calls, in US dollars, without calls in flight."""
         return self._spend.spent
 
     @property
     def exhausted(self) -> bool:
-        """True if the limit is reached: every further call is refused."""
+        """True if the limit is reached, so that every further call is refused."""
         return self._spend.exhausted
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, which is not taken once the limit is reached."""
+        """Return `step`, and send nothing after the limit is reached."""
         spend = self._spend
 
         def flow(call: Call) -> Flow:
@@ -74,7 +77,7 @@ class MaxCost:
             try:
                 while hold.admitted is None:
                     if clock() >= call.deadline:
-                        return Outcome(fault=too_close("calls in flight may cost all that MaxCost has left"))
+                        return Outcome(fault=too_close("calls in flight may cost everything that is left of MaxCost"))
                     yield from wait(hold, call.deadline)
                 if not hold.admitted:
                     return Outcome(fault=budget_exhausted(spend.spent, spend.limit))
@@ -92,7 +95,9 @@ class MaxCost:
 
 
 def _cost(outcome: Outcome, rates: Rates | None, most: float) -> float:
-    """Return what an attempt cost, or may have cost: nobody knows whether AWS answered one that got no answer."""
+    """Return the cost of an attempt. If an attempt got no answer, the cost is unknown, and this is the highest
+    possible cost.
+    """
     if outcome.usage is not None:
         cost = rates.cost(outcome.usage) if rates is not None else None
         return most if cost is None else cost

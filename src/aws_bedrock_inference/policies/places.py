@@ -1,4 +1,4 @@
-"""The places of a `Fallback`'s routes: their endpoints, and the Regions in which their calls may be answered."""
+"""The places of a `Fallback`'s routes: their endpoints, and the Regions that may answer their calls."""
 
 from __future__ import annotations
 
@@ -25,35 +25,36 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.policies.fallback import Fallback
 
-# Seconds that a call waits for an endpoint or for the lists of a Region; both are found once.
+# Seconds that a call waits for an endpoint or for the lists of a Region; both are looked up only once.
 _LONGEST = 20.0
 
-# Seconds for which a verdict on a route's Regions serves: a good one changes with AWS's lists, which are read once a
-# day, and a bad one may come from a list that could not be read.
+# Seconds for which a verdict on a route's Regions is used. A good verdict changes only with AWS's lists, which are read
+# once a day. A bad verdict may come from a list that could not be read, so it is checked again soon.
 _GOOD, _BAD = 3600.0, 60.0
 
-# Reasons that are logged; those that differ in numbers only are one.
+# The number of different reasons that are logged. Reasons that differ only in numbers count as one.
 _REASONS = 100
 _NUMBER = re.compile(r"\d+")
 
-# Verdicts that are remembered; callers may name any number of profiles.
+# The number of stored verdicts; callers may use any number of profiles.
 _VERDICTS = 10_000
 
 _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds places, and judges them by `within`, the patterns of the allowed Regions. Verdicts are remembered here, but
-    places with the one that they were found from: a policy outlives its clients, and their sessions are large.
+    """Finds places, and checks them against `within`, the patterns of the allowed Regions. The verdicts are stored
+    here, but the places are stored with the client's place from which they were found, because a policy may outlive
+    its clients and their sessions are large.
     """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
         self.within = within
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
     def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
-        """Return the place of a target's calls, or why there is none."""
+        """Return the place of a target's calls, or the reason why there is none."""
         known: Place | None = home.beside.get(wanted)
         if known is not None:
             return known
@@ -62,7 +63,7 @@ class Places:
             return str(missed)
         place = yield from _asked(lambda: _elsewhere(home, wanted), seconds, "the endpoint")
         if not isinstance(place, str):
-            found: Place = home.beside.setdefault(wanted, place)  # of two found at once, one is used
+            found: Place = home.beside.setdefault(wanted, place)  # if two threads found a place, both use the same one
             return found
         missed = f"{wanted.model_id} in {wanted.region_name or home.region}: {place}"
         if isinstance(place, Late):
@@ -71,16 +72,18 @@ class Places:
         return missed
 
     def passed_over(self, reason: str) -> None:
-        """Log why calls cannot go to a route, once for each reason: a target that serves nobody would stay unseen."""
+        """Log the reason why calls cannot use a route, once for each reason. Otherwise nobody would notice a target
+        that serves no call.
+        """
         kind = _NUMBER.sub("0", reason)
-        if kind not in self._told and len(self._told) < _REASONS:
-            self._told.add(kind)
-            LOGGER.warning("the fallback passes over %s", reason)
+        if kind not in self._logged and len(self._logged) < _REASONS:
+            self._logged.add(kind)
+            LOGGER.warning("the fallback skips %s", reason)
 
     def strays(
         self, route: Route, place: Place | None, now: float, seconds: float
     ) -> Generator[Effect, Any, str | None]:
-        """Return why calls on `route` may be answered outside of the allowed Regions, or None."""
+        """Return the reason why calls on `route` may be answered outside the allowed Regions, or None."""
         if self.within is None:
             return None
         key = (route.account, route.region, route.model, route.endpoint)
@@ -91,7 +94,7 @@ class Places:
         if route.pool not in _HERE or is_untold(route.model):
             regions = yield from _asked(lambda: self._regions(route, place), seconds, "ListInferenceProfiles")
         if isinstance(regions, str):
-            verdict: str | None = f"{route}: where it may be answered is not known: {regions}"
+            verdict: str | None = f"{route}: the Regions that may answer the call are unknown: {regions}"
         else:
             strayed = strays(regions, self.within)
             verdict = None if strayed is None else f"{route}: {strayed}"
@@ -107,7 +110,7 @@ class Places:
         return tuple(getattr(found, "regions", ()))
 
     def _lists(self, route: Route, place: Place | None) -> Models:
-        from aws_bedrock_inference.foundation.models import Models  # noqa: PLC0415 - heavy; only who asks needs it
+        from aws_bedrock_inference.foundation.models import Models  # noqa: PLC0415 - heavy, and only this code needs it
 
         if place is None:
             return Models(region_name=route.region)
@@ -122,8 +125,8 @@ class Places:
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with that number for `call`, or why the call cannot go there: "" if it is the route asked for.
-    `needs` says what the call needs.
+    """Return the route with that number for `call`, or the reason why the call cannot use it. The reason is "" if it
+    is the route that was requested. `needs` returns what the call needs from a model.
     """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None
@@ -131,14 +134,14 @@ def found_leg(
         wanted, quota = policy.targets[number - 1], policy.quotas[number - 1]
         if not wanted.here:
             if place is None:
-                return f"{wanted.model_id}: the call has no place to start from"
+                return f"{wanted.model_id}: the call does not contain its client's endpoint and session"
             found = yield from policy.places.of(place, wanted, now, seconds)
             if isinstance(found, str):
                 return found
             place = found
         route = route_of(wanted, call, place)
         if is_same(route, call.route) and tier_of(call, wanted) == tier_of(call):
-            return ""  # nothing needs to be said: it is there already
+            return ""  # no reason to log: the target is the requested route itself
     health = policy.health(f"{number}|{route.health_key}|{route.endpoint}", now)
     leg = Leg(number, route, place, health, wanted, quota, tier_of(call, wanted))
     if number and (reason := unfit(needs(), call.route, route, place, policy.wall())) is not None:
@@ -148,7 +151,7 @@ def found_leg(
 
 
 class Late(str):
-    """Why one call had no time to find something out. It says nothing to the next one, which may have more."""
+    """The reason why one call had no time to look something up. It is not stored: the next call may have more time."""
 
     __slots__ = ()
 
@@ -161,18 +164,18 @@ def _elsewhere(home: Place, wanted: Target) -> Place:
 
 
 def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, Any]:
-    """Return what `answer` returns, run beside the event loop, or its error as a text."""
+    """Return the result of `answer`, which runs in a background thread, or its error as a text."""
     from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
     from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - the same
 
     def attempt() -> Any:
         try:
             return answer()
-        except Exception as error:  # noqa: BLE001 - botocore's errors, and those of whatever finds credentials
+        except Exception as error:  # noqa: BLE001 - botocore and providers of credentials raise many types
             return masked(f"{type(error).__name__}: {error}")
 
     if seconds <= 0:
-        return Late("no time is left to find out")
+        return Late("no time is left to look it up")
     try:
         return (yield from ask(Question(attempt, seconds, place)))
     except StoreUnavailable as error:

@@ -1,4 +1,4 @@
-"""The state of one quota that the policy `Quota` holds."""
+"""The state of one quota of the policy `Quota`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ledger import Ledger
 
 LEAST_USE = 1e-6
-"""The smallest use of a minute; below it is a rest of floating-point arithmetic."""
+"""The smallest amount that counts as used, in tokens or requests. A smaller amount is a rounding error."""
 
 
 class Pool:
-    """The state of one quota key. `minute` is the configured limit of tokens, `largest` the largest call that can ever
-    be admitted; `first` are the limits from which learning starts.
+    """The state of one quota key. `minute` is the configured limit of tokens per minute, and `largest` the size of the
+    largest call that can ever be admitted. `first` contains the limits from which learning starts.
     """
 
     __slots__ = ("burndown", "first", "held", "largest", "ledger", "member", "minute")
@@ -36,11 +36,13 @@ class Pool:
         self.largest = min(minute, ledger.day.limit)
 
     def too_large(self, tokens: float) -> Fault:
-        """Return the refusal of a call that no minute or no day has room for."""
+        """Return the refusal of a call that is larger than the quota of a minute or a day."""
         return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
 
     def idle(self, now: float) -> bool:
-        """Return whether a new pool would act the same: no call is in flight, waits or counts, nothing is learned."""
+        """Return whether a new pool would act the same: no call is in flight, waiting or counted, and nothing has been
+        learned.
+        """
         ledger = self.ledger
         taken = ledger.snapshot(now)
         if taken.in_flight or taken.waiting or any(used >= LEAST_USE for used in taken.used.values()):

@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 def opened(store: str | ShareStore) -> ShareStore:
-    """Return the store that `store` is or names."""
+    """Return the store, opened if `store` is a URL."""
     if isinstance(store, str):
-        from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only who shares needs it
+        from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only shared quotas need it
 
         return open_store(store)
     asked = all(callable(getattr(store, name, None)) for name in ("renew", "leave", "look"))
     if isinstance(store, type) or not asked:
         raise ValueError(
-            f"Quota(store=...) is a {type(store).__name__}: give a URL such as sqlite:///path/shares.db or redis://host"
+            f"Quota(store=...) is a {type(store).__name__}: pass a URL such as sqlite:///path/shares.db or redis://host"
             ", or a store of aws_bedrock_inference.stores"
         )
     return store
 
 
 def checked(shares: Mapping[str | float, float]) -> dict[float, float]:
-    """Return the shares of priorities, by number."""
+    """Return the guaranteed share of each priority, by the priority's number."""
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
         raise ValueError(
-            f"Quota(shares={shown(shares)}): give the part of the quota that each priority is guaranteed, from 0 to "
-            "below 1, such as {'batch': 0.2}; it is no ceiling"
+            f"Quota(shares={shown(shares)}): pass the guaranteed share of the quota for each priority, from 0 to "
+            "below 1, such as {'batch': 0.2}; a share is not a ceiling"
         )
     return {priority_number(name): share for name, share in shares.items()}

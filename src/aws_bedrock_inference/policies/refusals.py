@@ -1,4 +1,4 @@
-"""The refusals of the policies and the clients. Nothing was sent in any of these cases."""
+"""The refusals of the policies and the clients. In all these cases nothing was sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
 
 def held(route: str) -> Fault:
     """Return the refusal of a call whose quota AWS has set to 0."""
-    from aws_bedrock_inference.service_quotas.table import explain_hold  # noqa: PLC0415 - who never meets a hold needs no data
+    from aws_bedrock_inference.service_quotas.table import explain_hold  # noqa: PLC0415 - only a hold needs the data
 
     return refusal(
         "QuotaExhausted",
@@ -34,68 +34,73 @@ def held(route: str) -> Fault:
 
 
 def day_spent(seconds: float, region: str) -> Fault:
-    """Return the refusal of a call for which the daily token quota of `region` has no room."""
+    """Return the refusal of a call that does not fit into the daily token quota of `region`."""
     fault = refusal(
         "QuotaExhausted",
         f"the daily token quota, which all models of {region or 'the Region'} share, is exhausted; "
         f"try again in about {seconds:,.0f} s",
         Category.TRANSIENT,
         "daily-quota-exhausted",
-        "Wait for the next day, use another Region or account, or ask AWS Support for more. In a new account AWS may "
-        "hold the model's quota at 0: `bedrock quota show`. Nothing was sent.",
+        "Wait for the next day, use another Region or account, or ask AWS Support to raise the quota. In a new account "
+        "AWS may set the model's quota to 0: check it with `bedrock quota show`. Nothing was sent.",
     )
     return again_in(fault, seconds)
 
 
 def queue_full(ahead: int, seconds: float = inf) -> Fault:
-    """Return the refusal of a call that finds the queue full; `seconds` until the quota has room for it, if known."""
+    """Return the refusal of a call that arrives when the queue is full. `seconds` is the time until the quota has room
+    for the call, if known.
+    """
     fault = refusal(
         "QueueFull",
         f"the queue is full: {ahead:,} calls already wait for quota",
         Category.TRANSIENT,
         "queue-full",
-        "Send fewer calls at a time, send urgent calls with priority='interactive', or raise Quota(waiting=...).",
+        "Send fewer calls at the same time, send urgent calls with priority='interactive', or raise Quota(waiting=...)."
+        " Nothing was sent.",
     )
     return again_in(fault, seconds)
 
 
 def too_close(message: str, seconds: float = inf) -> Fault:
-    """Return the refusal of a call that cannot end in time; `seconds` until the quota has room for it, if known."""
+    """Return the refusal of a call that cannot end before its deadline. `seconds` is the time until the quota has room
+    for the call, if known.
+    """
     fault = refusal(
         "DeadlineTooClose",
         message,
         Category.TRANSIENT,
         "deadline-too-close",
-        "Give the call a longer timeout, or lower max_tokens so that it needs less quota. Nothing was sent.",
+        "Set a longer timeout for the call, or lower max_tokens so that it needs less quota. Nothing was sent.",
     )
     return again_in(fault, seconds)
 
 
 def budget_exhausted(spent: float, limit: float) -> Fault:
-    """Return the refusal of a call for which `MaxCost` has no money left."""
+    """Return the refusal of a call after the limit of `MaxCost` is reached."""
     return refusal(
         "BudgetExhausted",
-        f"the limit of {dollars(limit)} is reached: calls have cost {dollars(spent)}",
+        f"the cost limit of {dollars(limit)} is reached: calls have cost {dollars(spent)}",
         Category.PERMANENT,
         "budget-exhausted",
-        "Raise MaxCost(...), or make a new one for new work. Nothing was sent.",
+        "Raise the limit of MaxCost(...), or create a new MaxCost for new work. Nothing was sent.",
     )
 
 
 def price_unknown(route: str) -> Fault:
-    """Return the refusal of a call that has no known price, so that `MaxCost` cannot keep its limit."""
+    """Return the refusal of a call whose price is unknown, so that `MaxCost` cannot limit its cost."""
     return refusal(
         "PriceUnknown",
-        f"the price of {route} is not known, so no limit of its cost can be kept",
+        f"the price of {route} is unknown, so MaxCost cannot limit its cost",
         Category.PERMANENT,
         "price-unknown",
-        "Give the price in a TOML file that the environment variable BEDROCK_PRICES names, or call without MaxCost. "
-        "Nothing was sent.",
+        "Write the price to a TOML file and set the environment variable BEDROCK_PRICES to its path, or call without "
+        "MaxCost. Nothing was sent.",
     )
 
 
 def circuit_open(route: str, wait: float) -> Fault:
-    """Return the refusal of a call to a model whose circuit is open for another `wait` seconds."""
+    """Return the refusal of a call to a model whose circuit is open for `wait` more seconds."""
     fault = refusal(
         "CircuitOpen",
         f"{route} keeps failing; the circuit breaker is open for another {wait:.1f} s",
@@ -103,13 +108,13 @@ def circuit_open(route: str, wait: float) -> Fault:
         "circuit-open",
         "Wait for the service to recover, or use another model or Region. Nothing was sent.",
     )
-    # A wait for the circuit puts no load on the service, so it costs no budget; only the number of attempts limits
-    # it: fifteen times `recovery` is about a minute.
+    # A wait for the circuit puts no load on the service, so it costs no retry budget. Only the number of attempts
+    # limits it: fifteen times `recovery` is about a minute.
     return replace(fault, decision=Decision.RETRY, hint=Hint(base=0.1, attempts=15, cost=0), retry_after=wait)
 
 
 def invalid_request(message: str) -> Fault:
-    """Return the refusal of a call that the service could only reject."""
+    """Return the refusal of a call that the service would certainly reject."""
     return refusal(
         "InvalidRequest", message, Category.PERMANENT, "request-invalid", "Correct the request. Nothing was sent."
     )
@@ -119,15 +124,17 @@ def client_closed() -> Fault:
     """Return the refusal of a call whose client was closed before it could be sent."""
     return refusal(
         "ClientClosed",
-        "the client is closed and sends nothing any more",
+        "the client is closed and cannot send calls",
         Category.PERMANENT,
         "client-closed",
-        "Make a new client, or close this one after its last call. Nothing was sent.",
+        "Create a new client, or close this client only after its last call. Nothing was sent.",
     )
 
 
 def again_in(fault: Fault, seconds: float) -> Fault:
-    """Return the fault with the time after which the call may be made again; the same fault if nobody knows it."""
+    """Return the fault with the seconds after which the call may be repeated, or the same fault if the time is
+    unknown.
+    """
     return replace(fault, retry_after=seconds) if seconds < inf else fault
 
 

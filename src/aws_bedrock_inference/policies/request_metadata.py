@@ -1,4 +1,4 @@
-"""Send the caller's context along, for the account's own log of invocations."""
+"""Send the caller's context with each call, for the account's model invocation log."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _REFUSED = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,\-.]", re.ASCII)  # in botocore's 
 
 
 class RequestMetadata:
-    """A policy that sends the context of each call of Converse as its `requestMetadata`, which AWS writes into the
-    account's log of invocations. `names` are those to send; without one it is the whole context.
+    """A policy that sends the context of each Converse call as its `requestMetadata`, which AWS writes to the
+    account's model invocation log. `names` are the names to send; without names, the whole context is sent.
 
-    The request's own `requestMetadata` stays, and comes first where there would be more than 16 names. Characters that
-    AWS does not take are replaced by `_`. InvokeModel passes unchanged.
+    The request's own `requestMetadata` is kept, and takes precedence if there would be more than 16 names. Characters
+    that AWS does not accept are replaced with `_`. Calls of InvokeModel pass unchanged.
 
     Refuses nothing. Emits nothing.
     """
 
     def __init__(self, *names: str) -> None:
-        given: tuple[Any, ...] = names  # whatever it really is
+        given: tuple[Any, ...] = names  # it may have any type
         if not all(isinstance(name, str) and name for name in given):
             wrong = ", ".join(map(shown, given))
-            raise ValueError(f"RequestMetadata({wrong}): give names of the context, or none for all of it")
+            raise ValueError(f"RequestMetadata({wrong}): pass names of the context, or no names to send all of it")
         self.names = names
 
-    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it needs no time
-        """Return `step`, whose calls have their context in the request."""
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it does not use the time
+        """Return `step`, and add the context to its requests."""
 
         def flow(call: Call) -> Flow:
             return step(self._with_context(call) if call.context and call.operation in _CONVERSE else call)

@@ -1,4 +1,4 @@
-"""Go on after a stream has broken in the middle of its answer."""
+"""Continue after a stream has broken in the middle of its answer."""
 
 from __future__ import annotations
 
@@ -28,41 +28,42 @@ if TYPE_CHECKING:
 
 _WAYS = get_args(OnInterrupt)
 
-# The tokens of the turn that asks to go on, roughly.
+# The approximate number of tokens of the turn that asks the model to continue.
 _INSTRUCTION = 150
 
 
 class Resume:
-    """A policy for streams that break after their first content, where a retry would show the text twice.
+    """A policy for streams that break after their first content. A retry would deliver the text twice.
 
-    `on_interrupt` is what to do, unless the call says so itself: `raise` the fault, with what was received; `restart`,
-    which gives an `Interrupted` and then a whole answer anew; or `continue`, which asks the model to go on from what
-    was received and cuts the seam, so that the consumer reads one text. The default is `raise`: only the caller knows
-    whether what was shown can be taken back. An answer that cannot be continued (half a tool call, a JSON schema), or
-    whose continuation the service refuses as invalid, restarts. `interruptions` 3 limits how often one answer is
-    resumed, since each time costs its whole input again. `chance` is the random source of the waits.
+    `on_interrupt` decides what happens, unless the call sets its own value. `raise` raises the fault, with the content
+    received so far. `restart` delivers an `Interrupted` and then a complete new answer. `continue` asks the model to
+    continue the received content, and removes the overlap, so that the consumer reads one text. The default is
+    `raise`, because only the caller knows whether the delivered text can be withdrawn. `continue` restarts if an
+    answer cannot be continued (half a tool call, a JSON schema), or if the service refuses the continuation as
+    invalid. `interruptions` (default 3) limits how often one answer is resumed, because each resumption costs the
+    whole input again. `chance` is the random source of the waits.
 
-    Only a fault after which the request may be sent again is resumed, and only before the call's deadline. Refuses
-    nothing. Emits `StreamResumed`.
+    An answer is resumed only if the fault allows a retry, and only before the call's deadline. Refuses nothing. Emits
+    `StreamResumed`.
     """
 
     def __init__(
         self, on_interrupt: OnInterrupt = "raise", *, interruptions: int = 3, chance: Chance = clocks.chance
     ) -> None:
         if on_interrupt not in _WAYS:
-            raise ValueError(f"Resume({shown_name(on_interrupt, _WAYS)}): give one of {', '.join(_WAYS)}")
+            raise ValueError(f"Resume({shown_name(on_interrupt, _WAYS)}): pass one of {', '.join(_WAYS)}")
         if not is_number(interruptions, least=1, whole=True):
-            raise ValueError(f"Resume(interruptions={shown(interruptions)}): give a whole number, 1 or more")
+            raise ValueError(f"Resume(interruptions={shown(interruptions)}): pass a whole number, 1 or more")
         self.on_interrupt = on_interrupt
         self.interruptions = interruptions
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, which goes on after an interruption."""
+        """Return `step`, which resumes after an interruption."""
 
         def flow(call: Call) -> Flow:
             if not call.streams or (call.on_interrupt or self.on_interrupt) == "raise":
-                return step(call)  # a generator around it would cost every call and every event
+                return step(call)  # a generator around it would slow down every call and every event
             return self._watched(step, call, clock)
 
         return flow
@@ -77,7 +78,7 @@ class Resume:
         seams: list[Seam] = []
         ways = list(get_args(Joint))
         earlier, emitted, last = list(outcome.earlier), outcome.emitted, outcome.emitted
-        before, transcript = 0, outcome.value  # characters before the last restart; what came since
+        before, transcript = 0, outcome.value  # the characters before the last restart; the content since then
         while (fault := outcome.fault) is not None:
             unfit = bool(seams) and not last and fault.kind is Kind.INVALID and seams[-1].how != "restart"
             if not unfit and (not last or fault.decision is Decision.FAIL):
@@ -118,13 +119,13 @@ class Resume:
         )
 
     def _too_late(self, resumed: int, start: float, call: Call) -> str | None:
-        """Return why no further part is asked for, or None."""
+        """Return the reason why no further part is requested, or None."""
         if resumed >= self.interruptions:
             return f"the stream broke {resumed + 1} times"
         return "the next part would start after the deadline" if start >= call.deadline else None
 
     def _how(self, call: Call, transcript: Transcript, ways: Sequence[Joint]) -> Joint:
-        """Return the best of the `ways` to go on that this call and its answer allow."""
+        """Return the first of `ways` that this call and its answer allow."""
         anew = (call.on_interrupt or self.on_interrupt) == "restart"
         if anew or not can_be_continued(call.params, transcript.message()):
             return "restart"
@@ -136,16 +137,20 @@ class Resume:
 
 
 def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
-    """Return what is wrong with a call's `on_interrupt`, or None."""
+    """Return the error in a call's `on_interrupt`, or None."""
     if on_interrupt not in _WAYS:
-        return f"on_interrupt={shown_name(on_interrupt, _WAYS)}: give one of {', '.join(_WAYS)}"
+        return f"on_interrupt={shown_name(on_interrupt, _WAYS)}: pass one of {', '.join(_WAYS)}"
     if on_interrupt != "raise" and not any(isinstance(policy, Resume) for policy in pipeline.policies):
-        return f"on_interrupt={on_interrupt!r} needs the policy Resume in the pipeline, before Retry; standard() has it"
+        return (
+            f"on_interrupt={on_interrupt!r} needs the policy Resume in the pipeline, before Retry; standard() adds it"
+        )
     return None
 
 
 def _anew(step: Step, call: Call, fault: Fault, transcript: Transcript) -> Flow:
-    """Give notice and run `call` again; nobody pays for an answer whose consumer leaves at the notice."""
+    """Deliver the notice, and run `call` again. If the consumer stops reading at the notice, no second answer is
+    requested or paid for.
+    """
     if not (yield from give(Interrupted(fault))):
         return Outcome(transcript, ABANDONED)
     return (yield from passing(step(call), _without_head))
@@ -156,7 +161,7 @@ def _without_head(item: Any) -> tuple[Any, ...]:
 
 
 def _continuation(call: Call, received: str, anchor: str | None, tokens: int) -> Call:
-    """Return the call for what follows on `received`."""
+    """Return the call that requests the text after `received`."""
     estimate = replace(
         call.estimate,
         input_tokens=call.estimate.input_tokens + tokens + (_INSTRUCTION if anchor else 0),
@@ -166,6 +171,6 @@ def _continuation(call: Call, received: str, anchor: str | None, tokens: int) ->
 
 
 def _sum(seams: list[Seam], last: Usage | None) -> Usage | None:
-    """Return the usage of all parts together."""
+    """Return the sum of the usage of all parts."""
     parts = [seam.usage for seam in seams] + ([last] if last is not None else [])
     return sum(parts[1:], parts[0]) if parts else None

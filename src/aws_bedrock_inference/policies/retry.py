@@ -21,11 +21,12 @@ _MOVES = Stop("the next attempt goes to another route")
 
 
 class Retry:
-    """A policy that retries a failed call; each fault has its own back-off and number of attempts.
+    """A policy that retries a failed call. Each fault has its own back-off and number of attempts.
 
-    `attempts` 15 limits the attempts of one call, whatever their faults. `jitter` is `full` (AWS's own choice, which
-    spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget` limits the retries of all calls
-    under this policy; several policies can share one. `chance` is the random source.
+    `attempts` (default 15) limits the attempts of one call, whatever their faults. `jitter` is `full` (the default,
+    and the choice of AWS's SDKs, which spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget`
+    limits the retries of all calls under this policy; several policies can share a budget. `chance` is the random
+    source.
 
     Refuses nothing. Emits `RetryScheduled` before each wait.
     """
@@ -39,7 +40,7 @@ class Retry:
         chance: Chance = clocks.chance,
     ) -> None:
         if not is_number(attempts, least=1, whole=True):
-            raise ValueError(f"Retry(attempts={shown(attempts)}): give 1 for no retries, or more")
+            raise ValueError(f"Retry(attempts={shown(attempts)}): pass 1 for no retries, or a larger whole number")
         if jitter not in JITTERS:
             raise ValueError(f"Retry(jitter={shown_name(jitter, JITTERS)}): choose one of {', '.join(JITTERS)}")
         self.attempts = attempts
@@ -100,7 +101,7 @@ class Retry:
 
 
 def _at_stake(call: Call, fault: Fault) -> int:
-    """Return the tokens that a failed attempt may have been charged: the service may have generated them all, if it got
-    the request and did not refuse it.
+    """Return the tokens that a failed attempt may have been charged. If the service received the request and did not
+    refuse it, it may have generated the whole answer.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

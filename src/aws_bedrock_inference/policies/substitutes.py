@@ -1,4 +1,4 @@
-"""Handing over the items of a stream that the service did not send."""
+"""Deliver the items of a stream that the service did not send."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def given(outcome: Outcome, items: Iterable[Any]) -> Flow:
-    """Give `items` to the consumer, and return the outcome with their number."""
+    """Deliver `items` to the consumer, and return the outcome with the number of delivered items."""
     emitted = outcome.emitted
     for item in items:
         emitted += 1
@@ -26,7 +26,9 @@ def given(outcome: Outcome, items: Iterable[Any]) -> Flow:
 
 
 def handed_over(response: dict[str, Any], failed: Outcome, made: Made) -> Flow:
-    """Give a whole response of Converse as a stream, in the place of what `failed` before anything was given."""
+    """Deliver a complete response of Converse as a stream. It replaces the answer of the call, which `failed` before
+    it delivered anything.
+    """
     events = substitute.events(response)
     whole = failed._replace(value=substitute.transcript_of(events), fault=None, made=made)
     return (yield from given(whole, [Head({"ResponseMetadata": response["ResponseMetadata"]}), *events]))

@@ -1,4 +1,4 @@
-"""The other routes of a `Fallback`: what the user names, and what becomes of a call that goes there."""
+"""The other routes of a `Fallback`: the user's description of them, and the call as it is sent there."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _TIERS = ("default", "flex", "priority", "reserved")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Another route for calls: a model, and where and as whom to call it.
+    """Another route for calls: a model, and the place and identity with which to call it.
 
-    `model_id` is a model id, inference profile id or ARN. What is not given is as in the client: `region_name`,
-    `session` (boto3's or botocore's) and `endpoint_url`. `role_arn` is a role to call with, often one of another
-    account: its ARN, or an `AssumedRole` where it needs an external id or session tags. `tier` is one of Bedrock's
-    service tiers. `quota` is the account's `Quota` for this model there; without one the target learns its own from
-    throttles alone.
+    `model_id` is a model id, inference profile id or ARN. Options that are not set are the same as in the client:
+    `region_name`, `session` (of boto3 or botocore) and `endpoint_url`. `role_arn` is a role to assume, often in
+    another account: its ARN, or an `AssumedRole` if it needs an external id or session tags. `tier` is one of
+    Bedrock's service tiers. `quota` is the account's `Quota` for this model on this route; without it the target
+    learns its own limits, from throttles only.
 
-    Raises `ValueError` for what cannot be right.
+    Raises `ValueError` for invalid options.
     """
 
     model_id: str
@@ -50,36 +50,36 @@ class Target:
 
     def __post_init__(self) -> None:
         if not str(self.model_id or "").strip():
-            raise ValueError(f"Target({shown(self.model_id)}): give a model id, inference profile id or ARN")
+            raise ValueError(f"Target({shown(self.model_id)}): pass a model id, inference profile id or ARN")
         if _NO_ID.search(str(self.model_id)):
             raise ValueError(
-                f"Target({shown(self.model_id)}): no model id has a comma, space, quote or bracket in it; give each "
-                "by itself: Fallback('one-model-id', 'another-model-id')"
+                f"Target({shown(self.model_id)}): a model id contains no comma, space, quote or bracket; pass each id "
+                "as a separate argument: Fallback('one-model-id', 'another-model-id')"
             )
         if self.region_name is not None and not _REGION.fullmatch(str(self.region_name)):
-            raise ValueError(f"Target(region_name={shown(self.region_name)}): give a Region such as 'us-west-2'")
+            raise ValueError(f"Target(region_name={shown(self.region_name)}): pass a Region such as 'us-west-2'")
         if self.endpoint_url is not None and not is_http(self.endpoint_url):
             raise ValueError(
-                f"Target(endpoint_url={shown(self.endpoint_url)}): give http://host:port or https://host:port"
+                f"Target(endpoint_url={shown(self.endpoint_url)}): pass http://host:port or https://host:port"
             )
         if self.session is not None and not is_session(self.session):
             raise ValueError(f"Target(session={shown(self.session)}): {A_SESSION}")
         if self.role_arn is not None and not isinstance(self.role_arn, AssumedRole):
             object.__setattr__(self, "role_arn", AssumedRole(self.role_arn))
         if self.tier is not None and self.tier not in _TIERS:
-            raise ValueError(f"Target(tier={shown_name(self.tier, _TIERS)}): give one of {', '.join(_TIERS)}")
+            raise ValueError(f"Target(tier={shown_name(self.tier, _TIERS)}): pass one of {', '.join(_TIERS)}")
         if self.quota is not None and not isinstance(self.quota, Quota):
-            raise ValueError(f"Target(quota={shown(self.quota)}): give a Quota, such as Quota(tpm=2e6)")
+            raise ValueError(f"Target(quota={shown(self.quota)}): pass a Quota, such as Quota(tpm=2e6)")
 
     @property
     def here(self) -> bool:
-        """True if its calls go to the client's own endpoint."""
+        """True if calls to this target use the client's own endpoint and identity."""
         return all(each is None for each in (self.region_name, self.endpoint_url, self.session, self.role_arn))
 
 
 class Leg(NamedTuple):
-    """One route as a call takes it. `target` is None for the route that was asked for; `number` is its place in the
-    list, from 0.
+    """A route of one call. `target` is None for the route that was requested. `number` is its position in the list of
+    routes, from 0.
     """
 
     number: int
@@ -96,7 +96,7 @@ class Leg(NamedTuple):
             return call
         params = {**call.params, "modelId": self.route.model}
         if self.target.tier is not None:
-            native = call.operation.startswith("invoke_model")  # there it is a header
+            native = call.operation.startswith("invoke_model")  # InvokeModel sends the tier as a header
             params["serviceTier"] = self.target.tier if native else {"type": self.target.tier}
         return call._replace(
             params=params,
@@ -107,7 +107,7 @@ class Leg(NamedTuple):
         )
 
     def differs(self, other: Leg, differences: frozenset[str]) -> bool:
-        """Return whether this route differs from the other one in at least one of these."""
+        """Return whether this route differs from `other` in at least one of `differences`."""
         here, there = self.route, other.route
         return any(
             {
@@ -121,7 +121,9 @@ class Leg(NamedTuple):
 
 
 def tier_of(call: Call, wanted: Target | None = None) -> str:
-    """Return the service tier of a call as it goes to a target, None for the route that was asked for."""
+    """Return the service tier of a call that is sent to the target `wanted`, or to its own route if `wanted` is
+    None.
+    """
     if wanted is not None and wanted.tier is not None:
         return wanted.tier
     tier = call.params.get("serviceTier")
@@ -129,12 +131,12 @@ def tier_of(call: Call, wanted: Target | None = None) -> str:
 
 
 def is_same(route: Route, other: Route) -> bool:
-    """Return whether two routes are one: the same model at the same endpoint, called by the same identity."""
+    """Return whether two routes are the same: the same model at the same endpoint, called with the same identity."""
     return route == other and (route.endpoint, route.principal) == (other.endpoint, other.principal)
 
 
 def route_of(found: Target, call: Call, place: Place | None) -> Route:
-    """Return the route of a target's calls, for a call that was made for another one."""
+    """Return the route to the target `found`, for a call that was made for another route."""
     split = target(found.model_id)
     if place is None or found.here:
         return replace(call.route, model=str(found.model_id), base=split.base, pool=split.pool)

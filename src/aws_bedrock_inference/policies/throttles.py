@@ -1,4 +1,4 @@
-"""The settlement of calls that report no usage; events of throttles and burndowns, and a quota's state in words."""
+"""Settle calls that report no usage, emit events of throttles and burndown rates, and describe the state of a quota."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Settle a call that reported no usage; return the dimension that was throttled, or None. If the fate of the
+    """Settle a call that reported no usage, and return the dimension that was throttled, or None. If the fate of the
     request is unknown, the service may still process it, so the whole reservation is charged.
     """
     fault = outcome.fault if outcome is not None else None
@@ -32,7 +32,7 @@ def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None
     elif fault is None or fault.status is None:
         ledger.abandon(ticket, now)
     elif fault.origin is not Origin.SERVICE:
-        ledger.cancel(ticket, now, sent=True)  # answered, and nothing of it says what the quota is
+        ledger.cancel(ticket, now, sent=True)  # another service answered, so the answer is no evidence about this quota
     elif fault.kind is Kind.THROTTLED:
         return ledger.throttled(ticket, fault.limit, now, fault.stated_wait)
     elif fault.kind is Kind.OVERLOADED:
@@ -42,14 +42,15 @@ def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None
     return None
 
 
-# A minute that holds so much of its limit is full.
+# The share of its limit from which a minute counts as full.
 FULL = 0.8
 
 
 def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: float) -> Generator[Effect, None, Outcome]:
-    """Emit the throttle of `call`, which the ledger counts on the dimension `limit`; return the outcome, marked as
-    paced where the ledger decides when the call is sent again, and with the wait until it lets it go where the day is
-    over: whoever repeats the call hears it at once, not from a refusal of the repeat.
+    """Emit the throttle of `call`, which the ledger counts on the dimension `limit`, and return the outcome. The
+    outcome is marked as paced if the ledger decides when the call is sent again. If the daily quota is exhausted, the
+    outcome contains the wait until the ledger admits the call, so that the caller learns the wait immediately, without
+    a second, refused attempt.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)
@@ -75,28 +76,28 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
 
 
 def learned(call: Call, burndown: Burndown) -> Generator[Effect, None, None]:
-    """Emit that the burndown of `call` has changed."""
+    """Emit the event that the burndown rate of `call`'s quota has changed."""
     burndown.news = False
     yield from emit(BurndownChanged(call.route, burndown.rate, burndown.table, burndown.reason))
 
 
 def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
-    """Return the state of the quota `key` in words: each limit, why it is believed, and what sets the pace."""
+    """Describe the quota `key` as text: each limit, the reason for its value, and what determines the rate."""
     lines = [" ".join(part for part in key.split("|") if part)]
     for name, estimate in taken.estimates.items():
         if estimate < inf:
             used, burst = taken.used[name], taken.bursts[name]
             lines.append(
                 f"  {name}: {estimate:,.0f} a minute ({taken.reasons[name]}); {max(0.0, used):,.0f} used in the last "
-                f"minute; at most {burst:.3g} s of them go at once"
+                f"minute; a burst uses at most {burst:.3g} s of this rate"
             )
     if len(lines) == 1:
-        lines.append("  no limit is known: the rate grows until the service throttles")
+        lines.append("  no limit is known: the rate increases until the service throttles")
     table = "" if burndown.rate == burndown.table else f", not {burndown.table:.3g}"
     lines.append(f"  an output token counts as {burndown.rate:.3g}{table} when a call ends ({burndown.reason})")
     waiting = sum(taken.waiting.values())
-    pace = "the limits set the pace" if waiting else "the callers set the pace: nothing waits"
-    lines.append(f"  {taken.in_flight:,} calls in flight, {waiting:,} wait: {pace}")
+    pace = "the limits determine the rate" if waiting else "the callers determine the rate: no call is waiting"
+    lines.append(f"  {taken.in_flight:,} calls in flight, {waiting:,} waiting: {pace}")
     return "\n".join(lines)
 
 
@@ -106,9 +107,14 @@ def _advice(limit: str, dimension: str, taken: Snapshot) -> str:
     if limit == "tokens-per-day":
         return "The daily token quota for all models is exhausted: calls wait or are refused until the day ends."
     if taken.outstanding > taken.used["tokens"] / 2:
-        return "Most of the quota is reserved, not used: lower max_tokens to what answers need (bedrock quota advise)."
+        return (
+            "Most of the quota is reserved but not used: lower max_tokens to the size that answers need "
+            "(bedrock quota advise)."
+        )
     full = taken.used[dimension] >= FULL * taken.estimates[dimension]
     state = (
-        "The minute is full; others may use the same quota" if full else "The minute is not full: this changes little"
+        "The current minute is full; other programs may use the same quota"
+        if full
+        else "The current minute is not full, so the limit changes little"
     )
-    return f"{state}. Its limit of {dimension}: {taken.reasons[dimension]}."
+    return f"{state}. Reason for the limit of {dimension}: {taken.reasons[dimension]}."

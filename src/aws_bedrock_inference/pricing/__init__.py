@@ -2,9 +2,9 @@
 
     rates_of("global.anthropic.claude-sonnet-4-6", "eu-west-1").cost(reply.usage)
 
-A price that is not known is None, never zero. A cost is a float: it is for reports and limits, not an invoice, and so
-goes into JSON, databases, metrics and other arithmetic as it is. It is computed in whole millionths of a millionth of
-a dollar and rounded once, so it is the float nearest to the exact figure.
+An unknown price is None, never zero. A cost is a float, because it is for reports and limits, not for invoices, and a
+float can be written to JSON, databases and metrics as it is. The cost is computed in whole units of 1e-12 dollars and
+rounded once, so it is the float nearest to the exact amount.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Prices of one's own: a TOML file that the environment variable `BEDROCK_PRICES` names.
+"""Your own prices: a TOML file whose path is in the environment variable `BEDROCK_PRICES`.
 
-["anthropic.claude-sonnet-4-6"]  # a base model: in all Regions, through all profiles
+["anthropic.claude-sonnet-4-6"]  # a base model, in all Regions and through all profiles
 input = 2.7
 output = 13.5
 
-["arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/a1b2c3"]  # what is called so, alone
+["arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/a1b2c3"]  # calls with this ARN only
 input = 3.0
 output = 15.0
 
-It is a variable and no argument, since `reply.cost`, events, the log and the command must all know the same prices,
-and an agreement with AWS is the account's, not a client's.
+The path is in a variable, not in an argument, because `reply.cost`, events, the log and the command must all use the
+same prices, and because a price agreement with AWS belongs to the account, not to a client.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ _NAMES = tuple(each.name for each in fields(Rates) if not each.name.startswith("
 
 @cache
 def read(path: str) -> dict[str, dict[str, float]]:
-    """Return the prices in the file at `path`, by model id; it is read once. What a table leaves out is not known.
+    """Return the prices in the file at `path`, by model id. The file is read once. Prices that a table does not
+    contain are unknown.
 
-    Raises `ValueError`, which says what is wrong with the file.
+    Raises `ValueError`, which states what is wrong with the file.
     """
     where = f"{VARIABLE}={path}"
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{where}: {error.strerror}. Give a TOML file that can be read, or unset it") from None
+        raise ValueError(f"{where}: {error.strerror}. Set it to a readable TOML file, or unset it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{where}: this is not TOML: {error}") from None
+        raise ValueError(f"{where}: the file is not valid TOML: {error}") from None
     for model, table in given.items():
         _check(f"{where}: [{model!r:.80}]", table)
     return given
@@ -48,9 +49,9 @@ def read(path: str) -> dict[str, dict[str, float]]:
 
 def _check(where: str, table: Any) -> None:
     if not isinstance(table, dict) or not table:
-        raise ValueError(f"{where}: give a table with the prices of a model, such as input and output")
+        raise ValueError(f"{where}: write a table with the prices of a model, such as input and output")
     for name, price in table.items():
         if name not in _NAMES:
-            raise ValueError(f"{where} has no {name!r:.40}; allowed here: {', '.join(_NAMES)}")
+            raise ValueError(f"{where} has no price {name!r:.40}; allowed here: {', '.join(_NAMES)}")
         if not is_number(price, least=0):
-            raise ValueError(f"{where}: {name} = {shown(price)}: give US dollars per million tokens, 0 or more")
+            raise ValueError(f"{where}: {name} = {shown(price)}: set US dollars per million tokens, 0 or more")

@@ -1,4 +1,4 @@
-"""The price of a model's tokens, and what a usage costs at it."""
+"""The price of a model's tokens, and the cost of a usage at that price."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Usage
 
-# Sums are in units of 1e-12 dollars. A token costs a whole number of them, since rates have six decimals at most.
+# Sums are in units of 1e-12 dollars. A token costs a whole number of units, because rates have at most six decimals.
 DOLLAR = 10**12
 _UNITS = 10**6
 
 
 def dollars(cost: float | None) -> str:
-    """Return a cost in words: in cents from one dollar on, else in millionths."""
+    """Return a cost as text: rounded to cents from one dollar, otherwise to millionths of a dollar."""
     if cost is None:
-        return "cost not known"
+        return "cost unknown"
     return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The prices of one model in US dollars per million tokens; None is a price that is not known.
+    """The prices of one model in US dollars per million tokens. None means that the price is unknown.
 
-    `cache_write` is for five minutes, `cache_write_1h` for an hour. `long` has the prices of requests whose prompt,
-    cached parts included, has more than `long_from` tokens: all their tokens cost that. It is None if there are none.
+    `cache_write` is for a cache lifetime of five minutes, `cache_write_1h` for one hour. `long` contains the prices of
+    requests whose prompt, including cached parts, has more than `long_from` tokens; these prices apply to all tokens
+    of such a request. `long` is None if there are no such prices.
     """
 
     input: float | None
@@ -37,9 +38,9 @@ class Rates:
     long_from: int = 0
 
     def cost(self, usage: Usage) -> float | None:
-        """Return what `usage` costs; None if the price of a part of it is not known.
+        """Return the cost of `usage`, or None if the price of a part of it is unknown.
 
-        Of the usage of several requests, the average prompt decides whether they are long.
+        For the usage of several requests, the average prompt size decides whether the prices for long prompts apply.
         """
         written = usage.cache_write_tokens
         prompts = usage.input_tokens + usage.cache_read_tokens + written
@@ -61,7 +62,7 @@ class Rates:
         return total / DOLLAR
 
     def at_tier(self, factor: float) -> Rates:
-        """Return the prices of a tier that costs `factor` times these. Those of the cache are not known there."""
+        """Return the prices of a tier that costs `factor` times these prices. Its cache prices are unknown."""
         return replace(
             self,
             input=_times(self.input, factor),

@@ -1,6 +1,8 @@
-"""The money that calls may cost together, as a semaphore of dollars: what calls in flight will cost is reserved.
+"""The cost limit for all calls together, as a semaphore of US dollars: the expected cost of calls in flight is
+reserved.
 
-The object is of one process. One that processes share would answer `enter`, `leave` and `exhausted` from a store.
+An object belongs to one process. A limit that processes share would implement `enter`, `leave` and `exhausted` with a
+store.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 class Hold:
     """The reservation of one call, which a driver can wait for. `admitted` is None while the call waits.
 
-    `most` is what the call may cost, `expected` what is reserved for it, both in units of 1e-12 dollars.
+    `most` is the highest cost of the call, `expected` the reserved cost, both in units of 1e-12 dollars.
     """
 
     __slots__ = ("_lock", "_wake", "admitted", "expected", "most")
@@ -31,13 +33,13 @@ class Hold:
         self.expected = most
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register `wake`; False when the wait is over already."""
+        """Register `wake`, and return True; return False if the wait is already over."""
         with self._lock:
             self._wake = wake
             return self.admitted is None
 
     def wake(self) -> bool:
-        """Wake the call that waits; False if it has gone with its event loop. Called without the lock."""
+        """Wake the waiting call; return False if its event loop has closed. Call this method without the lock."""
         try:
             if self._wake is not None:
                 self._wake()
@@ -47,13 +49,15 @@ class Hold:
 
 
 class Spend(Locked):
-    """Money in US dollars: the part of `limit` that is `spent`, and the part that calls in flight will need.
+    """Money in US dollars: the part of `limit` that is already `spent`, and the part that is reserved for calls in
+    flight.
 
-    A call that may cost `most` is expected to cost the part of it that the calls before did on average; the first one
-    all of it. It is admitted if it fits, or if nothing else is in flight: so the limit is exceeded by one call at most,
-    or by what calls in flight cost above the average. Once `limit` is reached, all are refused.
+    The expected cost of a call is `most`, its highest possible cost, times the average share that earlier calls cost
+    of theirs; the first call is expected to cost `most`. A call is admitted if its expected cost fits, or if no other
+    call is in flight. So the limit is exceeded by one call at most, or by the amount by which calls in flight cost
+    more than the average. After `limit` is reached, all calls are refused.
 
-    Sums are kept in whole units of 1e-12 dollars, since ten times 0.1 must be 1.
+    Sums are stored in whole units of 1e-12 dollars, so that ten times 0.1 is exactly 1.
     """
 
     def __init__(self, limit: float, spent: float = 0.0) -> None:
@@ -61,7 +65,7 @@ class Spend(Locked):
         self.limit = limit
         self._limit = _units(limit)
         self._spent = _units(spent)
-        self._paid = self._asked = 0  # by the calls that ended: what they cost, and the most that they could have
+        self._paid = self._asked = 0  # of finished calls: their cost, and their highest possible cost
         self._in_flight: set[Hold] = set()
         self._reserved = 0
         self._queue: deque[Hold] = deque()
@@ -73,7 +77,7 @@ class Spend(Locked):
 
     @property
     def spent(self) -> float:
-        """The sum of what the calls that ended have cost, and of what was spent before."""
+        """The cost of all finished calls, plus the amount that was spent before."""
         return self._spent / DOLLAR
 
     @property
@@ -82,17 +86,17 @@ class Spend(Locked):
         return self._spent >= self._limit
 
     def enter(self, most: float) -> Hold:
-        """Ask for `most`, the most that a call may cost."""
+        """Request a reservation for a call that costs at most `most`."""
         hold = Hold(self._lock, _units(most))
         with self._lock:
             self._queue.append(hold)
             decided = self._decide()
-        self._tell(decided)
+        self._wake_all(decided)
         return hold
 
     def leave(self, hold: Hold, cost: float | None) -> None:
-        """End a call that has cost `cost`, None if that is not known: then it counts as it was expected to. One that
-        still waits gives up, and one that was refused has cost nothing.
+        """End a call that has cost `cost`, or its expected cost if `cost` is None. A call that still waits leaves the
+        queue, and a refused call has cost nothing.
         """
         with self._lock:
             if hold in self._in_flight:
@@ -106,10 +110,10 @@ class Spend(Locked):
             elif hold.admitted is None:
                 self._queue.remove(hold)
             decided = self._decide()
-        self._tell(decided)
+        self._wake_all(decided)
 
     def _decide(self) -> list[Hold]:
-        """Admit from the head of the queue what fits, or refuse all; return those. Needs the lock."""
+        """Admit calls from the head of the queue while they fit, or refuse all; return these calls. Needs the lock."""
         decided = []
         while self._queue:
             hold = self._queue[0]
@@ -124,10 +128,10 @@ class Spend(Locked):
             decided.append(self._queue.popleft())
         return decided
 
-    def _tell(self, decided: list[Hold]) -> None:
+    def _wake_all(self, decided: list[Hold]) -> None:
         for hold in decided:
             if not hold.wake():
-                self.leave(hold, 0.0)  # its event loop was closed: nobody sends it
+                self.leave(hold, 0.0)  # its event loop has closed, so the call is never sent
 
 
 def _units(dollars: float) -> int:

@@ -1,4 +1,6 @@
-"""The table of prices: `prices.json`, which `make prices` writes at a release, and a file of the user's before it."""
+"""The table of prices: `prices.json`, which `make prices` writes for a release. Prices in the user's own file take
+precedence.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,18 @@ if TYPE_CHECKING:
 
 _NOTHING = Usage()
 
-# The prices that a quota pool pays. What is provisioned is paid by the hour.
+# The price list of each quota pool. Provisioned Throughput has no entry, because it is charged by the hour.
 _SCOPES = {"on-demand": "standard", "geographic": "standard", "global": "global"}
 
-# Regions of other partitions, which have prices of their own.
+# Regions of other partitions, which have their own prices.
 _APART = ("us-gov-", "cn-", "us-iso", "eu-isoe-")
 
 
 def rates_of(model: str, region: str, *, tier: str = DEFAULT) -> Rates | None:
-    """Return the prices of a model id, called in `region` at a service tier; None if they are not known.
+    """Return the prices of a model id, called in `region` at a service tier; None if they are unknown.
 
-    The id says which price it is: that of a `global.` profile is another one. The Region is the one where the call is
-    made, wherever it is answered. `tier` is `default`, `flex`, `priority`, or `batch` for a batch job.
+    The id determines the price: a `global.` profile has its own price. The Region is the one where the call is made,
+    even if another Region answers. `tier` is `default`, `flex`, `priority`, or `batch` for a batch job.
 
     Raises `ValueError` if the file that BEDROCK_PRICES names cannot be used.
     """
@@ -39,13 +41,15 @@ def rates_of(model: str, region: str, *, tier: str = DEFAULT) -> Rates | None:
 
 
 def rates_on(route: Route, tier: str = DEFAULT) -> Rates | None:
-    """Return the prices of calls on `route`; None if they are not known."""
+    """Return the prices of calls on `route`, or None if they are unknown."""
     known = route if route.base else _route(route.model, route.region)
     return _rates(known, tier, os.environ.get(VARIABLE, ""))
 
 
 def cost_of(usage: Usage | None, route: Route, tier: str = DEFAULT) -> float | None:
-    """Return what a call on `route` cost; None if its usage or its price is not known. No tokens cost nothing."""
+    """Return the cost of a call on `route`, or None if its usage or its price is unknown. A call without tokens costs
+    nothing.
+    """
     if usage is None or usage == _NOTHING:
         return None if usage is None else 0.0
     rates = rates_on(route, tier)
@@ -53,7 +57,7 @@ def cost_of(usage: Usage | None, route: Route, tier: str = DEFAULT) -> float | N
 
 
 def source() -> str:
-    """Return where the prices are from, and when they were written down."""
+    """Return the source of the prices and the date on which they were read."""
     table = _table()
     return f"{table['source']}, {table['made']}"
 
@@ -63,7 +67,7 @@ def _route(model: str, region: str) -> Route:
     return Route(model, region, base=base, pool=pool)
 
 
-@lru_cache(maxsize=4096)  # bounded, since ids may come from outside
+@lru_cache(maxsize=4096)  # bounded, because ids may come from outside
 def _rates(route: Route, tier: str, path: str) -> Rates | None:
     models = _table()["models"]
     own = read(path) if path else {}
@@ -77,7 +81,7 @@ def _rates(route: Route, tier: str, path: str) -> Rates | None:
 
 
 def _names(base: str) -> Iterator[str]:
-    """Yield the names of a model in the table: its id, without its version, without its date."""
+    """Yield the names of a model in the table: its id, the id without its version, and without its date."""
     yield base
     bare = re.sub(r"(-v\d+(:\d+)?|-\d+:\d+|:\d+)$", "", base)
     yield bare
@@ -85,7 +89,7 @@ def _names(base: str) -> Iterator[str]:
 
 
 def _holds(row: dict[str, Any], region: str) -> bool:
-    """Return whether the prices of `row` are those of a Region; without a list, of all commercial ones."""
+    """Return whether the prices of `row` apply to a Region. Without a list they apply to all commercial Regions."""
     regions = row.get("regions")
     return region in regions if regions is not None else not region.startswith(_APART)
 
@@ -99,6 +103,6 @@ def _made(row: dict[str, Any]) -> Rates:
 @cache
 def _table() -> dict[str, Any]:
     found = get_data(__package__, "prices.json")
-    assert found is not None  # noqa: S101 - loaders of packages can read
+    assert found is not None  # noqa: S101 - the loader of a package can read its data
     table: dict[str, Any] = json.loads(found)
     return table

@@ -1,3 +1,3 @@
-"""Arithmetic about time and counts. Every rule takes `now` and returns a decision; none waits, sends or reads a
+"""Arithmetic on time and counts. Every rule receives `now` and returns a decision. No rule waits, sends or reads a
 clock.
 """

@@ -1,4 +1,4 @@
-"""The rule of the circuit breaker: when to stop calling an unhealthy service, and how to detect its recovery."""
+"""The rule of the circuit breaker: when to stop calls to an unhealthy service, and how to detect its recovery."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from aws_bedrock_inference.forks import renew_after_fork
 
 SLOTS = 10
 
-MOST_DOUBLINGS = 16  # of the probes: as good as all calls
-FORGOTTEN = 600.0  # seconds after which an open circuit that nobody probed says nothing any more
+MOST_DOUBLINGS = 16  # of the number of probes; that many admit practically all calls
+FORGOTTEN = 600.0  # seconds after which an open circuit that nobody probed may be removed
 SHORTEST_PERIOD = 1.0  # seconds between two doublings
-SHORTEST_WAIT = 0.001  # seconds: a refusal that names no wait would be tried again at once
+SHORTEST_WAIT = 0.001  # seconds; a refusal without a wait would be retried immediately
 
 
 class State(Enum):
-    """The state of a circuit: closed admits all calls, open none, half-open a few probes."""
+    """The state of a circuit: closed admits all calls, open admits none, half-open admits a few probes."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -27,8 +27,8 @@ class State(Enum):
 
 
 class Verdict(Enum):
-    """The result of an admitted call. IGNORED says nothing about the service: the call was cancelled or throttled, or
-    the caller's input was bad.
+    """The result of an admitted call. IGNORED is no evidence about the service: the call was cancelled or throttled,
+    or the caller's input was wrong.
     """
 
     OK = "ok"
@@ -36,14 +36,15 @@ class Verdict(Enum):
     IGNORED = "ignored"
 
 
-# Every call passes here, and looking a member up in its Enum costs as much as calling a function.
+# Looked up only here, because every call needs them, and looking up a member of an Enum costs as much as a function
+# call.
 _CLOSED, _OPEN, _HALF_OPEN = State
 _OK, _FAILED, _IGNORED = Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Leave to make one call, valid for one generation of the circuit."""
+    """Permission for one call, valid for one generation of the circuit."""
 
     generation: int
     probe: bool = False
@@ -51,7 +52,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No leave now; asking again makes sense after `wait` seconds."""
+    """A refused call. A new attempt makes sense after `wait` seconds."""
 
     wait: float
 
@@ -60,15 +61,15 @@ class Circuit:
     """A circuit that opens when at least `failures` calls and the share `ratio` of all calls failed within `window`
     seconds.
 
-    Calls in flight count as not failed: errors return sooner than answers, and a few quick errors at the start of a
-    burst say little about the rest.
+    Calls in flight count as not failed, because errors return sooner than answers, so a few quick errors at the start
+    of a burst are weak evidence.
 
-    After `recovery` seconds it admits `probes` calls and judges them by the same `ratio`: it opens again when that
-    share of them has failed, and closes as soon as so many have succeeded that it could not have happened among the
-    first. So one rare fault of a probe does not keep it open. A probe may be a generation that takes a minute, which
-    must not hold up calls that take a second: each further `recovery` seconds (1 at least) without a decision double
-    the number of probes. Each change of state begins a new generation, and the answer to a call of an older one counts
-    for nothing.
+    After `recovery` seconds the circuit admits `probes` calls and judges them by the same `ratio`. It opens again when
+    that share of the probes has failed. It closes as soon as enough probes have succeeded that this share of the first
+    `probes` can no longer fail, so that one rare fault of a probe does not keep it open. A probe may be a generation
+    that takes a minute, and must not delay calls that take a second. Therefore each further `recovery` seconds (at
+    least 1) without a decision double the number of probes. Each change of state begins a new generation, and results
+    of calls from an older generation are ignored.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:
@@ -86,12 +87,12 @@ class Circuit:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the state, and expect no report of the parent's calls."""
+        """Keep the state, but do not wait for reports of the parent's calls."""
         self._lock = threading.Lock()
         self._begin(self.state, self._pass.generation + 1)
 
     def admit(self, now: float) -> Ticket | Refusal:
-        """Ask for leave to make a call."""
+        """Request permission for a call."""
         if self.state is _CLOSED:
             self._admitted = next(self._count)
             return self._pass
@@ -99,7 +100,7 @@ class Circuit:
             return self._admit_to_probe(now)
 
     def report(self, ticket: Ticket, verdict: Verdict, now: float) -> State | None:
-        """Say how the call of `ticket` ended; returns the new state if that changed it."""
+        """Report the result of the call of `ticket`. Returns the new state if the report changed it."""
         with self._lock:
             if ticket.generation != self._pass.generation:
                 return None
@@ -122,7 +123,7 @@ class Circuit:
             return self._open(now)
 
     def failed(self, now: float) -> int:
-        """Return how many calls failed within the window, as far as the circuit is closed."""
+        """Return the number of calls that failed within the window while the circuit was closed."""
         with self._lock:
             slot = int(now * self._slots_per_second)
             if slot != self._slot:
@@ -131,7 +132,7 @@ class Circuit:
 
     def idle(self, now: float) -> bool:
         """Return whether a new circuit would act the same: no calls are in flight and no failure is recent. A circuit
-        that opened long ago is one that nobody needs any more.
+        that opened long ago also counts as idle, because nobody uses it any more.
         """
         recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
         with self._lock:

@@ -1,4 +1,4 @@
-"""The share of the calls that a route takes, by how the calls on it end."""
+"""The share of the calls that a route receives, based on the results of the calls on it."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from enum import Enum
 from aws_bedrock_inference.forks import Locked
 
 DECREASE = 0.7
-"""The factor of a breach. With `INCREASE`, a breach in p of the attempts is in balance at a share of
-(1 - p) / p x 0.1 / 0.36: a route on which 3 % of the attempts fail keeps nearly all calls, one with 20 % most of
-them."""
+"""The factor by which a breach multiplies the share. With `INCREASE`, and breaches in the fraction p of the attempts,
+the share is in balance at (1 - p) / p x 0.1 / 0.36. A route on which 3 % of the attempts fail keeps almost all its
+calls, and a route on which 20 % fail keeps most of them.
+"""
 
 INCREASE = 0.1
-"""The part that a success adds."""
+"""The amount that a success adds to the share."""
 
 IN_A_ROW = 4
-"""Breaches without a success between them after which a route rests: an outage, and among attempts of which a fifth
-fails one time in 600."""
+"""The number of breaches without a success in between after which a route rests. This happens in an outage; if a fifth
+of the attempts fail at random, it happens one time in 600.
+"""
 
 REST = 8.0
-"""Seconds between two probes of a resting route: seven in an outage of a minute, and at most so long until the end of
-the outage is noticed."""
+"""Seconds between two probes of a resting route: seven probes in an outage of a minute, and the end of the outage is
+noticed at most 8 seconds late.
+"""
 
 BACK = 0.5
-"""The share after a probe that succeeded; further successes do the rest."""
+"""The share after a successful probe. Further successes raise it."""
 
 FORGOTTEN = 300.0
-"""Seconds without a breach after which the earlier ones say nothing more, where too few calls succeed to tell."""
+"""Seconds without a breach after which earlier breaches are forgotten. It matters where few calls succeed and raise
+the share.
+"""
 
 _NEARLY = 1e-9
 
 
 class Turn(Enum):
-    """The answer to a call that would go to a route: yes, as a probe, or not now."""
+    """The decision about a call that would use the route: send it, send it as a probe, or do not send it now."""
 
     YES = "yes"
     PROBE = "probe"
@@ -40,8 +45,8 @@ class Turn(Enum):
 
 
 class Health(Locked):
-    """The health of one route as a share of the calls, 1 for a healthy one. A breach multiplies it, a success adds to
-    it. After four breaches in a row the route rests, and single calls probe it.
+    """The health of one route, as its share of the calls; 1 is healthy. A breach multiplies the share, a success adds
+    to it. After four breaches in a row the route rests, and single calls probe it.
     """
 
     def __init__(self) -> None:
@@ -54,7 +59,7 @@ class Health(Locked):
         self._breached_at = 0.0
 
     def turn(self, now: float) -> Turn:
-        """Return whether the next call goes to the route. Asking counts as a call."""
+        """Return whether the next call uses the route. Each question counts as a call."""
         with self._lock:
             if self.resting:
                 if now < self._probe_at:
@@ -72,8 +77,8 @@ class Health(Locked):
             return Turn.YES
 
     def succeeded(self, *, probe: bool = False) -> bool:
-        """Count a success; returns whether it ended the rest. While the route rests only a probe counts: the calls that
-        were in flight when it fell ill say nothing of now.
+        """Count a success, and return whether it ended the rest. While the route rests only a probe counts, because
+        calls that started before the outage are no evidence about the present.
         """
         with self._lock:
             if self.resting and not probe:
@@ -84,7 +89,7 @@ class Health(Locked):
             return back
 
     def breached(self, now: float) -> bool:
-        """Count a breach; returns whether the route rests from now on."""
+        """Count a breach, and return whether it makes the route rest."""
         with self._lock:
             if self.resting:
                 return False
@@ -97,7 +102,7 @@ class Health(Locked):
             return True
 
     def rest(self, now: float, seconds: float) -> bool:
-        """Let the route rest for `seconds` before its next probe; returns whether it did not rest before."""
+        """Let the route rest for `seconds` until its next probe, and return whether it was not resting before."""
         with self._lock:
             began = not self.resting
             self.share *= DECREASE
@@ -105,7 +110,7 @@ class Health(Locked):
             return began
 
     def idle(self) -> bool:
-        """Return whether a new one would act the same."""
+        """Return whether a new object would act the same."""
         return self.share >= 1.0 and not self.resting
 
     def _rest(self, now: float, seconds: float) -> None:

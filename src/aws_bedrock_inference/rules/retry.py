@@ -1,4 +1,4 @@
-"""The retry decision, made from the fault, the attempts so far, the shared budget and the deadline."""
+"""The retry decision, based on the fault, the attempts so far, the shared budget and the deadline."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ class Stop:
 
 
 LEFT_TO_CALLER = "retries are left to the caller"
-"""Why a call with `Retry(attempts=1)` gave up: whoever called it may repeat it, and nobody else does."""
+"""The reason why a call with `Retry(attempts=1)` gave up: only its caller may retry it."""
 
 
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
-    500 units; a retry costs 14, a retry after a throttle 5: about 35 or 100 retries without a success in between. A
-    success refunds the cost of its own last retry; a success at the first attempt adds 1 (AWS SDK retry 2.1; botocore
-    1.44.5, retries/quota.py).
+    The budget has 500 units. A retry costs 14 units, a retry after a throttle 5 units. So about 35 retries, or 100
+    retries after throttles, are possible without a success in between. A success refunds the cost of its own last
+    retry; a success at the first attempt adds 1 unit (AWS SDK retry 2.1; botocore 1.44.5, retries/quota.py).
     """
 
     def __init__(self, capacity: int = 500) -> None:
         if not is_number(capacity, least=0, infinite=True):
-            raise ValueError(f"Budget({shown(capacity)}): give a number of units, 0 or more")
+            raise ValueError(f"Budget({shown(capacity)}): pass a number of units, 0 or more")
         self.capacity = capacity
         self.available = capacity
         super().__init__()
 
     def take(self, cost: int) -> bool:
-        """Take `cost` units; if there are fewer, take nothing and return False."""
+        """Take `cost` units and return True. If fewer are available, take nothing and return False."""
         with self._lock:
             if cost > self.available:
                 return False
@@ -82,10 +82,10 @@ def decide(
 ) -> Again | Stop:
     """Return the decision after `outcome`, which ended with `fault`.
 
-    Attempts are counted separately for each code, because each code has its own rule. `most` limits all of them, except
-    throttles that the quota paces: these end with the deadline and cost the service hardly anything. With `most` 1
-    nothing is retried. A wait that would end after the deadline is not started. A stream that has already delivered an
-    event is not retried.
+    Attempts are counted separately for each error code, because each code has its own rule. `most` limits the sum of
+    all attempts, except throttles that the quota paces: these end with the deadline and cost the service almost
+    nothing. With `most` 1 nothing is retried. A wait that would end after the deadline is not started. A stream that
+    has already delivered an event is not retried.
     """
     if fault.decision is Decision.FAIL or outcome.emitted:
         already = "part of the answer had already been delivered"
@@ -99,7 +99,7 @@ def decide(
     wait = delay(fault, len(same) + 1, same[-1].wait if same else 0.0, jitter=jitter, chance=chance)
     if now + wait >= deadline:
         late = "the next attempt would start after the deadline"
-        return Stop(f"{late}; a wait of {stated:,.4g} s is asked for" if stated else late)
+        return Stop(f"{late}; the stated wait is {stated:,.4g} s" if stated else late)
     if not budget.take(fault.hint.cost):
         return Stop("the shared retry budget is exhausted")
     return Again(wait, fault.hint.cost)

@@ -1,8 +1,9 @@
-"""Join two parts of a text of which the second was asked to begin with the last characters of the first.
+"""Join two parts of a text. The second part was requested to begin with the last characters of the first part.
 
-The last characters are the *anchor*. Where the second part has it near its beginning, what comes up to and with it is
-left out: the parts then fit, whatever stands before it. A model may also begin without it, or write it in its own way,
-or repeat less of it; then only what the parts visibly share is left out, and nobody can say whether they fit.
+These last characters are the *anchor*. If the second part contains the anchor near its beginning, everything up to the
+end of the anchor is removed, and the two parts fit. A model may also begin without the anchor, write it differently,
+or repeat only a part of it. In that case only the visibly repeated text is removed, and it is unknown whether the
+parts fit.
 """
 
 from __future__ import annotations
@@ -10,22 +11,22 @@ from __future__ import annotations
 from functools import cached_property
 from unicodedata import category, normalize
 
-# The anchor's characters. One that occurs elsewhere in the text, too, says nothing: it is made longer, up to LONGEST.
+# The length of the anchor in characters. An anchor that occurs more than once in the text is doubled, up to LONGEST.
 ANCHOR = 40
 LONGEST = 640
 
-# An anchor is looked for in so many characters, besides its own. It takes a model so many to say that it goes on, or to
-# repeat a sentence or two. One that repeats its whole answer is waited for.
+# The anchor is searched in this many characters, in addition to its own length. This is enough for a model to announce
+# that it continues, or to repeat a sentence or two. If a model repeats its whole answer, the search continues.
 REACH = 400
 
-# Shorter texts occur anywhere by chance: they count at the very beginning only.
+# Shorter texts occur anywhere by coincidence, so they count only at the very beginning.
 TELLING = 12
 SHARED = 8
 
 MARK = "====="
-"""The line before and after the anchor where it is asked for. A model may copy the lines, too."""
+"""The line before and after the anchor in the request. A model may copy these lines into its answer."""
 
-# Other ways to write the same character, besides those that Unicode calls compatible.
+# Other ways to write the same character, in addition to those that Unicode calls compatible.
 _SAME = str.maketrans(
     "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\xab\xbb\u2010\u2011\u2013\u2014\u2212", "''''" + 6 * '"' + 5 * "-"
 )
@@ -33,8 +34,8 @@ _JOINER = "\u200d"
 
 
 def anchor_of(text: str) -> str:
-    """Return the last characters of `text`, as many as are needed to occur only there, if that can be. They do not
-    begin inside of what a reader takes for one character.
+    """Return the last characters of `text`, as many as are needed to make them unique in the text, if possible. They
+    do not begin inside a sequence that readers see as one character.
     """
     length = ANCHOR
     while length < min(len(text), LONGEST) and text.find(text[-length:]) < len(text) - length:
@@ -46,8 +47,8 @@ def anchor_of(text: str) -> str:
 
 
 class Seam:
-    """Passes on the second part of a text without what the first one has already. `verified` says whether the parts are
-    known to fit; it is None until the beginning of the second part has been read.
+    """Passes on the second part of a text without the content that the first part already has. `verified` states
+    whether the parts certainly fit; it is None until the beginning of the second part has been read.
     """
 
     def __init__(self, received: str) -> None:
@@ -57,7 +58,7 @@ class Seam:
         self._held = ""
 
     def add(self, piece: str) -> str:
-        """Take in more of the second part, and return what can be passed on."""
+        """Add a piece of the second part, and return the text that can be passed on."""
         if self.verified is not None:
             return piece
         self._held += piece
@@ -66,7 +67,7 @@ class Seam:
         return "" if len(self._held) < REACH + len(self.anchor) or self._repeats() else self.end()
 
     def end(self) -> str:
-        """Return the rest; the second part has ended, or enough of it has been read."""
+        """Return the rest. Called when the second part has ended, or enough of it has been read."""
         if self.verified is not None:
             return ""
         held, anchor = self._held, self.anchor
@@ -76,8 +77,8 @@ class Seam:
         if at < 0:
             self.verified = False
             return held[_shared(self._received, anchor, held) :]
-        # A text that repeats itself, or a part that has the anchor twice, fits in more than one place. In words that
-        # come before the answer the anchor is only quoted.
+        # A text that repeats itself, or a part that contains the anchor twice, fits at more than one position. If the
+        # model wrote an introduction before the answer, an anchor in the introduction is only a quotation.
         clear = at in (0, last)
         if not clear and not self._received.endswith(held[: at + len(anchor)]):
             at = last
@@ -88,7 +89,7 @@ class Seam:
         return rest.lstrip().lstrip(MARK[0]).removeprefix("\n") if copied else rest
 
     def _repeats(self) -> bool:
-        """Return whether the second part is still at what the first one has: some models begin their answer anew."""
+        """Return whether the second part still repeats the first part: some models begin their answer again."""
         if len(self._held) >= len(self._received) + REACH or self.anchor in self._held:
             return False
         last = self._held[-ANCHOR:]
@@ -100,12 +101,16 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return whether `anchor` ends as it begins: a part that repeats only its end may then look as if it had all."""
+    """Return whether `anchor` ends with its own beginning. A part that repeats only the end may then look as if it
+    repeated the whole anchor.
+    """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 
 
 def _shared(first: str, anchor: str, second: str) -> int:
-    """Return how many characters of `second` the end of `first` has, too, if written alike; 0 if that may be chance."""
+    """Return how many characters at the beginning of `second` repeat the end of `first`, ignoring differences of
+    spelling; 0 if the match may be a coincidence.
+    """
     shown = _alike(first[-2 * LONGEST :])[0].rstrip()
     again, ends = _alike(second)
     begun = len(again) - len(again.lstrip())
@@ -125,8 +130,8 @@ def _shared(first: str, anchor: str, second: str) -> int:
 
 
 def _alike(text: str) -> tuple[str, list[int]]:
-    """Return `text` without the differences of quotation marks, dashes, white space and the like, and where in `text`
-    each character of that ends.
+    """Return `text` with unified quotation marks, dashes, white space and similar characters, and the position in
+    `text` at which each returned character ends.
     """
     plain: list[str] = []
     ends: list[int] = []

@@ -1,1 +1,1 @@
-"""The data that AWS lists: quotas by Service Quotas, usage by CloudWatch, requests for an increase."""
+"""Data that AWS lists: quotas from Service Quotas, usage from CloudWatch, requests for quota increases."""

@@ -1,4 +1,4 @@
-"""Readings of quotas on disk: one file for each account, Region and endpoint."""
+"""Readings of quotas on disk, with one file for each account, Region and endpoint."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _FORMAT = 1
 
 
 class Reading(NamedTuple):
-    """The quotas that were found, and the time of the reading, in seconds since the epoch."""
+    """The quotas of a reading, and the time of the reading, in seconds since the epoch."""
 
     at: float
     found: tuple[Found, ...]
 
 
 def place(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Path:
-    """Return the file for readings of one account, or access key, in one Region at one endpoint."""
+    """Return the file for readings of one account or access key, in one Region at one endpoint."""
     return kept.place(directory, "quotas", whose, region, endpoint)
 
 
 def read(file: Path) -> Reading | None:
-    """Return the reading in a file; None when there is none."""
+    """Return the reading in a file, or None if there is none."""
     try:
         content = kept.read(file, _FORMAT)
         if content is None:
@@ -39,7 +39,7 @@ def read(file: Path) -> Reading | None:
 
 
 def write(file: Path, reading: Reading) -> None:
-    """Keep a reading, whole or not at all."""
+    """Store a reading, either completely or not at all."""
     kept.write(file, _FORMAT, {"at": reading.at, "quotas": [asdict(found) for found in reading.found]})
 
 

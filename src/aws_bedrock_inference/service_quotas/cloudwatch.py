@@ -1,4 +1,4 @@
-"""The account's recent usage, as CloudWatch counted it: by model id, as callers wrote it."""
+"""The account's recent usage as counted by CloudWatch, by model id as the callers wrote it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 _MINUTES = 1440
 _METRICS = ("tokens", "calls", "throttles")
 
-# GetMetricData takes so many queries at once (botocore 1.44.5, service model).
+# The maximum number of queries of one GetMetricData (botocore 1.44.5, service model).
 _QUERIES = 500
 
 _NEEDED = "cloudwatch:ListMetrics and cloudwatch:GetMetricData"
 
 
 class UsageUnknown(RuntimeError):
-    """CloudWatch could not be asked what was used."""
+    """The usage could not be read from CloudWatch."""
 
 
 class Counts(NamedTuple):
-    """The usage in a period: `tokens` as calls ended, `calls` accepted, `throttles` answered."""
+    """The usage in a period: `tokens` counted when calls ended, `calls` that were accepted, and `throttles`."""
 
     tokens: int = 0
     calls: int = 0
@@ -41,8 +41,9 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The usage by one model id. `minute` is the newest minute that is counted, zeros when there was none in the
-    last five; `day` is the sum of the last 24 hours, `busiest` the tokens of the fullest minute in it.
+    """The usage of one model id. `minute` is the newest minute that CloudWatch has counted; its values are 0 if there
+    was none in the last five minutes. `day` is the sum of the last 24 hours, and `busiest` the tokens of the busiest
+    minute in them.
     """
 
     model: str
@@ -54,14 +55,15 @@ class Used:
 def used_lately(
     session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None, now: Clock = clock.wall
 ) -> tuple[Used, ...]:
-    """Return what each model id used in one Region, sorted by id; what was not called in two weeks is not listed.
+    """Return the usage of each model id in one Region, sorted by id. Models without calls in the last two weeks are
+    not listed.
 
-    `session` is boto3's, None for a new one; `endpoint_url` is one of CloudWatch. The permissions are
-    cloudwatch:ListMetrics and cloudwatch:GetMetricData; AWS charges for the metrics that are read.
+    `session` is a boto3 session; None creates one. `endpoint_url` is an endpoint of CloudWatch. The required
+    permissions are cloudwatch:ListMetrics and cloudwatch:GetMetricData. AWS charges for the metrics that are read.
 
-    Raises `UsageUnknown` when CloudWatch cannot be asked, and `NoRegionError` without a Region.
+    Raises `UsageUnknown` if CloudWatch does not answer, and `NoRegionError` without a Region.
     """
-    import boto3  # noqa: PLC0415 - heavy; only who asks needs it
+    import boto3  # noqa: PLC0415 - heavy, and only this code needs it
     from botocore.config import Config  # noqa: PLC0415
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -76,19 +78,21 @@ def used_lately(
     except (BotoCoreError, ClientError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise UsageUnknown(
-            f"what was used in {client.meta.region_name} is unknown: {reason}. {advice_for(error, _NEEDED)}"
+            f"the usage in {client.meta.region_name} is unknown: {reason}. {advice_for(error, _NEEDED)}"
         ) from error
     return tuple(_used(model, {metric: counted[model, metric] for metric in _METRICS}, last) for model in models)
 
 
 @cache
 def facts() -> Mapping[str, Any]:
-    """Return `usage.toml`."""
+    """Return the content of `usage.toml`."""
     return tomllib.loads(files(__package__).joinpath("usage.toml").read_text(encoding="utf-8"))
 
 
 def _models(client: Any, metric: str) -> Iterator[str]:
-    """Yield the ids that `metric` has; what is counted by size or bucket besides is the same calls again."""
+    """Yield the model ids of `metric`. Series with further dimensions are skipped, because they count the same calls
+    again.
+    """
     known = facts()["cloudwatch"]
     for page in client.get_paginator("list_metrics").paginate(Namespace=known["namespace"], MetricName=known[metric]):
         for found in page["Metrics"]:
@@ -98,7 +102,7 @@ def _models(client: Any, metric: str) -> Iterator[str]:
 
 
 def _counted(client: Any, models: list[str], last: int) -> dict[tuple[str, str], dict[int, float]]:
-    """Return what each minute (since the epoch) before `last` counted, by model and metric."""
+    """Return the counts of each minute (since the epoch) before `last`, by model and metric."""
     counted: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     series = [(model, metric) for model in models for metric in _METRICS]
     period = facts()["cloudwatch"]["period"]

@@ -1,6 +1,7 @@
-"""Ask Service Quotas what the account may do, and remember the answer on disk.
+"""Read the account's quotas from Service Quotas, and store them on disk.
 
-Discovery is a convenience before calls, never a part of them: a program that cannot ask goes on without.
+Discovery is an option before calls, never a part of them: a program that cannot read the quotas continues without
+them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _NEEDED = "servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServi
 
 
 class QuotasUnknown(RuntimeError):
-    """The account's quotas could not be read, and none are remembered."""
+    """The account's quotas could not be read, and no earlier reading is stored."""
 
 
 def discover(
@@ -40,14 +41,15 @@ def discover(
 ) -> QuotaTable:
     """Return the account's quotas for Bedrock in one Region.
 
-    `session` is boto3's or botocore's, None for boto3's default one; `endpoint_url` is one of Service Quotas, not of
-    Bedrock. A reading is kept in the directory `cache` (None: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
-    `~/.cache`) and serves for `max_age` seconds: a day, since quotas change by requests that people make; 0 reads anew.
-    When Service Quotas cannot be asked, an older reading is returned and says so in `stale`, `why` and `age`.
+    `session` is a session of boto3 or botocore; None means boto3's default session. `endpoint_url` is an endpoint of
+    Service Quotas, not of Bedrock. A reading is stored in the directory `cache` (None: `aws-bedrock-inference` in
+    `$XDG_CACHE_HOME` or `~/.cache`) and is used for `max_age` seconds. The default is a day, because quotas change
+    only on request; 0 always reads from AWS. If Service Quotas does not answer, an older reading is returned, and its
+    `stale`, `why` and `age` show this.
 
-    Raises `QuotasUnknown` when there is none, and `NoRegionError` without a Region.
+    Raises `QuotasUnknown` if there is no older reading, and `NoRegionError` without a Region.
     """
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy; only who asks needs it
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy, and only this code needs it
 
     client, credentials = service_quotas(session, region_name=region_name, endpoint_url=endpoint_url)
     region = client.meta.region_name
@@ -74,11 +76,13 @@ def discover(
 def service_quotas(
     session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None
 ) -> tuple[Any, Any]:
-    """Return a client of Service Quotas and the credentials it signs with, both found as boto3 finds them.
+    """Return a client of Service Quotas and the credentials with which it signs, both found in the same way as boto3
+    finds them.
 
-    Pages are listed without hurry, so the SDK's own retries will do: five attempts; Service Quotas throttles early.
+    The client uses the SDK's own retries, with five attempts, because speed does not matter here and Service Quotas
+    throttles early.
     """
-    from botocore.config import Config  # noqa: PLC0415 - heavy; only who asks needs it
+    from botocore.config import Config  # noqa: PLC0415 - heavy, and only this code needs it
 
     config = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
     client, _, credentials = make_client(
@@ -88,7 +92,7 @@ def service_quotas(
 
 
 def _whose(credentials: Any) -> tuple[str, str]:
-    """Return the account, where the credentials tell it, and a key for whose quotas these are."""
+    """Return the account, if the credentials contain it, and a key for the owner of the quotas."""
     from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
 
     if credentials is None:

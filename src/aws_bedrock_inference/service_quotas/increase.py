@@ -1,4 +1,4 @@
-"""Ask AWS for more of a quota: what can be refused here is refused here, with the reason."""
+"""Request a quota increase from AWS. A request that AWS would certainly refuse is refused here, with the reason."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ UNITS = {"rpm": "requests per minute", "tpm": "tokens per minute"}
 
 
 class IncreaseRefused(ValueError):
-    """The request was not filed, or AWS did not take it. The message says why and what to do."""
+    """The request was not submitted, or AWS did not accept it. The message states why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Increase:
-    """A request that can be filed: raise `found` to `to` in `region`."""
+    """A request that can be submitted: raise `found` to `to` in `region`."""
 
     found: Found
     to: int
@@ -30,7 +30,7 @@ class Increase:
 
     @property
     def command(self) -> str:
-        """The AWS CLI's command that files it."""
+        """The AWS CLI command that submits the request."""
         return (
             f"aws service-quotas request-service-quota-increase --service-code {facts()['service']} "
             f"--quota-code {self.found.code} --desired-value {self.to} --region {self.region}"
@@ -38,15 +38,15 @@ class Increase:
 
     @property
     def history(self) -> str:
-        """The AWS CLI's command that shows what became of requests for this quota."""
+        """The AWS CLI command that shows the state of requests for this quota."""
         return (
             "aws service-quotas list-requested-service-quota-change-history-by-quota "
             f"--service-code {facts()['service']} --quota-code {self.found.code} --region {self.region}"
         )
 
     def advice(self, model: str) -> str:
-        """Return what becomes of a request, with the commands that show what AWS looks at first: the lifecycle of
-        `model`, and how much it was used.
+        """Return how AWS handles the request, with the commands that show the facts on which AWS decides: the
+        lifecycle of `model`, and its usage.
         """
         base, name = shlex.quote(split_profile(model)[0]), shlex.quote(model)
         return (
@@ -57,11 +57,12 @@ class Increase:
         )
 
     def file(self, client: Any) -> dict[str, Any]:
-        """File it with a client of Service Quotas; return AWS's record: `Id`, `Status` and perhaps `CaseId`.
+        """Submit the request with a client of Service Quotas, and return AWS's record: `Id`, `Status` and perhaps
+        `CaseId`.
 
-        Raises `IncreaseRefused` when AWS does not take it.
+        Raises `IncreaseRefused` if AWS does not accept the request.
         """
-        from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy; only who asks needs it
+        from botocore.exceptions import ClientError  # noqa: PLC0415 - heavy, and only this code needs it
 
         try:
             answer = client.request_service_quota_increase(
@@ -74,14 +75,14 @@ class Increase:
 
     def _refused(self, error: Any) -> str:
         known = facts()["increase"]["errors"].get(error["Code"])
-        said = f"{error['Code']}: {error['Message']}"
-        return f"{known}\n{said}\nSee {self.history}" if known else f"AWS did not take the request: {said}"
+        answer = f"{error['Code']}: {error['Message']}"
+        return f"{known}\n{answer}\nSee {self.history}" if known else f"AWS did not accept the request: {answer}"
 
 
 def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: str, to: int) -> Increase:
     """Return the request that raises `rpm` or `tpm` of a model's pool to `to`.
 
-    Raises `IncreaseRefused` when there is no such quota or AWS is known to refuse.
+    Raises `IncreaseRefused` if there is no such quota, or if AWS would certainly refuse the request.
     """
     limits = table.limits(base_model_id, pool)
     if limits is None:
@@ -89,23 +90,27 @@ def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: s
     found = limits.known.get(dimension)
     if found is None:
         raise IncreaseRefused(
-            f"{base_model_id} has no quota of {UNITS[dimension]} in the pool {pool}: there is nothing to raise."
+            f"{base_model_id} has no quota of {UNITS[dimension]} in the pool {pool}, so no quota can be raised."
         )
     if found.held:
         raise IncreaseRefused(f"{found.name} ({found.code}) is 0.\n{explain_hold()}")
     if not found.adjustable:
         instead = "" if (pool, dimension) == ("geographic", "tpm") else f" {facts()['increase']['instead'].strip()}"
-        raise IncreaseRefused(f"{found.name} ({found.code}) is not adjustable: no request raises it.{instead}")
+        raise IncreaseRefused(f"{found.name} ({found.code}) is not adjustable, so a request cannot raise it.{instead}")
     for value, which in (
-        (found.value, "holds now"),
-        (found.default, "is the default, and the API takes nothing below it"),
+        (found.value, "is the current value"),
+        (found.default, "is the default, and the API accepts only higher values"),
     ):
         if value is not None and to <= value:
-            raise IncreaseRefused(f"{found.name}: {to:,} is not more than {value:,.15g}, which {which}.")
+            raise IncreaseRefused(f"{found.name}: {to:,} is not higher than {value:,.15g}, which {which}.")
     return Increase(found, to, table.region)
 
 
 def _no_pool(table: QuotaTable, base_model_id: str, pool: str) -> str:
     others = [other for other in POOLS if table.limits(base_model_id, other) is not None]
-    known = f" It has quotas in: {', '.join(others)} (--pool)." if others else " `bedrock quota show` lists what is."
+    known = (
+        f" It has quotas in these pools (--pool): {', '.join(others)}."
+        if others
+        else " `bedrock quota show` lists the known quotas."
+    )
     return f"no quota of {base_model_id} in the pool {pool} is known in {table.region}.{known}"

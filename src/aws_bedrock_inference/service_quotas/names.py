@@ -1,8 +1,8 @@
-"""The meaning of a quota's name: which model, which pools, which number.
+"""The meaning of a quota's name: its model, its pools, and the dimension that it limits.
 
-Service Quotas knows no model ids, and AWS spells names as it likes. A name and an id mean the same model when they have
-the same provider and exactly the same words, versions and sizes among them; never because one contains the other.
-What is not certain means nothing. Spellings and known codes are data, in `quotas.toml`.
+Service Quotas has no model ids, and AWS spells names inconsistently. A name and an id mean the same model if they have
+the same provider and exactly the same words, including versions and sizes; it is not enough that one contains the
+other. An uncertain match is treated as no match. Spellings and known codes are data, in `quotas.toml`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 _DIMENSIONS = {("requests", "minute"): "rpm", ("tokens", "minute"): "tpm", ("tokens", "day"): "tpd"}
 
-# The day of a release says nothing about which model it is; `-1:0` is how OpenAI's open models write their version.
+# Release dates do not identify a model. `-1:0` is the version in the ids of OpenAI's open models.
 _RELEASE = re.compile(r"[-@]20\d{6}(?=$|[-:])|(?<=[a-z])-1:0$|:0$")
 
-# Mistral's 25.02 is 2502 in ids; llama3 and llama 3 are one; 4-5 in ids is 4.5.
+# Mistral's 25.02 is 2502 in ids; llama3 and llama 3 are the same; 4-5 in ids means 4.5.
 _SPELLINGS = (
     (re.compile(r"\b(2\d)\.(0[1-9]|1[0-2])\b"), r"\1\2"),
     (re.compile(r"\b([a-z]{3,})(\d)"), r"\1-\2"),
@@ -31,7 +31,7 @@ _SPELLINGS = (
 
 
 class Model(NamedTuple):
-    """Which model it is, however it is written."""
+    """The identity of a model, however its name is written."""
 
     provider: str
     words: frozenset[str]
@@ -39,10 +39,10 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of a quota: `dimension` (`rpm`, `tpm`, `tpd`) of a model in pools, each with the factor by which its
-    number counts there. Without a model it is the one number for all.
+    """The meaning of a quota: `dimension` (`rpm`, `tpm`, `tpd`) of a model in `pools`, each with the factor by which
+    the quota's number is multiplied there. Without a model the quota applies to all models together.
 
-    `label` is the model as AWS writes it; `certain` when the code is known, not only the name.
+    `label` is the model as AWS writes it. `certain` is True if the quota's code is known, not only its name.
     """
 
     dimension: str
@@ -53,7 +53,7 @@ class Meaning:
 
 
 def meaning(code: str, name: str) -> Meaning | None:
-    """Return what the quota limits; None when it is no limit on inference, or of an unknown model."""
+    """Return the meaning of a quota, or None if it does not limit inference or its model is unknown."""
     cross = facts()["cross_model"]
     if code == cross["code"] or re.fullmatch(cross["pattern"], name, re.IGNORECASE):
         return Meaning("tpd")
@@ -66,9 +66,9 @@ def meaning(code: str, name: str) -> Meaning | None:
     return Meaning(dimension, model, {pool: 1}, label, certain=True)
 
 
-@lru_cache(maxsize=4096)  # asked for every call; bounded, since ids may come from outside
+@lru_cache(maxsize=4096)  # needed for every call; bounded, because ids may come from outside
 def model_of_id(base_model_id: str) -> Model | None:
-    """Return which model a base id names (no geography prefix), or None when its provider is unknown."""
+    """Return the model that a base id names (without a geography prefix), or None if its provider is unknown."""
     label, _, rest = base_model_id.lower().partition(".")
     provider = facts()["words"]["same"].get(label, label)
     if provider not in facts()["providers"]:
@@ -77,7 +77,7 @@ def model_of_id(base_model_id: str) -> Model | None:
 
 
 def model_of_name(name: str) -> Model | None:
-    """Return which model the words of a quota's name mean, or None when its provider cannot be told."""
+    """Return the model that a quota's name means, or None if its provider is unclear."""
     alias = _aliases().get(name.lower())
     if alias is not None:
         return model_of_id(alias)
@@ -90,7 +90,7 @@ def model_of_name(name: str) -> Model | None:
 
 @cache
 def facts() -> dict[str, Any]:
-    """Return what `quotas.toml` holds."""
+    """Return the content of `quotas.toml`."""
     return tomllib.loads(files(__package__).joinpath("quotas.toml").read_text(encoding="utf-8"))
 
 

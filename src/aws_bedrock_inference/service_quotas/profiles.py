@@ -1,7 +1,7 @@
-"""Ask AWS which model an application inference profile stands for, once for each ARN in a process.
+"""Look up the model of an application inference profile at AWS, once for each ARN in a process.
 
-Its quota, its burndown and its limits are those of that model, and the ARN does not tell it. A look-up is a
-convenience: it runs in a thread of its own, calls wait for it only for a moment, and no call fails because of it.
+The profile has the quota, the burndown rate and the limits of that model, but its ARN does not contain the model. A
+look-up is optional: it runs in a background thread, calls wait for it only briefly, and no call fails because of it.
 """
 
 from __future__ import annotations
@@ -27,25 +27,26 @@ if TYPE_CHECKING:
 
     Ask = Callable[[str], Target | None]
 
-# Seconds for which the first calls wait for an answer. GetInferenceProfile answers in a tenth; a client is made first.
+# Seconds for which the first calls wait for an answer. GetInferenceProfile takes 0.1 s, but the client is created
+# first.
 PATIENCE = 3.0
 
-# Seconds that the wait itself may be late.
+# Seconds by which the end of the wait may be late.
 GRACE = 1.0
 
-# Seconds after which an ARN that gave no answer is asked for again: permissions are granted by people.
+# Seconds between two look-ups of an ARN after a failure: somebody may grant the permission at any time.
 AGAIN = 300.0
 
-# ARNs remembered; a program that has one for each of its customers asks again for those it used first.
+# The number of stored ARNs. A program with more ARNs, such as one for each customer, looks up the oldest again.
 _MOST = 4096
 
 
 class UnknownModelWarning(UserWarning):
-    """A warning that an ARN does not tell its model, so that its calls count at the highest rate known."""
+    """A warning that the model of an ARN is unknown, so that its calls count at the highest known burndown rate."""
 
 
 class _LookUp:
-    """One look-up: `target` is set before `done`, and stays None if there was no answer."""
+    """One look-up. `target` is set before `done`, and stays None if there was no answer."""
 
     def __init__(self, now: float, *, first: bool) -> None:
         self.target: Target | None = None
@@ -66,18 +67,18 @@ class Profiles:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the look-ups whose threads stayed in the parent."""
+        """Forget the look-ups whose threads exist only in the parent."""
         self._lock = threading.Lock()
         self._lookups = {arn: each for arn, each in self._lookups.items() if each.target is not None}
 
     def known(self, arn: str) -> Target | None:
-        """Return what is known of `arn` without asking."""
+        """Return the known target of `arn`, without a look-up."""
         lookup = self._lookups.get(arn)
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Start to look `arn` up with `ask` if that is due; return the question to wait on, or None if there is
-        nothing to wait for. The wait ends by `deadline`.
+        """Start the look-up of `arn` with `ask` if it is due. Return the request to wait for, or None if no wait is
+        necessary. The wait ends at `deadline` at the latest.
         """
         now = self._clock()
         with self._lock:
@@ -87,12 +88,12 @@ class Profiles:
         left = min(lookup.started + self._patience, deadline) - now if lookup.first else 0.0
         if lookup.done.is_set() or left <= 0.0:
             return None
-        from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - only who asks needs asyncio
+        from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - it loads asyncio
 
         return Question(lambda: lookup.done.wait(left), left + GRACE, "GetInferenceProfile")
 
     def warn_once(self, arn: str) -> None:
-        """Warn with `UnknownModelWarning`, at the caller's own line, that nobody could tell the model of `arn`."""
+        """Warn with `UnknownModelWarning`, at the caller's own line, that the model of `arn` could not be found."""
         if self._warned.first(arn):
             warnings.warn(_warning(arn), UnknownModelWarning, stacklevel=outside())
 
@@ -104,7 +105,7 @@ class Profiles:
         def look() -> None:
             try:
                 lookup.target = ask(arn)
-            except Exception:  # noqa: BLE001, S110 - whatever went wrong, the model stays unknown, and the warning says so
+            except Exception:  # noqa: BLE001, S110 - after any error the model is unknown, and a warning reports it
                 pass
             finally:
                 lookup.done.set()
@@ -120,16 +121,16 @@ PROCESS = Profiles()
 
 
 def asker(session: Any, runtime_url: str) -> Ask:
-    """Return what asks GetInferenceProfile, with the credentials of `session`.
+    """Return a function that calls GetInferenceProfile with the credentials of `session`.
 
-    Whoever calls a gateway or a stub at `runtime_url` means it for this question too, unless an endpoint for `bedrock`
-    is configured: nothing is asked of AWS behind its back.
+    If `runtime_url` is a gateway or a stub, the function uses it for this request, too, unless an endpoint for
+    `bedrock` is configured: a program that avoids AWS must not send a request to AWS unnoticed.
     """
     clients: dict[tuple[int, str], Any] = {}
 
     def ask(arn: str) -> Target | None:
         region = arn.split(":")[3]
-        mine = os.getpid(), region  # a forked child makes its own: connections are its parent's
+        mine = os.getpid(), region  # a forked child creates its own client, because connections belong to the parent
         if mine not in clients:
             clients[mine] = _control_plane(session, region, runtime_url)
         answer = clients[mine].get_inference_profile(inferenceProfileIdentifier=arn)
@@ -139,7 +140,7 @@ def asker(session: Any, runtime_url: str) -> Ask:
 
 
 def _control_plane(session: Any, region: str, runtime_url: str) -> Any:
-    from botocore.config import Config  # noqa: PLC0415 - heavy; only who asks needs it
+    from botocore.config import Config  # noqa: PLC0415 - heavy, and only this code needs it
 
     config = Config(connect_timeout=2, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 1})
     client, _, _ = make_client("bedrock", session, region_name=region, config=config)
@@ -150,7 +151,7 @@ def _control_plane(session: Any, region: str, runtime_url: str) -> Any:
 
 def _warning(arn: str) -> str:
     return (
-        f"the model of {arn} is not known, so its calls count at the highest burndown rate and share one quota with "
-        "all others of which that is true. Allow bedrock:GetInferenceProfile, or name the model: "
+        f"the model of {arn} is unknown, so its calls count at the highest burndown rate and share one quota with "
+        "all other calls of unknown models. Allow bedrock:GetInferenceProfile, or specify the model: "
         "ModelArn(arn, model='us.anthropic.claude-...')"
     )

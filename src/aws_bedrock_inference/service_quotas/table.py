@@ -1,4 +1,4 @@
-"""The quotas of an account that Service Quotas lists, by model and pool."""
+"""The quotas of an account as Service Quotas lists them, by model and pool."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ DIMENSIONS = ("rpm", "tpm", "tpd")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One quota as Service Quotas lists it. `applied` is what holds for this account, `default` what AWS publishes;
-    None is not listed. A quota that is not `adjustable` cannot be raised through Service Quotas.
+    """One quota as Service Quotas lists it. `applied` is the value for this account, `default` the value that AWS
+    publishes; None means that it is not listed. A quota that is not `adjustable` cannot be raised through Service
+    Quotas.
     """
 
     code: str
@@ -30,22 +31,23 @@ class Found:
 
     @property
     def value(self) -> float | None:
-        """The effective value: the applied one, or the default if none is listed."""
+        """The effective value: the applied value, or the default if no applied value is listed."""
         return self.default if self.applied is None else self.applied
 
     @property
     def held(self) -> bool:
-        """True if AWS holds the quota at 0: waiting does not help, only a Support case does."""
+        """True if AWS has set the quota to 0. Waiting does not help; only a Support case does."""
         return self.applied == 0 and (self.default or 0) > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one model in one pool: requests and tokens a minute, tokens a day. None is no such quota: many
-    models have none of requests.
+    """The limits of one model in one pool: requests per minute, tokens per minute and tokens per day. None means that
+    no such quota is listed; many models have no quota of requests.
 
-    `tpd` is the account's one daily quota for all models of the Region where AWS lists it. AWS weighs tokens by their
-    price against it, so for one model it is an upper bound and no more. `known` holds what is behind each number.
+    `tpd` is the account's daily quota for all models of the Region together, if AWS lists it. AWS weights tokens by
+    their price against this quota, so for one model it is only an upper bound. `known` contains the listed quota
+    behind each number.
     """
 
     rpm: float | None = None
@@ -55,12 +57,12 @@ class Limits:
 
     @property
     def held(self) -> bool:
-        """True if AWS holds one of the quotas at 0, as in new accounts. `explain_hold` says what to do."""
+        """True if AWS has set one of the quotas to 0, as in new accounts. `explain_hold` returns what to do."""
         return any(found.held for found in self.known.values())
 
 
 class Listed(NamedTuple):
-    """One row of a table: the model as AWS writes it, a pool, and the limits there."""
+    """One row of a table: the model as AWS writes it, a pool, and the limits in that pool."""
 
     model: str
     pool: str
@@ -71,8 +73,8 @@ class Listed(NamedTuple):
 class QuotaTable:
     """The quotas of one account in one Region, as they were `age` seconds ago.
 
-    `stale` says that they are older than wished, and `why` what kept them from being read anew. `account` is empty when
-    the credentials do not tell it.
+    `stale` is True if the quotas are older than requested, and `why` is the reason why they could not be read again.
+    `account` is empty if the credentials do not contain it.
     """
 
     found: tuple[Found, ...]
@@ -87,10 +89,10 @@ class QuotaTable:
         return bool(self.why)
 
     def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:
-        """Return what the model may take from the pool; both as `Route.base` and `Route.pool` name them.
+        """Return the limits of a model in a pool. The arguments are written as in `Route.base` and `Route.pool`.
 
-        None when no quota of requests or tokens per minute is listed that certainly means this model: nothing is known
-        then, which is not the same as no limit.
+        None means that no quota of requests or tokens per minute is listed that certainly means this model. In that
+        case the limits are unknown, not absent.
         """
         model = model_of_id(base_model_id)
         return self._limits(model, pool) if model is not None else None
@@ -105,12 +107,12 @@ class QuotaTable:
 
     @property
     def held(self) -> tuple[Found, ...]:
-        """The quotas that AWS holds at 0 although the default is more, among those that limit inference."""
+        """The quotas for inference that AWS has set to 0 although their default is higher."""
         return tuple(found for found, _ in self._meant if found.held)
 
     @cached_property
     def cross_model(self) -> Found | None:
-        """The account's tokens a day for all models of the Region together, weighted by price."""
+        """The account's tokens per day for all models of the Region together, weighted by price."""
         return next((found for found, what in self._meant if what.model is None), None)
 
     @cached_property
@@ -143,7 +145,7 @@ class QuotaTable:
         for dimension, entries in self._index.get((model, pool), {}).items():
             certain = [entry for entry in entries if entry.certain] or entries
             if len(certain) > 1:
-                return None  # two quotas of one name: nobody can tell which it is
+                return None  # two quotas with the same name cannot be distinguished
             found, factor, _ = certain[0]
             known[dimension] = found
             values[dimension] = None if found.value is None else found.value * factor
@@ -161,5 +163,5 @@ class _Entry(NamedTuple):
 
 
 def explain_hold() -> str:
-    """Return what a quota that is held at 0 means, and the only thing that helps."""
+    """Return an explanation of a quota that AWS has set to 0, and the only remedy."""
     return str(facts()["hold"]["text"]).strip()

@@ -1,1 +1,1 @@
-"""Estimate what a call costs in tokens, and learn from the answers."""
+"""Estimate the tokens of a call, and learn from the answers."""

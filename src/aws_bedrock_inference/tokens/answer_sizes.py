@@ -12,27 +12,28 @@ from aws_bedrock_inference.forks import Locked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Each bucket ends 5 % above the one before, so a quantile is at most 5 % too high; 300 of them reach two million
-# tokens. What is longer counts in the last.
+# Each bucket ends 5 % above the previous one, so a quantile is at most 5 % too high. 300 buckets reach two million
+# tokens; longer answers count in the last bucket.
 _GROWTH = 1.05
 _SCALE = 1 / log(_GROWTH)
 _BUCKETS = 300
 
-# The 98 % quantile of fewer answers than these is the longest or nearly: no ground for advice.
+# With fewer answers the 98 % quantile is practically the longest answer, which is too little for advice.
 ENOUGH = 50
 _QUANTILE = 0.98
 
-# Twice what 98 % of answers need: the two beyond it, and next month's longer ones, still fit.
+# Twice the tokens that 98 % of answers need, so that the other 2 % and longer answers in future still fit.
 _ROOM = 2
 
-# A gain below a tenth is not worth a changed setting.
+# A gain of less than a tenth does not justify a new setting.
 _WORTH = 1.1
 
 
 class AnswerSizes(Locked):
-    """Counts answers by their output tokens, in buckets about 5 % wide, and sums up what was reserved for them.
+    """Counts answers by their output tokens, in buckets about 5 % wide, and sums the tokens that were reserved for
+    them.
 
-    A fixed size, whatever it counts. Safe to share between threads.
+    The size of an object is fixed, however many answers it counts. Safe to share between threads.
     """
 
     def __init__(self) -> None:
@@ -44,9 +45,9 @@ class AnswerSizes(Locked):
         self.full = 0
 
     def add(self, output: int, reserved: int) -> None:
-        """Count an answer of `output` tokens that had `reserved` (its max_tokens) set aside.
+        """Count an answer of `output` tokens for which `reserved` tokens (its max_tokens) were reserved.
 
-        An answer that used all of them counts as `full`: it was probably truncated.
+        An answer that used all of its reserved tokens counts as `full`: it was probably truncated.
         """
         bucket = int(log(output) * _SCALE + 1e-9) if output > 1 else 0
         with self._lock:
@@ -58,9 +59,11 @@ class AnswerSizes(Locked):
                 self.full += 1
 
     def quantile(self, share: float) -> int:
-        """Return how many tokens `share` (0 to 1) of the answers do not exceed, at most 5 % too high; 0 of none."""
+        """Return the number of tokens that `share` (0 to 1) of the answers do not exceed. It is at most 5 % too high,
+        and 0 if no answer was counted.
+        """
         if not is_number(share, least=0, most=1):
-            raise ValueError(f"quantile({shown(share)}): give a share from 0 to 1, such as 0.98")
+            raise ValueError(f"quantile({shown(share)}): pass a share from 0 to 1, such as 0.98")
         with self._lock:
             wanted = max(1, ceil(share * self.count))
             for bucket, number in enumerate(self._buckets):
@@ -70,7 +73,7 @@ class AnswerSizes(Locked):
         return 0
 
     def merge(self, other: AnswerSizes) -> None:
-        """Add all that `other` has counted."""
+        """Add the counts of `other`."""
         counted = other.as_dict()
         with self._lock:
             for bucket, number in counted["buckets"].items():
@@ -81,7 +84,7 @@ class AnswerSizes(Locked):
             self.full += counted["full"]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all that was counted, fit for JSON; empty buckets are left out."""
+        """Return all counts as JSON-compatible values, without empty buckets."""
         with self._lock:
             return {
                 "growth": _GROWTH,
@@ -94,7 +97,7 @@ class AnswerSizes(Locked):
 
     @classmethod
     def from_dict(cls, counted: Mapping[str, Any]) -> Self:
-        """Return the sizes that `as_dict` wrote; `ValueError` when it did not write them."""
+        """Return the sizes that `as_dict` wrote. Raises `ValueError` for any other content."""
         sizes = cls()
         try:
             for bucket, number in counted["buckets"].items():
@@ -102,9 +105,11 @@ class AnswerSizes(Locked):
             sizes.count, sizes.output = int(counted["count"]), int(counted["output"])
             sizes.reserved, sizes.full = int(counted["reserved"]), int(counted["full"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"these are no answer sizes: {error!r}; give what as_dict() returned") from None
+            raise ValueError(f"these are not answer sizes: {error!r}; pass the result of as_dict()") from None
         if counted.get("growth") != _GROWTH or sum(sizes._buckets) != sizes.count:
-            raise ValueError("these answer sizes do not add up, or have other buckets; give what as_dict() returned")
+            raise ValueError(
+                "the sum of these answer sizes is wrong, or they use other buckets; pass the result of as_dict()"
+            )
         return sizes
 
 
@@ -112,10 +117,10 @@ class AnswerSizes(Locked):
 class Advice:
     """A recommended value of `max_tokens`, and the effect of setting it.
 
-    `max_tokens` is None where nothing would be gained, or where too little is known; `text` says which. `concurrency`
-    is how many times as many calls fit into the quota at once. `answer` is what 98 % of the answers do not exceed,
-    `reserved` the mean reservation for an answer now, and `charge` the mean of what a call takes when it ends, which no
-    setting changes: all in tokens.
+    `max_tokens` is None if a new value would bring no gain, or if too few answers are known; `text` states the reason.
+    `concurrency` is the factor by which more calls fit into the quota at the same time. The other fields are in
+    tokens. `answer` is the size that 98 % of the answers do not exceed. `reserved` is the current mean reservation for
+    an answer. `charge` is the mean charge of a finished call, which no setting changes.
     """
 
     max_tokens: int | None
@@ -130,13 +135,13 @@ class Advice:
 
 
 def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float) -> Advice:
-    """Return which `max_tokens` the answers in `sizes` need, for calls of `mean_input` tokens on a model whose output
-    counts `burndown` times when a call ends.
+    """Return the `max_tokens` that the answers in `sizes` need, for calls of `mean_input` input tokens on a model
+    whose output tokens count `burndown` times when a call ends.
     """
     if not (is_number(burndown, above=0) and is_number(mean_input, least=0)):
         raise ValueError(
-            f"advise_max_tokens(burndown={shown(burndown)}, mean_input={shown(mean_input)}): give a burndown above 0, "
-            "and tokens from 0 up"
+            f"advise_max_tokens(burndown={shown(burndown)}, mean_input={shown(mean_input)}): pass a burndown above 0, "
+            "and tokens of 0 or more"
         )
     count = sizes.count
     if count < ENOUGH:
@@ -153,9 +158,9 @@ def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float)
         return Advice(None, 1.0, answer, reserved, charge, text)
     if concurrency < _WORTH:
         return Advice(None, 1.0, answer, reserved, charge, f"{known}: a lower max_tokens would not help.")
-    text = f"{known}; max_tokens={wanted:,} allows {concurrency:.1f} times as many calls at once."
+    text = f"{known}; max_tokens={wanted:,} allows {concurrency:.1f} times as many calls at the same time."
     if charge > mean_input + wanted:
-        text += f" The lasting rate is limited by the charge of a finished call, {charge:,} tokens."
+        text += f" The long-term rate is limited by the charge of a finished call, {charge:,} tokens."
     return Advice(wanted, concurrency, answer, reserved, charge, text)
 
 

@@ -1,7 +1,7 @@
-"""The size of a request: its text in bytes, and separately the possible cost of its other parts in tokens.
+"""The size of a request: the bytes of its text, and separately the possible cost of its other parts in tokens.
 
-Text is what a tokenizer's ratio can be learnt from; pictures, documents and the definitions of tools would spoil that
-ratio, so they are never counted with it.
+The ratio of tokens to bytes is learned from text only. Pictures, documents and tool definitions would distort that
+ratio, so they are never counted as text.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from aws_bedrock_inference.tokens.media import Part, json_length, part_tokens
 
 
 class Weight(NamedTuple):
-    """`text_bytes` of UTF-8 text, and the `other_tokens` that everything else may cost."""
+    """`text_bytes` of UTF-8 text, and `other_tokens` that all other parts may cost."""
 
     text_bytes: int
     other_tokens: int
 
 
 def weigh(request: Any, base_model: str) -> Weight:
-    """Return what `request` weighs on `base_model`: Converse's parameters, or a model's own body, parsed."""
+    """Return the weight of `request` on `base_model`. `request` is Converse's parameters, or a model's own parsed
+    body.
+    """
     apart: list[Part] = []
     text = _text(request, apart)
     return Weight(text, sum(part_tokens(part, base_model) for part in apart) if apart else 0)
@@ -47,13 +49,13 @@ def _text(value: Any, apart: list[Part]) -> int:
 
 
 def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
-    """Put `part` with what is counted apart, and return its bytes of text, if it is text after all."""
+    """Add `part` to the parts that are not text. If it is text after all, return its bytes of text instead."""
     if kind == "json":
         return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)
     if isinstance(part, list) and kind == "image":
         apart.extend(Part(kind, one, block) for one in part)
     elif kind == "source" and not isinstance(part, dict):
-        return _text(part, apart)  # where a search result comes from
+        return _text(part, apart)  # the source of a search result is text
     elif part is not None:
         apart.append(Part(kind, part, block))
     return 0

@@ -1,4 +1,6 @@
-"""Exact input tokens, counted by the service for those who ask: CountTokens, free and outside the inference quota."""
+"""The exact number of input tokens, counted by the service with CountTokens, which is free and outside the inference
+quota.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +21,16 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return boto3's `count_tokens` parameters for `operation` (`converse`, `invoke_model` or a stream of either) with
     boto3's `params`.
 
-    `modelId` becomes the foundation model's: an inference profile's id was reported to be refused. An application
-    inference profile's ARN does not tell its model and is left as it is; expect it to be refused. Not every model can
-    count. Sources: https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report
-    for the refusal.
+    `modelId` becomes the id of the foundation model, because the service was reported to refuse the id of an inference
+    profile. The ARN of an application inference profile does not contain its model and is left unchanged; the service
+    will probably refuse it. Not every model supports CountTokens. Sources:
+    https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report for the
+    refusal.
 
-    Raises `ValueError` for another operation, and where `params` lack what is to be counted.
+    Raises `ValueError` for another operation, and if `params` do not contain the content to count.
     """
     if "modelId" not in params:
-        raise ValueError("count_request(): params have no modelId; name the model whose tokens are to be counted")
+        raise ValueError("count_request(): params have no modelId; add the id of the model for which to count tokens")
     model, _ = split_profile(str(params["modelId"]))
     match operation:
         case "converse" | "converse_stream":
@@ -35,7 +38,7 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
         case "invoke_model" | "invoke_model_with_response_stream":
             return {"modelId": model, "input": {"invokeModel": {"body": _body(params)}}}
     raise ValueError(
-        f"count_request({operation!r}): give converse, converse_stream, invoke_model or "
+        f"count_request({operation!r}): pass converse, converse_stream, invoke_model or "
         "invoke_model_with_response_stream"
     )
 
@@ -43,7 +46,7 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
 def exactly(estimate: Estimate, input_tokens: int) -> Estimate:
     """Return `estimate` with the input tokens that the service counted."""
     if not is_number(input_tokens, least=0, whole=True):
-        raise ValueError(f"exactly(input_tokens={shown(input_tokens)}): give the number that count_tokens returned")
+        raise ValueError(f"exactly(input_tokens={shown(input_tokens)}): pass the number that count_tokens returned")
     return replace(estimate, input_tokens=input_tokens)
 
 
@@ -53,4 +56,4 @@ def _body(params: Mapping[str, Any]) -> bytes:
         return body.encode()
     if isinstance(body, (bytes, bytearray)):
         return bytes(body)
-    raise ValueError(f"count_request(): body is {type(body).__name__}; give bytes or str, which can be sent twice")
+    raise ValueError(f"count_request(): body is {type(body).__name__}; pass bytes or str, which can be sent twice")

@@ -1,4 +1,6 @@
-"""The estimated cost of a call before it is sent. The settlement corrects the estimate; its usage, the next ones."""
+"""The estimated cost of a call before it is sent. The call's usage later replaces the estimate, and improves the next
+estimates.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
 
 
 class BodyError(ValueError):
-    """A body of InvokeModel that is not what JSON allows. The message names the place and shows no value."""
+    """A body of InvokeModel that is not valid JSON. The message names the place but shows no value."""
 
 
-# Usage that teaches nothing: more tokens than these for each byte of text, beside what the service adds unseen (its
-# instructions for tools are some hundred tokens). A tokenizer makes at most one token of a byte.
+# Usage above this limit is ignored: tokens per byte of text, plus tokens that the service adds itself (its instructions
+# for tools are a few hundred tokens). A tokenizer produces at most one token per byte.
 _MOST_PER_BYTE = 2
 _UNSEEN = 4000
 
@@ -35,16 +37,17 @@ UNMETERED = Estimate(metered=False)
 
 @dataclass(frozen=True, slots=True)
 class Weighed(Estimate):
-    """An estimate that knows what it was made of, so that the real usage can correct the next one."""
+    """An estimate with its components, so that the real usage can improve the next estimate."""
 
     text_bytes: int = 0
     other_tokens: int = 0
 
 
 def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: TokenGauge | None = None) -> Estimate:
-    """Return what `operation` with boto3's `params` may cost on `base_model`.
+    """Return the estimated cost of `operation` with boto3's `params` on `base_model`.
 
-    An unset maximum counts as the model's own. Text counts as `gauge` has learnt, or as a token for four bytes.
+    If max_tokens is not set, the model's own maximum counts. Text counts at the ratio that `gauge` has learned;
+    without a gauge, four bytes count as one token.
 
     Raises `BodyError` for a body of InvokeModel that no model can read.
     """
@@ -55,14 +58,14 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
     output = max_tokens(request)
     try:
         text, other = weigh(request, base_model)
-    except RecursionError:  # only a body of InvokeModel is nested that deeply here
+    except RecursionError:  # here only a body of InvokeModel can be nested that deeply
         text, other = Weight(len(params["body"]), 0)
     tokens = text // BYTES_PER_TOKEN + 1 if gauge is None else gauge.tokens(base_model, text)
     return Weighed(
         tokens + other,
         facts.max_output_tokens if output is None else output,
         facts.burndown,
-        True,  # noqa: FBT003 - by position: keywords cost a fifth of the construction
+        True,  # noqa: FBT003 - keywords would cost a fifth of the construction
         output is None,
         text,
         other,
@@ -70,10 +73,11 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
 
 
 def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> None:
-    """Teach `gauge` from the usage of a call that ended well.
+    """Train `gauge` with the usage of a call that ended successfully.
 
-    Nothing is learnt where the text was the smaller part, since the ratio would take the error of the others, nor where
-    the usage is the guess itself, as of a stream that reported none, or a number that no tokenizer makes.
+    Some usage is ignored. If text was the smaller part of the request, the ratio would absorb the error of the other
+    parts. If the usage equals the guess, the stream reported no usage. If the number is impossible for any tokenizer,
+    it is wrong.
     """
     if not isinstance(guess, Weighed):
         return
@@ -85,7 +89,7 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
 
 def _body(params: Mapping[str, Any]) -> Any:
-    """Return the JSON in a body; of another one what can be counted of it."""
+    """Return the parsed JSON of a body. For a body that is not JSON, return the part whose text can be counted."""
     body = params["body"]
     if not isinstance(body, (str, bytes, bytearray)):
         return {}
@@ -107,7 +111,7 @@ def _body(params: Mapping[str, Any]) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise BodyError(f"body has {constant}, which JSON cannot hold; give a finite number")
+    raise BodyError(f"body contains {constant}, which JSON cannot represent; pass a finite number")
 
 
 _read = json.JSONDecoder(parse_constant=_refuse).decode

@@ -1,4 +1,4 @@
-"""A line in the log, once per model, for facts about the model that are guesses because no source was read."""
+"""A log line, once per model, about facts of the model that are guesses because no source was read."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ PROCESS = Warned()
 
 
 def log_guesses(base_model: str, *, logged: Warned = PROCESS) -> None:
-    """Log which facts of `base_model` are guesses, once for each model that `logged` has not seen.
+    """Log the facts of `base_model` that are guesses, once for each model that is not yet in `logged`.
 
-    A guessed burndown rate is a warning, since every call is charged by it; a guessed maximum counts only for calls
-    without one. An ARN that does not tell its model has a warning of its own.
+    A guessed burndown rate is a warning, because every call is charged by it. A guessed maximum matters only for calls
+    without max_tokens. An ARN whose model is unknown has a separate warning.
     """
     facts = model_facts(base_model)
     if not facts.guessed or base_model == UNKNOWN_MODEL or not logged.first(base_model):
@@ -26,7 +26,7 @@ def log_guesses(base_model: str, *, logged: Warned = PROCESS) -> None:
     }
     LOGGER.log(
         WARNING if "burndown" in facts.guessed else INFO,
-        "%s: no source was read for this model, so this is a guess: %s",
+        "%s: no source for this model was read, so these values are guesses: %s",
         base_model,
         "; ".join(parts[name] for name in facts.guessed),
     )

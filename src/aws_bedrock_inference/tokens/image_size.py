@@ -1,4 +1,4 @@
-"""The size of a picture, read from the first bytes of a PNG, GIF, WebP or JPEG file; nothing is decoded.
+"""The size of a picture, read from the first bytes of a PNG, GIF, WebP or JPEG file. Nothing is decoded.
 
 Layouts: PNG (RFC 2083, 4.1.1), GIF89a (18), WebP (RFC 9649, 2.5 to 2.7), JPEG (ITU-T T.81, B.2.2).
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# A JPEG keeps its size behind its metadata: profiles and thumbnails of up to 64 KiB each. What lies farther in than
-# this is not looked for.
+# A JPEG has its size after its metadata: profiles and thumbnails of up to 64 KiB each. A size beyond this position is
+# not searched.
 HEAD = 256 * 1024
 
-# Start-of-frame markers; 0xC4, 0xC8 and 0xCC of the same range are tables and an extension.
+# Start-of-frame markers. In the same range, 0xC4, 0xC8 and 0xCC mark tables and an extension.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _SCAN = 0xDA
 _MARKER = 0xFF
 
-# The longest of the headers, WebP's extended one; every whole file is longer.
+# The length of the longest header, WebP's extended header. Every complete file is longer.
 _SHORTEST = 30
 
 
@@ -28,8 +28,8 @@ class Size(NamedTuple):
 
 
 def size_of(head: bytes) -> Size | None:
-    """Return the size of the picture that begins with `head` (its first `HEAD` bytes suffice); None when that is
-    not one of the four formats, or broken.
+    """Return the size of the picture that begins with `head`, or None if the picture has none of the four formats or
+    is damaged. The first `HEAD` bytes of a file are enough.
     """
     if len(head) < _SHORTEST:
         return None

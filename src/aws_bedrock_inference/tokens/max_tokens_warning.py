@@ -11,24 +11,26 @@ from aws_bedrock_inference.forks import Locked
 if TYPE_CHECKING:
     from types import FrameType
 
-# Models warned of in this process. Ids may come from outside, so only so many are remembered, and the rest not warned.
+# The number of models that cause a warning in one process. It is limited because ids may come from outside.
 _MOST = 1024
 _PACKAGE = __package__.partition(".")[0]
 
 
 class UnboundedAnswerWarning(UserWarning):
-    """A warning that `max_tokens` is not set, so each call reserves the model's maximum from the quota."""
+    """A warning that `max_tokens` is not set, so that each call reserves the model's maximum from the quota."""
 
 
 class Warned(Locked):
-    """Remembers which models somebody has been warned of. Safe to share between threads."""
+    """Stores the models for which a warning was already given. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._models: set[str] = set()
         super().__init__()
 
     def first(self, model: str) -> bool:
-        """Return whether this is the first call for `model`; False too when too many models are remembered."""
+        """Return whether this is the first call for `model`. Also return False if too many models are already
+        stored.
+        """
         if model in self._models:
             return False
         with self._lock:
@@ -42,30 +44,33 @@ PROCESS = Warned()
 
 
 def unbounded_warning(model: str, reserved: int, tpm: float) -> str:
-    """Return what a missing maximum costs: `reserved` tokens for each answer of `model`, of `tpm` a minute."""
+    """Return the text that explains the cost of a missing max_tokens: `reserved` tokens for each answer of `model`,
+    with a quota of `tpm` tokens per minute.
+    """
     calls = int(tpm // reserved)
     if calls:
         at_once = f"that is {calls:,} call{'' if calls == 1 else 's'} at a time"
     else:
         at_once = "that is more than a minute's quota, so no call can be admitted"
     return (
-        f"max_tokens is not set, so each call of {model} reserves {reserved:,} tokens of the quota for its answer; "
+        f"max_tokens is not set, so each call to {model} reserves {reserved:,} tokens of the quota for its answer; "
         f"at {tpm:,.0f} per minute {at_once}. Set max_tokens to the length that answers need."
     )
 
 
 def warn_unbounded(model: str, reserved: int, tpm: float, *, warned: Warned = PROCESS) -> None:
-    """Warn with `UnboundedAnswerWarning`, once for each model that `warned` has not seen, at the caller's own line.
+    """Warn with `UnboundedAnswerWarning`, once for each model that is not yet in `warned`, at the caller's own line.
 
-    For clients whose quota of tokens is known (`tpm`); without one nothing is reserved, and nothing is to be said.
+    Only for clients whose quota of tokens is known (`tpm`). Without a known quota nothing is reserved, so the warning
+    would not apply.
     """
     if warned.first(model):
         warnings.warn(unbounded_warning(model, reserved, tpm), UnboundedAnswerWarning, stacklevel=outside())
 
 
 def outside() -> int:
-    """Return the stack level, as `warnings.warn` of the calling function counts it, of the first caller outside this
-    package.
+    """Return the stack level of the first caller outside this package, as `warnings.warn` counts it in the calling
+    function.
     """
     level = 0
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `skip_file_prefixes` comes with Python 3.12

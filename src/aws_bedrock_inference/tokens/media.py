@@ -1,4 +1,4 @@
-"""The cost of a request's pictures, documents and tools in input tokens, by the rules in `media.toml`."""
+"""The cost of a request's pictures, documents and tools in input tokens, according to the rules in `media.toml`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aws_bedrock_inference.tokens.image_size import HEAD, size_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# JSON of schemas and of tools' results, as text: this package's rule of thumb for text.
+# The rule of thumb for text, also used for the JSON of schemas and tool results.
 BYTES_PER_TOKEN = 4
 
 
-# Tokens that one part may cost at most where its rule has no limit: the size that a picture states is only its word.
+# The most tokens that one part counts if its rule has no limit, because the size that a picture states may be wrong.
 _MOST = 1_000_000
 
 
@@ -33,18 +33,18 @@ class Part(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """The available content of a part: bytes as boto3 takes them, or text, which may be `encoded` in base64."""
+    """The available content of a part: bytes as boto3 accepts them, or text, which may be `encoded` in base64."""
 
     content: bytes | str
     encoded: bool
 
     @property
     def size(self) -> int:
-        """Bytes, decoded."""
+        """The number of bytes after decoding."""
         return len(self.content) * 3 // 4 if self.encoded else len(self.content)
 
     def head(self) -> bytes:
-        """Return enough of the beginning to hold a picture's size."""
+        """Return enough of the beginning to contain the size of a picture."""
         if isinstance(self.content, bytes):
             return self.content[:HEAD]
         short = _decoded(self.content[:64])
@@ -65,7 +65,7 @@ def part_tokens(part: Part, base_model: str) -> int:
 
 
 def json_length(value: Any) -> int:
-    """Return how long `value` is as JSON, in bytes; what JSON cannot say counts as Python writes it."""
+    """Return the length of `value` as JSON, in bytes. A value that JSON cannot represent counts as its Python text."""
     return len(json.dumps(value, default=str, skipkeys=True, ensure_ascii=False).encode(errors="replace"))
 
 
@@ -88,7 +88,7 @@ def _document(data: _Data | None, format_: str) -> int:
 def _format(part: Part, block: Mapping[str, Any]) -> str:
     if part.kind in ("video", "audio"):
         return part.kind
-    if part.kind == "source":  # Anthropic's own body
+    if part.kind == "source":  # Anthropic's own format of a body
         return "seen_pages" if part.content.get("media_type") == "application/pdf" else "other"
     if block.get("format") == "pdf" and _enabled(block.get("citations")):
         return "seen_pages"
@@ -125,7 +125,7 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-@lru_cache(maxsize=1024)  # asked for each part; bounded, since ids may come from outside
+@lru_cache(maxsize=1024)  # needed for each part; bounded, because ids may come from outside
 def _rule(table: str, base_model: str) -> dict[str, Any]:
     return next(
         entry for entry in _rules()[table] if any(re.fullmatch(pattern, base_model) for pattern in entry["patterns"])

@@ -1,4 +1,4 @@
-"""The number of tokens per byte of text, learnt for each model from the reported usage."""
+"""The number of tokens per byte of text, learned for each model from the reported usage."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import NamedTuple
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.forks import Locked
 
-# Before anything is known: four bytes of text to a token. A rough rule for English; code and other scripts differ by
-# half and more.
+# The ratio before any observation: four bytes of text per token. This is a rough rule for English. Code and other
+# scripts differ by half or more.
 PRIOR = 0.25
 
-# The rule counts as one answer with this many bytes of text, so that one odd answer does not overturn it and two or
-# three ordinary ones do.
+# The rule counts as one answer with this many bytes of text, so that one unusual answer does not replace it, but two or
+# three normal answers do.
 PRIOR_BYTES = 256
 
-# Longer text teaches more, up to here: one huge prompt does not drown the small ones that follow.
+# Longer text has more weight, up to this limit, so that one huge prompt does not outweigh later small ones.
 FULL_BYTES = 4096
 
-# Each answer makes the earlier ones count for 3 % less: about the last 30 decide, so that a change of language or of
-# task shows within tens of calls.
+# Each answer reduces the weight of earlier answers by 3 %, so about the last 30 answers decide. A change of language or
+# task takes effect within tens of calls.
 MEMORY = 0.97
 
-# The estimate's distance above the mean, in standard deviations: of normally distributed ratios 2.3 % lie above it,
-# of any distribution at all at most a fifth (Cantelli's inequality).
+# The estimate's distance above the mean, in standard deviations. 2.3 % of normally distributed ratios exceed the
+# estimate; for any other distribution at most a fifth do (Cantelli's inequality).
 SIGMAS = 2.0
 
 
 class Ratio(NamedTuple):
-    """Tokens for each byte of text: the weighted `mean` of the answers so far and their standard deviation `sigma`."""
+    """Tokens for each byte of text: the weighted `mean` of the answers so far, and their standard deviation `sigma`."""
 
     mean: float
     sigma: float
@@ -50,28 +50,30 @@ class _Learnt:
 class TokenGauge(Locked):
     """Learns each model's ratio of tokens to bytes, and guesses high enough that reservations are rarely too small.
 
-    A guess is mean + `sigmas` x standard deviation of what came back, both weighted by bytes and by age; until
-    something has come back, a token for four bytes. `models` bounds how many are kept; the one first seen goes first.
-    Safe to share between threads.
+    A guess is the mean plus `sigmas` times the standard deviation of the observed ratios, both weighted by bytes and
+    by age. Before the first observation, four bytes count as one token. `models` is the maximum number of models; when
+    it is exceeded, the model that was added first is removed. Safe to share between threads.
     """
 
     def __init__(self, *, sigmas: float = SIGMAS, models: int = 256) -> None:
         if not is_number(sigmas, least=0):
-            raise ValueError(f"TokenGauge(sigmas={shown(sigmas)}): give 0 for the mean itself, or a number above it")
+            raise ValueError(f"TokenGauge(sigmas={shown(sigmas)}): pass 0 for the mean itself, or a number above 0")
         if not is_number(models, least=1, whole=True):
-            raise ValueError(f"TokenGauge(models={shown(models)}): give 1 or more")
+            raise ValueError(f"TokenGauge(models={shown(models)}): pass 1 or more")
         self._sigmas = sigmas
         self._models = models
         self._learnt: dict[str, _Learnt] = {}
         super().__init__()
 
     def tokens(self, model: str, text_bytes: int) -> int:
-        """Return how many tokens `text_bytes` of text may make on `model`, on the high side."""
+        """Return the number of tokens that `text_bytes` of text may have on `model`, estimated rather too high than
+        too low.
+        """
         learnt = self._learnt.get(model)
         return int(text_bytes * (PRIOR if learnt is None else learnt.upper)) + 1
 
     def learn(self, model: str, text_bytes: int, tokens: int) -> None:
-        """Take in that `text_bytes` of text made `tokens` tokens on `model`; without either, nothing is learnt."""
+        """Learn that `text_bytes` of text had `tokens` tokens on `model`. If either number is 0, nothing is learned."""
         if text_bytes <= 0 or tokens <= 0:
             return
         ratio = tokens / text_bytes
@@ -86,7 +88,7 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return what is known of `model`; `answers` is 0 while that is the rule of thumb."""
+        """Return the ratio of `model`. `answers` is 0 as long as the ratio is the rule of thumb."""
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()
             return Ratio(learnt.mean, sqrt(learnt.spread / learnt.weight), learnt.answers)
