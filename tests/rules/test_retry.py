@@ -72,7 +72,7 @@ def test_the_policy_bounds_them_all() -> None:
 @pytest.mark.parametrize("code", ["ModelTimeoutException", "ModelErrorException", "ThrottlingException"])
 def test_nothing_is_repeated_once_part_of_it_was_handed_over(code: Any) -> None:
     stop = verdict(answered(code, "", status=408), emitted=1)
-    assert stop == Stop("part of the answer had already been delivered")
+    assert stop == Stop("a part of the answer was already delivered")
 
 
 def test_a_wait_that_cannot_end_in_time_is_not_started() -> None:

@@ -66,8 +66,9 @@ class Breaker:
         )
         if not sane:
             raise ValueError(
-                "Breaker: failures and probes must be 1 or more, ratio must be above 0 and at most 1, window and recovery "
-                f"must be seconds above 0; got failures={shown(failures)}, ratio={shown(ratio)}, window={shown(window)}, "
+                "Breaker: failures and probes must be 1 or more, ratio must be above 0 and at most 1, window and "
+                f"recovery must be seconds above 0; got failures={shown(failures)}, ratio={shown(ratio)}, "
+                f"window={shown(window)}, "
                 f"recovery={shown(recovery)}, probes={shown(probes)}"
             )
         self.failures = failures

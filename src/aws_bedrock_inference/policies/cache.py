@@ -95,7 +95,7 @@ class Cache:
             raise ValueError(f"Cache(ttl={shown(ttl)}): pass the seconds for which an answer is used, above 0")
         if not is_number(stale_if_error, least=0):
             raise ValueError(
-                f"Cache(stale_if_error={shown(stale_if_error)}): pass a number of seconds, or 0 to use no expired answer"
+                f"Cache(stale_if_error={shown(stale_if_error)}): pass seconds, or 0 to use no expired answers"
             )
         if not is_number(max_entries, least=1, whole=True):
             raise ValueError(f"Cache(max_entries={shown(max_entries)}): pass the number of answers to store, 1 or more")

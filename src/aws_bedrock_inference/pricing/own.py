@@ -30,10 +30,10 @@ _NAMES = tuple(each.name for each in fields(Rates) if not each.name.startswith("
 
 @cache
 def read(path: str) -> dict[str, dict[str, float]]:
-    """Return the prices in the file at `path`, by model id. The file is read once. Prices that a table does not
-    contain are unknown.
+    """Return the prices in the file at `path`, by model id. The file is read only once. A price that is missing from
+    a model's table is unknown.
 
-    Raises `ValueError`, which states what is wrong with the file.
+    Raises `ValueError` if the file cannot be read or is invalid. The message states the reason.
     """
     where = f"{VARIABLE}={path}"
     try:
