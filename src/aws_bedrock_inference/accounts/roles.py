@@ -34,10 +34,10 @@ class AssumedRole:
 
     * `role_arn`: the ARN of the role.
     * `external_id`: a value that the role's trust policy can require from third parties.
-    * `session_name`: a name that appears in CloudTrail and in the ARN of the caller.
+    * `session_name`, default `aws-bedrock-inference`: a name that appears in CloudTrail and in the ARN of the caller.
     * `tags`: session tags.
     * `transitive_tags`: the keys of the tags that are also passed to a role that is assumed with this role.
-    * `duration`: the seconds for which credentials are valid. They are renewed before they expire.
+    * `duration`, default 3600: the seconds for which credentials are valid. They are renewed before they expire.
     * `region_name`: the Region of STS, and the default Region of the session.
     * `account`: the account that the role must belong to.
     * `session`: a session of boto3 or botocore, whose credentials assume the role.

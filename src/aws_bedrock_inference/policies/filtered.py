@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 OnFiltered: TypeAlias = "str | Callable[[FilteredContent], Any]"
-"""How to handle filtered content: `return`, `raise`, a message, or a function that returns the message."""
+"""The ways to handle filtered content: `return`, `raise`, a message, or a function that returns the message."""
 
 _WORDS = ("return", "raise")
 _CONVERSE = frozenset({"converse", "converse_stream"})

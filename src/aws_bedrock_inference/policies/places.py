@@ -99,7 +99,7 @@ class Places:
         if route.pool not in _HERE or is_untold(route.model):
             regions = yield from _asked(lambda: self._regions(route, place), seconds, "ListInferenceProfiles")
         if isinstance(regions, str):
-            verdict: str | None = f"{route}: the Regions that may answer the call are unknown: {regions}"
+            verdict: str | None = f"{route}: the Regions that can answer the call are unknown: {regions}"
         else:
             strayed = strays(regions, self.within)
             verdict = None if strayed is None else f"{route}: {strayed}"
