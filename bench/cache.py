@@ -1,8 +1,9 @@
-"""What an answer from the cache costs, beside the same call without one: CPU time of one thread, the best of ten.
+"""Measure the cost of an answer from the cache, compared with the same call without a cache. The value is CPU time of
+one thread, from the best of ten rounds.
 
-`policy` is the cache alone: its key, its look-up, the answer. `invoke` is a whole call of the blocking client, with its
-checks and its estimate. The service is a function that answers at once, so that the row without a cache is what the
-client itself costs.
+`policy` is the cache alone: computing the key, the look-up, and the answer. `invoke` is a whole call of the blocking
+client, with its checks and its estimate. The service is replaced with a function that returns immediately, so the row
+without a cache is the cost of the client itself.
 
     python bench/cache.py [redis://HOST]
 """
@@ -46,7 +47,7 @@ def service(_: Call) -> Outcome:
 
 
 def measure(what: Callable[[], Any], clock: Callable[[], float]) -> float:
-    """Return the microseconds of one call, in the best round."""
+    """Return the microseconds per call in the best round."""
     best = float("inf")
     for _ in range(ROUNDS):
         started = clock()

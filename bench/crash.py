@@ -1,9 +1,10 @@
-"""Runs of 1,000 prompts on a faulty service, each killed up to five times at random moments.
+"""Run `bedrock run` with 1,000 prompts against a faulty service, and kill it up to five times at random moments.
 
     python crash.py             # from bench/: 100 runs, about ten minutes on two cores
     python crash.py 10          # fewer
 
-Every prompt must have exactly one fate, and no more answers may be paid twice than were in flight at the kills.
+Every prompt must end with exactly one answer or one failure. The service may not answer more prompts twice than were
+in flight at the kills.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def error(status: str, code: str, message: str) -> bytes:
 
 
 class Service:
-    """Answers each prompt with itself within 20 ms, and counts the final answers. Some requests meet a fault."""
+    """A service that answers each prompt with the prompt itself within 20 ms, and counts the final answers. Some
+    requests meet a fault.
+    """
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -66,7 +69,7 @@ class Service:
 
 @dataclass
 class Result:
-    """The counts of one run; `wrong` says what must not be."""
+    """The counts of one run. `wrong` contains the errors that were found."""
 
     kills: int = 0
     in_flight: int = 0
@@ -108,8 +111,8 @@ async def one(number: int, folder: Path) -> Result:
 
 
 def claimed(journal: Path) -> int:
-    """Return how many records the next run may ask again: those in flight, and what has failed if the kill came when
-    all was done, since a run after a complete one asks its failures again.
+    """Return how many prompts the next run can send again: the prompts in flight, and the failed ones if the kill
+    came after the run was complete. A run after a complete one sends its failed prompts again.
     """
     if not journal.exists():
         return 0
@@ -126,12 +129,12 @@ def check(prompts: dict[str, str], output: Path, answered: Counter[str], result:
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     failures = [json.loads(line) for line in Path(f"{output}.failed.jsonl").read_text().splitlines()]
     fates = Counter([line["id"] for line in answers] + [line["id"] for line in failures])
-    result.wrong += [f"{key} has {fates[key]} fates" for key in prompts if fates[key] != 1]
+    result.wrong += [f"{key} has {fates[key]} results" for key in prompts if fates[key] != 1]
     result.wrong += [f"{line['id']} has another's answer" for line in answers if line["text"] != prompts[line["id"]]]
     result.wrong += [f"{line['id']} failed" for line in failures if not line["prompt"].endswith(" is too long")]
     result.beyond = answered.total() - PROMPTS
     if result.beyond > result.in_flight:
-        result.wrong.append(f"{result.beyond} answers beyond need, {result.in_flight} were in flight at the kills")
+        result.wrong.append(f"{result.beyond} answers too many, {result.in_flight} prompts were in flight at the kills")
 
 
 async def all_of(runs: int) -> list[Result]:

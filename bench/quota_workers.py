@@ -1,8 +1,10 @@
-"""One client of bench/quota.py as a process of its own: many threads that ask, and how long each call was in it.
+"""Run one client of bench/quota.py in a separate process: many threads make calls, and each call's time in the system
+is recorded.
 
-Its task comes as one line of JSON on standard input; `ready` goes out when the client is built, and a line with the
-monotonic time of the start begins it. The result is one line of JSON: calls as [began, seconds in system or null while
-unfinished, seconds that the model took or null, class, error or null], times in seconds from the start.
+The task is one line of JSON on standard input. The process writes `ready` when the client is created. The next line
+on standard input contains the monotonic time of the start. The result is one line of JSON: calls as [began, seconds
+in system or null while unfinished, seconds that the model took or null, class, error or null], with times in seconds
+from the start.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Ask = Callable[[str, str], float | None]
-    """Asks a prompt of a class; returns the seconds that the model took, where the client tells."""
+    """Sends a prompt of a class. Returns the seconds that the model took, if the client reports them."""
 
 REGION = "us-east-1"
 MODEL = "amazon.nova-lite-v1:0"  # burndown 1
@@ -130,7 +132,7 @@ def latency(answer: Any) -> float:
 
 
 class Crowd:
-    """Threads that ask until the end, and what became of their calls."""
+    """Threads that make calls until the end, and the results of their calls."""
 
     def __init__(self, task: dict[str, Any], ask: Ask, start: float) -> None:
         self.calls: list[list[Any]] = []
@@ -141,14 +143,14 @@ class Crowd:
         self._lock = threading.Lock()
 
     def closed_loop(self, worker: int) -> None:
-        """Ask again as soon as there is an answer."""
+        """Make the next call as soon as the previous call has an answer."""
         chance = random.Random(f"{self._seed} {worker}")  # noqa: S311 - a workload
         while time.monotonic() < self._end:
             if not self._call(prompt(chance), "batch"):
                 time.sleep(PAUSE_AFTER_FAILURE)
 
     def open_loop(self, rate: float) -> None:
-        """Ask at random times, `rate` a second, whether or not there were answers."""
+        """Make `rate` calls per second at random times, whether or not earlier calls have answers."""
         chance = random.Random(f"{self._seed} arrivals")  # noqa: S311 - a workload
         free = threading.Semaphore(MOST_AT_ONCE)
         due = self._start
@@ -165,7 +167,7 @@ class Crowd:
         free.release()
 
     def _call(self, text: str, kind: str) -> bool:
-        """Whether there was an answer."""
+        """Make one call, and return whether it had an answer."""
         began = time.monotonic()
         call: list[Any] = [began - self._start, None, None, kind, None]
         self._note(call)
@@ -182,7 +184,7 @@ class Crowd:
 
 
 def prompt(chance: random.Random) -> str:
-    """Return a text that no other call has, so that answers differ in length."""
+    """Return a text that no other call has, so that the answers have different lengths."""
     tokens = min(LONGEST, max(SHORTEST, round(MEDIAN * chance.lognormvariate(0, SPREAD))))
     text = f"{chance.getrandbits(64):016x} " + FILLER * (tokens * CHARACTERS_PER_TOKEN // len(FILLER))
     return text[: tokens * CHARACTERS_PER_TOKEN].ljust(tokens * CHARACTERS_PER_TOKEN, ".")

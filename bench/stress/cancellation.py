@@ -1,4 +1,4 @@
-"""10,000 calls cancelled at random moments: nothing stays reserved, nothing waits, no connection stays open."""
+"""Cancel 10,000 calls at random moments. Afterwards no quota is reserved, no call waits, and no connection is open."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALLS, AT_ONCE = 10_000, 200
 
 
 def sockets() -> int:
-    """Return how many sockets this process has open."""
+    """Return the number of open sockets in this process."""
     found = 0
     for entry in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the directory's own

@@ -1,4 +1,6 @@
-"""Warm clients, then forked workers, while threads of the parent go on calling: each answer must be its own."""
+"""Fork workers from a process with clients in use, while threads of the parent continue to make calls. Each call must
+receive its own answer.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a quota limits.
+    """The meaning of a quota, that is, what it limits.
 
     * `dimension`: requests per minute (`rpm`), tokens per minute (`tpm`) or tokens per day (`tpd`).
     * `model`: None if the quota applies to all models together.

@@ -53,9 +53,10 @@ class TokenGauge(Locked):
     """Learns the ratio of tokens to bytes for each model. Its estimates are high enough that reservations are rarely
     too small. Threads can share an object.
 
-    * `sigmas`: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation. Both are
-      weighted by bytes and by age.
-    * `models`: the maximum number of models. When it is exceeded, the model that was added first is removed.
+    * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard
+      deviation. Both are weighted by bytes and by age.
+    * `models`, default 256: the maximum number of models. When it is exceeded, the model that was added first is
+      removed.
 
     Before the first observation, four bytes count as one token. Raises `ValueError` for invalid options.
     """
