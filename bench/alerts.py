@@ -78,7 +78,7 @@ class Month:
 
     def __post_init__(self) -> None:
         """Draw the incidents: about one in two days, one after the other, the first on the second day."""
-        rnd = random.Random(self.seed)  # noqa: S311 - a world, no secret
+        rnd = random.Random(self.seed)  # noqa: S311 - a simulation, not a secret
         kinds = [KINDS[number % 3] for number in range(max(3, int(self.days // 2)))]
         if self.days >= 7:
             kinds += ["loop", "denied"]
@@ -94,7 +94,7 @@ class Month:
             )
             start = 1.2 * DAY + apart * number + rnd.uniform(0, apart - length - 3600)
             if 1.0 < start % DAY / 3600 < 3.2:
-                start += 2.5 * 3600  # not into the job of every night
+                start += 2.5 * 3600  # not during the nightly job
             due = start + (length * 0.05 / share if kind == "creeping" else 0.0)
             cause = {"loop": "", "denied": "iam-denied-identity-policy"}.get(
                 kind, rnd.choice(["service-capacity", "throttled-requests-per-minute", "model-timeout"])
@@ -128,7 +128,7 @@ class World:
 
     def __init__(self, month: Month) -> None:
         self.month = month
-        self.rnd = random.Random(month.seed + 1)  # noqa: S311 - a world, no secret
+        self.rnd = random.Random(month.seed + 1)  # noqa: S311 - a simulation, not a secret
         self.now = BEGIN
         self.store = MemoryAlerts(lambda: self.now)
         self.told: list[tuple[float, Alert]] = []
@@ -205,7 +205,7 @@ class World:
         """Return the share of each cause at a place."""
         rates = dict(USUAL)
         if place == HAIKU and 2.0 <= at % DAY / 3600 < 3.0:
-            rates["throttled-requests-per-minute"] = 0.045  # a job of every night
+            rates["throttled-requests-per-minute"] = 0.045  # the nightly job
         for each in active:
             if each.place == place and each.cause:
                 rates[each.cause] = rates.get(each.cause, 0.0) + each.now(at)

@@ -50,7 +50,7 @@ def measured(client: Client, ask: str, fault: dict[str, Any], share: float) -> s
         def result(_: int) -> str:
             try:
                 return "whole" if call().text == truth else "wrong"
-            except Exception:  # noqa: BLE001 - whatever a client raises
+            except Exception:  # noqa: BLE001 - a client can raise any exception
                 return "failed"
 
         with ThreadPoolExecutor(AT_ONCE) as pool:

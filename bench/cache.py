@@ -67,7 +67,7 @@ def row(name: str, cache: Cache | None, size: int, clock: Callable[[], float]) -
         driver._send = service  # noqa: SLF001
         settings = {"maxTokens": 400, "temperature": 0}
         params = {"messages": [{"role": "user", "content": [{"text": prompt}]}], "inferenceConfig": settings}
-        call = client._make_call("converse", params)  # noqa: SLF001 - a call that is not made yet
+        call = client._make_call("converse", params)  # noqa: SLF001 - it only prepares a call
         alone = send if cache is None else cache.around(send, time.monotonic)
         driver.run(alone(call))
         policy = measure(lambda: driver.run(alone(call)), clock)
@@ -83,7 +83,7 @@ def main() -> None:
         row("none", None, size, time.thread_time)
         row("memory", Cache(), size, time.thread_time)
     with tempfile.TemporaryDirectory() as directory:
-        # Their threads work for the call: elapsed time says what it waits.
+        # The threads of these stores work for the call, so elapsed time shows how long the call waits.
         row("sqlite", Cache(f"sqlite://{directory}/answers.db"), 1_000, time.perf_counter)
     for url in sys.argv[1:]:
         row("server", Cache(url), 1_000, time.perf_counter)

@@ -25,7 +25,7 @@ from pathlib import Path
 from stress.server import MODEL, http, unary
 
 PROMPTS, KILLS, SIDE_BY_SIDE = 1000, 5, 2
-BAD = 50  # each so many-th prompt is refused as invalid
+BAD = 50  # one in this number of prompts is refused as invalid
 
 DOWN = ("503 Service Unavailable", "ServiceUnavailableException", "The service is unavailable. Please try again.")
 FULL = ("429 Too Many Requests", "ThrottlingException", "Too many requests, please wait before trying again.")
@@ -122,7 +122,7 @@ def claimed(journal: Path) -> int:
             count = "SELECT count(*) FROM records WHERE state IN (1, ?)"
             return int(database.execute(count, (3 if done else 1,)).fetchone()[0])
         except sqlite3.OperationalError:
-            return 0  # killed before there was a table
+            return 0  # killed before the table was created
 
 
 def check(prompts: dict[str, str], output: Path, answered: Counter[str], result: Result) -> None:
@@ -156,7 +156,8 @@ def main() -> None:
         sum(getattr(result, name) for result in results) for name in ("kills", "in_flight", "beyond")
     )
     detail = (
-        f"{len(results)} runs of {PROMPTS:,} killed {kills} times: {in_flight:,} in flight then, {beyond:,} paid twice"
+        f"{len(results)} runs of {PROMPTS:,} killed {kills} times: {in_flight:,} prompts in flight at the kills, "
+        f"{beyond:,} paid twice"
     )
     print(*wrong[:20], sep="\n", file=sys.stderr)
     print(json.dumps({"trials": len(results) * PROMPTS, "wrong": len(wrong), "detail": detail}))

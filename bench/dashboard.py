@@ -32,7 +32,7 @@ SHOWN = (
     "Tokens per second",
     "Circuits",
 )
-WIDTH, HEIGHT, MARGIN, LEGEND = 440, 150, 16, 4  # of one panel, in pixels; and the lines of a legend at most
+WIDTH, HEIGHT, MARGIN, LEGEND = 440, 150, 16, 4  # the size of one panel in pixels, and the maximum lines in a legend
 COLOURS = ("#3366cc", "#cc5522", "#228855", "#8844aa", "#997700", "#555555")
 
 

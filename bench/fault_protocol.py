@@ -91,14 +91,14 @@ def _make(client: Client, tasks: IO[str], answers: IO[str]) -> None:
         began = time.monotonic()
         try:
             said: dict[str, Any] = call()._asdict()
-        except Exception as error:  # noqa: BLE001 - whatever a client raises is its answer
+        except Exception as error:  # noqa: BLE001 - any exception of a client is its result
             said = {"error": f"{type(error).__module__}.{type(error).__name__}: {error}"[:400]}
         print(json.dumps(said | {"seconds": time.monotonic() - began}), file=answers, flush=True)
 
 
 def _fork_at(path: str, client: Client, url: str) -> None:
     _load(client, Task(url, "whole", MODEL, HOME, MODEL, NEXT))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that no process has to wait for the forks
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen(100)

@@ -71,7 +71,7 @@ def main() -> None:
     for name, part in LONG.items():
         text = part * (100_000 // len(part))
         rows.append((f"explain 100 KB of {name}", each(lambda text=text: explain(text), 1) * 1e3, "ms", 50))  # type: ignore[misc]
-    print("What it costs to know an error; medians")
+    print("Time to recognize an error; medians")
     for name, value, unit, goal in rows:
         print(f"  {name:<40}{value:8.2f} {unit}   goal: at most {goal} {unit}")
 

@@ -29,7 +29,7 @@ RARE = "An error occurred (AccessDeniedException) when calling the Converse oper
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         queue = DeadLetterQueue(f"sqlite://{directory}/dead.db")
-        print(f"{'keep one':40} {kept(queue):8.2f} ms")
+        print(f"{'store one':40} {kept(queue):8.2f} ms")
         first = queue.get_failed_requests(1)[0].id
         for name, use in (
             ("list of 100", lambda: queue.get_failed_requests(100)),

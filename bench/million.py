@@ -40,7 +40,7 @@ async def carried_out(job: Job) -> Tally:
     tally = Tally(clock.monotonic)
     journal, output = opened_files(job, print)
     ending = await asked(job, journal, output, lambda: ask, tally, concurrency=64)
-    assert ending == Ending()  # noqa: S101 - a bench that says nothing false
+    assert ending == Ending()  # noqa: S101 - a bench must not report wrong results
     closed_files(job, journal, output, ending)
     return tally
 

@@ -115,7 +115,7 @@ FORMS: dict[str, tuple[Callable[[str, datetime, random.Random], str], str, str]]
 }
 
 
-# Told by a pattern of this file's own, so that the code that is tried does not choose what it is tried with.
+# This file uses its own pattern, so that the code under test does not choose its own test data.
 OWN_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d|\d\d:\d\d:\d\d")
 
 

@@ -60,8 +60,8 @@ SCENARIO: dict[str, Any] = {
     "latency": {"first_token": 0.3, "tokens_per_second": 250, "spread": 0.3},
     "answers": {"tokens": 90, "spread": 0.5},
 }
-CALL_TOKENS, CALL_SECONDS = 580, 0.75  # mean of what is settled, and of the time a call takes without any wait
-PHASE = 7.0  # the service's windows begin so long before the clients do
+CALL_TOKENS, CALL_SECONDS = 580, 0.75  # mean of the settled tokens, and of the time that a call takes without any wait
+PHASE = 7.0  # the service's windows begin this number of seconds before the clients start
 STORE_DOWN = 10.0
 
 
@@ -95,7 +95,7 @@ def measure(run: Run, together: threading.Barrier) -> dict[str, Any]:
     and the calls.
     """
     with ExitStack() as opened:
-        opened.callback(together.abort)  # whoever still waits for this run shall not wait for ever
+        opened.callback(together.abort)  # other runs must not wait forever for this run
         sim = opened.enter_context(simulator(run.scenario()))
         store = opened.enter_context(Store(run.store)) if run.store else None
         workers = [opened.enter_context(worker(run, sim.url, number, store)) for number in range(run.processes)]
@@ -165,7 +165,7 @@ def worker(run: Run, url: str, number: int, store: Store | None) -> subprocess.P
 
 def line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    return process.stdout.readline().strip() or "its process has ended; why is on standard error"
+    return process.stdout.readline().strip() or "the process of this client has ended; standard error shows the reason"
 
 
 def prime(url: str) -> None:

@@ -13,9 +13,9 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-WINDOW = 10  # seconds, of the shares over time
+WINDOW = 10  # the length of a window in seconds, for the shares over time
 HELD = 0.95
-BUSY = 0.70  # of the machine; above, the times are no longer the clients' own
+BUSY = 0.70  # the share of the machine's time; above it, the machine slows down the clients
 
 Result = dict[str, Any]
 
@@ -226,7 +226,7 @@ def main() -> None:
         busy = max((row["busy"] for row in rows), default=0.0)
         print(
             f"\n{discipline}: warm-up {these[0]['warm']:.0f} s, then {these[0]['seconds']:.0f} s; "
-            f"machine {busy:.0%} busy{' - TOO BUSY, the times are not to be trusted' if busy > BUSY else ''}"
+            f"machine {busy:.0%} busy{' - TOO BUSY, the times are unreliable' if busy > BUSY else ''}"
         )
         {"plain": plain, "mixed": mixed, "changes": changes}[data["mode"]](these)
     if options.plot:

@@ -31,8 +31,8 @@ MAX_TOKENS = 300
 MEDIAN, SPREAD, SHORTEST, LONGEST = 360, 0.75, 100, 3_000
 CHARACTERS_PER_TOKEN = 4
 FILLER = "the quota of a model is shared by all who call it and is never said "
-PAUSE_AFTER_FAILURE = 1.0  # a program that logs an error and goes on; without it, failing fast would be a storm
-MOST_AT_ONCE = 400  # of calls that come at their own times
+PAUSE_AFTER_FAILURE = 1.0  # seconds to log an error; without them, fast failures would flood the service
+MOST_AT_ONCE = 400  # for calls at random times
 
 
 def ours(task: dict[str, Any], **options: Any) -> Ask:
@@ -41,7 +41,7 @@ def ours(task: dict[str, Any], **options: Any) -> Ask:
     client = BedrockClient(MODEL, endpoint_url=task["url"], quota=Quota(**options))
     classes = "priority" in inspect.signature(client.invoke).parameters
     if task["rate"] and not classes:
-        print("BedrockClient.invoke has no priority yet: all calls are alike", file=sys.stderr)
+        print("BedrockClient.invoke has no priority yet, so all calls have the same priority", file=sys.stderr)
 
     def ask(prompt: str, kind: str) -> float | None:
         extra: dict[str, Any] = {"priority": kind} if classes and task["rate"] else {}
@@ -87,7 +87,7 @@ def tenacity_around_boto3(task: dict[str, Any]) -> Ask:
 
 
 def litellm_router(task: dict[str, Any]) -> Ask:
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list of prices
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it fetches a list of prices
     import litellm
 
     litellm.suppress_debug_info = True
@@ -122,7 +122,7 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Ask]] = {
 
 
 def code(error: BaseException) -> str:
-    response = getattr(error, "response", None)  # LiteLLM's is an answer of httpx
+    response = getattr(error, "response", None)  # LiteLLM's response is a response of httpx
     told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     return str(told or type(error).__name__)
 
@@ -173,7 +173,7 @@ class Crowd:
         self._note(call)
         try:
             call[2] = self._ask(text, kind)
-        except Exception as error:  # noqa: BLE001 - of any client, and it is counted
+        except Exception as error:  # noqa: BLE001 - the errors of all clients are counted
             call[4] = code(error)
         call[1] = time.monotonic() - began
         return not call[4]
@@ -200,7 +200,7 @@ def main() -> None:
     }
     try:
         ask = CLIENTS[task["client"]](task)
-    except (ImportError, TypeError) as error:  # not installed, or an option that is not there yet
+    except (ImportError, TypeError) as error:  # not installed, or an option that does not exist yet
         print(f"{type(error).__name__}: {error}", flush=True)
         return
     print("ready", flush=True)

@@ -35,13 +35,13 @@ ROUTE = Route("anthropic.claude-test-v1:0", "us-east-1", base="anthropic.claude-
 TOKENS = answered("ThrottlingException", "Too many tokens, please wait before trying again.", status=429)
 NAMELESS = answered("ThrottlingException", "Rate exceeded", status=429)
 
-# Callers by load. In `wordy` the answer is longer than the prompt, so that almost all that is used is burndown.
+# The number of callers for each load. In `wordy` the answers are longer than the prompts, so that burndown dominates.
 WORKERS = {"short": 48, "wordy": 48, "mixed": 320, "long": 1080, "on-off": 48}
 EPISODE = 3.5  # seconds, on average
 POLL = 0.02
 MEMBERS = 4
 
-# What the table says of a token of the answer, and what the service charges.
+# The charge for an output token according to the table of models, and according to the service.
 BURNDOWNS = {
     "as table": (1.0, 1.0),
     "a third": (3.0, 1.0),

@@ -30,7 +30,7 @@ from aws_bedrock_inference.testing import simulator
 
 MODEL, HOME, OTHER = "us.amazon.nova-lite-v1:0", "us-east-1", "us-west-2"
 RATE, SECONDS, BEGINS, ENDS = 20, 90, 10.0, 70.0
-BEGUN = 2.0  # seconds after which a request to the failing Region is a probe
+BEGUN = 2.0  # after this number of seconds, a request to the failing Region is a probe
 
 SCENARIOS: dict[str, list[dict[str, Any]]] = {
     "outage (503)": [{"kind": "outage"}],

@@ -12,9 +12,8 @@ that is possible with whole answers. Both cover only the time in which hosts and
 
     even      1,000 hosts with 100 callers: a host makes one call a second
     few       the same quota for 100 hosts with 100 callers: ten calls a second
-    uneven    1,000 hosts with 10 callers, so that changes take long compared with a turn; every other host is idle
-    every
-              other minute, and one host has 100 callers
+    uneven    1,000 hosts with 10 callers, so that a turn is short compared with the changes: every other host is idle
+              every other minute; one host has 100 callers
 
     scale.py                       three minutes
     scale.py --discipline bucket   how the service counts: bucket, tight, fixed or sliding (the default)
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
 RPM, TPM = 60_000, 36_000_000
 WARM, MEASURED, BEGUN = 60.0, 180.0, 60.0
 ROUTE = Route("amazon.nova-lite-v1:0", "us-east-1", base="amazon.nova-lite-v1:0")
-# A call: mean input and answer in tokens (both vary), its max_tokens; seconds that it takes, and travels at the most.
+# A call: mean input and answer in tokens (both vary), its max_tokens, its seconds, and its longest network time.
 INPUT, ANSWER, MAX_TOKENS = 520, 110, 300
 LATENCY, TRAVEL = 0.8, 0.02
 IDLE = 60.0
@@ -184,7 +183,7 @@ def run(fleet: Fleet, discipline: str) -> None:
     """Run the fleet and print its row."""
     started = time.perf_counter()
     world = World(fleet, discipline)
-    gc.disable()  # a hundred thousand generators at rest would be looked at again and again
+    gc.disable()  # otherwise the garbage collector would visit a hundred thousand idle generators again and again
     world.run(WARM)
     world.measuring, before = True, world.store.renewals
     world.run(WARM + MEASURED)

@@ -139,7 +139,8 @@ def main() -> None:
                 f"{row.plan / hosts:>17.2f}",
                 flush=True,
             )
-    # Few hosts, whose plans cost next to nothing, for the renewal; many for the plan, and the dearer of two.
+    # The cost of a renewal is measured with few hosts, whose plans cost almost nothing. The cost of a plan is measured
+    # with many hosts, and the higher of two values is used.
     renewal = min(rows[HOSTS[1]].cpu)
     plan = max(rows[hosts].plan / hosts for hosts in HOSTS[-2:])
     print(

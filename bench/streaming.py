@@ -123,7 +123,7 @@ def measured(ways: dict[str, Callable[[str], tuple[int, float]]]) -> list[tuple[
             began = time.process_time()
             count, _ = read(LONG)
             if count != CHUNKS:
-                raise AssertionError(f"{name} gave {count} of {CHUNKS} chunks")
+                raise AssertionError(f"{name} returned {count} of {CHUNKS} chunks")
             if turn:
                 costs[name].append((time.process_time() - began) / CHUNKS * 1e6)
     for _ in range(FIRSTS):

@@ -134,7 +134,7 @@ async def measure_in_flight(url: str) -> dict[str, Runs]:
 
 
 def litellms(url: str) -> dict[str, Callable[[], Awaitable[object]]]:
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list of prices
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it fetches a list of prices
     try:
         import litellm
     except ImportError:

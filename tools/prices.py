@@ -20,8 +20,8 @@ from genai_prices.data_snapshot import get_snapshot
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "src/aws_bedrock_inference/pricing/prices.json"
 
-# Our names of the prices, by those of genai-prices. Models that are priced by anything else are left out, since their
-# tokens of text are not the whole bill.
+# The names of prices in genai-prices, and the names in this package. A model with other prices is omitted, because the
+# price of its text tokens is not its whole cost.
 NAMES = {
     "input_mtok": "input",
     "output_mtok": "output",

@@ -19,7 +19,7 @@ CODES = "errors/codes.md"
 MESSAGES = "errors/messages.md"
 MOST_MESSAGES = 3
 LONGEST_HEADING = 160
-# What the AWS CLI and boto3 write before a message.
+# The words that the AWS CLI and boto3 write before a message.
 PREFIX = re.compile(r"^(?:[\w.]+: )?An error occurred \([^)]*\) when calling the \w+ operation(?: \([^)]*\))?: ")
 HOW_TO_SEARCH = """\
 Type a code or a part of a message into the search, for example `ThrottlingException` or `on-demand throughput isn't
@@ -178,7 +178,7 @@ def messages_page(homes: dict[str, str], examples: dict[str, list[str]]) -> str:
         for text in texts:
             if slug in homes and slug not in known[short(text)]:
                 known[short(text)].append(slug)
-    # Words that messages use are in the titles of other pages, too: those come first.
+    # The words in messages also occur in the titles of other pages. The search must list those pages before this page.
     lines = ["---", "hide: [toc]", "search: {boost: 0.5}", "---", "# Error messages", "", ABOUT_MESSAGES, ""]
     for number, message in enumerate(sorted(known, key=str.lower)):
         lines += [f"## {literal(message)} {{#message-{number}}}", ""]

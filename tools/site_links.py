@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(\]\()([^)\s:]+?)(#[^)\s]*)?(\))")
 CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 DIRECTIVE = re.compile(r"^::: aws_bedrock_inference\.([\w.]+)$", re.MULTILINE)
-# Links, headings and blocks of code as a whole, or a name between backticks that is in none of them.
+# A complete link, heading or block of code, or a name between backticks outside of these.
 MENTION = re.compile(r"<(a|h\d|pre)\b.*?</\1>|<code>(\w+)</code>", re.DOTALL)
 
-# Files outside docs/ that are pages of the site, each with its place there.
+# Files outside docs/ that are pages of the site, each with its path in the site.
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",

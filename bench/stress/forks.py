@@ -28,7 +28,7 @@ def child(client: BedrockClient, name: str) -> int:
         return pid
     try:
         os._exit(min(255, wrong(client, name, CALLS)))
-    except BaseException:  # noqa: BLE001 - the child ends here, whatever it is
+    except BaseException:  # noqa: BLE001 - the child ends here after any error
         os._exit(255)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LETTERS, REDRIVES, KILLED, IN_FLIGHT = 2_000, 8, 2, 4
-# Seconds: longer than any answer takes.
+# Seconds; every answer takes less.
 LEASE = 4.0
 SLOW = "An error occurred (ThrottlingException) when calling the Converse operation: Too many requests"
 
@@ -83,7 +83,7 @@ def table() -> Iterator[str]:
         [sys.executable, "-m", "stress.letters", "table"], stdout=subprocess.PIPE, text=True
     ) as child:
         try:
-            assert child.stdout is not None  # noqa: S101 - a pipe was asked for
+            assert child.stdout is not None  # noqa: S101 - the process was started with a pipe
             yield child.stdout.readline().strip()
         finally:
             child.kill()

@@ -37,7 +37,7 @@ def server() -> Iterator[str]:
     """Run the server during the block, and yield its URL."""
     with subprocess.Popen([sys.executable, "-m", "stress.server"], stdout=subprocess.PIPE, text=True) as child:
         try:
-            assert child.stdout is not None  # noqa: S101 - a pipe was asked for
+            assert child.stdout is not None  # noqa: S101 - the process was started with a pipe
             yield f"http://127.0.0.1:{int(child.stdout.readline())}"
         finally:
             child.kill()

@@ -95,7 +95,7 @@ class AssumedRole:
 
     def _check_tags(self) -> None:
         if len(self.tags) > _MOST_TAGS:
-            raise ValueError(f"tags: AWS accepts at most {_MOST_TAGS} session tags, but these are {len(self.tags)}")
+            raise ValueError(f"tags: AWS accepts at most {_MOST_TAGS} session tags, but {len(self.tags)} are set")
         for number, (key, value) in enumerate(self.tags.items(), 1):
             if not _fits(_TAG_KEY, key) or not _fits(_TAG_VALUE, value):
                 raise ValueError(
@@ -103,7 +103,9 @@ class AssumedRole:
                     "and _.:/=+-@"
                 )
         if len({key.casefold() for key in self.tags}) < len(self.tags):
-            raise ValueError("tags: AWS does not distinguish keys that differ only in upper and lower case")
+            raise ValueError(
+                "tags: two keys differ only in upper and lower case, which AWS does not distinguish; rename one"
+            )
         if not set(self.transitive_tags) <= set(self.tags):
             raise ValueError("transitive_tags: pass a list of keys that `tags` contains, such as ['team']")
 

@@ -114,8 +114,8 @@ def _blob(content: bytes) -> tuple[str, str]:
 
 
 def _bytes(value: Any) -> bytes:
-    """Return the bytes of a blob. If the blob is a file, restore its position after reading. Raises `TypeError` if it
-    cannot be read twice.
+    """Return the bytes of a blob, which is bytes or a file. Restore the position of a file after reading. Raises
+    `TypeError` if the file cannot be read twice.
     """
     if isinstance(value, str):
         return value.encode()

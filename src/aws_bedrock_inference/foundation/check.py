@@ -66,7 +66,7 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """True if `problems` is empty: no reason is known why calls would fail."""
+        """True if `problems` is empty, that is, if no reason is known why calls would fail."""
         return not self.problems
 
 

@@ -57,7 +57,7 @@ class Fallback:
       (`throttled-*`), or `filtered` for filtered answers. Its values state what must differ on the new route:
       `model`, `region`, `pool`, `account`, a list of several of them, `any`, or `nowhere` to stay.
     * `within`: limits the Regions that are allowed to answer calls, such as `eu-*`. The policy checks the destination
-      Regions that AWS lists for a profile, for the requested route, too. For profiles, this check needs the
+      Regions that AWS lists for a profile, and also checks the requested route. For profiles, this check needs the
       permission bedrock:ListInferenceProfiles. A route that AWS does not list is refused.
     * `reserve`, default 0.25: the share of the remaining time that a route must leave for the routes after it. For a
       stream, this limits only the wait for the first content.

@@ -33,6 +33,6 @@ def checked(shares: Mapping[str | float, float]) -> dict[float, float]:
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
         raise ValueError(
             f"Quota(shares={shown(shares)}): pass the guaranteed share of the quota for each priority, from 0 to "
-            "below 1, such as {'batch': 0.2}; a share is not a ceiling"
+            "below 1, such as {'batch': 0.2}; a priority can use more than its share"
         )
     return {priority_number(name): share for name, share in shares.items()}

@@ -77,7 +77,7 @@ class Target:
 
     @property
     def here(self) -> bool:
-        """True if calls to this target use the client's own endpoint and identity."""
+        """True if calls to this target use the client's own endpoint and credentials."""
         return all(each is None for each in (self.region_name, self.endpoint_url, self.session, self.role_arn))
 
 

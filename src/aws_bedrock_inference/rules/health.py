@@ -24,8 +24,8 @@ random, four failures in a row occur one time in 600.
 """
 
 REST = 8.0
-"""The seconds between two probes of a resting route. An outage of one minute costs seven probes, and its end is
-noticed at most 8 seconds late.
+"""The seconds between two probes of a resting route. In an outage of one minute, the route receives seven probes, and
+the end of the outage is noticed at most 8 seconds late.
 """
 
 BACK = 0.5

@@ -144,7 +144,7 @@ def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float)
     if not (is_number(burndown, above=0) and is_number(mean_input, least=0)):
         raise ValueError(
             f"advise_max_tokens(burndown={shown(burndown)}, mean_input={shown(mean_input)}): pass a burndown above 0, "
-            "and tokens of 0 or more"
+            "and a mean_input of 0 or more"
         )
     count = sizes.count
     if count < ENOUGH:

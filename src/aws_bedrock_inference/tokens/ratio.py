@@ -29,7 +29,7 @@ SIGMAS = 2.0
 
 
 class Ratio(NamedTuple):
-    """The number of tokens per byte of text: the weighted `mean` of the answers so far, and its standard deviation
+    """The number of tokens per byte of text: the weighted `mean` of the answers so far, and their standard deviation
     `sigma`.
     """
 
