@@ -1,6 +1,8 @@
 """Print the tables of a measurement with bench/quota.py, and draw its picture.
 
-quota_report.py FILE [--plot PNG]     `-` reads standard input
+    quota_report.py FILE [--plot PNG]
+
+With `-` in place of FILE, the script reads standard input.
 """
 
 from __future__ import annotations

@@ -256,7 +256,7 @@ class Journey:
         return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
-        """Return the failure on the best route that received a request, with the results on other routes."""
+        """Return the call's failure on the best route that received a request, with the other routes' results."""
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())
             refused = too_close if late else invalid_request

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class MaxCost:
     """A policy that refuses calls as soon as all calls together have cost `limit` US dollars.
 
-    * `limit`: the limit in US dollars.
+    * `limit`: the limit for the cost of all calls together, in US dollars.
     * `spent`, default 0: an amount in US dollars that was already spent, for example in an earlier part of the work.
 
     Each attempt reserves its expected cost. The first attempt reserves its maximum, which is the price of its input

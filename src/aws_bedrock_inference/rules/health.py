@@ -86,7 +86,7 @@ class Health(Locked):
 
     def succeeded(self, *, probe: bool = False) -> bool:
         """Record a success, and return whether it ended the rest. While the route rests, only a probe can end the
-        rest, because calls that started before the outage show nothing about the present.
+        rest, because calls that started before the outage do not show the current state of the route.
         """
         with self._lock:
             if self.resting and not probe:
