@@ -54,7 +54,7 @@ class Increase:
         """
         base, name = shlex.quote(split_profile(model)[0]), shlex.quote(model)
         return (
-            f"{facts()['increase']['text'].strip()}\n"
+            f"{facts()['increase']['text'].strip()} Check both first:\n"
             f"  $ aws bedrock get-foundation-model --model-identifier {base} --region {self.region} "
             "--query modelDetails.modelLifecycle.status\n"
             f"  $ bedrock quota show {name} --usage --region {self.region}"
