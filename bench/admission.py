@@ -1,9 +1,11 @@
-"""What it costs to be admitted: a reservation and its settlement with the ledger, beside other libraries' limiters.
+"""Measure the time to admit a call: one reservation with the ledger and its settlement, compared with the limiters of
+other libraries. The ledger is the object that counts a quota's tokens.
 
-Each row is of nine rounds, in microseconds a call: the quickest, the median and the slowest, less the loop and its
-readings of the clock; nothing is ever refused unless the row says so. With threads it is wall time by the calls of all,
-and beside it the CPU time of the threads by their calls. The peers have no settlement: theirs is one request counted,
-no tokens. `limits` keeps an entry for each request of the minute, so that its cost grows with them.
+Each row contains the quickest, the median and the slowest of nine rounds, in microseconds per call. The time of the
+loop and of its clock readings is subtracted. Nothing is refused unless the row states it. With several threads, the
+value is wall time divided by the calls of all threads, and the next column is the CPU time of the threads divided by
+their calls. The other libraries have no settlement: they count one request, and no tokens. `limits` stores an entry
+for each request of the last minute, so its cost grows with the number of requests.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ clock = time.monotonic
 
 
 def ledger() -> Ledger:
-    """Return one that never refuses what is measured here."""
+    """Return a ledger with a limit so high that it never refuses a call here."""
     return Ledger(rpm=6e8, tpm=6e11, burst=60.0, now=clock())
 
 
@@ -44,14 +46,14 @@ def watched() -> Ledger:
 
 
 def leased() -> Ledger:
-    """Return one as a member of a store has it."""
+    """Return a ledger in the state that it has when processes share the quota through a store."""
     made = watched()
     made.lease(0.5, {}, clock())
     return made
 
 
 def admitting(made: Ledger, calls: int) -> None:
-    """Enter and settle as the policy `Quota` does for each call."""
+    """Admit and settle calls in the same way as the policy `Quota` does."""
     enter, settle = made.enter, made.settle
     for _ in range(calls):
         now = clock()
@@ -66,8 +68,8 @@ def reading(_: None, calls: int) -> None:
 
 
 class Line:
-    """A ledger whose quota is exhausted: a hundred calls wait, and those before them are in flight. Each call waits, is
-    woken, is admitted and settles.
+    """A ledger whose quota is exhausted. A hundred calls wait, and the calls before them are in flight. Each call
+    waits, is woken, is admitted and settles.
     """
 
     def __init__(self) -> None:
@@ -99,7 +101,7 @@ class Line:
 
 
 def rounds(new: Callable[[], Any], work: Callable[[Any, int], object], calls: int = CALLS) -> list[float]:
-    """Return us a call of each round, each with a `new` object."""
+    """Return the microseconds per call in each round. `new` creates the object for a round."""
     took = []
     for _ in range(ROUNDS + 1):
         made = new()
@@ -110,8 +112,8 @@ def rounds(new: Callable[[], Any], work: Callable[[Any, int], object], calls: in
 
 
 def contended(new: Callable[[], Any], work: Callable[[Any, int], object]) -> tuple[list[float], float]:
-    """Return us of wall time by the calls of all threads, of each round, and the median of the CPU time of the threads
-    by their calls.
+    """Return the microseconds of wall time in each round, divided by the calls of all threads. Also return the median
+    CPU time of the threads, divided by their calls.
     """
     each = CALLS // THREADS
     cpu: list[float] = []
@@ -136,7 +138,9 @@ def contended(new: Callable[[], Any], work: Callable[[Any, int], object]) -> tup
 
 
 def peers() -> list[tuple[str, Callable[[], Any], Callable[[Any, int], object], bool]]:
-    """Return those that can be imported: name, how to make one, how to call it, and whether threads may share it."""
+    """Return the limiters that can be imported: the name, how to create one, how to call it, and whether threads can
+    share it.
+    """
     found: list[tuple[str, Callable[[], Any], Callable[[Any, int], object], bool]] = []
     for name, module, made, work, shared in (
         (f"limits, moving window, {CALLS:,} in it", "limits", moving_window, hitting, True),

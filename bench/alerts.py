@@ -1,7 +1,8 @@
-"""Thirty generated days of a service with known incidents, in virtual time: which of them are told, when, how often.
+"""Generate thirty days of a service with known incidents, in virtual time. Report which incidents raise an alert,
+after how many seconds, and how many alerts they raise.
 
-Eight processes share one store. Traffic is small by night; a job fails a little every night; deployments restart all
-processes and disturb twenty seconds of calls; ten seconds go wrong several times a day.
+Eight processes share one store. Traffic is low at night. A nightly job has a few failures every night. Deployments
+restart all processes and disturb the calls of twenty seconds. Short faults of ten seconds occur several times a day.
 
     python bench/alerts.py SEED...
 """
@@ -31,7 +32,7 @@ TPD = 50_000_000_000
 
 SONNET, HAIKU, NOVA = "eu.model-large|eu-west-1", "eu.model-small|eu-west-1", "model-lite|us-east-1"
 PLACES = {SONNET: (40.0, 0.012), HAIKU: (56.0, 0.0008), NOVA: (20.0, 0.0003)}
-"""Calls a second at noon, and dollars a call."""
+"""For each place: the calls per second at noon, and the dollars per call."""
 
 USUAL = {
     "throttled-requests-per-minute": 0.004,
@@ -44,8 +45,8 @@ KINDS = ("sudden", "creeping", "short")
 
 
 class Incident(NamedTuple):
-    """What goes wrong: `share` of the attempts at a place fail from `start` to `end`, or more is spent there by so many
-    times; `due` is when the share reaches 5 %.
+    """An incident. From `start` to `end`, the fraction `share` of the attempts at a place fails, or the cost there is
+    multiplied by `share`. `due` is the time at which the share reaches 5 %.
     """
 
     kind: str
@@ -57,7 +58,7 @@ class Incident(NamedTuple):
     due: float
 
     def now(self, at: float) -> float:
-        """Return the share at a time."""
+        """Return the share at the time `at`."""
         if not self.start <= at < self.end:
             return 0.0
         if self.kind == "creeping":
@@ -67,7 +68,7 @@ class Incident(NamedTuple):
 
 @dataclass
 class Month:
-    """The days of one seed."""
+    """The thirty days that one seed generates."""
 
     seed: int
     days: float = 30
@@ -76,8 +77,8 @@ class Month:
     gone_on: int = -1
 
     def __post_init__(self) -> None:
-        """Draw what happens: about one incident in two days, one after the other, the first on the second day."""
-        rnd = random.Random(self.seed)  # noqa: S311 - a world, no secret
+        """Draw the incidents: about one in two days, one after the other, the first on the second day."""
+        rnd = random.Random(self.seed)  # noqa: S311 - a simulation, not a secret
         kinds = [KINDS[number % 3] for number in range(max(3, int(self.days // 2)))]
         if self.days >= 7:
             kinds += ["loop", "denied"]
@@ -93,7 +94,7 @@ class Month:
             )
             start = 1.2 * DAY + apart * number + rnd.uniform(0, apart - length - 3600)
             if 1.0 < start % DAY / 3600 < 3.2:
-                start += 2.5 * 3600  # not into the job of every night
+                start += 2.5 * 3600  # not during the nightly job
             due = start + (length * 0.05 / share if kind == "creeping" else 0.0)
             cause = {"loop": "", "denied": "iam-denied-identity-policy"}.get(
                 kind, rnd.choice(["service-capacity", "throttled-requests-per-minute", "model-timeout"])
@@ -106,13 +107,13 @@ class Month:
 
 
 def traffic(at: float) -> float:
-    """Return the part of noon's calls: a third by night, and less at the weekend."""
+    """Return the traffic as a fraction of the traffic at noon: a third at night, and less at the weekend."""
     day = 0.675 - 0.325 * cos(2 * pi * (at % DAY / DAY - 0.05))
     return day * (0.8 if at // DAY % 7 >= 5 else 1.0)
 
 
 def poisson(rnd: random.Random, mean: float) -> int:
-    """Return a Poisson count."""
+    """Return a random number with a Poisson distribution."""
     if mean > 30:
         return max(0, round(rnd.gauss(mean, mean**0.5)))
     limit, count, product = exp(-mean), 0, rnd.random()
@@ -123,11 +124,11 @@ def poisson(rnd: random.Random, mean: float) -> int:
 
 
 class World:
-    """Eight processes and what they count."""
+    """Eight processes and the counts that they report."""
 
     def __init__(self, month: Month) -> None:
         self.month = month
-        self.rnd = random.Random(month.seed + 1)  # noqa: S311 - a world, no secret
+        self.rnd = random.Random(month.seed + 1)  # noqa: S311 - a simulation, not a secret
         self.now = BEGIN
         self.store = MemoryAlerts(lambda: self.now)
         self.told: list[tuple[float, Alert]] = []
@@ -147,8 +148,8 @@ class World:
         return own[0]
 
     def run(self) -> None:
-        """Let the days pass; each process reports every ten seconds, at another second than the others. In hours where
-        nothing happens one process makes all calls: these thirty days then take minutes.
+        """Simulate the days. Each process reports every ten seconds, at a different second from the others. In hours
+        without an incident, one process makes all calls, so that thirty days take only minutes.
         """
         deployments, hiccups = list(self.month.deployments), list(self.hiccups)
         for start in range(0, round(self.month.days * DAY), SECONDS):
@@ -170,7 +171,7 @@ class World:
     def reports(
         self, at: float, active: list[Incident], processes: int, *, deployed: bool, hiccup: bool
     ) -> Iterator[Report]:
-        """Yield what each process counted in ten seconds: the calls are spread over the processes by chance."""
+        """Yield the counts of each process in ten seconds. The calls are spread randomly over the processes."""
         rnd, share = self.rnd, traffic(at)
         rows: list[tuple[list[Answers], list[Failures], list[Use]]] = [([], [], []) for _ in range(processes)]
         tokens = 2000 * (6 if at // DAY == self.month.gone_on else 1)
@@ -201,10 +202,10 @@ class World:
             yield Report(tuple(answers), tuple(failures), uses=tuple(uses))
 
     def rates(self, place: str, at: float, active: list[Incident]) -> dict[str, float]:
-        """Return the shares of the causes at a place."""
+        """Return the share of each cause at a place."""
         rates = dict(USUAL)
         if place == HAIKU and 2.0 <= at % DAY / 3600 < 3.0:
-            rates["throttled-requests-per-minute"] = 0.045  # a job of every night
+            rates["throttled-requests-per-minute"] = 0.045  # the nightly job
         for each in active:
             if each.place == place and each.cause:
                 rates[each.cause] = rates.get(each.cause, 0.0) + each.now(at)
@@ -212,7 +213,7 @@ class World:
 
 
 class Result(NamedTuple):
-    """What became of one incident: when it was told, in seconds after it was due, and by how many alerts."""
+    """The result of one incident: the seconds from when it was due until the first alert, and the number of alerts."""
 
     incident: Incident
     after: float | None
@@ -221,7 +222,7 @@ class Result(NamedTuple):
 
 
 def judge(world: World) -> tuple[list[Result], list[tuple[float, Alert]], list[tuple[float, Alert]]]:
-    """Return what became of each incident, the first sights of permanent causes, and the false alarms."""
+    """Return the result of each incident, the first alerts about permanent causes, and the false alarms."""
     month, opened = world.month, [(at, each) for at, each in world.told if each.state == "open"]
     ended = {each.incident for _, each in world.told if each.state == "ended"}
     known = list(month.incidents)
@@ -255,7 +256,7 @@ def _belongs(alert: Alert, at: float, incident: Incident) -> bool:
 
 
 def table(results: list[Result]) -> str:
-    """Return the results by kind."""
+    """Return the results as a table, by kind of incident."""
     lines = [f"{'kind':<10}{'incidents':>10}{'told':>6}{'median s':>10}{'slowest s':>10}{'alerts':>8}{'ended':>7}"]
     for kind in dict.fromkeys(each.incident.kind for each in results):
         of = [each for each in results if each.incident.kind == kind]
@@ -267,7 +268,7 @@ def table(results: list[Result]) -> str:
 
 
 def main() -> None:
-    """Run the seeds that are named."""
+    """Run the seeds on the command line."""
     everything, false = [], 0
     for seed in map(int, sys.argv[1:] or ["1"]):
         world = World(Month(seed))

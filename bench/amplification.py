@@ -1,8 +1,10 @@
-"""Requests for each call where a share f of all requests fails: ours with and without a fallback beside boto3.
+"""Measure how many requests a call needs if a share f of all requests fails. This package, with and without a
+fallback, is compared with boto3.
 
-400 calls of one client, 20 at a time, against a simulator where a share f of the requests gets 503 or 500, or breaks
-as a stream in its text. Fewer than 1 / (1 - f) requests for each call are not possible without losing calls; the bound
-of this package is 1.05 / (1 - f). With a fallback both Regions are as sick as the other, so that moving helps nobody.
+One client makes 400 calls, 20 at a time, against a simulator. A share f of the requests fails with 503 or 500, or
+breaks as a stream in its text. Without losing calls, fewer than 1 / (1 - f) requests per call are not possible; the
+limit for this package is 1.05 / (1 - f). With a fallback, both Regions fail equally often, so a move to the other
+Region does not help.
 
     python bench/amplification.py            about two minutes
 """
@@ -39,7 +41,7 @@ CLIENTS: dict[str, Client] = {
 
 
 def measured(client: Client, ask: str, fault: dict[str, Any], share: float) -> str:
-    """Return the requests for each call, the share of the calls that failed, and of those that are wrong."""
+    """Return the requests per call, the share of the calls that failed, and the share with a wrong answer."""
     with simulator() as service:
         call = client(Task(service.url, ask, MODEL, HOME, MODEL, NEXT))
         truth = call().text
@@ -48,7 +50,7 @@ def measured(client: Client, ask: str, fault: dict[str, Any], share: float) -> s
         def result(_: int) -> str:
             try:
                 return "whole" if call().text == truth else "wrong"
-            except Exception:  # noqa: BLE001 - whatever a client raises
+            except Exception:  # noqa: BLE001 - a client can raise any exception
                 return "failed"
 
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -58,7 +60,7 @@ def measured(client: Client, ask: str, fault: dict[str, Any], share: float) -> s
 
 
 def main() -> None:
-    """Run all and print the table."""
+    """Run all measurements and print the table."""
     environment()
     table = Table("requests a call · failed · wrong", "f", "bound", *CLIENTS)
     for name, (ask, fault) in FAULTS.items():

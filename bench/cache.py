@@ -1,8 +1,9 @@
-"""What an answer from the cache costs, beside the same call without one: CPU time of one thread, the best of ten.
+"""Measure the cost of an answer from the cache, compared with the same call without a cache. The value is CPU time of
+one thread, from the best of ten rounds.
 
-`policy` is the cache alone: its key, its look-up, the answer. `invoke` is a whole call of the blocking client, with its
-checks and its estimate. The service is a function that answers at once, so that the row without a cache is what the
-client itself costs.
+`policy` is the cache alone: computing the key, the look-up, and the answer. `invoke` is a whole call of the blocking
+client, with its checks and its estimate. The service is replaced with a function that returns immediately, so the row
+without a cache is the cost of the client itself.
 
     python bench/cache.py [redis://HOST]
 """
@@ -46,7 +47,7 @@ def service(_: Call) -> Outcome:
 
 
 def measure(what: Callable[[], Any], clock: Callable[[], float]) -> float:
-    """Return the microseconds of one call, in the best round."""
+    """Return the microseconds per call in the best round."""
     best = float("inf")
     for _ in range(ROUNDS):
         started = clock()
@@ -66,7 +67,7 @@ def row(name: str, cache: Cache | None, size: int, clock: Callable[[], float]) -
         driver._send = service  # noqa: SLF001
         settings = {"maxTokens": 400, "temperature": 0}
         params = {"messages": [{"role": "user", "content": [{"text": prompt}]}], "inferenceConfig": settings}
-        call = client._make_call("converse", params)  # noqa: SLF001 - a call that is not made yet
+        call = client._make_call("converse", params)  # noqa: SLF001 - it only prepares a call
         alone = send if cache is None else cache.around(send, time.monotonic)
         driver.run(alone(call))
         policy = measure(lambda: driver.run(alone(call)), clock)
@@ -82,7 +83,7 @@ def main() -> None:
         row("none", None, size, time.thread_time)
         row("memory", Cache(), size, time.thread_time)
     with tempfile.TemporaryDirectory() as directory:
-        # Their threads work for the call: elapsed time says what it waits.
+        # The threads of these stores work for the call, so elapsed time shows how long the call waits.
         row("sqlite", Cache(f"sqlite://{directory}/answers.db"), 1_000, time.perf_counter)
     for url in sys.argv[1:]:
         row("server", Cache(url), 1_000, time.perf_counter)

@@ -1,9 +1,10 @@
-"""Runs of 1,000 prompts on a faulty service, each killed up to five times at random moments.
+"""Run `bedrock run` with 1,000 prompts against a faulty service, and kill it up to five times at random moments.
 
     python crash.py             # from bench/: 100 runs, about ten minutes on two cores
     python crash.py 10          # fewer
 
-Every prompt must have exactly one fate, and no more answers may be paid twice than were in flight at the kills.
+Every prompt must end with exactly one answer or one failure. The service may not answer more prompts twice than were
+in flight at the kills.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from stress.server import MODEL, http, unary
 
 PROMPTS, KILLS, SIDE_BY_SIDE = 1000, 5, 2
-BAD = 50  # each so many-th prompt is refused as invalid
+BAD = 50  # one in this number of prompts is refused as invalid
 
 DOWN = ("503 Service Unavailable", "ServiceUnavailableException", "The service is unavailable. Please try again.")
 FULL = ("429 Too Many Requests", "ThrottlingException", "Too many requests, please wait before trying again.")
@@ -36,7 +37,9 @@ def error(status: str, code: str, message: str) -> bytes:
 
 
 class Service:
-    """Answers each prompt with itself within 20 ms, and counts the final answers. Some requests meet a fault."""
+    """A service that answers each prompt with the prompt itself within 20 ms, and counts the final answers. Some
+    requests meet a fault.
+    """
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -66,7 +69,7 @@ class Service:
 
 @dataclass
 class Result:
-    """The counts of one run; `wrong` says what must not be."""
+    """The counts of one run. `wrong` contains the errors that were found."""
 
     kills: int = 0
     in_flight: int = 0
@@ -108,8 +111,8 @@ async def one(number: int, folder: Path) -> Result:
 
 
 def claimed(journal: Path) -> int:
-    """Return how many records the next run may ask again: those in flight, and what has failed if the kill came when
-    all was done, since a run after a complete one asks its failures again.
+    """Return how many prompts the next run can send again: the prompts in flight, and the failed ones if the kill
+    came after the run was complete. A run after a complete one sends its failed prompts again.
     """
     if not journal.exists():
         return 0
@@ -119,19 +122,19 @@ def claimed(journal: Path) -> int:
             count = "SELECT count(*) FROM records WHERE state IN (1, ?)"
             return int(database.execute(count, (3 if done else 1,)).fetchone()[0])
         except sqlite3.OperationalError:
-            return 0  # killed before there was a table
+            return 0  # killed before the table was created
 
 
 def check(prompts: dict[str, str], output: Path, answered: Counter[str], result: Result) -> None:
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     failures = [json.loads(line) for line in Path(f"{output}.failed.jsonl").read_text().splitlines()]
     fates = Counter([line["id"] for line in answers] + [line["id"] for line in failures])
-    result.wrong += [f"{key} has {fates[key]} fates" for key in prompts if fates[key] != 1]
+    result.wrong += [f"{key} has {fates[key]} results" for key in prompts if fates[key] != 1]
     result.wrong += [f"{line['id']} has another's answer" for line in answers if line["text"] != prompts[line["id"]]]
     result.wrong += [f"{line['id']} failed" for line in failures if not line["prompt"].endswith(" is too long")]
     result.beyond = answered.total() - PROMPTS
     if result.beyond > result.in_flight:
-        result.wrong.append(f"{result.beyond} answers beyond need, {result.in_flight} were in flight at the kills")
+        result.wrong.append(f"{result.beyond} answers too many, {result.in_flight} prompts were in flight at the kills")
 
 
 async def all_of(runs: int) -> list[Result]:
@@ -153,7 +156,8 @@ def main() -> None:
         sum(getattr(result, name) for result in results) for name in ("kills", "in_flight", "beyond")
     )
     detail = (
-        f"{len(results)} runs of {PROMPTS:,} killed {kills} times: {in_flight:,} in flight then, {beyond:,} paid twice"
+        f"{len(results)} runs of {PROMPTS:,} killed {kills} times: {in_flight:,} prompts in flight at the kills, "
+        f"{beyond:,} paid twice"
     )
     print(*wrong[:20], sep="\n", file=sys.stderr)
     print(json.dumps({"trials": len(results) * PROMPTS, "wrong": len(wrong), "detail": detail}))

@@ -1,9 +1,9 @@
-"""A picture of the Grafana dashboard, from what a real Prometheus scraped of a program in trouble.
+"""Draw a picture of the Grafana dashboard, from the data that a real Prometheus scraped from a failing program.
 
     PYTHONPATH=tests python bench/dashboard.py docs/dashboard.svg [SECONDS]
 
-The program is the tests' own: four threads call the simulator, which fails in several ways. Needs prometheus and the
-packages of the tests.
+The program is part of the tests: four threads call the simulator, which fails in several ways. This needs prometheus
+and the packages of the tests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SHOWN = (
     "Tokens per second",
     "Circuits",
 )
-WIDTH, HEIGHT, MARGIN, LEGEND = 440, 150, 16, 4  # of one panel, in pixels; and the lines of a legend at most
+WIDTH, HEIGHT, MARGIN, LEGEND = 440, 150, 16, 4  # the size of one panel in pixels, and the maximum lines in a legend
 COLOURS = ("#3366cc", "#cc5522", "#228855", "#8844aa", "#997700", "#555555")
 
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def lines_of(server: Prometheus, panel: dict[str, Any], since: float, until: float) -> list[tuple[str, list[Any]]]:
-    """Return the lines of a panel: their legends, and pairs of seconds and values."""
+    """Return the lines of a panel, each with its legend and its pairs of seconds and values."""
     lines = []
     for target in panel["targets"]:
         query = target["expr"].replace("$__rate_interval", "5s").replace("$model", ".*")
@@ -66,7 +66,7 @@ def lines_of(server: Prometheus, panel: dict[str, Any], since: float, until: flo
 
 
 def picture(panels: list[tuple[str, list[tuple[str, list[Any]]]]], seconds: float) -> str:
-    """Return the panels as SVG, two in a row."""
+    """Return the panels as SVG, two in each row."""
     tall = HEIGHT + 30 + 14 * LEGEND + MARGIN
     size = 2 * (WIDTH + MARGIN) + MARGIN, (len(panels) + 1) // 2 * tall + MARGIN
     face = 'font-family="sans-serif" font-size="11"'

@@ -1,14 +1,19 @@
-"""How often `explain` is right on labelled texts (JSONL with text, cause, decision), and every miss.
+"""Measure how often `explain` finds the right cause for labelled error texts, and print every error that it makes.
+The texts are JSONL with the fields text, cause and decision.
 
-A text without a cause is no error of AWS's: it is right to explain it as unknown, and not wrong to name a cause under
-the condition that it came from AWS; any other cause is a claim. `also` and `decision_also` list what is as good. The
-cause `none-fits:...` is one that the labels' vocabulary does not have: a right decision with a cause outside the
-vocabulary, `modelled` or `unknown` counts as right, a cause of the vocabulary does not, for it says something
-else. The vocabulary is what the tables of `--vocabulary` list; without it, the causes seen before the day of labelling.
+A text without a cause is not an error of AWS. For such a text, it is right to return `unknown`, and it is not wrong
+to name a cause on the condition that the text came from AWS. Any other cause is wrong and counted as claimed. `also`
+and `decision_also` list causes and decisions that are equally good.
+
+The label `none-fits:...` means that no cause in the vocabulary of the labels was suitable. For such a text, a right
+decision is counted as right if the cause is outside the vocabulary, `modelled` or `unknown`. A cause from the
+vocabulary is wrong. The vocabulary is the list of causes in the tables of `--vocabulary`. Without this option, it is
+the causes that existed before the day of labelling.
 
     python bench/diagnosis.py --corpus FILE [FILE ...] [--vocabulary FILE] [--held-back | --not-held-back] [--quiet]
 
-`--held-back` takes the third of the texts that signatures were written without, by a hash of the id.
+`--held-back` selects the third of the texts that were not used to write the signatures. A hash of the id selects this
+third.
 """
 
 from __future__ import annotations
@@ -35,9 +40,11 @@ if TYPE_CHECKING:
 
 NONE_FITS = "none-fits:"
 LABELLED = "2026-11-29"
-"""The day when the texts were labelled: causes that were described from then on may be what they lacked."""
+"""The day on which the texts were labelled. Causes that were added on a later day may be the causes that the labels
+needed.
+"""
 UNNAMED = ("modelled", "unknown")
-"""What is honest to say where no cause fits."""
+"""The right causes for a text for which no other cause is suitable."""
 
 
 class Case(NamedTuple):
@@ -57,7 +64,7 @@ class Case(NamedTuple):
 
     @property
     def unnamed(self) -> bool:
-        """Whether no cause fitted when the text was labelled."""
+        """True if no cause was suitable when the text was labelled."""
         return str(self.example["cause"]).startswith(NONE_FITS)
 
     @property
@@ -66,7 +73,7 @@ class Case(NamedTuple):
 
     @property
     def named_anew(self) -> bool:
-        """Whether a cause is named that the labels could not have."""
+        """True if the explanation names a cause that the labels could not contain."""
         return self.found.cause not in (*self.vocabulary, *UNNAMED)
 
     @property
@@ -101,7 +108,9 @@ def read(path: Path, *, part: bool | None) -> list[dict[str, Any]]:
 
 
 def vocabulary(path: Path | None) -> frozenset[str]:
-    """Return the causes that the labels could name: the first column of the tables of a file, or what was there."""
+    """Return the causes that the labels could name: the first column of the tables in a file, or the causes that
+    existed on the day of labelling.
+    """
     if path is not None:
         return frozenset(re.findall(r"^\| ([a-z0-9-]+) \|", path.read_text(encoding="utf-8"), re.MULTILINE))
     return frozenset(slug for slug, cause in catalogue().causes.items() if cause.seen < LABELLED)
@@ -113,7 +122,7 @@ def share(cases: list[Case], name: str) -> str:
 
 
 def rows(cases: list[Case]) -> Iterator[tuple[str, str]]:
-    """Yield what the texts were explained as, in figures."""
+    """Yield the rows of the table: for each result, its name and its number of texts."""
     ours, foreign = [case for case in cases if not case.foreign], [case for case in cases if case.foreign]
     yield "cause as labelled", share([case for case in ours if not case.unnamed], "exact")
     yield "cause, or one as good", share(ours, "as_good")
@@ -144,7 +153,7 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--held-back", dest="part", action="store_true", default=None)
     which.add_argument("--not-held-back", dest="part", action="store_false")
-    parser.add_argument("--quiet", action="store_true", help="the table only, no misses")
+    parser.add_argument("--quiet", action="store_true", help="print only the table, not the errors")
     options = parser.parse_args()
     console = Console(highlight=False, soft_wrap=True)
     columns: dict[str, list[Case]] = {}

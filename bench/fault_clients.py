@@ -1,7 +1,8 @@
-"""The clients of bench/faults.py, each with the settings that its documents recommend against such faults.
+"""The clients that bench/faults.py compares. Each has the settings that its documentation recommends against such
+faults.
 
-`LIMIT` is what all of them take for too long a silence, where they can be told. `this package` and `boto3` are there as
-they come, too. See fault_protocol.py for how to add one.
+`LIMIT` is the longest silence, in seconds, that every client accepts, if it has a setting for this. `this package`
+and `boto3` are also measured with their default settings. To add a client, see fault_protocol.py.
 """
 
 from __future__ import annotations

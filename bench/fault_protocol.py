@@ -1,8 +1,9 @@
-"""The protocol of bench/faults.py: a client reads a `Task` as one line of JSON, and writes one line for each call.
+"""The protocol between bench/faults.py and a client. The client reads a `Task` as one line of JSON, and writes one
+line for each call.
 
-The line contains "text" and "stop" of a call that returned, or "error" of a call that raised, and optionally "seconds".
-The client may be a program in any language. In Python, it is a function that takes the task, builds the client, and
-returns a function that makes one call:
+The line contains "text" and "stop" for a call that returned, or "error" for a call that raised, and optionally
+"seconds". The client can be a program in any language. In Python, it is a function that receives the task, creates
+the client, and returns a function that makes one call:
 
     from fault_protocol import PROMPT, Answer, serve
 
@@ -12,7 +13,7 @@ returns a function that makes one call:
 
     serve({"mine": mine})
 
-For the clients of this directory, `serve` loads each client once and forks for each task.
+For the clients in this directory, `serve` loads each client once and forks for each task.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ PATIENCE = 270.0  # seconds for the calls of one task
 
 
 class Task(NamedTuple):
-    """A task: make `calls` calls of `model` in `region` at `url`. `ask` is `whole`, `stream`, or `tool` (a stream whose
-    answer uses a tool). A client with fallbacks may go to `next_model` in `next_region`, at the same URL.
+    """A task for a client: make `calls` calls of `model` in `region` at `url`. `ask` is `whole`, `stream`, or `tool`
+    (a stream whose answer uses a tool). A client with fallbacks can use `next_model` in `next_region`, at the same
+    URL.
     """
 
     url: str
@@ -49,7 +51,7 @@ class Task(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The answer that the caller got: the text, or the JSON of the tool's input, and the stop reason."""
+    """The answer that the caller received: the text, or the JSON of the tool's input, and the stop reason."""
 
     text: str
     stop: str | None = None
@@ -59,10 +61,11 @@ Client = Callable[[Task], Callable[[], Answer]]
 
 
 def serve(clients: Mapping[str, Client]) -> None:
-    """Make the calls of the task on standard input, with the client that is named on the command line, or the only one.
+    """Make the calls of the task on standard input. The command line names the client, which can be omitted if there
+    is only one.
 
-    With a socket's path and the URL of a service without faults as further arguments, serve tasks at the socket, each
-    in a fork of a process that has loaded the client.
+    Further arguments are the path of a socket and the URL of a service without faults. With them, serve tasks at the
+    socket, each task in a fork of a process that has loaded the client.
     """
     environment()
     client = clients[sys.argv[1] if len(sys.argv) > 1 else next(iter(clients))]
@@ -73,7 +76,7 @@ def serve(clients: Mapping[str, Client]) -> None:
 
 
 def environment() -> None:
-    """Set credentials for the simulator and none of the user's AWS settings, and keep litellm from the network."""
+    """Set credentials for the simulator, remove the user's AWS settings, and prevent litellm from using the network."""
     for name in list(os.environ):
         if name.startswith("AWS_"):
             del os.environ[name]
@@ -88,14 +91,14 @@ def _make(client: Client, tasks: IO[str], answers: IO[str]) -> None:
         began = time.monotonic()
         try:
             said: dict[str, Any] = call()._asdict()
-        except Exception as error:  # noqa: BLE001 - whatever a client raises is its answer
+        except Exception as error:  # noqa: BLE001 - any exception of a client is its result
             said = {"error": f"{type(error).__module__}.{type(error).__name__}: {error}"[:400]}
         print(json.dumps(said | {"seconds": time.monotonic() - began}), file=answers, flush=True)
 
 
 def _fork_at(path: str, client: Client, url: str) -> None:
     _load(client, Task(url, "whole", MODEL, HOME, MODEL, NEXT))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so that no process has to wait for the forks
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path)
         listening.listen(100)
@@ -112,7 +115,9 @@ def _fork_at(path: str, client: Client, url: str) -> None:
 
 
 def _load(client: Client, task: Task) -> None:
-    """Import what a call needs, without making one here: what a call starts, such as threads, is lost in forks."""
+    """Import the modules that a call needs, without making a call in this process. Threads that a call starts would
+    not exist in forked processes.
+    """
     client(task)
     reading, writing = os.pipe()
     if os.fork() == 0:

@@ -1,4 +1,4 @@
-"""The scenarios of bench/faults.py: what the simulated service does to one call, or to several."""
+"""The scenarios of bench/faults.py: the faults that the simulated service applies to one call or to several calls."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _PROFILES = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """A name, the kind of call, and what the simulated service does. All faults are those of the first Region, but for
-    those of the request itself.
+    """A scenario: its name, the kind of call, and the faults of the simulated service. All faults occur in the first
+    Region, except faults in the request itself.
     """
 
     name: str

@@ -71,13 +71,13 @@ class Cell:
 
 
 class Program:
-    """A client that is a program of its own, run once for each task."""
+    """A client that is a separate program, which is run once for each task."""
 
     def __init__(self, command: list[str]) -> None:
         self.command = command
 
     def called(self, task: Task) -> list[dict[str, Any]]:
-        """Return what it said of each call; fewer if it was still waiting."""
+        """Return the client's line for each call. If the client was still waiting at the end, lines are missing."""
         with subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
@@ -90,7 +90,7 @@ class Program:
 
 
 class Loaded:
-    """One of `CLIENTS`: a process that has loaded it, and forks for each task."""
+    """A client in `CLIENTS`: a process that has loaded the client, and forks for each task."""
 
     def __init__(self, python: Path, name: str, url: str, stack: contextlib.ExitStack) -> None:
         self.path = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "tasks")
@@ -101,7 +101,7 @@ class Loaded:
             raise SystemExit(f"{name} cannot be loaded")
 
     def called(self, task: Task) -> list[dict[str, Any]]:
-        """Return what it said of each call; fewer if it was still waiting."""
+        """Return the client's line for each call. If the client was still waiting at the end, lines are missing."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(self.path)
             connection.sendall(json.dumps(task._asdict()).encode() + b"\n")
@@ -114,7 +114,7 @@ def _lines(said: str) -> list[dict[str, Any]]:
 
 
 def asked_for(names: Iterable[str], stack: contextlib.ExitStack) -> dict[str, Program | Loaded]:
-    """Return the clients: names of `CLIENTS`, or NAME=COMMAND for others."""
+    """Return the clients with these names in `CLIENTS`. Other clients are given as NAME=COMMAND."""
     found: dict[str, Program | Loaded] = {}
     healthy = stack.enter_context(simulator())
     for asked in names:
@@ -162,7 +162,7 @@ def _stats(service: Simulator) -> dict[str, Any]:
 
 
 def judged(said: dict[str, Any], truth: str, ask: str) -> str:
-    """Return what one call's caller got."""
+    """Return the result that the caller of one call received."""
     if "error" in said:
         return FAILED
     if _value(said["text"], ask) == _value(truth, ask):
@@ -180,7 +180,9 @@ def _value(text: str, ask: str) -> Any:
 
 
 def truths(clients: dict[str, Program | Loaded], pool: Executor) -> dict[tuple[str, str], str]:
-    """Return each client's answers where nothing goes wrong; a client need not know all three kinds of calls."""
+    """Return each client's answers in a run without faults. A client does not need to support all three kinds of
+    calls.
+    """
     with simulator() as service:
         runs = {
             (name, ask): pool.submit(client.called, _task(service, ask))
@@ -195,7 +197,9 @@ def truths(clients: dict[str, Program | Loaded], pool: Executor) -> dict[tuple[s
 
 
 def measured(names: list[str], scenarios: list[Scenario], kept: Path | None) -> dict[str, Cell]:
-    """Return the cells by "scenario | client"; those that the file has are read, the others run and written to it."""
+    """Return the cells by "scenario | client". Cells in the file are read from it. The others are measured and
+    written to it.
+    """
     known: dict[str, Any] = json.loads(kept.read_text()) if kept and kept.exists() else {}
     cells = {key: Cell(**value) for key, value in known.items()}
     missing = [
@@ -221,7 +225,7 @@ def measured(names: list[str], scenarios: list[Scenario], kept: Path | None) -> 
 
 
 def key_of(scenario: Scenario, name: str) -> str:
-    """Return the key of a cell; the command of a client is no part of it."""
+    """Return the key of a cell. The command that runs a client is not a part of the key."""
     return f"{scenario.name} | {name.partition('=')[0]}"
 
 
@@ -259,7 +263,7 @@ def main() -> None:
 def show(
     title: str, clients: list[str], rows: list[tuple[str, list[Cell | None]]], *, markdown: bool, say: bool
 ) -> None:
-    """Print the table of one group."""
+    """Print the table for one group of scenarios."""
     if markdown:
         print(f"\n| {title} | " + " | ".join(clients) + " |\n|---" + "|---" * len(clients) + "|")
         for name, found in rows:

@@ -1,4 +1,4 @@
-"""What it costs to know an error: reading the catalogue, classifying an exception, explaining a text."""
+"""Measure the time to recognize an error: reading the catalogue, classifying an exception, and explaining a text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LONG = {
 
 
 def each(function: Callable[[], object], times: int) -> float:
-    """Return the median seconds of one call in nine rounds."""
+    """Return the median seconds for one call, from nine rounds."""
     rounds = []
     for _ in range(9):
         start = time.perf_counter()
@@ -55,7 +55,7 @@ def each(function: Callable[[], object], times: int) -> float:
 
 
 def cold(script: str) -> float:
-    """Return the median of five fresh interpreters."""
+    """Return the median of five new interpreters."""
     return median(float(subprocess.check_output([sys.executable, "-c", script])) for _ in range(5))
 
 
@@ -71,7 +71,7 @@ def main() -> None:
     for name, part in LONG.items():
         text = part * (100_000 // len(part))
         rows.append((f"explain 100 KB of {name}", each(lambda text=text: explain(text), 1) * 1e3, "ms", 50))  # type: ignore[misc]
-    print("What it costs to know an error; medians")
+    print("Time to recognize an error; medians")
     for name, value, unit, goal in rows:
         print(f"  {name:<40}{value:8.2f} {unit}   goal: at most {goal} {unit}")
 

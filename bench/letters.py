@@ -1,8 +1,9 @@
-"""Dead letters in a file: what keeping one costs, and what lists cost when 10,000 are there.
+"""Measure dead letters in a file: the time to store one, and the time of listings when 10,000 are stored.
 
     python bench/letters.py
 
-moto, which stands in for a table, takes a second for a page of so many items: a test counts the requests of a table.
+A DynamoDB table is not measured, because moto, which replaces it, needs a second for a page of so many items.
+Instead, a test counts the requests to the table.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ RARE = "An error occurred (AccessDeniedException) when calling the Converse oper
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         queue = DeadLetterQueue(f"sqlite://{directory}/dead.db")
-        print(f"{'keep one':40} {kept(queue):8.2f} ms")
+        print(f"{'store one':40} {kept(queue):8.2f} ms")
         first = queue.get_failed_requests(1)[0].id
         for name, use in (
             ("list of 100", lambda: queue.get_failed_requests(100)),

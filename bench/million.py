@@ -1,7 +1,8 @@
-"""A million records through a run whose service answers at once: what the journal costs in time, memory and disk.
+"""Run a batch with a million records against a service that answers immediately. Measure the journal's cost in time,
+memory and disk space.
 
-python million.py           # a million; about two minutes
-python million.py 100000    # fewer
+    python million.py           # a million; about two minutes
+    python million.py 100000    # fewer
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ async def ask(record: Record) -> Answer:
 
 
 async def carried_out(job: Job) -> Tally:
-    """Run the job as `bedrock run` does, but for its client and its signals."""
+    """Run the job in the same way as `bedrock run`, except for its client and its signals."""
     tally = Tally(clock.monotonic)
     journal, output = opened_files(job, print)
     ending = await asked(job, journal, output, lambda: ask, tally, concurrency=64)
-    assert ending == Ending()  # noqa: S101 - a bench that says nothing false
+    assert ending == Ending()  # noqa: S101 - a bench must not report wrong results
     closed_files(job, journal, output, ending)
     return tally
 

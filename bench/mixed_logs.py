@@ -1,11 +1,12 @@
-"""Mixed logs (application, JSON lines, CloudWatch) made of labelled texts with noise between, and whether `bedrock
-scan` finds in them what was planted, event by event.
+"""Check whether `bedrock scan` finds every error in mixed logs. The logs (application, JSON lines, CloudWatch) are
+generated from labelled texts with unrelated lines between them.
 
     python bench/mixed_logs.py CORPUS.jsonl [CORPUS.jsonl ...] [--megabytes 4] [--seed 1] [--gap N] [--keep FOLDER]
 
-What was found at a place of the log is laid beside what was planted there: each text must be found once, with the cause
-that `explain` gives it alone, and nothing in the noise. Texts without a cause are not AWS's; none should be claimed.
-Lines with a time of their own may be events of their own: of such a text one event must have the cause.
+The script compares the events that the scan found with the texts at their positions in the log. Each text must be
+found once, with the same cause that `explain` returns for the text alone. Nothing may be found in the unrelated
+lines. Texts without a cause do not come from AWS, so the scan should not name a cause for them. If a text has several
+lines with a time, each line can be a separate event; one of these events must have the cause.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ LOGGERS = ("shop.orders", "app.main", "worker.7", "web")
 
 @dataclass
 class Planted:
-    """What a log holds: its lines, and where each text was planted."""
+    """A generated log: its lines, and the position of each text."""
 
     lines: list[str] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -114,12 +115,12 @@ FORMS: dict[str, tuple[Callable[[str, datetime, random.Random], str], str, str]]
 }
 
 
-# Told by a pattern of this file's own, so that the code that is tried does not choose what it is tried with.
+# This file uses its own pattern, so that the code under test does not choose its own test data.
 OWN_TIME = re.compile(r"\d{4}[-/]\d\d[-/]\d\d|\d\d:\d\d:\d\d")
 
 
 def has_own_times(text: str) -> bool:
-    """Return whether a line of a text, behind its first one, bears a time near its beginning."""
+    """Return whether a line of a text, other than the first line, has a time near its beginning."""
     return any(OWN_TIME.search(line[:60]) for line in text.split("\n")[1:])
 
 
@@ -140,7 +141,7 @@ def log(form: str, texts: list[str], size: int, gap: int, chance: random.Random)
 
 
 class Recorded(LogScan):
-    """A scan that keeps where each event stands in the log."""
+    """A scan that also records the position of each event in the log."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(now=NOW)
@@ -156,7 +157,7 @@ class Recorded(LogScan):
 
 
 def verdict(known: Meaning | None) -> str:
-    """Return the cause as a scan counts it; nothing if it is not AWS's."""
+    """Return the cause in the form in which a scan counts it, or an empty text if the error is not AWS's."""
     if known is None:
         return ""
     return f"possibly {known.cause}" if known.conditional else known.cause
@@ -167,8 +168,10 @@ def main() -> None:
     parser.add_argument("corpora", nargs="+", type=Path)
     parser.add_argument("--megabytes", type=float, default=4)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--gap", type=int, default=60, help="lines of noise between two events, up to four times this")
-    parser.add_argument("--keep", type=Path, help="folder for the logs")
+    parser.add_argument(
+        "--gap", type=int, default=60, help="unrelated lines between two events, up to four times this number (60)"
+    )
+    parser.add_argument("--keep", type=Path, help="folder in which the logs are stored")
     options = parser.parse_args()
     rows = [json.loads(line) for path in options.corpora for line in path.read_text(encoding="utf-8").splitlines()]
     names = {row["text"]: row["id"] for row in rows}

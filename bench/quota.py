@@ -1,18 +1,22 @@
-"""Who uses a quota of tokens, and how fairly: real clients against the simulator, in real time over real sockets.
+"""Measure how much of a token quota each client uses, and how fairly. Real clients call the simulator in real time
+over real sockets.
 
-48 threads ask for more than twice what a quota of 864,000 tokens a minute carries. What was settled, throttled and
-answered is the service's own count; how long calls were in the system is the clients'. Each client has a simulator to
-itself, and none is told how it counts. A worker whose call failed waits a second before its next one. Times in system
-are of calls that were begun in the measured span and did not fail; what is unfinished when the run ends counts with
-its age. A fair turn is workers by answers a second; fewer tokens an answer than others have means that long calls went
-short. boto3 has its documented default of 3 attempts, or 10 where its name says so, with the retries of botocore 1.44.
+48 threads try to use more than twice a quota of 864,000 tokens per minute. The service itself counts the tokens that
+it settled, the throttles and the answers. The clients measure how long calls were in the system. Each client has its
+own simulator, and no client is told how the simulator counts. A thread whose call failed waits a second before its
+next call.
 
-    quota.py                            all clients under all disciplines, about 28 minutes
-    quota.py --processes 4              four processes that know nothing of each other or of the quota
+Times in the system cover the calls that began in the measured time and did not fail. A call that is unfinished at the
+end of the run is included with its age. The fair turn is the number of threads divided by the answers per second. If
+a client uses fewer tokens per answer than the others, its long calls were at a disadvantage. boto3 makes its
+documented default of 3 attempts, or 10 if its name contains 10, with the retries of botocore 1.44.
+
+    quota.py                            all clients with all disciplines, about 28 minutes
+    quota.py --processes 4              four processes that do not know of each other or of the quota
     quota.py --processes 4 --store URL  four that share a store; `--store private` starts a redis-server
     quota.py --processes 4 --kill-store the same; its redis-server is killed, and started again 10 s later
     quota.py --changes                  the quota is halved at 120 s and doubled at 300 s
-    quota.py --mixed                    interactive calls for 30 % of the quota beside batch work for 170 %
+    quota.py --mixed                    interactive calls for 30 % of the quota, and batch work for 170 %
 
 Run with the interpreter of .venv-peers.
 """
@@ -56,14 +60,14 @@ SCENARIO: dict[str, Any] = {
     "latency": {"first_token": 0.3, "tokens_per_second": 250, "spread": 0.3},
     "answers": {"tokens": 90, "spread": 0.5},
 }
-CALL_TOKENS, CALL_SECONDS = 580, 0.75  # mean of what is settled, and of the time a call takes without any wait
-PHASE = 7.0  # the service's windows begin so long before the clients do
+CALL_TOKENS, CALL_SECONDS = 580, 0.75  # mean of the settled tokens, and of the time that a call takes without any wait
+PHASE = 7.0  # the service's windows begin this number of seconds before the clients start
 STORE_DOWN = 10.0
 
 
 @dataclass(frozen=True)
 class Run:
-    """One client under one discipline."""
+    """One client with one discipline, which is the service's way of counting the quota."""
 
     client: str
     discipline: str
@@ -82,14 +86,16 @@ class Run:
         return SCENARIO | {"discipline": self.discipline, "changes": changes}
 
     def limit(self, at: float) -> float:
-        """Return the quota in tokens a second, at so many seconds from the start."""
+        """Return the quota in tokens per second, at this number of seconds after the start."""
         return next((tpm for since, tpm in reversed(self.changes) if since <= at), TPM) / 60
 
 
 def measure(run: Run, together: threading.Barrier) -> dict[str, Any]:
-    """Run it, beginning when all are ready; return what the service counted, second by second too, and the calls."""
+    """Run the measurement, beginning when all runs are ready. Return the counts of the service, also for each second,
+    and the calls.
+    """
     with ExitStack() as opened:
-        opened.callback(together.abort)  # whoever still waits for this run shall not wait for ever
+        opened.callback(together.abort)  # other runs must not wait forever for this run
         sim = opened.enter_context(simulator(run.scenario()))
         store = opened.enter_context(Store(run.store)) if run.store else None
         workers = [opened.enter_context(worker(run, sim.url, number, store)) for number in range(run.processes)]
@@ -120,14 +126,16 @@ def measure(run: Run, together: threading.Barrier) -> dict[str, Any]:
 
 
 def observed(sim: Simulator, moment: float) -> dict[str, Any]:
-    """Return, when it is time, what the service has counted and the machine has done."""
+    """Wait for the time, and return the counts of the service and the load of the machine."""
     time.sleep(max(0.0, moment - time.monotonic()))
     busy, ticks = machine()
     return sim.stats() | {"at": time.monotonic(), "busy": busy, "ticks": ticks}
 
 
 def machine() -> tuple[float, float]:
-    """Return what all processors did since the machine started, busy and in all; nothing where that is not told."""
+    """Return the time of all processors since the machine started, busy and in total. Return nothing if the operating
+    system does not report it.
+    """
     try:
         ticks = [float(part) for part in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     except OSError:
@@ -136,7 +144,7 @@ def machine() -> tuple[float, float]:
 
 
 def worker(run: Run, url: str, number: int, store: Store | None) -> subprocess.Popen[str]:
-    """Start one of the run's processes; it leaves when its input ends."""
+    """Start a process of the run. It ends when its standard input ends."""
     process = subprocess.Popen(
         [sys.executable, str(HERE / "quota_workers.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -157,18 +165,20 @@ def worker(run: Run, url: str, number: int, store: Store | None) -> subprocess.P
 
 def line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    return process.stdout.readline().strip() or "its process has ended; why is on standard error"
+    return process.stdout.readline().strip() or "the process of this client has ended; standard error shows the reason"
 
 
 def prime(url: str) -> None:
-    """Ask once: the service's windows begin at its first request, and shall not begin with the clients."""
+    """Send one request. The service's windows begin with its first request, and must not begin together with the
+    clients.
+    """
     body = {"messages": [{"role": "user", "content": [{"text": "?"}]}], "inferenceConfig": {"maxTokens": 1}}
     path = f"{url}/model/amazon.nova-lite-v1:0/converse"
     urllib.request.urlopen(urllib.request.Request(path, json.dumps(body).encode())).close()  # noqa: S310 - loopback
 
 
 class Store:
-    """A redis: the one at a URL, or a server of our own that can be made to fail."""
+    """A Redis server: the server at a URL, or a private server that can be killed."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -192,7 +202,7 @@ class Store:
         self._stop()
 
     def fail(self, moment: float) -> None:
-        """Die then, without a word, and come back empty."""
+        """Kill the server at this time without a warning, and start it again without its data."""
         if self._over.wait(max(0.0, moment - time.monotonic())):
             return
         self._stop()
@@ -215,7 +225,7 @@ class Store:
 
 
 def planned(options: argparse.Namespace) -> list[Run]:
-    """Return the runs of the mode that was asked for."""
+    """Return the runs of the mode on the command line."""
     warm, seconds, tail = (10.0, 20.0, 5.0) if options.quick else (options.warm, options.seconds, options.tail)
     clients: tuple[str, ...] = CLIENTS
     more: dict[str, Any] = {}
@@ -245,7 +255,7 @@ def chosen(text: str, usual: tuple[str, ...], known: tuple[str, ...]) -> tuple[s
 
 
 def store(url: str, number: int) -> str:
-    """Return the URL with a database for each discipline, since they run side by side."""
+    """Return the URL with a separate database for each discipline, because the runs are simultaneous."""
     return url if url in {"", "private"} or url.rpartition("/")[2].isdigit() else f"{url}/{number}"
 
 
@@ -264,23 +274,23 @@ def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", default="", metavar="A,B", help=", ".join(CLIENTS))
     parser.add_argument("--disciplines", default="", metavar="A,B", help=", ".join(DISCIPLINES))
-    parser.add_argument("--warm", type=float, default=60.0, metavar="SECONDS", help="before measuring (60)")
-    parser.add_argument("--seconds", type=float, default=120.0, help="measured (120); whole minutes for `fixed`")
-    parser.add_argument("--tail", type=float, default=20.0, metavar="SECONDS", help="for calls to end in (20)")
-    parser.add_argument("--quick", action="store_true", help="10 s, 20 s and 5 s: shows that it runs, no more")
-    parser.add_argument("--side-by-side", type=int, default=4, metavar="N", help="runs at a time (4)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="share the 48 threads")
-    parser.add_argument("--store", default="", metavar="URL", help="that the processes share, or `private`")
-    parser.add_argument("--kill-store", action="store_true", help="a private store, which fails in between")
-    parser.add_argument("--changes", action="store_true", help="of the quota, while it is used")
-    parser.add_argument("--mixed", action="store_true", help="interactive calls beside batch work")
-    parser.add_argument("--save", type=Path, metavar="FILE", help="keep the results, for quota_report.py")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw them, as PNG")
+    parser.add_argument("--warm", type=float, default=60.0, metavar="SECONDS", help="seconds before measuring (60)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="to measure (120); whole minutes for `fixed`")
+    parser.add_argument("--tail", type=float, default=20.0, metavar="SECONDS", help="seconds for calls to end (20)")
+    parser.add_argument("--quick", action="store_true", help="10 s, 20 s and 5 s: only shows that it runs")
+    parser.add_argument("--side-by-side", type=int, default=4, metavar="N", help="number of simultaneous runs (4)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="they share the 48 threads (1)")
+    parser.add_argument("--store", default="", metavar="URL", help="the processes' shared store, or `private`")
+    parser.add_argument("--kill-store", action="store_true", help="kill a private store during the run")
+    parser.add_argument("--changes", action="store_true", help="change the quota during the run")
+    parser.add_argument("--mixed", action="store_true", help="make interactive and batch calls")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write results for quota_report.py")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the results as PNG")
     options = parser.parse_args()
     if options.kill_store:
         options.store = "private"
     if options.store and options.processes < 2:
-        parser.error("a store is for several: add --processes 4")
+        parser.error("--store needs several processes: add --processes 4")
     return options
 
 

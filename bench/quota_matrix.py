@@ -1,14 +1,22 @@
-"""The quota controller against an oracle, in virtual time: disciplines x noise x knowledge x burndown x load x members.
+"""Compare the quota controller with an oracle, in virtual time. An oracle knows the exact state of the service. The
+measured worlds combine disciplines (ways of counting), noise, knowledge of the quota, burndown, load and members.
 
     python bench/quota_matrix.py --quick            # 7 virtual minutes a cell, about two minutes
     python bench/quota_matrix.py                    # a pairwise cover, half an hour a cell
     python bench/quota_matrix.py --cells 'sliding;mixed' --seeds 7,8
 
-The worst rows come first. `minute 1` and `after` are use of the oracle's use; `after` gives each ten minutes (in the
-quick set: the rest). Throttles are beyond those that the noise alone causes, in percent of the calls that were served.
-`p99` is in fair shares: how long a call would take if all took the same; `its` is the oracle's, which bursts where the
-service lets it, but waits as long in an episode of a bad service. `back` is how many seconds after a change 30 s
-in a row have 95 % of the oracle's use. `Jain` compares what members used.
+The worst rows come first. The columns are:
+
+* `minute 1` and `after`: the use as a percentage of the oracle's use. `after` contains one value for each ten
+  minutes, or one value for the rest in the quick set.
+* `throttled`: the throttles in addition to those that the noise alone causes, in percent of the calls that were
+  served.
+* `p99`: the 99 % quantile of the time of a call, in fair shares. A fair share is the time that a call would take if
+  all calls took the same time.
+* `its`: the same for the oracle. It sends bursts if the service allows them, but waits equally long while the service
+  is disturbed.
+* `back`: the seconds after a change of the quota until 30 s in a row reach 95 % of the oracle's use.
+* `Jain`: Jain's index of fairness between the members.
 """
 
 from __future__ import annotations
@@ -62,7 +70,9 @@ def world(values: dict[str, object], **more: object) -> World:
 
 
 def quick() -> list[World]:
-    """Return told worlds first, then what is not told, strangers, a wrong burndown, loads and changes."""
+    """Return the worlds of the quick set: first the worlds in which the quota is known, then unknown quotas, other
+    callers, a wrong burndown, loads and changes.
+    """
     cells: list[dict[str, object]] = [
         {"discipline": discipline, "noise": noise}
         for discipline, noise in product(("0.5", "1", "60", "fixed"), (0.0, 0.03, -0.05))
@@ -78,7 +88,7 @@ def quick() -> list[World]:
 
 
 def pairwise() -> list[World]:
-    """Return few worlds in which each two values of two factors meet."""
+    """Return a small set of worlds that contains each pair of values of two factors."""
     names = list(FACTORS)
     missing = {
         ((one, a), (other, b))
@@ -177,9 +187,11 @@ def shown(rows: list[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the quick set")
-    parser.add_argument("--cells", default="", help="only worlds whose name holds one of these words, by semicolons")
-    parser.add_argument("--seeds", default="1", help="by commas")
+    parser.add_argument("--quick", action="store_true", help="run the quick set")
+    parser.add_argument(
+        "--cells", default="", help="only worlds whose name contains one of these words, separated by semicolons"
+    )
+    parser.add_argument("--seeds", default="1", help="seeds, separated by commas (1)")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     cells = quick() if options.quick else pairwise()

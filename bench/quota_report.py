@@ -1,5 +1,8 @@
-"""The tables and the picture of what bench/quota.py measured: quota_report.py FILE [--plot PNG], `-` for standard
-input.
+"""Print the tables of a measurement with bench/quota.py, and draw its picture.
+
+    quota_report.py FILE [--plot PNG]
+
+With `-` in place of FILE, the script reads standard input.
 """
 
 from __future__ import annotations
@@ -12,15 +15,15 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-WINDOW = 10  # seconds, of the shares over time
+WINDOW = 10  # the length of a window in seconds, for the shares over time
 HELD = 0.95
-BUSY = 0.70  # of the machine; above, the times are no longer the clients' own
+BUSY = 0.70  # the share of the machine's time; above it, the machine slows down the clients
 
 Result = dict[str, Any]
 
 
 def column(result: Result) -> dict[str, Any]:
-    """Return what a table says of one run."""
+    """Return the values in the table row of one run."""
     before, after = result["before"], result["after"]
     elapsed = after["at"] - before["at"]
     answered = after["answered"] - before["answered"]
@@ -49,7 +52,7 @@ def ended(result: Result) -> float:
 
 
 def times(calls: list[list[Any]], end: float) -> dict[str, float]:
-    """Return percentiles of the seconds in the system, and of those of them that the model did not take."""
+    """Return percentiles of the seconds in the system, and of the part of these seconds that the model did not use."""
     inside = [end - call[0] if call[1] is None else call[1] for call in calls]
     waits = [spent - (call[2] or 0.0) for spent, call in zip(inside, calls, strict=True)]
     found = {"inside": sorted(inside), "wait": sorted(waits)}
@@ -61,7 +64,8 @@ def times(calls: list[list[Any]], end: float) -> dict[str, float]:
 
 
 def jain(before: dict[str, Any], after: dict[str, Any]) -> float:
-    """Return how equal the processes' shares of the settled tokens are: 1 is equal, 1/n is all for one.
+    """Return Jain's index of the processes' shares of the settled tokens. It is 1 if all shares are equal, and 1/n if
+    one process has everything.
 
     Jain, Chiu, Hawe: A Quantitative Measure of Fairness, DEC-TR-301, 1984.
     """
@@ -72,14 +76,16 @@ def jain(before: dict[str, Any], after: dict[str, Any]) -> float:
 
 
 def shares(result: Result) -> list[float]:
-    """Return the settled share of the quota in each window from the start on."""
+    """Return the settled share of the quota in each window after the start."""
     tokens, limits = result["tokens"], result["limits"]
     starts = range(0, len(tokens) - WINDOW + 1, WINDOW)
     return [sum(tokens[at : at + WINDOW]) / sum(limits[at : at + WINDOW]) for at in starts]
 
 
 def held(parts: list[float]) -> int | None:
-    """Return after how many seconds the share is held: from when on both the window and the mean of the rest are."""
+    """Return the number of seconds after which the share stays high: from then on, both each window and the mean of
+    the rest reach it.
+    """
     for number, part in enumerate(parts):
         rest = parts[number:]
         if part >= HELD and sum(rest) / len(rest) >= HELD:
@@ -157,7 +163,7 @@ def said(errors: Counter[str]) -> str:
 
 
 def draw(results: list[Result], path: Path) -> None:
-    """Draw the shares over time, and the p99 beside it, a column for each discipline."""
+    """Draw the shares over time and the p99, with one column for each discipline."""
     import matplotlib as mpl  # type: ignore[import-not-found, unused-ignore]
 
     mpl.use("Agg")
@@ -192,7 +198,7 @@ def draw(results: list[Result], path: Path) -> None:
 
 
 def bars(ax: Any, results: dict[str, Result], colours: dict[str, Any]) -> None:
-    """Draw the p99 of each client. A call that failed has none, so the failures stand beside it."""
+    """Draw the p99 of each client. A failed call has no time, so the number of failures is shown next to it."""
     rows = {client: column(result) for client, result in results.items()}
     failed = {client: sum(row["errors"].values()) for client, row in rows.items()}
     p99 = {client: row["times"]["batch"]["inside99"] for client, row in rows.items()}
@@ -203,7 +209,9 @@ def bars(ax: Any, results: dict[str, Result], colours: dict[str, Any]) -> None:
 
 
 def smooth(parts: list[float]) -> list[float]:
-    """Return the mean of the minute that ends with each window; fixed windows let much go at once, then nothing."""
+    """Return the mean of the minute that ends with each window. With fixed windows, the service admits much at the
+    beginning of a minute and then nothing.
+    """
     return [sum(parts[max(0, at - 5) : at + 1]) / len(parts[max(0, at - 5) : at + 1]) for at in range(len(parts))]
 
 
@@ -220,7 +228,7 @@ def main() -> None:
         busy = max((row["busy"] for row in rows), default=0.0)
         print(
             f"\n{discipline}: warm-up {these[0]['warm']:.0f} s, then {these[0]['seconds']:.0f} s; "
-            f"machine {busy:.0%} busy{' - TOO BUSY, the times are not to be trusted' if busy > BUSY else ''}"
+            f"machine {busy:.0%} busy{' - TOO BUSY, the times are unreliable' if busy > BUSY else ''}"
         )
         {"plain": plain, "mixed": mixed, "changes": changes}[data["mode"]](these)
     if options.plot:

@@ -1,8 +1,10 @@
-"""One client of bench/quota.py as a process of its own: many threads that ask, and how long each call was in it.
+"""Run one client of bench/quota.py in a separate process: many threads make calls, and each call's time in the system
+is recorded.
 
-Its task comes as one line of JSON on standard input; `ready` goes out when the client is built, and a line with the
-monotonic time of the start begins it. The result is one line of JSON: calls as [began, seconds in system or null while
-unfinished, seconds that the model took or null, class, error or null], times in seconds from the start.
+The task is one line of JSON on standard input. The process writes `ready` when the client is created. The next line
+on standard input contains the monotonic time of the start. The result is one line of JSON: calls as [began, seconds
+in system or null while unfinished, seconds that the model took or null, class, error or null], with times in seconds
+from the start.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Ask = Callable[[str, str], float | None]
-    """Asks a prompt of a class; returns the seconds that the model took, where the client tells."""
+    """Sends a prompt of a class. Returns the seconds that the model took, if the client reports them."""
 
 REGION = "us-east-1"
 MODEL = "amazon.nova-lite-v1:0"  # burndown 1
@@ -29,8 +31,8 @@ MAX_TOKENS = 300
 MEDIAN, SPREAD, SHORTEST, LONGEST = 360, 0.75, 100, 3_000
 CHARACTERS_PER_TOKEN = 4
 FILLER = "the quota of a model is shared by all who call it and is never said "
-PAUSE_AFTER_FAILURE = 1.0  # a program that logs an error and goes on; without it, failing fast would be a storm
-MOST_AT_ONCE = 400  # of calls that come at their own times
+PAUSE_AFTER_FAILURE = 1.0  # seconds to log an error; without them, fast failures would flood the service
+MOST_AT_ONCE = 400  # for calls at random times
 
 
 def ours(task: dict[str, Any], **options: Any) -> Ask:
@@ -39,7 +41,7 @@ def ours(task: dict[str, Any], **options: Any) -> Ask:
     client = BedrockClient(MODEL, endpoint_url=task["url"], quota=Quota(**options))
     classes = "priority" in inspect.signature(client.invoke).parameters
     if task["rate"] and not classes:
-        print("BedrockClient.invoke has no priority yet: all calls are alike", file=sys.stderr)
+        print("BedrockClient.invoke has no priority yet, so all calls have the same priority", file=sys.stderr)
 
     def ask(prompt: str, kind: str) -> float | None:
         extra: dict[str, Any] = {"priority": kind} if classes and task["rate"] else {}
@@ -85,7 +87,7 @@ def tenacity_around_boto3(task: dict[str, Any]) -> Ask:
 
 
 def litellm_router(task: dict[str, Any]) -> Ask:
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list of prices
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it fetches a list of prices
     import litellm
 
     litellm.suppress_debug_info = True
@@ -120,7 +122,7 @@ CLIENTS: dict[str, Callable[[dict[str, Any]], Ask]] = {
 
 
 def code(error: BaseException) -> str:
-    response = getattr(error, "response", None)  # LiteLLM's is an answer of httpx
+    response = getattr(error, "response", None)  # LiteLLM's response is a response of httpx
     told = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     return str(told or type(error).__name__)
 
@@ -130,7 +132,7 @@ def latency(answer: Any) -> float:
 
 
 class Crowd:
-    """Threads that ask until the end, and what became of their calls."""
+    """Threads that make calls until the end, and the results of their calls."""
 
     def __init__(self, task: dict[str, Any], ask: Ask, start: float) -> None:
         self.calls: list[list[Any]] = []
@@ -141,14 +143,14 @@ class Crowd:
         self._lock = threading.Lock()
 
     def closed_loop(self, worker: int) -> None:
-        """Ask again as soon as there is an answer."""
+        """Make the next call as soon as the previous call has an answer."""
         chance = random.Random(f"{self._seed} {worker}")  # noqa: S311 - a workload
         while time.monotonic() < self._end:
             if not self._call(prompt(chance), "batch"):
                 time.sleep(PAUSE_AFTER_FAILURE)
 
     def open_loop(self, rate: float) -> None:
-        """Ask at random times, `rate` a second, whether or not there were answers."""
+        """Make `rate` calls per second at random times, whether or not earlier calls have answers."""
         chance = random.Random(f"{self._seed} arrivals")  # noqa: S311 - a workload
         free = threading.Semaphore(MOST_AT_ONCE)
         due = self._start
@@ -165,13 +167,13 @@ class Crowd:
         free.release()
 
     def _call(self, text: str, kind: str) -> bool:
-        """Whether there was an answer."""
+        """Make one call, and return whether it had an answer."""
         began = time.monotonic()
         call: list[Any] = [began - self._start, None, None, kind, None]
         self._note(call)
         try:
             call[2] = self._ask(text, kind)
-        except Exception as error:  # noqa: BLE001 - of any client, and it is counted
+        except Exception as error:  # noqa: BLE001 - the errors of all clients are counted
             call[4] = code(error)
         call[1] = time.monotonic() - began
         return not call[4]
@@ -182,7 +184,7 @@ class Crowd:
 
 
 def prompt(chance: random.Random) -> str:
-    """Return a text that no other call has, so that answers differ in length."""
+    """Return a text that no other call has, so that the answers have different lengths."""
     tokens = min(LONGEST, max(SHORTEST, round(MEDIAN * chance.lognormvariate(0, SPREAD))))
     text = f"{chance.getrandbits(64):016x} " + FILLER * (tokens * CHARACTERS_PER_TOKEN // len(FILLER))
     return text[: tokens * CHARACTERS_PER_TOKEN].ljust(tokens * CHARACTERS_PER_TOKEN, ".")
@@ -198,7 +200,7 @@ def main() -> None:
     }
     try:
         ask = CLIENTS[task["client"]](task)
-    except (ImportError, TypeError) as error:  # not installed, or an option that is not there yet
+    except (ImportError, TypeError) as error:  # not installed, or an option that does not exist yet
         print(f"{type(error).__name__}: {error}", flush=True)
         return
     print("ready", flush=True)

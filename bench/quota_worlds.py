@@ -1,11 +1,11 @@
-"""Worlds in virtual time for `quota_matrix.py`: a service that counts in one of seven ways and throttles a part of the
-calls for no reason, and callers who want two and a half times what the quota carries.
+"""Simulated services and callers in virtual time, for `quota_matrix.py`. The service counts in one of seven ways and
+throttles some calls for no reason (noise). The callers want two and a half times the quota.
 
-A throttle that is noise charges nothing, as the service's other throttles. An oracle that knows the discipline, its
-burst, its state and what each call will use can run in each world: it sends a call once the service has room for it,
-and sends it again at once after noise. Where the quota is told, the oracle keeps the promise that users have, too: no
-minute uses more than that, whatever the service would take. Otherwise it would be measured by what it must not do: a
-bucket that has filled up in a pause carries two minutes' quota in one.
+A throttle from noise charges nothing, like the service's other throttles. An oracle, which knows the way of counting,
+its burst, its state and the use of each call, can run in each world. It sends a call as soon as the service has room
+for it, and sends it again immediately after noise. If the quota is known, the oracle also obeys the rule that no
+minute uses more than the quota, even if the service would admit more. Otherwise it would exceed what users are
+allowed to do: a token bucket that has filled up in a pause admits the quota of two minutes in one minute.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ ROUTE = Route("anthropic.claude-test-v1:0", "us-east-1", base="anthropic.claude-
 TOKENS = answered("ThrottlingException", "Too many tokens, please wait before trying again.", status=429)
 NAMELESS = answered("ThrottlingException", "Rate exceeded", status=429)
 
-# Callers by load. In `wordy` the answer is longer than the prompt, so that almost all that is used is burndown.
+# The number of callers for each load. In `wordy` the answers are longer than the prompts, so that burndown dominates.
 WORKERS = {"short": 48, "wordy": 48, "mixed": 320, "long": 1080, "on-off": 48}
 EPISODE = 3.5  # seconds, on average
 POLL = 0.02
 MEMBERS = 4
 
-# What the table says of a token of the answer, and what the service charges.
+# The charge for an output token according to the table of models, and according to the service.
 BURNDOWNS = {
     "as table": (1.0, 1.0),
     "a third": (3.0, 1.0),
@@ -61,7 +61,7 @@ CHANGES: dict[str, float | str | None] = {
 
 @dataclass(frozen=True)
 class World:
-    """One cell of the matrix. `told` quotas are those of the service at the start."""
+    """One cell of the matrix. `told` contains the quotas that are known: those of the service at the start."""
 
     discipline: str = "60"
     noise: float = 0.0
@@ -89,14 +89,16 @@ class Done(NamedTuple):
 
 
 def counted(discipline: str, tpm: float, now: float) -> Limit:
-    """Return a limit that counts as `discipline` says: a bucket of so many seconds, or a minute."""
+    """Return a limit that counts as `discipline` states: a bucket for this number of seconds, or a minute."""
     if discipline == "fixed":
         return Fixed(tpm, 60.0, now - 7.0)
     return Sliding(tpm, 60.0) if discipline == "sliding" else Bucket(tpm, float(discipline), now)
 
 
 class Noise:
-    """Throttles for no reason: single ones, or all calls for 2 to 5 seconds, so that `rate` of the time is lost."""
+    """Throttles for no reason: single ones, or all calls for 2 to 5 seconds. They affect the fraction `rate` of the
+    time.
+    """
 
     def __init__(self, rate: float, chance: Random, *, episodes: bool) -> None:
         self._rate, self._episodes, self._chance = rate, episodes, chance
@@ -116,7 +118,7 @@ class Noise:
 
 
 class Run:
-    """A world that has been run: what was done, and what was throttled."""
+    """A world after its run: the calls that were made, and the throttles."""
 
     def __init__(self, world: World, *, oracle: bool = False) -> None:
         self.world = world

@@ -1,12 +1,17 @@
-"""A Region that fails for a minute under load, or fails in part: what the calls of one client with a Fallback get.
+"""Let a Region fail for a minute under load, or fail partly. Measure the results of the calls of one client with a
+`Fallback`.
 
-Twenty calls a second of one client, for a minute and a half, against one simulator that is two Regions. From second 10
-to 70 the first one fails as the scenario says. The table has the calls that failed, the requests that failed there in
-that time, those of them that were in flight when it began (at most so many are lost without fault), the probes
-after that and the longest time between two, how long after the end the Region took calls again, and its share of the
-calls during the fault and in the last ten seconds.
+One client makes twenty calls per second for a minute and a half, against one simulator with two Regions. From second
+10 to 70 the first Region fails as the scenario states. The table contains:
 
-    python bench/regions.py            all scenarios side by side: about 100 seconds
+* the calls that failed,
+* the requests that failed in the first Region in that time,
+* how many of these requests were in flight when the fault began, because these cannot be avoided,
+* the probes after the beginning, and the longest time between two probes,
+* the time from the end of the fault until the Region received calls again,
+* the Region's share of the calls during the fault and in the last ten seconds.
+
+    python bench/regions.py            all scenarios at the same time: about 100 seconds
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from aws_bedrock_inference.testing import simulator
 
 MODEL, HOME, OTHER = "us.amazon.nova-lite-v1:0", "us-east-1", "us-west-2"
 RATE, SECONDS, BEGINS, ENDS = 20, 90, 10.0, 70.0
-BEGUN = 2.0  # seconds after which a request to the failing Region is a probe
+BEGUN = 2.0  # after this number of seconds, a request to the failing Region is a probe
 
 SCENARIOS: dict[str, list[dict[str, Any]]] = {
     "outage (503)": [{"kind": "outage"}],
@@ -37,14 +42,16 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
 
 @dataclass
 class Seen:
-    """What one scenario showed: the attempts in the failing Region as (begun, failed), and the results of the calls."""
+    """The result of one scenario: the attempts in the failing Region as (begun, failed), and the results of the
+    calls.
+    """
 
     attempts: list[tuple[float, bool]] = field(default_factory=list)
     calls: list[tuple[float, float, bool, str]] = field(default_factory=list)
 
 
 def watched(client: BedrockClient, seen: Seen, began: float) -> None:
-    """Note when each attempt in the first Region begins, and how it ends, below all policies."""
+    """Record when each attempt in the first Region begins, and how it ends. This is measured below all policies."""
     transport: Any = client._transport  # noqa: SLF001 - a bench may look below the policies
     carry = transport.send
 
@@ -81,7 +88,7 @@ def run(faults: list[dict[str, Any]]) -> Seen:
 
 
 def ask(client: BedrockClient, seen: Seen, began: float) -> None:
-    """Make one call and note its end."""
+    """Make one call and record how it ends."""
     at = time.monotonic() - began
     try:
         region, well = client.invoke("Why?", max_tokens=20).route.region, True
@@ -91,7 +98,7 @@ def ask(client: BedrockClient, seen: Seen, began: float) -> None:
 
 
 def row(seen: Seen) -> list[str]:
-    """Return the figures of one scenario."""
+    """Return the values in the table row of one scenario."""
     failed = [at for at, bad in sorted(seen.attempts) if bad]
     first = min(failed, default=BEGINS)
     probes = [at for at in failed if at > first + BEGUN]

@@ -1,7 +1,9 @@
-"""What `resilient` adds to a call of a boto3 client, over the same client bare; the transport is a stub.
+"""Measure the time that `resilient` adds to a call of a boto3 client, compared with the same client without it. The
+transport is a stub.
 
-Each row is the median of the differences between neighbouring runs, bare and resilient in turn, in microseconds of
-CPU a call; the spread is between the smallest and the largest difference. Bare is botocore with one attempt.
+Each row is the median of the differences between neighbouring runs, without and with `resilient` in turn, in
+microseconds of CPU per call. The spread is from the smallest to the largest difference. The client without
+`resilient` is botocore with one attempt.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ CASES = [
 
 
 class Raw:
-    """A body as urllib3 has it."""
+    """A response body with the interface of urllib3."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
@@ -88,7 +90,9 @@ def differences(bare: Any, guarded: Any, case: Case) -> tuple[list[float], float
 
 
 def alone(guarded: Any, case: Case) -> float:
-    """The same around a botocore that does nothing: what is added, without the noise of what it is added to."""
+    """The same measurement with a botocore that does nothing. It shows the added time without the variation of
+    botocore itself.
+    """
     answer = {"ResponseMetadata": {}, "FailedEntryCount": 0, "Entries": [{}]}
     guarded._calls._send_once = lambda _, __: answer  # noqa: SLF001 - only here
     method = getattr(guarded, case.method)

@@ -1,17 +1,19 @@
-"""How one quota is used by 1,000 hosts with 100 callers each, who share it through a store.
+"""Measure how 1,000 hosts with 100 callers each use one quota that they share through a store.
 
-The fleet runs in virtual time in one process: each host has a `Quota` of its own, all meet in one store in memory, and
-the service counts with the simulator's arithmetic. Each caller makes one call after the other; one that is throttled is
-made again. After a minute of warm-up three are measured. Use is what the service settled. Waits are of calls begun in
-the first of these minutes; one that never went counts with what it had waited by the end. A fair turn is the callers
-by the answers a second. Jain's index is 1 when all have the same, 1/n when one of n has everything: over hosts, of
-tokens for each of their callers; over callers, of answers, and beside it the best that whole answers allow; both for
-the time they are busy.
+The fleet runs in virtual time in one process. Each host has its own `Quota`, all hosts share one store in memory, and
+the service counts with the simulator's arithmetic. Each caller makes one call after the other, and repeats a
+throttled call. After a minute of warm-up, three minutes are measured.
+
+Use is the amount that the service settled. Waits cover calls that began in the first of these minutes. A call that
+was never sent is included with the time that it had waited by the end. The fair turn is the number of callers divided
+by the answers per second. Jain's index is 1 if all have the same, and 1/n if one of n has everything. It is computed
+over hosts, from the tokens per caller, and over callers, from their answers. The value in brackets is the best index
+that is possible with whole answers. Both cover only the time in which hosts and callers are busy.
 
     even      1,000 hosts with 100 callers: a host makes one call a second
     few       the same quota for 100 hosts with 100 callers: ten calls a second
-    uneven    1,000 hosts with 10 callers, so that a turn is short beside what changes; every other host is idle every
-              other minute, and one has 100 callers
+    uneven    1,000 hosts with 10 callers, so that a turn is short compared with the changes: every other host is idle
+              every other minute; one host has 100 callers
 
     scale.py                       three minutes
     scale.py --discipline bucket   how the service counts: bucket, tight, fixed or sliding (the default)
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 RPM, TPM = 60_000, 36_000_000
 WARM, MEASURED, BEGUN = 60.0, 180.0, 60.0
 ROUTE = Route("amazon.nova-lite-v1:0", "us-east-1", base="amazon.nova-lite-v1:0")
-# A call: mean input and answer in tokens (both vary), its max_tokens; seconds that it takes, and travels at the most.
+# A call: mean input and answer in tokens (both vary), its max_tokens, its seconds, and its longest network time.
 INPUT, ANSWER, MAX_TOKENS = 520, 110, 300
 LATENCY, TRAVEL = 0.8, 0.02
 IDLE = 60.0
@@ -59,7 +61,9 @@ FAULTS = {
 
 @dataclass(frozen=True)
 class Fleet:
-    """`crowd` are the callers of the last host. `resting`: every other host is idle every other minute."""
+    """A fleet of hosts. `crowd` is the number of callers on the last host. With `resting`, every other host is idle
+    every other minute.
+    """
 
     name: str
     hosts: int
@@ -76,7 +80,7 @@ FLEETS = (
 
 
 class Counted(MemoryStore):
-    """A store that counts what it is asked."""
+    """A store that counts the requests that it receives."""
 
     renewals = 0
 
@@ -86,7 +90,7 @@ class Counted(MemoryStore):
 
 
 class World:
-    """A fleet and its service. The counts are of the measured time."""
+    """A fleet and its service. The counts cover the measured time."""
 
     def __init__(self, fleet: Fleet, discipline: str) -> None:
         self.fleet = fleet
@@ -132,7 +136,7 @@ class World:
                 pass
 
     def call(self, call: Call) -> Flow:
-        """The service, with the way to it and back."""
+        """The service, including the network time of request and response."""
         chance, driver = self.chance, self.driver
         caller, tokens, answer = call.params.values()
         waited = driver.now - call.arrived
@@ -154,13 +158,13 @@ class World:
         return Outcome(value={}, usage=Usage(tokens, answer))
 
     def pause(self, host: int, now: float) -> float:
-        """Return how long the host still rests."""
+        """Return how long the host will still be idle, in seconds."""
         if not self.fleet.resting or host % 2:
             return 0.0
         return max(0.0, IDLE - (now + self.phases[host]) % (2 * IDLE))
 
     def busy(self, host: int) -> float:
-        """Return how much of the measured time the host does not rest."""
+        """Return the part of the measured time in which the host is busy, in seconds."""
         moments = [WARM + second + 0.5 for second in range(int(MEASURED))]
         return sum(self.pause(host, moment) == 0.0 for moment in moments) / len(moments)
 
@@ -170,16 +174,16 @@ def jain(parts: Sequence[float]) -> float:
 
 
 def whole(mean: float) -> float:
-    """Return the best index over callers who have whole answers, `mean` on average."""
+    """Return the best possible index over callers whose answers are whole numbers with the given `mean`."""
     few = math.floor(mean)
     return mean**2 / (few**2 + (mean - few) * (2 * few + 1))
 
 
 def run(fleet: Fleet, discipline: str) -> None:
-    """Print the fleet's line."""
+    """Run the fleet and print its row."""
     started = time.perf_counter()
     world = World(fleet, discipline)
-    gc.disable()  # a hundred thousand generators at rest would be looked at again and again
+    gc.disable()  # otherwise the garbage collector would visit a hundred thousand idle generators again and again
     world.run(WARM)
     world.measuring, before = True, world.store.renewals
     world.run(WARM + MEASURED)

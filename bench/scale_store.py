@@ -1,9 +1,10 @@
-"""How many hosts one redis-server carries that share one quota.
+"""Measure how many hosts that share one quota can use one redis-server.
 
-A redis-server of our own, asked by redis-benchmark over 8 connections with what `ValkeyStore` sends for hosts that want
-twice what there is. `renewals/s` is what it answered in the slowest and the quickest of five rounds while it had
-nothing else to do, and `CPU` its processor time for each, the least of the rounds. `plan` is what a renewal takes by
-the server's own count when it has to find anew what is due to every host, which happens at most five times a second.
+A private redis-server receives requests from redis-benchmark over 8 connections. The requests are those that
+`ValkeyStore` sends for hosts that want twice the quota. `renewals/s` is the number of requests that the server
+answered per second in the slowest and the quickest of five rounds, while it had nothing else to do. `CPU` is its
+processor time per request, the least of the rounds. `plan` is the time of a renewal, by the server's own measurement,
+if the server must recompute the share of every host. This happens at most five times per second.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ REPORT = (
 
 
 class Row(NamedTuple):
-    """`rates` are renewals a second and `cpu` us for each, by round; `late` the 99 % quantile of their times in ms, the
-    least of the rounds; `plan` is in us.
+    """The result for one number of hosts. `rates` are renewals per second and `cpu` is microseconds for each, by
+    round. `late` is the 99 % quantile of their times in ms, the least of the rounds. `plan` is in microseconds.
     """
 
     rates: list[float]
@@ -52,7 +53,7 @@ class Row(NamedTuple):
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Run a redis-server that keeps nothing; give its socket."""
+    """Run a redis-server that stores nothing on disk, and yield its socket."""
     program = str(shutil.which("redis-server"))
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/redis.sock"
@@ -97,7 +98,7 @@ def measured(path: str, hosts: int) -> Row:
 
 
 def sent(renew: Question[Grant]) -> list[str]:
-    """Ask once; return the command that asks."""
+    """Send one request. Return the command that sends it."""
     client: Any = redis.Redis
     with patch.object(client, "execute_command", autospec=True, side_effect=client.execute_command) as executed:
         renew.run()
@@ -106,7 +107,9 @@ def sent(renew: Question[Grant]) -> list[str]:
 
 
 def flood(path: str, command: list[str], hosts: int, renewals: int) -> tuple[float, float]:
-    """Renew by one random host after the other; return renewals a second and the 99 % quantile of their times in ms."""
+    """Send renewals of random hosts, one after the other. Return the renewals per second and the 99 % quantile of
+    their times in ms.
+    """
     program = str(shutil.which("redis-benchmark"))
     options = ["-s", path, "-c", str(CONNECTIONS), "-r", str(hosts), "-n", str(renewals), "--csv"]
     said = subprocess.run([program, *options, *command], capture_output=True, text=True, check=True).stdout
@@ -122,7 +125,7 @@ def used(client: Any) -> float:
 
 def main() -> None:
     if not (shutil.which("redis-server") and shutil.which("redis-benchmark")):
-        print("What one store carries is not measured: redis-server and redis-benchmark are not on the PATH")
+        print("The store is not measured: redis-server and redis-benchmark are not on the PATH")
         return
     print(f"One redis-server, hosts that share one quota, {ROUNDS} rounds of {RENEWALS:,} renewals")
     print(f"  {'hosts':>8}{'renewals/s':>18}{'p99, ms':>10}{'CPU, us':>10}{'plan, ms':>10}{'plan, us a host':>17}")
@@ -136,7 +139,8 @@ def main() -> None:
                 f"{row.plan / hosts:>17.2f}",
                 flush=True,
             )
-    # Few hosts, whose plans cost next to nothing, for the renewal; many for the plan, and the dearer of two.
+    # The cost of a renewal is measured with few hosts, whose plans cost almost nothing. The cost of a plan is measured
+    # with many hosts, and the higher of two values is used.
     renewal = min(rows[HOSTS[1]].cpu)
     plan = max(rows[hosts].plan / hosts for hosts in HOSTS[-2:])
     print(

@@ -1,7 +1,7 @@
-"""How fast `bedrock scan` reads a log in which one line in a thousand is an error, beside `grep -cF` for all codes of
-the catalogue; and what `explain` costs.
+"""Measure how fast `bedrock scan` reads a log in which one line in a thousand is an error, compared with `grep -cF`
+for all codes in the catalogue. Also measure the time of `explain`.
 
-Usage: python bench/scan.py [--megabytes N]
+    python bench/scan.py [--megabytes N]
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def errors() -> list[str]:
 
 
 def log(path: Path, megabytes: int) -> int:
-    """Write a log of so many megabytes and return how many errors it holds."""
+    """Write a log of this number of megabytes. Return the number of errors in it."""
     words, failures, start = CALM.split(), errors(), datetime(2026, 11, 1, tzinfo=UTC)
     calm = [" ".join(words[at % len(words)] for at in range(shift, shift * 13, shift)) for shift in range(1, 2_000)]
     number = 0
@@ -62,7 +62,7 @@ def log(path: Path, megabytes: int) -> int:
 
 
 def measured(command: Sequence[str]) -> tuple[float, int, str]:
-    """Return the seconds of processor time, the peak memory in bytes and the output of a command."""
+    """Run a command. Return its seconds of processor time, its peak memory in bytes and its output."""
     with tempfile.TemporaryFile("w+") as output:
         running = subprocess.Popen(command, stdout=output)
         _, _, used = os.wait4(running.pid, 0)

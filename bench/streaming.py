@@ -1,9 +1,10 @@
-"""What a streamed answer costs for each chunk, and how late its first one is: ours beside boto3 and aiobotocore.
+"""Measure the cost of each chunk of a streamed answer, and the delay of its first chunk: this package compared with
+boto3 and aiobotocore.
 
-A child process writes the same frames to every client over loopback, one HTTP chunk for each. The cost is CPU time of
-the client for each chunk of a long answer; the delay is from the moment when the server has the first chunk to write to
-the moment when the consumer has it, by one clock of this machine. Rows are measured in turns. Run with the interpreter
-of .venv-peers.
+A child process writes the same frames to every client over loopback, one HTTP chunk for each frame. The cost is the
+client's CPU time for each chunk of a long answer. The delay is the time from when the server has the first chunk
+until the consumer has it, on one clock of this machine. The clients are measured in turn. Run with the interpreter of
+.venv-peers.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ END = b"".join(
 
 
 class Stub(Requests):
-    """Answers with a long stream, or with one whose first chunk says when it was written."""
+    """A server that answers with a long stream, or with a stream whose first chunk contains the time at which it was
+    written.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +91,7 @@ def text_of(event: dict[str, Any]) -> str:
 
 def blocking(open_stream: Callable[[str], Any]) -> Callable[[str], tuple[int, float]]:
     def read(prompt: str) -> tuple[int, float]:
-        """Return the number of chunks and the delay of the first."""
+        """Read a stream. Return the number of chunks and the delay of the first chunk."""
         count, late = 0, 0.0
         for event in open_stream(prompt):
             if text := text_of(event):
@@ -112,7 +115,7 @@ def awaited(open_stream: Callable[[str], Awaitable[Any]], runner: asyncio.Runner
 
 
 def measured(ways: dict[str, Callable[[str], tuple[int, float]]]) -> list[tuple[str, float, float]]:
-    """Return for each way the microseconds of CPU for a chunk and the milliseconds until the first."""
+    """Return, for each client, the microseconds of CPU per chunk and the milliseconds until the first chunk."""
     costs: dict[str, list[float]] = {name: [] for name in ways}
     delays: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(RUNS + 1):
@@ -120,7 +123,7 @@ def measured(ways: dict[str, Callable[[str], tuple[int, float]]]) -> list[tuple[
             began = time.process_time()
             count, _ = read(LONG)
             if count != CHUNKS:
-                raise AssertionError(f"{name} gave {count} of {CHUNKS} chunks")
+                raise AssertionError(f"{name} returned {count} of {CHUNKS} chunks")
             if turn:
                 costs[name].append((time.process_time() - began) / CHUNKS * 1e6)
     for _ in range(FIRSTS):

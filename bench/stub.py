@@ -1,4 +1,4 @@
-"""A server's side of HTTP for benches: it reads whole requests and leaves the answers to its subclass."""
+"""The server's side of HTTP for benchmarks. It reads whole requests, and a subclass writes the answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Requests(asyncio.Protocol):
-    """Reads requests and calls `answer` with the body of each; what is written goes to `transport`."""
+    """Reads requests and calls `answer` with the body of each. `answer` writes the response to `transport`."""
 
     def __init__(self) -> None:
         self.transport: Any = None
@@ -32,7 +32,7 @@ class Requests(asyncio.Protocol):
 
 
 async def serve(protocol: type[Requests]) -> None:
-    """Serve on a free port, and print it."""
+    """Serve on a free port, and print the port."""
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()

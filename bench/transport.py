@@ -1,10 +1,10 @@
-"""What one whole Converse call over loopback costs, in microseconds of CPU and of time: ours beside boto3, aiobotocore
-and litellm.
+"""Measure the cost of one complete Converse call over loopback, in microseconds of CPU time and of elapsed time: this
+package compared with boto3, aiobotocore and litellm.
 
-Every client calls the same server, a child process that answers with the same bytes in one write. Rows of one table
-are measured in turns, so that a busy machine troubles all alike; each is the median of its runs, and the spread goes
-from the quickest to the slowest. litellm has its turn after the others, for what it imports slows all that follows,
-and makes fewer calls. Run with the interpreter of .venv-peers.
+Every client calls the same server, a child process that answers with the same bytes in one write. The rows of one
+table are measured in turn, so that a busy machine affects all clients equally. Each row is the median of its runs,
+and the spread is from the quickest to the slowest run. litellm runs after the other clients and makes fewer calls,
+because the modules that it imports slow down all later calls. Run with the interpreter of .venv-peers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Runs = list[tuple[float, float]]
 
 
 class Stub(Requests):
-    """Answers whatever is asked, in one write."""
+    """A server that answers every request with the same bytes, in one write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ async def measure_in_flight(url: str) -> dict[str, Runs]:
 
 
 def litellms(url: str) -> dict[str, Callable[[], Awaitable[object]]]:
-    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else it fetches a list of prices
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # otherwise it fetches a list of prices
     try:
         import litellm
     except ImportError:
@@ -155,7 +155,7 @@ def litellms(url: str) -> dict[str, Callable[[], Awaitable[object]]]:
 
 
 def table(title: str, rows: dict[str, Runs]) -> list[str]:
-    """Print the rows beside the first, which is ours; return what is over its budget."""
+    """Print the rows compared with the first row, which is this package. Return the values that exceed their budget."""
     print(f"\n{title:38} {'CPU':>6} {'spread':>11} {'time':>7} {'ours / theirs':>14}  budget")
     failed = []
     ours = 0.0

@@ -1,8 +1,9 @@
-"""What asyncio tasks cost while they wait for quota: CPU, memory, and whether they are served in order.
+"""Measure the cost of asyncio tasks that wait for quota: CPU, memory, and whether they are served in order.
 
-All tasks call through the standard pipeline at once; what goes at once is not waited for. Memory is what Python has
-allocated (tracemalloc) for all tasks once all stand, beside as many bare tasks that wait for a future. CPU is that of
-the whole process over the time that follows, while the quota serves some of them.
+All tasks make a call through the standard pipeline at the same time. Calls that are sent immediately are not counted.
+Memory is the amount that Python has allocated (tracemalloc) for all tasks when all of them wait, compared with the
+same number of bare tasks that wait for a future. CPU is the time of the whole process afterwards, while the quota
+serves some of the tasks.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MEGABYTE = 1e6
 
 
 async def standing(count: int, new: Callable[[int], Coroutine[Any, Any, object]]) -> tuple[list[Any], float]:
-    """Start so many tasks; return them, and the bytes they take once they wait."""
+    """Start this number of tasks. Return the tasks, and the number of bytes that they use while they wait."""
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     tasks = [asyncio.create_task(new(turn)) for turn in range(count)]

@@ -1,9 +1,9 @@
-"""Put the same policies around boto3 clients of other services: here DynamoDB and S3.
+"""Use the same policies for boto3 clients of other services, here DynamoDB and S3.
 
     python examples/any_boto3_client.py      # creates a table and a bucket with new names, and deletes them at the end
 
-The wrapped client has boto3's own methods, answers and exceptions. botocore's own retries are switched off on it, so
-that only one layer retries.
+The wrapped client has boto3's own methods, answers and exceptions. It does not use botocore's own retries, so that
+only one layer retries.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A web service that streams answers: a client POSTs a prompt and reads text.
+"""A web service that streams answers: a client sends a prompt with POST, and receives text.
 
     python examples/asgi_service.py          # listens on PORT (default 8080); needs granian (extra `simulator`)
     curl -N -d "Why is the sky blue?" -H "x-user: ana" http://127.0.0.1:8080/
 
-This is plain ASGI: it runs under uvicorn, hypercorn and granian. In FastAPI, keep `client`, `http_status` and the first
-lines of `answer`. `StreamingResponse` then sends the pieces and detects that a browser disconnects.
+This is plain ASGI: it runs under uvicorn, hypercorn and granian. In FastAPI, keep `client`, `http_status` and the
+first lines of `answer`. FastAPI's `StreamingResponse` then sends the pieces and detects that a browser disconnects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PLAIN_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
 def http_status(error: BedrockError) -> tuple[int, list[tuple[bytes, bytes]], str]:
-    """Return the status, headers and text for the browser. The log contains the cause."""
+    """Return the status, headers and text for the browser. The cause of the error is only in the log."""
     if isinstance(error, InvalidRequest | InvalidByService) and error.origin is Origin.CALLER:
         return 400, [], error.fault.message  # error in the prompt, not in this service's model id
     if error.retry_after is not None:

@@ -1,9 +1,9 @@
-"""Answer repeated questions from a cache, and answer with a message when the model cannot be reached.
+"""Answer repeated questions from a cache, and return a fixed message when the model cannot be called.
 
     python examples/cache_and_message.py "Why is the sky blue?"
 
-Run it twice with the same question. The second answer comes from the cache file, even during an outage. A new question
-during an outage gets the message.
+Run it twice with the same question. The second answer comes from the cache file, even during an outage. During an
+outage, the answer to a new question is the message.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
     python examples/dead_letters.py ask "Why is the sky blue?"      # stores a failed request in dead.db
     python examples/dead_letters.py redrive                         # sends the stored requests again
 
-`bedrock dlq list --store sqlite://dead.db` shows the same letters. For many machines, set STORE to the name of a
-DynamoDB table.
+`bedrock dlq list --store sqlite://dead.db` lists the same stored requests. For many machines, set STORE to the name
+of a DynamoDB table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def ask(client: BedrockClient, prompt: str) -> int:
     try:
         print(client.invoke(prompt, max_tokens=200).text)
     except BedrockError as error:
-        print(f"{error.code}; kept as {error.letter_id}", file=sys.stderr)
+        print(f"{error.code}; stored as {error.letter_id}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,4 +1,5 @@
-"""Answer even if a model, a Region or everything fails: from another route, then the cache, then with a message.
+"""Answer even if a model or a Region fails. The client tries another route, then the cache, and then returns a
+message.
 
     python examples/fallback.py "Why is the sky blue?"
     python examples/fallback.py --chat "What is a prism?"       # stays on one route, for its prompt cache

@@ -46,7 +46,7 @@ def response(status: int, headers: dict[str, str] | None = None, **body: Any) ->
 
 
 class Context:
-    """A stand-in for the context that Lambda passes, with 30 seconds left."""
+    """A replacement for the context object that Lambda passes, with 30 seconds left."""
 
     def get_remaining_time_in_millis(self) -> int:
         return 30_000

@@ -1,9 +1,10 @@
-"""Two processes share one quota, so that they stay below it together.
+"""Share one quota between two processes, so that together they do not exceed it.
 
     python examples/shared_quota.py          # STORE sets the store, redis://host for several machines
 
-Each process requests its part of the quota from the store about once a second. Quota that one process does not need
-goes to the other. During the run, `bedrock quota watch --store URL` shows the use of each process.
+Each process requests its share of the quota from the store about once a second. If one process does not need its
+share, the other process receives more. During the run, `bedrock quota watch --store URL` shows the use of each
+process.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ CALLS = 10
 
 
 def work(name: str, priority: Literal["interactive", "batch"], store: str) -> int:
-    """Make the calls of one process, and return how many of them the service throttled."""
+    """Send the calls of one process, and return how many of them the service throttled."""
     throttles = []
     # All processes must set the same limits and the same store.
     quota = Quota(rpm=2_000, tpm=2_000_000, store=store)

@@ -1,9 +1,10 @@
-"""Print an answer while it arrives, and continue after a stream breaks.
+"""Print an answer while it arrives, and continue it after the stream breaks.
 
     python examples/streaming.py "Why is the sky blue?"
 
-A fault before the first content is retried, and the reader sees nothing of it. After the first content, a retry would
-show the text twice. With `on_interrupt="continue"`, the client requests the rest and joins the two parts.
+A fault before the first content is retried, and the reader does not notice it. After the first content, a retry would
+show the text twice. With `on_interrupt="continue"`, the client requests the rest of the answer and joins the two
+parts.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Check the site that `make docs` built: every link inside leads somewhere, and no page loads from another host.
+"""Check the site that `make docs` built. Every link within the site must lead to an existing page or anchor, and no
+page may load a file from another host.
 
-MkDocs checks the links in the Markdown of pages. This script reads the HTML, so it also sees the links and the anchors
-that the theme, the reference and the hooks write. It also compares the reference with the list of public names.
+MkDocs checks the links in the Markdown of pages. This script reads the HTML, so it also sees the links and the
+anchors that the theme, the reference and the hooks write. It also checks that the reference contains every public
+name.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ NETWORKED_CLASSES = {"mermaid"}
 
 
 class Reader(HTMLParser):
-    """Collects the anchors of a page, its links, and the addresses from which it loads something."""
+    """Collects the anchors of an HTML page, its links, and the addresses from which it loads files."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +49,7 @@ class Reader(HTMLParser):
         self.networked: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Read one element."""
+        """Record the anchors, links and addresses of one element."""
         found = {name: value or "" for name, value in attrs}
         self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
         self.networked |= NETWORKED_CLASSES & set(found.get("class", "").split())
@@ -60,20 +62,20 @@ class Reader(HTMLParser):
 
 
 def read(page: Path) -> Reader:
-    """Return what a page has and what it links to."""
+    """Return the anchors and the links of a page, and the addresses from which it loads files."""
     reader = Reader()
     reader.feed(page.read_text(encoding="utf-8"))
     return reader
 
 
 def is_foreign(address: str) -> bool:
-    """Whether an address leads to another host."""
+    """Return whether an address leads to another host."""
     parts = urlsplit(address)
     return bool(parts.netloc) and parts.scheme in ("", "http", "https")
 
 
 def problems(site: Path) -> list[str]:
-    """Return one line for each problem of the site."""
+    """Return one line for each problem in the site."""
     # A server shows 404.html at any address, so its links begin at the server's root.
     pages = {page.resolve(): read(page) for page in sorted(site.rglob("*.html")) if page.name != "404.html"}
     found = []
@@ -88,7 +90,7 @@ def problems(site: Path) -> list[str]:
 
 
 def dead(link: str, page: Path, pages: dict[Path, Reader]) -> str | None:
-    """Return why a link leads nowhere; None if it is good, or leads to another host."""
+    """Return the reason why a link leads nowhere. Return None if the link works, or if it leads to another host."""
     parts = urlsplit(link)
     if parts.scheme or parts.netloc:
         return None
@@ -102,10 +104,14 @@ def dead(link: str, page: Path, pages: dict[Path, Reader]) -> str | None:
 
 
 def unreferenced(site: Path, surface: str) -> list[str]:
-    """Return one line for each name of the public surface, as tests/surface/public.txt has it, without an anchor."""
+    """Return one line for each public name in tests/surface/public.txt that has no anchor in the reference."""
     anchors = set[str]().union(*(read(page).anchors for page in (site / "reference").glob("*.html")))
     names = re.findall(r"^[\w.]+(?=$|[(:])", surface, re.MULTILINE)
-    return [f"the reference lacks {name}" for name in names if name not in anchors and not name.endswith("__version__")]
+    return [
+        f"the reference has no entry for {name}"
+        for name in names
+        if name not in anchors and not name.endswith("__version__")
+    ]
 
 
 def main() -> int:
@@ -113,7 +119,8 @@ def main() -> int:
     site = Path(sys.argv[1]).resolve()
     found = problems(site) + unreferenced(site, Path(sys.argv[2]).read_text(encoding="utf-8"))
     print(
-        "\n".join(found) or f"The site is in {site}: {len(list(site.rglob('*.html')))} pages, every link inside works"
+        "\n".join(found)
+        or f"The site is in {site}: {len(list(site.rglob('*.html')))} pages, and every link within the site works"
     )
     return bool(found)
 

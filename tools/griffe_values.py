@@ -1,8 +1,8 @@
-"""An extension of Griffe, which reads the package for the reference.
+"""An extension of Griffe, the program that reads the package for the reference in the site.
 
-Griffe shows the fields of a dataclass as parameters. It shows neither the fields of a named tuple nor the members of an
-enumeration that have no docstring, and it shows a default as the name of its constant. This extension adds the fields
-and the members, and shows the values of defaults.
+Griffe shows the fields of a dataclass as parameters. It does not show the fields of a named tuple, or members of an
+enumeration that have no docstring. It shows a default as the name of a constant. This extension adds the fields and
+the members, and shows the values of defaults.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Values(griffe.Extension):
     """Adds the fields of named tuples, the members of enumerations and the values of defaults."""
 
     def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
-        """Give a named tuple a signature, and each member of an enumeration a docstring."""
+        """Add a signature to a named tuple, and a docstring to each member of an enumeration."""
         bases = {str(base).rsplit(".", 1)[-1] for base in cls.bases}
         fields = [member for member in cls.members.values() if isinstance(member, griffe.Attribute)]
         if "NamedTuple" in bases:
@@ -36,7 +36,7 @@ class Values(griffe.Extension):
                     field.docstring = griffe.Docstring(f"Its value is `{field.value}`.", parent=field)
 
     def on_package(self, *, pkg: griffe.Module, **_: Any) -> None:
-        """Replace each default that is the name of a constant by the constant's value."""
+        """Replace each default that is the name of a constant with the value of the constant."""
         for function in functions(pkg):
             for parameter in function.parameters:
                 if isinstance(parameter.default, griffe.ExprName):
@@ -44,7 +44,7 @@ class Values(griffe.Extension):
 
 
 def functions(parent: griffe.Module | griffe.Class) -> Iterator[griffe.Function]:
-    """Yield the functions of a module or class, and of those inside it."""
+    """Yield the functions of a module or class, and of the classes in it."""
     for member in parent.members.values():
         if isinstance(member, griffe.Function):
             yield member
@@ -53,7 +53,9 @@ def functions(parent: griffe.Module | griffe.Class) -> Iterator[griffe.Function]
 
 
 def value_of(name: griffe.ExprName, pkg: griffe.Module) -> str | griffe.Expr:
-    """Return the value of the constant that a default names; the name itself if it is no constant of this package."""
+    """Return the value of the constant that a default names. Return the name itself if it is not a constant of this
+    package.
+    """
     path = name.canonical_path
     if not path.startswith(f"{pkg.path}."):
         return name

@@ -1,7 +1,7 @@
 """Write pricing/prices.json from the package genai-prices and from tools/prices.toml.
 
-Run it with `make prices`, in an environment that has genai-prices. One row of the result is the price of one model in
-some Regions; a row without Regions holds in every commercial one.
+Run it with `make prices`, in an environment that has genai-prices. One row of the result contains the prices of one
+model in some Regions. A row without Regions is valid for every commercial Region.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from genai_prices.data_snapshot import get_snapshot
 HERE = Path(__file__).parent
 TARGET = HERE.parent / "src/aws_bedrock_inference/pricing/prices.json"
 
-# Our names of the prices, by those of genai-prices. Models that are priced by anything else are left out, since their
-# tokens of text are not the whole bill.
+# The names of prices in genai-prices, and the names in this package. A model with other prices is omitted, because the
+# price of its text tokens is not its whole cost.
 NAMES = {
     "input_mtok": "input",
     "output_mtok": "output",
@@ -33,7 +33,7 @@ SCOPES = {"global": "global", "regional": "standard"}
 
 
 def main() -> None:
-    """Write the file and say what is in it."""
+    """Write the file, and print a summary of its content."""
     now = datetime.now(tz=UTC)
     own = tomllib.loads((HERE / "prices.toml").read_text(encoding="utf-8"))
     models: dict[str, dict[str, Any]] = {}
@@ -58,8 +58,8 @@ def main() -> None:
 
 
 def read(now: datetime) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the present rates of each (scope, model) that genai-prices has for AWS. Where two versions of a model have
-    prices of their own, each keeps its version.
+    """Return the current rates for each (scope, model) that genai-prices lists for AWS. If two versions of a model
+    have different prices, the version remains part of the model's name.
     """
     provider = next(each for each in get_snapshot().providers if each.id == "aws")
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -79,7 +79,7 @@ def read(now: datetime) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def rates_of(prices: dict[str, Any]) -> dict[str, Any]:
-    """Return the rates of a model, with those of long prompts if it has such."""
+    """Return the rates of a model. They include the rates for long prompts, if the model has such rates."""
     tiered = {name: price for name, price in prices.items() if hasattr(price, "tiers")}
     rates: dict[str, Any] = {NAMES[name]: float(getattr(price, "base", price)) for name, price in prices.items()}
     if tiered:
@@ -92,7 +92,7 @@ def rates_of(prices: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(scope: str, name: str, rates: dict[str, Any] | None, own: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the prices of a model in each Region that is known."""
+    """Return the prices of a model in each Region for which they are known."""
     for price, free in (("cache_write", "free_cache_writes"), ("output", "free_output")):
         if rates is not None and matches(own[free]["patterns"], name):
             rates = {**rates, price: 0.0}
@@ -104,7 +104,9 @@ def rows(scope: str, name: str, rates: dict[str, Any] | None, own: dict[str, Any
 
 
 def regional(row: list[Any], rates: dict[str, Any] | None) -> dict[str, Any]:
-    """Return one row of the list of Regions. A read from the cache costs the same part of the input in each."""
+    """Return one row from the Regions in tools/prices.toml. A read from the prompt cache costs the same fraction of
+    the input price in each Region.
+    """
     price, output, regions = row
     found = {"regions": regions.split(), "input": price, "output": output}
     if rates is not None and "cache_read" in rates:
@@ -115,17 +117,17 @@ def regional(row: list[Any], rates: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def without_version(model: str) -> str:
-    """Return a model's id without its version, which ids of one model may have or not."""
+    """Return a model's id without its version, because the ids of one model can have a version or not."""
     return re.sub(r"(-v\d+(:\d+)?|-\d+:\d+|:\d+)$", "", model)
 
 
 def matches(patterns: list[str], name: str) -> bool:
-    """Return whether one of the patterns is the whole name."""
+    """Return whether one of the patterns matches the complete name."""
     return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
 def laid_out(written: dict[str, Any]) -> str:
-    """Return JSON with one price in each line, so that a new release shows what has changed."""
+    """Return JSON with one price per line, so that a diff shows the prices that have changed."""
     lines = [json.dumps(f"{key}") + ": " + json.dumps(value) for key, value in written.items() if key != "models"]
     models = []
     for name, found in written["models"].items():

@@ -1,4 +1,4 @@
-"""The reference of the command: every command and every option, from the command itself."""
+"""Write the site's reference of the command `bedrock`: every command and every option, read from the command itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def command_reference() -> str:
 
 
 def commands(command: click.Command, context: click.Context) -> Iterator[tuple[click.Command, click.Context]]:
-    """Yield a command and the commands below it, each with its context."""
+    """Yield a command and its subcommands, each with its context."""
     yield command, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -31,7 +31,7 @@ def commands(command: click.Command, context: click.Context) -> Iterator[tuple[c
 
 
 def section(command: click.Command, context: click.Context) -> Iterator[str]:
-    """Yield the lines of one command's section."""
+    """Yield the lines of the section about one command."""
     yield f"## {context.command_path}"
     yield ""
     yield from paragraphs(inspect.cleandoc(command.help or ""))
@@ -47,7 +47,7 @@ def section(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield the help as Markdown; a paragraph that click must not wrap keeps its lines."""
+    """Yield the help as Markdown. A paragraph that click must not wrap keeps its line breaks."""
     for paragraph in text.split("\n\n"):
         if paragraph.startswith("\b"):
             yield from ("```text", paragraph.removeprefix("\b").strip("\n"), "```", "")
@@ -56,16 +56,16 @@ def paragraphs(text: str) -> Iterator[str]:
 
 
 def names(option: str) -> str:
-    """Return the names of an option as code."""
+    """Return the names of an option, formatted as code."""
     return ", ".join(f"`{name}`" for name in option.split(", "))
 
 
 def prose(text: str) -> str:
-    """Return a line of help as Markdown: what stands between angle brackets is no HTML."""
+    """Return a line of help as Markdown. Text between angle brackets is escaped, so that it is not read as HTML."""
     return re.sub(r"(?<![`\w])(<[^>`]+>)", r"`\1`", text)
 
 
 def cell(text: str) -> str:
-    """Return a line of help for a cell of a table. A bar in code needs no escape."""
+    """Return a line of help for a table cell. A vertical bar in code is not escaped."""
     parts = re.split(r"(`[^`]*`)", prose(text))
     return "".join(part if number % 2 else part.replace("|", "\\|") for number, part in enumerate(parts))

@@ -1,4 +1,6 @@
-"""The pages of errors in the site: one for each service, one for all codes, from docs/errors.md and the catalogue."""
+"""Write the site's pages about errors: one page for each service, and one page with all error codes. The sources are
+docs/errors.md and the error catalogue.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ CODES = "errors/codes.md"
 MESSAGES = "errors/messages.md"
 MOST_MESSAGES = 3
 LONGEST_HEADING = 160
-# What the AWS CLI and boto3 write before a message.
+# The words that the AWS CLI and boto3 write before a message.
 PREFIX = re.compile(r"^(?:[\w.]+: )?An error occurred \([^)]*\) when calling the \w+ operation(?: \([^)]*\))?: ")
 HOW_TO_SEARCH = """\
 Type a code or a part of a message into the search, for example `ThrottlingException` or `on-demand throughput isn't
@@ -31,14 +33,14 @@ reads both."""
 
 
 class Section(NamedTuple):
-    """The part of docs/errors.md about one cause, or about the practices of one service."""
+    """The part of docs/errors.md about one cause, or about recommended practices for one service."""
 
     slug: str
     text: str
 
 
 def errors_pages(root: Path) -> dict[str, str]:
-    """Return the text of each page by its place in the site."""
+    """Return the text of each page by its path in the site."""
     intro, *chapters = re.split(r"^## ", (root / "docs" / "errors.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
     examples = messages(root)
     pages = {}
@@ -61,7 +63,7 @@ def errors_pages(root: Path) -> dict[str, str]:
             "",
             HOW_TO_SEARCH,
             "",
-            f"[All codes]({CODES}) lists each code with the causes that it may have,",
+            f"[All codes]({CODES}) lists each code with the causes that it can have,",
             f"[all messages]({MESSAGES}) the messages from which the catalogue knows them.",
             "",
             "| Service | Causes | Codes with the most causes |",
@@ -73,13 +75,13 @@ def errors_pages(root: Path) -> dict[str, str]:
 
 
 def place(title: str) -> str:
-    """Return the name of a chapter's page: the service's id in the catalogue."""
+    """Return the name of a chapter's page, which is the service's id in the catalogue."""
     services = catalogue().services
     return next((name for name in services if name != ANY and services[name]["title"] == title), "every-service")
 
 
 def codes(title: str) -> list[str]:
-    """Return the codes of a chapter, those with the most causes first."""
+    """Return the error codes of a chapter. The codes with the most causes come first."""
     counts: dict[str, int] = defaultdict(int)
     for entry in catalogue().entries:
         if (entry.service if entry.service != ANY else "every-service") == place(title):
@@ -89,7 +91,7 @@ def codes(title: str) -> list[str]:
 
 
 def messages(root: Path) -> dict[str, list[str]]:
-    """Return for each cause the messages from which the catalogue knows it."""
+    """Return, for each cause, the messages by which the catalogue recognizes it."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for path in sorted((root / "src" / "aws_bedrock_inference" / "knowledge" / "errors").glob("*.toml")):
         for table in tables(tomllib.loads(path.read_text(encoding="utf-8"))):
@@ -101,12 +103,12 @@ def messages(root: Path) -> dict[str, list[str]]:
 
 
 def plain(message: str) -> str:
-    """Return a message on one line, with the apostrophe that people type."""
+    """Return a message on one line. Typographic apostrophes are replaced with the apostrophe on the keyboard."""
     return " ".join(message.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
 
 
 def tables(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield each table of a TOML file."""
+    """Yield each table in a TOML file."""
     if isinstance(value, dict):
         yield value
         value = list(value.values())
@@ -116,7 +118,7 @@ def tables(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def service_page(title: str, before: str, sections: list[Section], examples: dict[str, list[str]]) -> str:
-    """Return the page of one service."""
+    """Return the page about the errors of one service."""
     parts = [f"# Errors: {title}", before]
     for slug, text in sections:
         cause = catalogue().causes.get(slug)
@@ -139,13 +141,13 @@ def service_page(title: str, before: str, sections: list[Section], examples: dic
 
 
 def literal(text: str) -> str:
-    """Return the text as code that Markdown leaves as it is."""
+    """Return the text as code, so that Markdown does not change it."""
     marks = "``" if "`" in text else "`"
     return f"{marks} {text} {marks}" if "`" in text else f"`{text}`"
 
 
 def codes_page(homes: dict[str, str]) -> str:
-    """Return the page with a heading for each code, and below it the causes that the code may have."""
+    """Return the page of error codes. It has a heading for each code, followed by the causes that the code can have."""
     known: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for entry in catalogue().entries:
         for meaning in entry.meanings():
@@ -155,7 +157,7 @@ def codes_page(homes: dict[str, str]) -> str:
                     services.append(entry.service)
     lines = ["---", "hide: [toc]", "---", "# Error codes, from A to Z", ""]
     lines += [
-        "Each code with the causes that it may have. `bedrock explain` decides by the message which one it is.",
+        "Each code with the causes that it can have. `bedrock explain` uses the message to choose the cause.",
         "",
     ]
     for code in sorted(known, key=str.lower):
@@ -170,13 +172,13 @@ def codes_page(homes: dict[str, str]) -> str:
 
 
 def messages_page(homes: dict[str, str], examples: dict[str, list[str]]) -> str:
-    """Return the page with a heading for each message, and below it the cause and its first remedy."""
+    """Return the page of messages. It has a heading for each message, followed by its cause and the first remedy."""
     known: dict[str, list[str]] = defaultdict(list)
     for slug, texts in examples.items():
         for text in texts:
             if slug in homes and slug not in known[short(text)]:
                 known[short(text)].append(slug)
-    # Words that messages use are in the titles of other pages, too: those come first.
+    # The words in messages also occur in the titles of other pages. The search must list those pages before this page.
     lines = ["---", "hide: [toc]", "search: {boost: 0.5}", "---", "# Error messages", "", ABOUT_MESSAGES, ""]
     for number, message in enumerate(sorted(known, key=str.lower)):
         lines += [f"## {literal(message)} {{#message-{number}}}", ""]
@@ -190,7 +192,7 @@ def messages_page(homes: dict[str, str], examples: dict[str, list[str]]) -> str:
 
 
 def short(message: str) -> str:
-    """Return a message without what the AWS CLI writes before it, and cut to the length of a heading."""
+    """Return a message without the words that the AWS CLI writes before it, shortened to the length of a heading."""
     message = PREFIX.sub("", message)
     if len(message) <= LONGEST_HEADING:
         return message

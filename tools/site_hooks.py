@@ -29,7 +29,7 @@ LAST = ("reference/", "errors", "architecture", "contributing", "changelog")
 
 
 def program(path: Path) -> str:
-    """Return the page of an example: its first line as the heading, its code, and how to run it."""
+    """Return the page about an example: its first line as the heading, its code, and how to run it."""
     text = path.read_text(encoding="utf-8")
     return f"# {path.name}\n\nRun it from a checkout: `python examples/{path.name}`.\n\n```python\n{text}```\n"
 
@@ -59,10 +59,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs's
-    """Point the links of a page to the site, write the command's reference into its page, and order what is found.
+    """Change the links of a page so that they lead to the site, write the reference of the command into its page, and
+    set the page's rank in the search.
 
-    The search lists guides first when other pages have the same word in a heading, too. It leaves out the README, which
-    repeats what the pages contain.
+    If several pages have the same word in a heading, the search lists guides first. It does not search the README,
+    which repeats the content of the pages.
     """
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())

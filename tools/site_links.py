@@ -1,4 +1,4 @@
-"""The places of the repository's files in the site, and links that lead there."""
+"""Convert links between the repository's files into links between the pages of the site."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 LINK = re.compile(r"(\]\()([^)\s:]+?)(#[^)\s]*)?(\))")
 CODE = re.compile(r"(^ *```.*?^ *```$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
 DIRECTIVE = re.compile(r"^::: aws_bedrock_inference\.([\w.]+)$", re.MULTILINE)
-# Links, headings and blocks of code as a whole, or a name between backticks that is in none of them.
+# A complete link, heading or block of code, or a name between backticks outside of these.
 MENTION = re.compile(r"<(a|h\d|pre)\b.*?</\1>|<code>(\w+)</code>", re.DOTALL)
 
-# Files outside docs/ that are pages of the site, each with its place there.
+# Files outside docs/ that are pages of the site, each with its path in the site.
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -24,7 +24,7 @@ PAGES = {
 
 
 def site_uri(path: str) -> str:
-    """Return the place in the site of a file of the repository."""
+    """Return the path in the site of a file in the repository."""
     if path in PAGES:
         return PAGES[path]
     if path.startswith("docs/"):
@@ -35,13 +35,13 @@ def site_uri(path: str) -> str:
 
 
 def linked(text: str, path: str) -> set[str]:
-    """Return the files of the repository that the page `path` links to."""
+    """Return the file in the repository to which a relative link on the page `path` leads."""
     links = LINK.finditer("".join(CODE.split(text)[::2]))
     return {target for link in links if (ROOT / (target := beside(path, link[2]))).is_file()}
 
 
 def relinked(text: str, path: str) -> str:
-    """Return the text of the page `path` with links that lead to the places of their files in the site."""
+    """Return the text of the page `path`. Its links lead to the paths of their files in the site."""
     here = posixpath.dirname(site_uri(path)) or "."
 
     def moved(link: re.Match[str]) -> str:
@@ -55,18 +55,20 @@ def relinked(text: str, path: str) -> str:
 
 
 def beside(path: str, link: str) -> str:
-    """Return the file of the repository to which a relative link of the page `path` leads."""
+    """Return the file in the repository to which a relative link on the page `path` leads."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(path), link))
 
 
 def unescaped(text: str) -> str:
-    """Return the text without the backslash before a bar in the code of a table: GitHub needs it, MkDocs shows it."""
+    """Return the text without the backslash before a vertical bar in the code of a table. GitHub needs this
+    backslash, but MkDocs shows it.
+    """
     rows = re.compile(r"^\|.*\|$", re.MULTILINE)
     return rows.sub(lambda row: re.sub(r"`[^`\n]+`", lambda code: code[0].replace("\\|", "|"), row[0]), text)
 
 
 def public_names() -> dict[str, str]:
-    """Return for each public name the address of its place in the reference, seen from the root of the site."""
+    """Return, for each public name, the address of its entry in the reference, relative to the root of the site."""
     return {
         name.rsplit(".", 1)[-1]: f"reference/{page.stem}.html#aws_bedrock_inference.{name}"
         for page in sorted((ROOT / "docs" / "reference").glob("*.md"))
@@ -76,7 +78,7 @@ def public_names() -> dict[str, str]:
 
 
 def with_references(html: str, url: str, names: dict[str, str]) -> str:
-    """Return the HTML of the page at `url`, with the first mention of each public name as a link to the reference."""
+    """Return the HTML of the page at `url`. The first mention of each public name becomes a link to the reference."""
     here = posixpath.dirname(url) or "."
     left = dict(names)
 

@@ -1,3 +1,3 @@
-"""Long trials of what tests can only touch: forks, the garbage collector, cancellation, dead peers, torn answers,
-failovers of a store, and kills of `bedrock run`.
+"""Long trials for problems that tests cannot reproduce often enough: forks, the garbage collector, cancellation, dead
+peers, truncated answers, failovers of a store, and kills of `bedrock run`.
 """

@@ -1,9 +1,10 @@
-"""Run every story in a process of its own and print one table; a story that exceeds its limit has hung.
+"""Run every story in a separate process and print one table. A story is one kind of trial, many times. A story that
+exceeds its time limit has hung.
 
     python -m stress            # from bench/: all of them, in under half an hour
     python -m stress forks      # one of them
 
-A story prints its result as JSON: how many trials it made, how many went wrong, and one line about them.
+A story prints its result as JSON: the number of trials, the number of wrong results, and one line of detail.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ STORIES = {
     "crash": 2400,
     "letters": 900,
 }
-"""The stories and their limits in seconds: about three times what they take on two cores."""
+"""The stories and their time limits in seconds, about three times the time that they need on two cores."""
 
 
 def main(names: list[str]) -> int:

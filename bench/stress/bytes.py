@@ -1,5 +1,5 @@
-"""An answer that is cut after each of its bytes, by FIN and by RST: an exception of ours, or the complete answer; and
-the next call on the client gets its own answer.
+"""Cut an answer after each of its bytes, by FIN and by RST. The client must raise an exception of this package or
+return the complete answer, and the next call on the client must receive its own answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TEXT = "The answer, in a few words."
 
 
 class Cutter:
-    """Cuts the first answer of each connection at `self.at`; later ones are whole."""
+    """A server that cuts the first answer of each connection at `self.at`. Later answers are complete."""
 
     def __init__(self) -> None:
         self.at, self.whole, self.reset = 0, b"", False

@@ -1,4 +1,4 @@
-"""10,000 calls cancelled at random moments: nothing stays reserved, nothing waits, no connection stays open."""
+"""Cancel 10,000 calls at random moments. Afterwards no quota is reserved, no call waits, and no connection is open."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ CALLS, AT_ONCE = 10_000, 200
 
 
 def sockets() -> int:
-    """Return how many sockets this process has open."""
+    """Return the number of open sockets in this process."""
     found = 0
     for entry in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the directory's own
+        with suppress(FileNotFoundError):  # the descriptor of the directory itself
             found += str(entry.readlink()).startswith("socket:")
     return found
 
@@ -61,7 +61,7 @@ async def trial(url: str) -> tuple[int, list[str]]:
 def main() -> None:
     with server() as url:
         ended, wrong = asyncio.run(trial(url))
-    detail = f"{ended:,} had ended before" + (f"; {wrong[0]}" if wrong else "")
+    detail = f"{ended:,} ended before the cancellation" + (f"; {wrong[0]}" if wrong else "")
     print(json.dumps({"trials": CALLS, "wrong": len(wrong), "detail": detail}))
 
 

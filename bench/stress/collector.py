@@ -1,4 +1,6 @@
-"""Streams that are read in part and dropped in reference cycles, in threads and tasks that share one quota."""
+"""Read streams in part and drop them in reference cycles, in threads and tasks that share one quota. All reservations
+must be returned.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,7 @@ async def asynchronous(client: AsyncBedrockClient, failures: list[str]) -> None:
 
 
 def outstanding(quota: Quota) -> float:
-    """Return what is still reserved, once the dropped streams had time to be returned."""
+    """Return the number of tokens that are still reserved after the dropped streams had time to release them."""
     until = time.monotonic() + 20.0
     while True:
         gc.collect()

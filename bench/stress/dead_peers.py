@@ -1,4 +1,6 @@
-"""Servers that swallow packets, stop in the middle, or drip: each call ends at its deadline, in both worlds."""
+"""Call servers that discard packets, stop in the middle of an answer, or send it byte by byte. Each call must end at
+its deadline, with the blocking and with the asynchronous client.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,7 @@ WAYS: list[Callable[[str], Iterator[bytes]]] = [nothing, half, drip, headers, in
 
 
 class Peer:
-    """A server that begins to answer in one of the ways and never ends."""
+    """A server that begins to answer in one of these ways and never ends."""
 
     def __init__(self, way: Callable[[str], Iterator[bytes]]) -> None:
         self._way = way

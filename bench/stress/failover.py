@@ -1,4 +1,6 @@
-"""Two Redis servers behind one address that change roles; members must share through the primary again."""
+"""Let two Redis servers behind one address exchange their roles. The members of a shared quota must share through the
+primary again.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ TURNS, HEALED = 20, 5.0
 
 
 class Door:
-    """One address that leads to the server that is primary now; open connections stay where they are."""
+    """An address that leads to the current primary server. Open connections remain with their server."""
 
     def __init__(self, target: Path) -> None:
         self.target = target

@@ -1,4 +1,6 @@
-"""Warm clients, then forked workers, while threads of the parent go on calling: each answer must be its own."""
+"""Fork workers from a process with clients in use, while threads of the parent continue to make calls. Each call must
+receive its own answer.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def child(client: BedrockClient, name: str) -> int:
         return pid
     try:
         os._exit(min(255, wrong(client, name, CALLS)))
-    except BaseException:  # noqa: BLE001 - the child ends here, whatever it is
+    except BaseException:  # noqa: BLE001 - the child ends here after any error
         os._exit(255)
 
 

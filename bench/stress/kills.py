@@ -1,4 +1,6 @@
-"""`bedrock run` killed 100 times at random moments: in the end every prompt has exactly one answer, its own."""
+"""Kill `bedrock run` 100 times at random moments. In the end, every prompt must have exactly one answer, and it must
+be its own answer.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Eight redrives on 2,000 dead letters, two of them killed: each letter is sent once, those in flight in a killed
-redrive at most twice, never two at once; all end redriven, and what was sent twice is marked.
+"""Run eight redrives of 2,000 dead letters at the same time, and kill two of them. Each letter must be sent once.
+Letters in flight in a killed redrive may be sent twice, but never twice at the same time. In the end all letters are
+redriven, and a letter that was sent twice is marked.
 
     python -m stress.letters            # a file, then a table of moto's
 """
@@ -27,13 +28,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LETTERS, REDRIVES, KILLED, IN_FLIGHT = 2_000, 8, 2, 4
-# Seconds: longer than any answer takes.
+# Seconds; every answer takes less.
 LEASE = 4.0
 SLOW = "An error occurred (ThrottlingException) when calling the Converse operation: Too many requests"
 
 
 class Endpoint:
-    """Answers each prompt with itself after some 20 ms; knows how often each came, and which came twice at once."""
+    """A service that answers each prompt with the prompt itself after about 20 ms. It records how often each prompt
+    was sent, and which prompts were sent twice at the same time.
+    """
 
     def __init__(self) -> None:
         self.came = Counter[str]()
@@ -66,7 +69,7 @@ class Endpoint:
             request_queue_size = 512
 
             def handle_error(self, *_: object) -> None:
-                """A redrive that was killed is no error here."""
+                """A killed redrive is not an error in this story."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -75,19 +78,21 @@ class Endpoint:
 
 @contextmanager
 def table() -> Iterator[str]:
-    """Run moto's server in a child during the block and give its URL."""
+    """Run moto's server in a child process during the block, and yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "stress.letters", "table"], stdout=subprocess.PIPE, text=True
     ) as child:
         try:
-            assert child.stdout is not None  # noqa: S101 - a pipe was asked for
+            assert child.stdout is not None  # noqa: S101 - the process was started with a pipe
             yield child.stdout.readline().strip()
         finally:
             child.kill()
 
 
 def serve_table() -> None:
-    """Be moto's server, with one request after the other: DynamoDB checks a condition and changes an item at once."""
+    """Run moto's server, which processes one request after the other, because DynamoDB checks a condition and changes
+    an item atomically.
+    """
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
@@ -104,7 +109,7 @@ def serve_table() -> None:
 
 
 def redrive(store: str, url: str) -> None:
-    """Be one redrive."""
+    """Run one redrive."""
     queue = DeadLetterQueue(store)
     with BedrockClient(MODEL, endpoint_url=url, region_name="us-east-1", quota=Quota(rpm=6e6)) as client:
         queue.redrive(client, lease=LEASE, concurrency=IN_FLIGHT, wait=True)

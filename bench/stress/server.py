@@ -1,6 +1,6 @@
-"""A server in a child process that answers each prompt with the prompt itself, whole or as a stream.
+"""A server in a child process that answers each prompt with the prompt itself, as one response or as a stream.
 
-`/delay` in the model id answers after up to 20 ms, `/throttle` refuses one request in ten.
+With `/delay` in the model id, it answers after up to 20 ms. With `/throttle`, it refuses one request in ten.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ ROUTE = Route(MODEL, "us-east-1", "", "amazon.nova-lite-v1:0", "geographic")
 
 
 def reserved(quota: Quota) -> float:
-    """Return the tokens that are reserved now for calls on the model of these stories."""
+    """Return the number of tokens that are now reserved for calls on the model of these stories."""
     now = time.monotonic()
     return quota.ledger(ROUTE, now).snapshot(now).outstanding
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Run the server during the block and give its URL."""
+    """Run the server during the block, and yield its URL."""
     with subprocess.Popen([sys.executable, "-m", "stress.server"], stdout=subprocess.PIPE, text=True) as child:
         try:
-            assert child.stdout is not None  # noqa: S101 - a pipe was asked for
+            assert child.stdout is not None  # noqa: S101 - the process was started with a pipe
             yield f"http://127.0.0.1:{int(child.stdout.readline())}"
         finally:
             child.kill()

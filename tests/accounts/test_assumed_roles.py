@@ -249,7 +249,7 @@ def test_moto_s_sts_gives_credentials_of_the_role(moto_url: str, alone: None, mo
         ({"tags": {"": "x"}}, "tag 1 must have a key of 1 to 128"),
         ({"tags": {"a": 1}}, "tag 1 must have a key of 1 to 128"),
         ({"tags": {"Team": "x", "team": "y"}}, "upper and lower case"),
-        ({"tags": {str(n): "x" for n in range(51)}}, "50 session tags, but these are 51"),
+        ({"tags": {str(n): "x" for n in range(51)}}, "50 session tags, but 51 are set"),
         ({"tags": {"team": "x"}, "transitive_tags": "team"}, "pass a list of keys"),
     ],
 )

@@ -151,5 +151,5 @@ def test_check_suggests_only_models_of_the_allowed_regions() -> None:
     assert result.exit_code == 3
     (found,) = json.loads(result.stdout)["checks"]
     assert (found["call"], found["ok"]) == (None, False)
-    assert f"us.{HAIKU} may be answered in us-east-1, us-west-2" in found["problems"][-1]
+    assert f"us.{HAIKU} can be answered in us-east-1, us-west-2" in found["problems"][-1]
     assert bedrock("check", NOVA, "--within", " ").exit_code == 2

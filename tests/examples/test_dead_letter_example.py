@@ -12,7 +12,7 @@ def test_dead_letters_are_sent_again_after_the_outage(run: Any, bedrock_simulato
     bedrock_simulator.scenario(faults=[{"kind": "error", "code": "InternalServerException"}])
     code, out, err = run("dead_letters.py", "ask", "Why is the sky blue?")
     assert (code, out) == (1, "")
-    assert "InternalServerException; kept as " in err
+    assert "InternalServerException; stored as " in err
     code, out, err = run("dead_letters.py", "redrive")
     assert (code, "1 failed again" in err) == (1, True)
     bedrock_simulator.scenario()

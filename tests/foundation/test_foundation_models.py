@@ -298,7 +298,7 @@ class TestResolve:
         source = models()
         assert source.resolve(CLAUDE) == f"xx.{CLAUDE}"
         with pytest.raises(
-            NotResolvable, match=f"only through global.{GLOBAL}, and those calls may be answered in any"
+            NotResolvable, match=f"only through global.{GLOBAL}, and those calls can be answered in any"
         ):
             source.resolve(GLOBAL)
         assert source.resolve(f"global.{GLOBAL}", within="*") == f"global.{GLOBAL}"
@@ -310,9 +310,9 @@ class TestResolve:
         assert source.resolve(f"xx.{CLAUDE}", within=["eu-*"]) == f"eu.{CLAUDE}"
         assert source.resolve(f"xx.{CLAUDE}", within=["eu-*", "us-*", "ca-*"]) == f"xx.{CLAUDE}"
         assert source.resolve(OWN, within="eu-west-1") == OWN
-        with pytest.raises(NotResolvable, match="may be answered in eu-central-1, eu-north-1, eu-west-1"):
+        with pytest.raises(NotResolvable, match="can be answered in eu-central-1, eu-north-1, eu-west-1"):
             source.resolve(CLAUDE, within="eu-north-1")
-        with pytest.raises(NotResolvable, match=f"{NOVA} may be answered in eu-west-1"):
+        with pytest.raises(NotResolvable, match=f"{NOVA} can be answered in eu-west-1"):
             source.resolve(NOVA, within="us-*")
 
     def test_a_profile_with_unknown_destinations_is_refused(self, models: Make) -> None:

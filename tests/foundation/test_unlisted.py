@@ -129,12 +129,12 @@ def test_a_file_of_an_older_release_has_no_data_retention_mode() -> None:
 def test_a_call_that_may_leave_the_allowed_regions_is_described_with_them() -> None:
     assert strays(["us-east-1", "us-west-2"], ("us-*",)) is None
     assert strays(["us-east-1", "ca-central-1"], ("us-*",)) == (
-        "the call may be answered in ca-central-1, us-east-1, not only within us-*"
+        "the call can be answered in ca-central-1, us-east-1, not only within us-*"
     )
     assert strays([EVERYWHERE], ("us-*", "eu-*"), stores=True) == (
-        "the call may be answered and its answer stored in any commercial Region, not only within us-* eu-*"
+        "the call can be answered and its answer stored in any commercial Region, not only within us-* eu-*"
     )
-    assert strays([], ("us-*",)) == "the call may be answered in unknown Regions, not only within us-*"
+    assert strays([], ("us-*",)) == "the call can be answered in unknown Regions, not only within us-*"
     assert strays([EVERYWHERE], ("*",), stores=True) is None
 
 

@@ -148,7 +148,7 @@ def test_a_call_waits_at_most_until_its_deadline() -> None:
     outcomes, _ = crowd(MaxCost(MOST), 2, output=200, seconds=60.0, deadline=10.0)
     assert outcomes[0].fault is None
     assert outcomes[1].fault.code == "DeadlineTooClose"
-    assert outcomes[1].fault.message == "calls in flight may cost everything that is left of MaxCost"
+    assert outcomes[1].fault.message == "calls in flight may use up the rest of the limit of MaxCost"
 
 
 def test_a_call_cancelled_in_the_queue_costs_nothing_and_one_in_flight_its_possible_cost() -> None:

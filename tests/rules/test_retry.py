@@ -72,7 +72,7 @@ def test_the_policy_bounds_the_total_number_of_attempts() -> None:
 @pytest.mark.parametrize("code", ["ModelTimeoutException", "ModelErrorException", "ThrottlingException"])
 def test_a_call_is_not_retried_after_a_part_was_delivered(code: Any) -> None:
     stop = verdict(answered(code, "", status=408), emitted=1)
-    assert stop == Stop("part of the answer had already been delivered")
+    assert stop == Stop("a part of the answer was already delivered")
 
 
 def test_a_wait_beyond_the_deadline_is_not_started() -> None:

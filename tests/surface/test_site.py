@@ -146,4 +146,6 @@ def test_the_check_of_the_site_finds_public_names_that_the_reference_lacks(tmp_p
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "quota.html").write_text('<h2 id="aws_bedrock_inference.Quota">Quota</h2>')
     surface = "aws_bedrock_inference.Quota(*, rpm=None)\naws_bedrock_inference.Quota.explain(self)\n"
-    assert check_site.unreferenced(tmp_path, surface) == ["the reference lacks aws_bedrock_inference.Quota.explain"]
+    assert check_site.unreferenced(tmp_path, surface) == [
+        "the reference has no entry for aws_bedrock_inference.Quota.explain"
+    ]

@@ -1,4 +1,6 @@
-"""Calls with the permissions of another account: roles and their credentials."""
+"""Send calls with the permissions of another account. An `AssumedRole` describes a role, and AWS STS returns
+temporary credentials for the role.
+"""
 
 from __future__ import annotations
 

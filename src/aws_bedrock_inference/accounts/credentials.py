@@ -1,7 +1,8 @@
-"""The credentials of assumed roles. They are fetched at the first call, renewed before they expire, and shared within
-the process.
+"""The temporary credentials of assumed roles. The first call that needs them requests them from AWS STS. They are
+renewed before they expire, and shared within the process.
 
-They are botocore's `DeferredRefreshableCredentials`, so that boto3 and our own transports use them like any others.
+They are objects of botocore's class `DeferredRefreshableCredentials`, so boto3 and this package use them like any
+other credentials.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ _NOT_TRUSTED = frozenset({"sts-assume-role-denied", "assume-role-trust"})
 
 
 class RoleNotAssumed(CredentialRetrievalError):
-    """STS returned no credentials for a role. `fault` contains the reason, the role and what to check."""
+    """STS returned no credentials for a role. The attribute `fault` contains the reason, the role and what to check."""
 
     fmt = "{error_msg}"
 
@@ -68,9 +69,11 @@ class RoleNotAssumed(CredentialRetrievalError):
 
 
 class RoleCredentials(DeferredRefreshableCredentials):
-    """The credentials of `role`, which the credentials of botocore's session `base` assume in `region`. `principal` is
-    the identity that AWS sees, as a text, with the roles that lead to it. `lead_to` contains the credentials of roles
-    that are assumed with these credentials.
+    """The credentials of `role`. The credentials of botocore's session `base` are used to assume the role in
+    `region`.
+
+    `principal` describes, as text, the identity that AWS sees, with the roles that were assumed before it. `lead_to`
+    contains the credentials of roles that are assumed with these credentials.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -91,13 +94,15 @@ class RoleCredentials(DeferredRefreshableCredentials):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the locks that a thread of the parent may hold while it renews these credentials or their source."""
+        """In a forked child, replace the locks that a thread of the parent may hold while it renews these credentials
+        or their source.
+        """
         renew_lock(self)
         renew_lock(self._source)
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
         """Return whether the credentials expire within `refresh_in` seconds, so that they should be renewed. For a
-        short time after a failed renewal, return True only if they must be renewed.
+        short time after a failed renewal, return True only in their last minute, when they must be renewed.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
@@ -140,7 +145,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
 
 
 def _request(role: AssumedRole) -> dict[str, Any]:
-    """Return the parameters of AssumeRole."""
+    """Return the parameters of the request AssumeRole."""
     request: dict[str, Any] = {
         "RoleArn": role.role_arn,
         "RoleSessionName": role.session_name,
@@ -156,7 +161,7 @@ def _request(role: AssumedRole) -> dict[str, Any]:
 
 
 def _principal(role: AssumedRole) -> str:
-    """Return a text that is the same for roles with the same permissions."""
+    """Return a text that is equal for two roles with the same permissions."""
     return json.dumps({name: value for name, value in _request(role).items() if name not in _NO_IDENTITY})
 
 
@@ -184,9 +189,9 @@ def _what_to_check(role: AssumedRole) -> str:
 
 
 class _Kept(Locked):
-    """The credentials of this process. Each botocore session stores the credentials that it assumes as one of its
-    components, so that they are freed together with the session: a session uses megabytes, and some programs create
-    one for each call.
+    """The credentials of all roles in this process. Each botocore session stores, as one of its components, the
+    credentials of the roles that were assumed with it. They are therefore freed together with the session. This
+    matters because a session uses megabytes, and some programs create a session for each call.
     """
 
     def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:
@@ -206,7 +211,7 @@ _kept = _Kept()
 
 
 class RoleSession(Session):
-    """A botocore session that signs with the credentials of a role."""
+    """A botocore session that signs requests with the credentials of a role."""
 
     def __init__(self, credentials: RoleCredentials, profile: str | None) -> None:
         super().__init__(profile=profile)
@@ -219,10 +224,10 @@ class RoleSession(Session):
 
 
 def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
-    """Return a boto3 session like `session` that signs with `role`.
+    """Return a boto3 session with the settings of `session` that signs requests with the credentials of `role`.
 
-    Raises `ValueError` if there is no Region, and if the duration is longer than a role gets that is assumed by
-    another role.
+    Raises `ValueError` if there is no Region. Also raises it if the role is assumed with another role's credentials
+    and its duration is longer than AWS allows in that case.
     """
     base = core_of(session)
     config = base.get_default_client_config()

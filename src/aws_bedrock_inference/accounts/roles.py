@@ -1,4 +1,6 @@
-"""A role to assume, and the session that signs with it. Creating either of them sends no request to AWS."""
+"""Describe a role to assume (`AssumedRole`), and create a session that signs with it. Neither sends a request to AWS
+before the first call.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,19 @@ SESSION_NAME = "aws-bedrock-inference"
 
 
 class AssumedRole:
-    """A role whose permissions calls use, often a role of another account.
+    """A role whose permissions are used for calls, often a role in another account.
 
-    `external_id` is a value that the role's trust policy may require of third parties. `session_name` appears in
-    CloudTrail and in the ARN of the caller. `tags` are session tags; the tags in `transitive_tags` are also passed to
-    a role that is assumed with this role. `duration` is how long the credentials of one AssumeRole are valid, in
-    seconds; they are renewed before they expire. `region_name` is the Region of STS and the default Region of the
-    session. `account` is the account that the role must belong to. `session`, of boto3 or botocore, has the
-    credentials that assume the role.
+    * `role_arn`: the ARN of the role.
+    * `external_id`: a value that the role's trust policy can require from third parties.
+    * `session_name`, default `aws-bedrock-inference`: a name that appears in CloudTrail and in the ARN of the caller.
+    * `tags`: session tags.
+    * `transitive_tags`: the keys of the tags that are also passed to a role that is assumed with this role.
+    * `duration`, default 3600: the seconds for which credentials are valid. They are renewed before they expire.
+    * `region_name`: the Region of STS, and the default Region of the session.
+    * `account`: the account that the role must belong to.
+    * `session`: a session of boto3 or botocore, whose credentials assume the role.
 
-    Raises `ValueError` for an invalid option, and for a role of another account than `account`.
+    Raises `ValueError` for an invalid option, and if the role does not belong to `account`.
     """
 
     def __init__(
@@ -65,7 +70,9 @@ class AssumedRole:
         self._check()
 
     def session(self) -> Any:
-        """Return a boto3 session that signs with the role. It sends no request to AWS before its first call."""
+        """Return a boto3 session that signs requests with the role's credentials. It sends no request to AWS before
+        its first call.
+        """
         return session_for(self)
 
     def __repr__(self) -> str:
@@ -88,7 +95,7 @@ class AssumedRole:
 
     def _check_tags(self) -> None:
         if len(self.tags) > _MOST_TAGS:
-            raise ValueError(f"tags: AWS accepts at most {_MOST_TAGS} session tags, but these are {len(self.tags)}")
+            raise ValueError(f"tags: AWS accepts at most {_MOST_TAGS} session tags, but {len(self.tags)} are set")
         for number, (key, value) in enumerate(self.tags.items(), 1):
             if not _fits(_TAG_KEY, key) or not _fits(_TAG_VALUE, value):
                 raise ValueError(
@@ -96,18 +103,22 @@ class AssumedRole:
                     "and _.:/=+-@"
                 )
         if len({key.casefold() for key in self.tags}) < len(self.tags):
-            raise ValueError("tags: AWS does not distinguish keys that differ only in upper and lower case")
+            raise ValueError(
+                "tags: two keys differ only in upper and lower case, which AWS does not distinguish; rename one"
+            )
         if not set(self.transitive_tags) <= set(self.tags):
             raise ValueError("transitive_tags: pass a list of keys that `tags` contains, such as ['team']")
 
 
 def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = clocks.wall) -> Any:
-    """Return a boto3 session that signs with `role`. All sessions of this process for the same role and options share
-    its credentials.
+    """Return a boto3 session that signs requests with the credentials of `role`. All sessions of this process for the
+    same role and options share these credentials.
 
-    The role is assumed with the credentials of its own session, or else of `base_session`, or else of boto3's default
-    session. Settings such as proxies, endpoints and the profile come from the same session. Raises `ValueError` if
-    neither the role nor that session has a Region.
+    The role is assumed with the credentials of its own `session`. Without that session, `base_session` is used, and
+    without `base_session`, boto3's default session. Settings such as proxies, endpoints and the profile come from the
+    same session.
+
+    Raises `ValueError` if neither the role nor that session has a Region.
     """
     from aws_bedrock_inference.accounts.credentials import signing_with  # noqa: PLC0415 - loads botocore
 

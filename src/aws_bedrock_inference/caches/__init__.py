@@ -1,1 +1,3 @@
-"""Stored answers: the keys that distinguish requests, the format of an answer, and the stores."""
+"""Store the answers of the policy `Cache`: the keys that distinguish requests, the format of a stored answer, and the
+stores.
+"""

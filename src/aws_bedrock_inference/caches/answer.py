@@ -1,4 +1,6 @@
-"""An answer as a store contains it: bytes of JSON, from which each reader gets its own copy."""
+"""Convert an answer to the bytes that a store contains, and back. The bytes are JSON, and each reader receives a
+separate copy of the answer. An item is a response, or one event of a stream.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LARGEST = 1_000_000
-"""The size limit of a stored answer in bytes, a hundred times the size of most answers."""
+"""The maximum size of a stored answer in bytes. It is a hundred times the size of most answers."""
 
 # JSON has no bytes: they become an object with this one member. The first byte of an answer states if it has any.
 _BYTES = "$bytes"
@@ -20,8 +22,8 @@ _WITH, _WITHOUT = b"1", b"0"
 
 
 class Recording:
-    """The items of an answer. Each item is serialized before its receiver can change it. `whole` is False if an item
-    cannot be serialized. `body` is the body of InvokeModel's response.
+    """Records the items of an answer. It serializes each item before the caller, who can change the item, receives
+    it. `whole` is False if an item cannot be serialized. `body` is the body of an InvokeModel response.
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class Recording:
         self._encode = json.JSONEncoder(default=self._blob).encode
 
     def add(self, item: Mapping[str, Any]) -> None:
-        """Add boto3's response, or one event of its stream."""
+        """Add a response of boto3, or one event of its stream."""
         before = self._blobs
         try:
             text = self._encode(item)
@@ -44,7 +46,9 @@ class Recording:
         self._items.append(text)
 
     def add_response(self, response: dict[str, Any]) -> None:
-        """Add a response. The body of an InvokeModel response is read and replaced by a body that can be read again."""
+        """Add a response. If it is an InvokeModel response, read its body, and replace the body with one that can be
+        read again.
+        """
         body: Any = response.get("body")
         if hasattr(body, "read"):
             self.body = body.read()
@@ -54,8 +58,8 @@ class Recording:
             self.add(response)
 
     def answer(self, key: str, at: float) -> Answer | None:
-        """Return the answer to the request with `key`, received at `at` on the store's clock; None if it is not
-        complete.
+        """Return the answer to the request with this key, or None if the answer is not complete. `at` is the time on
+        the store's clock when the answer was received.
         """
         if not self.whole or not self._items:
             return None
@@ -70,7 +74,7 @@ class Recording:
 
 
 class Answer:
-    """An answer in `content`, received at `at` on the clock of its store."""
+    """A stored answer. `content` contains its bytes, and `at` is the time on the store's clock when it was received."""
 
     __slots__ = ("_read", "at", "content")
 
@@ -80,7 +84,7 @@ class Answer:
         self._read = [] if read is None else [read]
 
     def items(self) -> list[Any]:
-        """Return the response, or the head and the events of a stream, as a new copy each time."""
+        """Return the response, or the first part and the events of a stream. Each call returns a new copy."""
         try:
             return self._read.pop()  # the copy that `read_answer` parsed
         except IndexError:
@@ -89,7 +93,7 @@ class Answer:
 
 
 def read_answer(content: bytes, key: str) -> Answer | None:
-    """Return the answer in `content`, or None if it is not an answer or belongs to a request with another key."""
+    """Return the answer in the bytes `content`, or None if they are not an answer or belong to another key."""
     try:
         loaded = _loaded(content)
         at, items = loaded["at"], loaded["items"]
@@ -100,7 +104,7 @@ def read_answer(content: bytes, key: str) -> Answer | None:
 
 
 def response_of(item: dict[str, Any]) -> dict[str, Any]:
-    """Return boto3's response as its caller expects it: a body of bytes becomes a readable object."""
+    """Return the response in the form that boto3's callers expect: bytes in `body` become a readable object."""
     body = item.get("body")
     if isinstance(body, bytes):
         item["body"] = _streaming(body)

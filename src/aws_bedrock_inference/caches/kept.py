@@ -1,4 +1,4 @@
-"""The store of a cache as its policy uses it. A failure of the store does not fail a call."""
+"""The access of the policy `Cache` to its store. If the store fails, calls continue without it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.caches.answer import Answer
     from aws_bedrock_inference.flow import Effect, StoreRequest
 
-# After a failure the store is not used for one second; the pause doubles with each further failure, up to 30 seconds.
+# After a failure the store is not used for one second. This pause doubles with each further failure, up to 30 seconds.
 AGAIN_FIRST = 1.0
 AGAIN_LONGEST = 30.0
 
-# Seconds by which the clocks of machines may differ. A later time comes from a wrong clock.
+# The seconds by which the clocks of machines can differ. An answer from further in the future comes from a wrong clock.
 SKEW = 60.0
 
 
 class Kept:
-    """The answers in the store `url`, which are stored for `lifetime` seconds and encrypted by `seal`.
-
-    Raises `ValueError` and `StoreUnusable`, as `open_answers` does.
+    """The stored answers of one cache. `url` names the store, `lifetime` is the number of seconds for which an answer
+    is stored, and `seal` encrypts it.
     """
 
     def __init__(
@@ -48,11 +47,11 @@ class Kept:
         self._due = 0.0
 
     def age(self, answer: Answer) -> float:
-        """Return the seconds since `answer` was received."""
+        """Return the number of seconds since `answer` was received."""
         return max(0.0, self.clock() - answer.at)
 
     def find(self, key: str, now: float) -> Generator[Effect, Any, Answer | None]:
-        """Return the answer stored under `key`, or None if it is damaged, too old or missing."""
+        """Return the answer with this key, or None if it is damaged, too old or missing."""
         content = yield from self._asked(self.store.get, (key,), now)
         if content is None:
             return None
@@ -62,7 +61,7 @@ class Kept:
         return answer if answer is not None and -SKEW <= self.clock() - answer.at <= self._lifetime else None
 
     def keep(self, key: str, answer: Answer, now: float) -> Generator[Effect, Any, None]:
-        """Store `answer` under `key`, unless it cannot be encrypted."""
+        """Store `answer` with this key, unless it cannot be encrypted."""
         content = answer.content if self._seal is None else self._sealed(answer.content)
         if content is not None:
             yield from self._asked(self.store.put, (key, content, self._lifetime), now)

@@ -1,9 +1,9 @@
-"""The key of a request. Requests that the service treats as equal have the same key. If anything differs that may
-change the answer, the keys differ.
+"""Compute the key of a request, under which a cache stores the answer. Requests that the service treats as equal have
+the same key. If two requests differ in anything that can change the answer, their keys differ.
 
-Numbers are compared by value, members in any order, and a JSON body by its content. Only `requestMetadata` is left
-out, because it merely labels the request in the invocation log. A key is a hash, so that a store does not reveal the
-request.
+Numbers are compared by value, members of objects in any order, and a JSON body by its content. Only `requestMetadata`
+is ignored, because it merely labels the request in the invocation log. A key is a hash, so that a store does not
+reveal the request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
 
 FORMAT = 1
-"""The version of the format of keys and answers. Another version does not find the answers of this one."""
+"""The version of the format of keys and answers. A version of this package with another format does not find these
+answers.
+"""
 
 _BODY = "body"
 _APART = frozenset({_BODY, "requestMetadata"})
@@ -30,8 +32,8 @@ _BLOB = "blob"
 
 
 class Content(NamedTuple):
-    """The content of a request. `body` is its body, if it has one. `request` is what the model receives: the JSON in
-    that body, or boto3's params.
+    """The content of a request. `request` is what the model receives: the JSON in the request's body, or boto3's
+    params. `body` is that body, if the request has a body.
     """
 
     body: bytes | None
@@ -39,8 +41,8 @@ class Content(NamedTuple):
 
 
 def content_of(params: Mapping[str, Any]) -> Content | None:
-    """Return the content of boto3's `params`, or None if it can only be known by sending them, for example if the body
-    is a file that can be read only once.
+    """Return the content of a request with boto3's `params`. Return None if the content cannot be known without
+    sending it, for example if the body is a file that can be read only once.
     """
     if _BODY not in params:
         return Content(None, params)
@@ -52,8 +54,8 @@ def content_of(params: Mapping[str, Any]) -> Content | None:
 
 
 def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
-    """Return the key of `call`: one key for all callers if `shared`, otherwise a key for this caller only. Returns
-    None if the params contain a value that no request can contain.
+    """Return the key of `call`. With `shared`, all callers have the same key; otherwise each caller has a separate
+    key. Return None if the params contain a value that no request can contain.
     """
     route = call.route
     # A collected stream has the same answer as Converse.
@@ -71,12 +73,13 @@ def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
 
 
 def _asker(call: Call) -> tuple[str, ...]:
-    """Return the identity of the caller. An answer for one caller is never used for another."""
+    """Return a text that identifies the caller. An answer for one caller is never used for another caller."""
     return call.route.account, call.route.principal, call.tenant
 
 
 def _canonical(value: Any) -> Any:
-    """Return `value` built only of texts, whole numbers, floats, lists, and members as sorted tuples.
+    """Return `value` in a form that depends only on its content: texts, whole numbers, floats, lists, and objects as
+    sorted tuples of their members.
 
     Raises `TypeError` for a value that no request can contain.
     """
@@ -111,7 +114,9 @@ def _blob(content: bytes) -> tuple[str, str]:
 
 
 def _bytes(value: Any) -> bytes:
-    """Return the bytes of a blob. The position of a file is restored. Raises `TypeError`."""
+    """Return the bytes of a blob, which is bytes or a file. Restore the position of a file after reading. Raises
+    `TypeError` if the file cannot be read twice.
+    """
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -126,7 +131,9 @@ def _bytes(value: Any) -> bytes:
 
 
 def _parsed(content: bytes) -> Any:
-    """Return the JSON in a body, or None if there is none or if readers may interpret it differently."""
+    """Return the parsed JSON of a body. Return None if it is not JSON, or if readers can interpret it differently,
+    for example because a name occurs twice.
+    """
     try:
         return json.loads(content, object_pairs_hook=_members)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Answers stored in the memory of one process."""
+"""The store of answers in the memory of one process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class MemoryAnswers:
-    """Stores up to `max_entries` answers, and removes the least recently used answer first. A forked child has
-    a copy.
+    """Stores up to `max_entries` answers. When it is full, it removes the least recently used answer. A forked child
+    has its own copy.
     """
 
     place = "memory"
@@ -31,21 +31,23 @@ class MemoryAnswers:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock. Also forget the answers if a thread of the parent was changing them during the fork."""
+        """Replace the lock in a forked child. If a thread of the parent was changing the answers during the fork,
+        also remove all answers.
+        """
         if self._lock.locked():
             self._renew()
         self._lock = threading.Lock()
 
     def get(self, key: str) -> Instant[bytes | None]:
-        """Return the content stored under `key`."""
+        """Return the content with this key, or None."""
         return Instant(partial(self._get, key))
 
     def put(self, key: str, content: bytes, seconds: float) -> Instant[None]:
-        """Store `content` under `key` for `seconds`."""
+        """Store `content` with this key for `seconds`."""
         return Instant(partial(self._put, key, content, seconds))
 
     def close(self) -> None:
-        """Do nothing: no file or connection is open."""
+        """Do nothing, because this store has no open file or connection."""
 
     def __len__(self) -> int:
         with self._lock:

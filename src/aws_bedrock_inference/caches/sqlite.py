@@ -1,4 +1,4 @@
-"""Answers stored in a file, for the processes of one machine."""
+"""The store of answers in a SQLite file, which all processes of one machine can share."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ ANSWERS = Schema(
 
 
 class SqliteAnswers:
-    """Stores up to `max_entries` answers in the file at `path`, and removes the answer that expires next first.
+    """Stores up to `max_entries` answers in the file at `path`. When it is full, it removes the answer that expires
+    next. Only the owner of the file can read it.
 
-    Only the owner of the file can read it. All processes must use the same `clock`. A request that waits longer than
-    `timeout` seconds raises `StoreUnavailable`.
+    * `clock`: all processes must use the same clock.
+    * `timeout`: a request that waits longer than this number of seconds raises `StoreUnavailable`.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class SqliteAnswers:
         self._file.check()
 
     def get(self, key: str) -> Queued[bytes | None]:
-        """Return the content stored under `key`."""
+        """Return the content with this key, or None."""
         return Queued(partial(self._get, key), 2 * self._timeout, self.place, self._worker)
 
     def put(self, key: str, content: bytes, seconds: float) -> Queued[None]:
-        """Store `content` under `key` for `seconds`."""
+        """Store `content` with this key for `seconds`."""
         return Queued(partial(self._put, key, content, seconds), 2 * self._timeout, self.place, self._worker)
 
     def close(self) -> None:

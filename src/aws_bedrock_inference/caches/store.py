@@ -1,4 +1,4 @@
-"""The protocol of the stores of answers, and a function that opens a store."""
+"""The protocol that all stores of answers implement, and a function that opens a store."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ if TYPE_CHECKING:
 
 
 class AnswerStore(Protocol):
-    """A store of answers by the key of their request. Threads, tasks and forked processes may use it at the same time.
-
-    All requests raise `StoreUnavailable`. `place` names the store in messages, without a password.
+    """A store of answers. Each answer is stored with the key of its request. Threads, tasks and forked processes can
+    use the store at the same time. Every request to the store can raise `StoreUnavailable`. `place` is the name of
+    the store in messages; it contains no password.
     """
 
     place: str
 
     def clock(self) -> float:
-        """Return the time from which the ages of answers are computed, in seconds. All processes must use the same
-        clock.
+        """Return the current time in seconds, from which the ages of answers are computed. All processes that share
+        the store must use the same clock.
         """
 
     def get(self, key: str) -> StoreRequest[bytes | None]:
-        """Return the content stored under `key`."""
+        """Return the content with this key, or None."""
 
     def put(self, key: str, content: bytes, seconds: float) -> StoreRequest[None]:
-        """Store `content` under `key` for `seconds`."""
+        """Store `content` with this key for `seconds`."""
 
     def close(self) -> None:
-        """Close connections and files. A later request opens them again."""
+        """Close connections and files. The next request opens them again."""
 
 
 def open_answers(url: Any, max_entries: int) -> AnswerStore:
-    """Return the store of answers for a URL, the store itself if `url` is a store, or a store in memory if it is None.
+    """Return a store of answers. `url` is the URL of a store, or a store, which is returned unchanged. None means a
+    store in memory.
 
     Raises `ValueError` for any other value, and `StoreUnusable` for a file that cannot be used.
     """

@@ -1,4 +1,4 @@
-"""Answers stored on a Redis or Valkey server, for any number of machines."""
+"""The store of answers on a Redis or Valkey server, which any number of machines can share."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ _PREFIX = f"bedrock:answer:{FORMAT}:"
 
 
 class ValkeyAnswers:
-    """Stores each answer under its own key, until it expires by the server's clock.
+    """Stores each answer with its own key, until it expires by the server's clock.
 
-    The server's `maxmemory` and `maxmemory-policy` limit the number of answers. The age of an answer is measured by
-    `clock`, which is the clock of each machine. Connections and `timeout` are the same as in `stores.server.Server`.
+    The server's settings `maxmemory` and `maxmemory-policy` limit the number of answers. The age of an answer is
+    measured by `clock`, which is the clock of each machine. Connections and `timeout` are the same as in
+    `stores.server.Server`.
     """
 
     def __init__(self, url: str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:
@@ -37,15 +38,15 @@ class ValkeyAnswers:
         self._worker = Worker(THREADS)
 
     def get(self, key: str) -> Queued[bytes | None]:
-        """Return the content stored under `key`."""
+        """Return the content with this key, or None."""
         return Queued(partial(self._get, key), 2 * self._timeout, self.place, self._worker)
 
     def put(self, key: str, content: bytes, seconds: float) -> Queued[None]:
-        """Store `content` under `key` for `seconds`."""
+        """Store `content` with this key for `seconds`."""
         return Queued(partial(self._put, key, content, seconds), 2 * self._timeout, self.place, self._worker)
 
     def close(self) -> None:
-        """Close the connections. A later request opens a new one."""
+        """Close the connections. The next request opens a new one."""
         self._server.close()
 
     def __repr__(self) -> str:

@@ -1,4 +1,6 @@
-"""Query `bedrock` for models, inference profiles and access. A request without an answer becomes a `Missing`."""
+"""Send requests about models, inference profiles and access to AWS's control-plane service `bedrock`. A request that
+fails does not raise an exception: it becomes a `Missing` in the result.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ T = TypeVar("T")
 
 
 class ControlPlane:
-    """Queries for one account in one Region. They do not raise for missing permissions: the result names each missing
-    permission.
+    """Sends requests about one account in one Region. If a permission is missing, no method raises an exception, and
+    the result names the permission.
     """
 
     def __init__(self, session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> None:
@@ -36,8 +38,8 @@ class ControlPlane:
         self.endpoint: str = self._client.meta.endpoint_url
 
     def whose(self) -> tuple[str, str]:
-        """Return the account, if the credentials contain it, and a key for the owner of the lists; empty without
-        credentials.
+        """Return the account, if the credentials contain it, and a key that identifies the owner of the lists. Both
+        are empty if there are no credentials.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -51,8 +53,8 @@ class ControlPlane:
         return account, account or key_of(frozen.access_key)
 
     def lists(self, now: float) -> Listing:
-        """Return both lists, as far as the caller may read them, and the data-retention mode if a model
-        requires one.
+        """Return the lists of models and profiles, as far as the caller has permission to read them. If a listed
+        model requires a certain data-retention mode, also return the account's mode.
         """
         missing: list[Missing] = []
         models = self._asked("ListFoundationModels", self._models, missing)
@@ -69,7 +71,7 @@ class ControlPlane:
         )
 
     def model(self, base: str, missing: list[Missing]) -> FoundationModel | None:
-        """Return one model, or None if the Region has no model with that id or the request was not answered."""
+        """Return the model with this id. Return None if the Region has no such model, or if AWS did not answer."""
 
         def ask() -> FoundationModel:
             return model_of(self._client.get_foundation_model(modelIdentifier=base)["modelDetails"])
@@ -77,8 +79,8 @@ class ControlPlane:
         return self._asked("GetFoundationModel", ask, missing)
 
     def profile(self, name: str, missing: list[Missing]) -> InferenceProfile | None:
-        """Return one profile by id or ARN, or None if the Region has no such profile or the request was not
-        answered.
+        """Return the inference profile with this id or ARN. Return None if the Region has no such profile, or if AWS
+        did not answer.
         """
 
         def ask() -> InferenceProfile:
@@ -87,7 +89,7 @@ class ControlPlane:
         return self._asked("GetInferenceProfile", ask, missing)
 
     def access(self, base: str, missing: list[Missing]) -> dict[str, Any] | None:
-        """Return the account's access to a base model, as AWS returns it."""
+        """Return the account's access to a base model, in the form in which AWS returns it."""
 
         def ask() -> dict[str, Any]:
             answer: dict[str, Any] = self._client.get_foundation_model_availability(modelId=base)
@@ -96,7 +98,7 @@ class ControlPlane:
         return self._asked("GetFoundationModelAvailability", ask, missing)
 
     def use_case_form(self, missing: list[Missing]) -> bool | None:
-        """Return whether the account's use-case form was submitted, or None if the request was not answered."""
+        """Return whether the account's use-case form was submitted, or None if AWS did not answer."""
 
         def ask() -> bool:
             self._client.get_use_case_for_model_access()

@@ -1,4 +1,4 @@
-"""The state of one id: whether it can be called, until when, and which requirements are missing."""
+"""Check one model or profile id: whether it can be called, until when, and which requirements are not met."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile, Listing, Missing
 
 NEAR = timedelta(days=90)
-"""The period before a model's last day in which a check reports its end: half of the six months for which AWS lists a
-model as Legacy.
+"""The period before a model's last day in which a check reports that day. It is half of the six months for which AWS
+lists a model as Legacy.
 """
 
 AGREEMENT_MINUTES = 15  # facts: "wait 15 minutes; still pending, every 15 minutes", AWS's troubleshooting page
@@ -29,13 +29,17 @@ AGREEMENT_MINUTES = 15  # facts: "wait 15 minutes; still pending, every 15 minut
 class Check:
     """The state of one id in one Region. A field is None if its value is unknown.
 
-    `problems` are sentences with the reasons why calls fail now. `notes` are sentences about future changes and about
-    permissions that would reveal more. `known` is True if the Region lists the id, `base` is the model behind the id,
-    and `nearest` is the most similar valid id if the id is wrong. `profiles` are the inference profiles of the model
-    that can be called from this Region. `agreement`, `authorization`, `entitlement` and `region` are the values that
-    AWS returns. `use_case_form` states whether the form that the provider requires was submitted, and `retention` is
-    the account's data-retention mode; both are read only if the model requires them. `regions` are the Regions that
-    may answer a call.
+    * `problems`: sentences with the reasons why calls fail now.
+    * `notes`: sentences about future changes, and about permissions that would show more.
+    * `known`: True if the Region lists the id.
+    * `base`: the model behind the id.
+    * `nearest`: the most similar valid id, if the id is wrong.
+    * `profiles`: the inference profiles of the model that can be called from this Region.
+    * `regions`: the Regions that can answer a call.
+    * `agreement`, `authorization`, `entitlement`, `region`: the values that AWS returns for the account's access.
+    * `use_case_form`: whether the form that the provider requires was submitted. It is read only if the model
+      requires it.
+    * `retention`: the account's data-retention mode. It is read only if the model accepts only some modes.
     """
 
     id: str
@@ -62,12 +66,14 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """True if no reason is known why calls would fail."""
+        """True if `problems` is empty, that is, if no reason is known why calls would fail."""
         return not self.problems
 
 
 def nearest(name: str, listing: Listing) -> str | None:
-    """Return the listed id that is most similar to `name`. Other ids of the same model come before other models."""
+    """Return the listed id that is most similar to `name`, or None. Other ids of the same model take precedence over
+    other models.
+    """
     base, _ = split_profile(name)
     if any(model.id == base and model.on_demand is not False for model in listing.models or ()):
         return base
@@ -78,12 +84,12 @@ def nearest(name: str, listing: Listing) -> str | None:
 
 
 def offered(listing: Listing) -> frozenset[str] | None:
-    """Return the models that the Region offers, or None if the list is unknown."""
+    """Return the ids of the models that the Region offers, or None if the list is unknown."""
     return frozenset(model.id for model in listing.models) if listing.models else None
 
 
 def no_such_id(name: str, listing: Listing) -> str:
-    """Return the sentence about an id that does not exist in the Region, with the most similar valid id."""
+    """Return a sentence about an id that does not exist in the Region. The sentence names the most similar valid id."""
     near = nearest(name, listing)
     heir = lifecycle.ending(split_profile(name)[0], offered(listing))
     like = f" The most similar id is {near}." if near else ""
@@ -91,15 +97,15 @@ def no_such_id(name: str, listing: Listing) -> str:
 
 
 def refuses_retention(base: str, mode: str | None) -> bool:
-    """Return whether a model refuses calls because of the account's data-retention mode `mode`; False if this is
-    unknown.
+    """Return whether a model refuses calls because of `mode`, the account's data-retention mode. Return False if this
+    is unknown.
     """
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)
 
 
 class Read(NamedTuple):
-    """Everything that could be read about an id."""
+    """All that could be read about one id, from which `made` creates a `Check`."""
 
     name: str
     base: str
@@ -113,12 +119,12 @@ class Read(NamedTuple):
 
     @property
     def bare(self) -> bool:
-        """True if the id is the model's own id."""
+        """True if the id is the model's own id, not the id of a profile."""
         return self.profile is None and self.name == self.base
 
 
 def made(read: Read, listing: Listing, now: float) -> Check:
-    """Return the check of an id, based on everything that could be read."""
+    """Return the check of an id, based on all that could be read about it."""
     base, model, profile, access = read.base, read.model, read.profile, read.access
     last = model.end_of_life if model and model.lifecycle else lifecycle.end_of_life(base)
     ending = last is not None or (model is not None and model.lifecycle == "LEGACY")
@@ -194,7 +200,9 @@ def _access(access: dict[str, Any], *, bare: bool) -> tuple[list[str], list[str]
 
 
 def _conditions(read: Read) -> list[str]:
-    """Return the provider's conditions that are not met: the use-case form, and the data-retention mode."""
+    """Return a sentence for each condition that the account does not meet: the provider's use-case form, and the
+    data-retention mode.
+    """
     problems = []
     if read.use_case_form is False:
         problems.append(
@@ -211,7 +219,9 @@ def _conditions(read: Read) -> list[str]:
 
 
 def _context(base: str, listing: Listing) -> str | None:
-    """Return the longest context of a model, such as `200k`. AWS lists context sizes as variants of the model's id."""
+    """Return the longest context of a model, such as `200k`, or None. AWS lists context sizes as variants of the
+    model's id.
+    """
     sizes = [model.id.removeprefix(f"{base}:") for model in listing.models or () if model.id.startswith(f"{base}:")]
     counted = [(int(size[:-1]), size) for size in sizes if size.endswith("k") and size[:-1].isdecimal()]
     return max(counted)[1] if counted else None

@@ -1,4 +1,4 @@
-"""The lists of one Region: models and inference profiles, as values that can be written to disk and read back."""
+"""The lists of models and inference profiles in one Region. They can be written to disk as JSON and read back."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 A_DAY = 86_400.0
 
 EVERYWHERE = ""
-"""The Region of a global profile's destination: any commercial Region."""
+"""The Region in the destination of a global profile. It means any commercial Region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundationModel:
     """A model that a Region offers. Modalities are AWS's names, such as `TEXT`. Dates are in UTC.
 
-    `on_demand` is False for a model that can only be called through an inference profile or Provisioned Throughput.
-    `lifecycle` is `ACTIVE` or `LEGACY`, or empty if AWS does not state it.
+    * `on_demand`: False if the model can be called only through an inference profile or Provisioned Throughput.
+    * `lifecycle`: `ACTIVE` or `LEGACY`, or empty if AWS does not state it.
     """
 
     id: str
@@ -41,11 +41,15 @@ class FoundationModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceProfile:
-    """An inference profile that can be called from a Region. `models` are the ARNs of its destinations.
+    """An inference profile that can be called from a Region.
 
-    `kind` is `system` for a profile of AWS, such as `us.amazon.nova-lite-v1:0`, and `application` for a profile of the
-    account. `base` is the model behind the profile and `pool` is its quota pool: `geographic`, `global` or
-    `on-demand`. Both are empty if the destinations belong to several models.
+    * `models`: the ARNs of the models to which the profile routes calls.
+    * `kind`: `system` for a profile of AWS, such as `us.amazon.nova-lite-v1:0`, and `application` for a profile that
+      the account has created.
+    * `base`: the model behind the profile.
+    * `pool`: the quota pool of the profile: `geographic`, `global` or `on-demand`.
+
+    `base` and `pool` are empty if the profile routes calls to several models.
     """
 
     id: str
@@ -58,14 +62,14 @@ class InferenceProfile:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The Regions that may answer a call, sorted. `EVERYWHERE` stands for any Region."""
+        """The Regions that can answer a call to the profile, sorted. `EVERYWHERE` stands for any Region."""
         return tuple(sorted({arn.split(":")[3] for arn in self.models}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A request that AWS did not answer: the `permission` that it needs, whether the permission was `denied`, and the
-    reason.
+    """A request that AWS did not answer: the `permission` that the request needs, whether AWS `denied` this
+    permission, and the reason.
     """
 
     permission: str
@@ -74,7 +78,9 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return one sentence for each denied permission, and one for all requests that failed for the same reason."""
+    """Return one sentence for each denied permission, and one sentence for all requests that failed for the same
+    reason.
+    """
     failed: dict[str, list[str]] = {}
     sentences = []
     for each in missing:
@@ -90,10 +96,12 @@ def told(missing: Iterable[Missing]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The lists of one Region, read at `at`, in seconds since the epoch. A list that could not be read is None.
+    """The lists of models and profiles in one Region. A list that could not be read is None.
 
-    `retention` is the account's data-retention mode in the Region. It is read only if a listed model accepts only some
-    modes.
+    * `at`: the time at which the lists were read, in seconds since the epoch.
+    * `retention`: the account's data-retention mode in the Region. It is read only if a listed model accepts only
+      some modes.
+    * `missing`: the requests that AWS did not answer.
     """
 
     region: str
@@ -106,11 +114,11 @@ class Listing:
 
     @property
     def empty(self) -> bool:
-        """True if neither list could be read."""
+        """True if neither the list of models nor the list of profiles could be read."""
         return self.models is None and self.profiles is None
 
     def find(self, name: str) -> FoundationModel | InferenceProfile | None:
-        """Return the model or profile with that id or ARN."""
+        """Return the model or profile with this id or ARN, or None."""
         wanted = name.rpartition("foundation-model/")[2] if ":foundation-model/" in name else name
         for model in self.models or ():
             if model.id == wanted:
@@ -121,21 +129,21 @@ class Listing:
         return None
 
     def is_young(self, now: float) -> bool:
-        """Return whether the lists were read within the last 24 hours. A model that such lists do not contain was not
-        launched before they were read.
+        """Return whether the lists were read within the last 24 hours. A model that is missing from such lists is
+        treated as not offered.
         """
         return 0 <= now - self.at < A_DAY
 
     def lacks(self, name: str) -> bool:
-        """Return whether complete lists show that the Region has no such id. For an ARN the lists cannot show this,
-        because it may name any kind of resource.
+        """Return whether the lists show that the Region has no such id. Incomplete lists cannot show this. They
+        cannot show it for an ARN either, because an ARN can name any kind of resource.
         """
         if self.models is None or self.profiles is None or name.startswith("arn:"):
             return False
         return self.find(name) is None and self.find(re.sub(r":\d+k$", "", name)) is None
 
     def profiles_of(self, base: str) -> Iterator[InferenceProfile]:
-        """Yield AWS's own profiles of a base model: geographic profiles first, the global profile last."""
+        """Yield AWS's own profiles of a base model. Geographic profiles come first, the global profile last."""
         found = [each for each in self.profiles or () if each.base == base and each.kind == "system"]
         yield from sorted(found, key=lambda each: (each.pool == "global", -len(each.regions), each.id))
 
@@ -146,7 +154,7 @@ class Listing:
 
 
 def model_of(answer: Mapping[str, Any]) -> FoundationModel:
-    """Return the model in AWS's answer, either a summary or details."""
+    """Return the model in a response of AWS, which contains either a summary or all details of the model."""
     kinds = answer.get("inferenceTypesSupported")
     life = answer.get("modelLifecycle") or {}
     return FoundationModel(
@@ -164,7 +172,7 @@ def model_of(answer: Mapping[str, Any]) -> FoundationModel:
 
 
 def profile_of(answer: Mapping[str, Any], region: str) -> InferenceProfile:
-    """Return the profile in a summary that AWS returned in that Region."""
+    """Return the profile in a summary that AWS returned in this Region."""
     arns = tuple(each["modelArn"] for each in answer.get("models", ()) if each.get("modelArn"))
     behind = target_of_models(region, arns)
     return InferenceProfile(
@@ -179,7 +187,7 @@ def profile_of(answer: Mapping[str, Any], region: str) -> InferenceProfile:
 
 
 def to_json(listing: Listing) -> dict[str, Any]:
-    """Return a listing as JSON-compatible values. Dates are written as 2026-12-31."""
+    """Return the lists as values that JSON can represent. Dates are written as 2026-12-31."""
     content = asdict(listing)
     for model in content["models"] or ():
         for name in ("legacy", "end_of_life"):
@@ -188,7 +196,7 @@ def to_json(listing: Listing) -> dict[str, Any]:
 
 
 def from_json(content: Mapping[str, Any]) -> Listing:
-    """Return the listing that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for any other content."""
+    """Return the lists that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for any other content."""
     models, profiles = content["models"], content["profiles"]
     return Listing(
         region=str(content["region"]),

@@ -1,4 +1,6 @@
-"""`Models`: the models that an account can call in one Region, read from AWS, stored on disk, usable offline."""
+"""Read the models that an account can call in one Region. The lists come from AWS and are stored on disk, so that
+they are also available offline.
+"""
 
 from __future__ import annotations
 
@@ -27,20 +29,25 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.check import Check
     from aws_bedrock_inference.foundation.listing import Listing, Missing
 
-# Seconds between two attempts to read lists after a failure: somebody may grant the permission at any time.
+# The seconds between two attempts to read the lists after a failure, because somebody may grant the permission later.
 AGAIN = 300.0
 
 
 class Models(Locked):
-    """The models and inference profiles that an account can call in one Region.
+    """The models and inference profiles that an account can call in one Region. Threads can share an object.
 
-    `session` is a session of boto3 or botocore; None means boto3's default session. `endpoint_url` is an endpoint of
-    `bedrock`, not of the runtime. The lists are read at the first request and are used for `max_age` seconds. They are
-    stored in the directory `cache` (None: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or `~/.cache`). If AWS does not
-    answer, older lists are used, and `missing` states the reason. `clock` returns the time of day.
+    * `session`: a session of boto3 or botocore. Default: boto3's default session.
+    * `endpoint_url`: an endpoint of the control-plane service `bedrock`, not of `bedrock-runtime`.
+    * `max_age`, default one day: the seconds for which the lists are used before they are read again. The first use
+      reads them.
+    * `cache`: the directory that stores the lists. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
+      `~/.cache`.
+    * `clock`: returns the time of day.
 
-    No permission is required. Without a permission some facts are unknown, and `missing` names the permission. Threads
-    can share an object.
+    If AWS does not answer, older lists are used, and `missing` states the reason. No permission is required: without
+    a permission some facts are unknown, and `missing` names the permission.
+
+    Raises `ValueError` for an invalid `max_age`.
     """
 
     def __init__(
@@ -75,34 +82,36 @@ class Models(Locked):
 
     @property
     def age(self) -> float:
-        """The seconds since the lists were read."""
+        """The number of seconds since the lists were read."""
         return max(0.0, self._clock() - self.listing().at)
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        """The lists that could not be read, each with the permission that it needs and the reason."""
+        """The requests that AWS did not answer, each with the permission that it needs and the reason."""
         return self.listing().missing
 
     def all(self) -> tuple[FoundationModel, ...]:
-        """Return the foundation models of the Region, or an empty tuple if they could not be listed (see `missing`)."""
+        """Return the foundation models of the Region. The result is empty if they could not be listed (see
+        `missing`).
+        """
         return self.listing().models or ()
 
     def profiles(self) -> tuple[InferenceProfile, ...]:
-        """Return the inference profiles that can be called from the Region: AWS's own profiles and those of the
-        account.
+        """Return the inference profiles that can be called from the Region: AWS's own profiles and the profiles that
+        the account has created.
         """
         return self.listing().profiles or ()
 
     def get(self, id: str) -> FoundationModel | InferenceProfile | None:  # noqa: A002 - the name that users expect
-        """Return the model or profile with that id or ARN, or None if the lists do not contain it."""
+        """Return the model or profile with this id or ARN, or None if the lists do not contain it."""
         return self.listing().find(str(id))
 
     def check(self, id: str) -> Check:  # noqa: A002 - as `get`
-        """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access, and
+        """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access to it, and
         problems.
 
-        The access is read from AWS each time. The other facts come from the lists, or from a request for this id alone
-        if the caller may not read the lists.
+        The access is requested from AWS each time. The other facts come from the lists. If the caller has no
+        permission to read the lists, AWS is asked about this id alone.
         """
         name = str(id)
         listing = self.listing()
@@ -131,13 +140,17 @@ class Models(Locked):
         return checks.made(read, listing, self._clock())
 
     def resolve(self, id: str, within: str | Iterable[str] | None = None) -> str:  # noqa: A002 - as `get`
-        """Return the id to call in the Region for the model of `id`: `id` itself, the model's own id, or a profile.
+        """Return the id to call in this Region for the model of `id`. It is `id` itself, the model's own id, or an
+        inference profile.
 
-        `within` is a shell pattern of Regions, or several patterns. All destination Regions of the returned id match
-        `within`; they are judged by the destinations that AWS lists, not by the profile's prefix. A global profile is
-        returned only if `id` is a global profile and `within` is None or `*`. A profile of the account is returned
-        only if `id` is that profile. Raises `NotResolvable` if there is no such id, and if the destinations are
-        unknown.
+        * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. All destination Regions
+          of the returned id match it. These Regions come from the list that AWS returns, not from the profile's
+          prefix.
+
+        A global profile is returned only if `id` is a global profile and `within` is None or `*`. A profile that the
+        account has created is returned only if `id` is that profile.
+
+        Raises `NotResolvable` if there is no such id, or if the destination Regions are unknown.
         """
         listing = self.listing()
         name = str(id)
@@ -148,13 +161,13 @@ class Models(Locked):
         return resolved(name, within, listing)
 
     def sync(self) -> Listing:
-        """Read the lists now, and store them. If neither list can be read, the older lists remain in use."""
+        """Read the lists from AWS now, and store them. If neither list can be read, the older lists remain in use."""
         with self._lock:
             return self._sync()
 
     def sync_every(self, seconds: float) -> Callable[[], None]:
-        """Read the lists again every `seconds`, in a background thread. The returned function stops the thread, and
-        waits until a read in progress has finished.
+        """Read the lists from AWS every `seconds`, in a background thread. The returned function stops the thread,
+        and waits until a read in progress has finished.
         """
         if not is_number(seconds, above=0):
             raise ValueError(f"sync_every({shown(seconds)}): pass seconds above 0")
@@ -174,7 +187,7 @@ class Models(Locked):
         return end
 
     def listing(self) -> Listing:
-        """Return the current lists: from memory, from disk, or read from AWS if both are too old."""
+        """Return the current lists, from memory or from disk. If both are too old, read the lists from AWS."""
         now = self._clock()
         with self._lock:
             held = self._listing
@@ -206,12 +219,10 @@ class Models(Locked):
         return self._listing
 
     def _is_to_be_asked(self, name: str, listing: Listing) -> bool:
-        """Return whether only GetInferenceProfile can show which model an unlisted id leads to."""
+        """Return whether only a request to AWS (GetInferenceProfile) can show the model behind an unlisted id."""
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _unlisted(self, name: str, listing: Listing) -> bool | None:
-        """Return False for an id that recent and complete lists do not contain; return None if there are no such
-        lists.
-        """
+        """Return False if recent and complete lists do not contain the id. Return None if there are no such lists."""
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

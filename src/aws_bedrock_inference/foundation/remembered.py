@@ -1,4 +1,6 @@
-"""The lists that this process or another process has read, in memory and on disk for the next program."""
+"""Store the lists of models and profiles that were read from AWS, in memory for this process and on disk for other
+programs.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ _synced: dict[tuple[str, str, str], Listing] = {}
 
 
 def recall(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Listing | None:
-    """Return the newest listing of one account in one Region, or None if there is none. `endpoint` is an endpoint of
-    the runtime or of the control plane; all endpoints of AWS are treated as the same.
+    """Return the newest stored lists of one account in one Region, or None. `endpoint` is an endpoint of the runtime
+    or of the control plane. All endpoints of AWS are treated as the same endpoint.
     """
     if not whose:
         return None
@@ -31,7 +33,7 @@ def recall(directory: str | Path | None, whose: str, region: str, endpoint: str)
 
 
 def remember(directory: str | Path | None, whose: str, endpoint: str, listing: Listing) -> None:
-    """Store a listing in memory and on disk."""
+    """Store the lists in memory and on disk."""
     if not whose:
         return
     _synced[whose, listing.region, _where(endpoint)] = listing

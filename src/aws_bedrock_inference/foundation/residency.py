@@ -1,4 +1,4 @@
-"""Check which Regions may answer a call, based on the destinations of a profile, never on its prefix."""
+"""Check which Regions can answer a call. The check uses the destinations of a profile, never its prefix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WILDCARD = re.compile(r"[*?\[]")
 
 
 def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the shell patterns of allowed Regions. Raises `ValueError` if there is none, and for a pattern that
+    """Return the patterns of allowed Regions as a tuple. Raises `ValueError` if there is no pattern, or if a pattern
     cannot match any Region.
     """
     found = (within,) if isinstance(within, str) else tuple(within)
@@ -37,8 +37,9 @@ def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
-    """Return whether a call that any of `regions` may answer stays within the patterns. It does not if the
-    destinations are unknown. If any Region may answer it, only `*` allows it.
+    """Return whether all of `regions`, the Regions that can answer a call, match the patterns. Return False if
+    `regions` is empty, because the Regions are then unknown. If any Region can answer the call, only the pattern `*`
+    allows it.
     """
     found = tuple(regions)
     return bool(found) and all(
@@ -48,17 +49,17 @@ def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
 
 
 def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = False) -> str | None:
-    """Return why a call that any of `regions` may answer does not stay within the patterns, as a sentence without a
-    full stop; None if it does. If the call `stores` its answer at AWS, the reason says so: the answer is stored in the
-    Region that produced it.
+    """Return the reason why a call is not allowed: a Region that can answer it does not match the patterns. Return
+    None if the call is allowed. The reason is a clause without a full stop. If the call `stores` its answer at AWS,
+    the reason states that the answer is stored in the Region that produced it.
     """
     found = tuple(regions)
     if stays(found, within):
         return None
     done = "answered and its answer stored" if stores else "answered"
-    return f"the call may be {done} in {shown(found)}, not only within {' '.join(within)}"
+    return f"the call can be {done} in {shown(found)}, not only within {' '.join(within)}"
 
 
 def shown(regions: Iterable[str]) -> str:
-    """Return the Regions as text for people."""
+    """Return the Regions as text for messages."""
     return ", ".join(region or "any commercial Region" for region in sorted(regions)) or "unknown Regions"

@@ -1,4 +1,4 @@
-"""Choose the id to call for a model, so that each answer comes from an allowed Region."""
+"""Choose the id with which to call a model, so that only allowed Regions can answer the call."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ if TYPE_CHECKING:
 
 
 class NotResolvable(LookupError):
-    """No id of the model can be called in the Region so that its calls stay in the allowed Regions. The message states
-    why.
+    """No id of the model can be called in the Region without leaving the allowed Regions. The message states the
+    reason.
     """
 
 
 def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) -> str:
-    """Return the first id for the model of `name` that can be called and whose calls stay `within` the patterns."""
+    """Return the first id for the model of `name` that can be called and that only Regions `within` the patterns can
+    answer. Raises `NotResolvable` if there is none.
+    """
     allowed = (ANYWHERE,) if within is None else patterns(within)
     refused: list[str] = []
     for candidate, regions in _candidates(name, listing):
         if stays(regions, allowed):
             return candidate
-        refused.append(f"calls to {candidate} may be answered in {shown(regions)}")
+        refused.append(f"calls to {candidate} can be answered in {shown(regions)}")
     if not refused:
         raise NotResolvable(_nothing(name, listing))
     raise NotResolvable(f"no id of {name} in {listing.region} stays within {' '.join(allowed)}: {'; '.join(refused)}")
 
 
 def _candidates(name: str, listing: Listing) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the ids to try, each with its destination Regions: the requested id, the model's own id, then geographic
-    profiles, those with the most Regions first.
+    """Yield the ids that can be called for the model, each with its destination Regions. The first is the requested
+    id, then the model's own id, then geographic profiles, beginning with the profile that has the most Regions.
     """
     found = listing.find(name)
     if isinstance(found, InferenceProfile):
@@ -59,11 +61,11 @@ def _nothing(name: str, listing: Listing) -> str:
     if globally:
         return (
             f"in {listing.region} the model of {name} can be called only through {' or '.join(globally)}, and those "
-            "calls may be answered in any commercial Region. If that is allowed, pass this id."
+            "calls can be answered in any commercial Region. If that is allowed, pass this id."
         )
     if listing.profiles is None or listing.models is None:
         reasons = " ".join(told(listing.missing))
-        return f"the Regions that may answer calls to {name} are unknown in {listing.region}. {reasons}"
+        return f"the Regions that can answer calls to {name} are unknown in {listing.region}. {reasons}"
     if name.startswith("arn:"):
-        return f"the Regions that may answer calls to {name} are unknown: {listing.region} lists no such profile."
+        return f"the Regions that can answer calls to {name} are unknown: {listing.region} lists no such profile."
     return no_such_id(name, listing)

@@ -1,4 +1,6 @@
-"""Find requests that a Region certainly cannot serve, based on its list and without a request to AWS."""
+"""Find requests that a Region certainly cannot serve. The check uses the stored list of the Region's models, without
+a request to AWS.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,12 @@ _INPUTS = {
 
 
 def unlisted(listing: Listing, model_id: Any, needs: Needs, *, now: float | None = None) -> str | None:
-    """Return the reason why the Region of `listing` certainly cannot serve a request with these needs, as a sentence
-    without a full stop. Return None if the Region can serve the request, or if its list does not show it.
+    """Return the reason why the Region of `listing` certainly cannot serve a request with these needs, as a clause
+    without a full stop. Return None if the list shows no such reason.
 
-    `now`, in seconds since the epoch, determines the age of the list. Without `now` the list is used as of the time
-    when it was read, and a model that it does not contain may have been added since.
+    `now` is the current time in seconds since the epoch, from which the age of the list is computed. Without `now`,
+    the age of the list is ignored, and a model that is missing from the list is not a reason, because AWS may have
+    added it since.
     """
     name = str(model_id)
     if now is not None and listing.is_young(now) and listing.lacks(name):

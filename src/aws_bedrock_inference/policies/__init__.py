@@ -1,4 +1,6 @@
-"""The policies, one concern in each file. `standard` is the default pipeline of a client."""
+"""Build the recommended pipeline. A pipeline is a chain of policies, and each policy in this package handles one
+concern, such as retries or the quota. A client without `pipeline=` uses the function `standard`.
+"""
 
 from __future__ import annotations
 
@@ -61,29 +63,35 @@ def standard(
     max_cost: MaxCost | float | None = None,
     request_metadata: RequestMetadata | None = None,
 ) -> Pipeline:
-    """Return the recommended pipeline. Each attempt passes the circuit breaker and the quota; the deadline covers all
-    attempts.
+    """Return the recommended pipeline. Each attempt passes the circuit breaker and the quota. The deadline covers all
+    attempts together.
 
-    `cache` answers a repeated request from its store, and then none of the other policies is used. Without `cache` no
-    answer is stored. `filtered` decides how filtered content is handled: `return` it as it is, `raise`, or a message
-    that replaces it (see `Filtered`). `degrade` provides a substitute if everything else has failed; without it the
-    exception is raised. `fallback` moves a call to another model, Region or account if its own route cannot answer it.
-    `dead_letters` stores each call that has failed permanently, so that it can be sent again; it does so even if a
-    substitute is then returned. `on_interrupt` decides what happens if a stream breaks after its first content; a call
-    can override it (see `Resume`). `load` reads the same options from a file.
+    * `quota`: the account's `Quota`. Without it, the quota has no configured limit and learns its limits from
+      throttles.
+    * `cache`: a `Cache`, which answers a repeated request from its store. Such an answer uses none of the other
+      policies. Without it, no answer is stored.
+    * `filtered`, default `return`: what the caller receives if content was filtered. `return` delivers the answer as
+      the service sent it, `raise` raises an exception, and any other text replaces the answer (see `Filtered`).
+    * `degrade`: a `Degrade`, which returns a substitute if everything else has failed. Without it, the exception is
+      raised.
+    * `on_interrupt`, default `raise`: what happens if a stream breaks after its first content. A call can override it
+      (see `Resume`).
+    * `retry`: replaces the recommended `Retry()`. With `"outside"`, the client sends each call once (see below).
+    * `fallback`: a `Fallback`, which sends a call to another model, Region or account if its own route cannot answer.
+    * `dead_letters`: a `DeadLetter`, which stores each call that has failed permanently, so that you can send it
+      again. It stores the call even if `degrade` returns a substitute.
+    * `profiles`: a `Models`. A model that does not accept on-demand calls is then called through the inference
+      profile of its geography (see `GeographicProfile`). Without it, the service's error is raised, because a call
+      through a profile can be answered in another Region.
+    * `max_cost`: the maximum cost of all calls together, in US dollars (see `MaxCost`).
+    * `request_metadata`: a `RequestMetadata`, which sends the caller's context with each call.
 
-    `retry` replaces the recommended `Retry()`. With `"outside"` a call is sent once, because another component owns
-    the retries and their waits, such as a workflow engine or a task queue. The exception then contains two fields for
-    that component. `retry_after` is the number of seconds to wait, or None if no wait is known. `decision` states
-    whether a retry makes sense. An exception with the decision FAIL and a `retry_after` was refused by the quota,
-    which has room after that time.
+    `retry="outside"` is for programs in which another component retries and waits, such as a workflow engine or a
+    task queue. The exception then has two attributes for that component. `retry_after` is the number of seconds to
+    wait, or None if no wait is known. `decision` states whether a retry makes sense. If `decision` is FAIL and
+    `retry_after` is set, the quota refused the call, and has room after that time.
 
-    `profiles` adds `GeographicProfile(profiles)`: a model that does not accept on-demand calls is called through the
-    inference profile of its geography. Without it the service's error is raised, because another Region may answer
-    calls through a profile.
-
-    `max_cost` is the limit for the cost of all calls together, in US dollars (see `MaxCost`). `request_metadata` sends
-    the caller's context with each call (see `RequestMetadata`).
+    The function `load` reads the same options from a file. Raises `ValueError` for an option of the wrong type.
     """
     if quota is not None and not isinstance(quota, Quota):
         raise ValueError(
@@ -120,8 +128,8 @@ def standard(
 
 
 def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:
-    """Raise `ValueError` if both are set, because the quota would have no place in the pipeline, or if one has the
-    wrong type.
+    """Raise `ValueError` if a client gets both `quota` and `pipeline`, because the pipeline already contains a quota.
+    Also raise it if one of the two has the wrong type.
     """
     for name, value, kind in (("quota", quota, Quota), ("pipeline", pipeline, Pipeline)):
         if value is not None and not isinstance(value, kind):

@@ -1,4 +1,6 @@
-"""Decide what the end of an attempt means for the health of its route."""
+"""Decide whether the end of an attempt shows that its route is unhealthy. A route is a model in one Region and
+account. A breach is a failed attempt that counts against the health of its route.
+"""
 
 from __future__ import annotations
 
@@ -19,32 +21,32 @@ _TOO_CLOSE = too_close("").cause
 
 
 def answered(outcome: Outcome) -> bool:
-    """Return whether the route answered. A stream that the reader left early, after its first content, counts as
-    answered.
+    """Return whether the route answered. A stream from which the caller stopped reading after its first content
+    counts as answered.
     """
     return outcome.fault is None or (outcome.emitted > 0 and outcome.fault.cause == ABANDONED.cause)
 
 
 def is_breach(fault: Fault) -> bool:
-    """Return whether a fault is evidence against its route. Faults of the request, of credentials or of this machine
-    are not.
+    """Return whether a fault is a breach, that is, evidence that its route is unhealthy. A fault in the request, in
+    the credentials or on this machine is not a breach.
     """
     return fault.kind is not Kind.REFUSED and fault.origin in _LIVE and (fault.unhealthy or fault.kind in _BREACHES)
 
 
 def is_shut(fault: Fault) -> bool:
-    """Return whether no call can use a target: its credentials or its certificate are wrong, or a permission is
-    missing.
+    """Return whether no call can use a fallback target, because its credentials or its certificate are wrong, or a
+    permission is missing.
 
-    On the requested route these faults are not breaches: they are raised, and the route keeps its calls.
+    On the requested route, such a fault is not a breach: it is raised, and later calls still use that route.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
 
 
 def may_still_answer(outcome: Outcome) -> bool:
-    """Return whether a further attempt on the route may succeed. This includes a route that had no quota within its
-    share of the time, but may have quota within the call's whole time.
+    """Return whether a further attempt on the route can succeed. This includes a route that had no quota in its share
+    of the call's time, because it may have quota in the rest of that time.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

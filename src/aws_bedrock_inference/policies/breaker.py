@@ -1,4 +1,6 @@
-"""A policy that stops calling an unhealthy model and probes until it recovers."""
+"""The circuit breaker policy: it stops the calls to an unhealthy model, and sends a few test calls until the model
+recovers.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,25 @@ _COUNTED = frozenset({Origin.SERVICE, Origin.NETWORK})
 
 
 class Breaker:
-    """A circuit breaker that refuses calls to a failing model. Each (account, Region, model) has its own circuit.
+    """A circuit breaker, which refuses calls to a failing model without sending them. Each model has a separate
+    circuit in each account and Region.
 
-    A circuit opens if at least `failures` calls (default 5), and at least the share `ratio` (default 0.5) of all
-    calls, failed within `window` seconds (default 10). The number ensures that one bad answer does not open it; the
-    share ensures that the rare faults of heavy traffic do not open it. After `recovery` seconds (default 5, longer
-    than most short failures), `probes` calls (default 3) test the service. If that share of the probes fails, the
-    circuit opens again; a single random failure does not open it.
+    * `failures`, default 5: a circuit opens only if at least this number of calls failed within the window, so that a
+      single error does not open it.
+    * `ratio`, default 0.5: it also opens only if at least this share of all calls in the window failed, so that the
+      rare faults of heavy traffic do not open it.
+    * `window`, default 10: the length of the window, in seconds.
+    * `recovery`, default 5: the seconds after which an open circuit sends test calls (probes). Most short failures
+      end earlier.
+    * `probes`, default 3: the number of these probes. If the share `ratio` of them fails, the circuit opens again.
+      One random failure does not open it.
 
-    Only faults of the service count. Throttles, loading models and invalid requests never open a circuit, nor do
-    faults of credentials, DNS, proxies, TLS or this machine. A refused or timed-out connection to the endpoint does
-    count, because each further call would wait for it in vain, and calls should leave a Region that cannot be reached.
+    Only faults of the service are counted. Throttles, models that are still loading and invalid requests never open a
+    circuit. Faults of credentials, DNS, proxies, TLS or this machine do not open it either. A refused or timed-out
+    connection to the endpoint is counted, because each further call would wait for a connection in vain, and a
+    `Fallback` should send calls to another Region.
 
-    Refuses with `CircuitOpen`. Emits `CircuitChanged`.
+    Refuses with `CircuitOpen`. Emits `CircuitChanged`. Raises `ValueError` for invalid options.
     """
 
     def __init__(
@@ -58,8 +66,9 @@ class Breaker:
         )
         if not sane:
             raise ValueError(
-                "Breaker: failures and probes are 1 or more, ratio is above 0 and at most 1, window and recovery are "
-                f"seconds above 0; got failures={shown(failures)}, ratio={shown(ratio)}, window={shown(window)}, "
+                "Breaker: failures and probes must be 1 or more, ratio must be above 0 and at most 1, window and "
+                f"recovery must be seconds above 0; got failures={shown(failures)}, ratio={shown(ratio)}, "
+                f"window={shown(window)}, "
                 f"recovery={shown(recovery)}, probes={shown(probes)}"
             )
         self.failures = failures
@@ -70,7 +79,7 @@ class Breaker:
         self._circuits = Keyed(Circuit.idle)
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` behind a circuit."""
+        """Return `step` (the rest of the pipeline) behind the circuit breaker."""
         circuits = self._circuits
 
         def flow(call: Call) -> Flow:
@@ -94,7 +103,7 @@ class Breaker:
         return flow
 
     def circuit(self, route: Route) -> Circuit:
-        """Return the circuit for calls on `route`. It is created at its first use."""
+        """Return the circuit for calls on `route`. The first call on a route creates its circuit."""
         return self._circuit(route, -inf)
 
     def _circuit(self, route: Route, now: float) -> Circuit:

@@ -1,5 +1,6 @@
-"""A policy that answers repeated requests from a store, and sends equal requests that arrive at the same time only
-once.
+"""The cache policy. It answers repeated requests from a store, and when several equal requests arrive at the same
+time, it sends only one of them. The call that sends this request is the leader, and the calls that wait for its
+answer are its followers.
 """
 
 from __future__ import annotations
@@ -56,22 +57,27 @@ _LARGE = "the cache does not store answers larger than 1 MB: the same request is
 class Cache:
     """A cache of complete answers. Equal calls that are made at the same time share one request.
 
-    `url` names the store: None for the memory of this process, `sqlite:///path` for all processes of a machine,
-    `redis://host` for many machines; or pass an `AnswerStore` object. `ttl` (default 3600) is how many seconds an
-    answer is used: long enough for repeated work, and short enough that a change to something the request refers to,
-    such as a managed prompt or a draft guardrail, takes effect within the hour. `stale_if_error` (default 0) is for
-    how many further seconds the cache may use an expired answer when a request fails in a way that may pass with time.
-    `max_entries` (default 10,000) limits the number of answers in memory or in the file; a server has its own limit.
+    * `url`: the store. None stores answers in the memory of this process, `sqlite:///path` for all processes of one
+      machine, and `redis://host` for many machines. An `AnswerStore` object is accepted, too.
+    * `ttl`, default 3600: the seconds for which an answer is used. One hour is long enough for repeated work. It is
+      short enough that a change to something that the request refers to, such as a managed prompt or a draft
+      guardrail, takes effect within the hour.
+    * `stale_if_error`, default 0: the further seconds for which an expired answer can be used if the request fails
+      with a temporary error.
+    * `max_entries`, default 10,000: the maximum number of answers in memory or in the file. A server has its own
+      limit.
+    * `shared`, default False: by default, an answer is used only for the same account, principal and tenant. With
+      True, it is used for every caller.
+    * `sampled`, default False: by default, the cache stores only answers without random sampling: answers to requests
+      with temperature 0 or top k 1, and answers of models that do not sample, such as embeddings. With True, it also
+      stores randomly sampled answers.
+    * `seal`: a pair of functions on bytes, (encrypt, decrypt), that encrypt the stored data.
 
-    With `shared` an answer is used for every caller; by default it is used only for the same account, principal and
-    tenant. With `sampled` the cache also stores answers to requests whose sampling is random; by default it stores
-    only answers with temperature 0 or top k 1, and answers of models that compute instead of sampling, such as
-    embeddings. `seal` is a pair of functions on bytes, (encrypt, decrypt), for the stored data.
+    Refuses with `DeadlineTooClose` if the call's deadline passes while the call waits for an equal call. Emits
+    `AnswerCached` and `CacheStoreChanged`.
 
-    Refuses with `DeadlineTooClose` a call whose deadline passes while it waits for an equal call. Emits `AnswerCached`
-    and `CacheStoreChanged`.
-
-    Raises `StoreUnusable` for a file that cannot be used. If a store fails later, calls continue without it.
+    Raises `ValueError` for invalid options, and `StoreUnusable` for a file that cannot be used. If a store fails
+    later, calls continue without it.
     """
 
     def __init__(
@@ -89,7 +95,7 @@ class Cache:
             raise ValueError(f"Cache(ttl={shown(ttl)}): pass the seconds for which an answer is used, above 0")
         if not is_number(stale_if_error, least=0):
             raise ValueError(
-                f"Cache(stale_if_error={shown(stale_if_error)}): pass a number of seconds, or 0 for no expired answers"
+                f"Cache(stale_if_error={shown(stale_if_error)}): pass seconds, or 0 to use no expired answers"
             )
         if not is_number(max_entries, least=1, whole=True):
             raise ValueError(f"Cache(max_entries={shown(max_entries)}): pass the number of answers to store, 1 or more")
@@ -110,7 +116,7 @@ class Cache:
         self._logged: set[str] = set()
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` behind the cache."""
+        """Return `step` (the rest of the pipeline) behind the cache."""
 
         def flow(call: Call) -> Flow:
             key = self._key(call)
@@ -140,7 +146,7 @@ class Cache:
         self._kept.store.close()
 
     def _key(self, call: Call) -> str | None:
-        """Return the key of the call's answer in the store, or None for a call that this policy does not cache."""
+        """Return the key of the call's answer in the store, or None if this policy does not cache the call."""
         if call.operation not in KEPT:
             return None
         content = content_of(call.params)
@@ -157,7 +163,9 @@ class Cache:
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for the leader. Return an answer with the fault that it replaces, or a fault, or a `Verdict`."""
+        """Wait for the leader, and return the result for this follower. The result is a stored answer with the fault
+        that it replaces, a fault, or a `Verdict`.
+        """
         try:
             while follower.verdict is Verdict.WAIT:
                 now = clock()
@@ -179,7 +187,7 @@ class Cache:
         return follower.verdict
 
     def _lead(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
-        """Answer from the store, or send the request. Then notify the followers."""
+        """Answer the call from the store, or send its request. Then pass the result to the followers."""
         found = None
         if not flight.looked:
             flight.looked = True
@@ -195,7 +203,7 @@ class Cache:
         return (yield from self._ask(flight, step, call, clock))
 
     def _ask(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
-        """Send the request, notify the followers, and store the answer."""
+        """Send the request, pass the result to the followers, and store the answer."""
         recording = Recording()
         outcome: Outcome | None = None
         verdict: Any = None
@@ -228,18 +236,14 @@ class Cache:
         return outcome
 
     def _notify(self, flight: Flight, verdict: Any, outcome: Outcome | None) -> None:
-        """Notify the followers of `verdict`. If it is None (the leader failed or left), the next follower becomes
-        the leader.
-        """
+        """Pass `verdict` to the followers. If it is None, make the next follower the leader."""
         if verdict is not None:
             self._flights.land(flight, verdict)
         else:
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Deliver a stored answer. `failed` is the outcome of this call's own request, if the answer replaces that
-        outcome.
-        """
+        """Deliver a stored answer. `failed` is the outcome of the call's own request, if the answer replaces it."""
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))
         earlier = () if failed is None or fault is None else (*failed.earlier, Attempt(fault, 0.0))
@@ -262,8 +266,8 @@ class Cache:
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of a stream, and records on the flight how long the consumer holds each
-    item.
+    """Return a function that records each item of the leader's stream. It also notes on the flight when the leader's
+    caller receives an item and when it reads the next one, so that followers notice a caller that pauses.
     """
 
     def take(item: Any) -> Iterator[Any]:

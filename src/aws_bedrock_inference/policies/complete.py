@@ -1,4 +1,6 @@
-"""Check that an answer is complete: its tool call, and its JSON, which must match the requested schema."""
+"""Check that answers with a tool call or JSON are complete. JSON must also match the schema that the request
+contains.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,22 @@ _LARGER = 2
 
 
 class Complete:
-    """A policy for requests with tools or a JSON schema, where a truncated answer is useless.
+    """A policy for requests with tools or a JSON schema, because a truncated answer to such a request is useless.
 
-    If `max_tokens` truncated an answer inside a tool call, before a required tool call, or inside the JSON that a
-    schema requires, the policy sends the request again with twice the limit, as far as the model and the quota allow.
-    `repeats` (default 1) is the number of such repeats: each costs the whole input again, and an answer that does not
-    fit into twice the limit rarely fits next time. The policy never sends the same request again. An answer that is
-    still truncated, and JSON that is malformed or breaks its schema, become the fault `AnswerIncomplete`. Schemas are
-    checked if `jsonschema` is installed (extra `schema`).
+    `max_tokens` can truncate an answer inside a tool call, before a required tool call, or inside the JSON that a
+    schema requires. The policy then sends the request again with twice the limit, as far as the model and the quota
+    allow. It never repeats a request with the same limit.
 
-    A stream is not repeated, because its events were already delivered: the fault follows the events. Answers of
-    InvokeModel, and calls without tools and schema, pass unchanged.
+    * `repeats`, default 1: the maximum number of repeats. Each repeat costs the whole input again, and an answer that
+      does not fit into twice the limit rarely fits into four times the limit.
 
-    Refuses nothing. Emits `RetryScheduled` before a repeat.
+    If the answer is still truncated, or if its JSON is malformed or does not match its schema, the call ends with the
+    fault `AnswerIncomplete`. Schemas are checked if `jsonschema` is installed (extra `schema`).
+
+    A stream is not repeated, because its events were already delivered. The caller receives the events, and then the
+    fault. Answers of InvokeModel, and answers to requests without tools and schema, are not checked.
+
+    Refuses no call. Emits `RetryScheduled` before a repeat. Raises `ValueError` for invalid options.
     """
 
     def __init__(self, *, repeats: int = 1) -> None:
@@ -46,7 +51,7 @@ class Complete:
         self.repeats = repeats
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, and check that its answers are complete."""
+        """Return `step` (the rest of the pipeline) with a check that its answers are complete."""
 
         def flow(call: Call) -> Flow:
             if call.operation not in _CONVERSE or not asks_for_form(call.params):
@@ -92,7 +97,9 @@ class Complete:
 
 
 def _larger(call: Call) -> int | None:
-    """Return the next limit for the answer, or None if the model cannot write more than the current limit."""
+    """Return the value of max_tokens for the next request, or None if the model cannot write more than the current
+    value.
+    """
     limit = max_tokens(call.params)
     if limit is None:
         return None  # without max_tokens the model's own limit applied

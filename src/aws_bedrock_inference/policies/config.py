@@ -1,21 +1,23 @@
-"""The recommended pipeline, from a file: `standard` with its arguments in TOML.
+"""Read the recommended pipeline from a TOML file.
 
-filtered = "I can't answer that."
-degrade = "Busy, try later."
-on_interrupt = "continue"
-max_cost = 40.0
-dead_letters = "sqlite://dead.db"
+The file contains the arguments of `standard`, for example:
 
-[quota]
-rpm = 500
-tpm = 200_000
+    filtered = "I can't answer that."
+    degrade = "Busy, try later."
+    on_interrupt = "continue"
+    max_cost = 40.0
+    dead_letters = "sqlite://dead.db"
 
-[cache]
-url = "sqlite://answers.db"
-ttl = 600
+    [quota]
+    rpm = 500
+    tpm = 200_000
 
-[fallback]
-targets = ["us.amazon.nova-pro-v1:0", { model_id = "us.amazon.nova-lite-v1:0", region_name = "us-west-2" }]
+    [cache]
+    url = "sqlite://answers.db"
+    ttl = 600
+
+    [fallback]
+    targets = ["us.amazon.nova-pro-v1:0", { model_id = "us.amazon.nova-lite-v1:0", region_name = "us-west-2" }]
 """
 
 from __future__ import annotations
@@ -49,13 +51,15 @@ _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def load(path: str | Path) -> Pipeline:
-    """Return the pipeline that the TOML file at `path` describes. The keys are those of `standard`: `quota`, `cache`,
-    `filtered`, `degrade`, `dead_letters`, `fallback`, `on_interrupt`, `retry`, `max_cost` and `request_metadata`. A
-    table contains the options of the policy of that name. With `discovered = true` in `[quota]`, the limits start from
-    the values that Service Quotas lists (see `Quota.discovered`).
+    """Return the recommended pipeline with the options in the TOML file at `path`.
 
-    Raises `ValueError`, which names the wrong place in the file and the values allowed there, and `OSError` if the
-    file cannot be read.
+    The keys of the file are arguments of `standard`: `quota`, `cache`, `filtered`, `degrade`, `dead_letters`,
+    `fallback`, `on_interrupt`, `retry`, `max_cost` and `request_metadata`. A table contains the options of the policy
+    with that name. With `discovered = true` in the table `[quota]`, the limits start from the values that Service
+    Quotas lists (see `Quota.discovered`).
+
+    Raises `ValueError` for an invalid file. Its message names the place in the file and the values that are allowed.
+    Raises `OSError` if the file cannot be read.
     """
     name = str(path)
     try:

@@ -1,4 +1,4 @@
-"""Store calls that have failed permanently."""
+"""The policy that stores each permanently failed call as a dead letter, so that it can be sent again later."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ if TYPE_CHECKING:
 
 
 class DeadLetter:
-    """A policy that stores each call that has failed permanently as a dead letter, with its complete request.
+    """A policy that stores each permanently failed call as a dead letter, with its complete request.
 
-    `store` is the store of a `DeadLetterQueue`, or a `DeadLetterQueue`. `tags` are names and values that are added to
-    each letter, in addition to the request's own `requestMetadata`. `seal` and `redact` are the options of the queue.
+    * `store`: the store of a `DeadLetterQueue`, or a `DeadLetterQueue` itself.
+    * `tags`: names and values that are added to each dead letter, in addition to the request's own `requestMetadata`.
+    * `seal`, `redact`: the same options as in `DeadLetterQueue`.
 
-    A cancelled call has not failed, nor has a stream whose consumer stopped reading. If the store fails, nothing
-    changes for the caller: the call's own exception is raised. The failed call ends when its letter is stored, or
-    after 10 s.
+    A cancelled call has not failed, and is not stored. The same is true for a stream from which the caller stopped
+    reading. If the store fails, the caller still receives the call's own exception. The exception is raised when the
+    dead letter is stored, or after 10 s at the latest.
 
-    Refuses nothing. Emits `DeadLetterKept` and `DeadLetterLost`.
+    Refuses no call. Emits `DeadLetterKept` and `DeadLetterLost`. Raises `ValueError` for invalid options.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class DeadLetter:
         self.tags = dict(tags or {})
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - letters use the time of day
-        """Return `step`, and store the calls that fail."""
+        """Return `step` (the rest of the pipeline), and store the calls that fail in it."""
 
         def flow(call: Call) -> Flow:
             outcome = yield from step(call)
@@ -72,7 +73,7 @@ class DeadLetter:
         return flow
 
     def _kept(self, call: Call, outcome: Outcome, fault: Fault) -> Generator[Effect, Any, str | None]:
-        """Store the call, and return the id of its letter, or None if it could not be stored."""
+        """Store the call, and return the id of its dead letter, or None if it could not be stored."""
         keeper = self._keeper
         try:
             letter = letter_of_call(call, outcome, keeper.now(), self.tags)
@@ -84,7 +85,7 @@ class DeadLetter:
         return letter.id
 
     def close(self) -> None:
-        """Close connections and files. A later letter opens them again."""
+        """Close the connections and files of the store. The next dead letter opens them again."""
         self.queue.close()
 
     def __repr__(self) -> str:

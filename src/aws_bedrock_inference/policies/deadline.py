@@ -1,4 +1,4 @@
-"""A time limit for the whole call, with all attempts and waits."""
+"""The policy that limits the time of a whole call, including all its attempts and waits."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """A total timeout: a call without its own deadline gets the deadline `seconds` after its arrival.
+    """A total timeout, in seconds. It applies to calls without a deadline: such a call must end `seconds` after its
+    arrival.
 
-    The default of `seconds`, 900, is long enough to generate many thousand tokens and to wait a minute or two for
-    quota, and short enough that a forgotten call ends by itself. A call's own deadline takes precedence. A call whose
-    deadline has passed is refused.
+    * `seconds`, default 900: long enough to generate many thousand tokens and to wait a minute or two for quota. It
+      is short enough that a forgotten call ends by itself. `math.inf` removes the limit.
 
-    Refuses with `DeadlineTooClose`. Emits nothing.
+    A deadline that the call itself has takes precedence.
+
+    Refuses with `DeadlineTooClose` a call whose deadline has passed. Emits nothing. Raises `ValueError` for an
+    invalid number.
     """
 
     def __init__(self, seconds: float = 900.0) -> None:
@@ -30,7 +33,7 @@ class Deadline:
         self.seconds = seconds
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, with this deadline for calls that have none."""
+        """Return `step` (the rest of the pipeline), and set this deadline for calls that have no deadline."""
 
         def flow(call: Call) -> Flow:
             if call.deadline == inf:

@@ -1,4 +1,4 @@
-"""Answer with a substitute when a call has failed permanently."""
+"""The policy that returns a substitute, such as a fixed text, when a call has failed permanently."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 Substitute: TypeAlias = "str | Callable[[Call, Fault], Any]"
-"""A substitute: a text, or a function that returns one and is called with the call and its fault."""
+"""A substitute for the model's answer: a text, or a function that is called with the call and its fault, and returns
+the substitute.
+"""
 
 # A substitute must not hide an error that the caller must correct: a wrong request, missing access, a missing model.
 _OF_THE_CALLER = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
@@ -33,19 +35,22 @@ _ANSWERS = _CONVERSE | {"invoke_model"}
 
 
 class Degrade:
-    """A policy that answers with a substitute when a call has failed permanently.
+    """A policy that returns a substitute instead of an exception when a call has failed permanently.
 
-    `substitute` is a text, or a function of the call and the fault. The function returns a text, or a response of
-    Converse with at least `output`, or None to raise the fault. For InvokeModel, whose answers have the model's own
-    format, the function returns the body as bytes or a dictionary; a text cannot be used there. If the function fails,
-    the error is logged and the fault is raised.
+    * `substitute`: a text, or a function that is called with the call and its fault. For Converse, the function
+      returns a text, a response that has at least `output`, or None to raise the fault. For InvokeModel, it returns
+      the body as bytes or a dictionary, because each model has its own format. A text cannot be used for InvokeModel.
+      If the function fails, its error is logged and the call's fault is raised.
 
-    The substitute replaces faults that may pass without any action of the caller: faults of the service and the
-    network, throttles, a deadline, an open circuit, a full queue. It does not replace the fault of a request that is
-    invalid, denied or filtered, of a call that the quota can never admit, of a closed client, or of a stream that was
-    already delivered in part.
+    The substitute replaces only faults that can pass without an action of the caller: faults of the service and the
+    network, throttles, a deadline, an open circuit, a full queue. It does not replace these faults:
 
-    Refuses nothing. Emits `AnswerDegraded`, which is logged as a warning.
+    * The request is invalid, denied or filtered.
+    * The quota can never admit the call.
+    * The client is closed.
+    * A part of a stream was already delivered.
+
+    Refuses no call. Emits `AnswerDegraded`, which is logged as a warning. Raises `ValueError` for an invalid option.
     """
 
     def __init__(self, substitute: Substitute) -> None:
@@ -60,7 +65,7 @@ class Degrade:
         self.substitute = substitute
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step`, with a substitute if it fails."""
+        """Return `step` (the rest of the pipeline), and return the substitute for calls that fail in it."""
 
         def flow(call: Call) -> Flow:
             return self._answer(step, call) if call.operation in _ANSWERS else step(call)
@@ -84,7 +89,9 @@ class Degrade:
         return outcome._replace(value=response, fault=None, made=made)
 
     def _response(self, call: Call, fault: Fault) -> dict[str, Any] | None:
-        """Return the substitute as a response of the call's operation, or None if there is no substitute."""
+        """Return the substitute in the format of the call's response, or None if there is no substitute for this
+        call.
+        """
         try:
             answer: Any = self.substitute(call, fault) if callable(self.substitute) else self.substitute
             if call.operation in _CONVERSE:
@@ -103,7 +110,7 @@ class Degrade:
 
 
 def may_be_degraded(fault: Fault) -> bool:
-    """Return whether a substitute may replace a fault: the fault needs no correction by the caller."""
+    """Return whether a substitute can replace a fault. It can if the caller does not need to correct anything."""
     if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
         return False
     if fault.kind is Kind.UNKNOWN:  # only the status shows that an unknown error is the service's own

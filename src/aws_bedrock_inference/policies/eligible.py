@@ -1,4 +1,6 @@
-"""Find calls that a route of a `Fallback` certainly cannot answer, so that they are not sent there."""
+"""Find calls that a route of a `Fallback` certainly cannot answer, so that they are not sent on that route. A route
+is a model in one Region and account.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,12 @@ _ELSEWHERE = ("region", "account", "endpoint", "principal")
 
 
 def unfit(needs: Needs, asked: Route, route: Route, place: Place | None, wall: float) -> str | None:
-    """Return the reason why a call for the route `asked`, with these needs, certainly cannot be answered on `route`,
-    or None.
+    """Return the reason why `route` certainly cannot answer a call with these needs. Return None if no such reason is
+    known.
 
-    The same model is not checked again, because the caller chose it. This function sends no request to AWS; it uses
-    the lists of the Region only if they were already read. `wall` is the time of day.
+    `asked` is the route that the caller requested. The same model on another route is not checked again, because the
+    caller chose that model. This function sends no request to AWS. It uses the lists of the Region only if they were
+    already read. `wall` is the time of day, in seconds since the epoch.
     """
     elsewhere = any(getattr(asked, name) != getattr(route, name) for name in _ELSEWHERE)
     reason = bound(needs, elsewhere=elsewhere)

@@ -1,4 +1,6 @@
-"""Move a call to another model, Region or account when its own route cannot answer it."""
+"""The fallback policy. It sends a call to another model, Region or account when the requested one cannot answer the
+call. A route is one such combination of model, Region and account.
+"""
 
 from __future__ import annotations
 
@@ -47,30 +49,33 @@ _MOVED = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model
 
 
 class Fallback:
-    """A policy that sends a call to another route (model, Region or account) when its own route cannot answer it.
+    """A policy that sends a call on another route (model, Region or account) when the requested route cannot answer
+    it.
 
-    `targets` are model ids or `Target`s, the best first. The cause of a fault decides whether the call moves, and
-    where to. For example, a retired model moves the call to another model, an exhausted daily quota to another Region
-    or account, and a lack of capacity to any other route. An invalid request or missing credentials do not move the
-    call. `on` changes these rules. Its keys are causes, possibly with wildcards (`throttled-*`), or `filtered` for
-    filtered answers. Its values say what must differ on the new route: `model`, `region`, `pool`, `account`, a list of
-    several of them, `any`, or `nowhere` to stay.
+    * `targets`: the other routes, as model ids or `Target`s, the best first.
+    * `on`: replaces rules about which faults move a call, and where to. Its keys are causes, possibly with wildcards
+      (`throttled-*`), or `filtered` for filtered answers. Its values state what must differ on the new route:
+      `model`, `region`, `pool`, `account`, a list of several of them, `any`, or `nowhere` to stay.
+    * `within`: limits the Regions that are allowed to answer calls, such as `eu-*`. The policy checks the destination
+      Regions that AWS lists for a profile, and also checks the requested route. For profiles, this check needs the
+      permission bedrock:ListInferenceProfiles. A route that AWS does not list is refused.
+    * `reserve`, default 0.25: the share of the remaining time that a route must leave for the routes after it. For a
+      stream, this limits only the wait for the first content.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. Throttles on the
+      last route are not counted, because the quota paces these requests.
+    * `chance`: the random source of the waits.
 
-    The policy tracks the health of each route. A route whose attempts fail receives a smaller share of the calls. A
-    route that keeps failing rests: it receives only one call every 8 seconds, as a probe. A call with a `pin` stays on
-    its route while that route is not resting. `attempts` (default 12) limits the requests of one call on all routes
-    together; throttles on the last route are not counted, because the quota paces them. `reserve` (default 0.25) is
-    the share of the remaining time that a route must leave for the routes after it; for a stream this limits only the
-    wait for its first content.
+    Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model, an
+    exhausted daily quota moves it to another Region or account, and a lack of capacity moves it to any other route.
+    An invalid request or missing credentials do not move it.
 
-    `within` limits the Regions that may answer calls, such as `eu-*`. It is checked against the destination Regions
-    that AWS lists for a profile, also for the route that was requested. For profiles it needs the permission
-    bedrock:ListInferenceProfiles. A route that AWS does not list is refused. `chance` is the random source of the
-    waits.
+    The policy records the health of each route. A route whose attempts fail receives a smaller share of the calls. A
+    route that fails again and again rests: it receives only one call every 8 seconds, as a probe. A call with a `pin`
+    stays on its route unless that route rests.
 
-    Raises `ValueError` for invalid options, and for a position in a pipeline where the policy cannot work. Refuses
-    with `InvalidRequest` a call that no route can answer within these Regions. Emits `FellBack` and
-    `RouteHealthChanged`.
+    Refuses with `InvalidRequest` a call that no route can answer within the allowed Regions. Emits `FellBack` and
+    `RouteHealthChanged`. Raises `ValueError` for invalid options, and if the policy is in a position in the pipeline
+    where it cannot work.
     """
 
     def __init__(
@@ -108,7 +113,9 @@ class Fallback:
         self._health: Keyed[Health] = Keyed(lambda health, _: health.idle())
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, with other routes in addition to its own."""
+        """Return `step` (the rest of the pipeline), and send calls on other routes if their own route cannot answer
+        them.
+        """
 
         def flow(call: Call) -> Flow:
             return Journey(self, call, clock).run(step) if call.operation in _MOVED else step(call)
@@ -116,7 +123,7 @@ class Fallback:
         return flow
 
     def placed(self, outer: Sequence[object], inner: Sequence[object]) -> None:
-        """Raise `ValueError` if this policy would be in the wrong position in the pipeline."""
+        """Raise `ValueError` if the policy has a position in the pipeline where it cannot work."""
         for policies, side, wrong in ((outer, "outside", _INNER), (inner, "inside", (*_OUTER, Fallback))):
             for each in policies:
                 if isinstance(each, wrong):
@@ -125,12 +132,12 @@ class Fallback:
                     raise ValueError(f"Pipeline(): {problem}; {_ORDER}")  # noqa: TRY004 - its position is wrong, not its type
 
     def health(self, key: str, now: float) -> Health:
-        """Return the health of the route with that key. It is created at its first use."""
+        """Return the health of the route with this key. The first call on a route creates it."""
         return self._health.get(key) or self._health.of(key, Health, now)
 
     def differences(self, fault: Fault) -> frozenset[str]:
-        """Return what must differ on a route where the call may still succeed, or an empty set if no other route can
-        help.
+        """Return what must differ on another route so that the call can succeed after `fault`. Return an empty set if
+        no other route can help.
         """
         for cause, differences in self.on.items():
             if fnmatchcase(fault.cause, cause) or (cause == FILTERED and fault.cause in FILTER_CAUSES):
@@ -138,7 +145,7 @@ class Fallback:
         return elsewhere(fault)
 
     def leave(self) -> Generator[Effect, object, None]:
-        """Release this process's parts of the targets' shared quotas."""
+        """Release this process's shares of the quotas that the targets share with other processes."""
         for quota in self.quotas:
             yield from quota.leave()
 
@@ -147,7 +154,7 @@ class Fallback:
 
 
 class Pins(Locked):
-    """The route number of each pinned conversation, for the latest `most` conversations."""
+    """The pinned conversations, each with the number of its route. It remembers the latest `most` conversations."""
 
     def __init__(self, most: int) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""Handle filtered content: return it as it is, replace it with a message, or raise an exception."""
+"""The policy for filtered content. It returns the content as it is, replaces it with a message, or raises an
+exception.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 OnFiltered: TypeAlias = "str | Callable[[FilteredContent], Any]"
-"""A way to handle filtered content: `return`, `raise`, a message, or a function that returns the message."""
+"""The ways to handle filtered content: `return`, `raise`, a message, or a function that returns the message."""
 
 _WORDS = ("return", "raise")
 _CONVERSE = frozenset({"converse", "converse_stream"})
@@ -33,17 +35,21 @@ _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
 
 
 class Filtered:
-    """A policy for content that a guardrail, a provider's filter or the model itself withheld.
+    """A policy for answers whose content a guardrail, a provider's filter or the model itself withheld.
 
-    `on_filtered` decides what the caller receives: with `return` the answer as the service sent it, with `raise` a
-    `ContentFilteredError`. Any other text is a message that replaces the answer. A function is called with the
-    `FilteredContent` and returns the message. `message` accepts any text as a message, including these two words. If
-    only some words or pictures were removed, the answer is still an answer, and is passed on.
+    * `on_filtered`, default `return`: what the caller receives. `return` delivers the answer as the service sent it.
+    `raise` raises
+      `ContentFilteredError`. Any other text is a message that replaces the answer. A function is called with the
+      `FilteredContent`, and returns the message.
+    * `message`: a message, as an alternative to `on_filtered`. Here `return` and `raise` are ordinary texts.
 
-    For InvokeModel, whose answers have the model's own format, a function may return the body as bytes or a
-    dictionary; a text cannot be used, and the answer stays unchanged.
+    If only some words or pictures were removed, the answer is delivered without a replacement.
 
-    Refuses nothing and repeats nothing, because the same content would be filtered again. Emits `ContentFiltered`.
+    The format of an InvokeModel answer differs between models. Therefore a message cannot replace such an answer, and
+    the answer is delivered unchanged. A function can replace it: it returns the body as bytes or a dictionary.
+
+    Refuses no call, and repeats no call, because the same content would be filtered again. Emits `ContentFiltered`.
+    Raises `ValueError` for invalid options.
     """
 
     def __init__(self, on_filtered: OnFiltered = "return", *, message: str | None = None) -> None:
@@ -64,7 +70,9 @@ class Filtered:
         self.raises = message is None and choice == "raise"
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step`, with another result for filtered content; with `return` it is the same step."""
+        """Return `step` (the rest of the pipeline) with the chosen result for filtered content. With `return`, return
+        `step` unchanged.
+        """
         if self.on_filtered is None and not self.raises:
             return step
 
@@ -132,7 +140,7 @@ class Filtered:
         return (yield from given(whole, [*items, *end]))
 
     def _message(self, filtered: FilteredContent, form: Any) -> Any:
-        """Return the message for the caller, or None if there is none of the type `form`."""
+        """Return the message for the caller, or None if no message has the type `form`."""
         message: Any = self.on_filtered
         if callable(message):
             try:
@@ -148,7 +156,9 @@ class Filtered:
 
 
 class _Held:
-    """The end of a filtered answer, held back until it is complete. The items before it are passed on immediately."""
+    """The end of a filtered stream. It is withheld until the stream is complete, and the items before it are
+    delivered immediately.
+    """
 
     def __init__(self) -> None:
         self.items: list[Any] = []
@@ -173,8 +183,8 @@ def _is_plain(function: Any) -> bool:
 
 
 def _why(outcome: Outcome) -> FilteredContent | None:
-    """Return why an answer or an error of Converse was filtered; None for an answer, including one that was filtered
-    only in part.
+    """Return the reason why an answer or an error of Converse was filtered. Return None for an answer that was not
+    filtered, or only in part.
     """
     if outcome.fault is not None:
         return filtered_by(outcome.fault)
@@ -202,8 +212,8 @@ def _request_id(outcome: Outcome) -> str | None:
 
 
 def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) -> Outcome:
-    """Return the outcome with a fault for the filtered content; the received content stays in its value. `head` is the
-    response without the content.
+    """Return the outcome with a fault that reports the filtered content. The value of the outcome still contains the
+    received content. `head` is the response without the content.
     """
     if outcome.fault is not None:
         return outcome

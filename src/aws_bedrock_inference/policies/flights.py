@@ -1,8 +1,13 @@
-"""Equal calls that are made at the same time. One of them, the leader, sends the request for all.
+"""Let equal calls that are made at the same time share one request, which is called a flight.
 
-The other calls, its followers, wait. A follower then receives the answer; or the fault, if its own request would fail
-in the same way; or the notice that the leader failed or left and that it is the new leader. After `LEADERS` failed
-leaders, all followers send their own requests.
+One of the calls, the leader, sends the request for all of them. The other calls, its followers, wait for one of three
+results:
+
+* the answer,
+* the fault, if the follower's own request would fail in the same way,
+* the notice that the leader failed or left, and that this follower is now the leader.
+
+After `LEADERS` failed leaders, all followers send their own requests.
 """
 
 from __future__ import annotations
@@ -17,12 +22,15 @@ from aws_bedrock_inference.forks import Locked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# The number of leaders of one flight that may fail. With more, the last follower would wait too long.
+# If this number of leaders of one flight has failed, the followers send their own requests. A higher number would let
+# the last follower wait too long.
 LEADERS = 3
 
 
 class Verdict(Enum):
-    """A verdict for a follower other than an answer or a fault."""
+    """The result for a follower if it is neither an answer nor a fault: wait, become the leader, send the request
+    alone, or start again.
+    """
 
     WAIT = "wait"
     LEAD = "lead"
@@ -31,7 +39,9 @@ class Verdict(Enum):
 
 
 class Follower:
-    """A call that waits for its leader: a `Waiter`. `verdict` is an answer, a fault or a `Verdict`."""
+    """A call that waits for its leader, as a `Waiter` for which a client can wait. `verdict` is an answer, a fault or
+    a `Verdict`.
+    """
 
     __slots__ = ("_lock", "_wake", "verdict")
 
@@ -41,13 +51,15 @@ class Follower:
         self.verdict: Any = Verdict.WAIT
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register `wake`, and return True; return False if there is already a verdict."""
+        """Register the function `wake` and return True. Return False if the follower already has a verdict."""
         with self._lock:
             self._wake = wake
             return self.verdict is Verdict.WAIT
 
     def wake(self) -> bool:
-        """Wake the waiting call; return False if its event loop has closed. Call this method without the lock."""
+        """Wake the waiting call. Return False if its event loop has closed. Call this method without holding the
+        lock.
+        """
         wake = self._wake
         try:
             if wake is not None:
@@ -58,9 +70,11 @@ class Follower:
 
 
 class Flight:
-    """The request for one key. `expired` is the stored answer that was too old; `looked` is True if the store was
-    queried. `led_since` is the time at which its leader started. `held_since` is the time at which the consumer of the
-    leader's stream received an item that it still processes; infinite while the leader waits for the service.
+    """The shared request for one key.
+
+    `expired` is the stored answer that was too old. `looked` is True if the store was queried. `led_since` is the
+    time at which the current leader started. `held_since` is the time at which the leader's caller received an item
+    that it has not finished processing. It is infinite while the leader waits for the service.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
@@ -76,8 +90,8 @@ class Flight:
 
 
 class Flights(Locked):
-    """The flights of one cache. A forked child starts with none, because the parent's flights continue only in the
-    parent.
+    """The flights (shared requests) of one cache. A forked child starts without flights, because only the parent
+    continues the parent's requests.
     """
 
     def __init__(self) -> None:
@@ -90,7 +104,9 @@ class Flights(Locked):
         self._flights = {}
 
     def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
-        """Return the flight for `key`, and a new follower if the flight already has a leader."""
+        """Return the flight with this key, and a new follower if the flight already has a leader. Without a flight,
+        create it: the call is then its leader.
+        """
         with self._lock:
             flight = self._flights.get(key)
             if flight is None:
@@ -101,14 +117,14 @@ class Flights(Locked):
             return flight, follower
 
     def leave(self, flight: Flight, follower: Follower) -> Any:
-        """Remove `follower` from the queue, and return its verdict."""
+        """Remove `follower` from its flight, and return its verdict."""
         with self._lock:
             if follower.verdict is Verdict.WAIT and follower in flight.followers:
                 flight.followers.remove(follower)
             return follower.verdict
 
     def forget(self, flight: Flight) -> None:
-        """Remove the flight, which has no leader any more, so that the next call starts a new one."""
+        """Remove a flight that has lost its leader, so that the next equal call starts a new flight."""
         with self._lock:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
@@ -125,8 +141,8 @@ class Flights(Locked):
             follower.wake()
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
-        """Make the next follower the leader, because the leader `failed` or left. A follower that cannot be woken has
-        left as well.
+        """Make the next follower the leader, because the current leader `failed` or left. A follower that cannot be
+        woken is skipped, because its call has left, too.
         """
         flight.held_since = inf
         flight.failures += failed

@@ -1,5 +1,5 @@
-"""A policy that calls a model through an inference profile if the service does not accept on-demand calls for
-its id.
+"""The policy that calls a model through an inference profile if the service does not accept on-demand calls for the
+model's id.
 """
 
 from __future__ import annotations
@@ -27,25 +27,29 @@ _LONGEST = 20.0
 
 
 class GeographicProfile:
-    """A policy that moves a model's calls to an inference profile of the Region's geography when the service reports
-    that on-demand throughput isn't supported. The failed call is sent again once, and later calls use the profile
-    immediately.
+    """A policy that calls a model through the inference profile of the Region's geography, after the service has
+    reported that on-demand throughput isn't supported. The failed call is sent once more through the profile. Later
+    calls use the profile immediately.
 
-    `models` finds the profile, with the session and Region of the client. `within` limits the Regions that may answer
-    calls, as in `Models.resolve`. A global profile is never chosen. If no profile fits, the service's error is raised.
+    * `models`: a `Models`, which finds the profile. It uses the session and Region of the client.
+    * `within`: limits the Regions that are allowed to answer calls, as in `Models.resolve`.
 
-    Refuses nothing. Emits `ProfileChosen`.
+    The policy never chooses a global profile. If no profile is suitable, the service's error is raised.
+
+    Refuses no call. Emits `ProfileChosen`. Raises `ValueError` for an invalid option.
     """
 
     def __init__(self, models: Models, *, within: str | Iterable[str] | None = None) -> None:
         if not hasattr(models, "resolve"):
-            raise ValueError(f"GeographicProfile({shown(models)}): pass a Models")
+            raise ValueError(f"GeographicProfile({shown(models)}): pass a Models object, such as Models()")
         self.models = models
         self.within = within if within is None or isinstance(within, str) else tuple(within)
         self._chosen: Keyed[str] = Keyed(lambda _, __: True)
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, and send calls through a profile where the model requires one."""
+        """Return `step` (the rest of the pipeline), and send calls through a profile if their model requires a
+        profile.
+        """
         chosen = self._chosen
 
         def flow(call: Call) -> Flow:

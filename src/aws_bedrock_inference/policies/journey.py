@@ -1,4 +1,6 @@
-"""The path of one call through the routes of a `Fallback`."""
+"""Send one call on the routes of a `Fallback`, one after another, until a route answers. A route is a model in one
+Region and account; a leg is a route with what this call needs to use it.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,11 @@ SHORT_WAIT = 2.0
 # Connect timeout of a probe, in seconds: an outage that accepts no connections must not delay the probing call much.
 PROBE_CONNECT = 3.0
 
-# Faults that often affect only one request. A lack of capacity or a silent service affects the next request, too.
+# Faults that often affect only one request. A lack of capacity or a silent service also affects the next request.
 _STRAY = frozenset({Kind.SERVER, Kind.THROTTLED, Kind.STREAM})
 
 FILTERED = "filtered"
-"""The key of `on` for answers whose content was filtered."""
+"""The key of `Fallback(on=...)` for answers whose content was filtered."""
 
 _FILTERED = Fault(
     code="ContentFiltered",
@@ -55,7 +57,7 @@ _FILTERED = Fault(
 
 
 class Journey:
-    """One call on its way through the routes. `_hops` are the routes that it left, each with the outcome there."""
+    """One call with the routes that it has used. `_hops` contains those that it has left, with their outcomes."""
 
     def __init__(self, policy: Fallback, call: Call, clock: Clock) -> None:
         self.policy = policy
@@ -70,7 +72,7 @@ class Journey:
         self._needed: Needs | None = None
 
     def run(self, step: Step) -> Flow:
-        """Try the routes until one of them answers the call."""
+        """Send the call on one route after another until a route answers."""
         chosen = yield from self._first()
         while chosen is not None:
             leg, turn = chosen
@@ -90,7 +92,7 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route: the pinned one, or the best one that accepts a call now, or the healthiest one."""
+        """Return the first route: the pinned route, the best that accepts a call now, or the healthiest."""
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
         if pinned is not None and pinned in self._untried:
@@ -115,8 +117,8 @@ class Journey:
         return best, Turn.YES
 
     def _next(self, fault: Fault) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the next route: the best untried one that may help, healthy routes first. If there is none, return a
-        route that the call has left although a further attempt there may succeed.
+        """Return the next route: the best route that the call has not used and that can help. Healthy routes come
+        first. If there is none, return a route that the call has left although a further attempt on it can succeed.
         """
         if self.sent >= self.policy.attempts and not fault.paced:
             return None
@@ -136,7 +138,7 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route that may still answer, after its back-off."""
+        """Return the first route that can still answer, after its backoff."""
         found = self._left_with_hope()
         if found is None:
             return None
@@ -150,12 +152,12 @@ class Journey:
         return leg, Turn.YES
 
     def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
-        """Return the first route that the call left although it may still answer."""
+        """Return the first route that the call left although it can still answer."""
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return whether a call should wait for an earlier route's quota instead of the quota of the last route, as it
-        would without a fallback. The quota of the last route may be the smallest.
+        """Return whether a call should wait for the quota of an earlier route, as it would without a fallback, and
+        not for the quota of the last route, which can be the smallest.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -169,7 +171,7 @@ class Journey:
         return True
 
     def _leg(self, number: int) -> Generator[Effect, Any, Leg | None]:
-        """Return the route of that number, or None if the call cannot use it. `_skipped` receives the reason."""
+        """Return the route with this number. If the call cannot use it, store the reason and return None."""
         found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
             if found:
@@ -180,13 +182,13 @@ class Journey:
         return found
 
     def _needs(self) -> Needs:
-        """Return what the call needs from a model, computed on demand: most calls never leave their route."""
+        """Return what the call needs from a model. Most calls never leave their route and never need this."""
         if self._needed is None:
             self._needed = needs(self.call.operation, self.call.params, self.call.estimate)
         return self._needed
 
     def _through(self, step: Step, leg: Leg, turn: Turn) -> Flow:
-        """Send the call on one route, and record the result in the route's health."""
+        """Send the call on one route, and record the result in the health of that route."""
         now = self.clock()
         last = not self._untried
         call = leg.call(self.call)
@@ -220,8 +222,8 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt, and return whether the call leaves the route now. A fault that may affect only this
-        request is worth a second attempt on a healthy route; the first sign of an outage is not.
+        """Count a failed attempt, and return whether the call leaves the route now. If the fault may affect only this
+        request, a healthy route gets a second attempt. If the fault suggests an outage, the call leaves immediately.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -236,7 +238,7 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome, with a fault if it is a filtered answer and `on` says that such answers move the call."""
+        """Return the outcome. Add a fault if the answer was filtered and `on` moves filtered answers."""
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)
@@ -254,7 +256,7 @@ class Journey:
         return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
-        """Return the failure of the best route that received a request, with the results of the other routes."""
+        """Return the call's failure on the best route that received a request, with the other routes' results."""
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())
             refused = too_close if late else invalid_request
@@ -272,7 +274,7 @@ class Journey:
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 
     def _gave_up(self, outcome: Outcome) -> str:
-        """Return why the call ended if only one route was tried."""
+        """Return the reason why the call ended, if it used only one route."""
         if self.sent >= self.policy.attempts:
             return f"the fallback's limit of {self.policy.attempts} attempts is reached"
         return outcome.gave_up if len(self._hops) > 1 else "no other route could answer the call"
@@ -293,5 +295,5 @@ def _refused(outcome: Outcome) -> bool:
 
 
 def is_filtered_answer(outcome: Outcome) -> bool:
-    """Return whether an outcome is an answer whose content was filtered, rather than an error that reports this."""
+    """Return whether an outcome is an answer whose content was filtered, not an error that reports filtering."""
     return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)

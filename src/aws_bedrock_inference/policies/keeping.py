@@ -1,4 +1,6 @@
-"""Decide whether a cache may share an outcome, store it, or replace it with an expired answer."""
+"""Decide whether a cache is allowed to share an answer with other callers, to store it, or to replace a failure with
+an expired answer.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_w
 
 
 def is_sound(outcome: Outcome) -> bool:
-    """Return whether an outcome may be given to other callers: it comes from the requested route, and no part of it is
-    a substitute or a continuation of unverified fit.
+    """Return whether other callers can receive the answer of an outcome. The answer must come from the requested
+    route. No part of it may be a substitute, or a continuation whose fit with the earlier text is unverified.
     """
     made = outcome.made
     if outcome.fault is not None or made.degraded_by is not None or made.replaced or made.route is not None:
@@ -25,8 +27,8 @@ def is_sound(outcome: Outcome) -> bool:
 
 
 def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
-    """Return whether a sound answer is complete, that is, the model ended it by itself, so that it may be stored.
-    `body` is the body of an InvokeModel answer.
+    """Return whether an answer is complete, that is, whether the model itself ended it. Only complete answers are
+    stored. `body` is the body of an InvokeModel answer.
     """
     if call.streams:
         transcript = outcome.value
@@ -43,7 +45,9 @@ def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
 
 
 def may_heal(outcome: Outcome) -> bool:
-    """Return whether the call failed before it delivered anything, with a fault that may pass with time."""
+    """Return whether the call failed before it delivered anything, with a temporary fault. An expired answer can then
+    replace the failure.
+    """
     fault = outcome.fault
     if fault is None or outcome.emitted:
         return False
@@ -51,5 +55,7 @@ def may_heal(outcome: Outcome) -> bool:
 
 
 def for_all(fault: Fault) -> Fault | None:
-    """Return the fault if every equal request would fail with it, because the request is invalid; otherwise None."""
+    """Return the outcome's fault if every equal request would fail with it, because the request is invalid. Otherwise
+    return None.
+    """
     return fault if fault.kind is Kind.INVALID and fault.decision is Decision.FAIL else None

@@ -1,6 +1,5 @@
-"""State by key, such as a circuit for each model. It is created at its first use, and removed when it is idle.
-
-Keys come from model ids that callers pass, so a process may see any number of them.
+"""Store one object for each key, such as a circuit breaker for each model. An object is created when its key is first
+used, and removed when it is idle. Keys contain model ids from callers, so their number is not limited otherwise.
 """
 
 from __future__ import annotations
@@ -22,10 +21,9 @@ MANY = 256
 
 
 class Keyed(dict[str, T]):
-    """A dictionary that may forget a value if `idle(value, now)` is True, because a new value would act the same.
-
-    If a thread forgets a value that another thread has just looked up, that one call continues with the forgotten
-    value.
+    """A dictionary that can remove a value for which `idle(value, now)` is True, because a new value would act the
+    same. If one thread removes a value that another thread has just looked up, the other thread's call continues with
+    the removed value.
     """
 
     def __init__(self, idle: Callable[[T, float], bool]) -> None:
@@ -38,11 +36,11 @@ class Keyed(dict[str, T]):
     __hash__ = object.__hash__  # type: ignore[assignment]  # by identity: objects to renew after a fork are stored in a set
 
     def after_fork(self) -> None:
-        """Replace the lock, which a thread of the parent may hold."""
+        """Replace the lock in a forked child, because a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
     def of(self, key: str, make: Callable[[], T], now: float) -> T:
-        """Return the value of `key`, and create it if it does not exist."""
+        """Return the value for `key`. Create it if it does not exist."""
         with self._lock:
             value = self.get(key)
             if value is None:
@@ -58,14 +56,14 @@ class Keyed(dict[str, T]):
 
 
 class Living(Locked, Generic[T]):
-    """The objects of one kind that are still in use."""
+    """The objects of one kind that are still in use, found through weak references."""
 
     def __init__(self) -> None:
         super().__init__()
         self._all: WeakSet[T] = WeakSet()
 
     def add(self, one: T) -> None:
-        """Add a weak reference to `one`."""
+        """Add a weak reference to the object `one`."""
         with self._lock:
             self._all.add(one)
 

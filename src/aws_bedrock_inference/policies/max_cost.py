@@ -1,4 +1,6 @@
-"""Refuse calls before their total cost exceeds a limit."""
+"""The policy that limits the total cost of all calls. It refuses calls without sending them when the limit is
+reached.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +24,20 @@ if TYPE_CHECKING:
 class MaxCost:
     """A policy that refuses calls as soon as all calls together have cost `limit` US dollars.
 
-    Each attempt reserves its expected cost: at first the price of its input and max_tokens, later the share of that
-    price that attempts cost on average. Near the limit, if not all waiting calls fit, fewer calls are sent at the same
-    time. So the limit is exceeded at most by the last call, or by the amount by which calls in flight cost more than
-    the average. An attempt whose fate is unknown counts with the highest cost that it may have had. `spent` is an
-    amount that was already spent, for example in an earlier part of the work.
+    * `limit`: the limit for the cost of all calls together, in US dollars.
+    * `spent`, default 0: an amount in US dollars that was already spent, for example in an earlier part of the work.
 
-    Clients that use the same object share the limit; other processes do not.
+    Each attempt reserves its expected cost. The first attempt reserves its maximum, which is the price of its input
+    and of max_tokens. Later attempts, of any call, reserve only a fraction of their maximum: the average ratio of
+    actual cost to maximum cost so far. Near the limit, an attempt waits if its expected cost does not fit, so fewer
+    calls are sent at the same time. If no other call is in flight, one more call is sent. The limit is therefore
+    exceeded at most by the last call, or by the amount by which calls in flight cost more than the average. If it is
+    unknown whether the service processed an attempt, its maximum cost is counted.
+
+    Clients that use the same `MaxCost` object share the limit. Other processes do not.
 
     Refuses with `BudgetExhausted`, with `PriceUnknown` if the price of a call is unknown, and with `DeadlineTooClose`
-    if a call cannot be sent before its deadline. Emits nothing.
+    if a call cannot be sent before its deadline. Emits nothing. Raises `ValueError` for invalid amounts.
     """
 
     def __init__(self, limit: float, *, spent: float = 0.0) -> None:
@@ -61,7 +67,7 @@ class MaxCost:
         return self._spend.exhausted
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, and send nothing after the limit is reached."""
+        """Return `step` (the rest of the pipeline), and send no call to it after the limit is reached."""
         spend = self._spend
 
         def flow(call: Call) -> Flow:
@@ -77,7 +83,7 @@ class MaxCost:
             try:
                 while hold.admitted is None:
                     if clock() >= call.deadline:
-                        return Outcome(fault=too_close("calls in flight may cost everything that is left of MaxCost"))
+                        return Outcome(fault=too_close("calls in flight may use up the rest of the limit of MaxCost"))
                     yield from wait(hold, call.deadline)
                 if not hold.admitted:
                     return Outcome(fault=budget_exhausted(spend.spent, spend.limit))
@@ -95,8 +101,8 @@ class MaxCost:
 
 
 def _cost(outcome: Outcome, rates: Rates | None, most: float) -> float:
-    """Return the cost of an attempt. If an attempt got no answer, the cost is unknown, and this is the highest
-    possible cost.
+    """Return the cost of an attempt. If the service may have processed an attempt without an answer, return the
+    highest possible cost.
     """
     if outcome.usage is not None:
         cost = rates.cost(outcome.usage) if rates is not None else None

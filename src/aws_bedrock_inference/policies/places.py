@@ -1,4 +1,6 @@
-"""The places of a `Fallback`'s routes: their endpoints, and the Regions that may answer their calls."""
+"""Find the places of a `Fallback`'s routes, and check the Regions that can answer their calls. A place is an endpoint
+with the session whose credentials sign the calls.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.policies.fallback import Fallback
 
-# Seconds that a call waits for an endpoint or for the lists of a Region; both are looked up only once.
+# The seconds for which a call waits for an endpoint or for the lists of a Region. Both are looked up only once.
 _LONGEST = 20.0
 
 # Seconds for which a verdict on a route's Regions is used. A good verdict changes only with AWS's lists, which are read
@@ -43,9 +45,10 @@ _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds places, and checks them against `within`, the patterns of the allowed Regions. The verdicts are stored
-    here, but the places are stored with the client's place from which they were found, because a policy may outlive
-    its clients and their sessions are large.
+    """Finds the places of routes, and checks their Regions against `within`, the patterns of the allowed Regions.
+
+    This object stores the results of the checks. It does not store the places: a policy can outlive its clients, and
+    their sessions are large. A place is stored with the client's place from which it was derived.
     """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
@@ -54,7 +57,7 @@ class Places:
         self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
     def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
-        """Return the place of a target's calls, or the reason why there is none."""
+        """Return the place for the calls to a target, or the reason why there is no place."""
         known: Place | None = home.beside.get(wanted)
         if known is not None:
             return known
@@ -72,8 +75,8 @@ class Places:
         return missed
 
     def passed_over(self, reason: str) -> None:
-        """Log the reason why calls cannot use a route, once for each reason. Otherwise nobody would notice a target
-        that serves no call.
+        """Log the reason why calls cannot use a route, once for each reason. Without this log line nobody would
+        notice a target that never receives a call.
         """
         kind = _NUMBER.sub("0", reason)
         if kind not in self._logged and len(self._logged) < _REASONS:
@@ -83,7 +86,9 @@ class Places:
     def strays(
         self, route: Route, place: Place | None, now: float, seconds: float
     ) -> Generator[Effect, Any, str | None]:
-        """Return the reason why calls on `route` may be answered outside the allowed Regions, or None."""
+        """Return the reason to refuse calls on `route`: a Region that is not allowed can answer them. Return None if
+        all Regions are allowed.
+        """
         if self.within is None:
             return None
         key = (route.account, route.region, route.model, route.endpoint)
@@ -94,7 +99,7 @@ class Places:
         if route.pool not in _HERE or is_untold(route.model):
             regions = yield from _asked(lambda: self._regions(route, place), seconds, "ListInferenceProfiles")
         if isinstance(regions, str):
-            verdict: str | None = f"{route}: the Regions that may answer the call are unknown: {regions}"
+            verdict: str | None = f"{route}: the Regions that can answer the call are unknown: {regions}"
         else:
             strayed = strays(regions, self.within)
             verdict = None if strayed is None else f"{route}: {strayed}"
@@ -125,8 +130,8 @@ class Places:
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with that number for `call`, or the reason why the call cannot use it. The reason is "" if it
-    is the route that was requested. `needs` returns what the call needs from a model.
+    """Return the route with this number for `call`, or the reason why the call cannot use it. The reason is empty if
+    the route is the same as the requested one. `needs` is a function that returns what the call needs from a model.
     """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None
@@ -151,7 +156,9 @@ def found_leg(
 
 
 class Late(str):
-    """The reason why one call had no time to look something up. It is not stored: the next call may have more time."""
+    """The reason why one call did not have enough time for a look-up. It is not stored, because the next call may
+    have more time.
+    """
 
     __slots__ = ()
 
@@ -164,7 +171,7 @@ def _elsewhere(home: Place, wanted: Target) -> Place:
 
 
 def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, Any]:
-    """Return the result of `answer`, which runs in a background thread, or its error as a text."""
+    """Call `answer` in a background thread, and return its result. If it fails, return its error as a text."""
     from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
     from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - the same
 

@@ -1,4 +1,6 @@
-"""The state of one quota of the policy `Quota`."""
+"""The state of one quota, as the policy `Quota` stores it for each quota key (account, Region, model and
+quota pool).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,12 @@ LEAST_USE = 1e-6
 
 
 class Pool:
-    """The state of one quota key. `minute` is the configured limit of tokens per minute, and `largest` the size of the
-    largest call that can ever be admitted. `first` contains the limits from which learning starts.
+    """The state of one quota.
+
+    * `minute`: the configured limit, in tokens per minute.
+    * `largest`: the size of the largest call that can ever be admitted, in tokens.
+    * `first`: the limits from which learning starts.
+    * `held`: True if AWS has set the quota to 0.
     """
 
     __slots__ = ("burndown", "first", "held", "largest", "ledger", "member", "minute")
@@ -36,12 +42,12 @@ class Pool:
         self.largest = min(minute, ledger.day.limit)
 
     def too_large(self, tokens: float) -> Fault:
-        """Return the refusal of a call that is larger than the quota of a minute or a day."""
+        """Return the fault for a call that needs more tokens than the quota of a minute or of a day."""
         return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
 
     def idle(self, now: float) -> bool:
-        """Return whether a new pool would act the same: no call is in flight, waiting or counted, and nothing has been
-        learned.
+        """Return whether a new object would act the same, so that this one can be removed. This is the case if no
+        call is in flight, waiting or counted, and nothing has been learned.
         """
         ledger = self.ledger
         taken = ledger.snapshot(now)

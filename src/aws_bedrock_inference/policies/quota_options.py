@@ -1,4 +1,4 @@
-"""Check the options of a quota."""
+"""Check the options of the policy `Quota`, and raise `ValueError` for invalid ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def opened(store: str | ShareStore) -> ShareStore:
-    """Return the store, opened if `store` is a URL."""
+    """Return the store of shared quotas. If `store` is a URL, open the store."""
     if isinstance(store, str):
         from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only shared quotas need it
 
@@ -29,10 +29,10 @@ def opened(store: str | ShareStore) -> ShareStore:
 
 
 def checked(shares: Mapping[str | float, float]) -> dict[float, float]:
-    """Return the guaranteed share of each priority, by the priority's number."""
+    """Return the guaranteed share of the quota for each priority. The keys are the numbers of the priorities."""
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
         raise ValueError(
             f"Quota(shares={shown(shares)}): pass the guaranteed share of the quota for each priority, from 0 to "
-            "below 1, such as {'batch': 0.2}; a share is not a ceiling"
+            "below 1, such as {'batch': 0.2}; a priority can use more than its share"
         )
     return {priority_number(name): share for name, share in shares.items()}

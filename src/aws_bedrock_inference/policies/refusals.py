@@ -1,4 +1,4 @@
-"""The refusals of the policies and the clients. In all these cases nothing was sent."""
+"""Create the faults of calls that a policy or a client refused. A refused call was never sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_bedrock_inference.pricing import dollars
 
 
 def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
-    """Return the refusal of a call that is larger than the quota of a minute or a day."""
+    """Return the fault of a call that is larger than the quota of a minute or a day."""
     return refusal(
         "QuotaExhausted",
         f"the call would reserve {tokens:,.0f} tokens (input + max_tokens), but the quota is {quota:,.0f} per {period}",
@@ -21,7 +21,7 @@ def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
 
 
 def held(route: str) -> Fault:
-    """Return the refusal of a call whose quota AWS has set to 0."""
+    """Return the fault of a call whose quota AWS has set to 0."""
     from aws_bedrock_inference.service_quotas.table import explain_hold  # noqa: PLC0415 - only a hold needs the data
 
     return refusal(
@@ -34,7 +34,7 @@ def held(route: str) -> Fault:
 
 
 def day_spent(seconds: float, region: str) -> Fault:
-    """Return the refusal of a call that does not fit into the daily token quota of `region`."""
+    """Return the fault of a call that does not fit into the rest of the daily token quota in `region`."""
     fault = refusal(
         "QuotaExhausted",
         f"the daily token quota, which all models of {region or 'the Region'} share, is exhausted; "
@@ -48,8 +48,8 @@ def day_spent(seconds: float, region: str) -> Fault:
 
 
 def queue_full(ahead: int, seconds: float = inf) -> Fault:
-    """Return the refusal of a call that arrives when the queue is full. `seconds` is the time until the quota has room
-    for the call, if known.
+    """Return the fault of a call that was refused because the queue for quota is full. `seconds` is the time until
+    the quota has room for the call, if this time is known.
     """
     fault = refusal(
         "QueueFull",
@@ -62,8 +62,8 @@ def queue_full(ahead: int, seconds: float = inf) -> Fault:
 
 
 def too_close(message: str, seconds: float = inf) -> Fault:
-    """Return the refusal of a call that cannot end before its deadline. `seconds` is the time until the quota has room
-    for the call, if known.
+    """Return the fault of a call that cannot end before its deadline. `seconds` is the time until the quota has room
+    for the call, if this time is known.
     """
     fault = refusal(
         "DeadlineTooClose",
@@ -76,7 +76,7 @@ def too_close(message: str, seconds: float = inf) -> Fault:
 
 
 def budget_exhausted(spent: float, limit: float) -> Fault:
-    """Return the refusal of a call after the limit of `MaxCost` is reached."""
+    """Return the fault of a call that was refused because the limit of `MaxCost` is reached."""
     return refusal(
         "BudgetExhausted",
         f"the cost limit of {dollars(limit)} is reached: calls have cost {dollars(spent)}",
@@ -87,7 +87,7 @@ def budget_exhausted(spent: float, limit: float) -> Fault:
 
 
 def price_unknown(route: str) -> Fault:
-    """Return the refusal of a call whose price is unknown, so that `MaxCost` cannot limit its cost."""
+    """Return the fault of a call whose price is unknown. `MaxCost` refuses it, because it cannot limit its cost."""
     return refusal(
         "PriceUnknown",
         f"the price of {route} is unknown, so MaxCost cannot limit its cost",
@@ -99,7 +99,7 @@ def price_unknown(route: str) -> Fault:
 
 
 def circuit_open(route: str, wait: float) -> Fault:
-    """Return the refusal of a call to a model whose circuit is open for `wait` more seconds."""
+    """Return the fault of a call to a model whose circuit breaker stays open for `wait` more seconds."""
     fault = refusal(
         "CircuitOpen",
         f"{route} keeps failing; the circuit breaker is open for another {wait:.1f} s",
@@ -113,14 +113,14 @@ def circuit_open(route: str, wait: float) -> Fault:
 
 
 def invalid_request(message: str) -> Fault:
-    """Return the refusal of a call that the service would certainly reject."""
+    """Return the fault of a call that the service would certainly reject."""
     return refusal(
         "InvalidRequest", message, Category.PERMANENT, "request-invalid", "Correct the request. Nothing was sent."
     )
 
 
 def client_closed() -> Fault:
-    """Return the refusal of a call whose client was closed before it could be sent."""
+    """Return the fault of a call whose client was closed before the call could be sent."""
     return refusal(
         "ClientClosed",
         "the client is closed and cannot send calls",
@@ -131,8 +131,8 @@ def client_closed() -> Fault:
 
 
 def again_in(fault: Fault, seconds: float) -> Fault:
-    """Return the fault with the seconds after which the call may be repeated, or the same fault if the time is
-    unknown.
+    """Return the fault with the number of seconds after which the call can be repeated. If this number is unknown,
+    return the fault unchanged.
     """
     return replace(fault, retry_after=seconds) if seconds < inf else fault
 

@@ -1,4 +1,6 @@
-"""Send the caller's context with each call, for the account's model invocation log."""
+"""The policy that sends the caller's context with each call, so that it appears in the account's model invocation
+log. The context is the names and values that `context(...)` has set.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +20,26 @@ _REFUSED = re.compile(r"[^a-zA-Z0-9\s:_@$#=/+,\-.]", re.ASCII)  # in botocore's 
 
 
 class RequestMetadata:
-    """A policy that sends the context of each Converse call as its `requestMetadata`, which AWS writes to the
-    account's model invocation log. `names` are the names to send; without names, the whole context is sent.
+    """A policy that sends the caller's context with each Converse call as `requestMetadata`. AWS writes it to the
+    account's model invocation log.
 
-    The request's own `requestMetadata` is kept, and takes precedence if there would be more than 16 names. Characters
-    that AWS does not accept are replaced with `_`. Calls of InvokeModel pass unchanged.
+    * `names`: the names in the context to send. Without names, the whole context is sent.
 
-    Refuses nothing. Emits nothing.
+    The request's own `requestMetadata` is sent, too, and takes precedence if there would be more than 16 names.
+    Characters that AWS does not accept are replaced with `_`. Calls of InvokeModel are sent unchanged.
+
+    Refuses no call. Emits nothing. Raises `ValueError` for invalid names.
     """
 
     def __init__(self, *names: str) -> None:
         given: tuple[Any, ...] = names  # it may have any type
         if not all(isinstance(name, str) and name for name in given):
             wrong = ", ".join(map(shown, given))
-            raise ValueError(f"RequestMetadata({wrong}): pass names of the context, or no names to send all of it")
+            raise ValueError(f"RequestMetadata({wrong}): pass names that context(...) sets, or no names to send all")
         self.names = names
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it does not use the time
-        """Return `step`, and add the context to its requests."""
+        """Return `step` (the rest of the pipeline), and add the context to the requests that it sends."""
 
         def flow(call: Call) -> Flow:
             return step(self._with_context(call) if call.context and call.operation in _CONVERSE else call)

@@ -1,4 +1,4 @@
-"""Continue after a stream has broken in the middle of its answer."""
+"""The policy that continues a stream after it has broken in the middle of its answer."""
 
 from __future__ import annotations
 
@@ -33,18 +33,21 @@ _INSTRUCTION = 150
 
 
 class Resume:
-    """A policy for streams that break after their first content. A retry would deliver the text twice.
+    """A policy for streams that break after their first content. `Retry` does not retry such a stream, because it
+    would deliver the first part of the text twice.
 
-    `on_interrupt` decides what happens, unless the call sets its own value. `raise` raises the fault, with the content
-    received so far. `restart` delivers an `Interrupted` and then a complete new answer. `continue` asks the model to
-    continue the received content, and removes the overlap, so that the consumer reads one text. The default is
-    `raise`, because only the caller knows whether the delivered text can be withdrawn. `continue` restarts if an
-    answer cannot be continued (half a tool call, a JSON schema), or if the service refuses the continuation as
-    invalid. `interruptions` (default 3) limits how often one answer is resumed, because each resumption costs the
-    whole input again. `chance` is the random source of the waits.
+    * `on_interrupt`, default `raise`: what happens if the call does not set its own value. `raise` raises the fault,
+      with the content that was received. `restart` delivers an `Interrupted` and then a complete new answer.
+      `continue` asks the model to continue the received content, and removes the overlap, so that the caller reads
+      one text. If an answer cannot be continued (half a tool call, a JSON schema), or if the service refuses the
+      continuation as invalid, `continue` does the same as `restart`. The default is `raise`, because only the caller
+      knows whether the delivered text can be withdrawn.
+    * `interruptions`, default 3: how often one answer is resumed. Each resumption costs the whole input again.
+    * `chance`: the random source of the waits.
 
-    An answer is resumed only if the fault allows a retry, and only before the call's deadline. Refuses nothing. Emits
-    `StreamResumed`.
+    An answer is resumed only if its fault allows a retry, and only before the call's deadline.
+
+    Refuses no call. Emits `StreamResumed`. Raises `ValueError` for invalid options.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Resume:
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step`, which resumes after an interruption."""
+        """Return `step` (the rest of the pipeline), and resume the streams that break in it."""
 
         def flow(call: Call) -> Flow:
             if not call.streams or (call.on_interrupt or self.on_interrupt) == "raise":
@@ -78,7 +81,7 @@ class Resume:
         seams: list[Seam] = []
         ways = list(get_args(Joint))
         earlier, emitted, last = list(outcome.earlier), outcome.emitted, outcome.emitted
-        before, transcript = 0, outcome.value  # the characters before the last restart; the content since then
+        before, transcript = 0, outcome.value  # the characters before the last restart, and the content after it
         while (fault := outcome.fault) is not None:
             unfit = bool(seams) and not last and fault.kind is Kind.INVALID and seams[-1].how != "restart"
             if not unfit and (not last or fault.decision is Decision.FAIL):
@@ -119,13 +122,13 @@ class Resume:
         )
 
     def _too_late(self, resumed: int, start: float, call: Call) -> str | None:
-        """Return the reason why no further part is requested, or None."""
+        """Return the reason why the answer is not resumed again, or None if it is resumed."""
         if resumed >= self.interruptions:
             return f"the stream broke {resumed + 1} times"
         return "the next part would start after the deadline" if start >= call.deadline else None
 
     def _how(self, call: Call, transcript: Transcript, ways: Sequence[Joint]) -> Joint:
-        """Return the first of `ways` that this call and its answer allow."""
+        """Return the first of `ways` (ways to resume) that is possible for this call and its answer."""
         anew = (call.on_interrupt or self.on_interrupt) == "restart"
         if anew or not can_be_continued(call.params, transcript.message()):
             return "restart"
@@ -137,7 +140,7 @@ class Resume:
 
 
 def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
-    """Return the error in a call's `on_interrupt`, or None."""
+    """Return a message about an invalid `on_interrupt` of a call, or None if it is valid."""
     if on_interrupt not in _WAYS:
         return f"on_interrupt={shown_name(on_interrupt, _WAYS)}: pass one of {', '.join(_WAYS)}"
     if on_interrupt != "raise" and not any(isinstance(policy, Resume) for policy in pipeline.policies):
@@ -148,8 +151,8 @@ def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
 
 
 def _anew(step: Step, call: Call, fault: Fault, transcript: Transcript) -> Flow:
-    """Deliver the notice, and run `call` again. If the consumer stops reading at the notice, no second answer is
-    requested or paid for.
+    """Deliver the notice `Interrupted`, and send the request of `call` again. If the caller stops reading at the
+    notice, no second answer is requested or paid for.
     """
     if not (yield from give(Interrupted(fault))):
         return Outcome(transcript, ABANDONED)
@@ -161,7 +164,7 @@ def _without_head(item: Any) -> tuple[Any, ...]:
 
 
 def _continuation(call: Call, received: str, anchor: str | None, tokens: int) -> Call:
-    """Return the call that requests the text after `received`."""
+    """Return the call that requests the rest of the answer, after the text `received`."""
     estimate = replace(
         call.estimate,
         input_tokens=call.estimate.input_tokens + tokens + (_INSTRUCTION if anchor else 0),
@@ -171,6 +174,6 @@ def _continuation(call: Call, received: str, anchor: str | None, tokens: int) ->
 
 
 def _sum(seams: list[Seam], last: Usage | None) -> Usage | None:
-    """Return the sum of the usage of all parts."""
+    """Return the sum of the tokens that all parts of the answer used."""
     parts = [seam.usage for seam in seams] + ([last] if last is not None else [])
     return sum(parts[1:], parts[0]) if parts else None

@@ -1,4 +1,4 @@
-"""The retry policy, the only owner of retries: no layer below it retries anything."""
+"""The retry policy. It is the only part of the package that retries calls: no layer below it retries anything."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ _MOVES = Stop("the next attempt goes to another route")
 
 
 class Retry:
-    """A policy that retries a failed call. Each fault has its own back-off and number of attempts.
+    """A policy that retries a failed call. The fault determines the backoff and the number of attempts.
 
-    `attempts` (default 15) limits the attempts of one call, whatever their faults. `jitter` is `full` (the default,
-    and the choice of AWS's SDKs, which spreads simultaneous retries best), `equal`, `decorrelated` or `near`. `budget`
-    limits the retries of all calls under this policy; several policies can share a budget. `chance` is the random
-    source.
+    * `attempts`, default 15: the maximum number of attempts of one call, whatever its faults are. With 1, nothing is
+      retried.
+    * `jitter`, default `full`: how waits are randomized. AWS's SDKs also use `full`, because it spreads simultaneous
+      retries best. The others are `equal`, `decorrelated` and `near`.
+    * `budget`: a `Budget` that limits the retries of all calls together. Several policies can share it. By default,
+      each policy has its own.
+    * `chance`: the random source of the waits.
 
-    Refuses nothing. Emits `RetryScheduled` before each wait.
+    Refuses no call. Emits `RetryScheduled` before each wait. Raises `ValueError` for invalid options.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Retry:
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with retries."""
+        """Return `step` (the rest of the pipeline) with retries of the calls that fail in it."""
         budget = self.budget
 
         def flow(call: Call) -> Flow:
@@ -101,7 +104,8 @@ class Retry:
 
 
 def _at_stake(call: Call, fault: Fault) -> int:
-    """Return the tokens that a failed attempt may have been charged. If the service received the request and did not
-    refuse it, it may have generated the whole answer.
+    """Return the number of tokens that a failed attempt may have been charged. This is the whole reservation if the
+    service received the request and did not refuse it, because it may have generated the whole answer. Otherwise it
+    is 0.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

@@ -1,4 +1,4 @@
-"""Deliver the items of a stream that the service did not send."""
+"""Deliver items of a stream that did not come from the service, such as a substitute for a failed answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def given(outcome: Outcome, items: Iterable[Any]) -> Flow:
-    """Deliver `items` to the consumer, and return the outcome with the number of delivered items."""
+    """Deliver `items` to the caller. Return the outcome with the number of delivered items."""
     emitted = outcome.emitted
     for item in items:
         emitted += 1
@@ -26,8 +26,8 @@ def given(outcome: Outcome, items: Iterable[Any]) -> Flow:
 
 
 def handed_over(response: dict[str, Any], failed: Outcome, made: Made) -> Flow:
-    """Deliver a complete response of Converse as a stream. It replaces the answer of the call, which `failed` before
-    it delivered anything.
+    """Deliver a complete response of Converse as a stream. It replaces the answer of a call that failed before it
+    delivered anything. `failed` is the outcome of that call.
     """
     events = substitute.events(response)
     whole = failed._replace(value=substitute.transcript_of(events), fault=None, made=made)

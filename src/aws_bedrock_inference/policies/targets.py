@@ -1,4 +1,6 @@
-"""The other routes of a `Fallback`: the user's description of them, and the call as it is sent there."""
+"""The other routes of a `Fallback`. A route is a model in one Region and account. `Target` is the user's description
+of a route, and `Leg` is the route of one call.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,15 @@ _TIERS = ("default", "flex", "priority", "reserved")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Another route for calls: a model, and the place and identity with which to call it.
+    """Another route for calls of a `Fallback`: a model, and the endpoint and credentials with which it is called.
 
-    `model_id` is a model id, inference profile id or ARN. Options that are not set are the same as in the client:
-    `region_name`, `session` (of boto3 or botocore) and `endpoint_url`. `role_arn` is a role to assume, often in
-    another account: its ARN, or an `AssumedRole` if it needs an external id or session tags. `tier` is one of
-    Bedrock's service tiers. `quota` is the account's `Quota` for this model on this route; without it the target
-    learns its own limits, from throttles only.
+    * `model_id`: a model id, inference profile id or ARN.
+    * `region_name`, `session` (of boto3 or botocore), `endpoint_url`: by default the same as in the client.
+    * `role_arn`: a role to assume, often in another account. Pass its ARN, or an `AssumedRole` if it needs an
+      external id or session tags.
+    * `tier`: one of Bedrock's service tiers.
+    * `quota`: the account's `Quota` for this model on this route. Without it, the target learns its limits from
+      throttles.
 
     Raises `ValueError` for invalid options.
     """
@@ -73,13 +77,13 @@ class Target:
 
     @property
     def here(self) -> bool:
-        """True if calls to this target use the client's own endpoint and identity."""
+        """True if calls to this target use the client's own endpoint and credentials."""
         return all(each is None for each in (self.region_name, self.endpoint_url, self.session, self.role_arn))
 
 
 class Leg(NamedTuple):
-    """A route of one call. `target` is None for the route that was requested. `number` is its position in the list of
-    routes, from 0.
+    """A route of one call. `target` is None if it is the route that the caller requested. `number` is its position in
+    the list of routes, beginning with 0.
     """
 
     number: int
@@ -91,7 +95,7 @@ class Leg(NamedTuple):
     tier: str = "default"
 
     def call(self, call: Call) -> Call:
-        """Return `call` as it is sent on this route."""
+        """Return `call` with the changes that are needed to send it on this route."""
         if self.target is None:
             return call
         params = {**call.params, "modelId": self.route.model}
@@ -107,7 +111,9 @@ class Leg(NamedTuple):
         )
 
     def differs(self, other: Leg, differences: frozenset[str]) -> bool:
-        """Return whether this route differs from `other` in at least one of `differences`."""
+        """Return whether this route differs from `other` in at least one of `differences`, such as `model` or
+        `region`.
+        """
         here, there = self.route, other.route
         return any(
             {
@@ -121,8 +127,8 @@ class Leg(NamedTuple):
 
 
 def tier_of(call: Call, wanted: Target | None = None) -> str:
-    """Return the service tier of a call that is sent to the target `wanted`, or to its own route if `wanted` is
-    None.
+    """Return the service tier of a call that is sent to the target `wanted`. If `wanted` is None, the call is sent on
+    the requested route.
     """
     if wanted is not None and wanted.tier is not None:
         return wanted.tier
@@ -131,7 +137,7 @@ def tier_of(call: Call, wanted: Target | None = None) -> str:
 
 
 def is_same(route: Route, other: Route) -> bool:
-    """Return whether two routes are the same: the same model at the same endpoint, called with the same identity."""
+    """Return whether two routes are the same: the same model at the same endpoint, called with the same credentials."""
     return route == other and (route.endpoint, route.principal) == (other.endpoint, other.principal)
 
 

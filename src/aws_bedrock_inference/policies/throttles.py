@@ -1,4 +1,6 @@
-"""Settle calls that report no usage, emit events of throttles and burndown rates, and describe the state of a quota."""
+"""Handle throttles and calls without reported usage for the policy `Quota`, and describe the state of a quota as
+text. The ledger is the object that admits calls and counts their tokens.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 
 
 def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Settle a call that reported no usage, and return the dimension that was throttled, or None. If the fate of the
-    request is unknown, the service may still process it, so the whole reservation is charged.
+    """Settle the reservation of a call that reported no usage. Return the dimension (requests or tokens) that the
+    service throttled, or None. If it is unknown whether the service processed the request, the whole reservation is
+    charged.
     """
     fault = outcome.fault if outcome is not None else None
     if not ticket.admitted or (fault is not None and not fault.reached):
@@ -42,15 +45,15 @@ def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None
     return None
 
 
-# The share of its limit from which a minute counts as full.
+# A minute counts as full if at least this share of its limit was used.
 FULL = 0.8
 
 
 def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: float) -> Generator[Effect, None, Outcome]:
-    """Emit the throttle of `call`, which the ledger counts on the dimension `limit`, and return the outcome. The
-    outcome is marked as paced if the ledger decides when the call is sent again. If the daily quota is exhausted, the
-    outcome contains the wait until the ledger admits the call, so that the caller learns the wait immediately, without
-    a second, refused attempt.
+    """Emit the event `ThrottleReceived` for a throttled call, and return the outcome. `limit` is the dimension that
+    was exhausted. If the ledger decides when the call is sent again, the outcome is marked as paced. If the daily
+    quota is exhausted, the outcome contains the seconds until the ledger admits the call. The caller then learns this
+    time immediately, without a second attempt that is refused.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)
@@ -76,13 +79,15 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
 
 
 def learned(call: Call, burndown: Burndown) -> Generator[Effect, None, None]:
-    """Emit the event that the burndown rate of `call`'s quota has changed."""
+    """Emit the event `BurndownChanged`: the burndown rate of the call's quota has changed."""
     burndown.news = False
     yield from emit(BurndownChanged(call.route, burndown.rate, burndown.table, burndown.reason))
 
 
 def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
-    """Describe the quota `key` as text: each limit, the reason for its value, and what determines the rate."""
+    """Describe the quota with this key as text: each limit, the reason for its value, and what limits the rate of
+    calls.
+    """
     lines = [" ".join(part for part in key.split("|") if part)]
     for name, estimate in taken.estimates.items():
         if estimate < inf:

@@ -1,10 +1,10 @@
-"""The cost of calls in US dollars: prices as data with a date, and the arithmetic on the usage of a call.
+"""Compute the cost of calls in US dollars, from a dated table of prices and the tokens that a call used.
 
     rates_of("global.anthropic.claude-sonnet-4-6", "eu-west-1").cost(reply.usage)
 
-An unknown price is None, never zero. A cost is a float, because it is for reports and limits, not for invoices, and a
-float can be written to JSON, databases and metrics as it is. The cost is computed in whole units of 1e-12 dollars and
-rounded once, so it is the float nearest to the exact amount.
+An unknown price is None, never zero. A cost is a float, because it is used for reports and limits, not for invoices,
+and because JSON, databases and metrics accept a float. The sum is computed in whole units of 1e-12 dollars and
+rounded once, so the float is the nearest one to the exact cost.
 """
 
 from __future__ import annotations

@@ -1,15 +1,17 @@
-"""Your own prices: a TOML file whose path is in the environment variable `BEDROCK_PRICES`.
+"""Read your own prices from a TOML file. The environment variable `BEDROCK_PRICES` contains the path of the file.
 
-["anthropic.claude-sonnet-4-6"]  # a base model, in all Regions and through all profiles
-input = 2.7
-output = 13.5
+Prices are US dollars per million tokens. An example of the file:
 
-["arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/a1b2c3"]  # calls with this ARN only
-input = 3.0
-output = 15.0
+    ["anthropic.claude-sonnet-4-6"]  # a base model, in all Regions and through all profiles
+    input = 2.7
+    output = 13.5
 
-The path is in a variable, not in an argument, because `reply.cost`, events, the log and the command must all use the
-same prices, and because a price agreement with AWS belongs to the account, not to a client.
+    ["arn:aws:bedrock:eu-west-1:111122223333:application-inference-profile/a1b2c3"]  # calls with this ARN only
+    input = 3.0
+    output = 15.0
+
+The path is in an environment variable, not in an argument, because `reply.cost`, events, the log and the command must
+all use the same prices. Also, a price agreement with AWS belongs to the account, not to a client.
 """
 
 from __future__ import annotations
@@ -30,10 +32,10 @@ _NAMES = tuple(each.name for each in fields(Rates) if not each.name.startswith("
 
 @cache
 def read(path: str) -> dict[str, dict[str, float]]:
-    """Return the prices in the file at `path`, by model id. The file is read once. Prices that a table does not
-    contain are unknown.
+    """Return the prices in the file at `path`, by model id. The file is read only once. A price that is missing from
+    a model's table is unknown.
 
-    Raises `ValueError`, which states what is wrong with the file.
+    Raises `ValueError` if the file cannot be read or is invalid. The message states the reason.
     """
     where = f"{VARIABLE}={path}"
     try:

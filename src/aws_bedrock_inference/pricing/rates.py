@@ -1,4 +1,4 @@
-"""The price of a model's tokens, and the cost of a usage at that price."""
+"""The prices of a model's tokens, and the cost of a call at these prices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ _UNITS = 10**6
 
 
 def dollars(cost: float | None) -> str:
-    """Return a cost as text: rounded to cents from one dollar, otherwise to millionths of a dollar."""
+    """Return a cost in US dollars as text. From one dollar on, it is rounded to cents, and below to millionths of a
+    dollar.
+    """
     if cost is None:
         return "cost unknown"
     return f"${cost:,.2f}" if cost >= 1 else f"${cost:.6f}"
@@ -22,11 +24,11 @@ def dollars(cost: float | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """The prices of one model in US dollars per million tokens. None means that the price is unknown.
+    """The prices of one model in US dollars per million tokens. None means that a price is unknown.
 
-    `cache_write` is for a cache lifetime of five minutes, `cache_write_1h` for one hour. `long` contains the prices of
-    requests whose prompt, including cached parts, has more than `long_from` tokens; these prices apply to all tokens
-    of such a request. `long` is None if there are no such prices.
+    * `cache_write`, `cache_write_1h`: the prices of cache writes with a lifetime of five minutes and of one hour.
+    * `long`, `long_from`: the prices for long prompts, or None if there are none. They apply to all tokens of a
+      request whose prompt, including its cached parts, has more than `long_from` tokens.
     """
 
     input: float | None
@@ -38,9 +40,10 @@ class Rates:
     long_from: int = 0
 
     def cost(self, usage: Usage) -> float | None:
-        """Return the cost of `usage`, or None if the price of a part of it is unknown.
+        """Return the cost of `usage`, or None if a price that it needs is unknown.
 
-        For the usage of several requests, the average prompt size decides whether the prices for long prompts apply.
+        If `usage` covers several requests, their average prompt size decides whether the prices for long prompts
+        apply.
         """
         written = usage.cache_write_tokens
         prompts = usage.input_tokens + usage.cache_read_tokens + written
@@ -62,7 +65,7 @@ class Rates:
         return total / DOLLAR
 
     def at_tier(self, factor: float) -> Rates:
-        """Return the prices of a tier that costs `factor` times these prices. Its cache prices are unknown."""
+        """Return the prices of a service tier that costs `factor` times these prices. Its cache prices are unknown."""
         return replace(
             self,
             input=_times(self.input, factor),

@@ -1,8 +1,8 @@
-"""The cost limit for all calls together, as a semaphore of US dollars: the expected cost of calls in flight is
-reserved.
+"""Limit the cost of all calls together. It works like a semaphore that counts US dollars: each call in flight
+reserves its expected cost.
 
-An object belongs to one process. A limit that processes share would implement `enter`, `leave` and `exhausted` with a
-store.
+An object belongs to one process. To share a limit between processes, `enter`, `leave` and `exhausted` could be
+implemented with a store.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 class Hold:
-    """The reservation of one call, which a driver can wait for. `admitted` is None while the call waits.
+    """The reservation of one call. A client waits for it before it sends the call. `admitted` is None while the call
+    waits.
 
-    `most` is the highest cost of the call, `expected` the reserved cost, both in units of 1e-12 dollars.
+    `most` is the highest possible cost of the call, and `expected` is the reserved cost. Both are in units of 1e-12
+    dollars.
     """
 
     __slots__ = ("_lock", "_wake", "admitted", "expected", "most")
@@ -33,13 +35,15 @@ class Hold:
         self.expected = most
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register `wake`, and return True; return False if the wait is already over."""
+        """Register the function `wake` and return True. Return False if the wait is already over."""
         with self._lock:
             self._wake = wake
             return self.admitted is None
 
     def wake(self) -> bool:
-        """Wake the waiting call; return False if its event loop has closed. Call this method without the lock."""
+        """Wake the waiting call. Return False if its event loop has closed. Call this method without holding the
+        lock.
+        """
         try:
             if self._wake is not None:
                 self._wake()
@@ -49,15 +53,15 @@ class Hold:
 
 
 class Spend(Locked):
-    """Money in US dollars: the part of `limit` that is already `spent`, and the part that is reserved for calls in
-    flight.
+    """The cost of all calls in US dollars: the amount that was spent, and the amount that calls in flight have
+    reserved.
 
-    The expected cost of a call is `most`, its highest possible cost, times the average share that earlier calls cost
-    of theirs; the first call is expected to cost `most`. A call is admitted if its expected cost fits, or if no other
-    call is in flight. So the limit is exceeded by one call at most, or by the amount by which calls in flight cost
-    more than the average. After `limit` is reached, all calls are refused.
+    The first call reserves `most`, its highest possible cost. Later calls reserve only a fraction of `most`: the
+    average ratio of actual cost to highest possible cost so far. A call is admitted if its reservation fits into
+    `limit`, or if no other call is in flight. The limit is therefore exceeded by one call at most, or by the amount
+    by which calls in flight cost more than the average. After the limit is reached, all calls are refused.
 
-    Sums are stored in whole units of 1e-12 dollars, so that ten times 0.1 is exactly 1.
+    Amounts are stored in whole units of 1e-12 dollars, so that ten times 0.1 is exactly 1.
     """
 
     def __init__(self, limit: float, spent: float = 0.0) -> None:
@@ -71,22 +75,22 @@ class Spend(Locked):
         self._queue: deque[Hold] = deque()
 
     def after_fork(self) -> None:
-        """Forget the parent's calls."""
+        """In a forked child, forget the parent's calls."""
         super().after_fork()
         self._in_flight, self._reserved, self._queue = set(), 0, deque()
 
     @property
     def spent(self) -> float:
-        """The cost of all finished calls, plus the amount that was spent before."""
+        """The cost of all finished calls in US dollars, including the amount with which this object was created."""
         return self._spent / DOLLAR
 
     @property
     def exhausted(self) -> bool:
-        """True if no further call is admitted."""
+        """True if the limit is reached, so that no further call is admitted."""
         return self._spent >= self._limit
 
     def enter(self, most: float) -> Hold:
-        """Request a reservation for a call that costs at most `most`."""
+        """Request a reservation for a call whose highest possible cost is `most` US dollars."""
         hold = Hold(self._lock, _units(most))
         with self._lock:
             self._queue.append(hold)
@@ -95,8 +99,8 @@ class Spend(Locked):
         return hold
 
     def leave(self, hold: Hold, cost: float | None) -> None:
-        """End a call that has cost `cost`, or its expected cost if `cost` is None. A call that still waits leaves the
-        queue, and a refused call has cost nothing.
+        """End a call. `cost` is its cost in US dollars, or None if the reserved amount is charged. A call that still
+        waits is removed from the queue, and a refused call costs nothing.
         """
         with self._lock:
             if hold in self._in_flight:
@@ -113,7 +117,9 @@ class Spend(Locked):
         self._wake_all(decided)
 
     def _decide(self) -> list[Hold]:
-        """Admit calls from the head of the queue while they fit, or refuse all; return these calls. Needs the lock."""
+        """Admit calls from the front of the queue while they fit, or refuse all calls after the limit is reached.
+        Return these calls. The caller must hold the lock.
+        """
         decided = []
         while self._queue:
             hold = self._queue[0]

@@ -1,5 +1,5 @@
-"""The table of prices: `prices.json`, which `make prices` writes for a release. Prices in the user's own file take
-precedence.
+"""Look up prices in the table `prices.json`, which `make prices` writes before a release. Prices in the user's own
+file take precedence over the table.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ _APART = ("us-gov-", "cn-", "us-iso", "eu-isoe-")
 
 
 def rates_of(model: str, region: str, *, tier: str = DEFAULT) -> Rates | None:
-    """Return the prices of a model id, called in `region` at a service tier; None if they are unknown.
+    """Return the prices of a model id, called in `region` at a service tier, or None if they are unknown.
 
-    The id determines the price: a `global.` profile has its own price. The Region is the one where the call is made,
-    even if another Region answers. `tier` is `default`, `flex`, `priority`, or `batch` for a batch job.
+    * `model`: the id determines the price. For example, a `global.` profile has its own price.
+    * `region`: the Region that receives the call, even if another Region answers it.
+    * `tier`: `default`, `flex`, `priority`, or `batch` for a batch job.
 
-    Raises `ValueError` if the file that BEDROCK_PRICES names cannot be used.
+    Raises `ValueError` if the file in the environment variable BEDROCK_PRICES cannot be used.
     """
     return rates_on(_route(model, region), tier)
 
@@ -47,8 +48,8 @@ def rates_on(route: Route, tier: str = DEFAULT) -> Rates | None:
 
 
 def cost_of(usage: Usage | None, route: Route, tier: str = DEFAULT) -> float | None:
-    """Return the cost of a call on `route`, or None if its usage or its price is unknown. A call without tokens costs
-    nothing.
+    """Return the cost of a call on `route` in US dollars, or None if its usage or its price is unknown. A call that
+    used no tokens costs nothing.
     """
     if usage is None or usage == _NOTHING:
         return None if usage is None else 0.0
@@ -57,7 +58,7 @@ def cost_of(usage: Usage | None, route: Route, tier: str = DEFAULT) -> float | N
 
 
 def source() -> str:
-    """Return the source of the prices and the date on which they were read."""
+    """Return the source of the prices and the date on which they were read, as text."""
     table = _table()
     return f"{table['source']}, {table['made']}"
 
@@ -81,7 +82,9 @@ def _rates(route: Route, tier: str, path: str) -> Rates | None:
 
 
 def _names(base: str) -> Iterator[str]:
-    """Yield the names of a model in the table: its id, the id without its version, and without its date."""
+    """Yield the names under which the table can list a model: its id, its id without the version, and its id without
+    the version and date.
+    """
     yield base
     bare = re.sub(r"(-v\d+(:\d+)?|-\d+:\d+|:\d+)$", "", base)
     yield bare
@@ -89,7 +92,9 @@ def _names(base: str) -> Iterator[str]:
 
 
 def _holds(row: dict[str, Any], region: str) -> bool:
-    """Return whether the prices of `row` apply to a Region. Without a list they apply to all commercial Regions."""
+    """Return whether the prices in `row` are valid for a Region. A row without a list of Regions is valid for all
+    commercial Regions.
+    """
     regions = row.get("regions")
     return region in regions if regions is not None else not region.startswith(_APART)
 

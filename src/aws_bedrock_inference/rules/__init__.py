@@ -1,3 +1,3 @@
-"""Arithmetic on time and counts. Every rule receives `now` and returns a decision. No rule waits, sends or reads a
-clock.
+"""The rules behind the policies, as pure computations on times and counts. Every rule receives the current time as
+`now` and returns a decision. No rule waits, sends a request or reads a clock.
 """

@@ -1,4 +1,6 @@
-"""The wait before the next attempt, computed as in AWS SDK retry 2.1, with four kinds of jitter."""
+"""Compute the wait before the next attempt (the backoff) as in AWS SDK retry 2.1, with four kinds of jitter. The
+ceiling is the longest wait; it doubles with each retry up to a cap.
+"""
 
 from __future__ import annotations
 
@@ -13,31 +15,33 @@ Jitter = Callable[["Hint", int, float, "Chance"], float]
 
 
 def ceiling(hint: Hint, retry: int) -> float:
-    """Return the longest wait before the `retry`-th retry (1 is the first), in seconds."""
+    """Return the ceiling in seconds: the longest wait before the retry with the number `retry`. The first retry has
+    the number 1.
+    """
     return min(hint.cap, hint.base * 2.0 ** min(retry - 1, 64))
 
 
 def full(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return a random wait between 0 and the ceiling. It spreads simultaneous retries best, and is what the AWS SDKs
-    use.
+    """Return a random wait between 0 and the ceiling. The AWS SDKs use this jitter, because it spreads simultaneous
+    retries best.
     """
     return chance() * ceiling(hint, retry)
 
 
 def equal(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return a random wait between half the ceiling and the ceiling, for faults where a short wait is useless."""
+    """Return a random wait between half the ceiling and the ceiling, for faults after which a short wait is useless."""
     half = ceiling(hint, retry) / 2
     return half + chance() * half
 
 
 def decorrelated(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return a random wait between the base and three times the previous wait."""
+    """Return a random wait between the base and three times the previous wait, but at most the cap."""
     highest = max(hint.base, 3 * previous)
     return min(hint.cap, hint.base + chance() * (highest - hint.base))
 
 
 def near(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return the ceiling, plus or minus up to a fifth, but at most the cap: plain back-off, spread a little."""
+    """Return the ceiling plus or minus up to 20 %, but at most the cap. This is almost the backoff without jitter."""
     return min(hint.cap, ceiling(hint, retry) * (0.8 + 0.4 * chance()))
 
 
@@ -45,10 +49,10 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 
 
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
-    """Return the seconds to wait before the `retry`-th retry after `fault`.
+    """Return the seconds to wait after `fault`, before the retry with the number `retry`.
 
-    The wait is at least the one that the service states, and at least the fault's floor. A fault that is already paced
-    waits only as long as the service states.
+    The wait is at least as long as the service states, and at least the fault's minimum (`floor`). A paced fault, for
+    which the quota decides when the call is sent again, waits only as long as the service states.
     """
     if fault.paced:
         return fault.stated_wait

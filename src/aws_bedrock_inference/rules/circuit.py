@@ -1,4 +1,6 @@
-"""The rule of the circuit breaker: when to stop calls to an unhealthy service, and how to detect its recovery."""
+"""The rule of the circuit breaker. It decides when to stop the calls to an unhealthy service, and how to detect that
+the service has recovered. A probe is a call that is admitted to test the service.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ SHORTEST_WAIT = 0.001  # seconds; a refusal without a wait would be retried imme
 
 
 class State(Enum):
-    """The state of a circuit: closed admits all calls, open admits none, half-open admits a few probes."""
+    """The state of a circuit: a closed circuit admits all calls, an open one admits none, and a half-open one admits
+    only a few probes.
+    """
 
     CLOSED = "closed"
     OPEN = "open"
@@ -27,8 +31,8 @@ class State(Enum):
 
 
 class Verdict(Enum):
-    """The result of an admitted call. IGNORED is no evidence about the service: the call was cancelled or throttled,
-    or the caller's input was wrong.
+    """The result of an admitted call. IGNORED means that the call shows nothing about the health of the service: it
+    was cancelled or throttled, or the caller's input was wrong.
     """
 
     OK = "ok"
@@ -44,7 +48,7 @@ _OK, _FAILED, _IGNORED = Verdict
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Permission for one call, valid for one generation of the circuit."""
+    """Permission for one call. It is valid for one generation of the circuit, that is, until the state changes."""
 
     generation: int
     probe: bool = False
@@ -52,24 +56,26 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refused call. A new attempt makes sense after `wait` seconds."""
+    """The refusal of a call. A new attempt makes sense after `wait` seconds."""
 
     wait: float
 
 
 class Circuit:
-    """A circuit that opens when at least `failures` calls and the share `ratio` of all calls failed within `window`
-    seconds.
+    """A circuit that opens when, within `window` seconds, at least `failures` calls failed and these were at least
+    the share `ratio` of all calls.
 
-    Calls in flight count as not failed, because errors return sooner than answers, so a few quick errors at the start
-    of a burst are weak evidence.
+    Calls in flight count as successful. Errors return sooner than answers, so a few quick errors at the start of a
+    burst are weak evidence.
 
-    After `recovery` seconds the circuit admits `probes` calls and judges them by the same `ratio`. It opens again when
-    that share of the probes has failed. It closes as soon as enough probes have succeeded that this share of the first
-    `probes` can no longer fail, so that one rare fault of a probe does not keep it open. A probe may be a generation
-    that takes a minute, and must not delay calls that take a second. Therefore each further `recovery` seconds (at
-    least 1) without a decision double the number of probes. Each change of state begins a new generation, and results
-    of calls from an older generation are ignored.
+    After `recovery` seconds the circuit admits `probes` calls, and applies the same `ratio` to them. It opens again
+    when this share of the probes has failed. It closes as soon as so many probes have succeeded that this share can
+    no longer fail. So one rare fault of a probe does not keep it open.
+
+    A probe can be a call whose answer takes a minute, and must not delay calls that take a second. Therefore, if
+    there is no decision, the number of probes doubles every `recovery` seconds, but at most once per second.
+
+    Each change of state begins a new generation. The results of calls from an older generation are ignored.
     """
 
     def __init__(self, *, failures: int, ratio: float, window: float, recovery: float, probes: int) -> None:
@@ -87,12 +93,12 @@ class Circuit:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the state, but do not wait for reports of the parent's calls."""
+        """In a forked child, keep the state, but do not wait for the results of the parent's calls."""
         self._lock = threading.Lock()
         self._begin(self.state, self._pass.generation + 1)
 
     def admit(self, now: float) -> Ticket | Refusal:
-        """Request permission for a call."""
+        """Return a `Ticket` if a call can be sent now, or a `Refusal`."""
         if self.state is _CLOSED:
             self._admitted = next(self._count)
             return self._pass
@@ -100,7 +106,9 @@ class Circuit:
             return self._admit_to_probe(now)
 
     def report(self, ticket: Ticket, verdict: Verdict, now: float) -> State | None:
-        """Report the result of the call of `ticket`. Returns the new state if the report changed it."""
+        """Record the result of the call with this ticket. Return the new state if the result changes the state,
+        otherwise None.
+        """
         with self._lock:
             if ticket.generation != self._pass.generation:
                 return None
@@ -123,7 +131,7 @@ class Circuit:
             return self._open(now)
 
     def failed(self, now: float) -> int:
-        """Return the number of calls that failed within the window while the circuit was closed."""
+        """Return the number of calls that failed in the last `window` seconds, while the circuit was closed."""
         with self._lock:
             slot = int(now * self._slots_per_second)
             if slot != self._slot:
@@ -131,8 +139,9 @@ class Circuit:
             return sum(self._failed)
 
     def idle(self, now: float) -> bool:
-        """Return whether a new circuit would act the same: no calls are in flight and no failure is recent. A circuit
-        that opened long ago also counts as idle, because nobody uses it any more.
+        """Return whether a new circuit would act the same, so that this one can be removed. This is the case if no
+        calls are in flight and no failure is recent. A circuit that opened long ago is also idle, because nobody uses
+        it any more.
         """
         recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
         with self._lock:

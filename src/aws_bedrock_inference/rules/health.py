@@ -1,4 +1,7 @@
-"""The share of the calls that a route receives, based on the results of the calls on it."""
+"""The health of a route (a model in one Region and account), which determines its share of the calls. A breach is a
+failed attempt that counts against the route. A resting route receives only probes, which are single calls that test
+it.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,39 @@ from enum import Enum
 from aws_bedrock_inference.forks import Locked
 
 DECREASE = 0.7
-"""The factor by which a breach multiplies the share. With `INCREASE`, and breaches in the fraction p of the attempts,
-the share is in balance at (1 - p) / p x 0.1 / 0.36. A route on which 3 % of the attempts fail keeps almost all its
-calls, and a route on which 20 % fail keeps most of them.
+"""The factor by which each breach multiplies the share. If the fraction p of the attempts are breaches, the share
+settles at (1 - p) / p x 0.1 / 0.36, where 0.1 is `INCREASE`. A route on which 3 % of the attempts fail therefore
+keeps almost all its calls, and a route on which 20 % fail keeps most of them.
 """
 
 INCREASE = 0.1
-"""The amount that a success adds to the share."""
+"""The amount by which a success increases the share."""
 
 IN_A_ROW = 4
-"""The number of breaches without a success in between after which a route rests. This happens in an outage; if a fifth
-of the attempts fail at random, it happens one time in 600.
+"""After this number of breaches in a row, a route rests. An outage causes so many. If 20 % of the attempts fail at
+random, four failures in a row occur one time in 600.
 """
 
 REST = 8.0
-"""Seconds between two probes of a resting route: seven probes in an outage of a minute, and the end of the outage is
-noticed at most 8 seconds late.
+"""The seconds between two probes of a resting route. In an outage of one minute, the route receives seven probes, and
+the end of the outage is noticed at most 8 seconds late.
 """
 
 BACK = 0.5
-"""The share after a successful probe. Further successes raise it."""
+"""The share of a route after a successful probe. Further successes increase it."""
 
 FORGOTTEN = 300.0
-"""Seconds without a breach after which earlier breaches are forgotten. It matters where few calls succeed and raise
-the share.
+"""After this number of seconds without a breach, earlier breaches are forgotten. This helps a route with few calls,
+on which few successes increase the share.
 """
 
 _NEARLY = 1e-9
 
 
 class Turn(Enum):
-    """The decision about a call that would use the route: send it, send it as a probe, or do not send it now."""
+    """The decision about a call that would use the route: YES to send it, PROBE to send it as a probe, NO not to send
+    it on this route now.
+    """
 
     YES = "yes"
     PROBE = "probe"
@@ -45,8 +50,9 @@ class Turn(Enum):
 
 
 class Health(Locked):
-    """The health of one route, as its share of the calls; 1 is healthy. A breach multiplies the share, a success adds
-    to it. After four breaches in a row the route rests, and single calls probe it.
+    """The health of one route, as its share of the calls. A healthy route has the share 1. A breach multiplies the
+    share by a factor below 1, and a success increases it. After four breaches in a row the route rests, and single
+    calls probe it.
     """
 
     def __init__(self) -> None:
@@ -59,7 +65,9 @@ class Health(Locked):
         self._breached_at = 0.0
 
     def turn(self, now: float) -> Turn:
-        """Return whether the next call uses the route. Each question counts as a call."""
+        """Return whether the next call uses the route. Call this method once for each call, because it updates the
+        state.
+        """
         with self._lock:
             if self.resting:
                 if now < self._probe_at:
@@ -77,8 +85,8 @@ class Health(Locked):
             return Turn.YES
 
     def succeeded(self, *, probe: bool = False) -> bool:
-        """Count a success, and return whether it ended the rest. While the route rests only a probe counts, because
-        calls that started before the outage are no evidence about the present.
+        """Record a success, and return whether it ended the rest. While the route rests, only a probe can end the
+        rest, because calls that started before the outage do not show the current state of the route.
         """
         with self._lock:
             if self.resting and not probe:
@@ -89,7 +97,7 @@ class Health(Locked):
             return back
 
     def breached(self, now: float) -> bool:
-        """Count a breach, and return whether it makes the route rest."""
+        """Record a breach, and return whether it makes the route rest."""
         with self._lock:
             if self.resting:
                 return False
@@ -102,7 +110,7 @@ class Health(Locked):
             return True
 
     def rest(self, now: float, seconds: float) -> bool:
-        """Let the route rest for `seconds` until its next probe, and return whether it was not resting before."""
+        """Let the route rest for `seconds` until its next probe. Return True if it was not resting before."""
         with self._lock:
             began = not self.resting
             self.share *= DECREASE
@@ -110,7 +118,7 @@ class Health(Locked):
             return began
 
     def idle(self) -> bool:
-        """Return whether a new object would act the same."""
+        """Return whether a new object would act the same, so that this one can be removed."""
         return self.share >= 1.0 and not self.resting
 
     def _rest(self, now: float, seconds: float) -> None:

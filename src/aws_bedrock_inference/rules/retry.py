@@ -1,4 +1,6 @@
-"""The retry decision, based on the fault, the attempts so far, the shared budget and the deadline."""
+"""Decide whether a failed call is retried. The decision depends on the fault, the earlier attempts, the retry budget
+that all calls share, and the deadline.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A decision to retry after `wait` seconds; `cost` was taken from the budget."""
+    """The decision to retry after `wait` seconds. `cost` is the number of units that the retry takes from the
+    budget.
+    """
 
     wait: float
     cost: int
@@ -29,21 +33,26 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A decision not to retry; `reason` completes "gave up: …"."""
+    """The decision not to retry. `reason` completes the message "gave up: …"."""
 
     reason: str
 
 
 LEFT_TO_CALLER = "retries are left to the caller"
-"""The reason why a call with `Retry(attempts=1)` gave up: only its caller may retry it."""
+"""The reason why a call under `Retry(attempts=1)` is not retried: only its caller retries it."""
 
 
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
-    The budget has 500 units. A retry costs 14 units, a retry after a throttle 5 units. So about 35 retries, or 100
-    retries after throttles, are possible without a success in between. A success refunds the cost of its own last
-    retry; a success at the first attempt adds 1 unit (AWS SDK retry 2.1; botocore 1.44.5, retries/quota.py).
+    * `capacity`, default 500: the units of a full budget. A retry costs 14 units, and a retry after a throttle costs
+      5 units. Without a success in between, the budget is therefore enough for about 35 retries, or 100 retries after
+      throttles.
+
+    A call that succeeds after retries returns the cost of its last retry to the budget. A call that succeeds at the
+    first attempt adds 1 unit. The numbers are those of AWS SDK retry 2.1 (botocore 1.44.5, retries/quota.py).
+
+    Raises `ValueError` for an invalid capacity.
     """
 
     def __init__(self, capacity: int = 500) -> None:
@@ -54,7 +63,9 @@ class Budget(Locked):
         super().__init__()
 
     def take(self, cost: int) -> bool:
-        """Take `cost` units and return True. If fewer are available, take nothing and return False."""
+        """Take `cost` units from the budget and return True. If fewer units are available, take none and return
+        False.
+        """
         with self._lock:
             if cost > self.available:
                 return False
@@ -62,7 +73,7 @@ class Budget(Locked):
             return True
 
     def give(self, units: int) -> None:
-        """Add units, up to the capacity."""
+        """Return units to the budget, up to its capacity."""
         if self.available < self.capacity:
             with self._lock:
                 self.available = min(self.capacity, self.available + units)
@@ -82,13 +93,14 @@ def decide(
 ) -> Again | Stop:
     """Return the decision after `outcome`, which ended with `fault`.
 
-    Attempts are counted separately for each error code, because each code has its own rule. `most` limits the sum of
-    all attempts, except throttles that the quota paces: these end with the deadline and cost the service almost
-    nothing. With `most` 1 nothing is retried. A wait that would end after the deadline is not started. A stream that
-    has already delivered an event is not retried.
+    Attempts are counted separately for each error code, because each code has its own maximum. `most` is the maximum
+    of all attempts together. Throttles that the quota paces are not counted: they end with the deadline, and cost the
+    service almost nothing. If `most` is 1, nothing is retried.
+
+    A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """
     if fault.decision is Decision.FAIL or outcome.emitted:
-        already = "part of the answer had already been delivered"
+        already = "a part of the answer was already delivered"
         return Stop(already if outcome.emitted else "the same request would fail again")
     stated = fault.stated_wait
     if fault.paced and most > 1 and now + stated < deadline < inf:

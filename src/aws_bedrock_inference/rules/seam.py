@@ -1,9 +1,10 @@
-"""Join two parts of a text. The second part was requested to begin with the last characters of the first part.
+"""Join two parts of an answer. A request for the second part asks the model to begin with the last characters of the
+first part.
 
-These last characters are the *anchor*. If the second part contains the anchor near its beginning, everything up to the
-end of the anchor is removed, and the two parts fit. A model may also begin without the anchor, write it differently,
-or repeat only a part of it. In that case only the visibly repeated text is removed, and it is unknown whether the
-parts fit.
+These last characters are the *anchor*. If the second part contains the anchor near its beginning, everything up to
+the end of the anchor is removed, and the two parts fit. However, a model can begin without the anchor, write it
+differently, or repeat only a part of it. In that case only the visibly repeated text is removed, and it is unknown
+whether the parts fit.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TELLING = 12
 SHARED = 8
 
 MARK = "====="
-"""The line before and after the anchor in the request. A model may copy these lines into its answer."""
+"""The line that the request contains before and after the anchor. A model can copy these lines into its answer."""
 
 # Other ways to write the same character, in addition to those that Unicode calls compatible.
 _SAME = str.maketrans(
@@ -34,8 +35,8 @@ _JOINER = "\u200d"
 
 
 def anchor_of(text: str) -> str:
-    """Return the last characters of `text`, as many as are needed to make them unique in the text, if possible. They
-    do not begin inside a sequence that readers see as one character.
+    """Return the anchor: the last characters of `text`. It is as long as necessary to be unique in the text, if
+    possible. It does not begin inside a sequence that readers see as one character.
     """
     length = ANCHOR
     while length < min(len(text), LONGEST) and text.find(text[-length:]) < len(text) - length:
@@ -47,8 +48,9 @@ def anchor_of(text: str) -> str:
 
 
 class Seam:
-    """Passes on the second part of a text without the content that the first part already has. `verified` states
-    whether the parts certainly fit; it is None until the beginning of the second part has been read.
+    """Receives the second part of an answer, and returns its text without the content that the first part already
+    has. `verified` states whether the two parts certainly fit. It is None until the beginning of the second part has
+    been read.
     """
 
     def __init__(self, received: str) -> None:
@@ -58,7 +60,7 @@ class Seam:
         self._held = ""
 
     def add(self, piece: str) -> str:
-        """Add a piece of the second part, and return the text that can be passed on."""
+        """Add a piece of the second part. Return the text that can be delivered now, which may be empty."""
         if self.verified is not None:
             return piece
         self._held += piece
@@ -67,7 +69,9 @@ class Seam:
         return "" if len(self._held) < REACH + len(self.anchor) or self._repeats() else self.end()
 
     def end(self) -> str:
-        """Return the rest. Called when the second part has ended, or enough of it has been read."""
+        """Return the text that was not yet delivered. This method is called when the second part has ended, or when
+        enough of it has been read to find the anchor.
+        """
         if self.verified is not None:
             return ""
         held, anchor = self._held, self.anchor
@@ -89,7 +93,7 @@ class Seam:
         return rest.lstrip().lstrip(MARK[0]).removeprefix("\n") if copied else rest
 
     def _repeats(self) -> bool:
-        """Return whether the second part still repeats the first part: some models begin their answer again."""
+        """Return whether the second part still repeats the first part, because some models begin their answer again."""
         if len(self._held) >= len(self._received) + REACH or self.anchor in self._held:
             return False
         last = self._held[-ANCHOR:]
@@ -101,15 +105,15 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return whether `anchor` ends with its own beginning. A part that repeats only the end may then look as if it
-    repeated the whole anchor.
+    """Return whether `anchor` ends with its own beginning. A second part that repeats only the end of such an anchor
+    can look as if it repeated the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 
 
 def _shared(first: str, anchor: str, second: str) -> int:
-    """Return how many characters at the beginning of `second` repeat the end of `first`, ignoring differences of
-    spelling; 0 if the match may be a coincidence.
+    """Return the number of characters at the beginning of `second` that repeat the end of `first`. Differences in
+    spelling are ignored. Return 0 if the match can be a coincidence.
     """
     shown = _alike(first[-2 * LONGEST :])[0].rstrip()
     again, ends = _alike(second)
@@ -130,8 +134,8 @@ def _shared(first: str, anchor: str, second: str) -> int:
 
 
 def _alike(text: str) -> tuple[str, list[int]]:
-    """Return `text` with unified quotation marks, dashes, white space and similar characters, and the position in
-    `text` at which each returned character ends.
+    """Return `text` with unified quotation marks, dashes and white space, so that spellings can be compared. Also
+    return, for each character of the result, the position in `text` at which it ends.
     """
     plain: list[str] = []
     ends: list[int] = []

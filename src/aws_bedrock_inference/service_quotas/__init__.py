@@ -1,1 +1,3 @@
-"""Data that AWS lists: quotas from Service Quotas, usage from CloudWatch, requests for quota increases."""
+"""Read the quotas and the usage of an account from AWS, and request quota increases. Quotas come from Service Quotas,
+and usage comes from CloudWatch.
+"""

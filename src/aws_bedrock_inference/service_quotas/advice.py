@@ -1,4 +1,6 @@
-"""Advice for an error of Service Quotas or CloudWatch. It names permissions only if permissions are missing."""
+"""Return advice about an error of Service Quotas or CloudWatch. The advice names permissions only if permissions are
+missing.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from aws_bedrock_inference.knowledge.classify import classify
 
 
 def advice_for(error: Exception, permissions: str) -> str:
-    """Return what to do about `error`. `permissions` are the permissions that the request needs."""
+    """Return what the user can do about `error`. `permissions` are the permissions that the failed request needs."""
     fault = classify(error)
     if fault.kind is Kind.TIMED_OUT:
         return "Check the network, the Region, the proxy and the endpoint URL."

@@ -1,4 +1,6 @@
-"""Readings of quotas on disk, with one file for each account, Region and endpoint."""
+"""Store quotas on disk after they were read from Service Quotas. A reading is the quotas with the time at which they
+were read. Each account, Region and endpoint has a separate file.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,19 @@ _FORMAT = 1
 
 
 class Reading(NamedTuple):
-    """The quotas of a reading, and the time of the reading, in seconds since the epoch."""
+    """A reading: the quotas, and the time at which they were read, in seconds since the epoch."""
 
     at: float
     found: tuple[Found, ...]
 
 
 def place(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Path:
-    """Return the file for readings of one account or access key, in one Region at one endpoint."""
+    """Return the path of the file with the quotas of one account or access key, in one Region, at one endpoint."""
     return kept.place(directory, "quotas", whose, region, endpoint)
 
 
 def read(file: Path) -> Reading | None:
-    """Return the reading in a file, or None if there is none."""
+    """Return the reading in a file, or None if the file does not exist or is damaged."""
     try:
         content = kept.read(file, _FORMAT)
         if content is None:
@@ -39,7 +41,7 @@ def read(file: Path) -> Reading | None:
 
 
 def write(file: Path, reading: Reading) -> None:
-    """Store a reading, either completely or not at all."""
+    """Store a reading. The file is replaced as a whole, so that no other process reads a half-written file."""
     kept.write(file, _FORMAT, {"at": reading.at, "quotas": [asdict(found) for found in reading.found]})
 
 

@@ -1,4 +1,6 @@
-"""The account's recent usage as counted by CloudWatch, by model id as the callers wrote it."""
+"""Read the account's recent usage from CloudWatch. CloudWatch counts it for each model id, in the form in which
+callers wrote the id.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ class UsageUnknown(RuntimeError):
 
 
 class Counts(NamedTuple):
-    """The usage in a period: `tokens` counted when calls ended, `calls` that were accepted, and `throttles`."""
+    """The usage in a period: the `tokens` that were counted when calls ended, the `calls` that were accepted, and the
+    `throttles`.
+    """
 
     tokens: int = 0
     calls: int = 0
@@ -41,9 +45,12 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """The usage of one model id. `minute` is the newest minute that CloudWatch has counted; its values are 0 if there
-    was none in the last five minutes. `day` is the sum of the last 24 hours, and `busiest` the tokens of the busiest
-    minute in them.
+    """The usage of one model id.
+
+    * `minute`: the newest minute that CloudWatch has counted. Its values are 0 if none of the last five minutes has
+      been counted.
+    * `day`: the sum of the last 24 hours.
+    * `busiest`: the tokens in the busiest minute of the last 24 hours.
     """
 
     model: str
@@ -58,10 +65,13 @@ def used_lately(
     """Return the usage of each model id in one Region, sorted by id. Models without calls in the last two weeks are
     not listed.
 
-    `session` is a boto3 session; None creates one. `endpoint_url` is an endpoint of CloudWatch. The required
-    permissions are cloudwatch:ListMetrics and cloudwatch:GetMetricData. AWS charges for the metrics that are read.
+    * `session`: a boto3 session. Default: a new session.
+    * `endpoint_url`: an endpoint of CloudWatch.
 
-    Raises `UsageUnknown` if CloudWatch does not answer, and `NoRegionError` without a Region.
+    The required permissions are cloudwatch:ListMetrics and cloudwatch:GetMetricData. AWS charges for each metric that
+    is read.
+
+    Raises `UsageUnknown` if CloudWatch does not answer, and botocore's `NoRegionError` if no Region is found.
     """
     import boto3  # noqa: PLC0415 - heavy, and only this code needs it
     from botocore.config import Config  # noqa: PLC0415
@@ -90,8 +100,8 @@ def facts() -> Mapping[str, Any]:
 
 
 def _models(client: Any, metric: str) -> Iterator[str]:
-    """Yield the model ids of `metric`. Series with further dimensions are skipped, because they count the same calls
-    again.
+    """Yield the model ids for which CloudWatch has the metric `metric`. Series that have further dimensions are
+    skipped, because they count the same calls again.
     """
     known = facts()["cloudwatch"]
     for page in client.get_paginator("list_metrics").paginate(Namespace=known["namespace"], MetricName=known[metric]):
@@ -102,7 +112,9 @@ def _models(client: Any, metric: str) -> Iterator[str]:
 
 
 def _counted(client: Any, models: list[str], last: int) -> dict[tuple[str, str], dict[int, float]]:
-    """Return the counts of each minute (since the epoch) before `last`, by model and metric."""
+    """Return the counts for each minute before the minute `last`, by model and metric. Minutes are numbered from the
+    epoch.
+    """
     counted: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     series = [(model, metric) for model in models for metric in _METRICS]
     period = facts()["cloudwatch"]["period"]

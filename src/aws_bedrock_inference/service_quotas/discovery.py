@@ -1,7 +1,7 @@
 """Read the account's quotas from Service Quotas, and store them on disk.
 
-Discovery is an option before calls, never a part of them: a program that cannot read the quotas continues without
-them.
+Quotas are read before calls, and only on request. Calls never need them, so a program that cannot read the quotas
+continues without them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NEEDED = "servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServi
 
 
 class QuotasUnknown(RuntimeError):
-    """The account's quotas could not be read, and no earlier reading is stored."""
+    """The account's quotas could not be read, and no earlier copy of them is stored."""
 
 
 def discover(
@@ -41,13 +41,17 @@ def discover(
 ) -> QuotaTable:
     """Return the account's quotas for Bedrock in one Region.
 
-    `session` is a session of boto3 or botocore; None means boto3's default session. `endpoint_url` is an endpoint of
-    Service Quotas, not of Bedrock. A reading is stored in the directory `cache` (None: `aws-bedrock-inference` in
-    `$XDG_CACHE_HOME` or `~/.cache`) and is used for `max_age` seconds. The default is a day, because quotas change
-    only on request; 0 always reads from AWS. If Service Quotas does not answer, an older reading is returned, and its
-    `stale`, `why` and `age` show this.
+    * `session`: a session of boto3 or botocore. Default: boto3's default session.
+    * `endpoint_url`: an endpoint of Service Quotas, not of Bedrock.
+    * `max_age`, default one day: the seconds for which stored quotas are used. A day is enough, because quotas change
+      only on request. With 0, the quotas are always read from AWS.
+    * `cache`: the directory that stores the quotas. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
+      `~/.cache`.
 
-    Raises `QuotasUnknown` if there is no older reading, and `NoRegionError` without a Region.
+    If Service Quotas does not answer, the function returns older quotas, and `stale`, `why` and `age` of the result
+    state this.
+
+    Raises `QuotasUnknown` if there are no older quotas, and botocore's `NoRegionError` if no Region is found.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy, and only this code needs it
 
@@ -76,11 +80,11 @@ def discover(
 def service_quotas(
     session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None
 ) -> tuple[Any, Any]:
-    """Return a client of Service Quotas and the credentials with which it signs, both found in the same way as boto3
-    finds them.
+    """Return a client of Service Quotas, and the credentials with which it signs requests. Both are found in the same
+    way as boto3 finds them.
 
-    The client uses the SDK's own retries, with five attempts, because speed does not matter here and Service Quotas
-    throttles early.
+    The client makes up to five attempts with the SDK's own retries, because speed does not matter here and Service
+    Quotas throttles early.
     """
     from botocore.config import Config  # noqa: PLC0415 - heavy, and only this code needs it
 
@@ -92,7 +96,7 @@ def service_quotas(
 
 
 def _whose(credentials: Any) -> tuple[str, str]:
-    """Return the account, if the credentials contain it, and a key for the owner of the quotas."""
+    """Return the account, if the credentials contain it, and a key that identifies the owner of the quotas."""
     from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
 
     if credentials is None:

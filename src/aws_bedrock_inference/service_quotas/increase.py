@@ -1,4 +1,6 @@
-"""Request a quota increase from AWS. A request that AWS would certainly refuse is refused here, with the reason."""
+"""Request a quota increase from AWS. If AWS would certainly refuse the request, this package refuses it without
+sending it, and states the reason.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,14 @@ UNITS = {"rpm": "requests per minute", "tpm": "tokens per minute"}
 
 
 class IncreaseRefused(ValueError):
-    """The request was not submitted, or AWS did not accept it. The message states why and what to do."""
+    """The request for a quota increase was not sent, or AWS did not accept it. The message states the reason and what
+    to do.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Increase:
-    """A request that can be submitted: raise `found` to `to` in `region`."""
+    """A request for a quota increase that can be sent: raise the quota `found` to the value `to` in `region`."""
 
     found: Found
     to: int
@@ -30,7 +34,7 @@ class Increase:
 
     @property
     def command(self) -> str:
-        """The AWS CLI command that submits the request."""
+        """The AWS CLI command that sends the request."""
         return (
             f"aws service-quotas request-service-quota-increase --service-code {facts()['service']} "
             f"--quota-code {self.found.code} --desired-value {self.to} --region {self.region}"
@@ -38,27 +42,27 @@ class Increase:
 
     @property
     def history(self) -> str:
-        """The AWS CLI command that shows the state of requests for this quota."""
+        """The AWS CLI command that shows the state of all requests for this quota."""
         return (
             "aws service-quotas list-requested-service-quota-change-history-by-quota "
             f"--service-code {facts()['service']} --quota-code {self.found.code} --region {self.region}"
         )
 
     def advice(self, model: str) -> str:
-        """Return how AWS handles the request, with the commands that show the facts on which AWS decides: the
-        lifecycle of `model`, and its usage.
+        """Return how AWS handles the request. The text includes the commands that show the facts on which AWS bases
+        its decision: the lifecycle of `model`, and its usage.
         """
         base, name = shlex.quote(split_profile(model)[0]), shlex.quote(model)
         return (
-            f"{facts()['increase']['text'].strip()}\n"
+            f"{facts()['increase']['text'].strip()} Check both first:\n"
             f"  $ aws bedrock get-foundation-model --model-identifier {base} --region {self.region} "
             "--query modelDetails.modelLifecycle.status\n"
             f"  $ bedrock quota show {name} --usage --region {self.region}"
         )
 
     def file(self, client: Any) -> dict[str, Any]:
-        """Submit the request with a client of Service Quotas, and return AWS's record: `Id`, `Status` and perhaps
-        `CaseId`.
+        """Send the request with `client`, a client of Service Quotas. Return AWS's record of the request, with `Id`,
+        `Status` and perhaps `CaseId`.
 
         Raises `IncreaseRefused` if AWS does not accept the request.
         """
@@ -80,7 +84,8 @@ class Increase:
 
 
 def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: str, to: int) -> Increase:
-    """Return the request that raises `rpm` or `tpm` of a model's pool to `to`.
+    """Return the request that raises a quota of a model in a quota pool to the value `to`. `dimension` is `rpm` or
+    `tpm`.
 
     Raises `IncreaseRefused` if there is no such quota, or if AWS would certainly refuse the request.
     """

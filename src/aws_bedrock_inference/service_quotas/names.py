@@ -1,8 +1,10 @@
-"""The meaning of a quota's name: its model, its pools, and the dimension that it limits.
+"""Find out what a quota in Service Quotas limits from its name: its model, its pools, and its dimension (requests or
+tokens per minute, tokens per day).
 
-Service Quotas has no model ids, and AWS spells names inconsistently. A name and an id mean the same model if they have
-the same provider and exactly the same words, including versions and sizes; it is not enough that one contains the
-other. An uncertain match is treated as no match. Spellings and known codes are data, in `quotas.toml`.
+Service Quotas has no model ids, and AWS spells names inconsistently. A name and an id mean the same model only if
+they have the same provider and exactly the same words, including versions and sizes. It is not enough that one
+contains the other. An uncertain match is treated as no match. The file `quotas.toml` contains the spellings and the
+known quota codes.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _SPELLINGS = (
 
 
 class Model(NamedTuple):
-    """The identity of a model, however its name is written."""
+    """The identity of a model, which is independent of the spelling of its name."""
 
     provider: str
     words: frozenset[str]
@@ -39,10 +41,14 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of a quota: `dimension` (`rpm`, `tpm`, `tpd`) of a model in `pools`, each with the factor by which
-    the quota's number is multiplied there. Without a model the quota applies to all models together.
+    """The meaning of a quota, that is, what it limits.
 
-    `label` is the model as AWS writes it. `certain` is True if the quota's code is known, not only its name.
+    * `dimension`: requests per minute (`rpm`), tokens per minute (`tpm`) or tokens per day (`tpd`).
+    * `model`: None if the quota applies to all models together.
+    * `pools`: the quota pools to which the quota applies. Each has a factor by which the quota's number is
+      multiplied.
+    * `label`: the name of the model as AWS writes it.
+    * `certain`: True if the quota's code is known, not only its name.
     """
 
     dimension: str
@@ -53,7 +59,7 @@ class Meaning:
 
 
 def meaning(code: str, name: str) -> Meaning | None:
-    """Return the meaning of a quota, or None if it does not limit inference or its model is unknown."""
+    """Return what a quota limits. Return None if it does not limit inference or if its model is unknown."""
     cross = facts()["cross_model"]
     if code == cross["code"] or re.fullmatch(cross["pattern"], name, re.IGNORECASE):
         return Meaning("tpd")
@@ -68,7 +74,7 @@ def meaning(code: str, name: str) -> Meaning | None:
 
 @lru_cache(maxsize=4096)  # needed for every call; bounded, because ids may come from outside
 def model_of_id(base_model_id: str) -> Model | None:
-    """Return the model that a base id names (without a geography prefix), or None if its provider is unknown."""
+    """Return the model with this base id, which has no geography prefix. Return None if its provider is unknown."""
     label, _, rest = base_model_id.lower().partition(".")
     provider = facts()["words"]["same"].get(label, label)
     if provider not in facts()["providers"]:
@@ -77,7 +83,7 @@ def model_of_id(base_model_id: str) -> Model | None:
 
 
 def model_of_name(name: str) -> Model | None:
-    """Return the model that a quota's name means, or None if its provider is unclear."""
+    """Return the model in a quota's name, or None if the provider is unclear."""
     alias = _aliases().get(name.lower())
     if alias is not None:
         return model_of_id(alias)

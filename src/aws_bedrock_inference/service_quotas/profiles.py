@@ -1,7 +1,8 @@
-"""Look up the model of an application inference profile at AWS, once for each ARN in a process.
+"""Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
-The profile has the quota, the burndown rate and the limits of that model, but its ARN does not contain the model. A
-look-up is optional: it runs in a background thread, calls wait for it only briefly, and no call fails because of it.
+The quota, the burndown rate and the limits of a profile are those of its model, but its ARN does not contain the
+model. The look-up is optional. It runs in a background thread, calls wait for it only briefly, and no call fails
+because of it.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ PATIENCE = 3.0
 # Seconds by which the end of the wait may be late.
 GRACE = 1.0
 
-# Seconds between two look-ups of an ARN after a failure: somebody may grant the permission at any time.
+# The seconds between two look-ups of an ARN after a failure, because somebody may grant the permission later.
 AGAIN = 300.0
 
 # The number of stored ARNs. A program with more ARNs, such as one for each customer, looks up the oldest again.
@@ -42,11 +43,13 @@ _MOST = 4096
 
 
 class UnknownModelWarning(UserWarning):
-    """A warning that the model of an ARN is unknown, so that its calls count at the highest known burndown rate."""
+    """A warning that the model behind an ARN is unknown. Calls with this ARN are therefore counted with the highest
+    known burndown rate.
+    """
 
 
 class _LookUp:
-    """One look-up. `target` is set before `done`, and stays None if there was no answer."""
+    """One look-up of a model at AWS. `target` is set before `done`. It stays None if AWS did not answer."""
 
     def __init__(self, now: float, *, first: bool) -> None:
         self.target: Target | None = None
@@ -56,7 +59,7 @@ class _LookUp:
 
 
 class Profiles:
-    """The models behind ARNs, as far as they are known. Safe to share between threads and clients."""
+    """The models behind ARNs that AWS has returned so far. Threads and clients can share an object."""
 
     def __init__(self, *, clock: Clock = clocks.monotonic, patience: float = PATIENCE) -> None:
         self._clock = clock
@@ -67,18 +70,18 @@ class Profiles:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the look-ups whose threads exist only in the parent."""
+        """In a forked child, forget the look-ups in progress, because their threads exist only in the parent."""
         self._lock = threading.Lock()
         self._lookups = {arn: each for arn, each in self._lookups.items() if each.target is not None}
 
     def known(self, arn: str) -> Target | None:
-        """Return the known target of `arn`, without a look-up."""
+        """Return the model behind `arn`, or None if it is not yet known. This method does not start a look-up."""
         lookup = self._lookups.get(arn)
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Start the look-up of `arn` with `ask` if it is due. Return the request to wait for, or None if no wait is
-        necessary. The wait ends at `deadline` at the latest.
+        """Start the look-up of `arn` with the function `ask` if it is due. Return an object for which the call can
+        wait, or None if no wait is necessary. The wait ends at `deadline` at the latest.
         """
         now = self._clock()
         with self._lock:
@@ -93,7 +96,7 @@ class Profiles:
         return Question(lambda: lookup.done.wait(left), left + GRACE, "GetInferenceProfile")
 
     def warn_once(self, arn: str) -> None:
-        """Warn with `UnknownModelWarning`, at the caller's own line, that the model of `arn` could not be found."""
+        """Emit `UnknownModelWarning`, once for each ARN. The warning points to the caller's own line of code."""
         if self._warned.first(arn):
             warnings.warn(_warning(arn), UnknownModelWarning, stacklevel=outside())
 
@@ -121,10 +124,10 @@ PROCESS = Profiles()
 
 
 def asker(session: Any, runtime_url: str) -> Ask:
-    """Return a function that calls GetInferenceProfile with the credentials of `session`.
+    """Return a function that sends GetInferenceProfile with the credentials of `session`.
 
-    If `runtime_url` is a gateway or a stub, the function uses it for this request, too, unless an endpoint for
-    `bedrock` is configured: a program that avoids AWS must not send a request to AWS unnoticed.
+    If `runtime_url` is a gateway or a stub, the function sends this request there, too, unless an endpoint for
+    `bedrock` is configured. A program that avoids AWS must not send a request to AWS unnoticed.
     """
     clients: dict[tuple[int, str], Any] = {}
 

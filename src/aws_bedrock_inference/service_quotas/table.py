@@ -1,4 +1,4 @@
-"""The quotas of an account as Service Quotas lists them, by model and pool."""
+"""The table of an account's quotas as Service Quotas lists them, by model and quota pool."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ DIMENSIONS = ("rpm", "tpm", "tpd")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One quota as Service Quotas lists it. `applied` is the value for this account, `default` the value that AWS
-    publishes; None means that it is not listed. A quota that is not `adjustable` cannot be raised through Service
-    Quotas.
+    """One quota as Service Quotas lists it.
+
+    * `applied`: the value for this account, or None if it is not listed.
+    * `default`: the value that AWS publishes, or None if it is not listed.
+    * `adjustable`: False if the quota cannot be raised through Service Quotas.
     """
 
     code: str
@@ -31,7 +33,7 @@ class Found:
 
     @property
     def value(self) -> float | None:
-        """The effective value: the applied value, or the default if no applied value is listed."""
+        """The value that is in effect: the applied value, or the default if no applied value is listed."""
         return self.default if self.applied is None else self.applied
 
     @property
@@ -42,12 +44,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one model in one pool: requests per minute, tokens per minute and tokens per day. None means that
-    no such quota is listed; many models have no quota of requests.
+    """The limits of one model in one quota pool: requests per minute (`rpm`), tokens per minute (`tpm`) and tokens
+    per day (`tpd`). None means that no such quota is listed. Many models have no quota for requests.
 
-    `tpd` is the account's daily quota for all models of the Region together, if AWS lists it. AWS weights tokens by
-    their price against this quota, so for one model it is only an upper bound. `known` contains the listed quota
-    behind each number.
+    `tpd` is the account's daily quota for all models of the Region together, if AWS lists it. AWS weights the tokens
+    of each model by their price against this quota, so for one model it is only an upper bound. `known` contains the
+    listed quota behind each number.
     """
 
     rpm: float | None = None
@@ -57,12 +59,14 @@ class Limits:
 
     @property
     def held(self) -> bool:
-        """True if AWS has set one of the quotas to 0, as in new accounts. `explain_hold` returns what to do."""
+        """True if AWS has set one of the quotas to 0, which is common in new accounts. `explain_hold` returns what to
+        do.
+        """
         return any(found.held for found in self.known.values())
 
 
 class Listed(NamedTuple):
-    """One row of a table: the model as AWS writes it, a pool, and the limits in that pool."""
+    """One row of the table: a model as AWS writes its name, a quota pool, and the model's limits in that pool."""
 
     model: str
     pool: str
@@ -71,10 +75,12 @@ class Listed(NamedTuple):
 
 @dataclass(frozen=True)
 class QuotaTable:
-    """The quotas of one account in one Region, as they were `age` seconds ago.
+    """The quotas of one account in one Region.
 
-    `stale` is True if the quotas are older than requested, and `why` is the reason why they could not be read again.
-    `account` is empty if the credentials do not contain it.
+    * `age`: the seconds since the quotas were read.
+    * `stale`: True if the quotas are older than the caller requested, because they could not be read again.
+    * `why`: the reason why they could not be read again.
+    * `account`: empty if the credentials do not contain the account.
     """
 
     found: tuple[Found, ...]
@@ -85,20 +91,20 @@ class QuotaTable:
 
     @property
     def stale(self) -> bool:
-        """True if the table should have been read again but could not be."""
+        """True if the quotas are older than the caller requested, because they could not be read again."""
         return bool(self.why)
 
     def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:
-        """Return the limits of a model in a pool. The arguments are written as in `Route.base` and `Route.pool`.
+        """Return the limits of a model in a quota pool. The arguments have the form of `Route.base` and `Route.pool`.
 
-        None means that no quota of requests or tokens per minute is listed that certainly means this model. In that
-        case the limits are unknown, not absent.
+        Return None if the table contains no quota of requests or tokens per minute that certainly belongs to this
+        model. The limits are then unknown. It does not mean that there is no limit.
         """
         model = model_of_id(base_model_id)
         return self._limits(model, pool) if model is not None else None
 
     def models(self) -> Iterator[Listed]:
-        """Yield each model in each pool, sorted by name."""
+        """Yield a row for each model in each quota pool, sorted by the model's name."""
         for model, label in sorted(self._labels.items(), key=lambda item: item[1].lower()):
             for pool in POOLS:
                 limits = self._limits(model, pool)
@@ -112,7 +118,9 @@ class QuotaTable:
 
     @cached_property
     def cross_model(self) -> Found | None:
-        """The account's tokens per day for all models of the Region together, weighted by price."""
+        """The account's quota of tokens per day for all models of the Region together, or None. AWS weights tokens by
+        price against this quota.
+        """
         return next((found for found, what in self._meant if what.model is None), None)
 
     @cached_property
@@ -163,5 +171,5 @@ class _Entry(NamedTuple):
 
 
 def explain_hold() -> str:
-    """Return an explanation of a quota that AWS has set to 0, and the only remedy."""
+    """Return the explanation of a quota that AWS has set to 0. It includes the only remedy."""
     return str(facts()["hold"]["text"]).strip()

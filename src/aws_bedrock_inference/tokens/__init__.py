@@ -1,1 +1,3 @@
-"""Estimate the tokens of a call, and learn from the answers."""
+"""Estimate the tokens of a call before it is sent, and improve later estimates with the usage that the service
+reports.
+"""

@@ -1,4 +1,4 @@
-"""Statistics of answer lengths, and the `max_tokens` that admits more calls within the same quota."""
+"""Count how long answers are, and recommend the value of `max_tokens` that admits more calls within the same quota."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _WORTH = 1.1
 
 
 class AnswerSizes(Locked):
-    """Counts answers by their output tokens, in buckets about 5 % wide, and sums the tokens that were reserved for
-    them.
+    """Counts answers by their number of output tokens, in buckets about 5 % wide. It also sums the tokens that were
+    reserved for these answers.
 
-    The size of an object is fixed, however many answers it counts. Safe to share between threads.
+    The size of an object is fixed, however many answers it counts. Threads can share an object.
     """
 
     def __init__(self) -> None:
@@ -45,9 +45,10 @@ class AnswerSizes(Locked):
         self.full = 0
 
     def add(self, output: int, reserved: int) -> None:
-        """Count an answer of `output` tokens for which `reserved` tokens (its max_tokens) were reserved.
+        """Count an answer of `output` tokens. `reserved` is the number of tokens that were reserved for it, which is
+        its max_tokens.
 
-        An answer that used all of its reserved tokens counts as `full`: it was probably truncated.
+        An answer that used all of its reserved tokens is also counted in `full`, because it was probably truncated.
         """
         bucket = int(log(output) * _SCALE + 1e-9) if output > 1 else 0
         with self._lock:
@@ -59,8 +60,8 @@ class AnswerSizes(Locked):
                 self.full += 1
 
     def quantile(self, share: float) -> int:
-        """Return the number of tokens that `share` (0 to 1) of the answers do not exceed. It is at most 5 % too high,
-        and 0 if no answer was counted.
+        """Return the number of tokens that the fraction `share` (0 to 1) of the answers do not exceed. The result is
+        at most 5 % too high. It is 0 if no answer was counted.
         """
         if not is_number(share, least=0, most=1):
             raise ValueError(f"quantile({shown(share)}): pass a share from 0 to 1, such as 0.98")
@@ -73,7 +74,7 @@ class AnswerSizes(Locked):
         return 0
 
     def merge(self, other: AnswerSizes) -> None:
-        """Add the counts of `other`."""
+        """Add the counts of `other`, another `AnswerSizes`."""
         counted = other.as_dict()
         with self._lock:
             for bucket, number in counted["buckets"].items():
@@ -84,7 +85,7 @@ class AnswerSizes(Locked):
             self.full += counted["full"]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all counts as JSON-compatible values, without empty buckets."""
+        """Return all counts as values that JSON can represent. Empty buckets are omitted."""
         with self._lock:
             return {
                 "growth": _GROWTH,
@@ -97,7 +98,7 @@ class AnswerSizes(Locked):
 
     @classmethod
     def from_dict(cls, counted: Mapping[str, Any]) -> Self:
-        """Return the sizes that `as_dict` wrote. Raises `ValueError` for any other content."""
+        """Return an object with the counts that `as_dict` returned. Raises `ValueError` for any other content."""
         sizes = cls()
         try:
             for bucket, number in counted["buckets"].items():
@@ -117,10 +118,12 @@ class AnswerSizes(Locked):
 class Advice:
     """A recommended value of `max_tokens`, and the effect of setting it.
 
-    `max_tokens` is None if a new value would bring no gain, or if too few answers are known; `text` states the reason.
-    `concurrency` is the factor by which more calls fit into the quota at the same time. The other fields are in
-    tokens. `answer` is the size that 98 % of the answers do not exceed. `reserved` is the current mean reservation for
-    an answer. `charge` is the mean charge of a finished call, which no setting changes.
+    * `max_tokens`: None if a new value would not help, or if too few answers are known.
+    * `text`: the recommendation, or the reason why there is none.
+    * `concurrency`: the factor by which more calls fit into the quota at the same time.
+    * `answer`: the size that 98 % of the answers do not exceed, in tokens.
+    * `reserved`: the current mean reservation for an answer, in tokens.
+    * `charge`: the mean charge for a finished call, in tokens. No value of `max_tokens` changes it.
     """
 
     max_tokens: int | None
@@ -135,13 +138,13 @@ class Advice:
 
 
 def advise_max_tokens(sizes: AnswerSizes, *, burndown: float, mean_input: float) -> Advice:
-    """Return the `max_tokens` that the answers in `sizes` need, for calls of `mean_input` input tokens on a model
-    whose output tokens count `burndown` times when a call ends.
+    """Return the `max_tokens` that the answers in `sizes` need. `mean_input` is the mean number of input tokens of a
+    call. `burndown` is the number of quota tokens that one output token costs when a call ends.
     """
     if not (is_number(burndown, above=0) and is_number(mean_input, least=0)):
         raise ValueError(
             f"advise_max_tokens(burndown={shown(burndown)}, mean_input={shown(mean_input)}): pass a burndown above 0, "
-            "and tokens of 0 or more"
+            "and a mean_input of 0 or more"
         )
     count = sizes.count
     if count < ENOUGH:
@@ -172,6 +175,6 @@ def _index(bucket: str) -> int:
 
 
 def _rounded(tokens: float) -> int:
-    """Round up to two digits: 612 becomes 620."""
+    """Round a number up to two significant digits. For example, 612 becomes 620."""
     unit: int = 10 ** max(0, floor(log10(tokens)) - 1)
     return ceil(tokens / unit) * unit

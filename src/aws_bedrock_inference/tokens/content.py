@@ -1,6 +1,6 @@
-"""The size of a request: the bytes of its text, and separately the possible cost of its other parts in tokens.
+"""Measure the size of a request: the bytes of its text, and separately the tokens that its other parts can cost.
 
-The ratio of tokens to bytes is learned from text only. Pictures, documents and tool definitions would distort that
+The ratio of tokens to bytes is learned from text only. Pictures, documents and tool definitions would distort this
 ratio, so they are never counted as text.
 """
 
@@ -13,15 +13,17 @@ from aws_bedrock_inference.tokens.media import Part, json_length, part_tokens
 
 
 class Weight(NamedTuple):
-    """`text_bytes` of UTF-8 text, and `other_tokens` that all other parts may cost."""
+    """The size of a request: `text_bytes` is the number of bytes of its text in UTF-8. `other_tokens` is the number
+    of tokens that all other parts can cost.
+    """
 
     text_bytes: int
     other_tokens: int
 
 
 def weigh(request: Any, base_model: str) -> Weight:
-    """Return the weight of `request` on `base_model`. `request` is Converse's parameters, or a model's own parsed
-    body.
+    """Return the size of `request` for the model `base_model`. `request` is the parameters of Converse, or the parsed
+    body of InvokeModel.
     """
     apart: list[Part] = []
     text = _text(request, apart)
@@ -49,7 +51,9 @@ def _text(value: Any, apart: list[Part]) -> int:
 
 
 def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
-    """Add `part` to the parts that are not text. If it is text after all, return its bytes of text instead."""
+    """Add `part` to the list of parts that are not text. If it is text after all, return its number of bytes
+    instead.
+    """
     if kind == "json":
         return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)
     if isinstance(part, list) and kind == "image":

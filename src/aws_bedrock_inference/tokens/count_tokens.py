@@ -1,5 +1,5 @@
-"""The exact number of input tokens, counted by the service with CountTokens, which is free and outside the inference
-quota.
+"""Count the input tokens of a request exactly, with the service's operation CountTokens. It is free and uses no
+inference quota.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return boto3's `count_tokens` parameters for `operation` (`converse`, `invoke_model` or a stream of either) with
-    boto3's `params`.
+    """Return the parameters of boto3's `count_tokens` for a request. `params` are boto3's parameters of `operation`,
+    which is `converse`, `invoke_model` or the stream of one of them.
 
-    `modelId` becomes the id of the foundation model, because the service was reported to refuse the id of an inference
-    profile. The ARN of an application inference profile does not contain its model and is left unchanged; the service
-    will probably refuse it. Not every model supports CountTokens. Sources:
+    `modelId` becomes the id of the foundation model, because the service was reported to refuse the id of an
+    inference profile. The ARN of an application inference profile does not contain its model. It is left unchanged,
+    and the service will probably refuse it. Not every model supports CountTokens. Sources:
     https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report for the
     refusal.
 
@@ -44,7 +44,7 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exactly(estimate: Estimate, input_tokens: int) -> Estimate:
-    """Return `estimate` with the input tokens that the service counted."""
+    """Return `estimate` with `input_tokens` replaced by the number that the service counted."""
     if not is_number(input_tokens, least=0, whole=True):
         raise ValueError(f"exactly(input_tokens={shown(input_tokens)}): pass the number that count_tokens returned")
     return replace(estimate, input_tokens=input_tokens)

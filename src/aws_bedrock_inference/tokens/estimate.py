@@ -1,5 +1,5 @@
-"""The estimated cost of a call before it is sent. The call's usage later replaces the estimate, and improves the next
-estimates.
+"""Estimate the tokens of a call before it is sent. The usage that the service reports later replaces the estimate,
+and improves the next estimates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class BodyError(ValueError):
-    """A body of InvokeModel that is not valid JSON. The message names the place but shows no value."""
+    """A body of InvokeModel that is not valid JSON. The message names the position of the error, but contains no
+    value of the body.
+    """
 
 
 # Usage above this limit is ignored: tokens per byte of text, plus tokens that the service adds itself (its instructions
@@ -37,17 +39,17 @@ UNMETERED = Estimate(metered=False)
 
 @dataclass(frozen=True, slots=True)
 class Weighed(Estimate):
-    """An estimate with its components, so that the real usage can improve the next estimate."""
+    """An estimate with its components, which are needed to improve the next estimate with the reported usage."""
 
     text_bytes: int = 0
     other_tokens: int = 0
 
 
 def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: TokenGauge | None = None) -> Estimate:
-    """Return the estimated cost of `operation` with boto3's `params` on `base_model`.
+    """Return the estimated tokens of a call of `operation` with boto3's `params` on the model `base_model`.
 
-    If max_tokens is not set, the model's own maximum counts. Text counts at the ratio that `gauge` has learned;
-    without a gauge, four bytes count as one token.
+    If max_tokens is not set, the model's maximum is used. The tokens of text are computed with the ratio that `gauge`
+    has learned. Without a gauge, four bytes count as one token.
 
     Raises `BodyError` for a body of InvokeModel that no model can read.
     """
@@ -73,11 +75,13 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
 
 
 def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> None:
-    """Train `gauge` with the usage of a call that ended successfully.
+    """Improve the ratio in `gauge` with the usage of a call that ended successfully.
 
-    Some usage is ignored. If text was the smaller part of the request, the ratio would absorb the error of the other
-    parts. If the usage equals the guess, the stream reported no usage. If the number is impossible for any tokenizer,
-    it is wrong.
+    Three kinds of usage are ignored:
+
+    * Text was the smaller part of the request. The ratio would absorb the error in the estimate of the other parts.
+    * The usage equals the estimate. The stream then reported no usage.
+    * The number is impossible for any tokenizer, so it is wrong.
     """
     if not isinstance(guess, Weighed):
         return
@@ -89,7 +93,9 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
 
 def _body(params: Mapping[str, Any]) -> Any:
-    """Return the parsed JSON of a body. For a body that is not JSON, return the part whose text can be counted."""
+    """Return the parsed JSON of an InvokeModel body. If the body is not JSON, return the part whose text can be
+    counted.
+    """
     body = params["body"]
     if not isinstance(body, (str, bytes, bytearray)):
         return {}

@@ -1,6 +1,7 @@
-"""The size of a picture, read from the first bytes of a PNG, GIF, WebP or JPEG file. Nothing is decoded.
+"""Read the width and height of a picture from the first bytes of a PNG, GIF, WebP or JPEG file. Nothing is decoded.
 
-Layouts: PNG (RFC 2083, 4.1.1), GIF89a (18), WebP (RFC 9649, 2.5 to 2.7), JPEG (ITU-T T.81, B.2.2).
+The formats are described in RFC 2083, 4.1.1 (PNG), GIF89a, 18 (GIF), RFC 9649, 2.5 to 2.7 (WebP) and ITU-T T.81,
+B.2.2 (JPEG).
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ _SHORTEST = 30
 
 
 class Size(NamedTuple):
-    """Width and height, in pixels."""
+    """The width and height of a picture, in pixels."""
 
     width: int
     height: int
 
 
 def size_of(head: bytes) -> Size | None:
-    """Return the size of the picture that begins with `head`, or None if the picture has none of the four formats or
-    is damaged. The first `HEAD` bytes of a file are enough.
+    """Return the size of the picture in the file that begins with the bytes `head`. The first `HEAD` bytes of a file
+    are enough. Return None if the picture has none of the four formats or is damaged.
     """
     if len(head) < _SHORTEST:
         return None

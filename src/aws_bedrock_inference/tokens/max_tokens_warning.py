@@ -1,4 +1,6 @@
-"""A warning, once per model, that requests without max_tokens reserve the model's maximum, the costliest default."""
+"""Warn once for each model if requests have no max_tokens, because each request then reserves the model's maximum
+from the quota.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,14 @@ class UnboundedAnswerWarning(UserWarning):
 
 
 class Warned(Locked):
-    """Stores the models for which a warning was already given. Safe to share between threads."""
+    """The models for which a warning was already emitted. Threads can share an object."""
 
     def __init__(self) -> None:
         self._models: set[str] = set()
         super().__init__()
 
     def first(self, model: str) -> bool:
-        """Return whether this is the first call for `model`. Also return False if too many models are already
-        stored.
-        """
+        """Return whether `model` has had no warning yet. Return False if too many models are already stored."""
         if model in self._models:
             return False
         with self._lock:
@@ -44,8 +44,8 @@ PROCESS = Warned()
 
 
 def unbounded_warning(model: str, reserved: int, tpm: float) -> str:
-    """Return the text that explains the cost of a missing max_tokens: `reserved` tokens for each answer of `model`,
-    with a quota of `tpm` tokens per minute.
+    """Return the text that explains the cost of a missing max_tokens. `reserved` is the number of tokens that each
+    answer of `model` reserves. `tpm` is the quota in tokens per minute.
     """
     calls = int(tpm // reserved)
     if calls:
@@ -59,18 +59,19 @@ def unbounded_warning(model: str, reserved: int, tpm: float) -> str:
 
 
 def warn_unbounded(model: str, reserved: int, tpm: float, *, warned: Warned = PROCESS) -> None:
-    """Warn with `UnboundedAnswerWarning`, once for each model that is not yet in `warned`, at the caller's own line.
+    """Emit `UnboundedAnswerWarning`, unless `warned` already contains the model. The warning points to the caller's
+    own line of code.
 
-    Only for clients whose quota of tokens is known (`tpm`). Without a known quota nothing is reserved, so the warning
-    would not apply.
+    Call this function only for clients whose quota of tokens per minute is known (`tpm`). Without a known quota
+    nothing is reserved, so the warning would not apply.
     """
     if warned.first(model):
         warnings.warn(unbounded_warning(model, reserved, tpm), UnboundedAnswerWarning, stacklevel=outside())
 
 
 def outside() -> int:
-    """Return the stack level of the first caller outside this package, as `warnings.warn` counts it in the calling
-    function.
+    """Return the stack level of the first caller outside this package, in the form that `warnings.warn` expects from
+    the calling function.
     """
     level = 0
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `skip_file_prefixes` comes with Python 3.12

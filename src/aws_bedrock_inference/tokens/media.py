@@ -1,4 +1,6 @@
-"""The cost of a request's pictures, documents and tools in input tokens, according to the rules in `media.toml`."""
+"""Estimate the input tokens of a request's pictures, documents and tools. The rules are in `media.toml`. A part is a
+piece of a request that is not text.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
 BYTES_PER_TOKEN = 4
 
 
-# The most tokens that one part counts if its rule has no limit, because the size that a picture states may be wrong.
+# The maximum tokens of one part if its rule has no limit, because the size in a picture's header can be wrong.
 _MOST = 1_000_000
 
 
 class Part(NamedTuple):
-    """A part of a request that is not text: its `kind`, its `content` as written, and the `block` around it."""
+    """A piece of a request that is not text: its `kind`, its `content` as the caller wrote it, and the `block` that
+    contains it.
+    """
 
     kind: str
     content: Any
@@ -33,18 +37,18 @@ class Part(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """The available content of a part: bytes as boto3 accepts them, or text, which may be `encoded` in base64."""
+    """The content of a part: bytes as boto3 accepts them, or text. `encoded` is True if the text is base64."""
 
     content: bytes | str
     encoded: bool
 
     @property
     def size(self) -> int:
-        """The number of bytes after decoding."""
+        """The number of bytes of the content after decoding."""
         return len(self.content) * 3 // 4 if self.encoded else len(self.content)
 
     def head(self) -> bytes:
-        """Return enough of the beginning to contain the size of a picture."""
+        """Return as many bytes from the beginning as are needed to find the size of a picture."""
         if isinstance(self.content, bytes):
             return self.content[:HEAD]
         short = _decoded(self.content[:64])
@@ -52,7 +56,7 @@ class _Data(NamedTuple):
 
 
 def part_tokens(part: Part, base_model: str) -> int:
-    """Return the input tokens that `part` may cost on `base_model`."""
+    """Return the number of input tokens that `part` can cost on the model `base_model`."""
     if part.kind == "tools":
         return json_length(part.content) // BYTES_PER_TOKEN + int(_rule("tools", base_model)["added"])
     content, block = part.content, part.block
@@ -65,7 +69,9 @@ def part_tokens(part: Part, base_model: str) -> int:
 
 
 def json_length(value: Any) -> int:
-    """Return the length of `value` as JSON, in bytes. A value that JSON cannot represent counts as its Python text."""
+    """Return the length of `value` as JSON, in bytes. For a value that JSON cannot represent, its Python text is
+    used.
+    """
     return len(json.dumps(value, default=str, skipkeys=True, ensure_ascii=False).encode(errors="replace"))
 
 

@@ -1,4 +1,4 @@
-"""The number of tokens per byte of text, learned for each model from the reported usage."""
+"""Learn the number of tokens per byte of text for each model, from the usage that the service reports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ SIGMAS = 2.0
 
 
 class Ratio(NamedTuple):
-    """Tokens for each byte of text: the weighted `mean` of the answers so far, and their standard deviation `sigma`."""
+    """The number of tokens per byte of text: the weighted `mean` of the answers so far, and their standard deviation
+    `sigma`.
+    """
 
     mean: float
     sigma: float
@@ -48,11 +50,15 @@ class _Learnt:
 
 
 class TokenGauge(Locked):
-    """Learns each model's ratio of tokens to bytes, and guesses high enough that reservations are rarely too small.
+    """Learns the ratio of tokens to bytes for each model. Its estimates are high enough that reservations are rarely
+    too small. Threads can share an object.
 
-    A guess is the mean plus `sigmas` times the standard deviation of the observed ratios, both weighted by bytes and
-    by age. Before the first observation, four bytes count as one token. `models` is the maximum number of models; when
-    it is exceeded, the model that was added first is removed. Safe to share between threads.
+    * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard
+      deviation. Both are weighted by bytes and by age.
+    * `models`, default 256: the maximum number of models. When it is exceeded, the model that was added first is
+      removed.
+
+    Before the first observation, four bytes count as one token. Raises `ValueError` for invalid options.
     """
 
     def __init__(self, *, sigmas: float = SIGMAS, models: int = 256) -> None:
@@ -66,14 +72,16 @@ class TokenGauge(Locked):
         super().__init__()
 
     def tokens(self, model: str, text_bytes: int) -> int:
-        """Return the number of tokens that `text_bytes` of text may have on `model`, estimated rather too high than
-        too low.
+        """Return the estimated number of tokens in `text_bytes` bytes of text on `model`. The estimate is rather too
+        high than too low.
         """
         learnt = self._learnt.get(model)
         return int(text_bytes * (PRIOR if learnt is None else learnt.upper)) + 1
 
     def learn(self, model: str, text_bytes: int, tokens: int) -> None:
-        """Learn that `text_bytes` of text had `tokens` tokens on `model`. If either number is 0, nothing is learned."""
+        """Record that `text_bytes` bytes of text had `tokens` tokens on `model`. If either number is 0, nothing is
+        recorded.
+        """
         if text_bytes <= 0 or tokens <= 0:
             return
         ratio = tokens / text_bytes
@@ -88,7 +96,9 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the ratio of `model`. `answers` is 0 as long as the ratio is the rule of thumb."""
+        """Return the ratio of `model`. The field `answers` of the result is 0 as long as no answer was observed and
+        the ratio is the default.
+        """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()
             return Ratio(learnt.mean, sqrt(learnt.spread / learnt.weight), learnt.answers)
