@@ -38,7 +38,12 @@ NEVER = re.compile(
     r"(?:stand|stands|standing) still|standstill|under way|taken for whole|answered whole|the how many-th|"
     r"(?:speak|speaks) of trouble|bears? no time|not then|other chances|rolls? dice|the dice|(?-i:[Pp]atience)|"
     r"(?:is|was|are) ill\b|lets? go of|what limits now|goes? back into the line|is believed to be|"
-    r"no whole answer|without being hurt"
+    r"no whole answer|without being hurt|"
+    r"for good(?! measure)|once more|(?:made|read|begins?|learned|sent|written) anew|"
+    r"of (?:ours|yours|one's own)|none but|goes? on at|(?:speaks?|stands?) against|stands? in the way|"
+    r"in the place of|(?:put|puts) in its place|(?:is|are) told\b|(?:tells?|told) apart|holds? good|"
+    r"mend(?:s|ed|ing)?\b|reckon(?:s|ed|ing)?\b|asked for again|(?:nobody|anybody)'s|counts? as no\b|"
+    r"lets? nobody|nothing speaks|as it stood"
     r")",
     re.IGNORECASE,
 )
