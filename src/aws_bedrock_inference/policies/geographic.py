@@ -28,7 +28,7 @@ _LONGEST = 20.0
 
 class GeographicProfile:
     """A policy that calls a model through the inference profile of the Region's geography, after the service has
-    reported that on-demand throughput isn't supported. The failed call is sent once more through the profile. Later
+    reported that on-demand throughput isn't supported. The failed call is sent again through the profile. Later
     calls use the profile immediately.
 
     * `models`: a `Models`, which finds the profile. It uses the session and Region of the client.
