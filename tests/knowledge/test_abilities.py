@@ -150,8 +150,8 @@ def test_a_longer_answer_than_a_model_writes_is_not_asked_for(
     [
         ("claude", SONNET_45, None),
         ("claude", OPUS_55, None),
-        ("claude", LITE, f"{LITE} accepts bodies in Nova's format, but the request has Anthropic's"),
-        ("openai", HAIKU_45, f"{HAIKU_45} accepts bodies in Anthropic's format, but the request has OpenAI's"),
+        ("claude", LITE, f"{LITE} accepts bodies in Nova's format, but the request has Anthropic's format"),
+        ("openai", HAIKU_45, f"{HAIKU_45} accepts bodies in Anthropic's format, but the request has OpenAI's format"),
         ("openai", "qwen.qwen3-32b-v1:0", None),
         ("llama", LLAMA_4, None),
         ("", SONNET_45, None),

@@ -130,7 +130,7 @@ def _other_form(base: str, needs: Needs) -> str | None:
     if not needs.form or not theirs or theirs == needs.form:
         return None
     called = {form["name"]: form["called"] for form in _data()["form"]}
-    return f"{base} accepts bodies in {called[theirs]} format, but the request has {called[needs.form]}"
+    return f"{base} accepts bodies in {called[theirs]} format, but the request has {called[needs.form]} format"
 
 
 def _too_long(base: str, needs: Needs) -> str | None:

@@ -203,7 +203,6 @@ def _entries(code: str) -> list[Entry]:
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
     """Return the score of an entry's service for this error, or None if the error cannot come from that service.
-
     `other` is the score of a service that contradicts a guessed service. `passed_on` is the score of a service whose
     errors the certain service passes on.
     """

@@ -145,7 +145,7 @@ def _verdict(code: str, status: int | None, trait: str) -> Verdict:
 
 def _throttle_or_limit(code: str, status: int | None, trait: str) -> Verdict | None:
     if trait == _THROTTLE or _THROTTLED.search(code):
-        return _retry("a throttle, by its trait or name", _SLOWER, wait=1.0)
+        return _retry("a throttling error", _SLOWER, wait=1.0)
     if trait != _RETRY and _LIMIT.search(code):
         if status == _TOO_MANY or code == _SHARED_NAME:
             return _limited(
@@ -159,9 +159,9 @@ def _throttle_or_limit(code: str, status: int | None, trait: str) -> Verdict | N
 
 def _transient(code: str, status: int | None, trait: str) -> Verdict | None:
     if trait == _RETRY or _TRANSIENT.search(code):
-        return _retry("an error that the model or the SDKs mark as worth a retry", "Retry with exponential backoff.")
+        return _retry("an error that the model or the SDKs mark as retryable", "Retry with exponential backoff.")
     if status == _TOO_MANY:
-        return _retry("a throttle, by its status 429", _SLOWER, wait=1.0)
+        return _retry("a throttling error with the HTTP status 429", _SLOWER, wait=1.0)
     if status in _TRANSIENT_STATUSES or (trait == _FAULT and status is None) or _INTERNAL.search(code):
         return _retry(
             "a fault of the service",
