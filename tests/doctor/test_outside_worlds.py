@@ -210,7 +210,7 @@ def profile_of_another_geography(broken: Broken, _: Path, __: ExitStack) -> Worl
         "is invalid."
     )
     sonnet = "anthropic.claude-sonnet-4-5-20250929-v1:0"
-    return World("model-not-in-region", "model", error, f"nearest is eu.{sonnet}", model_id=f"us.{sonnet}")
+    return World("model-not-in-region", "model", error, f"The most similar id is eu.{sonnet}", model_id=f"us.{sonnet}")
 
 
 # langwatch/langwatch#4196

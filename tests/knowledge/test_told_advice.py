@@ -37,8 +37,8 @@ def steps(text: str) -> list[str]:
                 "[Messages] is not permitted#: extraneous key [MaxTokens] is not permitted"
             ),
             (
-                "Remove Messages and MaxTokens from the body: this model's schema does not allow Messages and MaxTokens "
-                "at that place."
+                "Remove Messages and MaxTokens from the body: this model's schema does not allow Messages and "
+                "MaxTokens at that place."
             ),
             "which this model requires",
         ),

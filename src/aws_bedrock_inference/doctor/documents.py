@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Says(Enum):
-    """The result of a policy for an action of a role."""
+    """The possible results when a policy is evaluated for an action of a role."""
 
     ALLOWED = "allowed"
     LEFT_TO_IAM = "left to IAM"

@@ -69,7 +69,7 @@ def stored_object(seen: Seen) -> Finding | None:
 
 
 def object_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """Distinguish an object that was deleted from one that never existed."""
+    """Check whether the object was deleted or never existed."""
     response: dict[str, Any] = getattr(answer.error, "response", None) or {}
     if response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-delete-marker") == "true":
         return seen.ends("was deleted: its newest version is a delete marker.", "s3-key-missing")

@@ -214,20 +214,20 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     general = [services for _, _, services, *told in remedies if not (told and told[0])]
     if all(services and OTHER not in services for services in general):
         raise CatalogueError(
-            f"{where}: no remedy for other services and any text; add one without `for` and `when`, or for {OTHER!r}"
+            f"{where}: no remedy applies to every text of other services; add one without `for` and `when`, or for {OTHER!r}"
         )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy in the form of the index, without `when` and `unless` if the TOML file does not have them."""
+    """Return a remedy as the index stores it, without `when` and `unless` if the TOML file does not have them."""
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
-        raise CatalogueError(f"{where}: {remedy!r} lacks `do` or has keys outside {', '.join(sorted(_REMEDY))}")
+        raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
     groups = re.compile(when).groupindex.keys()
     named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
-        raise CatalogueError(f"{where}: the groups of `when`, {sorted(groups)}, are not those of `do`, {sorted(named)}")
+        raise CatalogueError(f"{where}: `when` has the groups {sorted(groups)}, but `do` uses {sorted(named)}")
     told = [when, unless] if when or unless else []
     return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 

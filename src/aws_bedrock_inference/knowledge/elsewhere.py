@@ -34,7 +34,7 @@ def elsewhere(fault: Fault) -> frozenset[str]:
 
 
 def closes(fault: Fault) -> bool:
-    """Return whether every call on the route of a fault fails until somebody changes a setting."""
+    """Return whether this fault means that every call on the same route fails until somebody changes a setting."""
     listed = _groups().get(fault.cause)
     return listed is not None and listed.closes
 

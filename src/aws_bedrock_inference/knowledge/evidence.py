@@ -212,8 +212,8 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the code in a name with dots. The code is the whole name, its last two parts (`Runtime.ExitError`), its
-    last part (`botocore.errorfactory.X`) or its first part (`X:http://...`).
+    """Return the error code that a name with dots contains: the whole name, its last two parts (`Runtime.ExitError`),
+    its last part (`botocore.errorfactory.X`) or its first part (`X:http://...`).
     """
     if name.isalnum():
         return known.code(name)

@@ -43,7 +43,7 @@ _NARROW = 16_384  # characters: a message that a narrow table splits into lines 
 _LONGEST_KEPT = 2_048  # characters: repeated messages are short
 
 MODELLED, UNKNOWN = "modelled", "unknown"
-"""The causes of errors that only AWS's service models describe, and of unknown errors."""
+"""The names of two causes: an error that only AWS's service models describe, and an unknown error."""
 
 # For errors known only from their model: the SDK's number of attempts, and the kind of fault.
 _ATTEMPTS = {Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}
@@ -229,7 +229,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return whether a candidate's only evidence is a code that the service named in the text also uses."""
+    """Return whether a candidate's only evidence is its code, which the service named in the text also uses."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 

@@ -80,7 +80,7 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the seconds until the next check of whether the cause of a failed call has ended without any action. The
+    """Return the seconds until the next check whether the cause of a failed call has ended without any action. The
     result is None for a cause that does not end in this way, and for calls that are retried anyway.
     """
     found = _data()["heals"].get(cause)

@@ -51,7 +51,9 @@ _PATTERNS = tuple(
 
 
 def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
-    """Yield the start of each line between `begin` and `end` that contains a mark."""
+    """Yield the position of each line between `begin` and `end` that contains a mark (a word that indicates an
+    error).
+    """
     while begin < end:
         stop = _stop(buffer, begin, end)
         piece = buffer[begin:stop]

@@ -8,15 +8,16 @@ needed. If `modelled.json` lacks a code, an installed botocore of another versio
 
 The first rule that applies decides:
 
-* RETRY for a retry trait, a name that the SDKs treat as throttling, or status 429. But the name of a quota or limit
-  usually means a fixed limit, which waiting does not change: FAIL. With status 429, and for the one such name in the
-  SDKs' list, the limit can be a rate: RETRY_LIMITED.
-* RETRY for a fault of the service (trait, name, or status 500, 502, 503 or 504), and for status 408, as the SDKs do.
-  No SDK retries a fault of the service with another status: RETRY_LIMITED.
-* RETRY_LIMITED for a state that can change (409, 423, 424, 425, or a name such as InUse, NotReady or Concurrent),
+* A throttle (by its trait or its name) is RETRY.
+* The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. It is
+  RETRY_LIMITED with status 429, and for one name in the SDKs' list, because the limit can then be a rate.
+* An error with a retry trait or with status 429 is RETRY.
+* A fault of the service (by its trait, its name, or status 500, 502, 503 or 504) and status 408 are RETRY, as in the
+  SDKs. A fault of the service with any other status is RETRY_LIMITED, because no SDK retries it.
+* A state that can change (409, 423, 424, 425, or a name such as InUse, NotReady or Concurrent) is RETRY_LIMITED,
   unless the name means that something already exists.
-* FAIL for everything else, because the same request fails again. A model without a status belongs to a protocol that
-  answers with status 400.
+* Everything else is FAIL, because the same request fails again. A model without a status has a protocol whose errors
+  have status 400.
 """
 
 from __future__ import annotations

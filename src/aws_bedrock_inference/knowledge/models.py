@@ -145,7 +145,7 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
 
 
 def providers() -> tuple[str, ...]:
-    """Return the providers with which the ids of models start."""
+    """Return the names of providers with which model ids begin, such as `anthropic`."""
     return tuple(_data()["profiles"]["providers"])
 
 

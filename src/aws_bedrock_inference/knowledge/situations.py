@@ -39,8 +39,9 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
     """Yield the remedies of the steps that can apply to a text, with the values that the text contains.
 
-    A step that contains a value from the text replaces the first general step. The steps before the general steps are
-    for individual messages. They are not used if only a code or the name of a cause is known.
+    The first step without the pattern `when` is the first general step. A step that inserts a value from the text
+    replaces it. The steps before it are for individual messages: they are not used if only a code or the name of a
+    cause is known.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False

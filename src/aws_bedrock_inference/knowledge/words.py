@@ -24,8 +24,9 @@ class Parts:
     occur in the text.
 
     The clues of a part are its words without the first and the last word, because these two can be parts of longer
-    words in a text. The longest clue is looked up first. A part without other words has its first four pieces of four
-    characters as clues: wherever a text is cut, it contains one of these pieces completely.
+    words in a text. The longest clue is looked up first. For a part without inner words, the clues are the four
+    pieces of four characters that begin at its first four characters. Each text is cut into such pieces, so a text
+    that contains the part has one of them as a piece.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:

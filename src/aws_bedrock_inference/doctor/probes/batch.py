@@ -44,8 +44,8 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the job's general cause if the error to diagnose can have it. Otherwise, return the more specific
-    `cause`.
+    """Return the general cause of failed batch jobs if the error to diagnose can have this cause. Otherwise, return
+    the more specific `cause`.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
@@ -228,7 +228,9 @@ def _key_in(encryption: dict[str, Any]) -> str:
 
 
 def _key_state(world: World, key: str) -> tuple[Status, str] | None:
-    """Return the status and the message of the finding if the key's state alone decides. Otherwise, return None."""
+    """Return the status and the message of the finding if the state of the KMS key alone decides. Otherwise, return
+    None.
+    """
     answer = world.ask("kms", "describe_key", KeyId=key)
     if answer.code == "NotFoundException":
         return Status.FAILED, f"does not exist in {world.region}"
