@@ -67,8 +67,8 @@ class Route:
         this is not the case.
         """
         if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
-            return "The other Regions that may answer the call are unknown."
-        return "Any other commercial Region may also answer the call." if self.everywhere else ""
+            return "The other Regions that can answer the call are unknown."
+        return "Any other commercial Region can also answer the call." if self.everywhere else ""
 
     @property
     def shown(self) -> str:

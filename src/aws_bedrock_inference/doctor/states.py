@@ -192,7 +192,7 @@ def role(seen: Seen) -> Finding | None:
         each.get("Effect") == "Deny" for each in statements(policy)
     ):
         return seen.may(
-            f"may allow {whom} to assume it. Its trust policy has conditions or Deny statements, which were not "
+            f"possibly allows {whom} to assume it. Its trust policy has conditions or Deny statements, which were not "
             "evaluated."
         )
     return seen.well(f"allows {whom} to assume it.", "lambda-role-not-assumable", "assume-role-trust")

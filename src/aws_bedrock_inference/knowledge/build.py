@@ -214,7 +214,7 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     general = [services for _, _, services, *told in remedies if not (told and told[0])]
     if all(services and OTHER not in services for services in general):
         raise CatalogueError(
-            f"{where}: no remedy applies to every text of other services; add one without `for` and `when`, or for {OTHER!r}"
+            f"{where}: no remedy is for any text of other services; add one without `for` and `when`, or for {OTHER!r}"
         )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 

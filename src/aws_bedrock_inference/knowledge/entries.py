@@ -161,7 +161,7 @@ class Entry:
     firm: bool = False
     signatures: list[Signature] = field(default_factory=list)
     own_codes: frozenset[str] = frozenset()
-    """The codes that identify the service, because not every service has them."""
+    """The codes that identify the service, because only some services have them."""
 
     @cached_property
     def template(self) -> Fault:

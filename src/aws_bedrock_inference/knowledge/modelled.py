@@ -178,7 +178,7 @@ def _transient(code: str, status: int | None, trait: str) -> Verdict | None:
 def _passing(code: str, status: int | None) -> Verdict | None:
     if (status in _STATE_STATUSES or _STATE.search(code)) and not _EXISTS.search(code):
         return _limited(
-            "a state of the resource that may change",
+            "a state of the resource that can change",
             "Check the resource's state. Retry when the state no longer changes.",
         )
     return None

@@ -218,7 +218,7 @@ def enforced_guardrails(world: World) -> Finding:
     names = ", ".join(f"{each.get('guardrailId')} (version {each.get('guardrailVersion')})" for each in put)
     fields = {"GUARDRAIL": str(put[0].get("guardrailId", ""))}
     message = (
-        f"The account enforces a guardrail on calls in {world.region}, which may block or change answers: {names}."
+        f"The account enforces a guardrail on calls in {world.region}, which can block or change answers: {names}."
     )
     return warning(message, tried, cause="guardrail-blocked", **fields)
 

@@ -239,7 +239,7 @@ def _key_state(world: World, key: str) -> tuple[Status, str] | None:
     if answer.value["KeyMetadata"].get("KeyState", "Enabled") != "Enabled":
         return Status.FAILED, f"has the state {answer.value['KeyMetadata']['KeyState']}, so it cannot be used"
     if answer.value["KeyMetadata"].get("KeyManager") == "AWS":
-        return Status.OK, "is the AWS managed key for S3, which every role of the account may use through S3"
+        return Status.OK, "is the AWS managed key for S3, which every role of the account is allowed to use through S3"
     return None
 
 

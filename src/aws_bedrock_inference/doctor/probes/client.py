@@ -28,10 +28,10 @@ def timeouts(world: World) -> Finding:
     seconds = _seconds(world.config.read_timeout)
     tokens = world.max_tokens or model_facts(target(world.model_id).base).max_output_tokens
     needed = tokens / _SLOWEST
-    tried = f"read the client's settings: read_timeout={seconds:g}; an answer may have {tokens:,} tokens"
+    tried = f"read the client's settings: read_timeout={seconds:g}; an answer can have {tokens:,} tokens"
     if seconds >= needed:
         return ok(f"The read timeout of {seconds:g} s is long enough for an answer of {tokens:,} tokens.", tried)
-    message = f"The read timeout of {seconds:g} s is too short: a long answer may take {needed:,.0f} s."
+    message = f"The read timeout of {seconds:g} s is too short: a long answer can take {needed:,.0f} s."
     judged = failed if world.asked_about("client-read-timeout") else warning
     return judged(message, tried, cause="client-read-timeout")
 

@@ -108,7 +108,7 @@ def legacy(world: World) -> Finding:
         return skipped(f"The lists do not show whether {route.shown} is a legacy model.")
     if route.model.lifecycle != "LEGACY":
         return ok("AWS does not mark the model as Legacy.", "read the Region's lists")
-    tried = f"read the Invocations of {route.shown} of the last 30 days in CloudWatch"
+    tried = f"read the Invocations of {route.shown} for the last 30 days in CloudWatch"
     now = datetime.fromtimestamp(world.wall(), UTC)
     answer = world.ask(
         "cloudwatch",

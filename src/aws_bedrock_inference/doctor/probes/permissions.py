@@ -127,7 +127,7 @@ def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
     if not judged.scp:
         # The simulator does not evaluate the conditions of such policies, and refuses where it may not read the
         # policies.
-        doubt = " IAM's simulator ignores the conditions of such policies, so calls may still be allowed."
+        doubt = " IAM's simulator ignores the conditions of such policies, so calls can still be allowed."
         return failed(f"A policy of the organization refuses {what}.{doubt}", tried, cause="iam-denied-scp")
     if not judged.boundary:
         cause, who = "iam-denied-permissions-boundary", "The permissions boundary does not allow"

@@ -36,7 +36,7 @@ def throttles(world: World) -> Finding:
     """Compare the number of throttles that CloudWatch counted with the use of the quota."""
     if world.model_id is None:
         return skipped(NO_MODEL)
-    tried = f"read the metrics of {world.model_id} of the last day in CloudWatch"
+    tried = f"read the metrics of {world.model_id} for the last day in CloudWatch"
     try:
         every = used_lately(world.session, region_name=world.region, now=world.wall)
         table = discover(world.session, region_name=world.region, now=world.wall)
