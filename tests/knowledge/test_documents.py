@@ -19,7 +19,7 @@ Runtime.ImportModuleError | lambda | Add the missing module | spelling and path 
 Runtime.HandlerNotFound | lambda | Make the handler setting match the package | file path without extension | at the root | parameters that its runtime passes | If the handler setting is wrong, correct it
 Runtime.ExitError | lambda | a stack trace | Check whether memory was the cause | function's timeout | calls that end the process | errors of the operating system
 Runtime.Unknown | lambda | Read the whole log stream | runtime is still supported | compare the changes | trivial handler | Support case
-ResourceConflictException | lambda | Wait until the update has ended | changes the function at the same time | Let only one deployment change the function at a time | before the function is usable everywhere | growing pauses
+ResourceConflictException | lambda | Wait until the update has ended | changes the function at the same time | Let only one deployment change the function at a time | before the function is usable everywhere | increasing waits
 ResourceNotFoundException | lambda | Look for the function in the Region | region and account | not yet deployed | lambda:GetFunction | Name, qualifier
 InvalidParameterValueException | lambda | Correct the format | out of range | API reference | data type of the field | values that are known to work
 AccessDenied | iam | Grant the caller the IAM | If the resource has its own policy | trust policy | condition that is not met | simulate-principal-policy
