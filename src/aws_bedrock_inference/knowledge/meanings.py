@@ -54,8 +54,8 @@ def meaning(event: bytes) -> Meaning | None:
 
 
 def example(event: bytes, known: Meaning) -> str:
-    """Return the line of an event that contains the words that decided. Secrets are masked. A long line is shortened
-    to the part around these words.
+    """Return the line of an event that contains the words that decided the cause. Secrets are masked. A long line is
+    shortened to the part around these words.
     """
     lines = [" ".join(line.split()) for line in _text(event).splitlines()] or [""]
     for words in filter(None, (known.words, known.code)):
