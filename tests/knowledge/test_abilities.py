@@ -152,8 +152,8 @@ def test_a_max_tokens_above_the_limit_of_the_model_is_refused(
     [
         ("claude", SONNET_45, None),
         ("claude", OPUS_55, None),
-        ("claude", LITE, f"{LITE} accepts bodies in Nova's format, but the request has Anthropic's"),
-        ("openai", HAIKU_45, f"{HAIKU_45} accepts bodies in Anthropic's format, but the request has OpenAI's"),
+        ("claude", LITE, f"{LITE} accepts bodies in Nova's format, but the request has Anthropic's format"),
+        ("openai", HAIKU_45, f"{HAIKU_45} accepts bodies in Anthropic's format, but the request has OpenAI's format"),
         ("openai", "qwen.qwen3-32b-v1:0", None),
         ("llama", LLAMA_4, None),
         ("", SONNET_45, None),

@@ -19,7 +19,7 @@ Runtime.ImportModuleError | lambda | Add the missing module | spelling and path 
 Runtime.HandlerNotFound | lambda | Make the handler setting match the package | file path without extension | at the root | parameters that its runtime passes | If the handler setting is wrong, correct it
 Runtime.ExitError | lambda | a stack trace | Check whether memory was the cause | function's timeout | calls that end the process | errors of the operating system
 Runtime.Unknown | lambda | Read the whole log stream | runtime is still supported | compare the changes | trivial handler | Support case
-ResourceConflictException | lambda | Wait until the update has ended | changes the function at the same time | Let only one deployment change the function at a time | before the function is usable everywhere | growing pauses
+ResourceConflictException | lambda | Wait until the update has ended | changes the function at the same time | Let only one deployment change the function at a time | before the function is usable everywhere | increasing waits
 ResourceNotFoundException | lambda | Look for the function in the Region | region and account | not yet deployed | lambda:GetFunction | Name, qualifier
 InvalidParameterValueException | lambda | Correct the format | out of range | API reference | data type of the field | values that are known to work
 AccessDenied | iam | Grant the caller the IAM | If the resource has its own policy | trust policy | condition that is not met | simulate-principal-policy
@@ -44,7 +44,7 @@ LimitExceededException | events | 300 rules by default | pattern as narrow | on 
 InvalidEventPatternException | events | A pattern is JSON | filter such as prefix | Test the pattern against an event | at most 2,048 characters | test-event-pattern
 ManagedRuleException | events | aws events describe-rule | -its targets and logs | -its targets and logs | -failure of a run of the rule | -its targets and logs
 ValidationException | bedrock-runtime | no text may be empty | within the model's ranges | this Region offers the model | differ between model families | smallest request that should work
-ThrottlingException | bedrock-runtime | retry with back-off | spread them over time | a second model | Provisioned Throughput | Monitor the rate of calls
+ThrottlingException | bedrock-runtime | retry with backoff | spread them over time | a second model | Provisioned Throughput | Monitor the rate of calls
 ModelNotReadyException | bedrock-runtime | takes seconds to minutes | status and Region | provisioned throughput is complete | more attempts than the SDK's default | to another model
 ModelTimeoutException | bedrock-runtime | shorten the input | Split the work | read timeout | stream | smaller or faster model
 ResourceNotFoundException | bedrock-agents | ID of the knowledge base | its Region and account | was created | Check that the caller is allowed to see the resource | not deleted
@@ -65,8 +65,8 @@ AWS Marketplace Agreement Pending after 15 minutes | bedrock-runtime | retry eve
 MPAgreementBeingCreated | bedrock-runtime | 2 to 15 minutes
 NotAuthorized | bedrock-runtime | Allow the action on the model | trust policy of the role | service control policy
 RequestExpired | bedrock-runtime | Synchronize the clock with the network | use UTC
-ServiceUnavailable | bedrock-runtime | back-off and jitter | another Region | cross-Region inference profile | provisioned throughput | retry | Health Dashboard
-ThrottlingException | bedrock-runtime | Compare the applied quota | back-off and jitter | Provisioned Throughput | account manager or AWS Support
+ServiceUnavailable | bedrock-runtime | backoff and jitter | another Region | cross-Region inference profile | provisioned throughput | retry | Health Dashboard
+ThrottlingException | bedrock-runtime | Compare the applied quota | backoff and jitter | Provisioned Throughput | account manager or AWS Support
 ValidationError | bedrock-runtime | required parameters | allowed ranges and patterns | API reference
 ResourceNotFound | bedrock-runtime | Compare the model's ID | as a fallback | aws bedrock list-foundation-models | compare your list
 """

@@ -28,7 +28,7 @@ def steps(text: str) -> list[str]:
                 '#: subject must not be valid against schema {"required":["messages"]}#: extraneous key [stream] is '
                 "not permitted"
             ),
-            "Remove stream from the body: this model's schema does not allow this there.",
+            "Remove stream from the body: this model's schema does not allow stream at that place.",
             "must have",
         ),
         (
@@ -36,7 +36,10 @@ def steps(text: str) -> list[str]:
                 "#: required key [prompt] not found#: required key [max_tokens_to_sample] not found#: extraneous key "
                 "[Messages] is not permitted#: extraneous key [MaxTokens] is not permitted"
             ),
-            "Remove Messages and MaxTokens from the body: this model's schema does not allow this there.",
+            (
+                "Remove Messages and MaxTokens from the body: this model's schema does not allow Messages and "
+                "MaxTokens at that place."
+            ),
             "which this model requires",
         ),
         (
@@ -52,7 +55,7 @@ def steps(text: str) -> list[str]:
                 "#/messages/0/content/1: only 1 subschema matches out of 2#/messages/0/content/1: extraneous key "
                 "[pages] is not permitted"
             ),
-            "Remove pages from the body: this model's schema does not allow this there.",
+            "Remove pages from the body: this model's schema does not allow pages at that place.",
             "another model family",
         ),
     ],

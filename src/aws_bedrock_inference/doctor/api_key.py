@@ -1,8 +1,8 @@
-"""Bedrock API keys: what the content of a key shows about its kind, its Region, its expiry time and its owner.
+"""Reads what the text of a Bedrock API key shows: the kind of the key, its Region, its expiry time and its owner.
 
-A short-term key is a presigned URL in base64: it contains its Region and its latest expiry time. A long-term key
-contains the name of an IAM user's credential; only IAM knows its expiry time. Forms:
-https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and the source of AWS's package
+A short-term key is a presigned URL in base64, which contains the key's Region and its latest expiry time. A long-term
+key contains the name of an IAM user's credential; only IAM stores its expiry time. Both forms are described in
+https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and in the source of AWS's package
 aws-bedrock-token-generator, read 2026-11-29.
 """
 
@@ -21,9 +21,9 @@ _OWNER = re.compile(r"(?P<user>[\w+=,.@-]{1,64})-at-(?P<account>\d{12}):")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key. `kind` is `short-term` or `long-term`, and empty for a key of neither form. `region` is the only
-    Region that accepts the key. `ends` is its latest expiry time, in seconds since the epoch. `user` is the IAM user
-    of `account` that owns the key. Each value is empty or None if the key does not contain it.
+    """An API key. `kind` is `short-term` or `long-term`, and is empty if the key has neither form. `region` is the
+    only Region that accepts the key. `ends` is the key's latest expiry time, in seconds since the epoch. `user` is
+    the IAM user in `account` that owns the key. A value that the key does not contain is empty or None.
     """
 
     kind: str = ""
@@ -34,7 +34,7 @@ class ApiKey:
 
 
 def read_key(key: str) -> ApiKey:
-    """Return what the content of an API key shows."""
+    """Return the facts that the text of an API key shows."""
     if key.startswith(_SHORT):
         return _short(_text(key.removeprefix(_SHORT)))
     if key.startswith(_LONG):

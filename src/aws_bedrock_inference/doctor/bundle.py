@@ -1,4 +1,4 @@
-"""The file for a bug report: the doctor's findings and the versions, without secrets."""
+"""Writes the file for a bug report, which contains the doctor's findings and the versions, but no secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SETTINGS = ("AWS_", "BEDROCK_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "REQUE
 
 
 def bundle(report: Report, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Return the content of a bug report. Of settings, it contains only the names."""
+    """Return the content of a bug report. It contains only the names of settings, not their values."""
     found = {each.metadata["Name"].lower(): each.version for each in distributions() if each.metadata["Name"]}
     return {
         "package": __version__,
@@ -36,7 +36,7 @@ def bundle(report: Report, environ: Mapping[str, str] = os.environ) -> dict[str,
 
 
 def write_bundle(file: Path, report: Report) -> None:
-    """Write the bug report to `file`, which no other user may read."""
+    """Write the bug report to `file`. No other user is allowed to read this file."""
     text = masked(json.dumps(bundle(report), indent=2), accounts=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
         out.write(text + "\n")

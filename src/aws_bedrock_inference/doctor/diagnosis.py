@@ -1,4 +1,6 @@
-"""`diagnose`: find the cause of an error or of failing calls, and prove it with read-only probes."""
+"""Contains `diagnose`, which finds the cause of an error or of failing calls, and proves the cause with read-only
+probes. A "probe" is one check of the doctor.
+"""
 
 from __future__ import annotations
 
@@ -37,21 +39,24 @@ def diagnose(
     clock: Clock = clocks.monotonic,
     **settings: Any,
 ) -> Report:
-    """Run the doctor's probes for at most `timeout` seconds, and return the report.
+    """Run the doctor's probes for at most `timeout` seconds, and return the report. Every probe only reads.
 
-    With an `error`, in any form that `explain` accepts, only the probes for its possible causes run. Without an error,
-    all probes run, except those that cost something or concern few users; `asked` names such probes to run in
-    addition. `client` is the client whose calls fail, of this package or boto3's. For a boto3 client, the credentials
-    are those of `session`. `settings` are fields of `World`, such as `model_id`, `region_name` or `session`; they
-    override the client's. `heard` is called with each check as soon as it has ended.
+    * `error`: the error to diagnose, in any form that `explain` accepts. Only the probes for its possible causes run.
+      Without an error, all probes run, except those that cost something or concern few users.
+    * `asked`: the names of probes to run in addition, such as those that cost something.
+    * `client`: the client whose calls fail, of this package or of boto3. For a boto3 client, the credentials are
+      those of `session`.
+    * `settings`: fields of `World`, such as `model_id`, `region_name` or `session`. They override the client's
+      settings.
+    * `heard`: a function that is called with each check as soon as the check has ended.
 
-    Every probe only reads. Findings raise nothing. Raises `ValueError` for invalid arguments.
+    Raises `ValueError` for invalid arguments. A probe that fails does not raise; its failure is part of the report.
     """
     if not is_number(timeout, above=0):
         raise ValueError(f"diagnose(timeout={shown(timeout)}): pass a number of seconds above 0")
     unknown = [name for name in asked if name not in PROBES]
     if unknown:
-        raise ValueError(f"diagnose(asked={unknown}): no such probe; the probes are {', '.join(PROBES)}")
+        raise ValueError(f"diagnose(asked={unknown}): no probe has this name; the probes are {', '.join(PROBES)}")
     explanation = None if error is None else explain(error)
     limit = min(timeout, World.limit)
     given = _of_client(client) | {"limit": limit, "wait": limit * _PART} | settings
@@ -72,7 +77,7 @@ def diagnose(
 
 
 def _of_client(client: Any) -> dict[str, Any]:
-    """Return the settings of a client of this package or of boto3."""
+    """Return the settings of a client, which is of this package or of boto3."""
     if client is None:
         return {}
     if isinstance(client, BotoClient):

@@ -1,6 +1,6 @@
-"""Policies of buckets, of keys and of roles' trust, evaluated statement by statement.
+"""Evaluates policies, statement by statement: bucket policies, KMS key policies, and the trust policies of roles.
 
-Only AWS can evaluate most conditions. If such a condition decides, the result is `UNKNOWN`.
+Only AWS can evaluate most conditions of a policy. If the result depends on such a condition, it is `UNKNOWN`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Says(Enum):
-    """The result of a policy for a role's action."""
+    """The possible results when a policy is evaluated for an action of a role."""
 
     ALLOWED = "allowed"
     LEFT_TO_IAM = "left to IAM"
@@ -30,8 +30,8 @@ _HARMLESS = frozenset({"aws:securetransport"})
 
 
 def key_policy(policy: Any, role_arn: str, actions: Iterable[str]) -> Says:
-    """Return the result of a key's policy for a role's actions. `LEFT_TO_IAM`: the key's policy lets the account's IAM
-    policies decide.
+    """Return the result of a key policy for the actions of a role. The result is `LEFT_TO_IAM` if the key policy lets
+    the account's IAM policies decide.
     """
     account = role_arn.split(":")[4]
     itself = {role_arn, "*"}
@@ -56,8 +56,8 @@ def _key_action(policy: Any, itself: set[str], root: set[str], action: str) -> S
 
 
 def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Says:
-    """Return `DENIED` if a bucket's policy denies the role an action, `UNKNOWN` if a condition decides, and `SILENT`
-    if it denies nothing.
+    """Return `DENIED` if a bucket policy denies the action to the role. Return `UNKNOWN` if a condition decides, and
+    `SILENT` if the policy denies nothing.
     """
     account = role_arn.split(":")[4]
     whom = {role_arn, "*", account, f"{role_arn.partition(':iam:')[0]}:iam::{account}:root"}
@@ -82,8 +82,8 @@ def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Say
 
 
 def principals_of(arn: str, policy: Any) -> set[str]:
-    """Return the principals that match the caller with this ARN. The ARN of a session lacks its role's path, so every
-    role of that name in the trust policy counts.
+    """Return the principals in a trust policy that match the caller with this ARN. The ARN of a session does not
+    contain its role's path. Therefore every role of that name in the trust policy matches.
     """
     partition, account = arn.split(":")[1], arn.split(":")[4]
     itself = {arn, account, f"arn:{partition}:iam::{account}:root"}
@@ -101,8 +101,8 @@ def _whom(statement: Mapping[str, Any]) -> set[str]:
 
 
 def _names(statement: Mapping[str, Any], member: str, value: str) -> bool:
-    """Return whether the statement's `Action` or `Resource` covers a value, or its `NotAction` or `NotResource` does
-    not exclude it.
+    """Return whether a statement applies to a value: its `Action` or `Resource` includes the value, or its
+    `NotAction` or `NotResource` does not exclude the value.
     """
     negated = f"Not{member}" in statement
     patterns = texts(statement.get(f"Not{member}" if negated else member))

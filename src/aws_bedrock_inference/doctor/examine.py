@@ -1,4 +1,6 @@
-"""Run probes: each in its own thread, within its time limit, and after the probes that it needs."""
+"""Runs the doctor's probes. Each probe runs in its own thread, within its time limit, and after the probes that must
+run before it (its `needs`).
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,12 @@ if TYPE_CHECKING:
 def examine(
     probes: Sequence[Probe], world: World, *, timeout: float = inf, clock: Clock = clocks.monotonic
 ) -> Iterator[Check]:
-    """Yield the check of each probe as soon as it has ended, all of them within `timeout` seconds.
+    """Yield the check of each probe as soon as the probe has ended. All probes together take at most `timeout`
+    seconds.
 
-    The probes that a probe needs run first, if they are in `probes`. If one of them failed or gave no result, the
-    probe is skipped. A probe that takes longer than `world.limit` seconds is abandoned, in a thread that does not keep
-    the program alive.
+    The probes that a probe needs run before it, if they are in `probes`. If one of these probes failed or had no
+    result, the probe is skipped. A probe that takes longer than `world.limit` seconds is abandoned in its thread.
+    This thread does not keep the program running.
     """
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
@@ -70,7 +73,7 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the finding of a probe that was skipped because a probe that it needs failed, gave no result, or was
+    """Return the finding of a probe that was skipped, because a probe that it needs failed, had no result, or was
     skipped.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"

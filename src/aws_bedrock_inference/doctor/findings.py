@@ -1,4 +1,7 @@
-"""Findings of probes, and the report that contains all of them."""
+"""The results of the doctor: the findings of its probes, and the report that contains all of them. A "probe" is one
+read-only check, and a "finding" is its result. A "check" is the finding together with the name of its probe. A
+"cause" is an entry of the error catalogue.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ SCHEMA_VERSION = 1
 
 
 class Status(Enum):
-    """The result of a probe. `SKIPPED` shows nothing about health: the probe did not run, and its message gives the
-    reason.
+    """The status of a finding. `SKIPPED` means that the probe did not run, so the finding shows neither success nor
+    failure. The finding's message states the reason.
     """
 
     OK = "ok"
@@ -31,12 +34,12 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one probe: the `status`, a short `message`, and what was `tried`: the request that was sent, the
-    setting that was read, or the source of a conclusion.
+    """The result of one probe. `status` is its status, and `message` is a short sentence. `tried` states what the
+    probe did: the request that it sent, the setting that it read, or the source of its conclusion.
 
-    `cause` is the name of a cause in the catalogue, or empty. `fields` are the values of placeholders in its remedies,
-    such as BUCKET. `excludes` are causes that the probe showed to be absent. `of_error` is True if the finding
-    explains the error that the doctor diagnoses.
+    `cause` is the name of a cause in the catalogue, or is empty. `fields` are the values of placeholders in the
+    remedies of this cause, such as BUCKET. `excludes` are causes that the probe showed to be absent. `of_error` is
+    True if the finding explains the error that the doctor diagnoses.
     """
 
     status: Status
@@ -49,22 +52,22 @@ class Finding:
 
 
 def ok(message: str, tried: str = "", *, excludes: Iterable[str] = ()) -> Finding:
-    """Return an ok finding, which shows that the causes in `excludes` are absent."""
+    """Return an ok finding. It shows that the error has none of the causes in `excludes`."""
     return Finding(Status.OK, message, tried, excludes=tuple(excludes))
 
 
 def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) -> Finding:
-    """Return a warning: something may cause failures later, or the probe was inconclusive."""
+    """Return a warning. It means that something can cause failures later, or that the probe had no clear result."""
     return Finding(Status.WARNING, message, tried, cause, fields)
 
 
 def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Finding:
-    """Return the finding of a fault that makes calls fail."""
+    """Return a failed finding. It means that calls fail."""
     return Finding(Status.FAILED, message, tried, cause, fields)
 
 
 def cause_of(error: Exception, *, otherwise: str) -> str:
-    """Return the catalogue's cause of an error, or `otherwise`."""
+    """Return the cause of an error according to the catalogue. The result is `otherwise` if the cause is unknown."""
     cause = explain(error).cause
     return cause if cause in catalogue().causes else otherwise
 
@@ -79,7 +82,7 @@ def skipped(reason: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The finding of one probe in the report. `seconds` is the time that the probe took."""
+    """The finding of one probe, as the report contains it. `seconds` is the time that the probe took."""
 
     probe: str
     area: str
@@ -93,7 +96,9 @@ class Check:
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
-        """The remedies, with the placeholders filled where the probe knows the value; empty if nothing is wrong."""
+        """The remedies of the finding's cause. Placeholders are replaced by the values that the probe knows. It is
+        empty if the finding is not a problem.
+        """
         if not self.finding.cause or self.status is Status.OK:
             return ()
         known = explain(self.finding.cause).remedies
@@ -109,7 +114,7 @@ class Check:
 
 
 class Verdict(Enum):
-    """The result of the probes for a possible cause of the error."""
+    """The result of the probes for one possible cause of the error: proved, excluded or undecided."""
 
     PROVED = "proved"
     EXCLUDED = "excluded"
@@ -118,8 +123,8 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A possible cause of the error, and the result of the probes for it; `why` is the message of the probe that
-    decided.
+    """A possible cause of the error, and the result of the probes for this cause. `why` is the message of the probe
+    that decided.
     """
 
     cause: str
@@ -134,11 +139,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The findings of the doctor.
+    """The report of the doctor.
 
-    `cause` is the name of the cause to fix first, and empty if none was found. `proved` is True if a probe showed this
-    cause, and False if only the error's text suggests it. `error` is the cause that the text suggests, where an error
-    was passed, and `others` are the other possible causes.
+    `cause` is the name of the cause to fix first. It is empty if no cause was found. `proved` is True if a probe
+    proved this cause, and False if only the error's text suggests the cause. `error` is the cause that the text
+    suggests, if an error was passed. `others` are the other possible causes.
     """
 
     checks: tuple[Check, ...]
@@ -162,16 +167,16 @@ class Report:
 
     @property
     def first(self) -> Check | None:
-        """The failed check to act on; None without a failure. A check that explains the error comes first, then the
-        order of dependency decides.
+        """The failed check to act on first. It is None if no check failed. A check that explains the error has
+        priority. Otherwise, the order of dependency decides.
         """
         bad = [check for check in self.checks if check.status is Status.FAILED]
         return next((check for check in bad if check.finding.of_error), bad[0] if bad else None)
 
     @property
     def cause(self) -> str:
-        """The name of the cause. If no probe found one, this is the cause that the error's text suggests; an excluded
-        cause is passed over if another is possible.
+        """The name of the cause. If no probe found a cause, it is the cause that the error's text suggests. If the
+        probes excluded that cause and another cause is possible, it is the other cause.
         """
         if self.first is not None:
             return self.first.finding.cause
@@ -184,7 +189,7 @@ class Report:
 
     @property
     def overall(self) -> Status:
-        """The worst status of all checks, without the skipped ones."""
+        """The worst status of all checks. Skipped checks are not included."""
         found = {check.status for check in self.checks}
         return next((each for each in (Status.FAILED, Status.WARNING) if each in found), Status.OK)
 

@@ -1,6 +1,7 @@
-"""IAM's policy simulator: the principals that it can evaluate, its requests, and its results.
+"""Sends requests to IAM's policy simulator, and reads its results. A "principal" is the user or role whose
+permissions are simulated.
 
-The simulator evaluates no session policies, no policies of VPC endpoints and no conditions of service control
+The simulator does not evaluate session policies, policies of VPC endpoints, and conditions in service control
 policies: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html, read 2026-11-29.
 """
 
@@ -19,8 +20,9 @@ ALLOWED = "allowed"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """IAM's decision about one action on one resource. `missing` are the condition keys without a value. `scp` and
-    `boundary` are False if the service control policies or the permissions boundary do not allow the action.
+    """IAM's decision about one action on one resource. `missing` are the condition keys whose values the simulation
+    lacked. `scp` is False if the service control policies do not allow the action, and `boundary` is False if the
+    permissions boundary does not allow it.
     """
 
     action: str
@@ -33,8 +35,8 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user or role whose permissions are simulated, by its ARN; or the reason why IAM cannot simulate the
-    caller.
+    """The user or role whose permissions are simulated, by its ARN. If IAM cannot simulate the caller, it contains
+    the reason instead.
     """
 
     arn: str = ""
@@ -63,8 +65,8 @@ def find_principal(world: World) -> Principal:
 
 
 def _of_iam(world: World, arn: str) -> Principal:
-    """Return the principal as IAM knows it. The ARN of a session lacks the role's path, so the path is read
-    from IAM.
+    """Return the principal with the ARN that IAM uses. The ARN of a session does not contain its role's path, so the
+    path is read from IAM.
     """
     head, _, session = arn.partition(":assumed-role/")
     if not session:
@@ -85,8 +87,8 @@ def judge(
     resources: Sequence[str],
     context: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Return IAM's answer to whether the principal may use the actions on the resources, with the condition values in
-    `context`.
+    """Return IAM's answer to the question whether the principal is allowed to use the actions on the resources.
+    `context` contains the values of condition keys.
     """
     entries = [
         {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}
@@ -104,7 +106,7 @@ def judge(
 
 
 def judgements(answer: Answer) -> list[Judged]:
-    """Return the decisions of an answer, one for each action and resource."""
+    """Return the decisions in an answer, one for each pair of action and resource."""
     found = []
     for result in answer.value.get("EvaluationResults", ()):
         parts = result.get("ResourceSpecificResults") or [result]

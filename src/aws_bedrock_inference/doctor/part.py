@@ -1,4 +1,8 @@
-"""Probes of a resource of another service that an error names, such as a bucket: whether it exists, and its state."""
+"""Creates the probes of a resource of another service that an error names, such as a bucket. Such a probe checks
+whether the resource exists and what its state is. A "probe" is one read-only check of the doctor, and its result is a
+"finding". A "cause" is an entry of the error catalogue. A "part" is a kind of resource with the rules for its probe.
+"Seen" is a resource that was read.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,7 @@ _NAMES = {
 
 
 def named(world: World, name: str) -> str:
-    """Return the value that the error's text names for a placeholder of the catalogue or of this file."""
+    """Return the value that the error's text contains for a placeholder of the catalogue or of this file."""
     own = _NAMES.get(name)
     if own is None:
         found = world.named(name)
@@ -43,13 +47,15 @@ def named(world: World, name: str) -> str:
 
 
 def without_account(value: str) -> str:
-    """Return a name or an ARN, with the placeholder ACCOUNT instead of its account id."""
+    """Return a name or an ARN. In an ARN, the placeholder ACCOUNT replaces the account id."""
     return masked(value, accounts=True).replace("*" * 12, "ACCOUNT")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A resource that was read: its `name`, the service's description (`value`), and what was `tried`."""
+    """A resource that a probe has read: its `name`, the service's description of it (`value`), and what the probe did
+    (`tried`).
+    """
 
     world: World
     what: str
@@ -59,12 +65,12 @@ class Seen:
     fields: dict[str, str]
 
     def ends(self, message: str, cause: str, **fields: str) -> Finding:
-        """Return a failed finding, for a state in which calls fail."""
+        """Return a failed finding, because calls fail while the resource has this state."""
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
     def may(self, message: str, *causes: str) -> Finding:
-        """Return a failed finding if the error may have one of `causes`, which this state brings about; otherwise a
-        warning.
+        """Return a failed finding if the error can have one of `causes`, which this state of the resource leads to.
+        Otherwise, return a warning.
         """
         cause = next((each for each in self.world.candidates if each in causes), "")
         if cause:
@@ -72,19 +78,21 @@ class Seen:
         return warning(f"{self.what} {self.name} {message}", self.tried, **self.fields)
 
     def well(self, message: str, *excludes: str) -> Finding:
-        """Return an ok finding that excludes causes."""
+        """Return an ok finding that excludes the causes, because the resource's state does not lead to them."""
         return ok(f"{self.what} {self.name} {message}", self.tried, excludes=excludes)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A kind of resource, read by `operation`. The values of `names` and `optional` are the placeholders of the
-    operation's parameters; the error's text need not name those of `optional`.
+    """A kind of resource that the API call `operation` reads, with the rules for its probe.
 
-    `missing` are the causes that a missing resource brings about. `states` are causes that the resource's state brings
-    about, and that are excluded if `judge` returns None. `may_tell` are further causes that `judge` may prove
-    or exclude. `denied` are causes that a refusal proves, if the error has them. `by_status`
-    maps an HTTP status to a cause, for answers without a code, such as those to HEAD.
+    * `names` and `optional` map parameters of the operation to placeholders, whose values are in the error's text.
+      The values of `optional` can be missing from the text.
+    * `missing` are the causes that apply if the resource does not exist.
+    * `states` are causes that the resource's state can lead to. They are excluded if `judge` returns None.
+    * `may_tell` are further causes that `judge` can prove or exclude.
+    * `denied` are causes that are proved if AWS refuses the read and the error can have them.
+    * `by_status` maps an HTTP status to a cause, for answers without a code, such as answers to HEAD.
     """
 
     probe: str
@@ -107,12 +115,12 @@ class Part:
 
     @property
     def tells(self) -> frozenset[str]:
-        """The causes that the probe proves or excludes."""
+        """The causes that the probe can prove or exclude."""
         return frozenset((*self.missing, *self.states, *self.may_tell, *self.denied))
 
 
 def part_probe(part: Part) -> Probe:
-    """Return the probe of a kind of resource. It runs only for an error."""
+    """Return the probe of a kind of resource. The probe runs only if an error is diagnosed."""
 
     def examine(world: World) -> Finding:
         params = {name: named(world, placeholder) for name, placeholder in part.names.items()}

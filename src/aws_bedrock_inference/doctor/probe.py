@@ -1,4 +1,6 @@
-"""The type of a probe: its dependencies, the causes that it proves or excludes, and the calls that it makes."""
+"""Defines the type of a probe, which is one read-only check of the doctor: the probes that must run before it, the
+causes that it can prove or exclude, and the API calls that it makes.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,13 @@ Examine = Callable[["World"], "Finding"]
 class Probe:
     """One check of the doctor.
 
-    `needs` are probes that must not have failed before it: for example, credentials cannot be checked through a dead
-    network. `tells` are the causes that the probe proves or excludes, for `--for`. `calls` are the API operations that
-    it makes, with their IAM names (`sts:GetCallerIdentity`); all of them only read. A probe with `asked` runs only
-    when it is requested or its cause is in question, because it costs something or concerns few users.
+    * `needs` are probes that must not have failed before it. For example, credentials cannot be checked if the
+      network does not work.
+    * `tells` are the causes that the probe can prove or exclude. The option `--for` chooses probes by these causes.
+    * `calls` are the API operations that the probe calls, with their IAM names (`sts:GetCallerIdentity`). They only
+      read.
+    * `asked` is True if the probe costs something or concerns few users. Such a probe runs only if it is requested,
+      or if the error can have one of its causes.
     """
 
     name: str
@@ -42,7 +47,7 @@ def probe(
     calls: Iterable[str] = (),
     asked: bool = False,
 ) -> Callable[[Examine], Probe]:
-    """Make the function a probe. The probe's name is the function's, with hyphens."""
+    """Make a probe of the function. The probe has the function's name, with hyphens instead of underscores."""
 
     def made(function: Examine) -> Probe:
         name = function.__name__.replace("_", "-")
@@ -52,8 +57,9 @@ def probe(
 
 
 def chosen(probes: dict[str, Probe], causes: Iterable[str] | None = None, *, asked: Iterable[str] = ()) -> list[Probe]:
-    """Return the probes that prove or exclude one of `causes`, with all probes that these need, in order. With None,
-    return all probes, but those with `asked` only if the argument `asked` names them.
+    """Return the probes that can prove or exclude one of `causes`, and all probes that these probes need, in order.
+    If `causes` is None, return all probes. Probes with `asked` are then returned only if the argument `asked` names
+    them.
     """
     if causes is None:
         return [each for each in probes.values() if not each.asked or each.name in asked]

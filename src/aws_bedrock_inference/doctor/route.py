@@ -1,4 +1,6 @@
-"""The route of a call: the entries of the Region's lists for a model id, and the Regions that may answer its calls."""
+"""Finds the route of a call: what the Region's model lists contain for a model id, and the Regions in which the call
+can be processed.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,10 @@ _POOLS = ("geographic", "global")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The route of a call. `name` is the id that is called. `base` is the model behind the id, and empty if unknown.
+    """The route of a call. `name` is the model id that is called. `base` is the base model of this id; it is empty if
+    the base model is unknown.
 
-    `known` is True if the Region has the id, False if it does not, and None if the lists cannot show it. `check`
+    `known` is True if the Region offers the id, False if it does not, and None if the lists cannot show this. `check`
     describes the result in words.
     """
 
@@ -47,35 +50,39 @@ class Route:
 
     @property
     def regions(self) -> tuple[str, ...]:
-        """The Regions that are known to answer: the profile's destinations, or the Region that is called."""
+        """The Regions in which the call is known to be processed: the destinations of the profile, or the Region that
+        is called.
+        """
         own = (self.listing.region,)
         return tuple(each for each in self.profile.regions if each != EVERYWHERE) or own if self.profile else own
 
     @property
     def bare(self) -> bool:
-        """True for the id or ARN of a model itself, with or without the length of its context."""
+        """True if `name` is the id or ARN of a model itself, with or without the length of its context window."""
         return target(self.name) == (self.base, "on-demand")
 
     @property
     def open_end(self) -> str:
-        """A sentence if calls may be answered in more Regions than `regions` contains; otherwise empty."""
+        """A sentence that states that calls can be processed in more Regions than `regions` contains. It is empty if
+        this is not the case.
+        """
         if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
-            return "The other Regions that may answer the call are unknown."
-        return "Any other commercial Region may also answer the call." if self.everywhere else ""
+            return "The other Regions that can answer the call are unknown."
+        return "Any other commercial Region can also answer the call." if self.everywhere else ""
 
     @property
     def shown(self) -> str:
-        """The id for a message: an ARN without its account."""
+        """The model id as messages show it. In an ARN, the account is left out."""
         return masked(self.name, accounts=True)
 
     @property
     def everywhere(self) -> bool:
-        """True if any commercial Region may answer."""
+        """True if the call can be processed in any commercial Region."""
         return self.profile is not None and EVERYWHERE in self.profile.regions
 
 
 def find_route(world: World) -> Route:
-    """Return the route of calls to `world.model_id`. All its requests are sent concurrently."""
+    """Return the route of calls to `world.model_id`. All requests for it are sent concurrently."""
     name = world.model_id or ""
     questions = {
         "ListFoundationModels": partial(world.ask, "bedrock", "list_foundation_models"),
@@ -124,8 +131,8 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 
 
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
-    """Return whether the Region has the id, or None if the lists cannot show it: they are complete, but they do not
-    contain the account's own resources.
+    """Return whether the Region offers the id. The result is None if the lists cannot show this. The lists are
+    complete, but they do not contain the account's own resources.
     """
     if profile is not None or listing.find(name) is not None:
         return True

@@ -1,4 +1,6 @@
-"""The sources of credentials: their usual names, which source overrides another, and when credentials expire."""
+"""Describes the sources from which boto3 reads credentials: the usual name of each source, which source overrides
+another, and when credentials expire.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SOON = 900.0
-"""Credentials are near their expiry in their last 900 s: boto3 tries to renew them from then on (botocore 1.44.8,
+"""The number of seconds before the expiry of credentials in which boto3 tries to renew them (botocore 1.44.8,
 credentials.py).
 """
 
 ENVIRONMENT, SSO = "env", "sso"
 
 BROKEN = (BotoCoreError, ClientError, RuntimeError, ValueError, KeyError, OSError)
-"""The errors of a source of credentials: botocore's own, those of a missing process or file, and those of an answer
-that is not JSON (botocore 1.44.8, credentials.py).
+"""The errors that a source of credentials can raise: botocore's own errors, errors because a process or file is
+missing, and errors because an answer is not JSON (botocore 1.44.8, credentials.py).
 """
 
 # Settings with which a profile provides credentials.
@@ -44,25 +46,31 @@ _SOURCES = {
 
 
 def source(credentials: Any) -> str:
-    """Return the usual name of the source of credentials."""
+    """Return the usual name of a source of credentials."""
     method = str(getattr(credentials, "method", "") or "")
     return _SOURCES.get(method, method or "a source without a name")
 
 
 def out_of(core: Any) -> str:
-    """Return words for the command with which the profile fetches credentials; empty if it has none."""
+    """Return words that name the profile whose command fetches credentials (its `credential_process`). The result is
+    empty if the profile has no such command.
+    """
     command = "credential_process" in core.get_scoped_config()
     return f" from the credential_process of the profile {core.profile or 'default'}" if command else ""
 
 
 def end(credentials: Any) -> float | None:
-    """Return when credentials expire, in seconds since the epoch, or None if boto3 does not know."""
+    """Return the time at which credentials expire, in seconds since the epoch. The result is None if boto3 does not
+    know this time.
+    """
     moment = getattr(credentials, "_expiry_time", None)  # botocore has no public attribute for it
     return None if moment is None else float(moment.timestamp())
 
 
 def end_of_login(core: Any) -> float | None:
-    """Return when the login of Identity Center expires, from its file, or None if the login renews itself."""
+    """Return the time at which the login of Identity Center expires, from the login's file. The result is None if the
+    login is renewed automatically.
+    """
     from botocore.credentials import SSOProvider  # noqa: PLC0415 - heavy, and only a login needs it
     from botocore.exceptions import SSOTokenLoadError  # noqa: PLC0415 - the same
     from botocore.utils import JSONFileCache, SSOTokenLoader, parse_timestamp  # noqa: PLC0415 - the same
@@ -87,16 +95,17 @@ def hides(credentials: Any, core: Any) -> str:
 
 
 def half(environ: Mapping[str, str]) -> str:
-    """Return a sentence about a secret key without a key id, which boto3 ignores silently."""
+    """Return a sentence if a secret key is set without a key id. boto3 ignores such a key silently."""
     if environ.get("AWS_SECRET_ACCESS_KEY") and not environ.get("AWS_ACCESS_KEY_ID"):
         return "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID, so boto3 ignores it."
     return ""
 
 
 def wrong_pair(credentials: Any) -> str:
-    """Return a sentence about a key and a session token that do not belong together; empty if they may.
+    """Return a sentence if an access key and a session token do not belong together. The result is empty if they can
+    belong together.
 
-    Keys of users begin with AKIA and have no token. Keys of sessions begin with ASIA and need one:
+    Keys of users begin with AKIA and have no token. Keys of sessions begin with ASIA and need a token:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html, read 2026-11-29.
     """
     frozen = credentials.get_frozen_credentials()

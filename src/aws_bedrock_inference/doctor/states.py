@@ -1,4 +1,6 @@
-"""Functions that evaluate the state of a resource of another service: one for each kind of resource."""
+"""Evaluates the state of a resource of another service, with one function for each kind of resource. A function gets
+the resource that a probe has read (`seen`) and returns a finding, such as a failure that explains the error.
+"""
 
 from __future__ import annotations
 
@@ -22,26 +24,24 @@ if TYPE_CHECKING:
 
 @cache
 def facts() -> dict[str, dict[str, Any]]:
-    """Return the tables of states.toml."""
+    """Return the tables of states.toml, which contain the limits and the states of resources."""
     return tomllib.loads(files("aws_bedrock_inference.doctor").joinpath("states.toml").read_text(encoding="utf-8"))
 
 
 def region_of_bucket(answer: Answer) -> str:
-    """Return the bucket's Region from an answer of S3, which names it even in a refusal; empty if the answer
-    has none.
-    """
+    """Return the bucket's Region, which S3 names even in a refusal. The result is empty if the answer has none."""
     response: dict[str, Any] = answer.value or getattr(answer.error, "response", None) or {}
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str(response.get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
 
 
 def bucket(seen: Seen) -> Finding | None:
-    """Compare the bucket's Region with the client's."""
+    """Compare the bucket's Region with the client's Region."""
     return _other_region(seen, str(seen.value.get("BucketRegion") or ""))
 
 
 def bucket_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """Compare the bucket's Region with the client's after a refusal, which still contains the Region."""
+    """Compare the bucket's Region with the client's Region after a refusal, which contains the bucket's Region."""
     return _other_region(seen, region_of_bucket(answer))
 
 
@@ -53,7 +53,7 @@ def _other_region(seen: Seen, region: str) -> Finding | None:
 
 
 def stored_object(seen: Seen) -> Finding | None:
-    """Check whether the object can be read immediately, or is archived."""
+    """Check whether the object can be read immediately, or is archived and must be restored first."""
     storage = seen.value.get("ArchiveStatus") or seen.value.get("StorageClass") or "STANDARD"
     restore = seen.value.get("Restore", "")
     if storage not in {"GLACIER", "DEEP_ARCHIVE", "ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS"}:
@@ -69,7 +69,7 @@ def stored_object(seen: Seen) -> Finding | None:
 
 
 def object_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """Distinguish an object that was deleted from one that never existed."""
+    """Check whether the object was deleted or never existed."""
     response: dict[str, Any] = getattr(answer.error, "response", None) or {}
     if response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-delete-marker") == "true":
         return seen.ends("was deleted: its newest version is a delete marker.", "s3-key-missing")
@@ -88,7 +88,7 @@ def public_block(seen: Seen) -> Finding | None:
 
 
 def table(seen: Seen) -> Finding | None:
-    """Check the table's status, the index that the error names, and the table's capacity mode."""
+    """Check the table's status, whether it has the index that the error names, and the table's capacity mode."""
     described = seen.value["Table"]
     status = described.get("TableStatus", "ACTIVE")
     cause = facts()["dynamodb"].get(status)
@@ -158,7 +158,7 @@ def concurrency(seen: Seen) -> Finding | None:
 
 
 def log_group(seen: Seen) -> Finding | None:
-    """Search for the exact name among the groups that begin with it."""
+    """Check whether the log group exists, among the groups whose names begin with its name."""
     names = [each["logGroupName"] for each in seen.value.get("logGroups", ())]
     if named(seen.world, "GROUP") in names:
         return None
@@ -167,7 +167,7 @@ def log_group(seen: Seen) -> Finding | None:
 
 
 def log_stream(seen: Seen) -> Finding | None:
-    """Search for the exact name among the streams that begin with it."""
+    """Check whether the log stream exists, among the streams whose names begin with its name."""
     wanted = named(seen.world, "LOG_STREAM")
     if any(each["logStreamName"] == wanted for each in seen.value.get("logStreams", ())):
         return None
@@ -175,14 +175,16 @@ def log_stream(seen: Seen) -> Finding | None:
 
 
 def role(seen: Seen) -> Finding | None:
-    """Check whether the role's trust policy allows the service, or the caller, to assume it."""
+    """Check whether the role's trust policy allows the service, or the caller, to assume the role."""
     causes = ("lambda-role-not-assumable", "assume-role-trust", "sts-assume-role-denied", "states-permissions")
     if not seen.world.candidates or not set(causes) & set(seen.world.candidates):
         return None
     policy = seen.value["Role"].get("AssumeRolePolicyDocument")
     whom, principals = _assuming(seen.world, policy)
     if not whom:
-        return seen.may("exists. It is unknown who should assume it, so its trust policy was not checked.")
+        return seen.may(
+            "exists. The error does not show who assumes the role, so the role's trust policy was not checked."
+        )
     letting = [each for each in statements(policy) if lets_assume(each, *principals)]
     if not letting:
         return seen.may(f"has a trust policy that does not allow {whom} to assume it.", *causes)
@@ -190,14 +192,14 @@ def role(seen: Seen) -> Finding | None:
         each.get("Effect") == "Deny" for each in statements(policy)
     ):
         return seen.may(
-            f"may allow {whom} to assume it. Its trust policy has conditions or Deny statements, which were not "
+            f"possibly allows {whom} to assume it. Its trust policy has conditions or Deny statements, which were not "
             "evaluated."
         )
     return seen.well(f"allows {whom} to assume it.", "lambda-role-not-assumable", "assume-role-trust")
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return who should assume the role in the error, in words and as principals of a policy; both empty if unknown."""
+    """Return who is expected to assume the role, in words and as principals; both are empty if unknown."""
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
         services = facts()["principals"].get(service, [])
@@ -218,7 +220,7 @@ def rule(seen: Seen) -> Finding | None:
 
 
 def targets(seen: Seen) -> Finding | None:
-    """Count the rule's targets."""
+    """Count the rule's targets, and compare the count with AWS's maximum."""
     count, most = len(seen.value.get("Targets", ())), facts()["events"]["most_targets"]
     if count >= most:
         return seen.may(
@@ -230,7 +232,7 @@ def targets(seen: Seen) -> Finding | None:
 
 
 def queue(seen: Seen) -> Finding | None:
-    """Count the messages in flight."""
+    """Count the queue's messages in flight, and compare the count with AWS's maximum."""
     flying, most = (
         int(seen.value["Attributes"]["ApproximateNumberOfMessagesNotVisible"]),
         facts()["sqs"]["most_in_flight"],
@@ -243,7 +245,7 @@ def queue(seen: Seen) -> Finding | None:
 
 
 def stream(seen: Seen) -> Finding | None:
-    """Check the stream's status."""
+    """Check whether the stream has a status in which it can be used."""
     status = seen.value["StreamDescriptionSummary"]["StreamStatus"]
     if status in {"CREATING", "DELETING"}:
         return seen.ends(f"has the status {status}.", "kinesis-stream-missing")
@@ -258,7 +260,7 @@ def state_machine(seen: Seen) -> Finding | None:
 
 
 def execution(seen: Seen) -> Finding | None:
-    """Read how the execution ended, and explain its error."""
+    """Read how the execution of the state machine ended, and look up its error in the catalogue."""
     status = seen.value.get("status", "")
     if status == "TIMED_OUT":
         return seen.may("exceeded its timeout.", "states-timeout", "states-task-failed")
@@ -275,7 +277,7 @@ def execution(seen: Seen) -> Finding | None:
 
 
 def _message(cause: str) -> str:
-    """Return the message in an execution's cause, which is JSON if a Lambda function raised it."""
+    """Return the message in an execution's cause, which is JSON if a Lambda function raised the error."""
     try:
         found = json.loads(cause)
     except ValueError:
@@ -292,5 +294,5 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the first of `causes` that the error may have, or the first of all."""
+    """Return the first of `causes` that the error can have, or the first of all if it can have none."""
     return next((each for each in seen.world.candidates if each in causes), causes[0])

@@ -1,4 +1,6 @@
-"""Causes that no probe can prove or exclude: for each, the catalogue's command to run by hand."""
+"""Handles causes that no probe of the doctor can prove or exclude. For each of these causes, the report contains the
+catalogue's command, which the user can run by hand.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,8 @@ def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
 
 
 def by_hand(world: World, cause: str) -> str:
-    """Return a sentence with the command that checks a cause of the error by hand, or with the first remedy if there
-    is no command.
+    """Return a sentence with the command that checks a cause of the error by hand. If there is no such command, the
+    sentence contains the first remedy of the cause.
     """
     remedies = _remedies(world, cause)
     command = next((remedy.run for remedy in remedies if remedy.run), "")
@@ -44,7 +46,9 @@ def by_hand(world: World, cause: str) -> str:
 
 
 def _remedies(world: World, cause: str) -> tuple[Remedy, ...]:
-    """Return the remedies of a cause for the error, filled with the values that its text names."""
+    """Return the remedies of a cause for the error. Placeholders are replaced by the values that the error's text
+    contains.
+    """
     error = world.error
     if error is None or cause not in catalogue().causes:
         return () if error is None else error.remedies

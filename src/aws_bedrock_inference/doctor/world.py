@@ -1,4 +1,6 @@
-"""The settings and connections that the probes check, as the program itself would use them."""
+"""The settings and connections that the doctor's probes check (the "world"). They are the same as those that the
+program itself would use. A "probe" is one read-only check of the doctor.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +28,21 @@ if TYPE_CHECKING:
 
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
-"""The environment variable with a Bedrock API key, which boto3 sends instead of a signature."""
+"""The environment variable that contains a Bedrock API key. boto3 sends this key instead of a signature."""
 
 
 @dataclass(kw_only=True)
 class World:
     """The settings that a diagnosis is about.
 
-    `limit` is the longest time for one probe, in seconds. `wait` is the longest time for a connection, and then for an
-    answer; both together fit into `limit`. `wall` returns the time of day. `account` is the account id that the caller
-    expects, and `project` the id or ARN of the Bedrock project that calls name. `max_tokens` is the limit of an
-    answer, and `concurrency` the number of concurrent calls. `config` contains botocore's settings of the client in
-    question, if it is boto3's. `error` is the explanation of the error to diagnose, and `error_text` its text.
+    * `limit` is the maximum time for one probe, in seconds. `wait` is the maximum time for a connection, and then
+      again for an answer; both together are within `limit`.
+    * `wall` returns the time of day.
+    * `account` is the account id that the caller expects, and `project` the id or ARN of the Bedrock project in the
+      calls.
+    * `max_tokens` is the maximum length of an answer, and `concurrency` the number of concurrent calls.
+    * `config` contains botocore's settings of the client in question, if this is a boto3 client.
+    * `error` is the explanation of the error to diagnose, and `error_text` is its text.
     """
 
     session: Any = None
@@ -62,12 +67,12 @@ class World:
 
     @cached_property
     def core(self) -> Any:
-        """Botocore's session."""
+        """The botocore session with the program's settings."""
         return core_of(self.session)
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """The endpoint of the runtime as a client would find it. Raises the same errors as a client."""
+        """The endpoint of Bedrock's runtime, as a client would find it. Raises the same errors as a client."""
         return find_endpoint(self.session, region_name=self.region_name, endpoint_url=self.endpoint_url)
 
     @property
@@ -81,26 +86,28 @@ class World:
         return str(self.core.get_partition_for_region(self.region))
 
     def named(self, placeholder: str) -> str:
-        """Return the value that the error's text names for a placeholder, such as BUCKET; empty if it names none."""
+        """Return the value that the error's text contains for a placeholder, such as BUCKET. The result is empty if
+        the text does not contain the value.
+        """
         return named(placeholder, self.error_text)
 
     def asked_about(self, *causes: str) -> bool:
-        """Return whether the error to diagnose has one of these causes."""
+        """Return whether the error to diagnose can have one of these causes."""
         return self.error is not None and self.error.cause in causes
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The possible causes of the error, as its text suggests them, most likely first."""
+        """The causes that the error's text suggests, the most likely first."""
         return () if self.error is None else (self.error.cause, *self.error.alternatives)
 
     @cached_property
     def route(self) -> Route:
-        """The route of a call to the specified model, from the Region's lists."""
+        """The route of a call to the specified model, according to the Region's model lists."""
         return find_route(self)
 
     @cached_property
     def api_key(self) -> ApiKey | None:
-        """The Bedrock API key that is sent instead of a signature, or None."""
+        """The Bedrock API key that boto3 sends instead of a signature, or None."""
         key = self.environ.get(BEARER)
         return read_key(key) if key else None
 
@@ -110,7 +117,9 @@ class World:
         return self.ask("sts", "get_caller_identity")
 
     def ask_all(self, questions: Iterable[Callable[[], Answer]]) -> list[Answer]:
-        """Return the answers to several questions. They are sent concurrently, so they take as long as the slowest."""
+        """Return the answers to several requests. The requests are sent concurrently, so all of them take as long as
+        the slowest request.
+        """
         answers: dict[int, Answer | Exception] = {}
 
         def run(number: int, question: Callable[[], Answer]) -> None:
@@ -133,8 +142,8 @@ class World:
         return found
 
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
-        """Return the answer of boto3's `operation` of `service` to one attempt. There are no retries, because a probe
-        reports the first answer.
+        """Return the answer of boto3's `operation` of `service`. The request is sent once and not retried, because a
+        probe reports the first answer.
         """
         from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that send requests need it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
@@ -160,7 +169,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request of a probe: the response, or the `error` with its explanation, `why`."""
+    """The answer to a request that a probe sent: the response, or the `error` together with its explanation `why`."""
 
     value: dict[str, Any]
     why: Explanation | None = None
@@ -168,19 +177,19 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The HTTP status of an error; 0 without an answer."""
+        """The HTTP status of the error. It is 0 if no answer arrived."""
         response: dict[str, Any] = getattr(self.error, "response", None) or {}
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
     @property
     def code(self) -> str:
-        """The code of an error, as the service returned it."""
+        """The code of the error, as the service returned it."""
         response: dict[str, Any] = getattr(self.error, "response", None) or {}
         return str(response.get("Error", {}).get("Code", ""))
 
     @property
     def silent(self) -> bool:
-        """True if no service answered."""
+        """True if no service answered the request."""
         return self.error is not None and not self.status
 
     @property
@@ -194,11 +203,11 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The reason why there is no result, in a few words and without a full stop."""
+        """The reason why the request has no response, in a few words and without a full stop."""
         return "" if self.why is None else f"{self.why.title[:1].lower()}{self.why.title[1:]}"
 
     def why_not(self, permission: str) -> str:
-        """Return the reason why there is no result: the missing permission, or the service's error."""
+        """Return the reason why the request has no response. It is the missing permission, or the service's error."""
         if self.denied:
             return f"the identity lacks {permission}"
         return self.reason

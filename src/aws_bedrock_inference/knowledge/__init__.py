@@ -1,1 +1,3 @@
-"""The meaning of AWS errors and the facts about models, as data with dates."""
+"""The error catalogue and the facts about models: what AWS errors mean, how to fix them, and what each model
+supports. The facts are data files with sources and dates.
+"""

@@ -1,6 +1,8 @@
-"""The requirements of a request, and why a model certainly cannot meet them. Unknown abilities are not refused.
+"""Compares what a request requires with what a model supports, and finds the reason why the model certainly cannot
+answer the request. If it is unknown whether a model supports a feature, the request is not refused.
 
-The facts are data with sources and dates, in `abilities.toml`, which is read at the first use.
+A "need" is one feature that the request uses. The facts about models are data with sources and dates in
+`abilities.toml`, which is read at the first use.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _SURE = 1.5
 
 
 class Need(StrEnum):
-    """The kinds of features that a request uses and that not every model, Region or account supports."""
+    """The features that a request can use and that not every model, Region or account supports."""
 
     CONVERSE = "converse"
     STREAM = "stream"
@@ -32,15 +34,15 @@ class Need(StrEnum):
     """A last message from the assistant, which the model continues."""
     SAMPLING = "sampling"
     TWO_SAMPLINGS = "two_samplings"
-    """Temperature and top_p together."""
+    """A request that sets both temperature and top_p."""
     CACHE = "cache"
     """Prompt cache points that the request sets."""
     FIELDS = "fields"
-    """Request fields outside Converse's own that only models other than Nova support."""
+    """Request fields that are not part of Converse and that Nova models do not support."""
     OTHER_REASONING = "other_reasoning"
-    """A field for reasoning that Nova or OpenAI's models support."""
+    """A request field that switches reasoning on, in the form of Nova or of OpenAI's models."""
     UNSIGNED_REASONING = "unsigned_reasoning"
-    """Reasoning in the conversation, from a model that does not sign it."""
+    """Reasoning in the conversation that was written by a model that does not sign its reasoning."""
 
     IMAGE = "image"
     IMAGE_IN_RESULT = "image_in_result"
@@ -65,19 +67,20 @@ class Need(StrEnum):
     GUARDRAIL = "guardrail"
     PROJECT = "project"
     PROMPT = "prompt"
-    """A prompt of Prompt management, which specifies its own model."""
+    """A prompt from Bedrock's Prompt management, which specifies its own model."""
     STORE = "store"
-    """AWS stores the answer."""
+    """A request whose answer AWS stores."""
     STORED_RESPONSE = "stored_response"
-    """An earlier answer that AWS has stored."""
+    """A request that continues an earlier answer that AWS has stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The requirements of one request: kinds and counts, without any content.
+    """The requirements of one request: the features that it uses and their counts, without any of its content.
 
-    `max_tokens` is None when the request sets no maximum. `form` is the model family whose format the body of
-    InvokeModel has; it is empty for Converse and for an unknown format. `tier` is the requested service tier.
+    `max_tokens` is None if the request sets no maximum. `form` is the model family in whose format the body of
+    InvokeModel is written. `form` is empty for Converse and for an unknown format. `tier` is the requested service
+    tier.
     """
 
     uses: frozenset[Need] = frozenset()
@@ -88,8 +91,8 @@ class Needs:
 
 
 def unable(base_model_id: str, needs: Needs) -> str | None:
-    """Return why a model certainly cannot meet `needs`, as a sentence without a full stop; None if it can or if this
-    is unknown.
+    """Return the reason why a model certainly cannot meet `needs`, as a sentence without a full stop. Return None if
+    the model can meet them, or if this is unknown.
     """
     for need, says in _lacks(base_model_id).items():
         if need in needs.uses:
@@ -98,8 +101,8 @@ def unable(base_model_id: str, needs: Needs) -> str | None:
 
 
 def bound(needs: Needs, *, elsewhere: bool) -> str | None:
-    """Return why a request cannot go to another model, or with `elsewhere` to another Region or account; None if it
-    can.
+    """Return the reason why a request cannot be sent to another model, or with `elsewhere` to another Region or
+    account. Return None if the request can be sent there.
     """
     if Need.STORED_RESPONSE in needs.uses:
         return "the request continues a stored response, which exists only where it was created"
@@ -113,8 +116,8 @@ def bound(needs: Needs, *, elsewhere: bool) -> str | None:
 
 
 def form_of_body(body: Mapping[str, Any], base_model_id: str) -> str:
-    """Return the family whose format a body of InvokeModel has: by the body itself, or else by the model that it was
-    written for; empty if neither shows it.
+    """Return the model family in whose format a body of InvokeModel is written. The body itself decides, and
+    otherwise the model that the body was written for. The result is empty if neither shows the family.
     """
     for form in _data()["form"]:
         if any(mark in body for mark in form["marks"]):
@@ -127,7 +130,7 @@ def _other_form(base: str, needs: Needs) -> str | None:
     if not needs.form or not theirs or theirs == needs.form:
         return None
     called = {form["name"]: form["called"] for form in _data()["form"]}
-    return f"{base} accepts bodies in {called[theirs]} format, but the request has {called[needs.form]}"
+    return f"{base} accepts bodies in {called[theirs]} format, but the request has {called[needs.form]} format"
 
 
 def _too_long(base: str, needs: Needs) -> str | None:
@@ -143,7 +146,7 @@ def _too_long(base: str, needs: Needs) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _lacks(base: str) -> dict[str, str]:
-    """Return what a model does not support, in the order of the file."""
+    """Return the features that a model does not support, in the order of `abilities.toml`."""
     return {need: entry["says"] for entry in _data()["lacks"] if _matches(entry, base) for need in entry["needs"]}
 
 

@@ -1,7 +1,8 @@
-"""Builds the index of the catalogue: `python -m aws_bedrock_inference.knowledge.build`.
+"""Builds the index of the error catalogue from its TOML files: `python -m aws_bedrock_inference.knowledge.build`.
 
-People read and correct the catalogue in TOML, one file for each service. Reading that much TOML takes a tenth of a
-second, so the package reads one JSON file instead. A test checks that the JSON file matches its sources.
+People correct the catalogue in TOML, one file for each service. Reading that much TOML takes a tenth of a second, so
+the package reads one JSON file, the index, instead. In a TOML file, a "cause" is the meaning of an error, a "fault"
+is an error code of a service, and a "message" contains words that give the code another cause.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
 
 ANY, OTHER = "any", "other"
-"""The service of files with errors that every service may return, and the services that no remedy names."""
+"""The service of errors that every service can return, and the services that no remedy names."""
 
 _CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
 
@@ -111,7 +112,7 @@ _FILE |= {"parts": dict, "quotas": str, "chapter": list, "cause": dict, "fault":
 
 
 class CatalogueError(ValueError):
-    """An entry of the catalogue is invalid; the message states where and why."""
+    """Raised if an entry of the catalogue is invalid. The message states where and why."""
 
 
 def build(sources: Path = SOURCES) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return the pattern of similar codes, and the code that such codes are treated like."""
+    """Return the pattern of similar codes, and the code that stands for all codes that match the pattern."""
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
         raise CatalogueError(f"shape {pattern}: no service may return {like}")
@@ -189,7 +190,7 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
-    """Refuse a cause without a description, and a code that a service has twice: the second entry would never match."""
+    """Refuse a cause without a description, and a second entry for a code, which would never be used."""
     met: set[tuple[str, str]] = set()
     for fault in faults:
         service = fault["service"]
@@ -213,20 +214,20 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     general = [services for _, _, services, *told in remedies if not (told and told[0])]
     if all(services and OTHER not in services for services in general):
         raise CatalogueError(
-            f"{where}: no remedy for other services and any text; add one without `for` and `when`, or for {OTHER!r}"
+            f"{where}: no remedy is for any text of other services; add one without `for` and `when`, or for {OTHER!r}"
         )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy in the form of the index: `when` and `unless` only if the source has one of them."""
+    """Return a remedy as the index stores it, without `when` and `unless` if the TOML file does not have them."""
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
-        raise CatalogueError(f"{where}: {remedy!r} lacks `do` or has keys outside {', '.join(sorted(_REMEDY))}")
+        raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
     groups = re.compile(when).groupindex.keys()
     named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
-        raise CatalogueError(f"{where}: the groups of `when`, {sorted(groups)}, are not those of `do`, {sorted(named)}")
+        raise CatalogueError(f"{where}: `when` has the groups {sorted(groups)}, but `do` uses {sorted(named)}")
     told = [when, unless] if when or unless else []
     return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 
@@ -272,9 +273,8 @@ def written(index: dict[str, Any]) -> str:
 
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return the operations of the installed botocore: those of the catalogue's services, and all others by service.
-
-    In the first dictionary, "" stands for services outside the catalogue that also have the operation.
+    """Return botocore's operations in two dictionaries: those of the catalogue's services, and those of all others.
+    In the first one, the service "" marks an operation that services outside the catalogue also have.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

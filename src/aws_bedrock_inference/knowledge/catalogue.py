@@ -1,4 +1,10 @@
-"""The catalogue of errors: their meanings and remedies. It is read from its index at the first use."""
+"""The error catalogue, with lookups by code, HTTP status, cause and message. It is read from its index, `index.json`,
+when it is first used.
+
+An "entry" describes one error code of a service. A "signature" contains the words that identify one message of an
+entry. A "normal" text is lower case and has single spaces (see `words.py`); its "clues" are the words and pieces by
+which signatures are found.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +27,16 @@ _HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3
 _NO_WORD = 15  # letters: English words that are also codes are shorter
 
 ANY = "any"
-"""The service of errors that every service may return."""
+"""The name that stands for the service in errors that every service can return."""
 
 HOME = "bedrock-runtime"  # the service of an error that may be from any service
 
 
 class Catalogue:
-    """The complete catalogue, with its lookups.
+    """The complete catalogue and its lookups.
 
-    `operations` maps an operation's name to its services, with "" if services outside the catalogue also have it.
-    `homes` maps boto3's name of a service to the catalogue's service.
+    `operations` maps the name of an operation to its services. The name "" among them means that services outside the
+    catalogue also have the operation. `homes` maps boto3's name of a service to the catalogue's name.
     """
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
@@ -57,22 +63,26 @@ class Catalogue:
 
     @cached_property
     def _parts(self) -> Parts:
-        """The parts of all signatures, indexed when the first error is judged."""
+        """The words of all signatures, indexed for a fast search. The index is created when the first error is
+        evaluated.
+        """
         return Parts(part for _, part in self._told)
 
     @cached_property
     def unsent(self) -> frozenset[str]:
-        """The codes of errors that occur before anything is sent."""
+        """The codes of errors that occur before a request is sent."""
         return frozenset(code for entry in self.entries if not entry.data.get("reached", True) for code in entry.codes)
 
     @cached_property
     def general(self) -> frozenset[str]:
-        """The causes that any service may have: a code of one service with such a cause means the same elsewhere."""
+        """The causes that an error of any service can have. A code of one service with such a cause has the same
+        meaning in other services.
+        """
         return frozenset(each.cause.slug for entry in self.entries if entry.service == ANY for each in entry.meanings())
 
     @cached_property
     def names(self) -> list[tuple[str, str]]:
-        """Every name of every service, as texts contain it: service, name."""
+        """Pairs of a service and one of the names that texts use for the service."""
         return [(service, name) for service, facts in self.services.items() for name in facts["names"]]
 
     @cached_property
@@ -80,14 +90,14 @@ class Catalogue:
         return Parts(name for _, name in self.names)
 
     def named(self, text: str, there: set[str]) -> list[tuple[str, str]]:
-        """Return the services that a `normal` text names, each with the name."""
+        """Return the services that a normal text names, each with the name in the text."""
         return [self.names[number] for number in self._name_parts.within(text, there)]
 
     def _at_any(self, code: str) -> bool:
         return any(entry.service == ANY for entry in self.by_code[code])
 
     def matching(self, text: str, there: set[str]) -> Iterator[tuple[Signature, str]]:
-        """Yield the signatures that match a `normal` text, each with the words that decided, in the catalogue's order.
+        """Yield the signatures that match a normal text, in the catalogue's order, each with the words that matched.
         `there` contains the text's clues.
         """
         found: dict[Signature, list[str]] = {}
@@ -99,8 +109,9 @@ class Catalogue:
                 yield signature, decided
 
     def code(self, name: str) -> str:
-        """Return the code that a name stands for, or an empty string. Streams write the first letter in lower case. A
-        name completely in lower case counts as a code only if it is longer than ordinary words.
+        """Return the error code that a name in a text stands for, or an empty string. Streams write the first letter
+        of a code in lower case. A name completely in lower case is accepted as a code only if it is longer than
+        ordinary words.
         """
         if name in self.by_code:
             return name
@@ -113,7 +124,7 @@ class Catalogue:
         return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
-        """Return the entry for an unknown code, by the shape of its name."""
+        """Return the entry for an unknown code whose name has a known shape, such as a name that ends in `NotFound`."""
         like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
         return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
 
@@ -122,21 +133,25 @@ class Catalogue:
         return {code.lower(): code for code in self.by_code}
 
     def status(self, service: str, code: str) -> int | None:
-        """Return the HTTP status with which a service returns a code, or a cause without a code; None if unknown."""
+        """Return the HTTP status with which a service returns a code, or with which it returns a cause that has no
+        code. The result is None if the status is unknown.
+        """
         told: dict[str, dict[str, int]] = {name: about["status"] for name, about in self.services.items()}
         return told.get(service or HOME, {}).get(code) or told[ANY].get(code)
 
     @cached_property
     def practices(self) -> dict[str, str]:
-        """The sentence of each practice."""
+        """The sentence of each practice, by the name of the practice. A practice states how to avoid an error."""
         return {slug: text for about in self.services.values() for slug, text in about["practice"].items()}
 
     def by_status(self, service: str | None, status: int) -> Entry | None:
-        """Return the entry for an HTTP status without a known code."""
+        """Return the entry that applies to an HTTP status if the error has no known code."""
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault of a cause: that of a message if a message has this cause, otherwise that of a code."""
+        """Return the fault of a cause. A message with this cause supplies the fault. If no message has the cause, a
+        code supplies it.
+        """
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)
 
@@ -163,5 +178,5 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """Return the catalogue, which is read at the first call."""
+    """Return the catalogue. The first call reads it from the index."""
     return Catalogue(*(json.loads(text_of_file(name)) for name in ("index.json", "operations.json")))

@@ -1,7 +1,8 @@
-"""Converts an error to a `Fault`: its cause, whether to retry, and how.
+"""Converts an error to a `Fault`: the cause of the error, whether to retry the call, and how.
 
-`judge.py` decides the cause. This module adds the facts of one occurrence. The catalogue is read at the first fault,
-not at import.
+`judge.py` decides the cause and returns it as a "verdict", whose "template" is a fault without the facts of one
+occurrence. This module adds these facts, such as the wait that the answer states. The catalogue is read at the first
+fault, not at import.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ def answered(
 ) -> Fault:
     """Return the fault of an error answer of Bedrock's runtime, or of an exception inside its stream.
 
-    `code` may have the lower-camel spelling of stream events. Without a known code, the HTTP `status` decides; an
-    unknown code without a known status is RETRY_LIMITED. `retry_after` (`Retry-After`) and `suggested_wait`
-    (`x-amz-retry-after`) are in seconds.
+    `code` can have the spelling of stream events, which begin with a lower-case letter. If the code is unknown, the
+    HTTP `status` decides. An unknown code without a known status is RETRY_LIMITED. `retry_after` (the header
+    `Retry-After`) and `suggested_wait` (the header `x-amz-retry-after`) are in seconds.
     """
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
@@ -63,7 +64,8 @@ def answered(
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
     """Return the fault of a failure on the client's side of the connection. `code` is botocore's name of the failure,
-    if it has one. The fault's `error` is a stand-in for `error`, which may contain headers and passwords.
+    if botocore has a name for it. The fault contains a stand-in for `error` instead of `error` itself, because
+    `error` can contain headers and passwords.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
     return placed(_template(verdict, code).with_details(code, masked(message), error=stand_in(error)), error, RUNTIME)
@@ -72,8 +74,8 @@ def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault
 def unidentified(error: Exception) -> Fault:
     """Return the fault of missing credentials, or of credentials that could not be renewed.
 
-    Every error of a credential source ends here, including unexpected errors of botocore or of a program's own
-    provider.
+    All errors of credential sources are converted here, including unexpected errors of botocore and of a program's
+    own provider.
     """
     found = reading.attached_fault(error)
     if found is not None and found.origin is Origin.IDENTITY and not found.reached:  # a role could not be assumed
@@ -85,13 +87,13 @@ def unidentified(error: Exception) -> Fault:
 
 
 def classify(x: Any, *, service: str | None = None) -> Fault:
-    """Return the fault of an error: its cause, its decision, and how to retry it.
+    """Return the fault of an error: its cause, its decision, and how to retry the call.
 
-    `x` is an exception, boto3's dictionary of an error, an HTTP answer, or a text. Exceptions may be botocore's,
-    urllib3's, aiohttp's, this package's, or wrap such an error: causes, contexts, groups, LiteLLM, LangChain, the
-    Anthropic and OpenAI SDKs. `service` is any name that AWS uses for the service (`dynamodb`). It is needed only if
-    services give one code different meanings and the operation does not show the service. Raises nothing: an unknown
-    error is RETRY_LIMITED.
+    `x` is an exception, boto3's dictionary of an error, an HTTP answer, or a text. An exception can be from botocore,
+    urllib3, aiohttp or this package. It can also contain such an error: as its cause or context, in an exception
+    group, or wrapped by LiteLLM, LangChain, or the Anthropic or OpenAI SDK. `service` is any name that AWS uses for
+    the service, such as `dynamodb`. It is needed only if services give one code different meanings and the operation
+    does not show the service. The function never raises: an unknown error is RETRY_LIMITED.
     """
     seen = reading.read(x, service)
     if seen.fault is not None:
@@ -113,7 +115,9 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 
 def _template(verdict: Verdict, code: str) -> Fault:
-    """Return a verdict's template. Only the error's own code shows that the request was not sent, never other words."""
+    """Return the template of a verdict: its fault, without the facts of one occurrence. Only the error's own code can
+    show that the request was not sent; other words of the text cannot.
+    """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent
     if verdict.entry is not None and verdict.entry.service == ANY and seen.services:  # its advice is for all services

@@ -1,9 +1,10 @@
-"""Commands of remedies, with their placeholders filled from the text of the error.
+"""Fills the placeholders in the commands of remedies with values from the text of the error. A "step" is a remedy
+with the conditions under which it is shown.
 
 A placeholder is a word in capitals, such as `FUNCTION` in `aws lambda get-policy --function-name FUNCTION`. If the
-text contains its value in a known form, the value replaces it, quoted for a shell. Any other placeholder stays for a
-person to replace. Secrets and account ids are masked as everywhere: in an ARN, the account stays the placeholder
-`ACCOUNT`.
+text contains the value of a placeholder in a known form, the value replaces the placeholder, quoted for a shell. Any
+other placeholder remains, and the reader replaces it. Secrets and account ids are masked as everywhere: in an ARN,
+the placeholder `ACCOUNT` stands for the account.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class Asked(NamedTuple):
 
 
 def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
-    """Return the remedies of the steps that fit the error's text. The commands' placeholders are filled where the text
-    contains the value.
+    """Return the remedies of the steps that apply to the error's text. Placeholders in their commands are replaced by
+    the values that the text contains.
     """
     values: dict[str, str] = {}
 
@@ -73,7 +74,9 @@ def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
 
 
 def with_values(run: str, values: Mapping[str, str]) -> str:
-    """Return a command with these placeholders filled: quoted for a shell and masked, as values from a text are."""
+    """Return a command in which these placeholders are replaced by their values, quoted for a shell and masked like
+    values from a text.
+    """
     if not values:
         return run
     names = "|".join(map(re.escape, sorted(values, key=len, reverse=True)))
@@ -90,7 +93,9 @@ def _is_foreign(text: str) -> bool:
 
 
 def _value(name: str, error: Asked) -> str:
-    """Return a placeholder's value as one word of a shell, or an empty string."""
+    """Return a placeholder's value as one word of a shell. The result is empty if the value cannot be used in a
+    command.
+    """
     if name == _OPERATION:
         return error.operation if error.operation.isalnum() else ""
     if name == _SERVICE_CODE:
@@ -103,7 +108,9 @@ def _value(name: str, error: Asked) -> str:
 
 
 def named(placeholder: str, text: str) -> str:
-    """Return the value for a placeholder in a text, or an empty string. The value may contain an account id."""
+    """Return the value that a text contains for a placeholder, or an empty string. The value can contain an account
+    id.
+    """
     if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
         for pattern in _compiled(placeholder):
             match = pattern.search(text)
@@ -113,7 +120,7 @@ def named(placeholder: str, text: str) -> str:
 
 
 def _larger(name: str, text: str) -> str:
-    """Return twice the current size in a text, up to AWS's maximum, or an empty string if the maximum is reached."""
+    """Return twice the size that a text states, up to AWS's maximum. The result is empty if the maximum is reached."""
     pattern, most = _SIZES[name]
     there = max(map(int, pattern.findall(text)), default=0)
     return str(min(2 * there, most)) if 0 < there < most else ""
@@ -129,8 +136,9 @@ _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE"
 
 
 def _arn_of_role(name: str) -> str:
-    """Return the ARN of a session's role, because IAM accepts no session ARN. For a role of Identity Center, return a
-    command that reads the ARN with its path from IAM.
+    """Return the ARN of the role that a session uses, because IAM accepts no ARN of a session. For a role of Identity
+    Center, return a shell expression that reads the role's ARN from IAM, because the session's ARN does not contain
+    the role's path.
     """
     word = _word("ROLE", name)
     if not word or not name.startswith("AWSReservedSSO_"):

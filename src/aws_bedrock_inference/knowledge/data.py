@@ -1,5 +1,5 @@
-"""The data files of the package `knowledge`. `importlib.resources` would import archives and temporary files to read
-them, which takes longer than the reading.
+"""Reads the data files of the package `knowledge`. They are not read with `importlib.resources`, because that module
+imports the modules for archives and temporary files, which takes longer than reading the files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The routes on which a failed request may succeed: which property must differ, by the fault's cause."""
+"""Finds the routes on which a failed request can succeed. A route is the model, Region, quota pool and account of a
+call; the cause of the fault decides which of these must differ.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from aws_bedrock_inference.knowledge.catalogue import catalogue
 from aws_bedrock_inference.knowledge.data import text_of_file
 
 DIFFERENCES = ("model", "region", "pool", "account")
-"""The properties in which a route may differ from another."""
+"""The properties in which one route can differ from another."""
 
 ANY = frozenset(DIFFERENCES)
 NOWHERE: frozenset[str] = frozenset()
@@ -20,8 +22,8 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return the differences, of which one is required for the same request to succeed; empty if no other route would
-    help.
+    """Return the properties of which at least one must differ on a route where the same request can succeed. The
+    result is empty if the request would fail on every route.
     """
     listed = _groups().get(fault.cause)
     if listed is not None:
@@ -32,7 +34,7 @@ def elsewhere(fault: Fault) -> frozenset[str]:
 
 
 def closes(fault: Fault) -> bool:
-    """Return whether every call on the route of a fault fails until somebody changes something."""
+    """Return whether this fault means that every call on the same route fails until somebody changes a setting."""
     listed = _groups().get(fault.cause)
     return listed is not None and listed.closes
 

@@ -1,4 +1,10 @@
-"""The contents of the catalogue: causes with their remedies, and the errors of services with their messages."""
+"""The classes of the catalogue's contents: causes with their remedies, and the errors of services with their
+messages.
+
+A "step" is a remedy with the conditions under which it is shown. A "signature" contains the words that identify a
+message. A "meaning" connects a code or a message with its cause. A "normal" text is lower case and has single spaces
+(see `words.py`).
+"""
 
 from __future__ import annotations
 
@@ -19,21 +25,25 @@ _OF_A_COMMAND = re.compile(
 
 
 class Remedy(NamedTuple):
-    """One action, and the command that checks or does it, or an empty string."""
+    """One action as a sentence (`do`), and the command that checks or performs the action (`run`). `run` is empty if
+    there is no command.
+    """
 
     do: str
     run: str = ""
 
     @property
     def alone(self) -> str:
-        """The sentence for a reader who does not see the command, without its references to the command."""
+        """The sentence for a reader who does not see the command. Parts of the sentence that mention the command are
+        removed.
+        """
         return _OF_A_COMMAND.sub("", self.do).strip()
 
 
 class Step(NamedTuple):
-    """A remedy and the errors that it applies to: errors of `services` (of all, if empty) whose text matches the
-    pattern `when` and does not match the pattern `unless`; an empty pattern does not restrict. The sentence may
-    contain the named groups of `when` in braces.
+    """A remedy and the errors that it applies to. It applies to errors of `services` whose text matches the pattern
+    `when` and does not match the pattern `unless`. If `services` is empty, it applies to all services; an empty
+    pattern does not restrict. The remedy's sentence can contain the named groups of `when` in braces.
     """
 
     remedy: Remedy
@@ -46,12 +56,14 @@ class Step(NamedTuple):
 class Cause:
     """The cause of an error.
 
-    `slug` is its stable name. `scope` states what must change or recover before the error ends, and `origin` the place
-    where it arises. `retry_after` is the wait in seconds that AWS's documents state for it. `advice` contains its
-    steps; in their services, `other` stands for the services that no step names. `again` states what happens if the
-    same request is sent again, where this is not simply the same failure. `again` does not apply to texts that match
-    the pattern `again_unless`, whose fault does not change with time. `note` states where AWS's documents and other
-    guides differ from this entry, and why.
+    * `slug` is the stable name of the cause.
+    * `scope` states what must change or recover before the error ends, and `origin` states where the error arises.
+    * `retry_after` is the wait in seconds that AWS's documents state for this cause.
+    * `advice` contains the steps. In the `services` of a step, `other` stands for all services that no step names.
+    * `again` states what happens if the same request is sent again. It is empty if the request simply fails again.
+    * `again_unless` is a pattern. For a text that matches it, `again` does not apply, because the error does not end
+      with time.
+    * `note` states where AWS's documents and other guides differ from this entry, and why.
     """
 
     slug: str
@@ -73,23 +85,24 @@ class Cause:
     again_unless: str = ""
 
     def steps(self, service: str = "") -> tuple[Step, ...]:
-        """Return the steps for an error of a service, most likely first."""
+        """Return the steps for an error of a service. The first step helps most often."""
         place = service if any(service in step.services for step in self.advice) else "other"
         return tuple(step for step in self.advice if not step.services or place in step.services)
 
     def remedies(self, service: str = "") -> tuple[Remedy, ...]:
-        """Return the remedies for an error of a service without a known text, most likely first."""
+        """Return the remedies for an error of a service whose text is unknown. The first remedy helps most often."""
         return tuple(step.remedy for step in self.steps(service) if not step.when)
 
 
 @dataclass(eq=False)
 class Signature:
-    """The words of a message of this cause: any of `contains`, all of `all`, none of `none`, and one of `beside` if it
-    is not empty. `pattern` must also match, if it is not empty: it is for messages that words alone cannot describe,
-    such as a word that occurs twice.
+    """The words that identify a message of this cause. A text matches if it contains a word of `contains`, all words
+    of `all` and no word of `none`. If `beside` is not empty, the text must also contain one of its words. If
+    `pattern` is not empty, it must also match; it is for messages that words alone cannot describe, such as a word
+    that occurs twice.
 
-    `coded` messages are too common to decide without the error's code or service. `rank` orders signatures that match
-    the same text. `data` is the entry in the index.
+    If `coded` is True, the words are so common that they decide only together with the error's code or service.
+    `rank` orders signatures that match the same text. `data` is the entry in the index.
     """
 
     fault: Entry
@@ -105,8 +118,9 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message shows, with the values of its entry; also the number of attempts, if both have
-        the same decision. It is created at the first use, because few faults are used.
+        """The fault that the message shows, with the values of the message's entry. If the message and its code have
+        the same decision, the fault also has the number of attempts. The fault is created at its first use, because
+        few faults are used.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -116,8 +130,9 @@ class Signature:
         return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
 
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the longest part of a `normal` text that decides, or an empty string. `found` contains the present
-        words of `contains`, or of the first of `all`.
+        """Return the longest part of a normal text that decided, or an empty string if the text does not match.
+        `found` contains the words of `contains` that the text contains. If `contains` is empty, it contains those of
+        the first word of `all`.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
@@ -131,10 +146,11 @@ class Signature:
 
 @dataclass(eq=False)
 class Entry:
-    """One error of one service: its codes and statuses, its own meaning, and the meanings of its messages.
+    """One error of one service: its codes and HTTP statuses, the meaning of its codes, and the meanings of its
+    messages.
 
-    If an entry is `firm`, its code decides even if the message resembles one of another error. `data` is the entry in
-    the index.
+    If an entry is `firm`, its code decides even if the message is similar to a message of another error. `data` is
+    the entry in the index.
     """
 
     service: str
@@ -145,15 +161,15 @@ class Entry:
     firm: bool = False
     signatures: list[Signature] = field(default_factory=list)
     own_codes: frozenset[str] = frozenset()
-    """The codes that not every service has: they identify the service."""
+    """The codes that identify the service, because only some services have them."""
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the codes show."""
+        """The fault that the codes of this entry show."""
         return _template(self.cause, self.data)
 
     def meanings(self) -> list[Entry | Signature]:
-        """Return the possible meanings: that of the codes, and that of each message."""
+        """Return the possible meanings of this error: the meaning of its codes, and the meaning of each message."""
         return [self, *self.signatures]
 
 
@@ -180,7 +196,7 @@ def _template(cause: Cause, data: dict[str, Any]) -> Fault:
 
 
 def cause_of(slug: str, data: dict[str, Any]) -> Cause:
-    """Return the cause with a slug from its entry in the index."""
+    """Return the cause with the name `slug` from its entry in the index."""
     known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
     known["origin"] = Origin(data["origin"])
     known["advice"] = tuple(_step(*facts) for facts in known.pop("remedies"))

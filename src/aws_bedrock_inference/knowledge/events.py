@@ -1,8 +1,11 @@
-"""The first and the last line of an event in a log, from the lines of the event alone.
+"""Finds the first and the last line of an event in a log, from the lines of the event alone. An "event" is one log
+message with all its lines, such as a traceback; its "head" is its first line. `lines.py` defines the kinds of lines:
+stamped, levelled, continuation and plain.
 
-An event reaches from one stamped line to the next. If no line is stamped, it reaches from one levelled line to the
-next. Without either, it is a line with its continuations, or a traceback. The length of an event is bounded, so a
-reader that keeps `REACH` bytes before a line finds the same events, however the log is split into blocks.
+An event extends from one stamped line to the next. If no line is stamped, it extends from one levelled line to the
+next. If no line is levelled, either, an event is a line with its continuations, or a traceback. The length of an
+event is limited. Therefore a reader that stores `REACH` bytes before a line finds the same events, however the log is
+divided into blocks.
 """
 
 from __future__ import annotations
@@ -26,11 +29,11 @@ from aws_bedrock_inference.knowledge.lines import (
 from aws_bedrock_inference.knowledge.objects import object_around
 
 REACH = 1 << 15
-"""Bytes above a line in which the head of its event is searched."""
+"""The number of bytes above a line in which the head of the line's event is searched."""
 
 _LONGEST, _MOST_LINES = 1 << 16, 2_000
 _NEAR = 20
-"""The most consecutive plain lines below a head that count as its message."""
+"""The maximum number of consecutive plain lines below a head that are treated as part of its message."""
 
 _CARETS = re.compile(rb"\s+\^+\s*$", re.MULTILINE)
 _RUNTIME = re.compile(rb"goroutine \d|stack backtrace:|Node\.js v\d|exit status \d")
@@ -52,14 +55,16 @@ def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
 
 
 def lines_after(buffer: bytes, end: int) -> int:
-    """Return the number of complete lines after `end`, up to 2, which is enough to decide."""
+    """Return the number of complete lines after `end`, at most 2. Two lines are enough to decide whether an event has
+    ended.
+    """
     first = buffer.find(b"\n", end)
     return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
 
 
 def _head_above(buffer: bytes, line: int, floor: int) -> int:
-    """Return the nearest stamped line at or above `line`, otherwise the nearest levelled line, otherwise the first
-    line that the line at `line` continues.
+    """Return the nearest stamped line at or above `line`. Without a stamped line, return the nearest levelled line.
+    Without a levelled line, return the first line that the line at `line` continues.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -80,7 +85,7 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int:
 
 
 def _continues(buffer: bytes, at: int) -> bool:
-    """Return whether a line continues the line above it, by the form of both."""
+    """Return whether a line continues the line above it. The form of both lines decides."""
     line = line_at(buffer, at)
     if at == 0 or line.kind > Kind.CONTINUES:
         return False
@@ -132,7 +137,7 @@ def _end(buffer: bytes, start: int) -> int:
 
 
 class _Takes(Enum):
-    """The lines that belong to an event in addition to its continuations."""
+    """The kinds of lines that belong to an event in addition to its continuations."""
 
     ALL = "all lines: the head is stamped, and may be the first line of a message"
     PLAIN = "lines without a level: the head has a level and no time"
@@ -140,7 +145,7 @@ class _Takes(Enum):
     NONE = "none"
 
     def line(self, buffer: bytes, line: Line) -> bool:
-        """Return whether this line belongs to such an event."""
+        """Return whether a line belongs to an event of this kind."""
         if self is _Takes.MORE_MESSAGE:
             own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
             return line.kind is Kind.PLAIN and not own

@@ -1,9 +1,11 @@
-"""The facts of one error before it is judged: codes, services, operation, status, and which of them are certain.
+"""Collects the "evidence" of one error: its codes, services, operation and HTTP status, and which of these facts are
+certain. `judge.py` decides the cause from the evidence.
 
-`reading.py` creates `Evidence` from exceptions, dictionaries and HTTP answers, which state their facts. Texts do not:
-Python tracebacks, the AWS CLI, JavaScript v2 and v3, Java, Go v2, .NET, JSON bodies, XML, logs of Lambda and
-CloudWatch, and messages of proxies write the same facts in many ways. `completed` finds the facts in all of these
-forms.
+`reading.py` creates `Evidence` from exceptions, dictionaries and HTTP answers, which state their facts. In a text,
+the facts must be found, because each source writes them in another form: Python tracebacks, the AWS CLI, the SDKs for
+JavaScript, Java, Go and .NET, JSON bodies, XML, logs of Lambda and CloudWatch, and messages of proxies. The function
+`completed` finds the facts in all these forms. A "normal" text is lower case and has single spaces; its "clues" are
+the words by which the catalogue's messages are found.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Catalogue
 
 LONGEST = 98_304
-"""The most characters that are read. Of a longer text, the first third and the last two thirds of this length are
-read, where errors usually are.
+"""The maximum number of characters that are read. From a longer text, the first third and the last two thirds of this
+number are read, because errors are usually there.
 """
 
 CODE, OPERATION, SERVICE = "code", "operation", "service"
@@ -88,19 +90,20 @@ _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/"
 
 
 class Words(NamedTuple):
-    """A text in the form of signatures, with its clues."""
+    """A text as it is compared with the catalogue's messages (a normal text), with its clues."""
 
     lower: str
     there: set[str]
 
 
 class Evidence(NamedTuple):
-    """The facts of one error. `certain` names the facts that an exception, a client or the caller stated.
+    """The facts of one error. `certain` contains the names of the facts that an exception, a client or the caller
+    stated.
 
     A guess never overrides a certain fact: a certain `code` is the first of `codes`, and certain `services` are the
-    only possible services. The other facts come from the text, most specific first; they and `words` are present only
-    in `completed` evidence. `status` is the HTTP status. `pasted` is True for a text that nobody stated to be from
-    AWS.
+    only possible services. All other facts are found in the text, the most specific fact first. These facts and
+    `words` exist only in evidence that `completed` returned. `status` is the HTTP status. `pasted` is True for a text
+    that nobody stated to be from AWS.
     """
 
     text: str
@@ -114,14 +117,14 @@ class Evidence(NamedTuple):
 
     @property
     def stated(self) -> str:
-        """The certain code, or an empty string."""
+        """The code that is certain, or an empty string."""
         return self.codes[0] if CODE in self.certain else ""
 
 
 def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
-    """Return the evidence with all facts that its text shows. Every text is accepted; none raises.
+    """Return the evidence with all facts that its text shows. The function accepts every text and never raises.
 
-    `rejoined` treats line breaks as cuts inside words, which narrow tables cause.
+    With `rejoined`, a line break is removed as if it were inside a word, because narrow tables break words.
     """
     known = catalogue()
     text, plain = _plain(_sentence(seen), rejoined=rejoined)
@@ -144,7 +147,7 @@ def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
 
 
 def _sentence(seen: Evidence) -> str:
-    """Return the evidence as text in boto3's wording, as a log would show it."""
+    """Return the evidence as a text in boto3's wording, as a log would show the error."""
     code = seen.stated
     if not code:
         return seen.text
@@ -154,8 +157,8 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the certain facts, the certain code and the certain operation: as stated, or else from the only error in
-    the text.
+    """Return the names of the certain facts, the certain code and the certain operation. They are the facts that were
+    stated, or otherwise the facts of the only error in the text.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -169,8 +172,8 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the code that a text names as certain, if it is the only one and not in the catalogue. Known codes need
-    no such rule.
+    """Return the code that a text names, if the text names only one code and the catalogue does not have it. Codes in
+    the catalogue do not need this rule.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
@@ -180,16 +183,16 @@ def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def like_codes(text: str) -> list[str]:
-    """Return the names in a text that may be codes, in order: `XYException`, and the word before a colon. Names of the
-    SDKs, such as `RequestError`, and of languages are left out.
+    """Return the names in a text that can be error codes, in their order: names such as `XYException`, and the word
+    before a colon. Names of the SDKs, such as `RequestError`, and of programming languages are left out.
     """
     names = dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES))
     return [name for name in names if name not in _NO_CODES]
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the text that is read, and the same text without the marks of terminals and the escapes of JSON
-    and XML.
+    """Return the part of the text that is read, and the same part without the marks of terminals and the escapes of
+    JSON and XML.
     """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
@@ -209,8 +212,8 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the code in a dotted name: all of it, its last two parts (`Runtime.ExitError`), its last part
-    (`botocore.errorfactory.X`) or its first part (`X:http://...`).
+    """Return the error code that a name with dots contains: the whole name, its last two parts (`Runtime.ExitError`),
+    its last part (`botocore.errorfactory.X`) or its first part (`X:http://...`).
     """
     if name.isalnum():
         return known.code(name)
@@ -227,7 +230,7 @@ def _operation(text: str) -> str:
 
 
 def _status(text: str) -> int | None:
-    """Return the first number that the text marks as an HTTP status."""
+    """Return the first number in the text that the words around it mark as an HTTP status."""
     for found in islice(_STATUS.finditer(text), _MOST_NUMBERS):
         start, number = found.start(), int(found.group())
         before = text[max(0, start - _BEFORE) : start]
@@ -242,8 +245,8 @@ def _status(text: str) -> int | None:
 
 
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
-    """Return the services that the operation and the text name, most specific first, and whether the operation belongs
-    to only one service.
+    """Return the services that the operation and the text name, the most specific service first. Also return whether
+    the operation belongs to only one service.
     """
     possible, only = places(operation)
     if only:

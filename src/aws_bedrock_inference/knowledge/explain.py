@@ -1,5 +1,5 @@
-"""Explanations of errors in any form: meaning, remedies, whether to retry, and the words that decided. They describe
-the verdict of `judge.py` in words.
+"""Explains an error in words: its meaning, its remedies, whether to retry the call, and the words that decided. It
+describes the "verdict" of `judge.py`, which decides the cause from the "evidence" (the facts of the error).
 """
 
 from __future__ import annotations
@@ -36,15 +36,20 @@ _IF_AWS = "Nothing in this text identifies its source. If it is from AWS: "
 class Explanation:
     """The explanation of an error.
 
-    `cause` is a stable slug, or `unknown`. `decided_by` contains the words of the text that decided. `confidence` is
-    `high` if a message decided; `medium` if only code and service did, or a few words that other programs also use;
-    `low` if only a code, a status or words about a lasting problem did; `none` if nothing is known.
+    * `cause` is the stable name of the cause (its slug), or `unknown`.
+    * `decided_by` contains the words of the text that decided.
+    * `confidence` is `high` if a message decided. It is `medium` if only a code and a service decided, or a few words
+      that other programs also use. It is `low` if only a code, a status or words about a lasting problem decided. It
+      is `none` if nothing is known.
+    * `conditional` is True if nothing shows that the text is from AWS.
+    * `other` is the program that the error comes from, if this is not AWS.
+    * `status` is the HTTP status in the text, or otherwise the status with which the service returns the code.
+    * `wait` is in seconds.
+    * `fields` contains details from the text: action, principal, resource, region, reasons.
+    * `prevent` states how to avoid the error, and `practice` is the name of that sentence.
+    * `note` states where AWS's documents or other guides differ from this explanation, and why.
 
-    `conditional` is True if nothing shows that the text is from AWS. `other` is the program that the error comes from,
-    if it is not AWS. `status` is the HTTP status in the text, or else the status with which the service returns the
-    code. `wait` is in seconds. `fields` contains details of the text (action, principal, resource, region, reasons).
-    `prevent` states how to avoid the error, and `practice` is the name of that sentence. `note` states where AWS's
-    documents or other guides differ, and why. Secrets and account ids are masked everywhere.
+    Secrets and account ids are masked in all of them.
     """
 
     cause: str
@@ -71,17 +76,17 @@ class Explanation:
 
     @property
     def prevent(self) -> str:
-        """The sentence of `practice`, or an empty string."""
+        """The sentence that states how to avoid the error, or an empty string. `practice` is its name."""
         return catalogue().practices.get(self.practice, "")
 
 
 def explain(x: Any, *, service: str | None = None) -> Explanation:
     """Return the meaning of an error, its cause and its remedies.
 
-    `x` is a text in any form that people paste (tracebacks, logs, output of the AWS CLI, dumps of any SDK, JSON), an
-    exception with its chain of causes, boto3's dictionary of an error, or an HTTP answer. The slug of a cause returns
-    the explanation of that cause. `service` is any name that AWS uses for the service; it is needed only if a code has
-    several meanings. Raises nothing; the cause of an unknown error is `unknown`.
+    `x` is a text in any form that people paste: tracebacks, logs, output of the AWS CLI, output of any SDK, or JSON.
+    It can also be an exception with its chain of causes, boto3's dictionary of an error, or an HTTP answer. If `x` is
+    the name of a cause, the function explains that cause. `service` is any name that AWS uses for the service; it is
+    needed only if a code has several meanings. The function never raises. The cause of an unknown error is `unknown`.
     """
     if is_a(x, str) and x.strip() in catalogue().causes:
         return _of_cause(x.strip(), service)
@@ -99,8 +104,8 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 
 
 def _of_cause(slug: str, service: str | None) -> Explanation:
-    """Return the explanation of a cause by its slug, for the named service, or else for the first service that has the
-    cause.
+    """Return the explanation of the cause with this name (slug). It is the explanation for the named service, or
+    otherwise for the first service that has the cause.
     """
     place = resolve(service) if service else ""
     every = ((entry, meaning) for entry in catalogue().entries for meaning in entry.meanings())
@@ -113,7 +118,9 @@ def _of_cause(slug: str, service: str | None) -> Explanation:
 
 
 def _members(response: dict[str, Any] | None) -> str:
-    """Return the members of boto3's error dictionary besides code and message: S3 puts the bucket there."""
+    """Return the members of boto3's error dictionary other than code and message. For example, S3 writes the name of
+    the bucket in such a member.
+    """
     error = response.get("Error") if response else None
     members = error.items() if isinstance(error, dict) else ()
     return "".join(f"\n'{name}': '{value}'" for name, value in members if name not in {"Code", "Message"})
@@ -150,26 +157,22 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
 
 
 def _status(verdict: Verdict) -> int | None:
-    """Return the status in the text, if it is the service's. A proxy may answer a refused request with its own
-    status.
-    """
+    """Return the service's HTTP status in the text. A proxy can answer a refused request with another status."""
     status = verdict.evidence.status
     refused = verdict.template.kind in {Kind.DENIED, Kind.INVALID} and not verdict.evidence.certain
     return None if status in _OF_PROXIES and refused else status
 
 
 def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
-    """Return the cause's steps. The fault's own advice comes first if it differs, because it includes the
-    occurrence.
-    """
+    """Return the cause's steps. Advice of the fault that differs comes first, because it describes the occurrence."""
     known = cause.steps(service) if cause else ()
     own = Step(Remedy(masked(fault.advice, accounts=True)))
     return known if known and fault.advice in ("", *(step.remedy.alone for step in known)) else (own, *known)
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return a practice if it belongs to the service that answered, or to a service whose errors that service passes
-    on.
+    """Return the practice if it belongs to the service that answered, or to a service whose errors that service
+    passes on.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()
@@ -177,7 +180,7 @@ def _practice(slug: str, service: str) -> str:
 
 
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
-    """Return the explanation of a fault that was judged before: the cause in words, and the fault's own decision."""
+    """Return the explanation of a fault that was classified earlier, with the fault's own decision."""
     cause, service = catalogue().causes.get(fault.cause), _first(seen)
     return Explanation(
         cause=fault.cause,
@@ -231,14 +234,14 @@ def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Exp
 
 
 def _words(code: str) -> str:
-    """Return a code as words: `ExportNotFoundException` is `Export not found`."""
+    """Return an error code as words: `ExportNotFoundException` becomes `Export not found`."""
     plain = re.sub(r"(?:Exception|Fault|Error)$", "", code.rsplit(".", 1)[-1]) or code
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain).capitalize()
 
 
 def _first(seen: Evidence) -> str:
-    """Return the service of an error. If only the operation's name suggests several services, return one that the text
-    names.
+    """Return the service of an error. If the name of the operation fits several services, return the service that the
+    text names.
     """
     named = [service for service in seen.services if service != ANY]
     if len(named) > 1 and not catalogue().services.keys() & set(named):
@@ -253,7 +256,7 @@ def _wait(template: Fault) -> float | None:
 
 
 def _as_written(words: str, text: str) -> str:
-    """Return the words in the spelling of the text."""
+    """Return the words as the text spells them."""
     pattern = r"\s+".join(re.escape(word).replace("'", "['\u2019]") for word in words.split())
     match = re.search(pattern, text, re.IGNORECASE)
     return match.group() if match else words

@@ -1,5 +1,5 @@
-"""Details that some errors state in addition to their code: the principal, action and resource of a denied request,
-the reasons of a cancelled transaction, the Region of a bucket.
+"""Finds details that some errors state in addition to their code: the principal, action and resource of a denied
+request, the reasons of a cancelled transaction, the Region of a bucket.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _REASONS = re.compile(r"specific reasons:? ?\[([\w, .]{1,600})")
 
 
 def details(text: str) -> dict[str, Any]:
-    """Return the details in a text by name, masked."""
+    """Return the details in a text by their names. Secrets in them are masked."""
     text = " ".join(text.split())
     found: dict[str, Any] = {}
     low = text.lower()

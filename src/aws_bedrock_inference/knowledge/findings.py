@@ -1,5 +1,6 @@
-"""The findings of a scan: the count and times of each cause of errors, with the actions and resources that it
-affects.
+"""The result of a scan of a log: for each cause of errors, the count and the times of its events, and the actions and
+resources that the events are about. An "event" is one log message with all its lines. A "part" is all events with the
+same cause and the same subject.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 50
 _MOST_PARTS = 8
-"""The most rows of one cause; all further parts share one more row."""
+"""The maximum number of rows for one cause. All further parts of the cause share one more row."""
 
 
 class Timeline:
-    """Counts over time in buckets of `width` seconds. The width grows with the time span."""
+    """Counts of events over time, in buckets of `width` seconds. The width increases with the time span."""
 
     WIDTHS = (60, 300, 900, 3_600, 86_400, 7 * 86_400)
     MOST = 1_024
@@ -38,7 +39,9 @@ class Timeline:
             self.buckets, self.width = self.by(wider), wider
 
     def by(self, width: int) -> Counter[int]:
-        """Return the counts by `width` seconds. A width below the timeline's own is not possible."""
+        """Return the counts in buckets of `width` seconds. A width below the timeline's own width is replaced by the
+        timeline's own width.
+        """
         counts: Counter[int] = Counter()
         for start, count in self.buckets.items():
             counts[start - start % max(width, self.width)] += count
@@ -46,15 +49,15 @@ class Timeline:
 
 
 class Subject(NamedTuple):
-    """The subject of an error: `call` is the action or the operation, `target` the model or the resource."""
+    """The subject of an error. `call` is the action or the operation; `target` is the model or the resource."""
 
     call: str = ""
     target: str = ""
 
 
 class Meaning(NamedTuple):
-    """The meaning of one event. `words` are the words that decided. `conditional` is True if nothing shows that the
-    event is from AWS.
+    """The meaning of one event. `words` are the words that decided the cause. `conditional` is True if nothing shows
+    that the event is from AWS.
     """
 
     cause: str
@@ -70,9 +73,10 @@ class Meaning(NamedTuple):
 
 @dataclass(slots=True)
 class Part:
-    """The events of one cause about one subject. `first` and `last` are None if no line of them has a time.
+    """The events of one cause about one subject. `first` and `last` are the times of the first and the last event.
+    They are None if no event has a time.
 
-    `example` is masked. `example` and `confidence` are those of the event with the highest confidence.
+    `example` and `confidence` are from the event with the highest confidence. Secrets in the example are masked.
     """
 
     subject: Subject
@@ -108,7 +112,9 @@ class Finding:
     parts: dict[Subject, Part] = field(default_factory=dict)
 
     def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
-        """Count one event in its part. Subjects beyond the maximum share one part without a name."""
+        """Count one event in the part that it belongs to. Subjects beyond the maximum are counted together in one
+        part without a name.
+        """
         subject = meaning.subject
         if subject not in self.parts and len(self.parts) >= _MOST_PARTS:
             subject = Subject()
@@ -119,47 +125,47 @@ class Finding:
         part.add(at, meaning)
 
     def by_subject(self) -> list[Part]:
-        """Return the parts, most frequent first."""
+        """Return the parts, the most frequent part first."""
         return sorted(self.parts.values(), key=lambda part: (-part.count, part.subject))
 
     @property
     def count(self) -> int:
-        """The number of events."""
+        """The number of events of the cause."""
         return sum(part.count for part in self.parts.values())
 
     @property
     def first(self) -> datetime | None:
-        """The earliest time."""
+        """The time of the first event."""
         return min((part.first for part in self.parts.values() if part.first), default=None)
 
     @property
     def last(self) -> datetime | None:
-        """The latest time."""
+        """The time of the last event."""
         return max((part.last for part in self.parts.values() if part.last), default=None)
 
     @property
     def services(self) -> Counter[str]:
-        """The counts by service."""
+        """The number of events for each service."""
         return sum((part.services for part in self.parts.values()), Counter())
 
     @property
     def codes(self) -> Counter[str]:
-        """The counts by code."""
+        """The number of events for each error code."""
         return sum((part.codes for part in self.parts.values()), Counter())
 
     @property
     def example(self) -> str:
-        """An event of the most frequent part, masked."""
+        """An example from the most frequent part, with secrets masked."""
         return self.by_subject()[0].example
 
     @property
     def timeline(self) -> Timeline:
-        """The counts over time."""
+        """The number of events over time."""
         return merged(part.timeline for part in self.parts.values())
 
 
 def merged(timelines: Iterable[Timeline]) -> Timeline:
-    """Return the sum of timelines, in the widest of their buckets."""
+    """Return the sum of several timelines, in buckets with the width of the widest timeline."""
     each = list(timelines)
     whole = Timeline()
     whole.width = max(timeline.width for timeline in each)

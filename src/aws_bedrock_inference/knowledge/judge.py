@@ -1,6 +1,8 @@
-"""The only judge of errors: it weighs evidence against the catalogue and returns a verdict.
+"""Decides the cause of each error: it compares the "evidence" (the facts of the error) with the error catalogue,
+gives each possible cause (a "candidate") a score, and returns the best cause as a "verdict".
 
-`classify` and `explain` cannot contradict each other, because both present this verdict and decide nothing.
+`classify` and `explain` present this verdict, so they cannot contradict each other. An "entry" is the catalogue's
+description of one error code. `seen` is always evidence that `completed` returned.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ _NARROW = 16_384  # characters: a message that a narrow table splits into lines 
 _LONGEST_KEPT = 2_048  # characters: repeated messages are short
 
 MODELLED, UNKNOWN = "modelled", "unknown"
-"""The causes of errors that only AWS's models describe, and of unknown errors."""
+"""The names of two causes: an error that only AWS's service models describe, and an unknown error."""
 
 # For errors known only from their model: the SDK's number of attempts, and the kind of fault.
 _ATTEMPTS = {Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}
@@ -53,13 +55,14 @@ _NOTHING_KNOWN = Fault(code="", message="", advice="This version of the package 
 class Verdict(NamedTuple):
     """The cause of an error, its decision, and the evidence for both.
 
-    `template` is its fault without the facts of one occurrence; the fault's `cause` is a cause of the catalogue,
-    `modelled` or `unknown`. `entry` is the catalogue's entry that decided, and `words` are the words that decided.
-    `confidence` is `high` if a message decided; `medium` if only code and service did, or a few words that other
-    programs also use; `low` if only a code or a status did; `none` if nothing is known. `alternatives` are other
-    possible causes. `models` are the services' models that decided, where the catalogue has no entry. `conditional` is
-    True if nothing shows that the text is from AWS; the verdict is valid only if it is. `other` is the program that
-    the error comes from, if it is not AWS.
+    * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
+      or `unknown`.
+    * `entry` is the catalogue's entry that decided, and `words` are the words in the text that decided.
+    * `confidence` is `high` if a message decided, `medium` if only a code and a service decided (or a few words that
+      other programs also use), `low` if only a code or a status decided, and `none` if nothing is known.
+    * `models` are the services' models that decided because the catalogue has no entry.
+    * `conditional`: nothing shows that the text is from AWS, and the verdict is valid only if it is from AWS.
+    * `other` is the program that the error comes from, if this is not AWS.
     """
 
     template: Fault
@@ -87,8 +90,8 @@ class Candidate:
 def judge(seen: Evidence) -> Verdict:
     """Return the verdict on one error.
 
-    Most errors repeat, so verdicts on errors with certain facts are cached. Verdicts on texts are not cached: the
-    lines of a log differ, and the memory for a log of any size must stay bounded.
+    Verdicts on errors with certain facts are cached, because most errors repeat. Verdicts on texts are not cached:
+    the lines of a log differ, and the cache for a large log would need too much memory.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -104,7 +107,7 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return the verdict on a text after a check of whether the text is from AWS."""
+    """Return the verdict on a text. First check whether the text is from AWS."""
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -116,9 +119,9 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Return the verdict on a text without a known cause: FAIL if its words describe a lasting problem.
-
-    This applies only to pasted texts: an unknown error that a program received is worth one more attempt.
+    """Return the verdict on a text without a known cause. The decision is FAIL if the text describes a lasting
+    problem. This rule is only for pasted texts. If a program received an unknown error, the call gets one more
+    attempt.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them
@@ -146,7 +149,7 @@ def _weighed(seen: Evidence) -> Verdict:
 
 
 def ranked(seen: Evidence) -> list[Candidate]:
-    """Return the best candidate of each cause, best first. `seen` is completed evidence."""
+    """Return the best candidate for each cause. The candidate with the highest score is first."""
     best: dict[str, Candidate] = {}
     found = [*_by_message(seen), *_by_code(seen)]
     for candidate in sorted(found, key=lambda candidate: -candidate.score):
@@ -175,7 +178,7 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
 
 
 def _repeats(words: str, codes: frozenset[str]) -> bool:
-    """Return whether the words only repeat a code: `access denied` with AccessDenied does not show the service."""
+    """Return whether the words only repeat the code, as `access denied` does. They do not show the service."""
     return words.replace(" ", "") in {code.lower() for code in codes}
 
 
@@ -199,8 +202,7 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return the score of an entry's service for this error; None if the error cannot come from that service.
-
+    """Return the score of an entry's service for this error, or None if the error cannot come from that service.
     `other` is the score of a service that contradicts a guessed service. `passed_on` is the score of a service whose
     errors the certain service passes on.
     """
@@ -227,12 +229,12 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return whether a candidate only shares its code with an error of the service that the text names."""
+    """Return whether a candidate's only evidence is its code, which the service named in the text also uses."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
 def _by_status(seen: Evidence) -> Verdict:
-    """Return the verdict by HTTP status, for an error without other evidence."""
+    """Return the verdict on an error of which only the HTTP status is known."""
     if seen.status is not None:
         entry = catalogue().by_status(seen.services[0] if seen.services else None, seen.status)
         if entry is not None:
@@ -241,8 +243,8 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return the verdict on the first name in a text that is a code of AWS's models. If the text is from AWS, a name
-    with the shape of a code also counts.
+    """Return the verdict on the first name in a text that is a code in AWS's models or, in a text from AWS, looks
+    like one.
     """
     if seen.certain or not seen.pasted:
         return None
@@ -259,7 +261,7 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return the facts in AWS's models about a certain code outside the catalogue, if all have the same decision."""
+    """Return what AWS's models contain about a certain code outside the catalogue, if all have one decision."""
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()

@@ -1,7 +1,9 @@
-"""Words about lasting problems, which decide for a text from AWS without a known cause.
+"""Finds words about lasting problems in a text from AWS whose cause is unknown. If the text contains such words, the
+call is not retried.
 
-`permission denied` and `should be a string` are also true at the next attempt, whatever they are about. A word about
-time in the same text (`timed out`, `in progress`) leaves the decision open. The words are data: `lasting.toml`.
+For example, `permission denied` and `should be a string` describe problems that a retry does not change, whatever the
+text is about. If the text also contains a word about time (`timed out`, `in progress`), no decision is made. The
+words are data in `lasting.toml`.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ LASTS = Fault(
     advice="Read the message: it describes a problem that a retry does not change. The error is unknown.",
     hint=Hint(attempts=1),
 )
-"""The fault that such words show."""
+"""The fault of an error whose text describes a lasting problem."""
 
 
 def lasting(text: str) -> str:
-    """Return the first words of a `normal` text about a problem that a retry does not change; empty if other words are
-    about time.
+    """Return the first words of a normal text (lower case, single spaces) that describe a problem that a retry does
+    not change. The result is empty if the text contains no such words, or also contains words about time.
     """
     stays, passes = _patterns()
     found = stays.search(text)

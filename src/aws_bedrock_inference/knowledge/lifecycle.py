@@ -1,5 +1,5 @@
-"""The last day of a model, its successor, and access that becomes available by itself: the facts of
-`lifecycle.toml`.
+"""Reads the facts in `lifecycle.toml`: the last day of each model, its successor, the providers that require a
+use-case form, and access that becomes available without any action.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ _UNKNOWN = "invalid-model-identifier"  # AWS also returns this for a model that 
 
 
 def end_of_life(base_model_id: str) -> date | None:
-    """Return the day on which AWS ends the model in most Regions, or None if no source states a day."""
+    """Return the day on which AWS ends the model in most Regions. The result is None if no source states a day."""
     day: date | None = _data()["dates"]["end_of_life"].get(base_model_id)
     return day
 
 
 @lru_cache(maxsize=4096)
 def successors(base_model_id: str) -> tuple[str, ...]:
-    """Return the base models that may replace a model, best first; empty if no source names one."""
+    """Return the base models that can replace a model, the best first. The result is empty if no source names a
+    successor.
+    """
     for entry in _data()["successors"]:
         if any(re.fullmatch(pattern, base_model_id) for pattern in entry["patterns"]):
             ids = tuple(entry["ids"])
@@ -36,13 +38,15 @@ def successors(base_model_id: str) -> tuple[str, ...]:
 
 
 def successor(base_model_id: str, offered: Container[str] | None = None) -> str | None:
-    """Return the best successor, among those in `offered` if that is known."""
+    """Return the best successor of a model. If `offered` is known, the successor must be in `offered`."""
     found = successors(base_model_id)
     return next((each for each in found if offered is None or each in offered), None)
 
 
 def ending(base_model_id: str, offered: Container[str] | None = None) -> str:
-    """Return a sentence with the model's last day and its best successor; empty if the day is unknown."""
+    """Return a sentence that states the model's last day and its best successor. The result is empty if the day is
+    unknown.
+    """
     day, following = end_of_life(base_model_id), successor(base_model_id, offered)
     if day is None:
         return ""
@@ -51,7 +55,9 @@ def ending(base_model_id: str, offered: Container[str] | None = None) -> str:
 
 
 def advice_on(cause: str, base_model_id: str) -> str:
-    """Return the addition to the advice for an error with that cause: the successor of a retired model."""
+    """Return the sentence that names the successor of a retired model, if this cause means that the model is retired.
+    The sentence is added to the advice for the error.
+    """
     if cause not in _RETIRED and cause != _UNKNOWN:
         return ""
     following = successor(base_model_id)
@@ -66,7 +72,7 @@ def asks_for_a_form(base_model_id: str) -> bool:
 
 
 def retention_modes(base_model_id: str) -> tuple[str, ...]:
-    """Return the data-retention modes that a model accepts; empty for a model that accepts all."""
+    """Return the data-retention modes that a model accepts. The result is empty if the model accepts all modes."""
     for entry in _data()["retention"]:
         if any(re.fullmatch(pattern, base_model_id) for pattern in entry["patterns"]):
             return tuple(entry["modes"])
@@ -74,8 +80,8 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the seconds until the next check of whether the cause of a failed call has ended by itself. Return None
-    for a cause that does not end by itself, and for calls that are retried anyway.
+    """Return the seconds until the next check whether the cause of a failed call has ended without any action. The
+    result is None for a cause that does not end in this way, and for calls that are retried anyway.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

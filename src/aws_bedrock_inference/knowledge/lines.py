@@ -1,8 +1,11 @@
-"""The lines of a log, and the role of each line in its event.
+"""Divides a log into lines, and finds the role of each line in its event. An "event" is one log message with all its
+lines, such as a traceback.
 
-The prefix that Docker Compose, Kubernetes, syslog and journald add to each line is skipped. After it, a line is
-stamped (it starts with a time, or is a JSON record with one), levelled (it starts with a level or a clock time only),
-a continuation of the line above by its form (indented, `Caused by:`), or plain.
+The prefix that Docker Compose, Kubernetes, syslog or journald adds to each line is skipped. The rest of a line shows
+its kind. A "stamped" line begins with a time, or is a JSON record that contains a time. A "levelled" line begins with
+a level, or with a clock time without a date. A "continuation" belongs to the line above it because of its form: it is
+indented, or begins with words such as `Caused by:`. All other lines are "plain". A "frame" is a line of a traceback
+that names a place in the code.
 """
 
 from __future__ import annotations
@@ -91,13 +94,15 @@ EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
 
 
 class Kind(IntEnum):
-    """The kinds of lines. `RECORD` is a stamped line of JSON, which contains its event completely."""
+    """The kinds of lines. A `RECORD` is a stamped line of JSON that contains its whole event."""
 
     PLAIN, CONTINUES, LEVELLED, STAMPED, RECORD = range(5)
 
 
 class Line(NamedTuple):
-    """One line: its kind, the position of the program's text, and its source if several programs write one log."""
+    """One line: its kind, the position at which the program's own text begins, and its source if several programs
+    write to one log.
+    """
 
     kind: Kind
     text: int
@@ -105,7 +110,7 @@ class Line(NamedTuple):
 
 
 def line_at(buffer: bytes, at: int) -> Line:
-    """Return the line that starts at `at`."""
+    """Return the line that starts at position `at`."""
     carrier = _CARRIER.match(buffer, at)
     begin, source = (carrier.end(), b"".join(filter(None, carrier.groups()))) if carrier else (at, b"")
     if _RECORD.match(buffer, begin):
@@ -122,8 +127,9 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
-    """Return whether a stamped line continues the trace above it, in a log that stamps each line of a trace: both
-    lines have the same second, the next line is also stamped, and this line is a frame or below one.
+    """Return whether a stamped line continues the traceback above it. This happens in logs that write a time before
+    each line of a traceback. Both lines then have the same second, the next line is also stamped, and this line is a
+    frame or is below a frame.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -143,20 +149,22 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
-    """Return whether a line reports no trouble: its level is low, and it contains no word of trouble."""
+    """Return whether a line reports no problem, because its level is low and it contains no word that indicates an
+    error.
+    """
     end = below(buffer, line.text)
     calm = has_calm_level(buffer, line.text, end)
     return calm and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN))
 
 
 def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
-    """Return whether a line's level is low."""
+    """Return whether a line's level is low, such as INFO or DEBUG."""
     level = _ANY_LEVEL.search(buffer, begin, min(end, begin + _LEVEL_WITHIN))
     return bool(level and level[1])
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return whether the first line of an event that is not a frame is `Caused by:`."""
+    """Return whether `Caused by:` is the first line of an event that is not a frame."""
     at = 0
     while at < len(event):
         line = line_at(event, at)
@@ -167,10 +175,10 @@ def goes_on_with_a_cause(event: bytes) -> bool:
 
 
 def above(buffer: bytes, at: int) -> int:
-    """Return the start of the line above. For the first line, return its own start."""
+    """Return the position where the line above begins. For the first line, return the line's own position."""
     return buffer.rfind(b"\n", 0, max(0, at - 1)) + 1
 
 
 def below(buffer: bytes, at: int) -> int:
-    """Return the start of the next line, or the end of the buffer."""
+    """Return the position where the next line begins, or the end of the buffer."""
     return buffer.find(b"\n", at) + 1 or len(buffer)

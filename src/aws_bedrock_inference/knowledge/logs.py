@@ -1,4 +1,4 @@
-"""Logs in their stored form: compressed or not, of any size, with times in many formats."""
+"""Reads logs as they are stored: compressed or not, and of any size. It also reads times in many formats."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 1 << 18
-"""Bytes that are examined together; a larger block is not faster."""
+"""The number of bytes that are examined together. A larger block is not faster."""
 
 _GZIP, _ZSTD, _BZIP2, _XZ, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"PK\x03\x04"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class LogError(Exception):
-    """A log cannot be read, or only in part; the message states why."""
+    """Raised if a log cannot be read, or can be read only in part. The message states the reason."""
 
 
 def blocks(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the content of a log, decompressed and in UTF-8. Raises LogError, after yielding everything that could be
-    read.
+    """Yield the content of a log, decompressed and in UTF-8. If the log is damaged, yield everything that can be
+    read, then raise LogError.
     """
     plain = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
     head = plain.peek(8)[:8]
@@ -52,7 +52,9 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _unpacked(file: io.BufferedIOBase) -> Iterator[bytes]:
-    """Yield decompressed blocks. Everything before damaged data is yielded before the error is raised."""
+    """Yield decompressed blocks. If the data is damaged, the blocks before the damage are yielded before the error is
+    raised.
+    """
     block = bytearray()
     try:
         while piece := file.read1(BLOCK):
@@ -94,8 +96,8 @@ _HEAD_LENGTH = 400
 
 
 def time_of(text: bytes, now: datetime) -> datetime | None:
-    """Return the first time in a text. A time without a zone is UTC. A date without a year is the last such day before
-    `now`.
+    """Return the first time in a text. A time without a zone is treated as UTC. A date without a year is the last
+    such day before `now`.
     """
     found = _TIME.search(text, 0, _HEAD_LENGTH) or _TIME.search(text, _HEAD_LENGTH, 8 * _HEAD_LENGTH)
     if found is None:

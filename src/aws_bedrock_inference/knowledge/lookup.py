@@ -1,4 +1,6 @@
-"""The meanings of a code or a text that a person typed: from the catalogue first, then from AWS's own models."""
+"""Finds the meanings of an error code or a text that a person typed. It searches the error catalogue first, then
+AWS's own service models.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ _NEAR_ENOUGH = 0.7
 
 
 def meanings(text: str, service: str | None = None) -> list[Explanation]:
-    """Return the meanings of a text, of a single code, or of the name of a cause: one for each service if a code's
-    meanings differ.
+    """Return the meanings of a text, of a single code, or of the name of a cause. If a code has different meanings in
+    different services, return one meaning for each service.
 
     The list is empty for an unknown error, and for an error of another program.
     """
@@ -51,7 +53,9 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
 
 
 def near(text: str) -> list[str]:
-    """Return known codes with a spelling similar to the code in a text; empty for a text of another program."""
+    """Return known codes whose spelling is similar to the code in a text. The result is empty for a text of another
+    program.
+    """
     if other_program(text):
         return []
     known = {code.lower(): code for code in (*codes(), *catalogue().by_code)}
@@ -63,12 +67,12 @@ def near(text: str) -> list[str]:
 
 
 def names_error(text: str) -> bool:
-    """Return whether a text names an error that may be from AWS, known or not."""
+    """Return whether a text names an error that can be from AWS. The error does not have to be in the catalogue."""
     return bool(_codes(text)) and not other_program(text)
 
 
 def other_program(text: str) -> str:
-    """Return the program that an error's text comes from; empty if it may be from AWS."""
+    """Return the program that an error's text comes from. The result is empty if the text can be from AWS."""
     return explain(text).other
 
 
@@ -94,7 +98,9 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Return one meaning for all services that share it. Without a service, it may belong to any."""
+    """Return one meaning for all services that share it. If no service was specified, the error can come from any of
+    them.
+    """
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}
     first = replace(first, status=statuses.pop() if len(statuses) == 1 else None)
@@ -104,12 +110,14 @@ def _at_home(alike: list[Explanation]) -> Explanation:
 
 
 def _models(code: str, service: str | None) -> list[Modelled]:
-    """Return the facts in the models about a code. One service of the catalogue may be several of AWS's services."""
+    """Return the facts that AWS's service models contain about a code. One service of the catalogue can stand for
+    several services of AWS.
+    """
     return [each for each in modelled(code) if service is None or resolve(each.service) == service]
 
 
 def _by_decision(facts: list[Modelled]) -> list[Explanation]:
-    """Return one meaning for each decision that the services' models lead to."""
+    """Return one meaning for each decision to which the services' models lead."""
     alike: dict[tuple[Decision, str], list[Modelled]] = {}
     for each in facts:
         alike.setdefault((each.verdict.decision, each.verdict.reason), []).append(each)
@@ -117,7 +125,9 @@ def _by_decision(facts: list[Modelled]) -> list[Explanation]:
 
 
 def spelling(word: str) -> str:
-    """Return the known code that a word stands for: `botocore.errorfactory.X`, `x` and `X:` are X."""
+    """Return the known code that a word stands for. For example, `botocore.errorfactory.X`, `x` and `X:`
+    stand for X.
+    """
     last = re.split(r"[.:#]", word.rstrip(":#."))[-1]
     for candidate in (word, last, last[:1].upper() + last[1:]):
         if candidate in catalogue().by_code or modelled(candidate, fresh=False):

@@ -1,8 +1,9 @@
-"""The marks of trouble: words that a line must contain to be examined, and the search for such lines.
+"""Searches a log for lines that can be part of an error. A "mark" is a word that such lines contain, such as
+`exception`; a line without a mark is not examined.
 
-Searching a log for forty words costs more than everything after it. So the text is first reduced to its lower-case
-letters, which halves it, and searched for a few parts that many marks share. Marks with a rare letter are searched by
-that letter. Lines that may contain a mark are then compared word by word.
+A search of a log for forty words would take longer than all later steps. Therefore the text is first reduced to its
+letters in lower case, which halves its size, and is searched for a few parts that many marks share. Marks with a rare
+letter are found by this letter. Each line that can contain a mark is then compared word by word.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ TROUBLE = (
     *(b"exce", b"error", b"throttl", b"denied", b"timed out", b"fail", b"unable to", b"not "),
     *(b"too many", b"invalid", b"timeout", b"warn", b"status code"),
 )
-"""The marks that count at every level, in lower case. `exce` stands for exception and exceeded."""
+"""The marks that are valid in lines of every level, in lower case. `exce` stands for exception and exceeded."""
 
 WEAK = (
     *(b"n't ", b"n\xe2\x80\x99t ", b"must ", b"too ", b"please ", b"missing", b"required", b"malformed", b"expected"),
@@ -28,7 +29,7 @@ WEAK = (
     *(b"problem", b"unknown", b"unsupported", b"unprocessed", b"refusal", b"intervened", b"is empty", b"blocked by"),
     *(b"try again", b"only one ", b"only be "),
 )
-"""The marks that lines without trouble also contain: they count only if the line's level is not low."""
+"""The marks that lines without an error also contain. They are valid only if the line's level is not low."""
 
 _PIECE = 1 << 15
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
@@ -50,7 +51,9 @@ _PATTERNS = tuple(
 
 
 def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
-    """Yield the start of each line between `begin` and `end` that contains a mark."""
+    """Yield the position of each line between `begin` and `end` that contains a mark (a word that indicates an
+    error).
+    """
     while begin < end:
         stop = _stop(buffer, begin, end)
         piece = buffer[begin:stop]
@@ -65,14 +68,14 @@ def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
 
 
 def _stop(buffer: bytes, begin: int, end: int) -> int:
-    """Return the end of a piece of complete lines. A long line is a piece by itself."""
+    """Return the end of a piece of complete lines. A long line is a piece of its own."""
     if end - begin <= _PIECE:
         return end
     return buffer.rfind(b"\n", begin, begin + _PIECE) + 1 or buffer.find(b"\n", begin, end) + 1 or end
 
 
 def is_trouble(text: bytes) -> bool:
-    """Return whether a text contains a mark that counts at every level."""
+    """Return whether a text contains a mark that is valid in lines of every level."""
     low = text.lower()
     return any(mark in low for mark in TROUBLE)
 
@@ -84,7 +87,7 @@ def first_mark(text: bytes) -> int:
 
 
 def is_marked(line: bytes) -> bool:
-    """Return whether a line contains a mark that counts at the line's level."""
+    """Return whether a line contains a mark that is valid at the line's level."""
     low = line.lower()
     if any(mark in low for mark in TROUBLE):
         return True
@@ -92,7 +95,7 @@ def is_marked(line: bytes) -> bool:
 
 
 def _possible(letters: bytes) -> set[int]:
-    """Return the numbers of the lines that may contain a mark."""
+    """Return the numbers of the lines that can contain a mark."""
     found = set()
     for part in _PARTS:
         at = letters.find(part)

@@ -1,10 +1,10 @@
-"""Removes secrets from a text before it is shown, stored or sent. Every text that leaves this package passes through
-`masked`, because services echo requests, clients quote headers, and people paste logs.
+"""Removes secrets from a text before the text is shown, stored or sent. Every text that leaves this package passes
+through `masked`, because services repeat parts of requests, clients quote headers, and people paste logs.
 
-A secret is recognized by its own form (`AKIA...`, a JWT, a private key), or by its name followed by a separator, in
-the spellings of AWS's SDKs and of programs that print them. Each pattern takes linear time: every repetition is
-bounded, or ends at a character that it cannot contain. A pattern runs only on a text with one of its hints, which
-costs a nanosecond per byte.
+A secret is recognized by its form (`AKIA...`, a JWT, a private key), or by its name and a separator before it. The
+names have the spellings of AWS's SDKs and of programs that print them. Each pattern takes linear time, because every
+repetition is limited, or ends at a character that the repetition cannot contain. A pattern runs only on a text that
+contains one of the pattern's hints. A search for all hints takes one nanosecond per byte.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ _UNSEEN = re.compile(
 def masked(text: str, *, accounts: bool = False) -> str:
     """Return the text with access keys, secrets, tokens, signatures and passwords masked.
 
-    `accounts` is for texts that are shown or passed on: it also masks account ids and the people that ARNs name, and
-    removes control characters that would affect a terminal.
+    Set `accounts` for texts that are shown or passed on. Account ids and the names of people in ARNs are then masked,
+    too, and control characters that would affect a terminal are removed.
     """
     text = _UNSEEN.sub("", text) if accounts else text  # before the masks: a secret may contain colour codes
     shown = _remembered(text) if len(text) <= _SHORT else _masked(text)
@@ -171,8 +171,8 @@ _SHORT = 1024
 
 
 def masked_in(value: Any) -> Any:
-    """Return boto3's dictionary, or a part of it, with all its texts masked. The name of a member shows whether it is
-    a secret.
+    """Return boto3's dictionary, or a part of it, with the secrets in all its texts masked. The name of a member also
+    shows whether the member is a secret.
     """
     if isinstance(value, str):
         return masked(value)

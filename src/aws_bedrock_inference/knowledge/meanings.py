@@ -1,4 +1,6 @@
-"""The meaning of one event of a log: its cause from `explain`, its subject, and an example to show."""
+"""Finds the meaning of one event in a log: its cause according to `explain`, its subject, and an example to show. An
+"event" is one log message with all its lines; a "mark" is a word that indicates an error (see `marks.py`).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ _CODE = re.compile(r"error occurred \(([\w.]{2,80})\) when calling")
 
 
 def meaning(event: bytes) -> Meaning | None:
-    """Return the meaning of an event, or None if it is not an error that AWS could have sent."""
+    """Return the meaning of an event. The result is None if the event is not an error that AWS could have sent."""
     text = _text(event)
     known = explain(text)
     stated = _CODE.search(text)
@@ -52,8 +54,8 @@ def meaning(event: bytes) -> Meaning | None:
 
 
 def example(event: bytes, known: Meaning) -> str:
-    """Return the line of an event with the words that decided: masked, and shortened around these words if it
-    is long.
+    """Return the line of an event that contains the words that decided the cause. Secrets are masked. A long line is
+    shortened to the part around these words.
     """
     lines = [" ".join(line.split()) for line in _text(event).splitlines()] or [""]
     for words in filter(None, (known.words, known.code)):
@@ -77,7 +79,9 @@ def _text(event: bytes) -> str:
 
 
 def _shortened(event: bytes) -> bytes:
-    """Return an event without most frames of its traces if it is long: its first lines, and the lines with marks."""
+    """Return an event. If it is long, omit most frames of its traces, and return only its first lines and the lines
+    with marks.
+    """
     if len(event) <= _EXPLAINED:
         return event
     lines = event.split(b"\n")
@@ -96,14 +100,14 @@ def _subject(known: Explanation, text: str) -> Subject:
 
 
 def _place(resource: str) -> str:
-    """Return a resource without the name of the single object in it."""
+    """Return the name of a resource without the name of a single object in it, such as a key in a bucket."""
     bucket, slash, _ = resource.partition("/")
     return f"{bucket}/*" if slash and ":s3:" in resource else resource
 
 
 @cache
 def _model() -> re.Pattern[str]:
-    """Return the pattern of a model id."""
+    """Return the pattern that matches a model id."""
     named = "|".join(providers())
     return re.compile(
         rf"(?<![\w.])(?:[a-z]{{2,6}}(?:-gov)?\.)?(?:{named})\.[a-z]\w{{0,30}}-[\w-]{{1,80}}(?::\d{{1,3}})?\b"

@@ -1,4 +1,6 @@
-"""The words of an event: the program's own text, without the additions of loggers and transports."""
+"""Finds the program's own message in an event of a log, without the additions of loggers and transports. An "event"
+is one log message with all its lines.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ _RECORD = re.compile(
 
 
 def message(event: bytes) -> str:
-    """Return the words of an event; for a record in JSON, those of the members that contain its message."""
+    """Return the text of an event. For a JSON record, return the text of the members that contain its message."""
     lines = event.split(b"\n")
     said = []
     for number, line in enumerate(lines):
@@ -45,7 +47,7 @@ def _without_level(text: bytes) -> bytes:
 
 
 def _of_record(text: str) -> str:
-    """Return the message of a record in JSON; any other text unchanged."""
+    """Return the message of a JSON record. Any other text is returned unchanged."""
     if not text.startswith("{") or len(text) > _LONGEST_RECORD:
         return text
     try:

@@ -1,21 +1,23 @@
-"""Every error in AWS's own service models, for errors that the catalogue does not describe.
+"""Decides whether to retry errors that the catalogue does not describe, from AWS's own service models. A "model" is
+the description of a service's API in botocore. A "trait" marks an error in a model as retryable, as a throttle, or as
+the fault of the service or the sender.
 
-`python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`. For each code, it contains the services,
-HTTP status, fault side and retry trait, but no text of AWS. Descriptions are read from the installed botocore when
-they are needed. A code that the index lacks is looked up in the installed models if these are of another version.
+`python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`: for each code, the services, the HTTP
+status, whose fault the error is, and the retry trait. Descriptions are read from the installed botocore when they are
+needed. If `modelled.json` lacks a code, an installed botocore of another version is searched.
 
-The decision follows from the model, in this order:
+The first rule that applies decides:
 
-    1. A retry trait, a name that the SDKs count as throttling, or status 429: RETRY, because the model itself states
-    it.
-       But the name of a quota or limit mostly means a fixed limit: FAIL, because waiting does not change it. With
-       status 429, and for the one name of that kind in the SDKs' list, it may be a rate: RETRY_LIMITED.
-    2. The service's own fault (trait, name, or status 500, 502, 503, 504) or status 408: RETRY, as the SDKs do. No SDK
-       retries its faults with another status: RETRY_LIMITED.
-    3. A state that may change (409, 423, 424, 425 or a name such as InUse, NotReady, Concurrent), unless the name
-       means that something exists already: RETRY_LIMITED.
-    4. Anything else is a fault of the request, and the same request fails again: FAIL. A model without a status is
-       of a protocol that answers 400.
+* A throttle (by its trait or its name) is RETRY.
+* The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. It is
+  RETRY_LIMITED with status 429, and for one name in the SDKs' list, because the limit can then be a rate.
+* An error with a retry trait or with status 429 is RETRY.
+* A fault of the service (by its trait, its name, or status 500, 502, 503 or 504) and status 408 are RETRY, as in the
+  SDKs. A fault of the service with any other status is RETRY_LIMITED, because no SDK retries it.
+* A state that can change (409, 423, 424, 425, or a name such as InUse, NotReady or Concurrent) is RETRY_LIMITED,
+  unless the name means that something already exists.
+* Everything else is FAIL, because the same request fails again. A model without a status has a protocol whose errors
+  have status 400.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ _STATE_STATUSES = frozenset({409, 423, 424, 425})
 
 
 class Verdict(NamedTuple):
-    """The verdict of a service model: the decision, its reason, the remedy, and the shortest useful wait in seconds."""
+    """The decision that follows from a service model. `wait` is the shortest useful wait in seconds."""
 
     decision: Decision
     category: Category
@@ -80,20 +82,18 @@ class Modelled:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict on this error."""
+        """The decision on this error, by the rules at the top of this file."""
         return _verdict(self.code, self.status, self.trait)
 
     @property
     def description(self) -> str:
-        """AWS's description of the error, from the installed botocore; empty if it has none."""
+        """AWS's description of the error, from the installed botocore. It is empty if botocore has no description."""
         return next((facts.text for facts in _errors_of(self.service) if self.code in (facts.code, facts.shape)), "")
 
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
-    """Return the facts in the models about a code, one for each service. `service` may be any name that AWS uses.
-
-    If the index lacks the code and the installed models are of another version, `fresh` reads all installed models,
-    which takes about a second.
+    """Return what the models contain about a code, one item for each service. `service` is any name that AWS uses.
+    With `fresh`, installed models of another version are searched for a missing code, which takes a second.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:
@@ -112,7 +112,7 @@ def has_model(service: str) -> bool:
 
 
 def service_names(service: str, index: dict[str, Any] | None = None) -> set[str]:
-    """Return the models' names for a service that a person calls `service`."""
+    """Return the names that the models use for a service that a person calls `service`."""
     services = (index or _shipped())["services"]
     wanted = _plain(service)
     exactly = {name for name in services if _plain(name) == wanted}
@@ -146,7 +146,7 @@ def _verdict(code: str, status: int | None, trait: str) -> Verdict:
 
 def _throttle_or_limit(code: str, status: int | None, trait: str) -> Verdict | None:
     if trait == _THROTTLE or _THROTTLED.search(code):
-        return _retry("a throttle, by its trait or name", _SLOWER, wait=1.0)
+        return _retry("a throttling error", _SLOWER, wait=1.0)
     if trait != _RETRY and _LIMIT.search(code):
         if status == _TOO_MANY or code == _SHARED_NAME:
             return _limited(
@@ -160,13 +160,13 @@ def _throttle_or_limit(code: str, status: int | None, trait: str) -> Verdict | N
 
 def _transient(code: str, status: int | None, trait: str) -> Verdict | None:
     if trait == _RETRY or _TRANSIENT.search(code):
-        return _retry("an error that the model or the SDKs mark as worth a retry", "Retry with exponential back-off.")
+        return _retry("an error that the model or the SDKs mark as retryable", "Retry with exponential backoff.")
     if status == _TOO_MANY:
-        return _retry("a throttle, by its status 429", _SLOWER, wait=1.0)
+        return _retry("a throttling error with the HTTP status 429", _SLOWER, wait=1.0)
     if status in _TRANSIENT_STATUSES or (trait == _FAULT and status is None) or _INTERNAL.search(code):
         return _retry(
             "a fault of the service",
-            "Retry with exponential back-off. If the error continues, check the AWS Health Dashboard.",
+            "Retry with exponential backoff. If the error continues, check the AWS Health Dashboard.",
         )
     if trait == _FAULT:
         return _limited(
@@ -178,7 +178,7 @@ def _transient(code: str, status: int | None, trait: str) -> Verdict | None:
 def _passing(code: str, status: int | None) -> Verdict | None:
     if (status in _STATE_STATUSES or _STATE.search(code)) and not _EXISTS.search(code):
         return _limited(
-            "a state of the resource that may change",
+            "a state of the resource that can change",
             "Check the resource's state. Retry when the state no longer changes.",
         )
     return None
@@ -225,7 +225,7 @@ class _Facts(NamedTuple):
 
 @cache
 def _errors_of(service: str) -> tuple[_Facts, ...]:
-    """Return the errors in the installed model of one service; empty if it has no model."""
+    """Return the errors in the installed model of one service. The result is empty if it has no model."""
     model = _model(service)
     found = []
     for name, shape in model.get("shapes", {}).items():

@@ -1,6 +1,7 @@
-"""The facts that a model id shows: the model's provider, its quota pool, and the cost of its tokens.
+"""Finds the facts that a model id shows: the model's provider, the quota that its calls use, and how its tokens count
+against that quota. A "pool" is one of the separate quotas of a model: on-demand, geographic, global or provisioned.
 
-The facts are data with a date, in `models.toml`, which is read at the first use.
+The facts are data with a date in `models.toml`, which is read at the first use.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNKNOWN_MODEL = "unknown-model"
-"""The base of an ARN whose model is unknown."""
+"""The name that stands for the model of an ARN whose model is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """The facts about one model that quota arithmetic needs.
+    """The facts about one model that are needed to calculate its use of a quota.
 
-    `burndown` multiplies output tokens when a request is settled. `max_output_tokens` is the reservation of a request
-    without its own maximum. `prefill` is True if the model is known to continue a message of the assistant. `guessed`
-    names the facts without a source.
+    `burndown` is the factor by which output tokens count against the quota when a request is settled.
+    `max_output_tokens` is the number of output tokens that is reserved for a request without its own maximum.
+    `prefill` is True if the model is known to continue a last message of the assistant. `guessed` contains the names
+    of the facts that have no source.
     """
 
     provider: str
@@ -38,9 +40,10 @@ class ModelFacts:
 
 @lru_cache(maxsize=4096)  # needed for every call; bounded, because ids may come from outside the program
 def model_facts(base_model_id: str) -> ModelFacts:
-    """Return the facts about a base model, as `split_profile` names it.
+    """Return the facts about a base model, whose name has the form that `split_profile` returns.
 
-    Every id has facts: a model newer than the table gets the values of its family, and `guessed` names those values.
+    The function returns facts for every id. A model that is newer than the table gets the values of its family;
+    `guessed` names these values.
     """
     data = _data()
     found = {name: _first_match(data[name], base_model_id) for name in ("burndown", "max_output_tokens")}
@@ -54,24 +57,26 @@ def model_facts(base_model_id: str) -> ModelFacts:
 
 
 def cannot_count(message: str) -> bool:
-    """Return whether `message`, from a refused CountTokens, states that the operation does not support that id."""
+    """Return whether `message` states that CountTokens does not support this model id. `message` is from a refused
+    CountTokens call.
+    """
     return str(_data()["count_tokens"]["refused"]) in message
 
 
 @lru_cache(maxsize=4096)
 def draws_nothing(base_model_id: str) -> bool:
-    """Return whether a model's answers involve no random sampling, such as embeddings."""
+    """Return whether a model computes its answers without random sampling, as embedding models do."""
     return any(re.fullmatch(pattern, base_model_id, re.DOTALL) for pattern in _data()["computing"]["patterns"])
 
 
 def cache_writes_reported() -> float:
-    """Return the factor by which a stream may report too many cache writes."""
+    """Return the factor by which the number of cache writes that a stream reports can be too high."""
     return float(_data()["cache_writes"]["reported"])
 
 
 class Target(NamedTuple):
-    """The target of a model id: the base model's id and the quota pool: `on-demand`, `geographic`, `global` or
-    `provisioned`.
+    """The target of a model id: the id of the base model, and the quota pool (`on-demand`, `geographic`, `global` or
+    `provisioned`).
     """
 
     base: str
@@ -79,10 +84,10 @@ class Target(NamedTuple):
 
 
 class ModelArn(str):
-    """An ARN that does not name its model, with the id of its `model`.
+    """An ARN that does not name its model, together with the id of its model (`model`).
 
     The model id also determines which quota the calls use. If the ARN was created from an inference profile, pass the
-    profile's id, such as `us.anthropic.claude-...`. Use a `ModelArn` wherever a model id is expected.
+    profile's id, such as `us.anthropic.claude-...`. A `ModelArn` is accepted wherever a model id is expected.
     """
 
     __slots__ = ("model",)
@@ -90,7 +95,7 @@ class ModelArn(str):
     model: str
 
     def __new__(cls, arn: str, model: str) -> Self:
-        """Create `arn` with the id of its `model`."""
+        """Create a `ModelArn` from an ARN and the id of its model."""
         if not arn.startswith("arn:"):
             raise ValueError(f"ModelArn({arn!r}): pass an ARN; a model id does not need ModelArn")
         if not model.strip() or _split(model).base == UNKNOWN_MODEL:
@@ -106,8 +111,8 @@ class ModelArn(str):
 def target(model_id: Any) -> Target:
     """Return the target of any model id that the runtime accepts.
 
-    The model of an ARN that does not name it is `UNKNOWN_MODEL`. All such ARNs share one quota, because they may stand
-    for the same model.
+    If an ARN does not name its model, its model is `UNKNOWN_MODEL`. All such ARNs share one quota, because they can
+    stand for the same model.
     """
     if isinstance(model_id, ModelArn):
         return _split(model_id.model)
@@ -125,10 +130,11 @@ def is_untold(model_id: str) -> bool:
 
 
 def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
-    """Return the target of an inference profile in `region` that routes to `model_arns`; None if these have no common
-    model.
+    """Return the target of an inference profile in `region` that sends calls to `model_arns`. The result is None if
+    these ARNs have no common model.
 
-    A global profile has a destination without a Region. A geographic profile has Regions in addition to its own.
+    A profile is global if one of its destinations has no Region. It is geographic if it has other Regions in addition
+    to its own.
     """
     targets = {_split(arn).base for arn in model_arns}
     if len(targets) != 1:
@@ -139,14 +145,13 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
 
 
 def providers() -> tuple[str, ...]:
-    """Return the providers with which the ids of models start."""
+    """Return the names of providers with which model ids begin, such as `anthropic`."""
     return tuple(_data()["profiles"]["providers"])
 
 
 def split_profile(model_id: str) -> tuple[str, str]:
-    """Return the base model id and the quota pool of `model_id`.
-
-    An ARN that does not name its model is its own base.
+    """Return the base model id and the quota pool of `model_id`. If `model_id` is an ARN that does not name its
+    model, the ARN itself is returned as the base.
     """
     base, pool = _split(model_id)
     return (model_id if base == UNKNOWN_MODEL else base), pool
@@ -185,7 +190,9 @@ def _split_id(name: str) -> Target:
 
 
 def _without_context(name: str) -> str:
-    """Return an id without the length of its context: `...-v1:0:200k` is the model `...-v1:0`."""
+    """Return a model id without the length of its context window. For example, `...-v1:0:200k` is the model
+    `...-v1:0`.
+    """
     return re.sub(r"(:\d+):\d+k$", r"\1", name)
 
 

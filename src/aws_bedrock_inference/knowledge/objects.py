@@ -1,5 +1,5 @@
-"""JSON objects in the forms that the AWS CLI and log stores print: indented, with each member on its own line and
-without a time, or all events on one line.
+"""Finds JSON objects as the AWS CLI and log stores print them. Either each member is on its own line without a time,
+or all events are on one line.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _ONE_LINE = re.compile(
     r'|(?=\{[^\n]*?\},\s?\{")'
 )
 BETWEEN = re.compile(rb'\},\s?(?=\{")')
-"""The end of an object in an array, and the start of the next object."""
+"""The pattern of the end of an object in an array, followed by the start of the next object."""
 
 _TIMES = frozenset({"timestamp", "@timestamp", "time", "ts", "eventTime", "date", "datetime", "ingestionTime"})
 
 
 def events_of(line: bytes) -> list[bytes]:
-    """Return the events of a line of JSON with several, such as the output of `aws logs` through `jq -c`; otherwise
-    empty.
+    """Return the events of a JSON line that contains several events, such as the output of `aws logs` through `jq
+    -c`. The result is empty for other lines.
     """
     text = line.decode(errors="replace") if line[:1] in b"{[" else ""
     array = _ONE_LINE.match(text)
@@ -49,7 +49,7 @@ def events_of(line: bytes) -> list[bytes]:
 
 
 def _elements(text: str, at: int) -> Iterator[Any]:
-    """Yield the elements of an array up to its end, or to the point where it is truncated."""
+    """Yield the elements of an array, up to its end or to the position where the array is truncated."""
     decoder = json.JSONDecoder()
     while True:
         try:
@@ -67,7 +67,9 @@ _COMMA = re.compile(r"\s*,\s*")
 
 
 def _record(element: Any) -> Any:
-    """Return an element as a record: Logs Insights prints pairs of field and value, search engines a `_source`."""
+    """Return an element as one record. Logs Insights prints an event as pairs of field and value, and search engines
+    print it inside `_source`.
+    """
     if isinstance(element, list):
         pairs = [pair for pair in element if isinstance(pair, dict) and {"field", "value"} <= pair.keys()]
         return {str(pair["field"]): pair["value"] for pair in pairs}
@@ -76,7 +78,9 @@ def _record(element: Any) -> Any:
 
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:
-    """Return the start and the end of the outermost object around a line, inside the array of all events."""
+    """Return the start and the end of the outermost object around a line. If an array contains all events, this is
+    the outermost object inside that array.
+    """
     if not _MEMBER.match(buffer, line):
         return None
     indent, at, start = _indent(buffer, line), line, -1

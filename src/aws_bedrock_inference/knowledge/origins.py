@@ -1,8 +1,9 @@
-"""The place where a failure arose, from facts instead of words: the host or operation that failed, and the error
-number of the operating system.
+"""Finds the place where a failure arose (its "origin"): the called service, a source of credentials, the network or
+this machine. The facts for this are the host or the operation that failed, and the error number of the operating
+system.
 
-The catalogue states the origin of each cause. Some errors look the same wherever they arise (`Throttling`, a read
-timeout, a failed connection). For these, the facts in the exception and its chain of causes decide.
+The catalogue states the origin of each cause. Some errors look the same wherever they arise, such as `Throttling`, a
+read timeout or a failed connection. For these errors, the facts in the exception and its chain of causes decide.
 """
 
 from __future__ import annotations
@@ -88,12 +89,12 @@ _BEHIND = re.compile(r"\(service: (?:aws)?kms[;,]|^kms.{0,40}throttl", re.IGNORE
 
 UNKNOWN = "unknown"
 EXHAUSTED = "machine-exhausted"
-"""The cause of failures because this machine lacks a resource."""
+"""The name of the cause that applies if this machine lacks a resource, such as memory."""
 
 
 def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault:
     """Return `fault` with the origin that the facts of `error` prove. `called` is boto3's name of the called service,
-    or empty.
+    or is empty.
     """
     if error is not None and called not in IDENTITY_SERVICES and _source(chain(error)) is not None:
         return of_identity(fault, chain(error))
@@ -117,7 +118,7 @@ def _on_the_way(fault: Fault, origin: Origin) -> Fault:
 
 
 def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
-    """Return `fault` as a fault of a credential source: the called service never received the request."""
+    """Return `fault` as a fault of a source of credentials. The called service never received the request."""
     source, operation = _source(links) or ("", "")
     message = fault.message
     if source and not message.startswith(source):
@@ -137,8 +138,9 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 
 
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
-    """Return the credential source that failed, and its operation; None if no source failed. The first exception of
-    the chain that names an operation or an endpoint decides, because the ones below it may have been handled.
+    """Return the credential source that failed, and its operation. The result is None if no credential source failed.
+    The first exception of the chain that names an operation or an endpoint decides, because the exceptions below it
+    may have been handled.
     """
     for link in links:
         operation = attribute(link, "operation_name")
@@ -163,7 +165,7 @@ def _host(url: object) -> str:
 
 
 def _by_number(links: Iterable[BaseException]) -> Origin | None:
-    """Return the origin that the operating system's error numbers prove, or None."""
+    """Return the origin that the error number of the operating system proves, or None."""
     for link in links:
         if is_a(link, MemoryError) or (is_a(link, RuntimeError) and attribute(link, "args") == (_NO_THREAD,)):
             return Origin.MACHINE

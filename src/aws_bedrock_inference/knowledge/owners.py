@@ -1,8 +1,8 @@
-"""The program that a text comes from. Other programs also write `Connection refused` and `rate limit exceeded`, so a
-text counts as AWS's only if something in it shows this.
+"""Finds the program that a text comes from. Other programs also write `Connection refused` and `rate limit exceeded`.
+Therefore a text is treated as AWS's only if something in the text shows that it is from AWS.
 
-An exception, an answer, or a text for which the caller names the service needs no such proof. The marks are data:
-`owners.toml`.
+This check is not needed for an exception, an HTTP answer, or a text for which the caller names the service. A "mark"
+is a string that shows which program wrote a text. The marks are data in `owners.toml`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ _TELLING = 25  # characters: other programs may also write a shorter sentence
 
 
 def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
-    """Return `AWS`, the name of another program or service, or an empty string if the text shows neither.
+    """Return `AWS`, or the name of another program or service. The result is empty if the text shows no program.
 
-    `seen` is completed evidence, `entry` the entry that was found in it, and `words` the words that decided. A server
-    that stands in for AWS decides first, because its codes and SDKs are AWS's. Then words that only AWS writes decide,
-    then words of another program, then the names of AWS and of others: AWS first, because a client of another vendor
-    may call AWS.
+    `seen` is the completed evidence of the error, `entry` is the catalogue's entry that was found for it, and `words`
+    are the words that decided. Marks decide in this order:
+
+    * marks of a server that implements AWS's protocols, because it uses AWS's codes and SDKs;
+    * marks that only AWS writes;
+    * marks of other programs;
+    * names of AWS, then names of others. AWS is first, because a client of another vendor can call AWS.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     if stand_in := _marked(seen.words, "stand_ins"):
@@ -40,14 +43,14 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
 
 
 def _marked(words: Words, kind: str) -> str:
-    """Return the owner of the first mark of this kind in the words, or an empty string."""
+    """Return the program that the first mark of this kind in the words belongs to, or an empty string."""
     names, marks = _marks(kind)
     found = marks.within(f" {words.lower} ", words.there)
     return next((names[number] for number in found), NOBODY)
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
-    """Return whether the words that decided are a service's own sentence, which no other program writes."""
+    """Return whether the words that decided are a sentence that only one service, and no other program, writes."""
     if entry is None or entry.service == ANY or words in entry.codes or len(words) < _TELLING:
         return False
     known = catalogue()
@@ -64,7 +67,7 @@ def _own_words(entry: Entry | None, words: str) -> bool:
 
 @cache
 def _own_codes() -> frozenset[str]:
-    """Return the codes that only one service of AWS uses, and no other program."""
+    """Return the codes that only one service of AWS, and no other program, uses."""
     known = catalogue()
     own = {code for entry in known.entries if entry.service != ANY for code in entry.own_codes}
     return frozenset(own.difference(known.owners["aws"]["shared_codes"]))
@@ -72,7 +75,7 @@ def _own_codes() -> frozenset[str]:
 
 @cache
 def _marks(kind: str) -> tuple[list[str], Parts]:
-    """Return the owner of each mark of this kind, and the marks. The first mark in a text decides."""
+    """Return the marks of this kind, each with the program that it belongs to. The first mark in a text decides."""
     marks = catalogue().owners
     aws = marks["aws"]
     groups: tuple[dict[str, list[str]], ...] = (

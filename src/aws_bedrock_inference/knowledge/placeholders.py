@@ -1,4 +1,6 @@
-"""The forms in which texts contain the value for a placeholder of a command: a function, a bucket, a role."""
+"""The patterns that find values in a text for the placeholders of commands. A placeholder, such as `FUNCTION` or
+`BUCKET`, is replaced by the name of a function, bucket or role in the text.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Converts any object that contains an error to `Evidence`: exceptions of any client, boto3's dictionaries, HTTP
-answers, and their wrappers.
+"""Converts any object that contains an error to `Evidence` (the facts of the error, from which `judge.py` decides the
+cause): exceptions of any client, boto3's dictionaries, HTTP answers, and objects that wrap them.
 
-This module imports no client library: it recognizes each by the shape of its exceptions. The objects are foreign, so
-their attributes and texts are read through `attribute` and `text_of`, which do not raise.
+This module imports no client library. It recognizes a library by the shape of its exceptions. The objects can have
+any class, so their attributes and texts are read through `attribute` and `text_of`, which do not raise. A "chain" is
+an exception with the exceptions that it was raised from or contains.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ _CERTAIN = {
 
 
 class Seen(NamedTuple):
-    """One error in its original form: its evidence, and the facts that are shown next to the verdict.
+    """One error in its original form: its evidence, and the facts that are shown together with the verdict.
 
-    `fault` is set if an exception of this package already contains its verdict. `response` is boto3's dictionary.
+    `fault` is set if the exception is from this package and already contains its fault. `response` is boto3's
+    dictionary.
     """
 
     evidence: Evidence
@@ -53,7 +55,7 @@ class Seen(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """The facts that an error answer states."""
+    """The facts that an HTTP answer with an error states."""
 
     code: str
     message: str
@@ -62,9 +64,9 @@ class Answer(NamedTuple):
 
 
 def read(x: Any, service: str | None = None) -> Seen:
-    """Return the facts of an error in any form. Raises nothing.
+    """Return the facts of an error in any form. The function never raises.
 
-    `service` is any name that AWS uses for a service; an unknown name is ignored.
+    `service` is any name that AWS uses for a service. An unknown name is ignored.
     """
     service = resolve(service) if service else ""
     try:
@@ -90,8 +92,8 @@ def _seen(x: Any, service: str) -> Seen:
 
 
 def _of_exception(error: BaseException, service: str) -> Seen:
-    """Return the facts of the first exception in the chain that contains an answer, otherwise of the last one with a
-    known name, because wrappers come first.
+    """Return the facts of the first exception in the chain that contains an HTTP answer. If no exception contains an
+    answer, return the facts of the last exception with a known name, because wrappers come first.
     """
     named, status, operation = None, None, ""
     for link in chain(error):
@@ -137,19 +139,23 @@ def _of_text(text: str, service: str) -> Seen:
 
 
 def spelt(code: str) -> str:
-    """Return a code in the spelling of services: streams write its first letter in lower case."""
+    """Return a code in the spelling of services. Streams write the first letter of a code in lower case."""
     return code[:1].upper() + code[1:] if code[:1].islower() and code.endswith(("Exception", "Error")) else code
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the code that belongs to a verdict: the error's code that the entry lists, or else the first code."""
+    """Return the error's code that belongs to the verdict: the code that the verdict's entry lists, or otherwise the
+    error's first code.
+    """
     codes, entry = verdict.evidence.codes, verdict.entry
     own = (code for code in codes if entry is not None and code in entry.codes)
     return next(own, codes[0] if codes else "")
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception and all exceptions that it was raised from or contains, outermost first, each once."""
+    """Yield an exception and all exceptions that it was raised from or contains. The outermost exception is first,
+    and each exception is yielded once.
+    """
     yield error
     waiting, met = _inner(error), {id(error)}
     while waiting and len(met) < _DEEPEST:
@@ -169,7 +175,7 @@ def _inner(error: BaseException) -> list[BaseException]:
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Return the error answer that an exception contains: boto3's, or the body and status of an HTTP client's."""
+    """Return the error answer in an exception: boto3's dictionary, or the body and the status from an HTTP client."""
     response = attribute(error, "response")
     if isinstance(response, dict) and isinstance(response.get("Error"), dict):
         return boto3_answer(response)
@@ -197,7 +203,9 @@ def boto3_answer(response: dict[str, Any]) -> Answer:
 
 
 def http_answer(response: Any) -> Answer | None:
-    """Return the facts of an HTTP answer of any library; None if it is not an error, or cannot be read."""
+    """Return the facts of an HTTP answer from any library. The result is None if the answer is not an error or cannot
+    be read.
+    """
     status = next((s for n in ("status_code", "status") if isinstance(s := attribute(response, n), int)), None)
     if status is None or status < 400:  # noqa: PLR2004 - the first HTTP status of an error
         return None
@@ -245,7 +253,7 @@ def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
 
 
 def text_of(x: object) -> str:
-    """Return the text of an object; empty if its `__str__` raises."""
+    """Return the text of an object. The result is empty if the object's `__str__` raises."""
     try:
         return f"{x!s}"
     except Exception:  # noqa: BLE001 - an exception without a readable text is still an exception
@@ -253,7 +261,9 @@ def text_of(x: object) -> str:
 
 
 def is_a(x: object, kind: type[T]) -> TypeGuard[T]:
-    """Return `isinstance(x, kind)`; False for an object whose class cannot be read, such as an unbound proxy."""
+    """Return `isinstance(x, kind)`. The result is False if the object's class cannot be read, as for an unbound
+    proxy.
+    """
     try:
         return isinstance(x, kind)
     except Exception:  # noqa: BLE001 - `__class__` may be a property that raises
@@ -261,7 +271,7 @@ def is_a(x: object, kind: type[T]) -> TypeGuard[T]:
 
 
 def attribute(x: object, name: str) -> Any:
-    """Return an attribute of an object; None if it is missing, or if reading it raises."""
+    """Return an attribute of an object. The result is None if the attribute is missing, or if reading it raises."""
     try:
         return getattr(x, name, None)
     except Exception:  # noqa: BLE001 - properties of foreign exceptions may raise
@@ -275,8 +285,8 @@ def attached_fault(error: BaseException) -> Fault | None:
 
 
 def error_text(x: Any) -> str:
-    """Return the text of an object that is not an error answer: for an exception, each link of its chain on its own
-    line, the root first.
+    """Return the text of an object that is not an error answer. For an exception, each exception of its chain is on
+    its own line, the innermost exception first.
     """
     if isinstance(x, dict):
         try:  # an answer that may be a refusal of a filter or a guardrail

@@ -1,8 +1,10 @@
-"""The errors in a log of any size, by cause: their counts, times and services.
+"""Finds the errors in a log of any size, and counts them by cause, with their times and services. An "event" is one
+log message with all its lines; its "head" is its first line. A "mark" is a word that indicates an error (see
+`marks.py`).
 
-Most lines of a log are not errors. So each block is first searched for a few marks of trouble, which costs some
-nanoseconds per byte. Only the events around a mark are decoded and explained, and similar events only once. A message
-without a mark, in its code or around it, is not found.
+Most lines of a log are not errors. Therefore each block is first searched for marks, which takes some nanoseconds per
+byte. Only the events around a mark are decoded and explained, and similar events are explained only once. An error
+message without a mark, in its code or around the code, is not found.
 """
 
 from __future__ import annotations
@@ -25,18 +27,20 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.findings import Meaning
 
 _LONGEST_LINE, _CUT_WITHIN = (1 << 20) - 1, 1 << 18
-"""Bytes. A longer line is read as several lines. A line of JSON is cut between two objects, if the limit is close to
-such a place.
+"""The maximum length of a line in bytes. A longer line is read as several lines. If the line is JSON, it is divided
+between two objects, provided that such a place is near the limit.
 """
 
 _LOOK_BACK = 4_096
 _KEPT = REACH + _LOOK_BACK
-"""Bytes before the next unread line that are retained: they may contain the head of its event, and before that
-a time.
+"""The number of bytes that are retained before the next unread line. They can contain the head of the event that this
+line belongs to, and a time before that head.
 """
 
 _DECIDE = 2
-"""Lines after an event that must be known to decide that it has ended: an empty line, and a line that may follow it."""
+"""The number of lines after an event that are needed to decide that the event has ended: an empty line, and a line
+that can follow it.
+"""
 
 _MOST_REMEMBERED, _MOST_SOURCES = 1 << 14, 1 << 10
 
@@ -49,10 +53,10 @@ _VARIES = re.compile(
 
 
 class LogScan:
-    """Reads logs, block by block, and collects their errors. Its memory does not grow with the log.
+    """Reads logs block by block, and collects their errors. Its memory does not grow with the size of the log.
 
-    `other` counts the events with a mark of trouble that are not errors of AWS. `undated` counts the events without a
-    time, which are left out when `since` is set. `now` supplies the year for lines without one.
+    `other` is the number of events that have a mark but are not errors of AWS. `undated` is the number of events
+    without a time; they are left out if `since` is set. `now` supplies the year for dates without a year.
     """
 
     def __init__(self, *, now: datetime, since: datetime | None = None) -> None:
@@ -71,7 +75,9 @@ class LogScan:
         self._distinct: dict[Meaning | None, Meaning | None] = {}  # one shared object for equal meanings
 
     def read(self, blocks: Iterable[bytes]) -> None:
-        """Read one log to its end. If the log breaks off, everything before the break is counted."""
+        """Read one log to its end. If the log is damaged at some position, everything before this position is
+        counted.
+        """
         self._time = None
         try:
             for block in blocks:
@@ -92,16 +98,16 @@ class LogScan:
                 self._search(last=False)
 
     def close(self) -> None:
-        """Finish the log: the last event is complete."""
+        """Finish the log, because the last event is now complete."""
         self._search(last=True)
         self._rest, self._searched, self._length = b"", 0, 0
 
     def by_cause(self) -> list[Finding]:
-        """Return the errors of AWS, most frequent first."""
+        """Return the errors of AWS, the most frequent first."""
         return self._found(conditional=False)
 
     def possible(self) -> list[Finding]:
-        """Return the errors that may be from AWS or from another program, because nothing in their events shows the
+        """Return the errors that can be from AWS or from another program, because nothing in their events shows the
         source.
         """
         return self._found(conditional=True)
@@ -111,7 +117,9 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block with a line break in each line that is too long, always at the same position of the line."""
+        """Return the block with a line break in each line that is too long. The position of the break in the line
+        does not depend on the block.
+        """
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
         between = BETWEEN.search(block, max(0, room - _CUT_WITHIN), min(length, max(0, room)))
@@ -123,7 +131,7 @@ class LogScan:
         return block
 
     def _search(self, *, last: bool) -> None:
-        """Count the complete events, and retain the bytes that the next events may need."""
+        """Count the events that are complete, and retain the bytes that later events can need."""
         buffer, done = self._rest, 0
         self._rest = b""  # an interruption must not count events twice
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1
@@ -164,7 +172,9 @@ class LogScan:
         finding.add(at, known, lambda: example(event, known))
 
     def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
-        """Return whether an event continues the previous event of its source, with lines of other sources between."""
+        """Return whether an event continues the previous event of its source. Lines of other sources can be between
+        the two.
+        """
         line = line_at(event, 0)
         if not line.source:
             return False

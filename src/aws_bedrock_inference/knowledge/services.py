@@ -1,8 +1,8 @@
-"""Names of AWS services, and the service that an operation belongs to.
+"""Finds the service that a name or an operation belongs to.
 
-One service has many names: `bedrock-agent-runtime` in boto3 and the AWS CLI, `monitoring` in an endpoint, `bedrock` in
-a signature, `EventBridge` in prose. The catalogue describes a few services, each of which may combine several of AWS's
-services. Any other service of AWS is known only by its name.
+One service has many names: `bedrock-agent-runtime` in boto3 and the AWS CLI, `monitoring` in an endpoint, `bedrock`
+in a signature, `EventBridge` in prose. The error catalogue describes only a few services, and one service of the
+catalogue can combine several of AWS's services. All other services of AWS are known only by their names.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _CLI = {"s3api": "s3", "ddb": "dynamodb", "deploy": "codedeploy", "configservice
 
 @lru_cache(maxsize=1024)
 def resolve(name: str) -> str:
-    """Return the catalogue's name of a service, otherwise boto3's, or an empty string for a name that AWS does not
-    use.
+    """Return the catalogue's name of a service, or otherwise boto3's name. The result is empty if AWS does not use
+    the name.
     """
     known = catalogue()
     name = name.strip().lower()
@@ -34,7 +34,7 @@ def resolve(name: str) -> str:
 
 
 def _modelled(name: str) -> str:
-    """Return the service with this name in AWS's own models: as id, endpoint or signature."""
+    """Return the service that has this name in AWS's own models, as its id, endpoint or signing name."""
     from aws_bedrock_inference.knowledge.modelled import has_model, service_names  # noqa: PLC0415 - imports botocore
 
     homes = catalogue().homes
@@ -46,10 +46,11 @@ def _modelled(name: str) -> str:
 
 
 def part(service: str, text: str) -> str:
-    """Return AWS's name for the part of a service that a text names, by an operation or an endpoint; otherwise the
-    service.
+    """Return AWS's name of the service that a text names by an operation or an endpoint. If the text names none,
+    return the catalogue's service.
 
-    The catalogue combines several of AWS's services into one, and one of AWS's services has several endpoints.
+    One service of the catalogue can combine several of AWS's services, and one of AWS's services can have several
+    endpoints.
     """
     parts: dict[str, str] = catalogue().services.get(service, {}).get("parts", {})
     return next((name for name, pattern in parts.items() if re.search(pattern, text)), service)
@@ -57,7 +58,8 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that an operation may belong to, and whether no other service has an operation of this name.
+    """Return the services that an operation can belong to, and whether no other service has an operation of this
+    name.
 
     Services outside the catalogue are returned only if no service of the catalogue has the operation.
     """
@@ -70,7 +72,9 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
 
 @cache
 def _foreign() -> dict[str, tuple[str, ...]]:
-    """Return the services of each operation that no service of the catalogue has. They are read at the first use."""
+    """Return the services of each operation that belongs to no service of the catalogue. The data is read at the
+    first use.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for service, names in json.loads(text_of_file("foreign_operations.json")).items():
         for name in names:

@@ -1,6 +1,8 @@
-"""Selects the steps and commands of a cause that fit one text: a step for another situation is left out, a command is
-adapted to the subject of the text, and a command that would create or delete something is left out where that was not
-the failed operation.
+"""Selects the remedies of a cause that apply to one text. A "step" is a remedy with the conditions under which it is
+shown.
+
+A step for a different situation is left out. A command is adapted to the subject of the text. A command that creates
+or deletes something is left out, unless exactly that operation failed.
 """
 
 from __future__ import annotations
@@ -35,10 +37,11 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps that may apply to a text, with the values that the text contains for them.
+    """Yield the remedies of the steps that can apply to a text, with the values that the text contains.
 
-    A step that inserts a value replaces the first general step. The steps before the general ones are for individual
-    messages: a single code, or a cause, does not get them.
+    The first step without the pattern `when` is the first general step. A step that inserts a value from the text
+    replaces it. The steps before it are for individual messages: they are not used if only a code or the name of a
+    cause is known.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False
@@ -59,7 +62,9 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
 
 
 def _names(found: re.Match[str], flat: str) -> dict[str, str]:
-    """Return the value in a text for each group. A group with a plural name returns all its values, each once."""
+    """Return the value in a text for each named group of a pattern. For a group whose name is a plural, all values
+    are returned, each value once.
+    """
     names = found.groupdict(default="")
     for name in names:
         if name.endswith("s"):
@@ -69,26 +74,28 @@ def _names(found: re.Match[str], flat: str) -> dict[str, str]:
 
 
 def _listed(values: list[str]) -> str:
-    """Return values as a list in a sentence; if there are many, only the first ones."""
+    """Return values as a list in a sentence. If there are many values, the list contains only the first values."""
     if len(values) > _MOST:
         return f"{', '.join(values[:_MOST])} and others"
     return " and ".join(filter(None, (", ".join(values[:-1]), *values[-1:])))
 
 
 def _named(do: str, names: dict[str, str]) -> str:
-    """Return a sentence with the values of a text instead of the names in braces."""
+    """Return a sentence in which the names in braces are replaced by the values from a text."""
     shown = {name: masked(value, accounts=True) if value.isprintable() else "…" for name, value in names.items()}
     return _NAMED.sub(lambda each: shown[each[1]], do)
 
 
 def _flat(text: str) -> str:
-    """Return a text as one line, without the marks that terminals put before each line and the escapes of JSON."""
+    """Return a text as one line, without the marks that terminals write before each line and without the escapes of
+    JSON.
+    """
     return _BREAK.sub(" ", text.replace('\\"', '"').replace("\\n", "\n").strip())
 
 
 def fitting(run: str, error: Asked) -> str:
-    """Return the command for this error, or an empty string if it would create or delete something and that was not
-    the failed operation.
+    """Return the command for this error. The result is empty if the command would create or delete something and the
+    failed operation was a different one.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

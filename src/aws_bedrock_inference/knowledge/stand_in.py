@@ -1,8 +1,8 @@
-"""Stand-ins for the exceptions of HTTP clients. The original contains the failed request: its headers with their
-signature, the proxy's URL with its password, and the prompt in the local variables of its frames.
+"""Creates stand-ins for the exceptions of HTTP clients. An original exception can reveal the failed request: its
+headers with the signature, the proxy's URL with the password, and the prompt in the local variables of its frames.
 
-A stand-in is an instance of the same class with the same text, masked. Of the original, it has only `errno` and the
-chain of causes, as stand-ins.
+A stand-in is an instance of the same class with the same text, in which secrets are masked. It also has the `errno`
+of the original, and stand-ins for the original's chain of causes. It has nothing else from the original.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The wait that a service states in an error answer, in seconds.
+"""Reads the wait, in seconds, that a service states in an error answer.
 
-It is in the header `Retry-After` (seconds or a date), in AWS's `x-amz-retry-after` and the model vendors'
-`retry-after-ms` (milliseconds), or in a member `retryAfterSeconds`, as in the throttles of Lambda and other services.
-An implausible value is ignored. Prose is not read: if AWS's documents state a wait for a cause, the catalogue has it
-as the cause's `retry_after`, which applies if the answer states no wait.
+The wait can be in the header `Retry-After` (seconds or a date), in AWS's header `x-amz-retry-after` or the model
+vendors' `retry-after-ms` (milliseconds), or in a member `retryAfterSeconds` of the body, as in the throttles of
+Lambda and other services. An implausible value is ignored. Waits in sentences are not read. If AWS's documents state
+a wait for a cause, the catalogue contains this wait as the cause's `retry_after`, which applies if the answer states
+no wait.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 LONGEST = 31_536_000.0
-"""A year, in seconds: no service requests a longer wait, so a larger value is an error."""
+"""One year in seconds. No service requests a longer wait, so a larger value is an error."""
 
 _MEMBERS = ("retryAfterSeconds", "RetryAfterSeconds")
 _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
 
 
 def retry_after(value: object, wall: float) -> float | None:
-    """Return the seconds in `Retry-After`, which may be a date; `wall` is the time of day. Return None if it states no
-    wait.
+    """Return the seconds in the header `Retry-After`, which can contain a date; `wall` is the current time of day.
+    The result is None if the header states no wait.
     """
     seconds = _number(value)
     if seconds is None and isinstance(value, str):
@@ -41,14 +42,17 @@ def retry_after(value: object, wall: float) -> float | None:
 
 
 def milliseconds(value: object) -> float | None:
-    """Return the seconds in a header that counts milliseconds, or None if it states no wait."""
+    """Return the wait in seconds from a header that contains milliseconds. The result is None if the header states no
+    wait.
+    """
     number = _number(value)
     return None if number is None else _sane(number / 1000)
 
 
 def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
-    """Return the wait that an error states: seconds, as `retry_after`, and AWS's milliseconds, as `suggested_wait`.
-    `response` is boto3's dictionary of the error, if it has one.
+    """Return the two waits that an error states, both in seconds: the first one for `retry_after`, and the second
+    one, which AWS states in milliseconds, for `suggested_wait`. `response` is boto3's dictionary of the error, if it
+    has one.
     """
     if response is not None:
         metadata = response.get("ResponseMetadata")
@@ -67,7 +71,7 @@ def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, fl
 
 
 def _first(values: Iterable[object]) -> float | None:
-    """Return the first valid wait. The time of day is read only for a date."""
+    """Return the first valid wait. The current time of day is read only if a wait is a date."""
     for value in values:
         wait = retry_after(value, clocks.wall()) if value is not None else None
         if wait is not None:

@@ -1,4 +1,6 @@
-"""Texts and their words, for a fast search of a text for thousands of parts."""
+"""Prepares texts so that each text can be searched quickly for thousands of parts. A "normal" text is lower case,
+with straight quotes and single spaces. The "clues" of a text are the words and pieces that the search looks up.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,18 @@ _PIECE = 4  # characters
 
 
 def clues(text: str) -> set[str]:
-    """Return the words of a text, and the pieces of four characters that the text is cut into."""
+    """Return the clues of a text: its words, and the pieces of four characters into which it can be cut."""
     return {*text.split(" "), *map("".join, zip(*[iter(text)] * _PIECE, strict=False))}
 
 
 class Parts:
-    """Thousands of parts that are searched in one text, each only if its clues occur in the text.
+    """Thousands of parts that are searched in one text. A part is compared with the text only if the part's clues
+    occur in the text.
 
-    The clues of a part are its words without the first and the last, which may be parts of longer words in a text. The
-    longest clue is looked up first. A part without such words has its first four pieces as clues: wherever a text is
-    cut, one of them is cut out completely.
+    The clues of a part are its words without the first and the last word, because these two can be parts of longer
+    words in a text. The longest clue is looked up first. For a part without inner words, the clues are the four
+    pieces of four characters that begin at its first four characters. Each text is cut into such pieces, so a text
+    that contains the part has one of them as a piece.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:
@@ -33,7 +37,7 @@ class Parts:
                 self._by_clue.setdefault(clue, []).append(number)
 
     def within(self, text: str, there: set[str]) -> Iterator[int]:
-        """Yield the numbers of the parts in a text, in order. `there` contains the clues of the text."""
+        """Yield the numbers of the parts that a text contains, in order. `there` contains the clues of the text."""
         possible = {number for clue in there & self._by_clue.keys() for number in self._by_clue[clue]}
         possible.update(self._by_clue.get("", ()))
         for number in sorted(possible):
@@ -49,7 +53,7 @@ def _pieces(part: str) -> Iterable[str]:
 
 
 def normal(text: str) -> str:
-    """Return a text in the form of signatures: lower case, straight quotes, single spaces, without drawn lines and
+    """Return a text as a normal text: lower case, straight quotes, single spaces, without drawn lines and without
     Markdown's escapes.
     """
     text = text.lower().replace("\\`", "`")

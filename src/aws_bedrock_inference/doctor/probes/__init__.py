@@ -24,4 +24,6 @@ _AREAS = (
 )
 
 PROBES = {each.name: each for area in _AREAS for each in area.PROBES}
-"""All probes by name, in display order: a probe comes after the probes that it needs."""
+"""All probes by their names, in the order in which they are shown. A probe comes after the probes that must run
+before it.
+"""

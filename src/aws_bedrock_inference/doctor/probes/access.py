@@ -1,5 +1,6 @@
-"""Probes of the account's access to the model: agreement, use-case form, access programs, data retention,
-guardrails.
+"""Probes that check the account's access to the model: the agreement with the provider, the use-case form, access
+programs, the data-retention mode, and guardrails. A "probe" is one read-only check of the doctor; it returns a
+"finding".
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _REASONS = ("payment-instrument-invalid", "provider-country-unsupported")
 
 
 def _base(world: World) -> tuple[str, Finding | None]:
-    """Return the model behind the id, or the finding that it is unknown."""
+    """Return the base model of the model id. If the base model is unknown, return a finding that states this."""
     if world.model_id is None:
         return "", skipped(NO_MODEL)
     if not world.route.base:
@@ -46,7 +47,9 @@ def _base(world: World) -> tuple[str, Finding | None]:
     calls=[*_CALLS, "bedrock:GetFoundationModelAvailability", "iam:SimulatePrincipalPolicy", "iam:GetRole"],
 )
 def agreement(world: World) -> Finding:
-    """Check the account's agreement with the provider, its authorization and its entitlement."""
+    """Check whether the account has an agreement with the provider, is authorized to use the model, and is entitled
+    to it.
+    """
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
@@ -65,7 +68,7 @@ def agreement(world: World) -> Finding:
 
 
 def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
-    """Return the cause and the message of an obstacle to calls; both are empty if none is known."""
+    """Return the cause and the message of what prevents calls. Both are empty if nothing is known to prevent them."""
     agreement = access["agreementAvailability"]
     if agreement["status"] == "PENDING":
         return _PENDING, f"The agreement for {base} is being created. This takes up to {AGREEMENT_MINUTES} minutes."
@@ -82,17 +85,19 @@ def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
 
 
 def _no_agreement(world: World, base: str, tried: str) -> Finding:
-    """Evaluate a model without an agreement: its first call creates one, if the caller may subscribe the account."""
+    """Evaluate a model for which the account has no agreement. The first call creates an agreement, if the caller is
+    allowed to subscribe the account.
+    """
     none = f"The account has no agreement for {base}."
     principal = find_principal(world)
     judged = [] if principal.reason else judgements(judge(world, principal, _MARKETPLACE, ["*"]))
     refused = [each.action for each in judged if each.decision != ALLOWED and not each.missing]
     if refused:
         tried = f"{tried}, and iam:SimulatePrincipalPolicy for the right to create one"
-        message = f"{none} The caller cannot create one, because it lacks {' and '.join(refused)}."
+        message = f"{none} The caller cannot create an agreement, because the caller lacks {' and '.join(refused)}."
         return failed(message, tried, cause=_PERMISSION, BASE_MODEL=base)
     found = failed if world.asked_about(_SUBSCRIPTION, _NOT_GRANTED) else warning
-    first = f"The first call creates one if the caller has {' and '.join(_MARKETPLACE)}."
+    first = f"The first call creates an agreement if the caller has {' and '.join(_MARKETPLACE)}."
     return found(f"{none} {first}", tried, cause=_SUBSCRIPTION, BASE_MODEL=base)
 
 
@@ -126,7 +131,10 @@ def data_retention(world: World) -> Finding:
         return why_not
     modes = lifecycle.retention_modes(base)
     if not modes:
-        return ok(f"{base} is not known to refuse any data-retention mode.", "read the package's list of models")
+        return ok(
+            f"{base} accepts every data-retention mode, as far as this package's list shows.",
+            "read the package's list of models",
+        )
     regions = world.route.regions
     tried = f"called bedrock:GetAccountDataRetention in {', '.join(regions)}"
     found, unread = _modes(world, regions)
@@ -145,8 +153,8 @@ def data_retention(world: World) -> Finding:
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:
-    """Return the mode of each Region (in the project's Region, the project's mode if it has one), and an answer that
-    failed or None.
+    """Return the data-retention mode of each Region, and an answer that failed, or None. In the project's Region, the
+    project's mode applies if the project has one.
     """
     questions = [partial(world.ask, "bedrock", "get_account_data_retention", region_name=each) for each in regions]
     if world.project:
@@ -161,7 +169,7 @@ def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answ
 
 @probe(_ACCESS, needs=["model"], tells=[_PROGRAM], calls=[*_CALLS, "bedrock:ListTrustedAccessPrograms"])
 def trusted_access(world: World) -> Finding:
-    """Check the account's status in the trusted access programs of the model's provider."""
+    """Check whether the account is enabled in the trusted access programs of the model's provider."""
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
@@ -177,8 +185,8 @@ def trusted_access(world: World) -> Finding:
         return ok(f"No trusted access program of {provider} excludes the account.", tried)
     listed = ", ".join(f"{each['programId']} ({each['status']})" for each in closed)
     message = (
-        f"The account is not enabled in access programs of {provider}: {listed}. AWS does not list which models need "
-        "one."
+        f"The account is not enabled in access programs of {provider}: {listed}. AWS does not list which models "
+        "require such a program."
     )
     return (failed if world.asked_about(_PROGRAM) else warning)(message, tried, cause=_PROGRAM)
 
@@ -190,7 +198,9 @@ def trusted_access(world: World) -> Finding:
     calls=[*_CALLS, "bedrock:ListEnforcedGuardrailsConfiguration"],
 )
 def enforced_guardrails(world: World) -> Finding:
-    """List the guardrails that the account enforces on all calls. Those of an organization cannot be listed."""
+    """List the guardrails that the account enforces on all calls. Guardrails that an organization enforces cannot be
+    listed.
+    """
     base, why_not = _base(world)
     if why_not is not None:
         return why_not
@@ -201,19 +211,20 @@ def enforced_guardrails(world: World) -> Finding:
     put = [each for each in answer.value["guardrailsConfig"] if _concerns(each, base)]
     if not put:
         return ok(
-            f"The account enforces no guardrail in {world.region}. Those of an organization cannot be listed.",
+            f"The account enforces no guardrail in {world.region}. Guardrails that an organization enforces "
+            "cannot be listed.",
             tried,
         )
     names = ", ".join(f"{each.get('guardrailId')} (version {each.get('guardrailVersion')})" for each in put)
     fields = {"GUARDRAIL": str(put[0].get("guardrailId", ""))}
     message = (
-        f"The account enforces a guardrail on calls in {world.region}, which may block or change answers: {names}."
+        f"The account enforces a guardrail on calls in {world.region}, which can block or change answers: {names}."
     )
     return warning(message, tried, cause="guardrail-blocked", **fields)
 
 
 def _concerns(config: dict[str, Any], base: str) -> bool:
-    """Return whether a guardrail is enforced on a model. The configuration lists model ids, or `ALL`."""
+    """Return whether a guardrail is enforced on a model. The configuration contains model ids, or `ALL`."""
     models = config.get("modelEnforcement") or {}
     included, excluded = models.get("includedModels", ["ALL"]), models.get("excludedModels", [])
     return base not in excluded and ("ALL" in included or base in included)

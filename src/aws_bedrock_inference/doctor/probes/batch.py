@@ -1,4 +1,6 @@
-"""Probes of what a batch job uses: its role, its S3 bucket, and the key that encrypts the bucket."""
+"""Probes that check the resources of a batch job: its role, its S3 bucket, and the key that encrypts the bucket. A
+"probe" is one read-only check of the doctor; it returns a "finding".
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the job's own cause where the error may have it, otherwise the more specific `cause`."""
+    """Return the general cause of failed batch jobs if the error to diagnose can have this cause. Otherwise, return
+    the more specific `cause`.
+    """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
 
@@ -56,7 +60,7 @@ class _Role(NamedTuple):
 
 
 def _role_of(world: World) -> _Role | None:
-    """Return the batch role, or None if none was specified."""
+    """Return the batch role. The result is None if no role was specified."""
     text = world.role_arn or (named(world, "ROLE_ARN") if _about_jobs(world) else "")
     parts = _ROLE.fullmatch(text)
     return _Role(text, *parts.groups()) if parts else None
@@ -67,7 +71,7 @@ def _about_jobs(world: World) -> bool:
 
 
 def _output_of(world: World) -> S3Location | None:
-    """Return the location of the output, or None if none was specified or the URI is invalid."""
+    """Return the location of the output. The result is None if no location was specified, or if its URI is invalid."""
     if world.output_s3_uri:
         with suppress(ValueError):
             return S3Location.parse(world.output_s3_uri)
@@ -82,7 +86,7 @@ def _arn(role: _Role, place: S3Location) -> str:
 
 @probe(_PLACES, needs=["identity"], tells=[_JOB, _TRUST, _ABSENT, "iam-passrole-denied"], calls=["iam:GetRole"])
 def batch_role(world: World) -> Finding:
-    """Check that the batch role exists and that Bedrock may assume it."""
+    """Check that the batch role exists and that its trust policy allows Bedrock to assume it."""
     role = _role_of(world)
     if role is None:
         return _no_role(world)
@@ -145,7 +149,7 @@ def _no_bucket(world: World) -> Finding:
 
 @probe(_PLACES, needs=["batch-role", "batch-bucket"], tells=[_JOB], calls=["s3:GetBucketPolicy"])
 def batch_bucket_policy(world: World) -> Finding:
-    """Check whether the bucket's policy denies the role to write or list."""
+    """Check whether the bucket's policy denies the role permission to write or list."""
     role, place = _role_of(world), _output_of(world)
     if role is None or place is None:
         return skipped(_UNNAMED)
@@ -166,14 +170,14 @@ def batch_bucket_policy(world: World) -> Finding:
         return failed(message, tried, cause=_JOB, BUCKET=place.bucket, ROLE=role.name)
     if Says.UNKNOWN in says:
         return warning(
-            f"The policy of the bucket {place.bucket} has Deny statements that cannot be evaluated here.", tried
+            f"The policy of the bucket {place.bucket} has Deny statements that this check cannot evaluate.", tried
         )
     return ok(f"The policy of the bucket {place.bucket} does not deny the role {role.name} access.", tried)
 
 
 @probe(_PLACES, needs=["batch-role", "batch-bucket"], tells=[_JOB], calls=["iam:SimulatePrincipalPolicy"])
 def batch_access(world: World) -> Finding:
-    """Ask IAM's simulator whether the role may list, read and write in the bucket."""
+    """Check with IAM's simulator whether the role is allowed to list, read and write in the bucket."""
     role, place = _role_of(world), _output_of(world)
     if role is None or place is None:
         return skipped(_UNNAMED)
@@ -196,7 +200,7 @@ def batch_access(world: World) -> Finding:
     calls=["s3:GetEncryptionConfiguration", "kms:DescribeKey", "kms:GetKeyPolicy", "iam:SimulatePrincipalPolicy"],
 )
 def batch_key(world: World) -> Finding:
-    """Find the key that encrypts the bucket, and check whether the role may use it."""
+    """Find the KMS key that encrypts the bucket, and check whether the role is allowed to use the key."""
     role, place = _role_of(world), _output_of(world)
     if role is None or place is None:
         return skipped(_UNNAMED)
@@ -224,7 +228,9 @@ def _key_in(encryption: dict[str, Any]) -> str:
 
 
 def _key_state(world: World, key: str) -> tuple[Status, str] | None:
-    """Return status and message if the key's state alone decides, otherwise None."""
+    """Return the status and the message of the finding if the state of the KMS key alone decides. Otherwise, return
+    None.
+    """
     answer = world.ask("kms", "describe_key", KeyId=key)
     if answer.code == "NotFoundException":
         return Status.FAILED, f"does not exist in {world.region}"
@@ -233,12 +239,14 @@ def _key_state(world: World, key: str) -> tuple[Status, str] | None:
     if answer.value["KeyMetadata"].get("KeyState", "Enabled") != "Enabled":
         return Status.FAILED, f"has the state {answer.value['KeyMetadata']['KeyState']}, so it cannot be used"
     if answer.value["KeyMetadata"].get("KeyManager") == "AWS":
-        return Status.OK, "is the AWS managed key for S3, which every role of the account may use through S3"
+        return Status.OK, "is the AWS managed key for S3, which every role of the account is allowed to use through S3"
     return None
 
 
 def _key_rights(world: World, key: str, arn: str) -> tuple[Status, str]:
-    """Return the result of the key's policy for the role, and that of IAM where the policy lets IAM decide."""
+    """Return the result of the key's policy for the role. If the policy lets IAM decide, also check the role's IAM
+    policies.
+    """
     answer = world.ask("kms", "get_key_policy", KeyId=key, PolicyName="default")
     if answer.why is not None:
         return Status.WARNING, f"has a policy that could not be read: {answer.why_not('kms:GetKeyPolicy')}"
@@ -253,19 +261,24 @@ def _key_rights(world: World, key: str, arn: str) -> tuple[Status, str]:
             Status.FAILED,
             f"has a policy that lets IAM decide, and no policy of the role allows {' and '.join(refused)}",
         )
-    return Status.OK, "can be used by the role: the key policy lets IAM decide, and IAM allows it"
+    return Status.OK, "can be used by the role, because the key policy lets IAM decide, and IAM allows it"
 
 
 _SAID = {
-    Says.ALLOWED: (Status.OK, "can be used by the role: the key policy allows it"),
-    Says.DENIED: (Status.FAILED, "cannot be used by the role: the key policy denies it"),
-    Says.SILENT: (Status.FAILED, "cannot be used by the role: the key policy neither allows it nor lets IAM decide"),
-    Says.UNKNOWN: (Status.WARNING, "has a policy with conditions for the role, which were not evaluated"),
+    Says.ALLOWED: (Status.OK, "can be used by the role, because the key policy allows it"),
+    Says.DENIED: (Status.FAILED, "cannot be used by the role, because the key policy denies it"),
+    Says.SILENT: (
+        Status.FAILED,
+        "cannot be used by the role, because the key policy neither allows it nor lets IAM decide",
+    ),
+    Says.UNKNOWN: (Status.WARNING, "has a policy with conditions for the role, which this check does not evaluate"),
 }
 
 
 def _refused(world: World, arn: str, actions: Sequence[str], resource: str) -> list[str] | Finding:
-    """Return the actions that IAM does not allow the role on a resource, or a warning if IAM could not be queried."""
+    """Return the actions on a resource that IAM does not allow the role. If IAM could not be queried, return a
+    warning.
+    """
     answer = world.ask(
         "iam",
         "simulate_principal_policy",

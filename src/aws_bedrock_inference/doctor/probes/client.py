@@ -1,4 +1,6 @@
-"""Probes of the client's settings: its timeouts, its connections, its own retries."""
+"""Probes that check the settings of a boto3 client: its timeouts, its connections and its own retries. A "probe" is
+one read-only check of the doctor; it returns a "finding".
+"""
 
 from __future__ import annotations
 
@@ -20,16 +22,16 @@ _SLOWEST = 18.0
 
 @probe(_CLIENT, tells=["client-read-timeout", "connect-timeout"])
 def timeouts(world: World) -> Finding:
-    """Compare the client's read timeout with the time that its longest answer may take."""
+    """Compare the client's read timeout with the time that the client's longest answer can take."""
     if world.config is None or world.model_id is None:
         return skipped("This check needs a boto3 client and a model: diagnose(client=..., model_id=...) in Python.")
     seconds = _seconds(world.config.read_timeout)
     tokens = world.max_tokens or model_facts(target(world.model_id).base).max_output_tokens
     needed = tokens / _SLOWEST
-    tried = f"read the client's settings: read_timeout={seconds:g}; an answer may have {tokens:,} tokens"
+    tried = f"read the client's settings: read_timeout={seconds:g}; an answer can have {tokens:,} tokens"
     if seconds >= needed:
         return ok(f"The read timeout of {seconds:g} s is long enough for an answer of {tokens:,} tokens.", tried)
-    message = f"The read timeout of {seconds:g} s is too short: a long answer may take {needed:,.0f} s."
+    message = f"The read timeout of {seconds:g} s is too short: a long answer can take {needed:,.0f} s."
     judged = failed if world.asked_about("client-read-timeout") else warning
     return judged(message, tried, cause="client-read-timeout")
 
@@ -54,7 +56,9 @@ def pool(world: World) -> Finding:
 
 @probe(_CLIENT)
 def own_retries(world: World) -> Finding:
-    """Read how often the client itself retries a call. Other retries around the client multiply this number."""
+    """Read how often the client itself retries a call. If other code retries the client's calls, too, the numbers of
+    attempts multiply.
+    """
     if world.config is None:
         return skipped("This check needs a boto3 client: diagnose(client=...) in Python.")
     retries: dict[str, Any] = world.config.retries or {}
@@ -62,7 +66,9 @@ def own_retries(world: World) -> Finding:
     tried = f"read the client's settings: retries={retries or 'the default'}"
     if attempts > 1:
         return warning(
-            f"boto3 itself makes up to {attempts} attempts. Other retries around it multiply this number.", tried
+            f"boto3 itself makes up to {attempts} attempts. If other code also retries these calls, the "
+            "numbers of attempts multiply.",
+            tried,
         )
     return ok("boto3 itself does not retry calls.", tried)
 

@@ -1,4 +1,6 @@
-"""Probes of the environment: versions, Region, endpoint. They read settings and send no requests."""
+"""Probes that check the environment of the program: its versions, its Region and its endpoint. These probes read
+settings and send no requests.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,7 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 @probe(_ENVIRONMENT, tells=["region-missing", "sdk-config-invalid", "credentials-missing"])
 def region(world: World) -> Finding:
-    """Find the Region."""
+    """Check whether a Region is set."""
     tried = "read the Region as boto3 does: argument, AWS_DEFAULT_REGION, profile"
     try:
         found = world.region
@@ -59,7 +61,9 @@ def region(world: World) -> Finding:
 
 
 def _like(error: BotoCoreError) -> str:
-    """Return a sentence with the profile whose name is most similar to a missing one; empty for other errors."""
+    """Return a sentence that names the profile whose name is most similar to a missing profile. The result is empty
+    for other errors.
+    """
     if not isinstance(error, ProfileNotFound):
         return ""
     found = get_close_matches(error.kwargs["profile"], Session(profile="default").full_config["profiles"], 1)
@@ -72,7 +76,7 @@ def _like(error: BotoCoreError) -> str:
     tells=["endpoint-url-wrong", "wrong-client-service", "signature-region"],
 )
 def endpoint(world: World) -> Finding:
-    """Find the endpoint of the runtime, and check whether a setting overrides AWS's endpoint."""
+    """Find the endpoint of Bedrock's runtime, and check whether a setting overrides AWS's endpoint."""
     tried = "resolved the endpoint of bedrock-runtime with boto3"
     try:
         world.core.get_credentials()

@@ -1,4 +1,4 @@
-"""The probe of AWS Health: AWS's own reports about its services in the Region."""
+"""The probe that queries AWS Health, in which AWS reports problems of its services in a Region."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOME = "us-east-1"
 
 @probe("places", needs=["identity"], tells=_CAUSES, calls=["health:DescribeEvents"])
 def health(world: World) -> Finding:
-    """Ask AWS Health for open issues of the service in question."""
+    """Query AWS Health for open issues of the service in question."""
     service = world.error.service if world.error is not None and world.error.service else "bedrock"
     tried = f"called health:DescribeEvents for {world.region}"
     wanted = {
@@ -42,7 +42,7 @@ def health(world: World) -> Finding:
 
 
 def _is_of(code: str, service: str) -> bool:
-    """Return whether a service code of AWS Health, such as BEDROCK, is that of a service of the catalogue."""
+    """Return whether a service code of AWS Health, such as BEDROCK, stands for a service of the error catalogue."""
     return bool(code) and service.startswith(code.lower())
 
 

@@ -1,4 +1,6 @@
-"""Probes of the caller: the credentials and their identity."""
+"""Probes that check who makes the calls: the credentials, their source and expiry time, and the identity that they
+belong to.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ _REFUSED = ("invalid-access-key", "credentials-expired", "signature-mismatch", "
     ],
 )
 def credentials(world: World) -> Finding:
-    """Find the credentials, their source and their expiry time."""
+    """Check that boto3 finds credentials, and read their source and their expiry time."""
     tried = "fetched the credentials with boto3"
     try:
         found = world.core.get_credentials()  # boto3 does so even with an API key
@@ -84,7 +86,7 @@ def _found(world: World, found: Any, tried: str) -> Finding:
 
 
 def _of_key(world: World, key: ApiKey) -> Finding:
-    """Evaluate a Bedrock API key by its content."""
+    """Evaluate a Bedrock API key by what its text contains, without a request."""
     tried = f"read the API key in {BEARER}"
     others = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE") if world.environ.get(name)]
     hides = f" The API key overrides {' and '.join(others)}." if others else ""
@@ -112,7 +114,7 @@ def _of_key(world: World, key: ApiKey) -> Finding:
     calls=["sts:GetCallerIdentity", "bedrock:ListFoundationModels"],
 )
 def identity(world: World) -> Finding:
-    """Ask STS for the identity of the credentials, and compare its account with the expected one."""
+    """Query STS for the identity of the credentials, and compare the identity's account with the expected account."""
     if world.api_key is not None:
         return _behind_key(world, world.api_key)
     tried = "called sts:GetCallerIdentity"
@@ -130,7 +132,7 @@ def identity(world: World) -> Finding:
 
 
 def _behind_key(world: World, key: ApiKey) -> Finding:
-    """Let Bedrock check an API key, because STS accepts none."""
+    """Check an API key with a request to Bedrock, because STS accepts no API keys."""
     tried = "read the API key, and called bedrock:ListFoundationModels with it"
     answer = world.ask("bedrock", "list_foundation_models")
     if answer.why is not None and answer.why.cause == _KEY:
@@ -141,8 +143,8 @@ def _behind_key(world: World, key: ApiKey) -> Finding:
 
 
 def _other_account(world: World, account: str) -> str:
-    """Return a sentence if the caller's account differs from the expected one. Only the last 4 digits of the account
-    ids are shown.
+    """Return a sentence if the caller's account differs from the expected account. The sentence contains only the
+    last 4 digits of both account ids.
     """
     model = (world.model_id or "").split(":")
     expected = {
@@ -177,7 +179,7 @@ def _soon(world: World, moment: float | None) -> str:
 
 
 def _minutes(seconds: float) -> str:
-    """Return a time in words, such as `2 hours`."""
+    """Return a duration in words, such as `2 hours`."""
     minutes = max(0, round(seconds / 60))
     if minutes >= 2 * 24 * 60:
         return f"{minutes // (24 * 60)} days"

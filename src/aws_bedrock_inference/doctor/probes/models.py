@@ -1,4 +1,4 @@
-"""Probes of the model: whether the Region has it, how it must be called, and when it ends."""
+"""Probes that check the model: whether the Region offers it, how it must be called, and when AWS ends it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ON_PROFILE = "on-demand-not-supported-use-inference-profile"
     calls=[*_CALLS, "bedrock:GetFoundationModel"],
 )
 def model(world: World) -> Finding:
-    """Check in the Region's lists that the model exists, has not ended, and is called by the right id."""
+    """Check in the Region's model lists that the model exists, is not retired, and is called by the right id."""
     if world.model_id is None:
         return skipped(NO_MODEL)
     route = world.route
@@ -57,7 +57,9 @@ def model(world: World) -> Finding:
 
 
 def _unknown(world: World, route: Route, tried: str) -> Finding:
-    """Evaluate an id that the Region does not have: a model that has ended, one of another Region, or no valid id."""
+    """Evaluate a model id that the Region does not offer. The model is retired, is offered in another Region, or the
+    id is not valid.
+    """
     problem, base = masked(" ".join(route.check.problems), accounts=True), route.base
     last = route.check.end_of_life
     if last is not None and last <= _today(world):
@@ -70,7 +72,7 @@ def _unknown(world: World, route: Route, tried: str) -> Finding:
 
 
 def _elsewhere(world: World, route: Route) -> list[str]:
-    """Return the large Regions that have the id."""
+    """Return those of the large Regions that offer the model id."""
     of = world.core.get_partition_for_region
     regions = [each for each in _LARGE if each != world.region and of(each) == world.partition]
     if route.bare:
@@ -82,7 +84,7 @@ def _elsewhere(world: World, route: Route) -> list[str]:
 
 
 def _ended(world: World, route: Route) -> str:
-    """Return a sentence if the Region's own list shows that the model's last day is past."""
+    """Return a sentence if the Region's own list shows that the model's last day has passed."""
     life, last = route.check.lifecycle, route.check.end_of_life
     if not life or last is None or last >= _today(world):
         return ""
@@ -96,7 +98,9 @@ def _today(world: World) -> date:
 
 @probe(_MODEL, needs=["model"], tells=[_LAPSED], calls=[*_CALLS, "cloudwatch:GetMetricStatistics"])
 def legacy(world: World) -> Finding:
-    """Check whether a legacy model was called in the last 30 days. AWS closes an unused legacy model to the account."""
+    """Check whether the account called a legacy model in the last 30 days. AWS ends an account's access to a legacy
+    model that the account does not use.
+    """
     if world.model_id is None:
         return skipped(NO_MODEL)
     route = world.route
@@ -104,7 +108,7 @@ def legacy(world: World) -> Finding:
         return skipped(f"The lists do not show whether {route.shown} is a legacy model.")
     if route.model.lifecycle != "LEGACY":
         return ok("AWS does not mark the model as Legacy.", "read the Region's lists")
-    tried = f"read the Invocations of {route.shown} of the last 30 days in CloudWatch"
+    tried = f"read the Invocations of {route.shown} for the last 30 days in CloudWatch"
     now = datetime.fromtimestamp(world.wall(), UTC)
     answer = world.ask(
         "cloudwatch",
@@ -122,11 +126,15 @@ def legacy(world: World) -> Finding:
         return warning(f"{route.base} is a legacy model. Its recent calls could not be read: {why}.", tried)
     if any(point.get("Sum") for point in answer.value.get("Datapoints", ())):
         return warning(
-            f"{route.base} is a legacy model. It was called in the last 30 days, so it stays open to the account.",
+            f"{route.base} is a legacy model. It was called in the last 30 days, so the account keeps its "
+            "access to the model.",
             tried,
         )
     unused = f"CloudWatch shows no call of {route.shown} in the last 30 days"
-    message = f"{route.base} is a legacy model. {unused}, and AWS closes unused legacy models to an account."
+    message = (
+        f"{route.base} is a legacy model. {unused}, and AWS ends an account's access to legacy models that "
+        "the account does not use."
+    )
     return (failed if world.asked_about(_LAPSED) else warning)(message, tried, cause=_LAPSED, BASE_MODEL=route.base)
 
 
@@ -142,19 +150,23 @@ _UNUSED = 30 * 86_400
     calls=_CALLS,
 )
 def wire_shape(world: World) -> Finding:
-    """Compare the shape of calls with the endpoint's path and with the model's abilities."""
+    """Compare the way in which the model is called with the path of the endpoint and with the abilities of
+    the model.
+    """
     if world.model_id is None:
         return skipped(NO_MODEL)
     route, tried = world.route, "read the endpoint and the Region's lists"
     url = world.endpoint.url
     if url.rstrip("/").endswith(("/v1", "/openai", "/anthropic", "/messages", "/responses", "/completions")):
         message = (
-            f"The endpoint {url} ends with the path of another API. Remove the path: /model/... is appended to it."
+            f"The endpoint {url} ends with the path of another API. Remove this path, because the client "
+            "appends /model/... to the endpoint."
         )
         return failed(message, tried, cause="endpoint-url-wrong")
     if world.asked_about("model-not-on-this-route", "feature-not-enabled") and route.known:
         message = (
-            f"{world.region} lists {route.shown} for bedrock-runtime. Call it there, through Converse or InvokeModel."
+            f"{world.region} lists {route.shown} for bedrock-runtime. Call the model on the endpoint of "
+            "bedrock-runtime, through Converse or InvokeModel."
         )
         return failed(message, tried, cause=world.error.cause if world.error else "")
     cannot = unable(route.base, Needs(frozenset({Need.CONVERSE})))

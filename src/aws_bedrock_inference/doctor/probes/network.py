@@ -1,4 +1,6 @@
-"""Probes of the network path to the endpoint: name, connection, certificate, and the service's clock."""
+"""Probes that check the network path to the endpoint: name resolution, connection, certificate, and the difference
+between the clocks of this machine and the service.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _TLS, _DENIED = "tls-certificate-error", "vpc-endpoint-denied"
 
 
 def _past_proxy(world: World) -> str:
-    """Return a sentence about how to bypass the proxy; empty without a proxy."""
+    """Return a sentence that explains how to bypass the proxy. The result is empty if no proxy is used."""
     host = urlsplit(world.endpoint.url).hostname
     if not world.endpoint.proxy:
         return ""
@@ -42,7 +44,7 @@ def _past_proxy(world: World) -> str:
 
 
 def _way(world: World) -> tuple[str, int, bool]:
-    """Return the host and port that a call connects to first, and whether that is a proxy."""
+    """Return the host and the port to which a call connects first, and whether this host is a proxy."""
     proxy = urlsplit(world.endpoint.proxy or "")
     parts = proxy if proxy.hostname else urlsplit(world.endpoint.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -51,7 +53,7 @@ def _way(world: World) -> tuple[str, int, bool]:
 
 @probe(_NETWORK, needs=["endpoint"], tells=["endpoint-unreachable-dns", "proxy-unreachable", "region-disabled"])
 def name(world: World) -> Finding:
-    """Resolve the name of the endpoint, or of the proxy in front of it."""
+    """Resolve the host name of the endpoint, or of the proxy in front of it."""
     host, port, is_proxy = _way(world)
     tried = f"resolved {host}"
     try:
@@ -67,8 +69,8 @@ def name(world: World) -> Finding:
 
 
 def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
-    """Return the addresses of a name. A resolver that does not answer within `limit` seconds is abandoned in its
-    thread.
+    """Return the addresses of a host name. If the resolver does not answer within `limit` seconds, its thread is
+    abandoned.
     """
     answers: SimpleQueue[set[str] | OSError] = SimpleQueue()
 
@@ -120,7 +122,7 @@ def connection(world: World) -> Finding:
     ],
 )
 def certificate_and_clock(world: World) -> Finding:
-    """Check the certificate of the endpoint, and compare the clocks."""
+    """Check the certificate of the endpoint, and compare the clock of the service with the clock of this machine."""
     url = urlsplit(world.endpoint.url)
     tried = f"sent an unsigned GET to {url.hostname}, and read the Date of the answer"
     try:
@@ -147,23 +149,23 @@ def certificate_and_clock(world: World) -> Finding:
 
 
 def _unanswered(world: World, error: Exception, tried: str) -> Finding:
-    """Evaluate the error after a connection that brought no answer."""
+    """Evaluate the error of a request for which a connection was established but no answer arrived."""
     proxy = world.endpoint.proxy
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or error
-        by = " The proxy may have issued it. If so, add the proxy's CA certificate to AWS_CA_BUNDLE." if proxy else ""
+        by = " If the proxy issued the certificate, add the proxy's CA certificate to AWS_CA_BUNDLE." if proxy else ""
         host = urlsplit(world.endpoint.url).hostname or ""
         return failed(f"The certificate was rejected: {reason}.{by}", tried, cause=_TLS, HOST=host)
     if isinstance(error, TimeoutError):
         problem, cause = f"no answer came within {world.wait:g} s", "client-read-timeout"
     else:
         problem, cause = f"no answer came: {error}", "connection-refused-or-reset"
-    message = f"The connection was made, but {problem}.{_past_proxy(world)}"
+    message = f"The connection was established, but {problem}.{_past_proxy(world)}"
     return failed(message, tried, cause="proxy-unreachable" if proxy else cause)
 
 
 def _date(world: World) -> float | None:
-    """Return the time of day of the service; None if its answer has none."""
+    """Return the time of day in the service's answer. The result is None if the answer contains no time."""
     url, proxy = urlsplit(world.endpoint.url), urlsplit(world.endpoint.proxy or "")
     limit, to = world.wait, (url.hostname or "", url.port)
     via = (proxy.hostname, proxy.port or 80) if proxy.hostname else to
@@ -186,7 +188,7 @@ def _date(world: World) -> float | None:
 
 
 class _UnreadableList(Exception):
-    """The CA bundle that AWS_CA_BUNDLE names does not exist or is invalid."""
+    """Raised if the CA bundle that AWS_CA_BUNDLE names does not exist or is invalid."""
 
 
 def _trusted(world: World) -> ssl.SSLContext:
@@ -203,7 +205,7 @@ def _trusted(world: World) -> ssl.SSLContext:
 
 @probe(_NETWORK, needs=["name"], tells=[_DENIED])
 def private_endpoint(world: World) -> Finding:
-    """Check whether calls go through an endpoint in a VPC, which has its own policy."""
+    """Check whether calls go through a VPC endpoint, because such an endpoint has its own policy."""
     host = urlsplit(world.endpoint.url).hostname or ""
     tried = f"read and resolved {host}"
     asked = world.asked_about(_DENIED)
@@ -215,12 +217,14 @@ def private_endpoint(world: World) -> Finding:
         message = f"Calls go through the private endpoint {host}, and the error states that its policy refuses them."
         return failed(message, tried, cause=_DENIED)
     return ok(
-        f"Calls go through the private endpoint {host}. Its policy also applies, and only calls show its result.", tried
+        f"Calls go through the private endpoint {host}. The endpoint's policy also applies, and only a call "
+        "shows whether it allows the call.",
+        tried,
     )
 
 
 def _is_private(host: str, *, limit: float) -> bool:
-    """Return whether a name belongs to a private endpoint, or resolves to private addresses only."""
+    """Return whether a host name belongs to a private endpoint, or has only private addresses."""
     if _VPCE in host:
         return True
     try:

@@ -1,4 +1,6 @@
-"""The probe of an event pattern: EventBridge itself checks whether the pattern is valid and matches an event."""
+"""The probe that checks an event pattern. EventBridge itself tests whether the pattern is valid and whether it
+matches an event.
+"""
 
 from __future__ import annotations
 
@@ -38,14 +40,16 @@ _EVENT: dict[str, Any] = {
     asked=True,
 )
 def pattern(world: World) -> Finding:
-    """Let EventBridge test the pattern in the text, or that of the rule that the text names, with the event in the
-    text.
+    """Let EventBridge test a pattern with the event in the error's text. The pattern is in the text, or belongs to
+    the rule that the text names.
     """
     objects = list(_objects(world.error_text))
     event = next((each for each in objects if isinstance(each.get("detail-type"), str)), None)
     tested = next((json.dumps(each) for each in objects if _is_pattern(each)), "") or _of_rule(world)
     if not tested:
-        return skipped(f"The text contains no event pattern and names no rule with one. {by_hand(world, _INVALID)}")
+        return skipped(
+            f"The text contains no event pattern, and names no rule that has a pattern. {by_hand(world, _INVALID)}"
+        )
     tried = "called events:TestEventPattern with the pattern and " + ("the event of the text" if event else "no event")
     answer = world.ask("events", "test_event_pattern", EventPattern=tested, Event=json.dumps(_EVENT | (event or {})))
     if answer.why is not None and answer.why.cause == _INVALID:
@@ -83,7 +87,9 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _is_pattern(found: dict[str, Any]) -> bool:
-    """Return whether an object is a pattern: its members are lists, or objects that contain lists."""
+    """Return whether a JSON object is an event pattern. The members of a pattern are lists, or objects that contain
+    lists.
+    """
     values = list(found.values())
     return bool(values) and all(
         isinstance(each, list) or (isinstance(each, dict) and _is_pattern(each)) for each in values

@@ -1,4 +1,4 @@
-"""Probes of the identity's permissions, through IAM's policy simulator."""
+"""The probe that checks the permissions of the caller's identity, with IAM's policy simulator."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _DENIED = [
     ],
 )
 def permissions(world: World) -> Finding:
-    """Ask IAM's simulator about the actions that calls need, on the model, its profile and project, in each
-    destination Region.
+    """Check with IAM's simulator whether the caller is allowed the actions that calls need: on the model, its profile
+    and its project, in each Region where the call can be processed.
     """
     if world.model_id is None:
         return skipped(NO_MODEL)
@@ -68,16 +68,20 @@ def _judgement(world: World, principal: Principal, answers: list[Answer], tried:
     if refused:
         keys = ", ".join(sorted({key for each in refused for key in each.missing}))
         what = f"{refused[0].action} on {masked(refused[0].resource, accounts=True)}"
-        return warning(f"The permission for {what} depends on conditions that only a call shows: {keys}.", tried)
+        return warning(
+            f"The permission for {what} depends on conditions whose values only a call shows: {keys}.", tried
+        )
     if any(answer.value.get("IsTruncated") for answer in answers):
-        return warning("IAM returned only part of its result. It allows everything in that part.", tried)
+        return warning("IAM returned only a part of its result. In this part, IAM allows everything.", tried)
     allowed = "The IAM policies allow the calls. Session policies were not evaluated."
     more = world.route.open_end if world.route.profile is None else ""
     return warning(f"{allowed} {more}", tried) if more else ok(allowed, tried)
 
 
 def _places(world: World, principal: Principal) -> dict[str, list[str]]:
-    """Return the ARNs of all resources that a call needs the actions on, by the Region in which IAM decides."""
+    """Return the ARNs of all resources for which a call needs permission, grouped by the Region in which IAM
+    decides.
+    """
     route, profile = world.route, world.route.profile
     partition, account = principal.arn.split(":")[1], principal.arn.split(":")[4]
     here = f"arn:{partition}:bedrock:{world.region}"
@@ -112,7 +116,9 @@ def _questions(world: World, principal: Principal, places: dict[str, list[str]])
 
 
 def _rank(judged: Judged) -> tuple[bool, bool, bool]:
-    """Return a sort key: refusals of the organization first, then of the boundary, then explicit denies."""
+    """Return a key that sorts refusals: refusals by the organization first, then by the permissions boundary, then by
+    explicit denies.
+    """
     return judged.scp, judged.boundary, judged.decision != "explicitDeny"
 
 
@@ -121,7 +127,7 @@ def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
     if not judged.scp:
         # The simulator does not evaluate the conditions of such policies, and refuses where it may not read the
         # policies.
-        doubt = " IAM's simulator ignores the conditions of such policies, so calls may still be allowed."
+        doubt = " IAM's simulator ignores the conditions of such policies, so calls can still be allowed."
         return failed(f"A policy of the organization refuses {what}.{doubt}", tried, cause="iam-denied-scp")
     if not judged.boundary:
         cause, who = "iam-denied-permissions-boundary", "The permissions boundary does not allow"
@@ -147,7 +153,7 @@ def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
 
 
 def _as_word(arn: str) -> str:
-    """Return an ARN for a command, with the placeholder ACCOUNT instead of the account id."""
+    """Return an ARN for a command. The placeholder ACCOUNT replaces the account id."""
     return masked(arn, accounts=True).replace("*" * 12, "ACCOUNT")
 
 

@@ -1,4 +1,6 @@
-"""Probes of the resources that processes share: the dead-letter table, and the store of a shared quota."""
+"""Probes that check the places where processes store shared data: the table of dead letters (failed calls that are
+stored), and the store of a shared quota.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ _REDIS = (6, 2)
 
 @probe(_PLACES, needs=["identity"], tells=[_MISSING, _KEYS, "kms-denied"], calls=["dynamodb:DescribeTable"])
 def dead_letters(world: World) -> Finding:
-    """Check the dead-letter table: its keys, its index, its status."""
+    """Check the keys, the index and the status of the dead-letter table."""
     if not world.table:
         return skipped("No dead-letter table was specified: pass --dead-letters, or table in Python.")
     table, _, query = world.table.removeprefix("dynamodb://").partition("?")
@@ -48,7 +50,7 @@ def dead_letters(world: World) -> Finding:
 
 
 def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
-    """Return whether a table can store dead letters, from DynamoDB's description of it."""
+    """Return whether a table can store dead letters, according to DynamoDB's description of the table."""
     status = found.get("TableStatus", "ACTIVE")
     cause = facts()["dynamodb"].get(status)
     if cause:
@@ -59,7 +61,7 @@ def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
             TABLE=shown,
         )
     if not has_our_key(found):
-        message = f"The table {shown} cannot store dead letters: its only key must be `id`, a string."
+        message = f"The table {shown} cannot store dead letters, because its only key must be `id`, a string."
         return failed(message, tried, cause=_KEYS, TABLE=shown)
     if not has_our_index(found):
         lack = f"The table {shown} has no index {INDEX}, so every listing reads the whole table."
@@ -69,7 +71,7 @@ def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
 
 @probe(_PLACES, tells=[_UNUSABLE])
 def store(world: World) -> Finding:
-    """Check whether the shared store can be reached and used. The store is only read."""
+    """Check whether the shared store can be reached and used. The probe only reads from the store."""
     if not world.store:
         return skipped("No shared store was specified: pass --store, or store in Python.")
     try:
@@ -127,8 +129,8 @@ def _file(path: Path) -> Finding:
 
 
 def _content(path: Path) -> tuple[int, int, set[str]]:
-    """Return the application, the version and the tables of a file. With `immutable`, SQLite creates no file next to
-    it.
+    """Return the application id, the version and the tables of a SQLite file. With `immutable`, SQLite creates no
+    other file next to it.
     """
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:

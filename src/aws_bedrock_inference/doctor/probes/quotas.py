@@ -1,4 +1,6 @@
-"""The probe of the account's quotas: the applied values, and quotas that AWS has set to 0."""
+"""The probe that checks the account's quotas. It reads the quotas that AWS applies to the model, and finds quotas
+that AWS has set to 0.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     calls=["servicequotas:ListServiceQuotas", "servicequotas:ListAWSDefaultServiceQuotas"],
 )
 def quotas(world: World) -> Finding:
-    """Read the quotas of the model, and check whether AWS has set one to 0."""
+    """Read the quotas of the model, and check whether AWS has set one of them to 0."""
     if world.model_id is None:
         return skipped(NO_MODEL)
     base, pool = target(world.model_id)[:2]

@@ -1,6 +1,8 @@
-"""Probes of other services' resources that an error names: a bucket, a table, a function, a rule, a role, a queue.
+"""Probes that check resources of other services that an error names: a bucket, a table, a function, a rule, a role, a
+queue.
 
-Each probe reads the resource that the error's text names, and evaluates its state. These probes run only for an error.
+A "probe" is one read-only check of the doctor. Each of these probes reads the resource that the error's text names,
+and evaluates the resource's state. They run only if an error is diagnosed.
 """
 
 from __future__ import annotations

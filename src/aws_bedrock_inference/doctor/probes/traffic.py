@@ -1,4 +1,6 @@
-"""Probes of recent calls: throttles, use of the quota, and one call by the doctor."""
+"""Probes that check recent calls to the model: the throttles, the use of the quota, and one test call by the doctor.
+A "probe" is one check of the doctor; it returns a "finding".
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,10 @@ _RESERVED = 0.5
     calls=["cloudwatch:ListMetrics", "cloudwatch:GetMetricData"],
 )
 def throttles(world: World) -> Finding:
-    """Compare the throttles that CloudWatch counted with the use of the quota."""
+    """Compare the number of throttles that CloudWatch counted with the use of the quota."""
     if world.model_id is None:
         return skipped(NO_MODEL)
-    tried = f"read the metrics of {world.model_id} of the last day in CloudWatch"
+    tried = f"read the metrics of {world.model_id} for the last day in CloudWatch"
     try:
         every = used_lately(world.session, region_name=world.region, now=world.wall)
         table = discover(world.session, region_name=world.region, now=world.wall)
@@ -47,7 +49,7 @@ def throttles(world: World) -> Finding:
     judged = failed if world.asked_about(_TOKENS, _REQUESTS, _DAY, "throttled-unspecified") else warning
     counted = f"{used.day.throttles:,} throttles in the last day"
     if limits is not None and limits.tpd and sum(each.day.tokens for each in every) >= limits.tpd:
-        return judged(f"{counted}: the daily token quota of the Region is exhausted.", tried, cause=_DAY)
+        return judged(f"{counted}. The daily token quota of the Region is exhausted.", tried, cause=_DAY)
     if limits is not None and limits.tpm and used.busiest < _RESERVED * limits.tpm:
         share = used.busiest / limits.tpm
         message = (
@@ -55,7 +57,7 @@ def throttles(world: World) -> Finding:
             "they use, because of max_tokens."
         )
         return judged(message, tried, cause=_TOKENS)
-    return judged(f"{counted}: the quota is exhausted at times.", tried, cause=_TOKENS)
+    return judged(f"{counted}. The quota is exhausted at times.", tried, cause=_TOKENS)
 
 
 @probe(_TRAFFIC, needs=["endpoint", "credentials"], calls=["bedrock:InvokeModel"], asked=True)
