@@ -62,12 +62,14 @@ class Limit:
         "returned",
         "share",
         "slack",
+        "told",
         "used",
         "windowed",
     )
 
-    def __init__(self, estimator: Estimator, *, least: float = 1.0, windowed: bool = True) -> None:
+    def __init__(self, estimator: Estimator, *, least: float = 1.0, windowed: bool = True, told: bool = True) -> None:
         self.estimator = estimator
+        self.told = told
         self.windowed = windowed
         self.share = 1.0
         self.pace = inf
@@ -97,9 +99,13 @@ class Limit:
         return self._allowed + self._excess - self.used
 
     def needs(self, amount: float) -> float:
-        """Return the level at which `amount` may go. What is larger than the capacity goes when that is full."""
-        needed = (amount if amount < self.capacity else self.capacity) - self.credit * self.rate
-        return needed if needed > 0.0 else 0.0
+        """Return the level at which `amount` may go. What is larger than the capacity goes when that is full; sooner
+        where nothing is told, since refused large calls are what tells a limit from noise there.
+        """
+        if not self.told and amount > self.capacity:
+            amount = self.capacity
+        needed = amount - self.credit * self.rate
+        return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
         """Have `share` of a limit, of which others have found `estimate` and `noise`; None and 0 if nothing new."""

@@ -76,7 +76,7 @@ class Window:
         def learned(limit: float | None, start: float, least: float) -> Limit:
             ceiling = limit or inf if firm else inf
             made = estimator(limit or start, burst=burst, ceiling=ceiling, known=limit is not None)
-            return Limit(made, least=least, windowed=windowed)
+            return Limit(made, least=least, windowed=windowed, told=ceiling < inf)
 
         self.tokens = learned(tpm, inf, 1.0)
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)

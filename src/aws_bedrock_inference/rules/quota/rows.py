@@ -1,0 +1,47 @@
+"""Rows of throttles: hardly a call gets through between them."""
+
+from __future__ import annotations
+
+from math import exp, inf
+
+# So many throttles in a row are a row; a row that goes on so much longer was no matter of the rate.
+OUTAGE = 3
+PROVEN = 5
+
+# Only a full minute explains a longer row, in seconds.
+LONG = 6.0
+
+# Rows are forgotten in so many seconds.
+FORGOTTEN = 30.0
+
+
+class Rows:
+    """The rows lately, and what was known `before` the present one: the `estimate`, and the evidence as marked."""
+
+    def __init__(self, estimate: float) -> None:
+        self.before = 0.0, 0.0
+        self.estimate = estimate
+        self._began = self._counted_at = -inf
+        self._counted = False
+        self._lately = 0.0
+
+    def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
+        """Begin a row, with its first throttle."""
+        self._began, self._counted = now, False
+        self.before, self.estimate = before, estimate
+
+    def again(self, now: float, enough: float) -> bool | None:
+        """Count the present row; return whether that makes `enough` of them lately, and None if it was counted."""
+        if self._counted:
+            return None
+        self._counted = True
+        self._lately = self._lately * exp((self._counted_at - now) / FORGOTTEN) + 1.0
+        self._counted_at = now
+        if self._lately < enough:
+            return False
+        self._lately = 1.0
+        return True
+
+    def lasted(self, now: float) -> float:
+        """Return how long the present row has lasted, in seconds."""
+        return now - self._began
