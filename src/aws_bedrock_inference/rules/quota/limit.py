@@ -46,6 +46,7 @@ class Limit:
         "_saved",
         "_was_free",
         "admitted",
+        "before",
         "burst",
         "calls",
         "capacity",
@@ -63,6 +64,7 @@ class Limit:
         "share",
         "slack",
         "told",
+        "unused",
         "used",
         "windowed",
     )
@@ -83,6 +85,8 @@ class Limit:
         self._excess = 0.0
         self._excess_ends = 0.0
         self._saved = 0.0
+        self.before: float | None = None
+        self.unused = 0.0
         self.estimate = self.slack = self.burst = -inf
         self._follow()
         self.level = PLENTY if self.estimate == inf else max(least, self.estimate * (self.burst - self.credit) / MINUTE)
@@ -95,8 +99,10 @@ class Limit:
 
     @property
     def room(self) -> float:
-        """The units that the minute before now leaves free."""
-        return self._allowed + self._excess - self.used
+        """The units that the minute before now leaves free, and the fixed minute where that is known."""
+        if self.before is None:
+            return self._allowed + self._excess - self.used
+        return self.minute + min(self.unused, self.before) - self.used
 
     def needs(self, amount: float) -> float:
         """Return the level at which `amount` may go. What is larger than the capacity goes when that is full; sooner
@@ -139,7 +145,7 @@ class Limit:
         self.admitted = admitted
         if seconds > 0.0:
             self.calls = calls
-            self.reserved = reserved and self.held_back and (self.pace < self.rate or self.room < self.level)
+            self.reserved = reserved and self.held_back and self.before is None and (self.pace < self.rate or self.room < self.level)
         self.used -= expired
         if seconds > 0.0:
             self.estimator.elapsed(seconds, self)
@@ -179,6 +185,8 @@ class Limit:
             self._saved -= more
         if self.level > 1.0:
             self.level = min(self.level, self.capacity)
+        elif self.before is not None:
+            self.level = max(0.0, self.level)
         if self._saved:
             self._saved = max(0.0, min(self._saved, self.capacity - self.level))
 
@@ -198,12 +206,14 @@ class Limit:
 
     def _let_excess_run_out(self) -> None:
         """Let a minute that already holds more than the limit now allows run out, instead of stopping all calls."""
-        self._excess = max(0.0, self.used - self.estimate * self.share)
+        self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE
 
     def _count(self) -> None:
         free = PLENTY
-        if self.estimate < inf:
+        if self.before is not None:
+            free = self.room
+        elif self.estimate < inf:
             free = self.level
             if self.windowed and self.room < free:
                 free = self.room

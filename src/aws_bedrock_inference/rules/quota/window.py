@@ -12,6 +12,7 @@ from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
+from aws_bedrock_inference.rules.quota.minutes import Minutes
 from aws_bedrock_inference.rules.quota.observed import Throttle
 from aws_bedrock_inference.rules.quota.slot import GRAIN, LAG, SLOT, Slot, pace
 
@@ -90,6 +91,12 @@ class Window:
         self._others: list[Slot] = []  # those of the minute that others used: members that are gone, the parent process
         self._at = now
         self._spread_at = now
+        self.minutes = Minutes(tpm) if firm and tpm and windowed else None
+        self._look_at = now
+        self._sent = self._sent_seen = self._charged_seen = self._out_seen = 0.0
+        self._res, self._use = 1.0, 1.0
+        self._short = 0.0
+        self._began = now
 
     @property
     def dimensions(self) -> tuple[tuple[str, Limit], ...]:
@@ -178,6 +185,7 @@ class Window:
         admitted = self.requests.absorb()
         self._asked += asked
         self._asking += admitted
+        self._sent += asked
         slot.requests += admitted
         self.admitted += admitted
         if now >= slot.end:
@@ -186,6 +194,8 @@ class Window:
             if now >= self._spread_at:
                 self._spread_at = now + SPREAD
                 self._spread(now)
+            if self.minutes is not None:
+                self._mind(self.minutes, now)
         tokens = requests = 0.0
         slots, gone = self._slots, now - MINUTE - LAG
         while slots and slots[0].end <= gone:
@@ -193,6 +203,8 @@ class Window:
             old.alive = False
             tokens += old.tokens
             requests += old.requests
+        if self.tokens.before is not None:
+            self.tokens.before -= tokens
         seconds = now - self._at if now > self._at else 0.0
         self._at += seconds
         calls = self.requests.used / MINUTE
@@ -242,6 +254,15 @@ class Window:
         with the one before.
         """
         limit = self.tokens if name == "tokens" else self.requests
+        if name == "tokens":
+            self._sent -= tokens
+        minutes = self.minutes
+        if name == "tokens" and minutes is not None and limit.share == 1.0 and (in_a_row == 1 or minutes.phase is not None):
+            if minutes.refused((*self._slots, self.slot), tokens, now - age, in_a_row) and limit.before is not None:
+                self._short += max(0.0, limit.room)
+                limit.before -= max(0.0, limit.room)
+                limit._count()
+                return
         recently, lately = (self.lately(name, now, span) / limit.share for span in (RECENT, MINUTE))
         span = max(1.0, FEW_CALLS * MINUTE / max(1.0, self.requests.used))
         rate = self.lately("requests", now, span)
@@ -264,6 +285,9 @@ class Window:
         self._slots = deque(slot for slot in self._slots if slot.alive)
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
+        if limit.before is not None:
+            limit.held_back = True
+            return SPREAD
         wait = (limit.needs(amount) - limit.level) / limit.rate
         if limit.windowed:
             over = min(amount, limit.minute) - limit.room
@@ -274,6 +298,25 @@ class Window:
                 wait = max(wait, slot.end + MINUTE + LAG - now)
         limit.held_back = wait > TOLERANCE
         return wait
+
+    def _mind(self, minutes: Minutes, now: float) -> None:
+        tokens = self.tokens
+        if now >= self._look_at:
+            self._look_at = now + 1.0
+            ended = self._sent - self._sent_seen - self.outstanding + self._out_seen
+            self._res = 0.99 * self._res + ended
+            self._use = 0.99 * self._use + self.burndown.charged - self._charged_seen
+            self._sent_seen, self._out_seen, self._charged_seen = self._sent, self.outstanding, self.burndown.charged
+            minutes.look(self._slots, now)
+        if minutes.phase is None or tokens.share < 1.0:
+            tokens.before = None
+            return
+        began = minutes.began(now)
+        if abs(began - self._began) > 30:
+            self._short, self._began = 0.0, began
+        tokens.before = sum(slot.tokens for slot in self._slots if slot.end <= began) - self._short
+        tokens.unused = max(0.0, 1.0 - self._use / max(1.0, self._res)) * self.outstanding
+        tokens.pace = inf
 
     def _spread(self, now: float) -> None:
         """Spread what the minute will bring over the time until it comes."""
