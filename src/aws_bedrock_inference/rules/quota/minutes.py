@@ -34,6 +34,10 @@ MORE = 1.01
 # What a refusal that is not explained, and a look at too much that passed, say against a moment; no more than LEAST in
 # all, forgotten in so many seconds.
 REFUSED = 3.0
+ANYWAY = 1.0
+ONE = 1.0
+NOISE = 0.01
+ROW = 3
 PASSED = 1.0
 LEAST = -12.0
 FORGOTTEN = 900.0
@@ -52,17 +56,26 @@ class Minutes:
         self._limit = limit
         self.phase: float | None = None
         self.unsure = 0.0
+        self._odd = self._calls = 0.0
+        self._admitted = 0.0
         self._against = [0.0] * (MOMENTS + 1)  # the last one is a sliding minute
         self._rows = 0.0
         self._looked = 0.0
 
-    def look(self, slots: Iterable[Slot], now: float) -> None:
+    def look(self, slots: Iterable[Slot], now: float, admitted: float) -> None:
         """Count what has passed against the moments for which it is too much."""
         kept = exp((self._looked - now) / FORGOTTEN)
         self._looked = now
+        self._calls = 0.99 * self._calls + admitted - self._admitted
+        self._odd *= 0.99
+        self._admitted = admitted
         held = _held(slots, now - LATELY)
         first = int((now - LATELY) / STEP)
-        self._against = [score * kept for score in self._against]
+        if self.phase is not None and held[-1] > MORE * self._limit:
+            best = max(self._against)
+            self._against = [score * (0.9 if score > best - SURE else kept) for score in self._against]
+        else:
+            self._against = [score * kept for score in self._against]
         for ago, tokens in enumerate(held):
             if tokens > MORE * self._limit:
                 self._blame(ago, first, PASSED)
@@ -73,10 +86,18 @@ class Minutes:
         until = sent + SLOT
         first = int(until / STEP)
         held = _held(slots, until)
-        if in_a_row == 1:
-            for ago, tokens in enumerate(held):
-                if tokens + amount < FULL * self._limit:
-                    self._blame(ago, first, REFUSED)
+        if 1 <= in_a_row <= ROW:
+            room = [at for at, tokens in enumerate(held) if tokens + amount < FULL * self._limit]
+            good = {(first - at) % MOMENTS for at in range(MOMENTS)} - {(first - at) % MOMENTS for at in room}
+            explained = any(self._against[at] >= GOOD for at in good)
+            if in_a_row == 1 and not explained:
+                self._odd += 1.0
+            if in_a_row == ROW:
+                by = REFUSED if explained else ANYWAY
+            else:
+                by = ONE if explained and self._odd < NOISE * self._calls else 0.0
+            for ago in room:
+                self._blame(ago, first, by)
             self._decide()
         return self.phase is not None and held[min(MOMENTS, first - int(self.began(sent) / STEP))] + amount >= FULL * self._limit
 

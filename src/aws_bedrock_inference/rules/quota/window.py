@@ -257,7 +257,7 @@ class Window:
         if name == "tokens":
             self._sent -= tokens
         minutes = self.minutes
-        if name == "tokens" and minutes is not None and limit.share == 1.0 and (in_a_row == 1 or minutes.phase is not None):
+        if name == "tokens" and minutes is not None and limit.share == 1.0 and (0 < in_a_row <= 3 or minutes.phase is not None):
             if minutes.refused((*self._slots, self.slot), tokens, now - age, in_a_row) and limit.before is not None:
                 self._short += max(0.0, limit.room)
                 limit.before -= max(0.0, limit.room)
@@ -307,7 +307,7 @@ class Window:
             self._res = 0.99 * self._res + ended
             self._use = 0.99 * self._use + self.burndown.charged - self._charged_seen
             self._sent_seen, self._out_seen, self._charged_seen = self._sent, self.outstanding, self.burndown.charged
-            minutes.look(self._slots, now)
+            minutes.look(self._slots, now, self.admitted)
         if minutes.phase is None or tokens.share < 1.0:
             tokens.before = None
             return
