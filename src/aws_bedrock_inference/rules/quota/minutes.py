@@ -45,7 +45,7 @@ FORGOTTEN = 900.0
 # The moment is known once hardly anything speaks against it, and so much against all that are not next to it and
 # against a sliding minute.
 WIDE = 16
-GOOD = -2.5
+GOOD = -6.0
 SURE = 4.0
 
 
