@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 LEAST_CALLS = 6.0
 
 KEPT = 0.99  # of what went through: there a told rate returns to at once
+REPEATED = 60.0
 DOUBTING = 1.0  # the rate does not grow above this doubt
 LONG_KEPT = 0.5  # of what was believed before a full minute showed the limit, at the least
 
@@ -84,7 +85,7 @@ class EvidenceEstimator:
         self._trial: Trial | None = None
         self._growth = Growth(estimate)
         self._rows = Rows(estimate)
-        self._restored_at = -inf
+        self._restored_at = self._rows_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
         """Judge a trial, or grow while the limit holds calls back."""
@@ -254,7 +255,11 @@ class EvidenceEstimator:
             if not self._reduce_burst():
                 base = self._base(throttle)
                 to = max(self._prior.kept * base, below * min(base, throttle.recently))
-                self._lower(to, max(self._growth.level, base) if self._told else to)
+                level = to if not self._told else max(self._growth.level, base)
+                if self._told and self._now - self._rows_at < REPEATED:
+                    level = max(to, min(level, throttle.lately))
+                self._rows_at = self._now
+                self._lower(to, level)
                 self.reason = "rows of throttles, again and again"
                 self._change()
             return True

@@ -45,7 +45,7 @@ FORGOTTEN = 900.0
 # The moment is known once hardly anything speaks against it, and so much against all that are not next to it and
 # against a sliding minute.
 WIDE = 16
-GOOD = -6.0
+GOOD = -2.5
 SURE = 4.0
 
 
@@ -93,11 +93,13 @@ class Minutes:
             if in_a_row == 1 and not explained:
                 self._odd += 1.0
             if in_a_row == ROW:
-                by = REFUSED if explained else ANYWAY
+                by = REFUSED if explained else ANYWAY if self.phase is not None else 0.0
             else:
                 by = ONE if explained and self._odd < NOISE * self._calls else 0.0
             for ago in room:
-                self._blame(ago, first, by)
+                at = MOMENTS if ago == MOMENTS else (first - ago) % MOMENTS
+                if in_a_row == ROW or self._against[at] > -2.0:
+                    self._blame(ago, first, by)
             self._decide()
         return self.phase is not None and held[min(MOMENTS, first - int(self.began(sent) / STEP))] + amount >= FULL * self._limit
 
