@@ -20,6 +20,7 @@ class Observation(NamedTuple):
     reserved: bool = False
     used: float = 6000.0
     minute: float = 6000.0
+    fixed: bool = False
     throttle: Throttle | None = None
     adopted: float | None = None
 

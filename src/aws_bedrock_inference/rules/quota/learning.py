@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 LEAST_CALLS = 6.0
 
 KEPT = 0.99  # of what went through: there a told rate returns to at once
-REPEATED = 60.0
 DOUBTING = 1.0  # the rate does not grow above this doubt
 LONG_KEPT = 0.5  # of what was believed before a full minute showed the limit, at the least
 
@@ -85,7 +84,7 @@ class EvidenceEstimator:
         self._trial: Trial | None = None
         self._growth = Growth(estimate)
         self._rows = Rows(estimate)
-        self._restored_at = self._rows_at = -inf
+        self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
         """Judge a trial, or grow while the limit holds calls back."""
@@ -255,11 +254,8 @@ class EvidenceEstimator:
             if not self._reduce_burst():
                 base = self._base(throttle)
                 to = max(self._prior.kept * base, below * min(base, throttle.recently))
-                level = to if not self._told else max(self._growth.level, base)
-                if self._told and self._now - self._rows_at < REPEATED:
-                    level = max(to, min(level, throttle.lately))
-                self._rows_at = self._now
-                self._lower(to, level)
+                level = rows.level(self._now, max(self._growth.level, base), throttle.lately)
+                self._lower(to, max(to, level) if self._told else to)
                 self.reason = "rows of throttles, again and again"
                 self._change()
             return True

@@ -98,6 +98,11 @@ class Limit:
         return self.estimator.known
 
     @property
+    def fixed(self) -> bool:
+        """True if the start of the service's minutes is known, and each is filled then."""
+        return self.before is not None
+
+    @property
     def room(self) -> float:
         """The units that the minute before now leaves free, and the fixed minute where that is known."""
         if self.before is None:
@@ -145,7 +150,12 @@ class Limit:
         self.admitted = admitted
         if seconds > 0.0:
             self.calls = calls
-            self.reserved = reserved and self.held_back and self.before is None and (self.pace < self.rate or self.room < self.level)
+            self.reserved = (
+                reserved
+                and self.held_back
+                and self.before is None
+                and (self.pace < self.rate or self.room < self.level)
+            )
         self.used -= expired
         if seconds > 0.0:
             self.estimator.elapsed(seconds, self)
@@ -163,6 +173,14 @@ class Limit:
         if drained:
             self.drain()
         self._let_excess_run_out()
+
+    def fill(self) -> float:
+        """Take the service's word that its minute is full; return what had been counted as free."""
+        room = max(0.0, self.room)
+        if self.before is not None:
+            self.before -= room
+        self._count()
+        return room
 
     def drain(self) -> None:
         """Take the service's word that nothing is left."""

@@ -33,6 +33,10 @@ class Counts(Protocol):
         """The units that a minute may hold."""
 
     @property
+    def fixed(self) -> bool:
+        """True if fixed minutes are counted: then a minute before now may hold more than the limit."""
+
+    @property
     def held_back(self) -> bool:
         """True if the dimension made a call wait since the last observation."""
 

@@ -11,6 +11,9 @@ PROVEN = 5
 # Only a full minute explains a longer row, in seconds.
 LONG = 6.0
 
+# Rows that lower the rate again so soon, in seconds, show that it is too high, and not only for a moment.
+REPEATED = 60.0
+
 # Rows are forgotten in so many seconds.
 FORGOTTEN = 30.0
 
@@ -24,6 +27,7 @@ class Rows:
         self._began = self._counted_at = -inf
         self._counted = False
         self._lately = 0.0
+        self._lowered_at = -inf
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row, with its first throttle."""
@@ -41,6 +45,14 @@ class Rows:
             return False
         self._lately = 1.0
         return True
+
+    def level(self, now: float, level: float, lately: float) -> float:
+        """Return the level that a rate grows back to which rows lower now: `level`, or what the last minute carried if
+        rows lowered the rate a short time ago, too.
+        """
+        again = now - self._lowered_at < REPEATED
+        self._lowered_at = now
+        return min(level, lately) if again else level
 
     def lasted(self, now: float) -> float:
         """Return how long the present row has lasted, in seconds."""

@@ -49,6 +49,9 @@ class Slack:
 
     def elapsed(self, now: float, seconds: float, counts: Counts) -> float:
         """Let more go while reservations hold calls back; return the share."""
+        if counts.fixed:  # what passes then says nothing about a bucket
+            self.share, self._passed, self._held, self._low_at = 0.0, 0.0, inf, now
+            return 0.0
         if counts.reserved and now >= self._due:
             self.share = min(MOST, self.share + INCREASE * seconds)
         if now - self._looked >= LOOK:

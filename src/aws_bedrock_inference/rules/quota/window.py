@@ -82,6 +82,7 @@ class Window:
         self.tokens = learned(tpm, inf, 1.0)
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
         self.burndown = burndown or Burndown()
+        self.minutes = Minutes(tpm or inf if firm and windowed else inf, now)
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
         self.admitted = 0.0
@@ -91,12 +92,6 @@ class Window:
         self._others: list[Slot] = []  # those of the minute that others used: members that are gone, the parent process
         self._at = now
         self._spread_at = now
-        self.minutes = Minutes(tpm) if firm and tpm and windowed else None
-        self._look_at = now
-        self._sent = self._sent_seen = self._charged_seen = self._out_seen = 0.0
-        self._res, self._use = 1.0, 1.0
-        self._short = 0.0
-        self._began = now
 
     @property
     def dimensions(self) -> tuple[tuple[str, Limit], ...]:
@@ -185,7 +180,7 @@ class Window:
         admitted = self.requests.absorb()
         self._asked += asked
         self._asking += admitted
-        self._sent += asked
+        self.minutes.sent += asked
         slot.requests += admitted
         self.admitted += admitted
         if now >= slot.end:
@@ -194,8 +189,8 @@ class Window:
             if now >= self._spread_at:
                 self._spread_at = now + SPREAD
                 self._spread(now)
-            if self.minutes is not None:
-                self._mind(self.minutes, now)
+            if self.minutes.due < inf:
+                self.minutes.turn(self._slots, self.tokens, now, self.outstanding, self.burndown.charged)
         tokens = requests = 0.0
         slots, gone = self._slots, now - MINUTE - LAG
         while slots and slots[0].end <= gone:
@@ -254,14 +249,9 @@ class Window:
         with the one before.
         """
         limit = self.tokens if name == "tokens" else self.requests
-        if name == "tokens":
-            self._sent -= tokens
-        minutes = self.minutes
-        if name == "tokens" and minutes is not None and limit.share == 1.0 and (0 < in_a_row <= 3 or minutes.phase is not None):
-            if minutes.refused((*self._slots, self.slot), tokens, now - age, in_a_row) and limit.before is not None:
-                self._short += max(0.0, limit.room)
-                limit.before -= max(0.0, limit.room)
-                limit._count()
+        if limit is self.tokens:
+            slots = (*self._slots, self.slot)
+            if self.minutes.refused(slots, limit, tokens, now - age, in_a_row):
                 return
         recently, lately = (self.lately(name, now, span) / limit.share for span in (RECENT, MINUTE))
         span = max(1.0, FEW_CALLS * MINUTE / max(1.0, self.requests.used))
@@ -298,25 +288,6 @@ class Window:
                 wait = max(wait, slot.end + MINUTE + LAG - now)
         limit.held_back = wait > TOLERANCE
         return wait
-
-    def _mind(self, minutes: Minutes, now: float) -> None:
-        tokens = self.tokens
-        if now >= self._look_at:
-            self._look_at = now + 1.0
-            ended = self._sent - self._sent_seen - self.outstanding + self._out_seen
-            self._res = 0.99 * self._res + ended
-            self._use = 0.99 * self._use + self.burndown.charged - self._charged_seen
-            self._sent_seen, self._out_seen, self._charged_seen = self._sent, self.outstanding, self.burndown.charged
-            minutes.look(self._slots, now, self.admitted)
-        if minutes.phase is None or tokens.share < 1.0:
-            tokens.before = None
-            return
-        began = minutes.began(now)
-        if abs(began - self._began) > 30:
-            self._short, self._began = 0.0, began
-        tokens.before = sum(slot.tokens for slot in self._slots if slot.end <= began) - self._short
-        tokens.unused = max(0.0, 1.0 - self._use / max(1.0, self._res)) * self.outstanding
-        tokens.pace = inf
 
     def _spread(self, now: float) -> None:
         """Spread what the minute will bring over the time until it comes."""
