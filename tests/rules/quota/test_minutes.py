@@ -17,7 +17,7 @@ from aws_bedrock_inference.policies import Quota, Retry
 from aws_bedrock_inference.simulator.quota import Bucket, Fixed, Sliding
 
 if TYPE_CHECKING:
-    from aws_bedrock_inference.rules.quota.minutes import Minutes
+    from aws_bedrock_inference.rules.quota.ledger import Ledger
 
 TPM = 120_000.0
 BEGINS = 23.0
@@ -54,7 +54,7 @@ class Service:
         return max(sum(tokens for at, tokens in self.used if start <= at < start + 60.0) for start, _ in self.used)
 
 
-def run(service: Service, seconds: float, change: Any = None) -> Minutes:
+def run(service: Service, seconds: float, change: Any = None) -> Ledger:
     """Let 150 callers send what they can for `seconds`, after which `change` is the service's limit for as long."""
     driver = VirtualDriver(service)
     quota = Quota(tpm=int(TPM))
@@ -73,7 +73,7 @@ def run(service: Service, seconds: float, change: Any = None) -> Minutes:
         service.limit, service.ends = change, []
         service.refused.clear()
         driver.run(until=2 * seconds)
-    return quota.ledger(ROUTE, driver.now).window.minutes
+    return quota.ledger(ROUTE, driver.now)
 
 
 def fixed() -> Fixed:
@@ -83,7 +83,9 @@ def fixed() -> Fixed:
 @pytest.mark.parametrize("noise", [0.0, 0.01])
 def test_fixed_minutes_are_filled_as_soon_as_they_begin(noise: float) -> None:
     service = Service(fixed(), noise)
-    minutes = run(service, 900.0)
+    book = run(service, 900.0)
+    minutes = book.window.minutes
+    assert "counts fixed minutes" in book.snapshot(900.0).reasons["tokens"]
     assert minutes.phase is not None
     assert minutes.phase <= BEGINS <= minutes.phase + minutes.unsure <= BEGINS + 8.0
     starts = sum(1 for at, _ in service.used if at >= 480.0 and (at - BEGINS) % 60.0 < 15.0)
@@ -100,13 +102,13 @@ def test_full_minutes_use_no_more_than_the_limit_in_any_minute() -> None:
 @pytest.mark.parametrize("noise", [0.0, 0.03])
 @pytest.mark.parametrize("limit", [Sliding(TPM, 60.0), Bucket(TPM, 60.0, 0.0), Bucket(TPM, 5.0, 0.0)])
 def test_no_minutes_are_seen_where_there_are_none(limit: Any, noise: float) -> None:
-    assert run(Service(limit, noise), 600.0).phase is None
+    assert run(Service(limit, noise), 600.0).window.minutes.phase is None
 
 
 @pytest.mark.parametrize("limit", [Sliding(TPM, 60.0), Bucket(TPM, 5.0, 600.0), Fixed(TPM, 60.0, BEGINS - 90.0)])
 def test_what_was_learned_is_corrected_when_the_service_changes(limit: Any) -> None:
     service = Service(fixed())
-    minutes = run(service, 600.0, limit)
+    minutes = run(service, 600.0, limit).window.minutes
     later = isinstance(limit, Fixed)
     assert minutes.phase is None or (later and minutes.phase <= BEGINS + 30.0 <= minutes.phase + minutes.unsure)
     assert len(service.refused) < 0.15 * sum(1 for at, _ in service.used if at > 600.0)
