@@ -103,9 +103,9 @@ class Step(NamedTuple):
 class Burndown:
     """The number of times an output token counts: `rate`, which starts as the `table` says and is `factor` of that.
 
-    `told` is the limit of tokens a minute; without one, nothing is learned. `charged` and `output` are summed by the
-    ledger: what calls that ended were charged, and their output tokens. `reason` says why the rate is what it is, and
-    `news` that it changed since somebody looked.
+    `told` is the limit of tokens a minute; without one, nothing is learned. The ledger sums `charged`, `output` and
+    `reserved`: what calls that ended were charged, their output tokens, and what they had reserved. `reason` states why
+    the rate is what it is, and `news` that it changed since the last report.
     """
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
@@ -113,7 +113,7 @@ class Burndown:
         self.factor = 1.0
         self.reason = "as the table says"
         self.news = False
-        self.charged = self.output = 0.0
+        self.charged = self.output = self.reserved = 0.0
         self.due = now + LOOK if told < inf else inf
         self._sure = table  # nothing above it is taken because steps failed
         self._told = told / MINUTE
@@ -233,7 +233,7 @@ class Burndown:
         waited = sum(mark.busy for mark in minute) >= BUSY * len(minute) and now - self._failed_at > HOLDS
         part = SHORT if self._sure == self.table else SHORT_AGAIN
         lost = self._lost + sum(mark.lost for mark in minute)
-        short = limit.share == 1.0 and limit.used < part * told * (MINUTE - lost)
+        short = limit.share == 1.0 and not limit.fixed and limit.used < part * told * (MINUTE - lost)
         if not (waited and short and output) or seconds < MINUTE - LOOK or self._full >= FILLED:
             return
         to = min(MOST * self.table, OVER * (told * seconds - last.input + minute[0].input) / output)

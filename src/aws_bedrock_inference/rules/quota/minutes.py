@@ -26,6 +26,7 @@ from aws_bedrock_inference.rules.quota.slot import SLOT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from aws_bedrock_inference.rules.quota.burndown import Burndown
     from aws_bedrock_inference.rules.quota.limit import Limit
     from aws_bedrock_inference.rules.quota.slot import Slot
 
@@ -82,14 +83,12 @@ LONGEST = 3600.0
 
 class Minutes:
     """The start of the service's minutes: `phase` in seconds, None while it is unknown. The true start lies in the
-    `unsure` seconds after it. `sent` is the sum of all reservations; the ledger adds to it. Without a told `limit`,
-    nothing is learned.
+    `unsure` seconds after it. Without a told `limit`, nothing is learned.
     """
 
     def __init__(self, limit: float = inf, now: float = 0.0) -> None:
         self.phase: float | None = None
         self.unsure = 0.0
-        self.sent = 0.0
         self.due = now if limit < inf else inf
         self._limit = limit
         self._against = [0.0] * (MOMENTS + 1)  # the last one is the sliding minute
@@ -104,13 +103,13 @@ class Minutes:
         self._tries = 0  # refusals in this minute while it was not full
         self._short = 0.0  # by what this minute was full earlier than counted
 
-    def turn(self, slots: Collection[Slot], limit: Limit, now: float, outstanding: float, charged: float) -> None:
-        """Tell `limit` what it may use, at each new slot. `outstanding` is what calls in flight have reserved, and
-        `charged` is the sum of what was used.
+    def turn(self, slots: Collection[Slot], limit: Limit, now: float, outstanding: float, ended: Burndown) -> None:
+        """Tell `limit` what it may use, at each new slot. `outstanding` is what calls in flight have reserved; `ended`
+        has the sums of calls that ended.
         """
         if now >= self.due:
             self.due = now + LOOK
-            self._count(limit.admitted, outstanding, charged)
+            self._count(limit.admitted, ended.reserved, ended.charged)
             self._look(slots, now)
         if self.phase is None or limit.share < 1.0:
             limit.before = None
@@ -127,7 +126,6 @@ class Minutes:
         """Judge the moments by a call of `amount` that was refused, the `in_a_row`-th; return whether the minute was
         full. Then nothing more goes in it than what comes back.
         """
-        self.sent -= amount
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
         until = sent + SLOT
@@ -162,11 +160,10 @@ class Minutes:
     def _tried(self) -> float:
         return (self.unsure + STEP) / 2.0
 
-    def _count(self, admitted: float, outstanding: float, charged: float) -> None:
-        sent, used = self.sent - outstanding, charged
-        self._ended = max(1.0, MEMORY * self._ended + sent - self._seen[0])
+    def _count(self, admitted: float, reserved: float, used: float) -> None:
+        self._ended = max(1.0, MEMORY * self._ended + reserved - self._seen[0])
         self._used = MEMORY * self._used + used - self._seen[1]
-        self._seen = sent, used
+        self._seen = reserved, used
         self._calls = MEMORY * self._calls + admitted - self._admitted
         self._odd *= MEMORY
         self._admitted = admitted

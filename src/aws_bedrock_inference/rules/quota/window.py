@@ -180,7 +180,6 @@ class Window:
         admitted = self.requests.absorb()
         self._asked += asked
         self._asking += admitted
-        self.minutes.sent += asked
         slot.requests += admitted
         self.admitted += admitted
         if now >= slot.end:
@@ -190,7 +189,7 @@ class Window:
                 self._spread_at = now + SPREAD
                 self._spread(now)
             if self.minutes.due < inf:
-                self.minutes.turn(self._slots, self.tokens, now, self.outstanding, self.burndown.charged)
+                self.minutes.turn(self._slots, self.tokens, now, self.outstanding, self.burndown)
         tokens = requests = 0.0
         slots, gone = self._slots, now - MINUTE - LAG
         while slots and slots[0].end <= gone:
