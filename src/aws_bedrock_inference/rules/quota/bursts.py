@@ -1,4 +1,4 @@
-"""Learn how much may go at once: a throttle just after calls went faster than the rate is the burst's."""
+"""Learn the burst. A throttle just after calls were sent faster than the rate is caused by the burst."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Throttle
 
-# A throttle while calls go so much faster than the rate is the burst's; several of one burst halve it, unless it is so
-# small that this would say nothing.
+# A throttle while calls are sent so much faster than the rate is caused by the burst. Several throttles of one burst
+# halve it, unless it is so small that the throttles prove nothing.
 AHEAD = 1.3
 THROTTLES = 2.0
 PART = 0.1
@@ -17,7 +17,7 @@ SECONDS = 1.0
 LEAST = 0.25
 MEANS = 1.2
 
-# Where the burst is only suspected, it is divided by so much, unless it is fewer seconds than this.
+# A trial divides the burst by so much, unless it has fewer seconds than this.
 SMALLER = 4.0
 SMALL = 0.5
 

@@ -1,15 +1,16 @@
-"""The way up: how an estimate grows while the limit holds calls back."""
+"""The growth of an estimate while the limit holds calls back."""
 
 from __future__ import annotations
 
 UNKNOWN_INCREASE = 0.7  # a second: an estimate that rests on nothing about doubles
 
-# Growth of a told rate doubles a level in so many seconds; no level is nearer to the rate than this part.
+# A told rate grows from a level to its double in so many seconds. A level differs from the rate by at least this part.
 SPAN = 60.0
 NEAR = 0.002
 
-# What is not told grows by this part a second at this many calls a second, and by as many calls whatever the rate is,
-# up to a factor: that brings several who share a limit to equal parts. So many calls without a decrease double that.
+# A rate that is not told grows by this part a second at this many calls a second, and by the same number of calls at
+# any rate, up to a factor. This brings several processes that share a limit to equal parts. So many calls without a
+# decrease double the growth.
 EVENLY = 0.003
 EVEN_CALLS = 6.0
 EVEN_MOST = 2.0
@@ -23,11 +24,11 @@ class Growth:
         self.level, self._drop, self._grown = level, 0.0, 0.0
 
     def lowered(self, to: float, level: float) -> None:
-        """Begin to grow from `to`: back towards `level`, and on from there."""
+        """Start to grow from `to`: to `level` and beyond."""
         self.level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Begin anew after so many seconds."""
+        """Start again after so many seconds."""
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
@@ -37,7 +38,7 @@ class Growth:
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return what an estimate has grown to that nobody told, at so many `calls` a second."""
+        """Return the value to which an estimate that is not told has grown at so many `calls` a second."""
         self._grown += calls * seconds
         evenly = EVENLY * EVEN_CALLS / max(EVEN_CALLS / EVEN_MOST, calls)
         return estimate * (1.0 + evenly * (1.0 + (self._grown / FASTER_AFTER) ** 2) * seconds)

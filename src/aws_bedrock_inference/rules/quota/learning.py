@@ -1,36 +1,38 @@
-"""Estimate the limit of one dimension: one throttle is one observation, not a verdict.
+"""Estimate the limit of one dimension. One throttle is one observation, not a verdict.
 
-A throttle may come from the rate, from a burst, from a bad moment of the service, or for no reason at all. What tells
-these apart is when it comes, and what becomes of it at a lower rate:
+A throttle may come from the rate, from a burst, from a bad moment of the service, or for no reason. The estimator
+distinguishes these causes by when throttles come, and by what a lower rate changes:
 
-    state      entered                           what it does                               left
+    state      entered by                        what it does                               left by
     ---------  --------------------------------  -----------------------------------------  ----------------------------
-    growing    at the start and after each       told: the rate returns to what it was;     by doubt
-               verdict; not told: on trial, too  not told: it grows by as much for all who
-                                                 share it; unknown: it doubles each second
-    doubting   a throttle that the noise does    the rate stays                             calls without throttles; or
-               not explain                                                                  enough of them: a trial
-    on trial   enough such throttles             less of the first suspect: reservations    by a verdict:
-                                                 beyond the minute; told: the burst; the
-                                                 rate, lower than these throttles explain   or by a full minute
-     - gone    hardly any throttles now          it was the cause: it stays so, or a told   growing
-                                                 limit is what went through
-     - same    as many throttles as before; not  it is what it was, and the next suspect    growing
-               told: and not of large calls      on trial; after the rate: they are noise
-    in a row   OUTAGE throttles, and hardly a    a bad moment, nothing changes; several     a call that gets through
-               call got through between them     within half a minute, or longer than LONG:
-                                                 told: a smaller burst; else what went
-                                                 through, or what the last minute took
+    growing    the start, each verdict           told: the rate returns to its old value;   doubt
+                                                 not told: all processes grow by as many
+                                                 calls; unknown: it doubles each second
+    doubting   a throttle that the noise does    the rate stays                             calls without throttles, or
+               not explain                                                                  enough throttles: a trial
+    on trial   enough such throttles             less of the first suspect: reservations    a verdict, or a full minute
+                                                 beyond the minute; told: the burst; then
+                                                 the rate, lower than these throttles
+                                                 explain
+     - gone    hardly any throttles now          the suspect was the cause. The change      growing
+                                                 stays; a told limit is what passed
+     - same    as many throttles as before; not  the suspect gets its old value, and the    growing
+               told: and not of large calls      next one is tried. After the rate, the
+                                                 throttles are noise
+    in a row   OUTAGE throttles, and hardly a    a bad moment: nothing changes. Several     a call that passes
+               call passes between them          rows in half a minute, or one longer than
+                                                 LONG: told: a smaller burst; otherwise
+                                                 what passed, or what the last minute took
 
-A throttle when the last second went faster than the rate is the burst's (`bursts`), one of a call that needs more than
-ever passed is the minute's (`slack`). Noise is an average over what proved harmless (`evidence`): after long noise, a
-cluster is no reason to go lower. Not told, large calls say more.
-Throttles of calls that were admitted before the last change say nothing about it. A told limit is a strong prior and a
-ceiling: `TOLD` and `UNTOLD` say how much evidence it takes for what. Several who share a limit without knowing of each
-other come to about equal parts: each grows by the same number of calls a second and yields by a part of what it has.
-Members of a store share what they find (`adopt`): verdicts and noise, and none loses its evidence to another's growth.
+A throttle after a second that was faster than the rate is the burst's (`bursts`). A throttle of a call that needs more
+than ever passed is the minute's (`slack`). Noise is an average over throttles that proved harmless (`evidence`): after
+long noise, a cluster of throttles is no reason to go lower. Not told, throttles of large calls count more. Throttles of
+calls that were admitted before the last change are ignored. A told limit is a strong prior and a ceiling: `TOLD` and
+`UNTOLD` define how much evidence each change needs. Several processes that share a limit without knowing of each other
+come to about equal parts: each grows by the same number of calls a second and yields a part of what it has. Members of
+a store share verdicts and noise (`adopt`). Growth at one member does not remove the evidence of another.
 
-The constants were found in simulation (bench/quota_matrix.py); docs/policies/quota.md says what the parts buy.
+The constants were found in simulation (bench/quota_matrix.py). docs/policies/quota.md lists what each part contributes.
 """
 
 from __future__ import annotations
@@ -51,12 +53,12 @@ if TYPE_CHECKING:
 # about the quota.
 LEAST_CALLS = 6.0
 
-KEPT = 0.99  # of what went through: there a told rate returns to at once
-DOUBTING = 1.0  # the rate does not grow above this doubt
-LONG_KEPT = 0.5  # of what was believed before a full minute showed the limit, at the least
+KEPT = 0.99  # the part of what passed to which a told rate returns immediately
+DOUBTING = 1.0  # above this doubt, the rate does not grow
+LONG_KEPT = 0.5  # the least part of the old estimate that remains after a full minute showed the limit
 
-# A lower estimate of others by no more than this part is no new verdict. After a trial here has ended in noise, others
-# still repeat it for so many seconds.
+# An estimate of another member that is lower by at most this part is no new verdict. After a trial here ended in noise,
+# other members still report its rate for so many seconds.
 SLIGHTLY = 0.02
 RESTORING = 15.0
 
@@ -64,7 +66,7 @@ RESTORING = 15.0
 class EvidenceEstimator:
     """An estimator that weighs throttles as evidence; the module draws its states.
 
-    The estimate is never above `ceiling`. `reason` says in words why it is what it is.
+    The estimate is never above `ceiling`. `reason` states in words why the estimate has its value.
     """
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
@@ -100,7 +102,7 @@ class EvidenceEstimator:
             self._grow(seconds, counts)
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Find out what a throttle is evidence for; return whether nothing is left of the burst."""
+        """Weigh a throttle; return whether the burst is used up."""
         self._count(counts)
         in_a_row = throttle.in_a_row
         if in_a_row == 1:
@@ -122,7 +124,7 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """Take over the noise that another member of a shared quota has found, if none is known: it ends a trial."""
+        """Use the noise that another member of a shared quota found, if none is known here; this ends a trial."""
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -132,7 +134,7 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Take over the estimate of another member, unless it only undoes a trial here or repeats one that is over."""
+        """Use the estimate of another member, unless it would undo a trial here or repeats one that ended."""
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
         if (self._now - self._restored_at < RESTORING) if lower else self._trial is not None:
@@ -177,11 +179,11 @@ class EvidenceEstimator:
             self._try(self._suspected(counts), min(self.estimate, self._base(throttle)), throttle.refused)
 
     def _base(self, throttle: Throttle) -> float:
-        """Return what is believed, or else what went through."""
+        """Return the estimate, or what passed if there is no estimate yet."""
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of what is likeliest and costs least: the slack where it is used, then the burst."""
+        """Return a trial of the likeliest and cheapest suspect: the slack if it is used, then the burst."""
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -191,7 +193,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Reduce the slack, the burst, or `base` below what the throttles explain, counting fewer if there were few."""
+        """Reduce the slack, the burst, or `base` to below what the throttles explain. Few throttles count for less."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -236,7 +238,7 @@ class EvidenceEstimator:
         self._change()
 
     def _restore(self, before: Trial) -> None:
-        """Go back to what was before a trial."""
+        """Restore the values from before a trial."""
         self.estimate, self.known = before.estimate, before.known
         self._restored_at = self._now
         if before.slack:
@@ -245,7 +247,7 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle) -> bool:
-        """Weigh a row of throttles; return whether less goes now."""
+        """Weigh a row of throttles; return whether it lowered the burst or the rate."""
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
@@ -275,7 +277,7 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self) -> bool:
-        """Let less go at once where the limit is told, if it is not little already; return whether it was."""
+        """Reduce the burst of a told limit if it is not small yet; return whether it was reduced."""
         if not self._told or self.burst < SMALL:
             return False
         self._bursts.reduce()
@@ -283,15 +285,15 @@ class EvidenceEstimator:
         return True
 
     def _lower(self, to: float, level: float) -> None:
-        """Set the estimate; it grows again towards `level`, and on from there."""
+        """Set the estimate, which then grows to `level` and beyond."""
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
-        if self._trial is not None:  # what ends it in noise does not undo this
+        if self._trial is not None:  # if the trial ends in noise, this stays
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Let what comes now be evidence about what is now."""
+        """Forget the evidence about the values from before."""
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
         self._changed_at = self._now

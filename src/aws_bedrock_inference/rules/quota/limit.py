@@ -1,8 +1,9 @@
 """Count one dimension of a quota: what it has used, and what its limit leaves free now.
 
-How the service counts is not published: it may be a bucket of a minute, a bucket of seconds, a fixed minute or a
-sliding one. What keeps within a small bucket *and* within the minute before now keeps within all four, so both are
-counted here. What the limit is, an estimator answers (`learning`).
+AWS does not publish how it counts: it may use a bucket of a minute, a bucket of seconds, a fixed minute or a sliding
+minute. Calls that keep within a small bucket *and* within the minute before now keep within all four, so both are
+counted here. If the start of fixed minutes is known (`minutes`), these are counted instead of the bucket. An estimator
+supplies the limit (`learning`).
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ FASTER = 1.2
 
 
 class Limit:
-    """A bucket and a minute of one dimension, filled as an estimator says.
+    """A bucket and a minute of one dimension, with the limit of an estimator.
 
     `estimate` is in units a minute, of which `share` is ours: `rate` units a second, `capacity` at once. CREDIT
-    seconds' worth stay back where minutes are counted (`windowed`). `free` is what may be taken now: takers lower it,
-    and settlements raise it, until `renew` counts anew. `pace` is a lower rate, in units a second, for as long as the
-    minute needs it. `held_back` says whether a call had to wait for this dimension.
+    seconds' worth stay back where minutes are counted (`windowed`). `free` is what may be taken now. Takers lower it,
+    and settlements raise it, until `renew` counts again. `pace` is a lower rate, in units a second, for as long as the
+    minute needs it. `held_back` is true if a call had to wait for this dimension. Where fixed minutes count, `before`
+    is what `used` contains of earlier minutes, and `unused` is what calls in flight will probably not use of their
+    reservations; otherwise `before` is None.
     """
 
     __slots__ = (
@@ -110,8 +113,8 @@ class Limit:
         return self.minute + min(self.unused, self.before) - self.used
 
     def needs(self, amount: float) -> float:
-        """Return the level at which `amount` may go. What is larger than the capacity goes when that is full; sooner
-        where nothing is told, since refused large calls are what tells a limit from noise there.
+        """Return the level at which `amount` may be taken. An amount above the capacity needs a full bucket. If no
+        limit is told, it needs less: there, refused large calls distinguish a limit from noise.
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -175,7 +178,7 @@ class Limit:
         self._let_excess_run_out()
 
     def fill(self) -> float:
-        """Take the service's word that its minute is full; return what had been counted as free."""
+        """Count the fixed minute as full: the service refused a call. Return what was counted as free."""
         room = max(0.0, self.room)
         if self.before is not None:
             self.before -= room
@@ -183,7 +186,7 @@ class Limit:
         return room
 
     def drain(self) -> None:
-        """Take the service's word that nothing is left."""
+        """Empty the bucket: the service refused a call."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
@@ -223,7 +226,7 @@ class Limit:
         self._allowed = self.minute + slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """Let a minute that already holds more than the limit now allows run out, instead of stopping all calls."""
+        """Let a minute run out that holds more than the limit now allows, instead of stopping all calls."""
         self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE
 

@@ -72,6 +72,9 @@ WIDE = 16
 # A minute is filled in so many seconds: if the moment is wrong, few calls are refused before that shows.
 FILL = 2.0
 
+# A full minute lasts for so many seconds at least: a bad moment of the service looks the same, but then more passes.
+CONFIRMED = 8.0
+
 # Each look at a minute that only this moment explains reduces what contradicts it.
 PROVED = 0.93
 
@@ -93,6 +96,7 @@ class Minutes:
         self._limit = limit
         self._against = [0.0] * (MOMENTS + 1)  # the last one is the sliding minute
         self._bucket = 0.0
+        self._full_at = -inf  # when a minute was full first
         self._rest = REST
         self._odd = self._calls = 0.0  # refusals that no full minute explains, and calls
         self._admitted = 0.0
@@ -191,6 +195,8 @@ class Minutes:
             by = THROUGHOUT if explained else UNEXPLAINED if self.phase is not None else 0.0
         if explained:
             self._bucket = min(MOST, self._bucket + by)
+            if by and until > self._full_at + MINUTE / 2:
+                self._full_at = until
         for ago, is_full in enumerate(full):
             at = _at(ago, until)
             if not is_full and (row or self._against[at] < SINGLES):
@@ -202,7 +208,7 @@ class Minutes:
     def _decide(self) -> None:
         best = min(self._against[:MOMENTS])
         good = [at for at in range(MOMENTS) if self._against[at] <= best + SURE / 2.0]
-        new = self._bucket >= BUCKET and len(good) <= WIDE
+        new = self._bucket >= BUCKET and len(good) <= WIDE and self._looked >= self._full_at + CONFIRMED
         minutes = self._against[MOMENTS] >= best + SURE and (new or self.phase is not None)
         if best > GOOD and self.phase is not None:
             self._against, self._bucket = [0.0] * (MOMENTS + 1), 0.0

@@ -1,17 +1,17 @@
-"""Rows of throttles: hardly a call gets through between them."""
+"""Rows of throttles: hardly a call passes between them."""
 
 from __future__ import annotations
 
 from math import exp, inf
 
-# So many throttles in a row are a row; a row that goes on so much longer was no matter of the rate.
+# A row has at least so many throttles. A row of so many more was not caused by the rate.
 OUTAGE = 3
 PROVEN = 5
 
 # Only a full minute explains a longer row, in seconds.
 LONG = 6.0
 
-# Rows that lower the rate again so soon, in seconds, show that it is too high, and not only for a moment.
+# If rows lower the rate again within so many seconds, the rate is too high for longer than a moment.
 REPEATED = 60.0
 
 # Rows are forgotten in so many seconds.
@@ -19,7 +19,7 @@ FORGOTTEN = 30.0
 
 
 class Rows:
-    """The rows lately, and what was known `before` the present one: the `estimate`, and the evidence as marked."""
+    """The recent rows, and the `estimate` and the evidence from `before` the present row."""
 
     def __init__(self, estimate: float) -> None:
         self.before = 0.0, 0.0
@@ -47,8 +47,8 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level that a rate grows back to which rows lower now: `level`, or what the last minute carried if
-        rows lowered the rate a short time ago, too.
+        """Return the level to which a rate grows back that rows lower now: `level`. If rows lowered the rate a short
+        time ago, too, return at most what the last minute carried.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

@@ -1,11 +1,11 @@
-"""Learn by how much reservations may exceed the minute: a service that counts a bucket does not mind.
+"""Learn by how much reservations may exceed the minute.
 
-If answers take long and max_tokens is far above their usage, reservations fill the minute with tokens that will never
-be used. A bucket gets them back when the call ends; a service that counts a minute refuses what does not fit into it.
-So reservations may exceed the minute by more and more while they are what holds calls back. What goes through then is
-proven to pass. Throttles of calls that needed more than that are weighed apart from others (`doubts`): once they are
-more than come anyway, the service counts the minute, and nothing more is tried for a while. Once the minute has held
-more than its limit for longer than a minute, it is certain that no minute is counted.
+If answers take long and max_tokens is far above their use, reservations fill the minute with tokens that are never
+used. A bucket gets them back when the call ends. A service that counts a minute refuses calls that do not fit. So
+reservations may exceed the minute by more and more while they hold calls back. The most that passed is proven to pass.
+Throttles of calls that needed more are weighed separately (`doubts`). If there are more of them than usual, the service
+counts the minute, and nothing more is tried for some time. If the minute held more than its limit for over a minute,
+the service counts no sliding minute.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ REST = 60.0
 LONGER = 4.0
 LONGEST = 3600.0
 
-# A minute that held no more than this part of its limit is as a service lets it be that counts a sliding one: its
-# throttles are taken at their word. After so many seconds with more, none is counted.
+# If no minute held more than this part of the limit, the service may count a sliding minute, and few throttles are
+# enough to believe it. After so many seconds with more, it certainly does not.
 NEAR = 1.01
 PROVEN = 62.0
 
@@ -59,7 +59,7 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Return whether a throttled call needed more than what is proven to pass. Enough of them end the slack."""
+        """Return whether a throttled call needed more than ever passed. Enough of these throttles end the slack."""
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
         self._held = inf
@@ -71,14 +71,14 @@ class Slack:
         return tried
 
     def fail(self, now: float) -> None:
-        """Let nothing exceed the minute for a while."""
+        """Keep reservations within the minute for some time."""
         self.share = self._passed = 0.0
         self._due = now + self._rest
         self._rest = min(LONGEST, self._rest * LONGER)
         self._doubts.end(anyway=False)
 
     def restore(self, share: float, now: float) -> None:
-        """Go back to `share`: that it failed was an error."""
+        """Restore `share`: the failure was an error."""
         self.share, self._due = share, now
         self._rest = max(REST, self._rest / LONGER)
 
@@ -86,7 +86,7 @@ class Slack:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
 
     def proven(self, now: float) -> bool:
-        """Return whether more than a minute's limit has been held for a minute: no window allows that."""
+        """Return whether the minute held more than its limit for over a minute, which no sliding minute allows."""
         return now - self._low_at > PROVEN
 
     def _count(self, now: float, counts: Counts, *, tried: bool) -> None:
