@@ -66,7 +66,7 @@ MEMORY = 0.99  # of the noise and of the use, at each look
 # least that much more, the sliding minute at least SURE more, the bucket at least BUCKET. At most WIDE may remain.
 GOOD = 2.5
 SURE = 4.0
-BUCKET = 2.0
+BUCKET = 4.0
 WIDE = 16
 
 # A minute is filled in so many seconds: if the moment is wrong, few calls are refused before that shows.
@@ -193,10 +193,9 @@ class Minutes:
         by = SINGLE if explained and self._odd < NOISE * self._calls else 0.0
         if row:
             by = THROUGHOUT if explained else UNEXPLAINED if self.phase is not None else 0.0
-        if explained:
+        if explained and row and until > self._full_at + MINUTE / 2:
+            self._full_at = until
             self._bucket = min(MOST, self._bucket + by)
-            if by and until > self._full_at + MINUTE / 2:
-                self._full_at = until
         for ago, is_full in enumerate(full):
             at = _at(ago, until)
             if not is_full and (row or self._against[at] < SINGLES):
