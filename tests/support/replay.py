@@ -18,6 +18,9 @@ class Observation(NamedTuple):
     calls: float = 1.0
     held_back: bool = True
     reserved: bool = False
+    used: float = 6000.0
+    minute: float = 6000.0
+    fixed: bool = False
     throttle: Throttle | None = None
     adopted: float | None = None
 

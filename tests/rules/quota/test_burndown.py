@@ -135,6 +135,20 @@ def test_throttles_in_a_minute_without_waiting_calls_do_not_raise_the_burndown()
     assert traffic.burndown.rate == 5.0
 
 
+@pytest.mark.parametrize(("moments", "raised"), [(0, True), (3, False)])
+def test_what_bad_moments_took_of_a_minute_is_no_reason_to_raise_it(moments: int, raised: bool) -> None:  # noqa: FBT001
+    traffic = Traffic(table=5.0)
+    traffic.limit.used = 0.75 * TPM
+    traffic.goes(90 - 10 * moments, fill=0.75)
+    for _ in range(moments):
+        traffic.is_throttled(1)
+        traffic.goes(4, fill=0.0)
+        traffic.is_throttled(1, in_a_row=3)
+        traffic.goes(6, fill=0.75)
+    traffic.is_throttled(8)
+    assert (traffic.burndown.rate > 5.0) is raised
+
+
 def test_the_burndown_is_never_raised_above_four_times_the_table() -> None:
     traffic = Traffic(table=5.0)
     traffic.limit.used = 0.1 * TPM

@@ -45,7 +45,7 @@ class Recorder(EvidenceEstimator):
         self.answers: list[Answer] = []
 
     def record(self, counts: Counts | None, **more: Any) -> None:
-        names = ("calls", "admitted", "held_back", "reserved") if counts is not None else ()
+        names = ("calls", "admitted", "held_back", "reserved", "used", "minute") if counts is not None else ()
         fields = {name: getattr(counts, name) for name in names} | more
         self.trace.append(Observation(self.at, **fields))
         self.answers.append(Answer(self.estimate, self.burst, self.slack))
@@ -126,12 +126,22 @@ def test_throttles_that_continue_at_a_lower_rate_are_noise_and_the_rate_is_resto
 
 def test_throttles_that_stop_at_a_lower_rate_confirm_the_lower_limit() -> None:
     trace = busy(2, every=10)
-    tried = final(trace)
+    tried = final(trace, burst=0.4)
     assert tried.estimate < 5800
     assert "to see if that ends it" in tried.reason
-    found = final([*trace, *busy(15, after=2)])
+    found = final([*trace, *busy(15, after=2)], burst=0.4)
     assert tried.estimate <= found.estimate < 6000
     assert found.evidence.noise == 0.0
+
+
+def test_throttles_that_end_with_a_smaller_burst_were_due_to_the_burst() -> None:
+    trace = busy(2, every=10)
+    tried = final(trace)
+    assert (tried.estimate, tried.burst) == (6000, pytest.approx(1.25, rel=0.05))
+    found = final([*trace, *busy(30, after=2)])
+    assert (found.estimate, found.evidence.noise) == (6000, 0.0)
+    assert found.burst < 2.0
+    assert final([*trace, *busy(60, after=2, every=10)]).burst > 4.9  # throttles went on: it was not to blame
 
 
 def test_a_cluster_of_throttles_counts_soon_after_a_decision_but_not_after_long_noise() -> None:
@@ -142,7 +152,7 @@ def test_a_cluster_of_throttles_counts_soon_after_a_decision_but_not_after_long_
             now, admitted = seconds + tick / 4, (seconds + tick / 4) * 20.0
             trace.append(Observation(now, admitted, calls=20.0))
             trace.append(Observation(now, admitted, calls=20.0, throttle=Throttle(1, 6000, 6000)))
-        return float(final(trace).estimate)
+        return float(final(trace, burst=0.4).estimate)
 
     assert after(300) == 6000
     assert after(30) < 6000
@@ -219,7 +229,7 @@ def test_a_slow_increase_by_others_keeps_the_evidence_and_their_noise_ends_a_tri
     slowly = [each._replace(adopted=6000.0 + at) if at % 10 == 5 else each for at, each in enumerate(doubting)]
     assert final(slowly, ceiling=inf).evidence.noise == final(doubting, ceiling=inf).evidence.noise > 0.0
 
-    trying = final(busy(2, every=10))
+    trying = final(busy(2, every=10), burst=0.4)
     assert trying.estimate < 6000
     trying.adopt_noise(0.1)
     assert (trying.estimate, trying.evidence.noise) == (6000, 0.1)
@@ -236,9 +246,24 @@ def test_a_replaced_estimator_decides_alone() -> None:
     assert book.snapshot(21.0).estimates == {"requests": inf, "tokens": 60_000}
 
 
-def test_reservations_may_exceed_the_minute_and_are_reduced_before_the_rate_is_lowered() -> None:
-    trace = [seen._replace(reserved=True) for seen in busy(20)]
-    assert final(trace).slack == pytest.approx(0.2)
-    after = final([*trace, *busy(21, after=20, every=6)])
-    assert after.slack < 0.12
-    assert after.estimate == 6000
+def reserving(until: float, *, after: float = 0.0, used: float = 6000.0, every: int = 0) -> list[Observation]:
+    """Return what `busy` does, with `used` tokens in the minute, most of them reserved."""
+    return [seen._replace(reserved=True, used=used) for seen in busy(until, after=after, every=every)]
+
+
+def test_reservations_get_room_while_they_fill_the_minute() -> None:
+    assert final(reserving(4)).slack == pytest.approx(0.2)
+    assert final(reserving(200)).slack == 4.0
+
+
+def test_a_service_that_counts_the_minute_refuses_what_exceeds_it_and_nothing_else_is_blamed() -> None:
+    trace = [*reserving(4), *reserving(5, after=4, used=6100.0, every=4)]
+    found = final(trace)
+    assert (found.slack, found.estimate, found.burst, found.evidence.noise) == (0.0, 6000, 5.0, 0.0)
+    assert final([*trace, *reserving(60, after=5)]).slack == 0.0
+    assert final([*trace, *reserving(70, after=5)]).slack > 0.0  # it is tried again
+
+
+def test_what_has_gone_through_for_longer_than_a_minute_proves_that_no_minute_is_counted() -> None:
+    trace = [*reserving(4), *reserving(70, after=4, used=7000.0)]
+    assert final([*trace, *reserving(75, after=70, used=7500.0, every=6)]).slack > 3.0

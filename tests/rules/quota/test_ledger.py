@@ -197,10 +197,11 @@ class TestThrottles:
         assert book.available(0.0) == before
         assert book.window.tokens.estimate == 60_000
         now = 0.1
-        for _ in range(12):
+        for _ in range(24):
             ticket = book.reserve(100, now, now)
             now = admitted_at(book, ticket, now) + 0.1
             book.throttled(ticket, "tokens", now)
+        assert book.window.tokens.burst < 0.5  # it was the first suspect
         assert book.window.tokens.estimate == 30_000
         assert book.window.requests.estimate == 600
 

@@ -29,6 +29,7 @@ from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from aws_bedrock_inference.rules.quota.doubts import DOUBT, SLIGHT, Doubts
+from aws_bedrock_inference.rules.quota.rows import LONG
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.limit import Limit
@@ -61,8 +62,9 @@ BELIEVED = 0.999
 # So soon after the start, a failure or a rise, throttles are those of before.
 SETTLED = 20.0
 
-# The burndown is too low if throttles come while a minute has less than this part of the limit and calls waited most of
-# the time, for tokens or for the end of a row of throttles. It is raised by a tenth too much: steps down find the rest.
+# The burndown is too low if throttles come while a minute, without what bad moments of the service took of it, has less
+# than this part of the limit and calls waited most of the time, for tokens or for the end of a row. It is raised by a
+# tenth too much: steps down find the rest.
 SHORT = 0.85
 SHORT_AGAIN = 0.95  # once the table was found to be wrong
 BUSY = 0.75
@@ -79,8 +81,8 @@ LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """The input and output tokens of all calls that had ended at a time; the burndown from then on; and whether tokens
-    or a row of throttles had held calls back before: `busy`.
+    """The input and output tokens of all calls that had ended at a time; the burndown from then on; whether tokens
+    or a row of throttles had held calls back before: `busy`; and the seconds that were `lost` in bad moments.
     """
 
     at: float
@@ -88,6 +90,7 @@ class Mark(NamedTuple):
     output: float
     rate: float
     busy: bool = True
+    lost: float = 0.0
 
 
 class Step(NamedTuple):
@@ -100,9 +103,9 @@ class Step(NamedTuple):
 class Burndown:
     """The number of times an output token counts: `rate`, which starts as the `table` says and is `factor` of that.
 
-    `told` is the limit of tokens a minute; without one, nothing is learned. `charged` and `output` are summed by the
-    ledger: what calls that ended were charged, and their output tokens. `reason` says why the rate is what it is, and
-    `news` that it changed since somebody looked.
+    `told` is the limit of tokens a minute; without one, nothing is learned. The ledger sums `charged`, `output` and
+    `reserved`: what calls that ended were charged, their output tokens, and what they had reserved. `reason` states why
+    the rate is what it is, and `news` that it changed since the last report.
     """
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
@@ -110,13 +113,14 @@ class Burndown:
         self.factor = 1.0
         self.reason = "as the table says"
         self.news = False
-        self.charged = self.output = 0.0
+        self.charged = self.output = self.reserved = 0.0
         self.due = now + LOOK if told < inf else inf
         self._sure = table  # nothing above it is taken because steps failed
         self._told = told / MINUTE
         self._counted = 0.0  # of `charged`
         self._marks = deque([Mark(now, 0.0, 0.0, table)], LOOKS)
         self._row = False  # of throttles, since the last look
+        self._row_at, self._lost = now, 0.0  # when the last row began; the seconds of short rows since the last look
         self._held = self._full = 0.0  # seconds: since the last look; of all in which the limit was used up
         self._doubts = Doubts()
         self._stepped: deque[Step] = deque()  # those that have not held yet
@@ -184,6 +188,11 @@ class Burndown:
         if self.due == inf or now - age < self._failed_at:
             return 0.0
         self._row = self._row or in_a_row >= ROW
+        if in_a_row == 1:
+            self._row_at = now
+        elif in_a_row:
+            lasted = now - self._row_at
+            self._lost = lasted if lasted <= LONG else 0.0
         self._doubts.throttle(anyway=self._resting(now))
         if self.rate < self._sure and self._doubts.enough:
             return self._fail(now, limit.share)
@@ -223,7 +232,8 @@ class Burndown:
         seconds, output = last.at - minute[0].at, last.output - minute[0].output
         waited = sum(mark.busy for mark in minute) >= BUSY * len(minute) and now - self._failed_at > HOLDS
         part = SHORT if self._sure == self.table else SHORT_AGAIN
-        short = limit.share == 1.0 and limit.used < part * told * MINUTE
+        lost = self._lost + sum(mark.lost for mark in minute)
+        short = limit.share == 1.0 and not limit.fixed and limit.used < part * told * (MINUTE - lost)
         if not (waited and short and output) or seconds < MINUTE - LOOK or self._full >= FILLED:
             return
         to = min(MOST * self.table, OVER * (told * seconds - last.input + minute[0].input) / output)
@@ -245,7 +255,8 @@ class Burndown:
         output = self.output - last.output
         taken = self.charged - self._counted - output * self.rate
         self._counted = self.charged
-        self._marks.append(Mark(now, last.input + taken, self.output, self.rate, busy))
+        self._marks.append(Mark(now, last.input + taken, self.output, self.rate, busy, self._lost))
+        self._lost = 0.0
 
     def _taken(self) -> float:
         """Return what calls that ended in the last half minute were charged, in tokens a second."""

@@ -1,7 +1,7 @@
-"""Tell throttles that come because something is tried from those that come anyway.
+"""Distinguish throttles that a trial causes from those that come anyway.
 
-The throttles while nothing is tried are counted: how many calls they are, and how many come at once, as in a bad moment
-of the service. What comes beyond them while something is tried is summed up, as in `evidence`.
+Throttles while nothing is tried are counted: which part of the calls they are, and how many come together, as in a bad
+moment of the service. Throttles beyond these while something is tried are summed, as in `evidence`.
 """
 
 from __future__ import annotations

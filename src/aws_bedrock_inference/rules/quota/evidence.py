@@ -40,7 +40,7 @@ DUE = 12.0
 class Prior(NamedTuple):
     """The evidence that it takes. `doubt` of it starts a trial, which goes `below` what the throttles explain; `gone`
     of it blames the rate, and throttles that go on although `cut` of the rate was taken away are noise. `rows` rows in
-    half a minute lower the rate, each to `kept` of it at the least.
+    half a minute lower the rate, each to `kept` of it at the least. A burst grows again by itself in `regrows` seconds.
     """
 
     doubt: float
@@ -49,17 +49,19 @@ class Prior(NamedTuple):
     cut: float
     rows: float
     kept: float
+    regrows: float
 
 
-TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8)
-UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5)
+TOLD = Prior(doubt=4.0, below=0.04, gone=2 * SURE, cut=0.0, rows=2.2, kept=0.8, regrows=300.0)
+UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, regrows=600.0)
 
 
 class Trial(NamedTuple):
-    """The answers before a trial, and the rate of throttles then."""
+    """The answers before a trial, and the rate of throttles then. Slack and burst are 0 once they are no suspects."""
 
     estimate: float
     slack: float
+    burst: float
     known: bool
     throttled: float
 

@@ -60,8 +60,7 @@ class Ledger:
         self.consumers = Consumers()
         self._lock = threading.Lock()
         self._alarm: Ticket | None = None  # the head, when it knows its turn, which is then `_alarm_at`
-        self._alarm_at = inf
-        self._watched = self._plain = False
+        self._alarm_at, self._watched, self._plain = inf, False, False
         self._find_plain(now)
         renew_after_fork(self)
 
@@ -114,6 +113,7 @@ class Ledger:
         with self._lock:
             window.burndown.charged += used
             window.burndown.output += output
+            window.burndown.reserved += ticket.tokens
             if self._plain and slot is not None and slot.alive:
                 back = ticket.tokens - used
                 window.tokens.free += back

@@ -1,8 +1,9 @@
 """Count one dimension of a quota: what it has used, and what its limit leaves free now.
 
-How the service counts is not published: it may be a bucket of a minute, a bucket of seconds, a fixed minute or a
-sliding one. What keeps within a small bucket *and* within the minute before now keeps within all four, so both are
-counted here. What the limit is, an estimator answers (`learning`).
+AWS does not publish how it counts: it may use a bucket of a minute, a bucket of seconds, a fixed minute or a sliding
+minute. Calls that keep within a small bucket *and* within the minute before now keep within all four, so both are
+counted here. If the start of fixed minutes is known (`minutes`), these are counted instead of the bucket. An estimator
+supplies the limit (`learning`).
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ FASTER = 1.2
 
 
 class Limit:
-    """A bucket and a minute of one dimension, filled as an estimator says.
+    """A bucket and a minute of one dimension, with the limit of an estimator.
 
     `estimate` is in units a minute, of which `share` is ours: `rate` units a second, `capacity` at once. CREDIT
-    seconds' worth stay back where minutes are counted (`windowed`). `free` is what may be taken now: takers lower it,
-    and settlements raise it, until `renew` counts anew. `pace` is a lower rate, in units a second, for as long as the
-    minute needs it. `held_back` says whether a call had to wait for this dimension.
+    seconds' worth stay back where minutes are counted (`windowed`). `free` is what may be taken now. Takers lower it,
+    and settlements raise it, until `renew` counts again. `pace` is a lower rate, in units a second, for as long as the
+    minute needs it. `held_back` is true if a call had to wait for this dimension. Where fixed minutes count, `before`
+    is what `used` contains of earlier minutes, and `unused` is what calls in flight will probably not use of their
+    reservations; otherwise `before` is None.
     """
 
     __slots__ = (
@@ -46,6 +49,7 @@ class Limit:
         "_saved",
         "_was_free",
         "admitted",
+        "before",
         "burst",
         "calls",
         "capacity",
@@ -62,12 +66,15 @@ class Limit:
         "returned",
         "share",
         "slack",
+        "told",
+        "unused",
         "used",
         "windowed",
     )
 
-    def __init__(self, estimator: Estimator, *, least: float = 1.0, windowed: bool = True) -> None:
+    def __init__(self, estimator: Estimator, *, least: float = 1.0, windowed: bool = True, told: bool = True) -> None:
         self.estimator = estimator
+        self.told = told
         self.windowed = windowed
         self.share = 1.0
         self.pace = inf
@@ -81,6 +88,8 @@ class Limit:
         self._excess = 0.0
         self._excess_ends = 0.0
         self._saved = 0.0
+        self.before: float | None = None
+        self.unused = 0.0
         self.estimate = self.slack = self.burst = -inf
         self._follow()
         self.level = PLENTY if self.estimate == inf else max(least, self.estimate * (self.burst - self.credit) / MINUTE)
@@ -92,14 +101,25 @@ class Limit:
         return self.estimator.known
 
     @property
+    def fixed(self) -> bool:
+        """True if the start of the service's minutes is known, and each is filled then."""
+        return self.before is not None
+
+    @property
     def room(self) -> float:
-        """The units that the minute before now leaves free."""
-        return self._allowed + self._excess - self.used
+        """The units that the minute before now leaves free, and the fixed minute where that is known."""
+        if self.before is None:
+            return self._allowed + self._excess - self.used
+        return self.minute + min(self.unused, self.before) - self.used
 
     def needs(self, amount: float) -> float:
-        """Return the level at which `amount` may go. What is larger than the capacity goes when that is full."""
-        needed = (amount if amount < self.capacity else self.capacity) - self.credit * self.rate
-        return needed if needed > 0.0 else 0.0
+        """Return the level at which `amount` may be taken. An amount above the capacity needs a full bucket. If no
+        limit is told, it needs less: there, refused large calls distinguish a limit from noise.
+        """
+        if not self.told and amount > self.capacity:
+            amount = self.capacity
+        needed = amount - self.credit * self.rate
+        return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
         """Have `share` of a limit, of which others have found `estimate` and `noise`; None and 0 if nothing new."""
@@ -133,7 +153,12 @@ class Limit:
         self.admitted = admitted
         if seconds > 0.0:
             self.calls = calls
-            self.reserved = reserved and self.held_back and (self.pace < self.rate or self.room < self.level)
+            self.reserved = (
+                reserved
+                and self.held_back
+                and self.before is None
+                and (self.pace < self.rate or self.room < self.level)
+            )
         self.used -= expired
         if seconds > 0.0:
             self.estimator.elapsed(seconds, self)
@@ -152,8 +177,16 @@ class Limit:
             self.drain()
         self._let_excess_run_out()
 
+    def fill(self) -> float:
+        """Count the fixed minute as full: the service refused a call. Return what was counted as free."""
+        room = max(0.0, self.room)
+        if self.before is not None:
+            self.before -= room
+        self._count()
+        return room
+
     def drain(self) -> None:
-        """Take the service's word that nothing is left."""
+        """Empty the bucket: the service refused a call."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
@@ -173,6 +206,8 @@ class Limit:
             self._saved -= more
         if self.level > 1.0:
             self.level = min(self.level, self.capacity)
+        elif self.before is not None:
+            self.level = max(0.0, self.level)
         if self._saved:
             self._saved = max(0.0, min(self._saved, self.capacity - self.level))
 
@@ -191,13 +226,15 @@ class Limit:
         self._allowed = self.minute + slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """Let a minute that already holds more than the limit now allows run out, instead of stopping all calls."""
-        self._excess = max(0.0, self.used - self.estimate * self.share)
+        """Let a minute run out that holds more than the limit now allows, instead of stopping all calls."""
+        self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE
 
     def _count(self) -> None:
         free = PLENTY
-        if self.estimate < inf:
+        if self.before is not None:
+            free = self.room
+        elif self.estimate < inf:
             free = self.level
             if self.windowed and self.room < free:
                 free = self.room

@@ -25,6 +25,18 @@ class Counts(Protocol):
         """Our calls a second."""
 
     @property
+    def used(self) -> float:
+        """The units that the minute before now holds, those reserved by calls in flight, too."""
+
+    @property
+    def minute(self) -> float:
+        """The units that a minute may hold."""
+
+    @property
+    def fixed(self) -> bool:
+        """True if fixed minutes are counted: then a minute before now may hold more than the limit."""
+
+    @property
     def held_back(self) -> bool:
         """True if the dimension made a call wait since the last observation."""
 

@@ -82,8 +82,8 @@ def taken(
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
-        reasons={name: limit.estimator.reason for name, limit in window.dimensions},
-        bursts={name: limit.burst for name, limit in window.dimensions},
+        reasons={name: _reason(limit) for name, limit in window.dimensions},
+        bursts={name: MINUTE if limit.fixed else limit.burst for name, limit in window.dimensions},
         outstanding=window.outstanding,
         in_flight=in_flight,
         waiting={priority: calls for priority, (calls, _) in waiting.items()},
@@ -146,6 +146,11 @@ def _found(window: Window) -> tuple[tuple[str, float], ...]:
     noises = [(NOISE + name, limit.estimator.noise) for name, limit in window.dimensions if limit.estimator.noise]
     burndown = [(BURNDOWN, window.burndown.rate)] if window.burndown.found else []
     return (*limits, *noises, *burndown)
+
+
+def _reason(limit: Limit) -> str:
+    reason = limit.estimator.reason
+    return f"{reason}; the service counts fixed minutes, and calls fill each as it begins" if limit.fixed else reason
 
 
 def _at_once(limit: Limit) -> float:

@@ -12,6 +12,7 @@ from aws_bedrock_inference.rules.quota.burndown import Burndown
 from aws_bedrock_inference.rules.quota.gone import STEP
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
+from aws_bedrock_inference.rules.quota.minutes import Minutes
 from aws_bedrock_inference.rules.quota.observed import Throttle
 from aws_bedrock_inference.rules.quota.slot import GRAIN, LAG, SLOT, Slot, pace
 
@@ -76,11 +77,12 @@ class Window:
         def learned(limit: float | None, start: float, least: float) -> Limit:
             ceiling = limit or inf if firm else inf
             made = estimator(limit or start, burst=burst, ceiling=ceiling, known=limit is not None)
-            return Limit(made, least=least, windowed=windowed)
+            return Limit(made, least=least, windowed=windowed, told=ceiling < inf)
 
         self.tokens = learned(tpm, inf, 1.0)
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
         self.burndown = burndown or Burndown()
+        self.minutes = Minutes(tpm or inf if firm and windowed else inf, now)
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
         self.admitted = 0.0
@@ -186,6 +188,8 @@ class Window:
             if now >= self._spread_at:
                 self._spread_at = now + SPREAD
                 self._spread(now)
+            if self.minutes.due < inf:
+                self.minutes.turn(self._slots, self.tokens, now, self.outstanding, self.burndown)
         tokens = requests = 0.0
         slots, gone = self._slots, now - MINUTE - LAG
         while slots and slots[0].end <= gone:
@@ -193,6 +197,8 @@ class Window:
             old.alive = False
             tokens += old.tokens
             requests += old.requests
+        if self.tokens.before is not None:
+            self.tokens.before -= tokens
         seconds = now - self._at if now > self._at else 0.0
         self._at += seconds
         calls = self.requests.used / MINUTE
@@ -242,6 +248,10 @@ class Window:
         with the one before.
         """
         limit = self.tokens if name == "tokens" else self.requests
+        if limit is self.tokens:
+            slots = (*self._slots, self.slot)
+            if self.minutes.refused(slots, limit, tokens, now - age, in_a_row):
+                return
         recently, lately = (self.lately(name, now, span) / limit.share for span in (RECENT, MINUTE))
         span = max(1.0, FEW_CALLS * MINUTE / max(1.0, self.requests.used))
         rate = self.lately("requests", now, span)
@@ -264,6 +274,9 @@ class Window:
         self._slots = deque(slot for slot in self._slots if slot.alive)
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
+        if limit.before is not None:
+            limit.held_back = True
+            return SPREAD
         wait = (limit.needs(amount) - limit.level) / limit.rate
         if limit.windowed:
             over = min(amount, limit.minute) - limit.room

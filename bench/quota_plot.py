@@ -1,0 +1,102 @@
+"""The picture of the quota controller in its worlds: use of the limit over time, in virtual time, beside the oracle's.
+
+    python bench/quota_plot.py docs/quota-worlds.svg
+
+Each panel is a world of `quota_matrix.py`. The line is what calls used of the limit in each 15 seconds, the grey area
+is the oracle's use, and red marks are seconds in which the service throttled a call that was no noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from quota_matrix import world
+from quota_worlds import CHANGES, TPM, Run
+
+WORLDS: list[dict[str, object]] = [
+    {"discipline": "60"},
+    {"discipline": "1", "noise": 0.03},
+    {"discipline": "0.5", "noise": 0.03, "load": "mixed"},
+    {"discipline": "5", "noise": -0.05},
+    {"discipline": "sliding", "load": "mixed"},
+    {"discipline": "fixed", "load": "mixed"},
+    {"discipline": "sliding", "load": "long"},
+    {"discipline": "1", "load": "long"},
+    {"discipline": "60", "noise": 0.03, "change": "halved"},
+    {"discipline": "60", "noise": 0.03, "known": "unknown"},
+    {"discipline": "2", "known": "unknown", "load": "on-off"},
+    {"known": "unknown", "change": "doubled"},
+]
+COLUMNS, WIDTH, HEIGHT, GAP, TOP = 3, 280, 110, 28, 34
+STEP = 15.0  # seconds
+HIGHEST = 1.5  # of the limit; more is cut off
+
+STYLE = (
+    "text{font:11px sans-serif;fill:#444}.frame{fill:none;stroke:#bbb}.limit{stroke:#888;stroke-dasharray:3 3}"
+    ".oracle{fill:#ddd}.ours{fill:none;stroke:#1668b0;stroke-width:1.6}.throttled{stroke:#c22;stroke-width:1}"
+)
+
+
+def used(run: Run) -> list[float]:
+    """Return what each step used, as a part of the limit that held then."""
+    seconds = run.world.seconds
+    found = [0.0] * int(seconds / STEP)
+    for call in run.done:
+        if call.at < seconds:
+            found[int(call.at / STEP)] += call.tokens
+    change = CHANGES[run.world.change]
+    factor = change if isinstance(change, float) else 1.0
+    limits = [TPM * (factor if (step + 0.5) * STEP > seconds / 2 else 1.0) for step in range(len(found))]
+    return [min(HIGHEST, tokens * 60.0 / STEP / limit) for tokens, limit in zip(found, limits, strict=True)]
+
+
+def line(values: list[float]) -> str:
+    return " ".join(
+        f"{(step + 0.5) * WIDTH / len(values):.1f},{HEIGHT * (1 - value / HIGHEST):.1f}"
+        for step, value in enumerate(values)
+    )
+
+
+def panel(ours: Run, oracle: Run, x: float, y: float) -> str:
+    limit = HEIGHT * (1 - 1 / HIGHEST)
+    marks = sorted({int(at) for at in ours.refused if at < ours.world.seconds})
+    red = "".join(f"M{at * WIDTH / ours.world.seconds:.1f},{HEIGHT}v-5" for at in marks)
+    share = len(ours.refused) / max(1, len(ours.done))
+    return (
+        f'<g transform="translate({x},{y})"><text y="-6">{ours.world}: {share:.1%} throttled</text>'
+        f'<polygon class="oracle" points="0,{HEIGHT} {line(used(oracle))} {WIDTH},{HEIGHT}"/>'
+        f'<path class="limit" d="M0,{limit:.1f}h{WIDTH}"/><path class="throttled" d="{red or "M0,0"}"/>'
+        f'<polyline class="ours" points="{line(used(ours))}"/>'
+        f'<rect class="frame" width="{WIDTH}" height="{HEIGHT}"/></g>'
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("svg", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=int, default=600)
+    options = parser.parse_args()
+    panels = []
+    for number, cell in enumerate(WORLDS):
+        one = world(cell, seed=options.seed, seconds=options.seconds)
+        row, column = divmod(number, COLUMNS)
+        x, y = GAP + column * (WIDTH + GAP), TOP + row * (HEIGHT + GAP)
+        panels.append(panel(Run(one), Run(one, oracle=True), x, y))
+    rows = -(-len(WORLDS) // COLUMNS)
+    width, height = GAP + COLUMNS * (WIDTH + GAP), TOP + rows * (HEIGHT + GAP)
+    note = (
+        f"Use of the limit (dashed) over {options.seconds / 60:.0f} minutes: blue ours, grey the oracle's; "
+        "red: throttles beyond the noise"
+    )
+    options.svg.write_text(
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
+        f'<style>{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>'
+        f'<text x="{GAP}" y="14">{note}</text>\n' + "\n".join(panels) + "</svg>\n",
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main()

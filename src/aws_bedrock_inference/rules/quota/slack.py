@@ -1,0 +1,99 @@
+"""Learn by how much reservations may exceed the minute.
+
+If answers take long and max_tokens is far above their use, reservations fill the minute with tokens that are never
+used. A bucket gets them back when the call ends. A service that counts a minute refuses calls that do not fit. So
+reservations may exceed the minute by more and more while they hold calls back. The most that passed is proven to pass.
+Throttles of calls that needed more are weighed separately (`doubts`). If there are more of them than usual, the service
+counts the minute, and nothing more is tried for some time. If the minute held more than its limit for over a minute,
+the service counts no sliding minute.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.rules.quota.doubts import DOUBT, Doubts
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
+
+# Reservations may exceed the minute by this share more each second, at most by so much of it.
+INCREASE = 0.05
+MOST = 4.0
+
+# Seconds without slack after it failed; each failure makes it so many times longer.
+REST = 60.0
+LONGER = 4.0
+LONGEST = 3600.0
+
+# If no minute held more than this part of the limit, the service may count a sliding minute, and few throttles are
+# enough to believe it. After so many seconds with more, it certainly does not.
+NEAR = 1.01
+PROVEN = 62.0
+
+# How often it looks at what has passed, in seconds.
+LOOK = 1.0
+
+
+class Slack:
+    """The `share` of the minute by which reservations may exceed it."""
+
+    def __init__(self) -> None:
+        self.share = 0.0
+        self._passed = 0.0  # what the minute held when nothing was refused for it
+        self._held = inf  # what it held at the last look; none if something was refused since
+        self._looked = self._due = self._low_at = 0.0
+        self._rest = REST
+        self._doubts = Doubts()
+
+    def elapsed(self, now: float, seconds: float, counts: Counts) -> float:
+        """Let more go while reservations hold calls back; return the share."""
+        if counts.fixed:  # what passes then says nothing about a bucket
+            self.share, self._passed, self._held, self._low_at = 0.0, 0.0, inf, now
+            return 0.0
+        if counts.reserved and now >= self._due:
+            self.share = min(MOST, self.share + INCREASE * seconds)
+        if now - self._looked >= LOOK:
+            self._count(now, counts, tried=self._tries(now, counts.used, counts))
+        return self.share
+
+    def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
+        """Return whether a throttled call needed more than ever passed. Enough of these throttles end the slack."""
+        tried = self._tries(now, counts.used + throttle.refused, counts)
+        self._count(now, counts, tried=tried)
+        self._held = inf
+        near = self._passed < NEAR * counts.minute
+        if throttle.in_a_row == 1 or near:
+            self._doubts.throttle(anyway=not tried)
+        if tried and (self._doubts.enough or (near and self._doubts.doubt > DOUBT)):
+            self.fail(now)
+        return tried
+
+    def fail(self, now: float) -> None:
+        """Keep reservations within the minute for some time."""
+        self.share = self._passed = 0.0
+        self._due = now + self._rest
+        self._rest = min(LONGEST, self._rest * LONGER)
+        self._doubts.end(anyway=False)
+
+    def restore(self, share: float, now: float) -> None:
+        """Restore `share`: the failure was an error."""
+        self.share, self._due = share, now
+        self._rest = max(REST, self._rest / LONGER)
+
+    def _tries(self, now: float, held: float, counts: Counts) -> bool:
+        return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
+
+    def proven(self, now: float) -> bool:
+        """Return whether the minute held more than its limit for over a minute, which no sliding minute allows."""
+        return now - self._low_at > PROVEN
+
+    def _count(self, now: float, counts: Counts, *, tried: bool) -> None:
+        self._doubts.count(counts.admitted, now - self._looked, anyway=not tried)
+        if self._held < inf:
+            self._passed = max(self._passed, self._held)
+        self._held = counts.used
+        if self._held <= NEAR * counts.minute:
+            self._low_at = now
+        self._looked = now
