@@ -1,4 +1,6 @@
-"""The lines of the output file: each answer in the form of its record, with its model, time and usage."""
+"""Write and read the lines of the output file. Each line has the form of its record, and states the answer, the model,
+the time and the usage.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
 
 
 def made_by(model: str, at: float) -> dict[str, Any]:
-    """Return the fields for the model that answered and the time of the answer."""
+    """Return the fields that state which model answered, and the time of the answer."""
     return {"model": model, "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")}
 
 
@@ -42,7 +44,7 @@ def key_of_answer(line: Any) -> str | None:
 
 
 def body_of_answer(line: dict[str, Any]) -> Any:
-    """Return the part of an output line that contains the usage."""
+    """Return the body of the model's answer from an output line. The body contains the usage."""
     if "response" in line:
         return line["response"].get("body") if isinstance(line["response"], dict) else None
     return line.get("modelOutput", line)

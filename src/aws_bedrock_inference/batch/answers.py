@@ -1,4 +1,4 @@
-"""The call for one record, and its answer in the format of the record."""
+"""Create the call for one record, and write its answer in the format of the record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A line of the output file, and the stop reason in lower case."""
+    """An answer as a line of the output file, with its stop reason in lower case."""
 
     line: dict[str, Any]
     stop_reason: str
@@ -47,8 +47,8 @@ def asker(
     """Return a function that sends one record through `client`.
 
     `system`, `max_tokens` and `temperature` are defaults for records in the short form. `tier` is the service tier for
-    every record without one. Apart from the tier, batch records are sent unchanged.
-    `streamed` selects the records whose answers are received as streams. Such an answer counts when it is complete.
+    every record without a tier. Apart from the tier, records in Bedrock's batch format are sent unchanged. `streamed`
+    selects the records whose answers are received as streams. Such an answer is accepted only when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
@@ -66,8 +66,10 @@ def asker(
 
 
 def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> dict[str, Any]:
-    """Return the arguments of the call for `record`: those of `invoke_model` if they contain a body, or else those of
-    `invoke`. `defaults` apply to records in the short form; `tier` applies to every record without a tier.
+    """Return the arguments of the call for `record`. They are arguments of `invoke_model` if they contain a body, and
+    otherwise arguments of `invoke`.
+
+    The defaults apply to records in the short form; `tier` applies to every record without a tier.
     """
     if record.is_prompt:
         arguments = record.arguments
@@ -80,8 +82,8 @@ def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> d
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
-    """Return the error entry for the failures file. `errorCode` and `errorMessage` have the names of Bedrock's batch
-    output.
+    """Return the error of a record for the failures file. `errorCode` and `errorMessage` have the same names as in the
+    output of Bedrock's batch inference.
     """
     return {
         "errorCode": fault.status,

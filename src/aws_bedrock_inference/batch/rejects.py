@@ -1,4 +1,4 @@
-"""The rejects file of a run: the invalid lines of its input, and the reasons."""
+"""Write the rejects file of a run. It contains the invalid lines of the input, and the reason for each line."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def rejects_beside(output: Path) -> Path:
 
 
 def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Record | BadLine]:
-    """Yield the items; write invalid lines to the rejects file next to `output`, which only its owner can read.
+    """Yield the items, and write invalid lines to the rejects file next to `output`. Only its owner can read the file.
 
-    The file contains only the rejects of the last run. The file of an earlier run is removed first. Without rejects, no
-    file exists. Raises `OSError`.
+    The file contains only the rejects of this run; the file of an earlier run is removed first. If there are no
+    rejects, no file is created. Raises `OSError`.
     """
     rejects = _Rejects(rejects_beside(output))
     with closing(rejects):

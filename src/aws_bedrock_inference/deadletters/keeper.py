@@ -1,4 +1,6 @@
-"""The queue for the policy `DeadLetter`: a few threads write the letters."""
+"""Store the letters of the policy `DeadLetter`. A few threads write the letters, so that a call does not wait for the
+store.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,8 @@ THREADS = 4
 
 
 class Keeper:
-    """Stores letters in `store`: a `DeadLetterQueue`, or the store of such a queue.
-
-    Raises `ValueError` and `StoreUnusable`, as the queue does.
+    """Stores letters in `store`, which is a `DeadLetterQueue` or the store of such a queue. Raises the same
+    `ValueError` and `StoreUnusable` as the queue.
     """
 
     def __init__(self, store: Any, *, seal: Seal | None, redact: Redact | None) -> None:

@@ -1,6 +1,6 @@
 """Read the results of a job from S3, and join them to its inputs by record id, in the order of the inputs.
 
-AWS guarantees no order of the outputs. Inputs and outputs are read in parallel (`outputs.py`).
+AWS guarantees no order of the outputs. Inputs and outputs are therefore read in parallel (see `outputs.py`).
 """
 
 from __future__ import annotations
@@ -36,10 +36,8 @@ class Records:
         self._job = job
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Yield each record once: the records of the input in its order, then the records without an id, then outputs
-        without an input.
-
-        Raises `OSError` if the output cannot be read or no longer exists.
+        """Yield each record once: first the records of the input in the order of the input, then the records without
+        an id, then outputs without an input. Raises `OSError` if the output cannot be read or no longer exists.
         """
         unnamed = False
         with tempfile.TemporaryFile() as aside:
@@ -58,8 +56,8 @@ class Records:
                 yield _record(line)
 
     def _inputs(self) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Yield the id and body of each input. Yield none if the inputs cannot be read; the order of the outputs then
-        applies.
+        """Yield the id and body of each input. If the inputs cannot be read, yield nothing; the records are then in
+        the order of the outputs.
         """
         location = S3Location.parse(self._job["input_s3_uri"])
         try:
@@ -104,7 +102,7 @@ class Joined:
 
 
 def output_of(job: JobStatus) -> S3Location:
-    """Return the prefix of the output of a job: the last part of its id, below its output URI."""
+    """Return the S3 prefix of the output of a job: the last part of the job's id, below its output URI."""
     output = S3Location.parse(job["output_s3_uri"])
     assert output is not None  # noqa: S101 - AWS accepts only S3 URIs
     prefix = output.key if output.key.endswith("/") or not output.key else f"{output.key}/"
@@ -133,7 +131,7 @@ def _record(line: dict[str, Any]) -> JobRecord:
 
 
 def _error(error: Any) -> RecordError:
-    """Return the error of an output line: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
+    """Return the error that an output line contains: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
     members = error if isinstance(error, dict) else {"errorMessage": error}
     code = str(members.get("errorCode") or "")
     message = str(members.get("errorMessage") or "")

@@ -1,4 +1,4 @@
-"""Checks of a file that processes share: its identity, its format, and the file system that it is on."""
+"""Check a file that processes share: its identity, its format, and its file system."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The content of a file: `tables` by name, each with its columns.
+    """The content of a file.
 
-    `application` and `version` are numbers in the file's header
-    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. Error
-    messages contain `noun`, the name of the content, `use`, its purpose, and `loss`, the consequence of a damaged
-    file.
+    `tables` has the columns of each table. `application` and `version` are numbers in the file's header
+    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. For error
+    messages, `noun` is the name of the content, `use` is the purpose of the file, and `loss` is the consequence if the
+    file is damaged.
     """
 
     application: int
@@ -44,8 +44,8 @@ class Schema:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return the device and inode of the file at `path`, which change if the file is replaced, or None if there is no
-    file.
+    """Return the device and the inode of the file at `path`, or None if there is no file. They change if the file is
+    replaced.
     """
     status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
@@ -57,8 +57,10 @@ def is_still(path: Path, file: Identity | None) -> bool:
 
 
 def remove_emptied(path: Path) -> None:
-    """Remove a file that was emptied while it was open. Otherwise SQLite would continue with its log alone, which a
-    process that opens the file now could not join, and would finally write a part of the log into the file.
+    """Remove a file that was emptied while it was open.
+
+    Otherwise, SQLite would continue with its log alone. A process that opens the file now could not use this log, and
+    SQLite would later write a part of the log into the file.
     """
     if _emptied(path):
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
@@ -109,8 +111,8 @@ def _file_system(directory: Path) -> str:
 
 
 def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
-    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if another program or a version of
-    this package that is too new wrote the file.
+    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if another program wrote the file,
+    or a version of this package that is too new.
     """
     if _stamps(connection) == (schema.application, schema.version):
         return
@@ -141,7 +143,7 @@ def _stamps(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def too_new(path: Path, why: str) -> str:
-    """Return the message about a file that a newer version wrote."""
+    """Return the message about a file that a newer version of this package wrote."""
     return (
         f"{path} was written by a newer version of this package ({why}): "
         "update aws-bedrock-inference in this environment"

@@ -1,7 +1,8 @@
-"""One HTTP/1.1 answer, read by h11 from the bytes of a connection, except for plain chunks (`fast/chunks.py`). No I/O.
+"""Read one HTTP/1.1 answer from the bytes of a connection, without I/O. h11 parses the answer, and `fast/chunks.py`
+parses plain chunks.
 
-h11 accepts some answers whose end is ambiguous. Such answers could assign later answers to the wrong requests. Here
-they are malformed, or their connection is not used again.
+h11 accepts some answers whose end is ambiguous. After such an answer, a later answer could be assigned to the wrong
+request. This module therefore refuses such answers as malformed, or does not use their connection again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ _REQUEST = Request(method="POST", target="/", headers=[("Host", "")])
 
 
 class Answer:
-    """The answer to one request. Pass received bytes to `feed` until it has a head, and then until it is `complete`."""
+    """The answer to one request. Pass received bytes to `feed` until `status` is set, and then until the answer is
+    `complete`.
+    """
 
     def __init__(self) -> None:
         self.status = 0
@@ -61,9 +64,8 @@ class Answer:
         self._connection.send(_REQUEST)
 
     def feed(self, data: bytes) -> None:
-        """Add received bytes; empty bytes mean that the server has closed the connection.
-
-        Raises `MalformedAnswer` and `ConnectionClosed`.
+        """Add received bytes. Empty bytes mean that the server has closed the connection. Raises `MalformedAnswer` and
+        `ConnectionClosed`.
         """
         while not self.status and data and not self._split:
             end = _HEAD_END.search(data)
@@ -77,7 +79,7 @@ class Answer:
             self._parse(rest)
 
     def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
-        """Read the plain chunks in `data`. Return the rest for h11, which then reads everything that follows."""
+        """Read the plain chunks in `data`. Return the rest for h11, which then also reads everything that follows."""
         if data:
             rest = chunks.feed(data, self._body)
             if rest is None:

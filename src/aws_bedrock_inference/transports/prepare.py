@@ -1,4 +1,4 @@
-"""The preparation of a request in both transports: writing and signing."""
+"""Write and sign the HTTP request of a call, for both transports."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UnsendableHeader(ValueError):
 
 
 class Outgoing:
-    """Writes requests to one endpoint."""
+    """Writes the requests to one endpoint."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         parts = urlsplit(endpoint.url)
