@@ -173,7 +173,7 @@ def test_rejects_that_cannot_be_written_end_the_run_and_are_named(desk: Desk) ->
 @pytest.mark.parametrize(
     ("source", "options", "says"),
     [
-        ("texts", [], "Pass --template 'Summarise: {text}'"),
+        ("texts", [], "Pass --template 'Summarize: {text}'"),
         ("texts", ["--template", "x"], "the template contains no name in braces"),
         ("texts", ["--template", "@nowhere.txt"], "nowhere.txt: No such file"),
         ("texts", ["--template", "{text}", "-o", "texts/answers.jsonl"], "--output is in the directory INPUT"),

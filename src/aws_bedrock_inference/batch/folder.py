@@ -26,7 +26,7 @@ def files(folder: Path, template: Template | None) -> Iterator[Piece]:
     """
     if template is None:
         raise ValueError(
-            f"{folder} is a directory, where each file is one record. Pass --template 'Summarise: {{text}}'"
+            f"{folder} is a directory, where each file is one record. Pass --template 'Summarize: {{text}}'"
         )
     unknown = sorted(template.fields - _FIELDS)
     if unknown:

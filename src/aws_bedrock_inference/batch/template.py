@@ -12,11 +12,11 @@ from aws_bedrock_inference.bounds import encodable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_EXAMPLE = "Write a template such as 'Summarise: {text}', and {{ }} for literal braces"
+_EXAMPLE = "Write a template such as 'Summarize: {text}', and {{ }} for literal braces"
 
 
 class Template:
-    """A prompt that contains fields of a record, such as `Summarise {text}`. `{{` and `}}` are literal braces.
+    """A prompt that contains fields of a record, such as `Summarize {text}`. `{{` and `}}` are literal braces.
 
     The text in braces must be the name of a field; data is never evaluated. Raises `ValueError` for an invalid
     template.

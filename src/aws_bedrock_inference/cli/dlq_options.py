@@ -1,4 +1,4 @@
-"""The options of `bedrock dlq`: the store, and the selection of letters."""
+"""The options of `bedrock dlq` that select the store and the letters."""
 
 from __future__ import annotations
 

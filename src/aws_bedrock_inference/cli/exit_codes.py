@@ -5,5 +5,5 @@ NEEDS_CORRECTION = 2
 CANNOT_WORK = 3
 INTERRUPTED = 130
 NOBODY_READS = 141
-"""The exit code of a program that SIGPIPE ended: `bedrock errors | head`."""
+"""The exit code of a program that the signal SIGPIPE ended, for example `bedrock errors | head`."""
 TERMINATED = 143

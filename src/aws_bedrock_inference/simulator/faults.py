@@ -1,4 +1,4 @@
-"""Selects the fault of each request. The same requests in the same order have the same faults."""
+"""Select the fault of each simulated request. The same requests in the same order always have the same faults."""
 
 from __future__ import annotations
 

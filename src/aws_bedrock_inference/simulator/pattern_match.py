@@ -1,7 +1,7 @@
-"""Matching a text with a regular expression of a JSON schema, in bounded time.
+"""Match a text with a regular expression in a JSON schema, in bounded time.
 
-Patterns come from outside. For some, such as `^(a+)+$`, `re` needs exponential time, and it blocks every thread
-meanwhile. This module follows all possible positions in the text at the same time, as an automaton does.
+Patterns come from requests. For some patterns, such as `^(a+)+$`, Python's `re` needs exponential time, and meanwhile
+it blocks every thread. This module follows all possible positions in the text at the same time, as an automaton does.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class _TooHardError(Exception):
 
 
 class _Reader:
-    """One text. Calculates the positions at which a part of the pattern can end, for the positions at which it
-    begins.
+    """Reads one text. It calculates the positions at which a part of the pattern can end, from the positions at which
+    it can begin.
     """
 
     def __init__(self, text: str, flags: int) -> None:

@@ -1,4 +1,4 @@
-"""Texts and numbers that a JSON schema allows."""
+"""Create texts and numbers that a JSON schema allows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_bedrock_inference.simulator.pattern_example import pattern_example
 
 TEXT = "simulated"
 LONGEST = 1_000_000
-"""Characters of a text or items of a list: more than any model can write."""
+"""The maximum number of characters of a text, or of items of a list. It is more than any model can write."""
 
 _FORMATS = {  # {n} is a number from 1 to 28
     "date-time": "2026-01-{n:02}T09:30:00Z",
@@ -49,7 +49,7 @@ _FORMATS = {  # {n} is a number from 1 to 28
 
 
 class Impossible(Exception):
-    """No finite value satisfies the schema, or this module finds none."""
+    """Raised if no finite value satisfies the schema, or if this module finds no such value."""
 
 
 def string(schema: dict[str, Any], variant: int) -> str:
@@ -76,7 +76,7 @@ def string(schema: dict[str, Any], variant: int) -> str:
 
 
 def varied(text: str, variant: int) -> str:
-    """Return the text, or a different one if `variant` is above 0."""
+    """Return the text. If `variant` is above 0, return a different text."""
     return f"{text} {variant + 1}" if variant else text
 
 
@@ -92,7 +92,7 @@ def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
 
 
 def number(schema: dict[str, Any], variant: int) -> float:
-    """Return a number within the bounds: 1 if the bounds allow it."""
+    """Return a number that the bounds of the schema allow. It is 1 if the bounds allow 1."""
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 0)
     if step > 0:
@@ -107,7 +107,7 @@ def number(schema: dict[str, Any], variant: int) -> float:
 
 
 def integer(schema: dict[str, Any], variant: int) -> int:
-    """Return an integer within the bounds: 1 if the bounds allow it."""
+    """Return an integer that the bounds of the schema allow. It is 1 if the bounds allow 1."""
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 1)
     unit = Fraction(repr(step)).numerator  # the smallest integer multiple: 1 for 0.5

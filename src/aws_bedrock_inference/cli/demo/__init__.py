@@ -1,4 +1,6 @@
-"""`bedrock demo`: send the same prompts in the same scenario with boto3, twice, and with this package."""
+"""`bedrock demo`: send the same prompts in the same simulated scenario with three clients. Two clients use boto3, with
+different retry settings, and one uses this package.
+"""
 
 from __future__ import annotations
 
@@ -55,9 +57,11 @@ def compare(
     prompts: int | None = None,
     most_seconds: float = _MOST_SECONDS,
 ) -> int:
-    """Send the prompts of `source` through the scenario `day` with all clients at the same time; return the exit code.
+    """Send the prompts of `source` through the scenario `day` with all clients at the same time, and return the exit
+    code.
 
-    Each client has a separate simulator. If `prompts` exceeds the number of prompts in the file, the file is repeated.
+    Each client has a separate simulator. If `prompts` is larger than the number of prompts in the file, the prompts of
+    the file are repeated.
     """
     records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}
