@@ -98,7 +98,7 @@ def test_a_cut_answer_is_asked_for_with_a_larger_limit(face: Any, cut: Any, whol
 def test_what_is_cut_again_fails_with_what_came(face: Any, cut: Any, whole: Any, options: Any) -> None:
     with Wire(answer(cut)) as wire:
         client, _ = opened(face, wire)
-        with pytest.raises(AnswerIncomplete, match="max_tokens=80 cut the answer") as raised:
+        with pytest.raises(AnswerIncomplete, match="max_tokens=80 truncated the answer") as raised:
             face.get(client.invoke("Why?", max_tokens=40, **options))
         assert limits(wire) == [40, 80]
     error = raised.value
@@ -176,7 +176,7 @@ def test_the_models_maximum_is_the_most(face: Any) -> None:
 def test_a_full_context_window_is_not_asked_again(face: Any) -> None:
     with Wire(answer({**CUT_TOOL, "stopReason": "model_context_window_exceeded"})) as wire:
         client, _ = opened(face, wire)
-        with pytest.raises(AnswerIncomplete, match="context window cut the answer inside a tool call"):
+        with pytest.raises(AnswerIncomplete, match="context window truncated the answer inside a tool call"):
             face.get(client.invoke("Why?", max_tokens=40, tools=TOOLS))
         assert limits(wire) == [40]
 

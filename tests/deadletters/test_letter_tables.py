@@ -152,7 +152,7 @@ def test_items_of_the_documents_program_are_letters(queue: DeadLetterQueue, aws:
 def test_a_large_letter_goes_to_s3_if_there_is_a_bucket(queue: DeadLetterQueue, aws: Any) -> None:
     queue.create()
     store: Any = queue.store
-    with pytest.raises(StoreUnusable, match=r"an item at most 400 KB. Name an S3 bucket.*bucket=NAME"):
+    with pytest.raises(StoreUnusable, match=r"an item can have at most 400 KB. Name an S3 bucket.*bucket=NAME"):
         queue.store_failed_request({"prompt": LARGE}, "no")
     kept = str(queue.store_failed_request({"prompt": "word " * 200_000}, "ThrottlingException: slow"))  # compressed
     assert queue.redrive(Answering()).sent == 1
@@ -326,7 +326,7 @@ def test_a_table_with_another_key_is_left_as_it_is(queue: DeadLetterQueue, aws: 
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind}],
         BillingMode="PAY_PER_REQUEST",
     )
-    with pytest.raises(StoreUnusable, match="does not have the text `id` as its only key"):
+    with pytest.raises(StoreUnusable, match="its only key is not the text `id`"):
         queue.create()
 
 

@@ -272,7 +272,7 @@ def test_who_comes_back_too_late_changes_nothing(queue: DeadLetterQueue, world: 
     client = Client(slow)
     report = queue.redrive(client)
     assert (report.sent, len(client.asked)) == (1, 2)
-    assert "its lease had expired" in report.results[0].reason
+    assert "the lease of the letter had expired" in report.results[0].reason
     (letter,) = queue.letters(state="redriven")
     assert letter.summary.sent_twice
 

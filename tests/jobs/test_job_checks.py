@@ -98,7 +98,7 @@ def test_where_all_is_well_nothing_is_found_and_nothing_is_left_behind(account: 
 )
 def test_a_role_that_is_no_arn(account: Account, role: Any) -> None:
     said = checked(account, role_arn=role)
-    assert said.endswith("pass the ARN of a role that Bedrock may assume, arn:aws:iam::123456789012:role/NAME")
+    assert said.endswith("pass the ARN of a role that Bedrock can assume, arn:aws:iam::123456789012:role/NAME")
     assert "GetRole" not in account.asked[1:]
 
 
@@ -237,7 +237,7 @@ def test_an_answer_that_is_none_of_aws_finds_nothing(account: Account) -> None:
 
 @pytest.mark.parametrize("key", ["with space/", "a+b/", "\u00fc/", "a//b/", "/a/", "a?b/"])
 def test_a_place_that_bedrock_refuses_is_told_before_the_upload(account: Account, key: str) -> None:
-    with pytest.raises(ValueError, match=r"Bedrock accepts names of letters"):
+    with pytest.raises(ValueError, match=r"Bedrock accepts only letters"):
         JobChecks(account.session, "us-east-1").check(
             role_arn=ROLE, model_id=MODEL, output=S3Location("answers", key), given_input=OUTPUT
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
 
-# Without a quota, only this number bounds the load. With a quota, the ledger bounds it, so more may be in flight.
+# Without a quota, only this number bounds the load. With a quota, the ledger bounds it, so more can be in flight.
 CONCURRENCY = 64
 _CONCURRENCY_WITH_QUOTA = 512
 

@@ -13,7 +13,7 @@ from aws_bedrock_inference.knowledge.lifecycle import heals_after
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.fates import Fate
 
-# A run parks after this many consecutive records met the same fault that does not depend on the record.
+# A run parks after this many consecutive records failed with the same fault that does not depend on the record.
 ENOUGH_IN_A_ROW = 5
 
 # Seconds between two probes where AWS documents none: a network recovers within seconds, a person renews credentials

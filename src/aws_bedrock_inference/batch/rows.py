@@ -50,7 +50,7 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
         _check(columns, template)
     except ProblemError as problem:
         raise ValueError(f"{name}, line 1: {problem}") from None
-    # The limit of a cell applies to the process; its default is 128 kB. This line only ever raises it.
+    # The limit of a cell applies to the process; its default is 128 kB. This line never lowers it.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     data = template.fields if template else frozenset[str]()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MINUTE = 60
 
-# The minutes from which the remaining time is estimated. A quota has a rhythm of one minute, but a single minute may
+# The minutes from which the remaining time is estimated. A quota has a rhythm of one minute, but a single minute can
 # be untypical.
 _PACE_MINUTES = 3
 

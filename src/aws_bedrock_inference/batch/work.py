@@ -74,7 +74,7 @@ async def asked(
         failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
     )
     tally.skipped = journal.counts()[State.ANSWERED]
-    # A changed record refuses the run, so a file is read completely before the first call. A pipe may be too slow.
+    # A changed record ends the run, so a file is read completely before the first call. A pipe can be too slow.
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.redrive import RedriveReport
     from aws_bedrock_inference.deadletters.stats import Stats
 
-# Bytes of a body that the command prints at most.
+# Maximum bytes of a body that the command prints.
 _SHOWN = 2000
 
 

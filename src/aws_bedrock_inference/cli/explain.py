@@ -39,7 +39,7 @@ _WIDEST = 100
 _HALF = 1 << 19  # bytes of a long text that are read at its start, and again at its end
 _MOST_SERVICES = 8
 
-# A path, or a name with a suffix of files that contain errors.
+# Matches a path, or a file name whose suffix is common for files with errors.
 _FILE = re.compile(
     r"\.{0,2}/[^\s:]*|[A-Za-z]:\\[^\s]*|~[^\s:]*|[^\s:=()]+\.(?:txt|log|out|err|jsonl?|xml|csv|md|py|gz|zst)",
     re.IGNORECASE,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OTHER = "Other"
 """The heading of the options to which no heading is assigned."""
 
-# The allowed numbers, as click adds them: `1<=x<=5`. An error message states them, so the help need not.
+# The allowed numbers, as click adds them: `1<=x<=5`. An error message states them, so the help omits them.
 _RANGE = re.compile(r"(?:[\d.]+<=?)?x(?:[<>]=?[\d.]+)?")
 
 

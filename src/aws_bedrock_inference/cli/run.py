@@ -191,7 +191,7 @@ def run(
                     _say(console, line)
                 ctx.exit(NEEDS_CORRECTION if plan.bad or plan.refused else 0)
             ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))
-        except KeyboardInterrupt:  # before or after the run handles signals itself
+        except KeyboardInterrupt:  # the run handles signals itself; this is before or after it
             ending = Ending(interrupted=True, terminated=bool(terminated))
         if shown_as == "json":
             _say(console, _progress(job, tally, console).json(ended=ending.name))
@@ -237,7 +237,7 @@ def _say(console: Console, message: str) -> None:
 
 
 def _bad_line_printer(console: Console) -> Callable[[BadLine], None]:
-    """Return a function that prints an invalid line of the input. It prints only the first such lines."""
+    """Return a function that prints the first few invalid lines of the input, and no further lines."""
     shown = count(1)
 
     def complain(line: BadLine) -> None:

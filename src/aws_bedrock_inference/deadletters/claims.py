@@ -146,7 +146,9 @@ def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any
     """
     try:
         problem = (
-            "" if release(queue, claimed, *end, **changes) else "its lease had expired, and another redrive claimed it"
+            ""
+            if release(queue, claimed, *end, **changes)
+            else "the lease of the letter had expired, and another redrive had claimed the letter"
         )
     except StoreUnavailable as trouble:
         problem = str(trouble)

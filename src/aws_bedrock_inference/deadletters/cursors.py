@@ -39,4 +39,6 @@ def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State
         index = [*states].index(name)  # type: ignore[arg-type]  # an unknown state raises ValueError
         return states[index:], Place(float(place[0]), place[1]) if place else None
     except (ValueError, IndexError):
-        raise ValueError("after: pass the cursor of an earlier page with the same state") from None
+        raise ValueError(
+            "after: this cursor does not belong to a list of this state. Pass the cursor that an earlier page returned"
+        ) from None

@@ -72,7 +72,9 @@ class DynamoLetters:
     ) -> None:
         if not _TABLE_NAME.fullmatch(table):
             known = without_password(table)
-            raise ValueError(f"{known!r:.80} is not the name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
+            raise ValueError(
+                f"{known!r:.80} is not the name of a DynamoDB table. A name has 3 to 255 letters, digits, _ . and -"
+            )
         self.table = table
         self.place = f"the DynamoDB table {table}" + (f" in {region_name}" if region_name else "")
         self.limit = LIMIT
@@ -271,9 +273,9 @@ class DynamoLetters:
             return {name: {"B": content}}
         if self._bucket is None:
             raise StoreUnusable(
-                f"{self.place}: the {name} is {len(content):,} bytes after compression, and an item at most 400 KB. "
-                f"Name an S3 bucket for large letters (dynamodb://{self.table}?bucket=NAME), or remove large parts "
-                "with redact="
+                f"{self.place}: the {name} is {len(content):,} bytes after compression, but an item can have at "
+                f"most 400 KB. Name an S3 bucket for large letters (dynamodb://{self.table}?bucket=NAME), or remove "
+                "large parts with redact="
             )
         return self._in_bucket(name, key, content)
 

@@ -27,7 +27,9 @@ class Keeper:
         if not isinstance(store, DeadLetterQueue):
             store = DeadLetterQueue(store, seal=seal, redact=redact)
         elif seal is not None or redact is not None:
-            raise ValueError("DeadLetter(queue): the queue has its own seal and redact; pass them to the queue")
+            raise ValueError(
+                "DeadLetter(queue): the queue has its own seal and redact. Pass seal and redact to the DeadLetterQueue"
+            )
         self.queue: DeadLetterQueue = store
         self.place = store.store.place
         self.now = store.store.now

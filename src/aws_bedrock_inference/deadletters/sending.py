@@ -30,7 +30,7 @@ class NotAnswered(ValueError):
 
 
 _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
-_AWAITED = "letters are sent from threads: pass a BedrockClient, not an asynchronous client"
+_AWAITED = "letters are sent from threads, which cannot await calls. Pass a BedrockClient, not an asynchronous client"
 
 
 def check_client(client: Any) -> None:
@@ -102,7 +102,9 @@ def _check(result: Any) -> None:
         raise NotAnswered(_AWAITED)
     instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
     if isinstance(instead_of, Fault):
-        raise NotAnswered(f"{instead_of.code}: {instead_of.message} (the client answered with a substitute of Degrade)")
+        raise NotAnswered(
+            f"{instead_of.code}: {instead_of.message} (the policy Degrade replaced the answer by a substitute)"
+        )
 
 
 def _method(letter: Letter, client: Any) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -113,7 +113,7 @@ def _file(path: Path) -> LetterStore:
 
     if path.name == ":memory:":
         raise ValueError(
-            ":memory: would lose its letters at the end of the program: name a file, sqlite:///path/dead.db"
+            ":memory: would lose its letters at the end of the program. Pass a file, such as sqlite:///path/dead.db"
         )
     store = SqliteLetters(path)
     store.check()

@@ -1,4 +1,7 @@
-"""Measure for how long claims have not changed, by the clock of the process that waits for them."""
+"""Measure how long claims have not changed. A claim marks a letter that a redrive is sending.
+
+The time is measured by the clock of the process that waits for the claims.
+"""
 
 from __future__ import annotations
 

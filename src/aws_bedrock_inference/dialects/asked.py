@@ -55,7 +55,9 @@ def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Proble
         else:
             return None
         by = _limit(params) if reason != "model_context_window_exceeded" else "the model's context window"
-        return Problem(f"{by} cut the answer {lacks}", cut=True, at_limit=reason != "model_context_window_exceeded")
+        return Problem(
+            f"{by} truncated the answer {lacks}", cut=True, at_limit=reason != "model_context_window_exceeded"
+        )
     if schema is not None and reason in _ENDED and (problem := violation(schema, text_of(content))) is not None:
         return Problem(f"the answer does not follow the JSON schema of the request: {problem}", cut=False)
     return None

@@ -156,7 +156,7 @@ class Rest:
         """Return the part of `piece` that the consumer does not have yet."""
         if self.cut is not None:
             return self.cut.add(piece)
-        # A prefill must not end with white space. The removed white space comes again if the model continues as before.
+        # A prefill must not end with white space. A model that continues as before writes the removed space again.
         while self._blank and piece and not self._begun:
             self._begun = piece[0] != self._blank[0]
             if not self._begun:

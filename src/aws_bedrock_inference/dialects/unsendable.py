@@ -59,7 +59,7 @@ def not_utf8(params: Mapping[str, Any]) -> str | None:
         try:
             body.decode()
         except UnicodeDecodeError as error:
-            return f"body is not UTF-8 (byte {error.start}), but JSON must be: encode it as UTF-8"
+            return f"body is not UTF-8 (byte {error.start}), but JSON must be UTF-8. Encode the body as UTF-8"
     return None
 
 

@@ -84,7 +84,7 @@ class JobChecks:
         parts = _ROLE.fullmatch(str(role_arn))
         if parts is None:
             return (
-                f"role_arn={shown(role_arn)}: pass the ARN of a role that Bedrock may assume, "
+                f"role_arn={shown(role_arn)}: pass the ARN of a role that Bedrock can assume, "
                 "arn:aws:iam::123456789012:role/NAME"
             )
         partition, account, _, name = parts.groups()
@@ -150,7 +150,7 @@ def _key_problem(place: S3Location) -> str:
     if _KEY.fullmatch(place.key):
         return ""
     return (
-        f"{place}: Bedrock accepts names of letters, digits and -!_*'(). between single slashes. Use a prefix "
+        f"{place}: Bedrock accepts only letters, digits and -!_*'(). between single slashes in a key. Use a prefix "
         "without other characters"
     )
 

@@ -92,7 +92,7 @@ class BedrockJobClient(Jobs):
         try:
             return limits_of(base, discover(self._session, region_name=self.region_name))
         except QuotasUnknown as error:
-            LOGGER.info("the published limits of batch jobs are used: %s", error)
+            LOGGER.info("the account's quotas of batch jobs are unknown, so AWS's published limits are used: %s", error)
             return limits_of(base)
 
     def create_job(
@@ -195,7 +195,7 @@ class BedrockJobClient(Jobs):
     def _check(self, order: Order, given_input: S3Location | None = None) -> None:
         """Raise `ValueError` if AWS would accept the job and report it as failed later."""
         if not order.role_arn:
-            raise ValueError(f"no role: pass role_arn= or set {ROLE} to the ARN of a role that Bedrock may assume")
+            raise ValueError(f"no role: pass role_arn= or set {ROLE} to the ARN of a role that Bedrock can assume")
         models = Models(self._session, region_name=self.region_name)
         JobChecks(self._session, self.region_name, models=models).check(
             role_arn=order.role_arn, model_id=order.model_id, output=self._output, given_input=given_input

@@ -96,7 +96,7 @@ def name_of(token: str) -> str:
 def tell_of_other_records(token: str, job_id: str) -> None:
     """Log a warning that the job with the caller's token has different records."""
     LOGGER.warning(
-        "client_token %s already has a job with different records, which is used: %s. Pass another client_token",
+        "client_token %s already has a job with different records: %s. That job is used. Pass another client_token",
         token,
         job_id,
     )
@@ -195,7 +195,9 @@ class AwsJobs:
             return {"modelInvocationType": invocation}
         if invocation == NATIVE:
             return {}
-        raise ValueError("this boto3 is too old for jobs with prompts: pip install -U boto3, or pass native bodies")
+        raise ValueError(
+            "the installed boto3 is too old for jobs with prompts. Run pip install -U boto3, or pass native bodies"
+        )
 
     def _with_token(self, order: Order) -> Iterator[JobStatus]:
         """Yield the jobs with the order's token, the newest first. If the permission to list jobs is missing, yield
@@ -211,7 +213,7 @@ class AwsJobs:
             if known_fault(error).kind is not Kind.DENIED:
                 raise
             LOGGER.warning(
-                "jobs cannot be listed (bedrock:ListModelInvocationJobs): only AWS's token prevents a second job"
+                "the permission bedrock:ListModelInvocationJobs is missing, so only the token prevents a second job"
             )
 
     def _pages(self, limit: int | None, **wanted: str) -> Iterator[dict[str, Any]]:

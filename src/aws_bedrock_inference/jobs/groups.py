@@ -91,8 +91,9 @@ class Groups:
         raise AssertionError  # never reached: there is always a next token
 
     def status(self, group_id: str) -> dict[str, Any]:
-        """Create the missing jobs, and return the group in the form of GetModelInvocationJob. Raises `LookupError` if
-        the group does not exist, and `ValueError` for an invalid id.
+        """Create the jobs that the group still lacks, and return the group in the form of GetModelInvocationJob.
+
+        Raises `LookupError` if the group does not exist, and `ValueError` for an invalid id.
         """
         group = self._completed(_place(group_id), self._read(group_id))
         return _combined(group_id, group, [self._part(group, part) for part in group["parts"]])
@@ -116,11 +117,13 @@ class Groups:
     def _read(self, group_id: str) -> Stored:
         stored = states.read(self._s3, _place(group_id))
         if stored is None:
-            raise LookupError(f"the group of jobs {group_id} does not exist. Pass the id as it was returned")
+            raise LookupError(f"the group of jobs {group_id} does not exist. Pass the id that create_job returned")
         return stored
 
     def _completed(self, place: S3Location, stored: Stored) -> dict[str, Any]:
-        """Create the missing jobs until the quota of jobs is reached, and return the group."""
+        """Create the jobs that the group still lacks, until the account's quota of jobs is reached. Return the
+        group.
+        """
         for number, part in enumerate(stored.value["parts"]):
             if part["job"] is not None or stored.value["stop"]:
                 continue
@@ -130,7 +133,10 @@ class Groups:
                 if known_fault(error).code != _NO_ROOM or not number:
                     raise
                 LOGGER.info(
-                    "part %d of %d waits for the quota of jobs: %s", number + 1, len(stored.value["parts"]), error
+                    "part %d of %d waits, because the account has reached its quota of jobs: %s",
+                    number + 1,
+                    len(stored.value["parts"]),
+                    error,
                 )
                 break
             stored = self._noted(place, stored, number, job_id)

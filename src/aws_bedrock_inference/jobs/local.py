@@ -201,7 +201,7 @@ class LocalJobs:
         folder = folder_of(job_id)
         stored = states.read(self._s3, _state(folder))
         if stored is None:
-            raise LookupError(f"the job {job_id} does not exist. Pass the id as it was returned")
+            raise LookupError(f"the job {job_id} does not exist. Pass the id that create_job returned")
         return stored
 
     def _is_abandoned(self, job_id: str, stored: Stored) -> bool:

@@ -82,7 +82,7 @@ def _written(
         own = CONVERSE if is_converse(body) else NATIVE
         if form and own != form:
             raise ValueError(
-                f"records[{number}]: a body of {own} after bodies of {form}. A job accepts one form. Create two jobs"
+                f"records[{number}]: the body is for {own}, but earlier bodies are for {form}. Create a job for each"
             )
         form = own
         if not problem and (found := problem_of(body, invocation=form)):
@@ -140,10 +140,12 @@ def _line(record_id: str, body: dict[str, Any]) -> bytes:
     try:
         return json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain).encode() + b"\n"
     except UnicodeEncodeError:
-        raise ValueError("half of a character, which UTF-8 cannot encode. Pass complete characters") from None
+        raise ValueError(
+            "the record contains half of a character, which UTF-8 cannot encode. Pass complete characters"
+        ) from None
     except (TypeError, RecursionError):
         raise ValueError(
-            "a value that JSON cannot represent. Use texts, numbers, lists, dictionaries and bytes"
+            "the record contains a value that JSON cannot represent. Use texts, numbers, lists, dictionaries and bytes"
         ) from None
 
 

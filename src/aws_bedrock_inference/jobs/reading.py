@@ -114,7 +114,7 @@ def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str,
         try:
             value = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError):
-            LOGGER.warning("%s, line %d is not JSON; its record counts as missing", location, number)
+            LOGGER.warning("%s, line %d is not JSON; its record is treated as missing", location, number)
             continue
         if isinstance(value, dict):
             yield value
@@ -167,7 +167,7 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     """Return the input at `uri`, a file or a folder. Raises `ValueError` if it does not exist or is not valid."""
     location = S3Location.parse(uri)
     if location is None:
-        raise ValueError("input_s3_uri: pass a URL such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder of such files")
+        raise ValueError("input_s3_uri: pass the URL of a file, such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder")
     is_place = not location.key or location.key.endswith((_INPUT, "/"))
     items = [item for item in listed(s3, location) if item.location.key.endswith(_INPUT)] if is_place else []
     if not items:

@@ -60,4 +60,4 @@ def _default_error(word: str, status: str, failed: int, total: int) -> str | Non
 def check_ended(job: JobStatus) -> None:
     """Raise `ValueError` if the job is still running."""
     if job["status"] not in ENDED:
-        raise ValueError(f"job {job['job_id']} is {job['status']}: use wait_for_job() to wait for its end")
+        raise ValueError(f"job {job['job_id']} has not ended ({job['status']}). Use wait_for_job() to wait for its end")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked
     from aws_bedrock_inference.simulator.settings import Scenario
 
-_ID_LENGTH = 11  # of the ids in AWS's documentation
+_ID_LENGTH = 11  # as in AWS's documentation
 
 
 class Answered(NamedTuple):

@@ -22,7 +22,7 @@ from aws_bedrock_inference.simulator.model_rules import vectors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_MOST_WORDS = 500  # of one text that determine its vector
+_MOST_WORDS = 500  # words of a text that determine its vector
 _KINDS = {"float", "int8", "uint8", "binary", "ubinary"}
 _WORD = re.compile(r"\w+")
 

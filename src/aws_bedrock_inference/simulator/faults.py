@@ -20,8 +20,8 @@ _FROM_THE_FIRST_REQUEST = {"not-ready", "access-pending"}
 
 
 class Faults:
-    """The fault rules of a scenario, with the number of requests that each has matched. The first rule that applies is
-    used.
+    """The fault rules of a scenario. It counts, for each rule, the requests that matched the rule. The first rule that
+    applies to a request is used.
     """
 
     def __init__(self, rules: Sequence[FaultRule], seed: int) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MOST_STEPS = 100_000  # characters read of one text
-_KEPT = 1024  # patterns
+_KEPT = 1024  # parsed patterns in the cache
 _SET = re.compile(r"\[(?:\\.|[^\]\\]){1,500}\]")
 _PROPERTY = re.compile(r"\\p\{(\w{1,20})\}")
 

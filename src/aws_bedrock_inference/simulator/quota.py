@@ -152,7 +152,7 @@ class Sliding:
         return taking
 
     def adjust(self, taking: list[float], by: float, now: float) -> None:
-        """Correct the reservation at the time when it was made. If that time is no longer in the window, charge an
+        """Correct a reservation by `by`. If the reservation is still in the window, change it. Otherwise, charge an
         excess now.
         """
         self.used(now)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PIECE = 1 << 20
-_SECONDS = 10  # to connect, and for each answer
+_SECONDS = 10  # the time limit to connect, and the limit for each answer
 
 
 class Denied(Exception):

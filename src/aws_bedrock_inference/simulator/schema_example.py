@@ -27,7 +27,7 @@ from aws_bedrock_inference.simulator.schema_rules import merged, stated_limits, 
 
 _MOST_STEPS = 3000  # maximum number of schemas read for one example: a schema of 64 KB has about as many
 _DESCRIPTION = 2000  # characters of a description that are read, from its end
-_MOST_ITEMS = 1000  # of an array, and members of an object that are not named in its schema
+_MOST_ITEMS = 1000  # items of an array, and members of an object that its schema does not name
 
 
 def example(schema: Any) -> Any:

@@ -37,8 +37,8 @@ _STATED_PATTERN = re.compile(r"\{(?:[^{}]{0,200}, )?pattern: (.{1,500}?)(?:, \w{
 _ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 _DEEPEST = 60  # references and nested schemas that are followed
-_MOST_BRANCHES = 20  # of a second `anyOf` that are combined with those of a first
-_MOST_PAIRS = 400  # of two `anyOf` that are read: a third one multiplies them again
+_MOST_BRANCHES = 20  # branches of a second `anyOf` that are combined with those of the first
+_MOST_PAIRS = 400  # pairs of branches of two `anyOf`; a third `anyOf` multiplies them again
 _GREATEST = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
 

@@ -120,7 +120,7 @@ def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
         connection.execute("BEGIN IMMEDIATE")
         application, version = _stamps(connection)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        # Files from before formats were numbered have our tables and neither of the two numbers.
+        # Files from before formats were numbered have this package's tables, but neither of the two numbers.
         if application not in (0, schema.application) or (not application and tables and tables != {*schema.tables}):
             raise StoreUnusable(
                 f"{path} is a database of another program. The file was not changed. "
@@ -154,7 +154,7 @@ def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> S
     """Return the exception for an error of SQLite or of the operating system."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its extension
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreUnavailable(f"{path}: locked by other processes for more than {timeout:g} s")
+        return StoreUnavailable(f"{path} was locked by other processes for more than {timeout:g} s")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR) or not isinstance(
         error, (sqlite3.Error, OSError)
     ):

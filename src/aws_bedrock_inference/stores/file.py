@@ -105,7 +105,7 @@ class SharedFile:
     def _held(self) -> Iterator[_Opened]:
         opened = self._current()
         if not opened.lock.acquire(timeout=self._timeout):
-            raise StoreUnavailable(f"{self.path}: locked by other threads for more than {self._timeout:g} s")
+            raise StoreUnavailable(f"{self.path} was locked by other threads for more than {self._timeout:g} s")
         try:
             yield opened
         except sqlite3.Error as error:

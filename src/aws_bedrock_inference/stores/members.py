@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.views import Seen, View
 
-# If at least this part of a limit per minute is used, that limit is what delays calls.
+# If at least this part of a limit per minute is used, that limit delays calls.
 _FULL = 0.8
 
 

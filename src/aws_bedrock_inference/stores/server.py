@@ -48,7 +48,7 @@ class Server:
         self._text = text
         self._url = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
         self._cluster = bool(cluster)
-        redis.ConnectionPool.from_url(self._url).make_connection()  # does not connect; raises if the URL makes no sense
+        redis.ConnectionPool.from_url(self._url).make_connection()  # does not connect; refuses an invalid URL
         self._made: Any = None
         self._made_at = 0.0
         renew_after_fork(self)

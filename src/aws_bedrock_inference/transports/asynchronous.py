@@ -40,8 +40,8 @@ _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 # Errors that come from a proxy, although aiohttp does not report them as errors of the proxy.
 _OF_PROXY = (aiohttp.ClientConnectorDNSError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError)
 
-# A forked child's copies of its parent's connections. They are never collected, since collecting them could change the
-# parent's selector.
+# A forked child's copies of its parent's connections. They are never garbage collected, because this could change
+# the parent's selector.
 _inherited: list[_Loops] = []
 
 

@@ -85,7 +85,7 @@ class Answer:
             if rest is None:
                 return None
         elif chunks.inside:
-            raise ConnectionClosed("closed in the middle of the answer")
+            raise ConnectionClosed("the server closed the connection in the middle of the answer")
         else:
             rest = b""
             if chunks.held:
@@ -145,7 +145,11 @@ class Answer:
 
     def _refused(self, error: RemoteProtocolError, *, closed: bool) -> Exception:
         if closed:
-            return ConnectionClosed("closed in the middle of the answer" if self.status else "closed without an answer")
+            return ConnectionClosed(
+                "the server closed the connection in the middle of the answer"
+                if self.status
+                else "the server closed the connection without an answer"
+            )
         if error.error_status_hint == _TOO_LONG:
             return MalformedAnswer(f"a head, a trailer or a line of the body is longer than {MAX_HEAD} bytes")
         return MalformedAnswer(f"the {'body' if self.status else 'head'} is not valid HTTP/1.1")

@@ -185,7 +185,7 @@ class _Handler(ResponseHandler):
             return answer
         self._interim += 1
         if status == SWITCHING:
-            raise BadHttpMessage("the server switched protocols without a request")
+            raise BadHttpMessage("the server switched to another protocol, which the request did not ask for")
         if self._interim > MAX_INTERIM:
             raise BadHttpMessage(f"more than {MAX_INTERIM} interim answers")
         return answer

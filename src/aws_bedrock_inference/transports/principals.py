@@ -54,7 +54,7 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
     """
     if token_for is not None:
         return _stated(core)
-    if isinstance(credentials, RefreshableCredentials):  # whose property would fetch them
+    if isinstance(credentials, RefreshableCredentials):  # reading their property would fetch them
         account = vars(credentials).get("_account_id")
     else:
         account = getattr(credentials, "account_id", None)

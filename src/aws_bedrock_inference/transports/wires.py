@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.timeouts import Exchange
 
-# The maximum number of idle connections in the pool. More connections than that may be in use.
+# The maximum number of idle connections in the pool. More connections than that can be in use.
 KEPT = 256
 
 READ = 65_536
@@ -53,7 +53,7 @@ class Wire:
         answer, broken = Answer(), None
         try:
             self._write(request, exchange)
-        except BrokenPipeError as error:  # the answer may have come before the request was read
+        except BrokenPipeError as error:  # the server can have answered before it read the request
             broken = error
         try:
             while not answer.status:

@@ -209,7 +209,7 @@ class BatchJob:
             if question.state is not State.WAITING:
                 continue
             if isinstance(result.output, dict) and question.number not in self._paid:
-                self._paid.add(question.number)  # also a discarded answer costs; results may be read more than once
+                self._paid.add(question.number)  # AWS charges for a discarded answer too; the results can be read twice
                 bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
             fate = fate_of(question, result, self._job, self._route, self._wall())
             if fate is not None:

@@ -23,7 +23,7 @@ _FORMS = (
     "08:00 Europe/Berlin, 08:00+01:00 or 08:00Z"
 )
 _DAY = timedelta(days=1)
-_MOST_DAYS = 31  # AWS ends a batch job after 7
+_MOST_DAYS = 31  # AWS stops a batch job after 7 days
 
 
 def moment(when: When, now: float, zone: tzinfo | None = None) -> float:

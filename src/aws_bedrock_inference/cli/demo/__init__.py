@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 _MAX_TOKENS = 400
 _STREAMED = 3  # every third answer is a stream, of the same prompts for all clients
-_PROMPTS = 500  # the prompts of the file, repeated: so many that the burst at the start has little weight
-_MOST_SECONDS = 100.0  # prompts without an answer by then count as unanswered
+_PROMPTS = 500  # the prompts of the file are repeated, so that the burst at the start has little weight
+_MOST_SECONDS = 100.0  # prompts without an answer after this time are unanswered
 
 
 @click.command(cls=Command)

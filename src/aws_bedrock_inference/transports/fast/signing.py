@@ -38,7 +38,7 @@ class Signer(Protocol):
 
     @property
     def source(self) -> Any:
-        """The source of the credentials or of the token. Signers with the same source renew it together."""
+        """The source of the credentials or of the token. Signers with the same source share one renewal."""
 
     def due(self) -> bool:
         """Return whether `identity` would now send a request over the network, because the credentials have expired or
