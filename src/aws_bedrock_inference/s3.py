@@ -140,7 +140,7 @@ def _head(client: Any, location: S3Location) -> S3Object | None:
 
 
 def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
-    """Return the result of `ask`; raise `OSError` for an error of S3."""
+    """Return the result of the request `ask`. Raise `OSError` for an error of S3."""
     try:
         return ask()
     except (BotoCoreError, ClientError) as error:

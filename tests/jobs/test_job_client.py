@@ -338,7 +338,7 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
         ({"prompt": "a", "client_token": "-"}, "client_token: use at most 240 letters"),
         ({"prompt": "a", "timeout_hours": 5}, "timeout_hours=5: use whole hours from 24 to 168"),
         ({"input_s3_uri": "s3://jobs/a.jsonl", "system": "Be brief."}, "system applies only to prompts"),
-        ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: pass a URL"),
+        ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: pass the URL"),
     ],
 )
 def test_what_cannot_be_a_job_is_refused_with_a_sentence(

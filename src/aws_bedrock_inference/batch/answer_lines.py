@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
-    """Return the line for an answer of `invoke` that arrived at the time `at`."""
+    """Return the output line for the answer `reply` of `invoke`, which arrived at the time `at`."""
     if record.is_openai:
         return _openai_line(record, reply, at)
     return {
@@ -51,7 +51,7 @@ def body_of_answer(line: dict[str, Any]) -> Any:
 
 
 def _openai_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
-    """Return an output line of an OpenAI batch, with a chat completion."""
+    """Return an output line in the format of OpenAI's batches, which contains a chat completion."""
     name = hashed(record.key)
     content = reply.output.get("message", {}).get("content") or []
     body = {

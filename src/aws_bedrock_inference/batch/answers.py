@@ -98,7 +98,9 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return the fault of a record whose request could not be created, or whose answer could not be read."""
+    """Return the fault of a record if no request could be created from the record, or if its answer could not
+    be read.
+    """
     return Fault(
         code=type(error).__name__,
         message=masked(_text(error)[:_LONGEST_MESSAGE]),
@@ -117,7 +119,7 @@ def _text(error: Exception) -> str:
 
 
 def _native(body: bytes) -> Any:
-    """Return the answer of a model, as text if it is not JSON."""
+    """Return the JSON in the body of a model's answer. If the body is not JSON, return it as text."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -125,7 +127,7 @@ def _native(body: bytes) -> Any:
 
 
 def batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> Answer:
-    """Return the answer to a record of Bedrock's batch inference."""
+    """Return the answer to a record in the format of Bedrock's batch inference."""
     try:
         plain = plain_json(output)
     except (TypeError, ValueError, RecursionError):

@@ -71,7 +71,9 @@ class Plan:
 
 
 class _Unsent(Pipeline):
-    """A pipeline that ends each call before it is sent. It is not a policy, because users can turn policies off."""
+    """A pipeline that ends each call before it is sent. It is not a policy: users can turn policies off, and the calls
+    would then be sent.
+    """
 
     def __init__(self, hear: Callable[[Call], None]) -> None:
         super().__init__()

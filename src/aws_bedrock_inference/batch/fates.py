@@ -75,12 +75,14 @@ class Changed(ValueError):
 
 
 def written(value: dict[str, Any]) -> str:
-    """Return the line for `value`. Raises `ValueError`, `TypeError` or `RecursionError` if JSON cannot represent it."""
+    """Return a line of JSON for `value`. Raises `ValueError`, `TypeError` or `RecursionError` if JSON cannot represent
+    it.
+    """
     # Half a surrogate pair is valid in JSON but not in UTF-8, so it stays an escape sequence.
     return (encoded(value) + "\n").encode(errors="backslashreplace").decode()
 
 
 def failure_line(key: str, source: str, error: str) -> str:
-    """Return the line of a failed record: its original fields, with its error."""
+    """Return the line for a failed record in the failures file: its original fields, with its error."""
     record = json.loads(source) if source else {"id": key}
     return written({**record, "error": json.loads(error)})

@@ -69,7 +69,7 @@ def open_input(
 
 
 def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
-    """Yield the records of an open file, as `open_input` does."""
+    """Yield the records of an open file, and a `BadLine` for each invalid line, in the same way as `open_input`."""
     return records_from(_lines(file, name, None))
 
 

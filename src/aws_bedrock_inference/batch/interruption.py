@@ -32,7 +32,7 @@ class Interruption:
         self._strikes: list[int] = []
 
     def of(self, run: Run | Night) -> None:
-        """Set the run that signals interrupt. If signals have already arrived, pass them to the run."""
+        """Set the run that the signals interrupt. If signals have already arrived, pass them to the run."""
         self._run = run
         for number in self._strikes[:2]:
             run.interrupt(terminated=number == signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""A batch job: its options, and the names of its files."""
+"""The options of a run (a *job*), and the names of its files."""
 
 from __future__ import annotations
 

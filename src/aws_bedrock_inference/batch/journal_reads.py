@@ -91,7 +91,7 @@ class JournalReads:
         return ([_question(row) for row in rows] for rows in self._by_number(select, State.WAITING))
 
     def question(self, number: int) -> Question | None:
-        """Return the record with this number; None if it does not exist or its request is unknown."""
+        """Return the record with this number. Return None if it does not exist, or if its request is unknown."""
         rows = self._rows(f"{_QUESTIONS} WHERE number = ? AND source IS NOT NULL", (number,))
         return _question(rows[0]) if rows else None
 
@@ -113,7 +113,9 @@ class JournalReads:
             raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows, until the texts in their second column fill a piece."""
+        """Return the first rows of a query, up to the size of one piece. The texts in the second column count for the
+        size.
+        """
         rows: list[Any] = []
         left = _PIECE
         try:

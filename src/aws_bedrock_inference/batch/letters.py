@@ -95,7 +95,7 @@ def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tupl
 
 
 def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
-    """Yield the letters of a journal that are dead or claimed by a redrive."""
+    """Yield the letters of this journal that are dead, or that a redrive has claimed."""
     for state in ("dead", "claimed"):
         after = None
         while True:
@@ -117,7 +117,7 @@ def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callabl
 
 
 def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row) -> Letter:
-    """Return the letter of a failure: its complete call and its error."""
+    """Return the letter for a failed record. It contains the complete call and the error."""
     number, source, key, text = row
     request, entry = job.request(Record(key, json.loads(source))), json.loads(text)
     error = _exception(entry, Route(job.model, region), "invoke_model" if "body" in request else "converse")
@@ -126,7 +126,7 @@ def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row
 
 
 def _exception(entry: dict[str, Any], route: Route, operation: str) -> BedrockError:
-    """Return the exception for an error entry of the journal."""
+    """Return an exception for an error that the journal contains."""
     cause = catalogue().causes.get(entry["cause"])
     fault = Fault(
         code=entry["code"],

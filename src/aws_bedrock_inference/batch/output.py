@@ -26,7 +26,7 @@ _STARTS = (b'{"id": ', b'{"recordId": ')
 
 
 def failures_of(output: Path) -> Path:
-    """Return the path of the failures file of the output file `output`."""
+    """Return the path of the failures file that belongs to the output file `output`."""
     return output.with_name(output.name + ".failed.jsonl")
 
 

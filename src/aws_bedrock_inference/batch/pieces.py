@@ -52,7 +52,9 @@ def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def text_of(line: bytes) -> str:
-    """Return the text of a line or of a file. Raises `ProblemError` if it is too long or not UTF-8."""
+    """Return the text of a line or of a file, decoded as UTF-8. Raises `ProblemError` if it is too long or not
+    UTF-8.
+    """
     if len(line) > LONGEST_LINE:
         raise ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock accepts 25,000,000. Shorten it")
     try:

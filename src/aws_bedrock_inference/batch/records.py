@@ -102,7 +102,9 @@ class BadLine:
 
 
 def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
-    """Yield the lines of JSON of the file `name`; skip blank lines. Raises `ValueError` for another format."""
+    """Yield the lines of JSON in the file `name`. Blank lines are skipped. Raises `ValueError` if the file has another
+    format.
+    """
     for number, line in enumerate(lines, 1):
         if number == 1:
             _check_start(line, name)

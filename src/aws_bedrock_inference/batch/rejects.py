@@ -20,7 +20,7 @@ _OWNER_ONLY = 0o600
 
 
 def rejects_beside(output: Path) -> Path:
-    """Return the path of the rejects file of the output file `output`."""
+    """Return the path of the rejects file that belongs to the output file `output`."""
     return output.with_name(output.name + ".rejects.jsonl")
 
 
@@ -39,7 +39,7 @@ def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Recor
 
 
 class _Rejects:
-    """The rejects file, which is created with the first reject."""
+    """The rejects file. It is created when the first invalid line is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

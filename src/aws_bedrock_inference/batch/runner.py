@@ -1,8 +1,7 @@
-"""Send the records of a run: keep as many in flight as allowed, and write the fate of each record to the journal.
+"""Send the records of a run, and write the fate of each record to the journal.
 
 The run works in *turns*. A turn is one transaction: it writes the fates since the last turn, and claims the records
-that are sent next. So every record in flight is in the journal, and a killed process loses at most the fates of one
-turn.
+that are sent next. Every record in flight is in the journal, so a killed process loses at most the fates of one turn.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Run:
         self._ending = Ending()
 
     async def over(self) -> Ending:
-        """Run to the end and return how the run ended."""
+        """Send the records until the run ends, and return how the run ended."""
         try:
             while not (self._ending.early or self._error or (self._is_idle and not self._parking.met)):
                 await self._turn()
@@ -149,7 +148,7 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Do the file operations of a turn, in the thread of the journal."""
+        """Do the file operations of a turn. The thread of the journal runs this."""
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()

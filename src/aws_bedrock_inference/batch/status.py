@@ -80,7 +80,7 @@ class Status:
 
 
 def status_of(path: Path) -> Status:
-    """Return the status of the journal at `path`. Raises `ValueError` if it cannot be read."""
+    """Return the status of the run whose journal is at `path`. Raises `ValueError` if the journal cannot be read."""
     running = is_held(path)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
@@ -107,7 +107,9 @@ def status_of(path: Path) -> Status:
 
 
 def statuses(folder: Path) -> Iterator[Status | ValueError]:
-    """Yield the status of each journal in a directory, or a `ValueError` if it cannot be read."""
+    """Yield the status of each run whose journal is in a directory, or a `ValueError` for a journal that cannot be
+    read.
+    """
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             yield status_of(path)

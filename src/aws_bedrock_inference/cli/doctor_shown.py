@@ -45,7 +45,7 @@ class Shown:
             self._hanging(head.append(f"{check.probe:{_NAME}} "), message)
 
     def end(self, report: Report) -> None:
-        """Print the skipped checks, the cause, its evidence and the remedies."""
+        """Print the end of the diagnosis: the skipped checks, the cause, its evidence and the remedies."""
         for reason, names in _not_tried(report).items():
             self._hanging(Text(f"{_SIGNS[Status.SKIPPED][self._word]} "), f"{', '.join(names)}: {reason}", "dim")
         self._console.print()

@@ -1,4 +1,4 @@
-"""The exit codes of the command, as `bedrock --help` lists them."""
+"""The exit codes of the command `bedrock`. `bedrock --help` lists their meanings."""
 
 FAILED = 1
 NEEDS_CORRECTION = 2

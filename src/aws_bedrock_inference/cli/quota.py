@@ -181,10 +181,10 @@ def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], lis
 def _shared_and_used(
     table: QuotaTable, rows: Sequence[Listed] | None, store: ShareStore | None, *, usage: bool
 ) -> tuple[list[SharedQuota] | None, list[Used] | None, list[str]]:
-    """Return the shared quotas, the usage that CloudWatch counted, and errors.
+    """Return the shared quotas, the usage that CloudWatch counted, and the errors that occurred while these were read.
 
-    The shared quotas are read if `store` is set, and the usage is read if `usage` is True. The errors are those of
-    reading them. `rows` are the selected rows of the table, or None for all rows.
+    The shared quotas are read if `store` is set, and the usage is read if `usage` is True. `rows` are the selected
+    rows of the table, or None for all rows.
     """
     shared, used, troubles = None, None, []
 

@@ -65,7 +65,7 @@ class _Experience:
 
     @property
     def burndown(self) -> float:
-        """The burndown rate: the tokens that one output token takes from the quota."""
+        """The burndown rate: the number of quota tokens that one output token costs."""
         return self.learned or model_facts(self.model).burndown
 
 

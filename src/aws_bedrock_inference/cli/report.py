@@ -102,7 +102,7 @@ def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
 
 
 def _planned_cost(plan: Plan) -> Iterator[str]:
-    """Yield the estimated cost, and the number of records whose price is unknown."""
+    """Yield lines with the estimated cost, and with the number of records whose price is unknown."""
     unknown = plan.bill.unknown
     priced = plan.asked - unknown
     if priced:
@@ -113,7 +113,7 @@ def _planned_cost(plan: Plan) -> Iterator[str]:
 
 
 def _cost(job: Job, bill: Bill) -> Iterator[str]:
-    """Yield the cost of the run, and the cost including earlier runs if there were any."""
+    """Yield lines with the cost of the run and, if there were earlier runs, with the cost including them."""
     yield in_words(bill.cost, bill.unknown).capitalize()
     if bill.cost_before or bill.unknown_before:
         yield f"  with earlier runs: {in_words(bill.total, bill.unknown_before + bill.unknown, job.max_cost)}"

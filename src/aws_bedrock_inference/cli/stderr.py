@@ -39,7 +39,9 @@ class Stderr:
         return getattr(self._stream, name)
 
     def _drop(self) -> None:
-        """Redirect the buffer to the null device, because Python fails at exit if it cannot write its buffer."""
+        """Redirect the buffer of standard error to the null device. Otherwise Python would fail at exit, because it
+        cannot write the buffer.
+        """
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)

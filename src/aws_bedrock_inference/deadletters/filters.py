@@ -78,7 +78,9 @@ def wanted(
 
 
 def time_of(name: str, value: Any, now: Clock) -> float:
-    """Return a time in seconds since the epoch. Raises `ValueError`."""
+    """Return the time `value` in seconds since the epoch. Raises `ValueError` if it is not a time; the message
+    contains `name`.
+    """
     if isinstance(value, datetime):
         return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
     if is_number(value):

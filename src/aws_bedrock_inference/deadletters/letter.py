@@ -31,7 +31,9 @@ _LONGEST_HISTORY = 20
 
 
 class LetterTooNew(Exception):
-    """Raised for a letter that a newer version of this package wrote."""
+    """Raised for a letter that a newer version of this package has written, in a format that this version
+    cannot read.
+    """
 
 
 @dataclass(frozen=True, slots=True)

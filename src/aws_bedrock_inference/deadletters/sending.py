@@ -1,4 +1,4 @@
-"""Send the request of a letter again, through the matching method of a client."""
+"""Send the request of a dead letter again, with the method of a client that corresponds to the letter's operation."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ def _check(result: Any) -> None:
         raise NotAnswered(_AWAITED)
     instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
     if isinstance(instead_of, Fault):
-        raise NotAnswered(
-            f"{instead_of.code}: {instead_of.message} (the policy Degrade replaced the answer by a substitute)"
-        )
+        raise NotAnswered(f"{instead_of.code}: {instead_of.message} (the answer is a substitute from Degrade)")
 
 
 def _method(letter: Letter, client: Any) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The protocol of the stores of dead letters, and the function that opens a store."""
+"""Define the interface of the stores of dead letters, and open a store by its name."""
 
 from __future__ import annotations
 

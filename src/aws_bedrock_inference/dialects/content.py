@@ -144,7 +144,7 @@ def _kind(name: str, piece: Any) -> str:
 
 
 def _key(index: Any) -> Any:
-    """Return `index` as a dictionary key; an invalid index stands for the current block."""
+    """Return `index` as the key of a dictionary. An invalid index means the current block."""
     return index if isinstance(index, (int, str)) else None
 
 

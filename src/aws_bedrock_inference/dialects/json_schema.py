@@ -37,7 +37,7 @@ def violation(schema: str, text: str) -> str | None:
 
 
 def is_usable(schema: str) -> bool:
-    """Return whether answers can be checked against `schema` in this environment."""
+    """Return whether answers can be checked against `schema` in this environment, with the installed packages."""
     return _validator(schema) is not None
 
 

@@ -115,7 +115,7 @@ class Transcript:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The stream's metadata event, which has for example its usage and its service tier."""
+        """The metadata event of the stream, which contains for example the token usage and the service tier."""
         return self._metadata
 
     def message(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
     """Return the service tier of a call.
 
     `answer` is a response, or the transcript of a stream. It takes precedence over `request`, because a tier without
-    capacity sometimes passes the call to another tier.
+    capacity can pass the call to another tier.
     """
     stated = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
     if _SETTINGS.isdisjoint(stated) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case

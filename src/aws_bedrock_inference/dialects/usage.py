@@ -246,7 +246,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the mappings in which a flat dialect may have a field: the body, then each answer in its lists."""
+    """Yield the mappings in which a flat dialect can contain a field: first the body, then each answer in its lists."""
     yield body
     yield from _answers(body)
 
@@ -259,7 +259,7 @@ def _answers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first count that is reported, or -1 if it is impossible."""
+    """Return the first count that is reported under one of the names. Return -1 if the count is impossible."""
     for name in names:
         value = place.get(name)
         if value is not None:

@@ -33,7 +33,7 @@ _PIECE = 100
 
 
 class AsyncBedrockJobClient:
-    """`BedrockJobClient` for asyncio, with the same options; `sleep` is a coroutine function."""
+    """The asyncio version of `BedrockJobClient`, with the same options. `sleep` is a coroutine function."""
 
     def __init__(
         self,

@@ -156,7 +156,7 @@ def _key_problem(place: S3Location) -> str:
 
 
 def too_few(records: int, least: int, model_id: str) -> str:
-    """Return the message about a job with fewer records than the service accepts."""
+    """Return the message for a job that has fewer records than the service accepts."""
     return (
         f"{records} record{'s' * (records != 1)}: a batch job of {model_id} needs at least {least}. Add records, or "
         "run them on demand with on_too_few='local'"

@@ -126,7 +126,7 @@ class AwsJobs:
         self._bedrock.stop_model_invocation_job(jobIdentifier=job_id)
 
     def cancel(self, job_id: str) -> dict[str, Any]:
-        """Stop the job unless it has ended, and return it."""
+        """Stop the job, unless it has already ended. Return the description of the job."""
         job = self.status(job_id)
         if status_of(job)["status"] in ENDED:
             return job

@@ -218,6 +218,6 @@ class Jobs:
 
 
 def region_of(job_id: str) -> str | None:
-    """Return the Region in an ARN, or None for another id."""
+    """Return the Region that an ARN contains. Return None for an id that is not an ARN."""
     parts = job_id.split(":")
     return parts[3] if parts[0] == "arn" and len(parts) > 5 else None  # noqa: PLR2004 - arn:aws:bedrock:REGION:ACCOUNT:...

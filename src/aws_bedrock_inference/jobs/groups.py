@@ -105,7 +105,7 @@ class Groups:
             yield self._part(group, part)
 
     def cancel(self, group_id: str) -> dict[str, Any]:
-        """Stop the jobs of the group, and create no more jobs. Return the group."""
+        """Stop the jobs of the group, and create no further jobs of the group. Return the group."""
         place = _place(group_id)
         while not (stored := self._read(group_id)).value["stop"]:
             states.replace(self._s3, place, stored, {**stored.value, "stop": True})
@@ -152,7 +152,9 @@ class Groups:
         return stored
 
     def _part(self, group: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-        """Return the job of a part, or a description of a part without a job."""
+        """Return the job of a part in the form of GetModelInvocationJob. If the part has no job yet, return a
+        description of the part in the same form.
+        """
         job_id, order = part["job"], part["order"]
         if job_id is None:
             return {
@@ -178,7 +180,7 @@ def _content(group: dict[str, Any]) -> str:
 
 
 def is_group(job_id: str) -> bool:
-    """Return whether the id is that of a group of jobs."""
+    """Return whether the id is the id of a group of jobs."""
     return job_id.startswith(PREFIX)
 
 

@@ -46,7 +46,7 @@ class Lease:
 
     @property
     def holds(self) -> bool:
-        """True while no other runner can hold the lease."""
+        """True while the lease is certainly valid, so that no other process can hold it."""
         return not self.lost and self._clock() < self._valid_until
 
     @property

@@ -244,12 +244,12 @@ class LocalJobs:
 
 
 def is_local(job_id: str) -> bool:
-    """Return whether the id is that of a local job."""
+    """Return whether the id is the id of a local job."""
     return job_id.startswith(PREFIX)
 
 
 def folder_of(job_id: str) -> S3Location:
-    """Return the folder of a local job. Raises `ValueError` for another id."""
+    """Return the folder in S3 of a local job. Raises `ValueError` if the id is not the id of a local job."""
     location = S3Location.parse(job_id.removeprefix(PREFIX)) if is_local(job_id) else None
     if location is None or not location.key:
         raise ValueError(f"{job_id} is not the id of a local job, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")

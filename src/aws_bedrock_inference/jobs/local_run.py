@@ -152,7 +152,7 @@ class LocalRun:
             self._remove(parts)
 
     def _join(self, parts: Iterable[S3Object], whole: Any) -> int:
-        """Write the parts to `whole`, and return the number of errors."""
+        """Write the content of all parts into the object `whole`. Return the number of records with an error."""
         failed = 0
         for part in parts:
             with opened(self._s3, part) as file:

@@ -29,7 +29,7 @@ _INPUT, _OUTPUT = ".jsonl", ".jsonl.out"
 
 
 class Records:
-    """The records of a job that has ended. Each iteration reads them again."""
+    """The records of a job that has ended. Each iteration reads the records from S3 again."""
 
     def __init__(self, s3: Any, job: JobStatus) -> None:
         self._s3 = s3
@@ -72,7 +72,7 @@ class Records:
             )
 
     def _missing(self, record_id: str, body: dict[str, Any], outputs: Outputs) -> JobRecord:
-        """Return a record without an output. Raises `OSError` if all outputs are missing."""
+        """Return a record whose output is missing. Raises `OSError` if all outputs of the job are missing."""
         job = self._job
         if not outputs.found and job["status"] == COMPLETED and job["succeeded"]:
             raise OSError(
@@ -121,7 +121,7 @@ def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str,
 
 
 def _record(line: dict[str, Any]) -> JobRecord:
-    """Return the record of an output line, which has `modelOutput` or `error`."""
+    """Return the record that an output line describes. The line has `modelOutput` or `error`."""
     record_id, body, output = id_of(line) or "", line.get("modelInput") or {}, line.get("modelOutput")
     if error := line.get("error"):
         return JobRecord(record_id, body, error=_error(error))

@@ -45,7 +45,9 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class BatchJobs:
-    """All jobs since the scenario was loaded at `epoch`. `now` is in seconds since then."""
+    """All batch jobs that were created since the scenario was loaded at the time `epoch`. `now` is in seconds since
+    then.
+    """
 
     def __init__(self, scenario: Scenario, control_plane: ControlPlane, epoch: float) -> None:
         self._scenario = scenario

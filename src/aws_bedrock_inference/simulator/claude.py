@@ -30,7 +30,7 @@ def require(body: dict[str, Any], *keys: str) -> None:
 
 
 class Anthropic:
-    """The Messages API, with `anthropic_version` and without `model` in the body."""
+    """The format of the Messages API in Bedrock: the body contains `anthropic_version`, but not `model`."""
 
     _KEYS = frozenset(
         [

@@ -68,7 +68,7 @@ def _usage(base: str, usage: Usage, *, streamed: bool) -> dict[str, Any]:
 
 
 def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return the settings of the request that the answer repeats."""
+    """Return the settings of the request that the answer repeats, such as the service tier."""
     body = asked.body
     found = {key: body[key] for key in ("performanceConfig", "serviceTier") if body.get(key)}
     guardrail = body.get("guardrailConfig") or {}

@@ -31,7 +31,9 @@ class Faults:
         self._since: dict[tuple[int, str], float] = {}
 
     def strike(self, asked: Asked, now: float) -> FaultRule | None:
-        """Return the rule that applies to the request, or None. `now` is in seconds since the scenario was loaded."""
+        """Return the fault rule that applies to the request, or None. `now` is in seconds since the scenario was
+        loaded.
+        """
         faulted = None
         for number, rule in enumerate(self._rules):
             if not _matches(rule, asked):

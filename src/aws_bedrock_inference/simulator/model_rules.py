@@ -31,7 +31,9 @@ class Media(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """The vectors that an embedding model returns, and the longest input that it accepts."""
+    """The dimensions and types of the vectors that an embedding model returns, and the longest input that it
+    accepts.
+    """
 
     length: int
     lengths: tuple[int, ...]
@@ -42,7 +44,7 @@ class Vectors(NamedTuple):
 
 @lru_cache(maxsize=_KEPT)
 def is_id(model: str) -> bool:
-    """Return whether a model could have this id or ARN, without its geography."""
+    """Return whether `model` has the form of a model id or ARN. The geography prefix must be removed before."""
     return bool((_ARN if model.startswith("arn:") else _ID).fullmatch(model))
 
 

@@ -59,7 +59,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def covers(item: tuple[Any, Any], letter: str) -> bool:
-    """Return whether an item of a set, such as `a-z`, contains the letter."""
+    """Return whether an item of a character set, such as `a-z`, contains the letter."""
     kind, value = item
     if kind is op.LITERAL:
         return bool(ord(letter) == value)
@@ -84,7 +84,7 @@ def _properties(name: str) -> str:
 
 
 class _TooHardError(Exception):
-    """The pattern needs too many steps, or contains an unsupported element."""
+    """Raised if a pattern needs too many steps, or contains an unsupported element."""
 
 
 class _Reader:

@@ -62,7 +62,7 @@ def report(content: Any) -> Plan:
 
 
 def refusal(error: ServiceError) -> Plan:
-    """Return the plan of an error answer in the service's form."""
+    """Return the plan of an answer with this error, in the service's form."""
     headers = [("x-amzn-errortype", f"{error.code}:{_NAMESPACE.format(error.namespace)}"), *error.headers]
     return whole(error.status, json.dumps({"message": str(error)}).encode(), headers)
 

@@ -72,7 +72,7 @@ def _schema(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _field(note: str) -> Any:
-    """Return the schema of a field that is described in words."""
+    """Return the schema of a field from its description in words."""
     if shown := _SCHEMA.search(note):
         try:
             return json.loads(shown[1])

@@ -99,7 +99,9 @@ def asked(request: Request, home: str) -> Asked:
 
 
 def _asked_of_jobs(method: str, head: str, rest: str) -> tuple[str, str]:
-    """Return the job's id or ARN and the operation. Both are empty if the request is not an operation."""
+    """Return the id or ARN of the job, and the operation. Both are empty if the request is not an operation of batch
+    jobs.
+    """
     if head == _ALL_JOBS:
         return "", "ListModelInvocationJobs" if method == "GET" and not rest else ""
     if method == "GET" and rest:

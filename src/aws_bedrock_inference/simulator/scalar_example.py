@@ -53,7 +53,7 @@ class Impossible(Exception):
 
 
 def string(schema: dict[str, Any], variant: int) -> str:
-    """Return a text with the length, pattern and format of a schema."""
+    """Return a text that has the length, the pattern and the format that a schema requires."""
     least, most = whole(schema.get("minLength"), 0), whole(schema.get("maxLength"), inf)
     if least > most:
         raise Impossible
@@ -81,7 +81,9 @@ def varied(text: str, variant: int) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the minimum and the maximum, and whether each is excluded (a boolean in draft 4)."""
+    """Return the minimum and the maximum of a number, and for each whether it is excluded. In draft 4, this is a
+    boolean.
+    """
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     least = _number_or(above, -inf)
@@ -134,5 +136,5 @@ def _number_or(value: Any, default: float) -> float:
 
 
 def whole(value: Any, default: float) -> float:
-    """Return a count in a schema, or the default if the schema does not have it."""
+    """Return the value of a keyword that is a count, or the default if the schema does not have the keyword."""
     return max(0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default

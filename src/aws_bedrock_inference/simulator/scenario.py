@@ -43,7 +43,7 @@ _LARGEST = 2**63
 
 
 class ScenarioError(ValueError):
-    """The scenario cannot be used. The message states the place of the error and the allowed values."""
+    """Raised if the scenario cannot be used. The message states the place of the error and the allowed values."""
 
 
 # The settings of each kind of fault, in addition to the filters and the schedule.

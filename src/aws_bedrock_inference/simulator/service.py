@@ -148,7 +148,7 @@ class Service:
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
-        """Raise the error of the fault, if the fault is an error."""
+        """If the fault is an error, raise this error."""
         if fault.kind == "error":
             if ERRORS.get(fault.code, {}).get("admitted"):
                 self._settle(wanted, self._admit(wanted, prompt, limit), Usage(prompt.tokens), 0)

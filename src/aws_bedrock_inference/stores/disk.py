@@ -151,7 +151,7 @@ def too_new(path: Path, why: str) -> str:
 
 
 def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> StoreUnavailable:
-    """Return the exception for an error of SQLite or of the operating system."""
+    """Return the exception, with an explanation, for an error of SQLite or of the operating system."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its extension
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreUnavailable(f"{path} was locked by other processes for more than {timeout:g} s")

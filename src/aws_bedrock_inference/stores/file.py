@@ -71,7 +71,7 @@ class SharedFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for reading; other processes may write at the same time. Raises `StoreUnavailable`."""
+        """Open the file for reading. Other processes can write at the same time. Raises `StoreUnavailable`."""
         with self._errors(), self._held() as opened:
             self._check(opened)
             yield opened.connection

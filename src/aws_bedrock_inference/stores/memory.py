@@ -39,7 +39,7 @@ class MemoryStore:
         return Instant(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Instant[None]:
-        """Release the lease of `member`. `report` is its last report."""
+        """Release the lease of `member`. `report` is the last report of the member."""
         return Instant(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Instant[dict[str, View]]:

@@ -56,7 +56,7 @@ class ShareStore(Protocol):
         """
 
     def leave(self, pool: str, member: str, report: str = "") -> StoreRequest[None]:
-        """Release the lease of `member`. `report` is its last report."""
+        """Release the lease of `member`. `report` is the last report of the member."""
 
     def look(self, pool: str | None = None) -> StoreRequest[Mapping[str, View]]:
         """Return the members of `pool`. If `pool` is not set, return the members of every pool that was used within

@@ -50,7 +50,7 @@ class ValkeyStore:
         return self._question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
-        """Release the lease of `member`. `report` is its last report."""
+        """Release the lease of `member`. `report` is the last report of the member."""
         return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:

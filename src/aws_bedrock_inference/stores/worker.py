@@ -78,7 +78,7 @@ class _Crew:
         self.idle = 0
 
     def run(self) -> None:
-        """Do the queued work, and return after some time without work."""
+        """Do the queued work. Return after some time without work, so that the thread ends."""
         while True:
             try:
                 future, work = self.queue.get(timeout=IDLE)

@@ -132,8 +132,8 @@ def _begun(address: Address) -> socket.socket:
 
 
 def _secured(wire: Any, context: ssl.SSLContext, host: str, exchange: Exchange, code: str | None) -> Any:
-    """Return `wire` secured with TLS. `code` is the fault code of every failure. If it is None, the code depends on
-    the failure.
+    """Return `wire` secured with TLS. `code` is the code of the fault if this fails. If `code` is None, the code
+    depends on the failure.
     """
     wire.settimeout(exchange.left())
     name = host.rstrip(".")  # certificates have names without the trailing dot

@@ -201,7 +201,7 @@ def _private(url: str) -> bool:
 
 
 def _with_scheme(proxy: str | None) -> str | None:
-    """Return the proxy's URL with its scheme. Raises `InvalidProxy`."""
+    """Return the proxy's URL with a scheme, such as `http://`. Raises `InvalidProxy` if the URL is invalid."""
     if not proxy:
         return None
     url = proxy if "://" in proxy else f"http://{proxy.removeprefix('//')}"

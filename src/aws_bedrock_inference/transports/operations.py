@@ -63,7 +63,7 @@ class Request(NamedTuple):
 
 
 class MalformedError(ValueError):
-    """An answer that does not match the service model."""
+    """Raised for an answer that does not match the service model."""
 
 
 class Operation:
@@ -197,7 +197,7 @@ class Operation:
         return {} if read is None else {name: _as_modelled(read, read_json(payload) if payload else {})}
 
     def event_status(self, exception: str) -> int | None:
-        """Return the HTTP status of a stream's exception in the service model, or None if the model has none."""
+        """Return the HTTP status of a stream's exception from the service model. Return None if it has none."""
         shape = self._events.members.get(exception)
         status: int | None = shape.metadata.get("error", {}).get("httpStatusCode") if shape is not None else None
         return status
@@ -234,7 +234,7 @@ def read_json(body: bytes) -> Any:
 
 
 def worded(message: Any) -> str:
-    """Return the message of an error, or an empty string if it is not text."""
+    """Return the message of an error. Return an empty string if the message is not text."""
     return message if isinstance(message, str) else ""
 
 
@@ -285,7 +285,7 @@ def _bytes(body: Any) -> bytes:
 
 
 def _places(shape: Any) -> dict[str, str]:
-    """Return the path of each member of a request and of its parts: `maxTokens` is `inferenceConfig.maxTokens`."""
+    """Return the path of each member of a request, such as `inferenceConfig.maxTokens` for `maxTokens`."""
     places: dict[str, str] = {}
     for name, member in shape.members.items() if shape is not None else ():
         for inner in member.members if member.type_name == "structure" else ():

@@ -104,6 +104,6 @@ class Exchange:
         return seconds * QUIET if self.quiet and limit == "idle" else seconds
 
     def failed(self, code: str, error: BaseException) -> Fault:
-        """Return the fault with the code `code` for the network's `error`."""
+        """Return the fault with this code for an error of the network."""
         reason = clean(error)
         return unanswered(reason, code=code, message=f"{_MESSAGES[code].format(host=self._host)}: {reason}")

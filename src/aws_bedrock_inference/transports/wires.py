@@ -122,7 +122,7 @@ class Wires:
         return Wire(self._dial(exchange))
 
     def keep(self, wire: Wire) -> None:
-        """Put a connection whose answer has ended into the pool."""
+        """Put a connection back into the pool after its answer has ended."""
         wire.fresh = False
         wire.idle_since = self._clock()
         self._kept.append(wire)

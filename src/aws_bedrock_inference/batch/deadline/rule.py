@@ -38,27 +38,27 @@ _MOVING = frozenset({"IN_PROGRESS", "STOPPING"})
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Create the job, or find the job with the same token."""
+    """The action to create the job, or to find the job with the same token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Request the status of the job again at the time `until`."""
+    """The action to request the status of the job again at the time `until`."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """Stop the job. Calls on demand take over."""
+    """The action to stop the job. Calls on demand take over."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Stop waiting for the job. Calls on demand send the records without an answer. `reason` is empty if the job
-    answered all records.
+    """The action to stop waiting for the job. Calls on demand send the records without an answer. `reason` is empty if
+    the job answered all records.
     """
 
     reason: str = ""

@@ -53,7 +53,7 @@ class Frames:
 
     @property
     def open(self) -> int:
-        """The number of bytes that do not yet belong to a complete frame."""
+        """The number of received bytes that belong to an incomplete frame."""
         return len(self._data) - self._at + sum(map(len, self._more))
 
     def feed(self, data: bytes) -> None:

@@ -113,7 +113,7 @@ class _Lenient(Structure):
         return result
 
     def _may_miss(self, key: str, part: Any) -> bool:
-        """Return whether the answer can be read without this member."""
+        """Return whether an answer is still useful if this member cannot be read."""
         if part is None or key == "__type" or key in _BESIDE:
             return True
         _, member = self._members[key]

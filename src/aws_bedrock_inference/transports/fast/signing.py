@@ -106,7 +106,7 @@ class Bearer:
         """Return None, because botocore does not report how long a token is still valid."""
 
     def due(self) -> bool:
-        """Return whether the token is of a kind that renews itself."""
+        """Return whether the token belongs to a kind of tokens that renew themselves."""
         return self.source is not None and not isinstance(self.source, FrozenAuthToken)
 
     def identity(self) -> str:
