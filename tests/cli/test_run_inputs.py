@@ -177,7 +177,7 @@ def test_rejects_that_cannot_be_written_end_the_run_and_are_named(desk: Desk) ->
         ("texts", ["--template", "x"], "the template contains no name in braces"),
         ("texts", ["--template", "@nowhere.txt"], "nowhere.txt: No such file"),
         ("texts", ["--template", "{text}", "-o", "texts/answers.jsonl"], "--output is in the directory INPUT"),
-        ("table.csv", [], 'no column "id" among "key", "prompt"'),
+        ("table.csv", [], 'no column "id", only "key", "prompt"'),
         ("s3:///key", [], "contains no bucket"),
         ("nowhere.jsonl", [], "does not exist"),
     ],

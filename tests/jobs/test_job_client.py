@@ -327,7 +327,7 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
         ({"prompts": []}, "a job needs at least one record"),
         ({"prompts": "Why?"}, "prompts=<str>: pass a list"),
         ({"prompts": ["a", ""]}, r"records\[1\]: prompt is blank"),
-        ({"prompts": ["a", "\ud800"]}, r"records\[1\]: half of a character"),
+        ({"prompts": ["a", "\ud800"]}, r"records\[1\]: the record contains half of a character"),
         ({"records": ["a"]}, r"records\[0\]: <str> is not a record"),
         ({"records": [{"id": "a", "prompt": "a"}] * 2}, r"records\[1\]: an earlier record has the same id"),
         ({"records": [{"id": "a", "promt": "a"}]}, r"records\[0\]: 'promt' is not a field"),

@@ -52,7 +52,7 @@ def test_a_part_that_cannot_spare_lines_keeps_them() -> None:
 
 
 def test_a_record_that_fits_into_no_file_is_a_sentence() -> None:
-    with pytest.raises(ValueError, match=r"record 2: 61 bytes, but a file of a batch job has at most 60\. Shorten it"):
+    with pytest.raises(ValueError, match=r"record 2 has 61 bytes, but a file of a batch job has at most 60\. Shorten"):
         jobs_of(io.BytesIO(lines([9, 61])), SMALL)
 
 

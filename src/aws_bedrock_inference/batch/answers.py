@@ -106,7 +106,7 @@ def unexpected(error: Exception) -> Fault:
         message=masked(_text(error)[:_LONGEST_MESSAGE]),
         decision=Decision.FAIL,
         cause="unexpected",
-        advice="The record could not become a request, or its answer could not be read. Simplify the record; "
+        advice="No request could be created from the record, or its answer could not be read. Simplify the record; "
         "if it is valid, report this as a bug of aws_bedrock_inference.",
     )
 

@@ -132,7 +132,8 @@ def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
             said = True
             say(
                 "Throttled for tokens. --max-tokens is not set, so each record without its own maximum reserves the "
-                "model's maximum from the quota. Set --max-tokens to the length that answers need: more calls fit then."
+                "model's maximum from the quota. Set --max-tokens to the length that answers need, so that "
+                "more calls fit into the quota."
             )
 
     return hear

@@ -243,7 +243,9 @@ def _torn(line: bytes) -> bool:
 
 def _opened(path: Path) -> FileIO:
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from the file")
+        raise ValueError(
+            f"{path} is not a regular file. Choose a regular file, because the next run reads the answers from it"
+        )
     return path.open("a+b", buffering=0)
 
 

@@ -56,7 +56,9 @@ def text_of(line: bytes) -> str:
     UTF-8.
     """
     if len(line) > LONGEST_LINE:
-        raise ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock accepts 25,000,000. Shorten it")
+        raise ProblemError(
+            f"it is longer than {LONGEST_LINE:,} bytes, but Bedrock accepts 25,000,000 bytes. Shorten it"
+        )
     try:
         return line.decode()
     except UnicodeDecodeError as error:

@@ -145,7 +145,8 @@ def parsed(text: str, advice: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ProblemError(
-            "half of a character: an escape from \\ud800 to \\udfff without its other half. Write complete characters"
+            "it contains half of a character: one escape from \\ud800 to \\udfff without the other. "
+            "Write complete characters"
         ) from None
     except json.JSONDecodeError as error:
         raise ProblemError(

@@ -107,19 +107,21 @@ def _check(columns: list[str], template: Template | None) -> None:
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
         raise ProblemError(
-            f'no column "id" among {shown}. Rename a column to id; a second run finds each answer by its id'
+            f'the table has no column "id", only {shown}. Rename a column to id: a second run finds answers by id'
         )
     twice = [column for column, number in Counter(columns).items() if number > 1]
     if twice:
         raise ProblemError(f'two columns have the name "{twice[0]:.80}". Rename one of them')
     if template is None:
         if not {"prompt", "messages"} & set(columns):
-            raise ProblemError(f'no column "prompt" among {shown}. Rename a column to prompt, or pass --template')
+            raise ProblemError(
+                f'the table has no column "prompt", only {shown}. Rename a column to prompt, or pass --template'
+            )
         check_names(columns, PROMPT_MEMBERS)
         return
     missing = sorted(template.fields - set(columns))
     if missing:
-        raise ProblemError(f'no column "{missing[0]}" among {shown}, but the template uses it')
+        raise ProblemError(f'the template uses the column "{missing[0]}", but the table has only {shown}')
     if "prompt" in columns or "messages" in columns:
         raise ProblemError(
             "a column of prompts and a template exclude each other. Rename the column, or use only one of the two"
@@ -131,7 +133,8 @@ def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict
     """Return the record of a row. `data` are the columns that a template uses."""
     if len(cells) != len(columns):
         raise ProblemError(
-            f"{len(cells)} cells for {len(columns)} columns. Quote a cell that contains a delimiter or a line break"
+            f"the row has {len(cells)} cells for {len(columns)} columns. Quote a cell that "
+            "contains a delimiter or a line break"
         )
     given = {column: cell for column, cell in zip(columns, cells, strict=True) if cell or column in data}
     for column in _JSON & given.keys() - data:

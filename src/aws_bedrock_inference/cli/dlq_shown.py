@@ -156,7 +156,8 @@ def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None
     click.echo(f"{report.sent:,} {sent}, {report.failed:,} failed again, {report.refused:,} refused")
     if report.leased:
         click.echo(
-            f"{report.leased:,} are claimed by other redrives; --wait sends the letters that those do not finish"
+            f"{report.leased:,} are claimed by other redrives. With --wait, the command sends the letters "
+            "that those redrives do not finish"
         )
     if report.stopped:
         click.echo(f"Stopped: {_line(report.stopped)}")

@@ -103,7 +103,10 @@ def create(
             job_id = client.create_job(records=_records(source), system=text, **options)
         click.echo(job_id)
         if is_local(job_id):
-            say("Too few records for a batch job: they run on demand now. After Ctrl-C, `bedrock job wait` continues.")
+            say(
+                "The records are too few for a batch job, so they run on demand now. "
+                "After Ctrl-C, `bedrock job wait` continues."
+            )
             client.finish(job_id)
     say(f"Continue with: bedrock job wait {quote(job_id)} -o FILE")
 

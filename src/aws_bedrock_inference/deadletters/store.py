@@ -125,7 +125,7 @@ def _table(name: str) -> LetterStore:
         name = without_password(name)
         file = name.removeprefix("sqlite:").removeprefix("file:")
         raise ValueError(
-            f"{name!r:.80} may be a file or a DynamoDB table: write sqlite://{file} or Path({file!r}) for the file, or "
+            f"{name!r:.80} may be a file or a DynamoDB table. Write sqlite://{file} or Path({file!r}) for the file, or "
             "dynamodb://NAME for the table"
         )
     return _table_at(name)
@@ -144,6 +144,6 @@ def _at_url(url: str) -> LetterStore:
     if scheme == "sqlite":
         return _file(path_in(url, "dead.db"))
     raise ValueError(
-        f"Dead letters cannot be stored at {shown_name(scheme, _SCHEMES)}://: write sqlite:///path/dead.db for a file "
+        f"Dead letters cannot be stored at {shown_name(scheme, _SCHEMES)}://. Write sqlite:///path/dead.db for a file "
         "of this machine, or dynamodb://TABLE for any number of machines"
     )

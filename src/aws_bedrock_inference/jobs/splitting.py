@@ -56,8 +56,8 @@ def _lengths(lines: Iterable[bytes], most: int) -> Iterator[int]:
     for number, line in enumerate(lines, 1):
         if len(line) > most:
             raise ValueError(
-                f"record {number}: {len(line):,} bytes, but a file of a batch job has at most {most:,}. Shorten it, or "
-                "put its media into S3 and refer to them with s3Location"
+                f"record {number} has {len(line):,} bytes, but a file of a batch job has at most {most:,}. Shorten it, "
+                "or put its media into S3 and refer to them with s3Location"
             )
         yield len(line)
 

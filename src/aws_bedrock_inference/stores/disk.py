@@ -84,7 +84,7 @@ def refuse_network(path: Path) -> None:
     kind = network_of(path)
     if kind:
         raise StoreUnusable(
-            f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a file on "
+            f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work. Use a file on "
             "a disk of this machine, or a server (redis://HOST) that all machines can reach"
         )
 
