@@ -301,7 +301,7 @@ def test_a_job_that_runs_has_no_result_and_no_counts_yet(jobs: BedrockJobClient,
     status = jobs.get_job_status(job_id)
     assert (status["status"], status["aws_status"], status["error"]) == ("VALIDATING", "Validating", None)
     assert [status["total"], status["processed"], status["succeeded"], status["failed"]] == [0, 0, 0, 0]
-    with pytest.raises(ValueError, match=r"is VALIDATING: use wait_for_job\(\) to wait for its end"):
+    with pytest.raises(ValueError, match=r"has not ended \(VALIDATING\). Use wait_for_job\(\) to wait"):
         jobs.get_job_result(job_id)
 
 
@@ -332,7 +332,10 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
         ({"records": [{"id": "a", "prompt": "a"}] * 2}, r"records\[1\]: an earlier record has the same id"),
         ({"records": [{"id": "a", "promt": "a"}]}, r"records\[0\]: 'promt' is not a field"),
         ({"records": [{"modelInput": {"modelId": "m"}}]}, r"records\[0\]: modelInput has a modelId"),
-        ({"records": [{"modelInput": {"prompt": "p"}}, {"prompt": "p"}]}, r"records\[1\]: a body of Converse after"),
+        (
+            {"records": [{"modelInput": {"prompt": "p"}}, {"prompt": "p"}]},
+            r"records\[1\]: the body is for Converse, but",
+        ),
         ({"records": [{"modelInput": {"prompt": "p"}}], "max_tokens": 4}, "max_tokens applies only to prompts"),
         ({"prompt": "a", "name": "no name"}, "name: use at most 63 letters"),
         ({"prompt": "a", "client_token": "-"}, "client_token: use at most 240 letters"),

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a run ended. The user `interrupted` it, a `fault` that affects every record stopped it, it was `broken` by a
-    file that cannot be written, it was `stopped` by a limit that the user set, or it is complete.
+    """The end of a run. The user `interrupted` the run, a `fault` that affects every record stopped it, a file that
+    cannot be written has `broken` it, a limit that the user set has `stopped` it, or it is complete.
 
     `terminated` is True for SIGTERM and False for Ctrl-C.
     """
