@@ -334,7 +334,7 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
         ({"records": [{"modelInput": {"modelId": "m"}}]}, r"records\[0\]: modelInput has a modelId"),
         (
             {"records": [{"modelInput": {"prompt": "p"}}, {"prompt": "p"}]},
-            r"records\[1\]: the body is for Converse, but",
+            r"records\[1\]: the body is for Converse",
         ),
         ({"records": [{"modelInput": {"prompt": "p"}}], "max_tokens": 4}, "max_tokens applies only to prompts"),
         ({"prompt": "a", "name": "no name"}, "name: use at most 63 letters"),
