@@ -128,7 +128,7 @@ def page() -> Iterator[str]:
     yield "# Errors"
     yield ""
     yield "Every cause in the catalogue: its meaning, whether to retry, and what to do. `make index` writes this page."
-    yield "`bedrock explain` finds the cause of an error; [Knowing errors](knowing.md) describes how."
+    yield "`bedrock explain` finds the cause of an error; [Recognizing errors](knowing.md) describes how."
     for place, known in places.items():
         yield ""
         yield f"## {_title(place)}"
