@@ -22,6 +22,10 @@ class ServiceError(Exception):
         self.headers: list[tuple[str, str]] = []
 
 
+class ServiceMissing(ServiceError):
+    """The answer to a request for another service, such as STS, which sends forms and reads answers in XML."""
+
+
 class ModelRefusal(ServiceError):
     """The refusal of a request by the model itself, in the model's own words."""
 
