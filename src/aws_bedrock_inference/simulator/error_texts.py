@@ -24,6 +24,10 @@ class ServiceError(Exception):
         self.headers: list[tuple[str, str]] = []
 
 
+class ServiceMissing(ServiceError):
+    """The answer to a request for another service, such as STS, which sends forms and reads answers in XML."""
+
+
 class ModelRefusal(ServiceError):
     """An error with which the model itself refuses a request, in the model's own words."""
 

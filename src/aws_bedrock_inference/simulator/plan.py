@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aws_bedrock_inference.simulator.error_texts import ServiceMissing
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
 
@@ -63,6 +65,9 @@ def report(content: Any) -> Plan:
 
 def refusal(error: ServiceError) -> Plan:
     """Return the plan of an answer with this error, in the service's form."""
+    if isinstance(error, ServiceMissing):
+        text = f"<ErrorResponse><Error><Code>{error.code}</Code><Message>{error}</Message></Error></ErrorResponse>"
+        return Plan(error.status, [("content-type", "text/xml")], _whole_body(0.0, text.encode(), lambda: None))
     headers = [("x-amzn-errortype", f"{error.code}:{_NAMESPACE.format(error.namespace)}"), *error.headers]
     return whole(error.status, json.dumps({"message": str(error)}).encode(), headers)
 

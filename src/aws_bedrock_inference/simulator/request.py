@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.simulator.error_texts import ServiceError
+from aws_bedrock_inference.simulator.error_texts import ServiceError, ServiceMissing
 from aws_bedrock_inference.simulator.signature import caller, region
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ _CONTROL = {
     "enforcedGuardrailsConfiguration": ("ListEnforcedGuardrailsConfiguration", ""),
     "foundation-model-availability": ("", "GetFoundationModelAvailability"),
 }
+_OTHER_SERVICE = (
+    "This is the simulator of Bedrock. It has no STS, and no other service that accepts forms. Unset the setting that "
+    "leads to the simulator, for example AWS_ENDPOINT_URL_STS, so that the request goes to AWS."
+)
 _JOB, _ALL_JOBS = "model-invocation-job", "model-invocation-jobs"
 JOBS = frozenset(f"{verb}ModelInvocationJob" for verb in ("Create", "Get", "Stop")) | {"ListModelInvocationJobs"}
 """The operations of batch jobs."""
@@ -92,6 +96,8 @@ def asked(request: Request, home: str) -> Asked:
         model, _, last = rest.rpartition("/")
         operation = _OPERATIONS.get(last, "") if request.method == "POST" and head == "model" and model else ""
     if not operation:
+        if request.body.startswith(b"Action="):
+            raise ServiceMissing("InvalidAction", _OTHER_SERVICE, 400)
         raise ServiceError("UnknownOperationException")
     base, pool = split_profile(model)
     authorization = request.headers.get("authorization", "")
