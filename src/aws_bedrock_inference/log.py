@@ -141,7 +141,7 @@ def _ended(event: CallEnded) -> Line:
 
 
 def _cost(event: CallEnded) -> str:
-    """Return the cost of a call that used tokens, in words."""
+    """Return the cost of a call as text. Return an empty text if the call used no tokens."""
     if event.usage is None:
         return ""
     from aws_bedrock_inference.pricing import dollars  # noqa: PLC0415 - as for the cost itself
@@ -206,7 +206,10 @@ def _circuit(event: CircuitChanged) -> Line:
 def _store(event: StoreChanged) -> Line:
     if event.available:
         return ("quota of %s: the store is available again", event.pool)
-    return ("quota of %s: the store is unavailable; this process uses its last share, or a small one", event.pool)
+    return (
+        "quota of %s: the store is unavailable; this process uses its last share of the quota, or a small share",
+        event.pool,
+    )
 
 
 def _profile(event: ProfileChosen) -> Line:
@@ -230,7 +233,10 @@ def _fell_back(event: FellBack) -> Line:
 
 def _health(event: RouteHealthChanged) -> Line:
     if event.resting:
-        return ("%s: the route is resting; single calls probe it, and all others use other routes", event.route)
+        return (
+            "%s: the route is resting; individual calls probe it, and all other calls use other routes",
+            event.route,
+        )
     return ("%s: the route receives calls again, at first %.0f %% of them", event.route, 100 * event.share)
 
 

@@ -39,13 +39,13 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """Values that a `Fallback` has found from here, such as other places. They are dropped together with this
-        place.
+        """Values that a `Fallback` found by using this place, such as other places. They are dropped together with
+        this place.
         """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
-        """Return another place: the endpoint and identity that a client with these options would use. `session` None
-        stands for the session of this place. This can read files. Raises what boto3 raises.
+        """Return another place: the endpoint and identity that a client with these options would use. If `session` is
+        None, the session of this place is used. This method can read files. Raises the exceptions that boto3 raises.
         """
 
 

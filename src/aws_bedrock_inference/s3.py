@@ -80,7 +80,9 @@ def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
 
 
 def opened(client: Any, item: S3Object) -> io.BufferedReader:
-    """Return a file that reads the object. Reading raises `OSError`, also if the object has changed since then."""
+    """Return a file that reads the object. Reading raises `OSError` if S3 fails, or if the object has changed since
+    it was listed.
+    """
     return io.BufferedReader(_Pieces(client, item))
 
 

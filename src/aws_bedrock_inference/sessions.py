@@ -64,8 +64,8 @@ def core_of(session: Any = None) -> Any:
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
-    """Return a client of `service`, its botocore session, and the credentials that it signs with, or None. `session`
-    is as in `core_of`.
+    """Return a client of `service`, its botocore session, and the credentials that the client signs with (None if it
+    has none). `session` is a boto3 or botocore session, or None for boto3's default session.
     """
     with _making:
         core = _core(session)

@@ -1,7 +1,7 @@
 """Retries for batches that partly succeed: only the failed entries are sent again, and the answers are merged.
 
 Services answer such a batch with HTTP 200 and a list of the failed entries, which no SDK retries. Here, the failed
-entries of each answer become a fault for the policies, so the same back-off, budget and deadline apply. Entries that
+entries of each answer become a fault for the policies, so the same backoff, budget and deadline apply. Entries that
 still fail after the last attempt stay in the answer as the service reported them.
 """
 
