@@ -1,8 +1,9 @@
-"""Rules for requests that may be repeated although the service may already have executed them.
+"""Rules that decide whether a request can be repeated although the service may already have executed it.
 
-After a time-out or a lost connection, nobody knows whether the service executed the request. Repeating a read is
-harmless. Repeating a write is safe only if the service ignores the second one. The rules below are data: first the
-traits in botocore's model of an operation, then the documentation of the services.
+After a time-out or a lost connection, the caller does not know whether the service executed the request. Repeating a
+read is harmless. Repeating a write is safe only if the service ignores the second write. The rules in this module are
+data. They come first from the traits in botocore's model of an operation, then from the documentation of the
+services.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 Condition = Callable[[Mapping[str, Any]], bool]
-"""A function that returns whether a request with these parameters may be repeated after it may have been executed."""
+"""A function that returns whether a request with these parameters can be repeated safely after the service may have
+executed it.
+"""
 
-# HTTP's own promise, RFC 9110 section 9.2. AWS keeps it for PUT where something is replaced; where PUT starts, sends
-# or creates (Connect's calls, image builds), it does not.
+# RFC 9110 section 9.2 defines these methods as safe or idempotent. AWS's PUT operations are idempotent if they replace
+# something, but not if they start, send or create something (calls in Amazon Connect, image builds).
 _READ_METHODS = frozenset({"GET", "HEAD"})
 _REPLACING_METHODS = frozenset({"PUT", "DELETE"})
 _MAKES_SOMETHING = re.compile(r"(?:Start|Send|Create)(?=[A-Z])")
 
-# Smithy's traits, which newer service models carry: https://smithy.io/2.0/spec/behavior-traits.html
+# Smithy's traits, which newer service models contain: https://smithy.io/2.0/spec/behavior-traits.html
 _TRAITS = ("readonly", "idempotent")
 
-# Protocols that know only POST say in the operation's name that it reads, or that it takes away.
+# In protocols that only use POST, the name of an operation shows that it reads or removes something.
 _HARMLESS_NAME = re.compile(
     r"(?:Get|List|Describe|Head|BatchGet|Scan|Query|Search|Lookup|Simulate|Count|Delete|Remove|Tag|Untag)(?=[A-Z]|$)"
 )
@@ -68,8 +71,8 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Return whether an update can be repeated. It can if it only assigns values, or if it has a condition on the
-    changed values, which makes a second update fail.
+    """Return True if an update can be repeated; otherwise return False. An update can be repeated if it only assigns
+    values, or if it has a condition on the changed values, which makes a second update fail.
     """
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
@@ -89,7 +92,9 @@ def _update(params: Mapping[str, Any]) -> bool:
 
 
 class Rule(NamedTuple):
-    """A documented rule about operations of a service. `when` checks the parameters; `source` is the documentation."""
+    """A rule about operations of a service, from the service's documentation (`source`). `when` checks the parameters
+    of a request.
+    """
 
     service: str
     operations: str
@@ -188,14 +193,16 @@ RULES = (
 )
 _BY_OPERATION = {(rule.service, name): rule.when for rule in RULES for name in rule.operations.split()}
 
-# Answers after which a write may have been done nonetheless.
+# Error answers after which a write can have been executed nonetheless.
 _DOUBTFUL = frozenset({("dynamodb", "InternalServerError")})  # developerguide/Programming.Errors.html
 _GATEWAY_TIMED_OUT, _UNAVAILABLE = 504, 503
 _NEVER_SENT = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND, Kind.REFUSED, Kind.THROTTLED})
 
 
 def repeatable(operation: OperationModel) -> Condition:
-    """Return the condition under which `operation` may be repeated without knowing whether it was executed."""
+    """Return the condition under which a request of `operation` can be repeated when it is unknown whether the
+    service executed it.
+    """
     service, name = operation.service_model.service_name, operation.name
     documented = _BY_OPERATION.get((service, name))
     if documented is not None:
@@ -213,11 +220,11 @@ def repeatable(operation: OperationModel) -> Condition:
 
 
 def fate_unknown(service: str, fault: Fault) -> bool:
-    """Return whether the service may have executed the request of `fault`: there was no answer, or an inconclusive
-    one.
+    """Return True if the service may have executed the request that failed with `fault`: there was no answer, or the
+    answer was inconclusive. Otherwise return False.
 
-    A 5xx without the service's own error code comes from a proxy or gateway that lost the answer. A 503 was rejected
-    without execution.
+    A status of 5xx without the service's own error code comes from a proxy or gateway that lost the answer. With
+    status 503, the service rejected the request without executing it.
     """
     if not fault.reached:
         return False

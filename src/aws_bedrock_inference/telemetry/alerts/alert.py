@@ -74,13 +74,14 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The facts of an incident when it is reported. `state` is `open` at its beginning and `ended` at its end. Both
-    alerts have the same `incident`; `id` identifies this one.
+    """The facts of an incident at the time of the report. `state` is `open` at the beginning of the incident and
+    `ended` at its end. Both alerts have the same `incident`, but different values of `id`.
 
-    `rule` is the rule that raised it: `new` (a permanent cause seen for the first time), `failures`, `stops`, `spend`,
-    `letters`, `lost`, `quota` or `day`. `share` and `usual` are fractions of all calls, or in `unit` if the alert has
-    one. `causes` counts failures by cause. `sample` has the code, the request id and the recognized words of one
-    failure, and no other text of the service, because that may quote the request. Times are ISO 8601, UTC.
+    `rule` is the rule that raised the alert: `new` (a permanent cause seen for the first time), `failures`, `stops`,
+    `spend`, `letters`, `lost`, `quota` or `day`. `share` and `usual` are fractions of all calls. If the alert has a
+    `unit`, `share` and `usual` are amounts in this unit. `causes` counts failures by cause. `sample` has the code,
+    the request id and the recognized words of one failure. It contains no other text of the service, because such
+    text can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str
@@ -109,7 +110,7 @@ class Alert:
 
     @property
     def summary(self) -> str:
-        """One line for a person."""
+        """A human-readable summary in one line."""
         where = ", ".join(self.models[:3]) + (f" in {', '.join(self.regions[:3])}" if any(self.regions) else "")
         who = f"{self.service}: " if self.service else ""
         if self.state == "ended":
@@ -142,7 +143,9 @@ class Alert:
 
 
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
-    """Return the alert about the beginning or the end of `incident`. The book's slots are `ahead` of the clock."""
+    """Return the alert about the beginning or the end of `incident`. `ahead` is the number of slots by which the book
+    is ahead of the clock.
+    """
     title, meaning, remedies, link = _words(incident)
     models, regions = (
         tuple(dict.fromkeys(filter(None, (place.partition("|")[side] for place in incident.places)))) for side in (0, 2)
