@@ -107,7 +107,7 @@ RULES = (
         "dynamodb",
         "PutItem DeleteItem",
         _returns_nothing_old,
-        "The whole item is replaced or gone: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html",
+        "The second request replaces or deletes the same item: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html",
     ),
     Rule(
         "dynamodb",
@@ -115,8 +115,15 @@ RULES = (
         _update,
         "Conditional writes can be idempotent: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html",
     ),
-    Rule("dynamodb", "BatchWriteItem", _always, "Puts and deletes of whole items only: API_BatchWriteItem.html"),
-    Rule("dynamodb", "CreateTable UpdateTimeToLive", _always, "The name is taken, or the state is set"),
+    Rule(
+        "dynamodb", "BatchWriteItem", _always, "Contains only puts and deletes of whole items: API_BatchWriteItem.html"
+    ),
+    Rule(
+        "dynamodb",
+        "CreateTable UpdateTimeToLive",
+        _always,
+        "The second request is rejected because the name is taken, or it sets the same state",
+    ),
     Rule(
         "sqs",
         "SendMessage SendMessageBatch",
@@ -127,10 +134,15 @@ RULES = (
         "sqs",
         "CreateQueue ReceiveMessage ChangeMessageVisibility ChangeMessageVisibilityBatch SetQueueAttributes PurgeQueue",
         _always,
-        "Sets a state; messages received twice reappear after their visibility time-out",
+        "Sets a state. Messages that are received twice reappear after their visibility time-out",
     ),
     Rule("sns", "Publish PublishBatch", _fifo, "FIFO topics drop duplicates for 5 minutes: fifo-message-dedup.html"),
-    Rule("sns", "CreateTopic Subscribe SetTopicAttributes", _always, "Answers with what exists: API_CreateTopic.html"),
+    Rule(
+        "sns",
+        "CreateTopic Subscribe SetTopicAttributes",
+        _always,
+        "The second answer has the existing resource: API_CreateTopic.html",
+    ),
     Rule(
         "events",
         "PutRule PutTargets EnableRule DisableRule CreateEventBus PutPermission",
@@ -142,7 +154,7 @@ RULES = (
         "CreateLogGroup CreateLogStream PutRetentionPolicy PutMetricFilter PutSubscriptionFilter PutResourcePolicy "
         "FilterLogEvents StartQuery StopQuery",
         _always,
-        "The name is taken, the state is set, or it reads",
+        "The name is taken, the request sets the same state, or it only reads",
     ),
     Rule(
         "cloudwatch", "PutMetricAlarm PutDashboard SetAlarmState", _always, "Replaces by name: API_PutMetricAlarm.html"
@@ -151,28 +163,33 @@ RULES = (
         "lambda",
         "Invoke",
         _dry_run,
-        "A dry run only checks: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html",
+        "A dry run checks the request and executes nothing: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html",
     ),
     Rule(
         "lambda",
         "CreateFunction CreateAlias CreateEventSourceMapping AddPermission PublishVersion",
         _always,
-        "The name or statement is taken; a version is published only of what changed: API_PublishVersion.html",
+        "The name or statement is taken. A version is published only after a change: API_PublishVersion.html",
     ),
     Rule(
         "s3",
         "CreateBucket CreateMultipartUpload CompleteMultipartUpload RestoreObject SelectObjectContent",
         _always,
-        "The name is taken; an upload without parts is empty; completing twice leaves one object",
+        "The name is taken. An upload without parts is empty. Completing an upload twice creates one object",
     ),
     Rule("stepfunctions", "StartExecution", _named, "Idempotent by name and input: API_StartExecution.html"),
-    Rule("sts", "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity DecodeAuthorizationMessage", _always, "Reads"),
+    Rule(
+        "sts",
+        "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity DecodeAuthorizationMessage",
+        _always,
+        "Only reads",
+    ),
     Rule(
         "kms",
         "Encrypt Decrypt ReEncrypt Sign Verify GenerateMac VerifyMac GenerateDataKey GenerateDataKeyPair "
         "GenerateDataKeyWithoutPlaintext GenerateRandom",
         _always,
-        "Keeps nothing",
+        "The service stores nothing",
     ),
     Rule(
         "iam",
@@ -180,16 +197,16 @@ RULES = (
         "AttachGroupPolicy DetachRolePolicy DetachUserPolicy DetachGroupPolicy PutRolePolicy PutUserPolicy "
         "PutGroupPolicy AddUserToGroup AddRoleToInstanceProfile UpdateAssumeRolePolicy UpdateRole",
         _always,
-        "The name is taken, or the state is set",
+        "The second request is rejected because the name is taken, or it sets the same state",
     ),
     Rule(
         "bedrock-runtime",
         "Converse ConverseStream InvokeModel InvokeModelWithResponseStream CountTokens ApplyGuardrail",
         _always,
-        "Changes nothing; a repeat is paid for, so the catalogue limits it",
+        "Changes nothing. AWS charges for a repeat, so the catalogue limits repeats",
     ),
     Rule("bedrock-agent-runtime", "Retrieve RetrieveAndGenerate", _always, "Changes nothing"),
-    Rule("kinesis", "SubscribeToShard", _always, "Reads"),
+    Rule("kinesis", "SubscribeToShard", _always, "Only reads"),
 )
 _BY_OPERATION = {(rule.service, name): rule.when for rule in RULES for name in rule.operations.split()}
 

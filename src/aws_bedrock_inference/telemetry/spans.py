@@ -55,7 +55,7 @@ class _Current:
 
     def leave(self) -> None:
         """Restore the span that was current before. If this has already happened, do nothing; with two listeners, the
-        first one can restore the other's span. If another thread ends the call, because the thread of the call
+        first listener restores the span for both. If another thread ends the call, because the thread of the call
         stopped running it, no span is restored.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
@@ -197,7 +197,7 @@ class Spans:
         return Ids(f"{found.trace_id:032x}", f"{found.span_id:016x}")
 
     def close(self) -> None:
-        """End all open spans. The spans of calls in flight stay current until the calls end."""
+        """End all open spans. The spans of calls in flight stay current in their threads until the calls end."""
         for one in list(self._open.values()):
             if one.attempt is not None:
                 one.attempt.end()

@@ -65,7 +65,7 @@ class Ring(dict[int, int]):
 
 class Pattern:
     """The daily pattern: the share, or the rate, that was measured on earlier days in each quarter of an hour of the
-    day. With each further day, the weight of an old value is multiplied by `fade`.
+    day. A value that is older than one day is multiplied by `fade` for each further day.
     """
 
     def __init__(self, fade: float) -> None:

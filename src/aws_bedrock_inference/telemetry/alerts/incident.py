@@ -13,8 +13,8 @@ LISTED = 10
 class Incident:
     """An incident of one rule. `keys` are the counts that rose, each with the slot of its last rise and the length of
     its window. `cases` counts failures by cause. `share` is the largest share or rate, and `usual` is the usual share
-    or rate. `start` is the beginning of the incident in seconds since the epoch, and `opened` is the same time in the
-    book.
+    or rate. `start` is the beginning of the incident in seconds since the epoch. `opened` is the time when the
+    incident was opened, on the book's time scale.
     """
 
     id: str

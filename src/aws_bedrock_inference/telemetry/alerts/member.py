@@ -76,7 +76,9 @@ class Member(Locked):
             return
         self._failures += 1
         if self._failures == ALONE:
-            _log.warning("alerts: this process judges alone until the store works: %s", problem)
+            _log.warning(
+                "alerts: this process examines only its own counts until the store is available again: %s", problem
+            )
             self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
         if self._alone is not None:
             for each in self._unsent if self._failures == ALONE and self._unsent else (whole,):
