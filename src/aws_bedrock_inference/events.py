@@ -273,8 +273,8 @@ class CircuitChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReadinessAwaited(Event):
-    """`wait_until_ready` found that the model cannot be called yet, because of `fault`. It has waited `waited` seconds
-    so far, and sends the next request after `wait` seconds.
+    """`wait_until_ready` found that the model cannot be called yet, because of `fault`. The method has waited
+    `waited` seconds so far, and sends the next request after `wait` seconds.
     """
 
     route: Route
@@ -295,8 +295,8 @@ class ProfileChosen(Event):
 
 @dataclass(frozen=True, slots=True)
 class FellBack(Event):
-    """A call left `route` after `attempts` requests there, because of `fault`, and continues on route `to`. `total` is
-    the number of requests on all routes so far.
+    """A call left `route` because of `fault`, and continues on route `to`. `attempts` is the number of requests on
+    `route`, and `total` is the number of requests on all routes so far.
     """
 
     route: Route

@@ -3,9 +3,9 @@
     logging.getLogger("aws_bedrock_inference").setLevel(logging.INFO)
 
 WARNING: retries, an open circuit, a lost store and failed calls. None of them is an ERROR, because either the call
-continues or an exception reports it. stamina and urllib3 also log retries as warnings; botocore logs them at DEBUG
-among thousands of other lines. INFO: throttles that the quota absorbs, and recoveries. DEBUG: calls that succeed,
-wait, or are ended by the program.
+continues or an exception reports the failure. stamina and urllib3 also log retries as warnings; botocore logs them at
+DEBUG among thousands of other lines. INFO: throttles that the quota absorbs, and recoveries. DEBUG: calls that
+succeed, wait, or are ended by the program.
 
 A line contains routes, codes, causes, counts and request ids. It contains no message of the service, because that may
 quote the request, and no prompt, answer or credential. The record's attribute `bedrock` has the same facts as named

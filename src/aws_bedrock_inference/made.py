@@ -15,8 +15,8 @@ own. `turn`: a user message asks the model to continue. `restart`: the whole req
 """
 
 Source: TypeAlias = Literal["guardrail", "provider", "model"]
-"""The sources of a filter: a guardrail of the account, the content filter of the model's provider, or the model
-itself.
+"""The values of `source`, the party that filtered content: a guardrail of the account, the content filter of the
+model's provider, or the model itself.
 """
 
 

@@ -29,8 +29,8 @@ class Place(Protocol):
 
     @property
     def whose(self) -> str:
-        """The account. If it is unknown, a name for the access key; empty if the credentials would have to be fetched
-        first.
+        """The account. If the account is unknown, this is a name for the access key, or empty if the credentials
+        would have to be fetched first.
         """
 
     @property

@@ -137,7 +137,7 @@ def _head(client: Any, location: S3Location) -> S3Object | None:
 
 
 def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
-    """Return the result of `ask`; raise `OSError` for an error of S3."""
+    """Send a request to S3 by calling `ask`, and return the result. Raise `OSError` for an error of S3."""
     try:
         return ask()
     except (BotoCoreError, ClientError) as error:

@@ -51,7 +51,9 @@ def is_session(value: Any) -> bool:
 
 
 def key_of(access_key: str) -> str:
-    """Return a name for an access key whose account is unknown, under which answers of AWS are stored."""
+    """Return a name for an access key. If the account of the key is unknown, stored answers of AWS are found by this
+    name.
+    """
     return hashlib.sha256(access_key.encode()).hexdigest()[:16]
 
 

@@ -241,11 +241,10 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
 
 
 class Finish:
-    """Updates the token estimates when a call ends, and notifies the listeners.
+    """An object that updates the token estimates and notifies the listeners when a call ends.
 
     An open stream holds a reference to this object until the stream ends. The object holds no reference to the client
-    or to its connections, because otherwise an event loop that is dropped together with its tasks could not be
-    collected.
+    or to its connections. Otherwise, an event loop that is dropped together with its tasks could not be collected.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")

@@ -153,7 +153,9 @@ def _is_filtered(fault: Fault) -> bool:
 
 
 def _is_partial(answer: Any) -> bool:
-    """Return True if some words were masked and the rest is the answer; otherwise return False."""
+    """Return True if some words of an answer were masked and the answer was returned with the other words; otherwise
+    return False.
+    """
     filtered = filtered_of(answer) if isinstance(answer, dict) else attribute(answer, "filtered")
     return isinstance(filtered, FilteredContent) and filtered.partial
 
@@ -175,7 +177,9 @@ def _text(answer: Any) -> str:
 
 
 def client_method(client: Any, name: str, function: str) -> Any:
-    """Return a method of the client that the caller passed, or raise `TypeError`."""
+    """Return the method `name` of the client that the caller passed. Raises `TypeError` if the client does not have
+    the method or is an asyncio client.
+    """
     method = getattr(client, name, None)
     if not callable(method):
         given = "" if client is None else f"; {type(client).__name__} has no {name}()"

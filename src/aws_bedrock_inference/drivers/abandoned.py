@@ -80,7 +80,7 @@ class OpenFlow:
         self.reply: Any = None
 
     def hold(self, source: Source | None) -> None:
-        """Close the source that was read until now, unless `source` is the same source."""
+        """Read from `source` from now on. Close the previous source, unless it is the same source."""
         if self.source is not None and self.source is not source:
             self.source.close()
         self.source = source

@@ -37,7 +37,7 @@ def refuse(_: Call) -> Outcome:
 
 
 def left() -> Outcome:
-    """Return the outcome of a call whose consumer has stopped reading."""
+    """Return the outcome of a call whose consumer stopped reading before the request was sent."""
     return Outcome(fault=ABANDONED)
 
 

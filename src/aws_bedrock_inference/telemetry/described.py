@@ -42,7 +42,9 @@ class Described:
         self._operations = names.operations
 
     def operation(self, operation: str, route: Route) -> str:
-        """Return the conventions' name of an operation; empty if the operation does not belong to GenAI."""
+        """Return the name of an operation in OpenTelemetry's conventions. Return an empty text if the conventions for
+        generative AI do not contain the operation.
+        """
         found = self._operations.get(operation, "")
         return EMBEDDINGS if found and "embed" in (route.base or route.model) else found
 

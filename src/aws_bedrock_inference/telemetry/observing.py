@@ -1,4 +1,4 @@
-"""`observe`: reports of every client of the process, switched on and off."""
+"""`observe` switches the reports about all clients of a process on and off."""
 
 from __future__ import annotations
 

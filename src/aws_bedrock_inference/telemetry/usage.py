@@ -1,4 +1,4 @@
-"""The usage and cost of a call, as metrics count them."""
+"""Calculate the usage and the cost of a call for metrics."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _WORDS = {
         "Calls succeed, but cost several times as much as on other days at this time. A loop that calls the model "
         "repeatedly has this effect, and so does additional work that was not announced.",
         (
-            "Start with the tenants and the model in this alert. Find out which program calls and if it makes progress.",
+            "Start with the tenants and the model in this alert. Find out which program calls, and if it progresses.",
             "Limit the cost of one call with MaxCost, or of one run with bedrock run --max-cost.",
         ),
     ),

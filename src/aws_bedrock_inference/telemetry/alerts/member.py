@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ALONE = 3
-"""The number of consecutive reports that the store must refuse before a process examines only its own counts."""
+"""After the store has refused this number of consecutive reports, a process examines only its own counts."""
 
 # Reports kept while the store fails: one minute. Older reports no longer matter.
 _KEPT = 6

@@ -70,8 +70,9 @@ class Failed:
 
 
 class Counts(NamedTuple):
-    """The counts: answers by route, operation, tenant and tier; failures by route, operation, tenant and cause; dead
-    letters by route and cause (stored, lost).
+    """The counts of a process. Answers are counted by route, operation, tenant and tier. Failures are counted by
+    route, operation, tenant and cause. Dead letters are counted by route and cause, separately for those that were
+    stored and those that were lost.
     """
 
     answers: dict[tuple[str, str, str, str], Answered]

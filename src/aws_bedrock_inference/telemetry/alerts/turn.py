@@ -76,9 +76,9 @@ def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
         version, book, waiting = json.loads(memory)
         found = Book.of(book) if version == FORMAT else None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}. {_REMEDY}") from error
+        raise MemoryUnreadable(f"the stored state of the alert rules cannot be read: {error}. {_REMEDY}") from error
     if found is None:
         raise MemoryUnreadable(
-            f"the memory of alerts has format {version}, but this version reads format {FORMAT}. {_REMEDY}"
+            f"the stored state of the alert rules has format {version}, not {FORMAT} as this version. {_REMEDY}"
         )
     return found, waiting
