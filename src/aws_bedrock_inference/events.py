@@ -163,8 +163,8 @@ class AnswerDegraded(Event):
 
 @dataclass(frozen=True, slots=True)
 class QuotaQueued(Event):
-    """A call waits for quota. `tokens` is the number of tokens that it reserves, and `ahead` the number of calls in
-    front of it in the queue.
+    """A call waits for quota. `tokens` is the number of tokens that the call reserves, and `ahead` is the number of
+    calls in front of it in the queue.
     """
 
     route: Route

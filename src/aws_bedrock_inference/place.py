@@ -9,7 +9,9 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Place(Protocol):
-    """An endpoint in one Region, and the identity that signs. `session` is the session that they were read from."""
+    """An endpoint in one Region, and the identity that signs the requests. `session` is the boto3 or botocore session
+    from which both were read.
+    """
 
     @property
     def url(self) -> str:
@@ -21,11 +23,11 @@ class Place(Protocol):
 
     @property
     def account(self) -> str:
-        """The account; empty if the credentials do not contain it."""
+        """The AWS account. It is empty if the credentials do not contain the account."""
 
     @property
     def principal(self) -> str:
-        """A hash of the identity that signs."""
+        """A hash of the identity that signs the requests."""
 
     @property
     def whose(self) -> str:

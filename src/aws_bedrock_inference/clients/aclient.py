@@ -179,9 +179,9 @@ class AsyncBedrockClient(BaseClient):
         return {**events.head, "body": events}
 
     async def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`, which is free and uses no quota. CountTokens rejects some model ids. For an
-        inference profile that it rejects, the client sends the id of the model behind the profile. If CountTokens
-        rejects that id, too, the client returns its own estimate; the response then contains `"estimated": True`.
+        """boto3's `count_tokens`, which is free and uses no quota. CountTokens rejects some model ids. If CountTokens
+        rejects an inference profile, the client sends the id of the model behind the profile. If CountTokens rejects
+        that model id, too, the client returns its own estimate, and the response contains `"estimated": True`.
         """
         call = self._make_call("count_tokens", params, timeout)
         return await self._run(call, self._counting.count(self._send, call))

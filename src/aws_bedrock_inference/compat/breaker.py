@@ -114,8 +114,9 @@ class CircuitBreaker:
         )
         if not sane:
             raise ValueError(
-                "CircuitBreaker: failure_threshold is 1 or more, recovery_timeout 0 or more and failure_window above "
-                f"0 seconds; got {shown(failure_threshold)}, {shown(self.recovery_timeout)}, {shown(failure_window)}"
+                "CircuitBreaker: failure_threshold must be 1 or more, recovery_timeout 0 seconds or more, and "
+                "failure_window above 0 seconds; the values are "
+                f"{shown(failure_threshold)}, {shown(self.recovery_timeout)}, {shown(failure_window)}"
             )
         self.last_retry_time = 0.0
         self.lock = threading.RLock()
@@ -242,7 +243,9 @@ class CircuitBreaker:
 
     def _guarded(self, rule: _Rule, func: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
         if is_async(func):
-            raise TypeError("func is a coroutine function; this circuit breaker does not await it")
+            raise TypeError(
+                "func is a coroutine function, which this circuit breaker cannot await; pass a function without async"
+            )
         generation, handled = self._admit(rule), sys.exception()
         try:
             value: T = check_result(func(*args, **options), name_of(func))

@@ -185,5 +185,7 @@ def client_method(client: Any, name: str, function: str) -> Any:
         given = "" if client is None else f"; {type(client).__name__} has no {name}()"
         raise TypeError(f"{function}() needs client=, such as BedrockClient(model_id){given}")
     if is_async(method):
-        raise TypeError(f"{function}() does not await: pass client= a BedrockClient, not {type(client).__name__}")
+        raise TypeError(
+            f"{function}() cannot await: pass a blocking client, such as BedrockClient, not {type(client).__name__}"
+        )
     return method

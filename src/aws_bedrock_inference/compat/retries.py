@@ -144,7 +144,7 @@ def _repeated(
     than `longest`.
     """
     if is_async(func):
-        raise TypeError("func is a coroutine function; this function does not await it")
+        raise TypeError("func is a coroutine function, which this function cannot await; pass a function without async")
     calls = 1 if policies_are_off() else calls
     name, earlier, began, handled = name_of(func), list[Attempt](), clock(), sys.exception()
     while True:

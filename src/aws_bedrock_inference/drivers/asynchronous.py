@@ -50,7 +50,7 @@ class AsyncTransport(Protocol):
 
 
 class AsyncDriver:
-    """Runs flows in the running task; tasks of one event loop share one driver."""
+    """Runs flows in the current asyncio task. The tasks of one event loop share one driver."""
 
     def __init__(
         self,

@@ -25,8 +25,8 @@ class Form(Protocol):
     """The form in which an operation reports failed entries, and the way to merge two of its answers."""
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters that send the retryable entries again, and their fault. The fault is None if no such
-        entry remains.
+        """Return the parameters of a request with the entries that can be retried, and the fault of these entries.
+        The fault is None if no entry can be retried.
         """
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
@@ -72,8 +72,8 @@ class Positions(NamedTuple):
     number: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters that send the failed entries again that a retry can fix, and their fault. The fault
-        is None if no such entry remains.
+        """Return the parameters of a request with those failed entries that a retry can fix, and the fault of these
+        entries. The fault is None if a retry can fix no entry.
         """
         faults = self._faults(answer, service)
         if not faults:
@@ -108,8 +108,8 @@ class Names(NamedTuple):
     failed: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters that send the failed entries again that a retry can fix, and their fault. The fault
-        is None if no such entry remains.
+        """Return the parameters of a request with those failed entries that a retry can fix, and the fault of these
+        entries. The fault is None if a retry can fix no entry.
         """
         faults = self._faults(answer, service)
         if not faults:

@@ -197,7 +197,7 @@ def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
 
 
 def _told(repeated: Repeated[logging.LogRecord]) -> logging.LogRecord:
-    """Return the record that reports the omitted lines."""
+    """Return a log record that reports how many lines were omitted."""
     record = copy(repeated.last)
     record.msg = f"{record.getMessage()} ({repeated.held:,} more of these within {repeated.seconds:.0f} s)"
     record.args = None

@@ -60,8 +60,8 @@ class OpenTelemetry:
     meter_provider: metrics.MeterProvider | None = None
 
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
-        """Return a sink that sends spans and metrics to these providers, under the names that the environment selects
-        now.
+        """Return a sink that sends spans and metrics to these providers. The environment selects the version of their
+        names when this method is called.
         """
         return OpenTelemetrySink(self, clock)
 

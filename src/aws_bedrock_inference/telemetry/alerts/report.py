@@ -94,7 +94,7 @@ class Report:
             )
             report = cls(*rows, *(tuple(name) for name in names))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"a report that cannot be read: {error}") from error
+            raise ValueError(f"the report cannot be read: {error}") from error
         if version != FORMAT:
-            raise ValueError(f"a report of format {version}; this version reads format {FORMAT}")
+            raise ValueError(f"the report has format {version}, but this version reads only format {FORMAT}")
         return report
