@@ -1,7 +1,4 @@
-"""Read objects in S3 as the input of a run.
-
-An object is requested in pieces of 8 MB, because S3 would close a connection that a slow run leaves idle.
-"""
+"""Objects in S3 as input, read in pieces while a run lasts."""
 
 from __future__ import annotations
 
@@ -36,7 +33,7 @@ _CHANGED = ("412", "PreconditionFailed")
 
 
 class S3Location(NamedTuple):
-    """A place in S3: one object, or all objects whose keys start with `key`."""
+    """An object, or all objects whose keys start with `key`."""
 
     bucket: str
     key: str
@@ -56,7 +53,7 @@ class S3Location(NamedTuple):
 
 
 class S3Object(NamedTuple):
-    """An object with the version and the size that it had when it was listed."""
+    """An object in the state in which it was listed."""
 
     location: S3Location
     size: int
@@ -64,11 +61,11 @@ class S3Object(NamedTuple):
 
 
 def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
-    """Yield the object at `location`. If it does not exist, or if the key ends with `/`, yield the objects whose keys
-    start with this key.
+    """Yield the object at `location`. If it does not exist or the key ends with `/`, yield the objects whose keys start
+    with this key.
 
-    Empty objects are omitted. Objects whose names start with `_` or `.` are omitted too, because programs use them as
-    markers. Raises `OSError` with the error of S3 and the remedy.
+    Empty objects are omitted. Objects whose names start with `_` or `.` are omitted too: programs use them as markers.
+    Raises `OSError` with the error of S3 and the remedy.
     """
     if location.key and not location.key.endswith("/"):
         found = _head(client, location)
@@ -83,14 +80,14 @@ def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
 
 
 def opened(client: Any, item: S3Object) -> io.BufferedReader:
-    """Return a file that reads the object. Reading raises `OSError` for an error of S3, and if the object has changed
-    since it was listed.
+    """Return a file that reads the object. Reading raises `OSError` if S3 fails, or if the object has changed since
+    it was listed.
     """
     return io.BufferedReader(_Pieces(client, item))
 
 
 class _Pieces(io.RawIOBase):
-    """The bytes of an object, requested from S3 in pieces."""
+    """The bytes of an object, requested in pieces."""
 
     def __init__(self, client: Any, item: S3Object) -> None:
         self._client = client
@@ -125,7 +122,7 @@ class _Pieces(io.RawIOBase):
 
 
 def _head(client: Any, location: S3Location) -> S3Object | None:
-    """Return the object whose key is exactly that of `location`, or None if there is no such object."""
+    """Return the object, or None if no object has this key."""
 
     def ask() -> Any:
         try:
@@ -140,7 +137,7 @@ def _head(client: Any, location: S3Location) -> S3Object | None:
 
 
 def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
-    """Return the result of the request `ask`. Raise `OSError` for an error of S3."""
+    """Send a request to S3 by calling `ask`, and return the result. Raise `OSError` for an error of S3."""
     try:
         return ask()
     except (BotoCoreError, ClientError) as error:
@@ -150,6 +147,6 @@ def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
 
 
 def failure(location: S3Location, error: Exception) -> OSError:
-    """Return an `OSError` for an error of S3. Its message contains the error and the remedy."""
+    """Return the exception for an error of S3, with the error and the remedy."""
     fault = classify(error)
     return OSError(f"{location}: {fault}. {fault.advice}")
