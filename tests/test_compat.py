@@ -535,7 +535,7 @@ def test_a_failed_invocation_is_logged_and_returns_none(
         (lambda: TokenBucket(1, 0), "refill_rate=0"),
         (lambda: TokenBucket(1, 1).consume(-1), "-1"),
         (lambda: CircuitBreaker(failure_threshold=0), "failure_threshold must be 1 or more"),
-        (lambda: CircuitBreaker(timeout=-1), "recovery_timeout 0 or more"),
+        (lambda: CircuitBreaker(timeout=-1), "recovery_timeout 0 seconds or more"),
         (lambda: exponential_backoff_retry(work, 0), "max_retries=0.*1 or more"),
         (lambda: retry_with_jitter(work, 0), "max_retries=0.*1 or more"),
         (lambda: retry_with_jitter(work, base_delay=-1), "base_delay=-1"),
