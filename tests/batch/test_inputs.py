@@ -54,7 +54,7 @@ def test_a_truncated_compressed_file_is_read_up_to_the_damage(tmp_path: Path) ->
     found = open_input(path)
     assert isinstance(next(found), Record)
     assert isinstance(next(found), Record)
-    with pytest.raises(OSError, match=r"prompts\.gz: the compressed data is cut off"):
+    with pytest.raises(OSError, match=r"prompts\.gz: the compressed data is truncated or damaged"):
         next(found)
 
 

@@ -93,5 +93,5 @@ def test_a_batch_record_may_name_a_tenant() -> None:
     )
     assert good.source["tenant"] == "acme"
     assert isinstance(number, BadLine)
-    assert '"tenant" is 7. Give a name of 1 to 100 printable characters' in str(number)
+    assert '"tenant" is 7. Use 1 to 100 printable characters' in str(number)
     assert isinstance(long, BadLine)

@@ -120,7 +120,7 @@ def test_a_failed_look_up_fails_no_call_and_warns_once(face: Any, refusal: bytes
         assert not unknown
         return
     assert len(unknown) == 1
-    assert "Allow bedrock:GetInferenceProfile, or name the model: ModelArn(arn, model=" in str(unknown[0].message)
+    assert "Allow bedrock:GetInferenceProfile, or specify the model: ModelArn(arn, model=" in str(unknown[0].message)
     assert unknown[0].filename == __file__ or isinstance(face, Asyncio)
 
 
