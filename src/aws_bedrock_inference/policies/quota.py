@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
-"""The default maximum number of calls that are sent before a new call. At ten calls per second, the last call then
-waits a quarter of an hour, which is also the default limit for a whole call.
-"""
+"""The default number of calls ahead of a new call: at ten calls per second, the last one waits a quarter of an hour."""
 
 LIVING: Living[Quota] = Living()
 """The `Quota` objects of this process that are still in use. Metrics read them."""
@@ -181,17 +179,15 @@ class Quota:
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def explain(self, now: float | None = None) -> str:
-        """Return a text that states, for each quota in use, the estimated limits, the evidence and what limits calls
-        now.
+        """Return a text that states the estimated limits of each quota in use, their evidence, and what
+        limits calls.
         """
         now = clocks.monotonic() if now is None else now
         pools = dict(self._ledgers)
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
 
     def pools(self) -> list[tuple[str, Pool, Snapshot]]:
-        """Return each quota in use: its key (account, Region, model and pool, joined by `|`), its state and its use
-        now.
-        """
+        """Return each quota in use: its key (account, Region, model, pool, joined by `|`), its state, its use."""
         now = self._clock()
         return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
 

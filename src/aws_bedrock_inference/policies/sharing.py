@@ -78,9 +78,7 @@ AGAIN_LONGEST = 4.0
 
 
 class Membership:
-    """This process as a member of the shared quota `pool` at `store`. `due` is the time of the next request to the
-    store.
-    """
+    """The member of the shared quota `pool` at `store`. `due` is the time of the next request to the store."""
 
     def __init__(self, store: ShareStore, pool: str, ledger: Ledger, clock: Clock) -> None:
         self.due = -inf
@@ -106,9 +104,7 @@ class Membership:
         self._use(0.0, {}, 0.0, -inf)
 
     def after_fork(self) -> None:
-        """Stop the use of the share in a forked child until the store grants one: the lease belongs to the parent
-        process.
-        """
+        """Use no share in a forked child until the store grants one. The lease belongs to the parent process."""
         self.due = self._ledger.window.leased_until = -inf
 
     def lapsed(self, now: float) -> bool:
@@ -141,16 +137,14 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Log one warning if other members may use this quota under another name because they do not know the
-        account.
-        """
+        """Log one warning if other members may use this quota, too, because they do not know the account."""
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
             if view is not None and view.members:
                 self._apart = ""
                 LOGGER.warning(
-                    "quota of %s: %d member(s) of the store, such as %s, do not know their AWS account. If they use this "
-                    "account, too, the quota can be exceeded. Set AWS_ACCOUNT_ID for them, or aws_account_id in "
+                    "quota of %s: %d member(s) of the store, such as %s, do not know their AWS account. If they use "
+                    "this account, the quota can be exceeded. Set AWS_ACCOUNT_ID for them, or aws_account_id in "
                     "their profile",
                     self._pool,
                     len(view.members),
@@ -167,9 +161,7 @@ class Membership:
                     self._ledger.forget()
 
     def leave_at_exit(self, silent: set[ShareStore]) -> None:
-        """Free the share at the end of the program. If the store fails, add it to `silent`, so that it is not used
-        again.
-        """
+        """Free the share at the end of the program. If the store fails, add it to `silent`; it is not used again."""
         request = None if self._store in silent else self._leaving()
         if request is not None:
             try:
@@ -201,9 +193,7 @@ class Membership:
         return self._name
 
     def _leaving(self) -> StoreRequest[None] | None:
-        """Stop using the share, and return the request that frees it. Return None if this process has no share of its
-        own.
-        """
+        """Stop using the share, and return the request that frees it. Return None if there is no share to free."""
         if self._pid != os.getpid() or self._share == 0.0 or self._failures:
             return None
         self.due = self._ledger.window.leased_until = -inf
@@ -222,17 +212,13 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return an estimate for the request. An increase is reported in steps, because it replaces the others'
-        estimates.
-        """
+        """Return an estimate for the request. An increase is reported in steps, because it replaces others' values."""
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
         return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
-        """Return the report that the store shows to others. While the lease is valid, it includes what can be used at
-        once.
-        """
+        """Return the report for other members. While the lease is valid, it includes what can be used at once."""
         taken = self._ledger.snapshot(now)
         requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))
         report = MemberReport(

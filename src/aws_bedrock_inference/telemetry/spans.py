@@ -36,7 +36,7 @@ ATTEMPT = "attempt"
 # Every call ends, so more open spans than this mean that ends were missed. This many fit into memory.
 MOST_OPEN = 100_000
 
-# The keys under which instrumentations are told to be silent, as opentelemetry-instrumentation's
+# The keys under which other instrumentations record nothing, as opentelemetry-instrumentation's
 # `suppress_instrumentation` sets them.
 _SILENT = (SILENT, getattr(contexts, "_SUPPRESS_INSTRUMENTATION_KEY", ""))
 

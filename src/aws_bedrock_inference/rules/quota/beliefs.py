@@ -23,8 +23,8 @@ class Beliefs:
         self._limits: dict[str, tuple[float, int]] = {}
 
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
-        """Use the estimates of a member (`LeaseRequest.limits`). An estimate that is based on an older stamp can only
-        lower.
+        """Use the estimates of a member (`LeaseRequest.limits`). One that has an older stamp can only lower the
+        value.
         """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)

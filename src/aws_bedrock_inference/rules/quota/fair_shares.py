@@ -18,9 +18,7 @@ OTHERS = "\n"
 
 
 class Need(NamedTuple):
-    """The fraction of the quota that a member needs for one priority and tenant, and the number of calls that need
-    it.
-    """
+    """The fraction of the quota that a member needs for a priority and tenant, and the number of these calls."""
 
     priority: float
     need: float

@@ -167,9 +167,7 @@ class Day(Locked):
         self.used, self.reserved = self.used + self.reserved, 0.0
 
     def free(self, now: float) -> bool:
-        """Return whether the day limits no call: there is no limit, and the service has not reported an exhausted
-        day.
-        """
+        """Return whether the day limits no call: no limit is set, and the service has not reported an exhausted day."""
         return self.limit == inf and now >= self.exhausted_until
 
     def reserve(self, tokens: float, now: float) -> float:
@@ -237,9 +235,7 @@ class Concurrency:
         return self.most == inf and not self._errors
 
     def on_capacity_error(self, admitted_at: float, now: float) -> None:
-        """Lower the limit after several capacity errors. Ignore the error of a call that was admitted before the last
-        decrease.
-        """
+        """Lower the limit after several capacity errors, except for errors of calls from before the last decrease."""
         if admitted_at <= self._reduced_at:
             return
         self._errors += 1.0

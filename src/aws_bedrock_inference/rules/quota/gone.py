@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Use: TypeAlias = tuple[float, float, float]
-"""(seconds, requests, tokens): an amount that was used that many seconds ago, or that counts for that many seconds
-more.
-"""
+"""(seconds, requests, tokens): an amount, and for how many seconds it has been used or still counts."""
 
 Uses: TypeAlias = "tuple[Use, ...] | None"
 """The uses that count now, or None if they are unknown."""
@@ -63,9 +61,7 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Reserve the needed part of an expired `share` for its member if the need is small; `at` is its last
-        request.
-        """
+        """Reserve the needed part of an expired `share` for its member if the need is small, from `at` on."""
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at
 

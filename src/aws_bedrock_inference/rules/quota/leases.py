@@ -235,9 +235,7 @@ class Leases:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the state that `plain` stored. Raises `TooNew`, or `LookupError`, `TypeError`, `ValueError` if
-        invalid.
-        """
+        """Return the state that `plain` stored. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
         if not isinstance(plain, dict):
             raise TypeError(f"the leases are a {type(plain).__name__}, not an object")
         kept = int(plain.get("format", 0))
@@ -278,9 +276,7 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Count the last report of a member that fell silent, and the most that it can have used since its last
-        request.
-        """
+        """Count the last report of a silent member, and the most that it can have used since its last request."""
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)
         part = lease.share * (lease.until - lease.seen) / MINUTE

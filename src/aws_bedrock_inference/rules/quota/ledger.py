@@ -34,10 +34,9 @@ ALARM_PRECISION = 0.001
 class Ledger:
     """A record of one quota's reservations and settlements, which admits calls.
 
-    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is the number of
-    seconds' worth that can be used at once; `windowed` also keeps each minute within the limit. Several ledgers can
-    share a `day`. `shares` are the guaranteed parts by priority. `estimator` creates the estimators. All times are of
-    one clock.
+    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` seconds' worth can be
+    used at once; `windowed` also keeps each minute within the limit. Several ledgers can share a `day`. `shares` are
+    guaranteed parts by priority. `estimator` creates the estimators. All times are of one clock.
     """
 
     def __init__(
@@ -79,9 +78,7 @@ class Ledger:
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
-        """Admit `ticket` if its turn has come and its tokens fit. Otherwise queue it; `claim` then returns how long
-        to wait.
-        """
+        """Admit `ticket` if its turn has come and it fits. Otherwise queue it; `claim` returns how long to wait."""
         tokens, window, concurrency = ticket.tokens, self.window, self.concurrency
         tpm, rpm = window.tokens, window.requests
         with self._lock:
@@ -97,9 +94,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to check `ticket` again: `now` if it is admitted, a time if it is first in the queue, otherwise
-        `inf`.
-        """
+        """Return when to check `ticket` again: `now` if admitted, a time if first in the queue, otherwise `inf`."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -134,9 +129,7 @@ class Ledger:
         self._end(ticket, used, 0.0, now, answered=True)
 
     def abandon(self, ticket: Ticket, now: float) -> None:
-        """Charge the whole reservation of a call whose result is unknown, because the service may still be working on
-        it. The call is not counted as a success.
-        """
+        """Charge the whole reservation of a call whose result is unknown. The call is not counted as a success."""
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
@@ -144,9 +137,7 @@ class Ledger:
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
-        """Refund the tokens of a call that failed for lack of capacity. Lower the calls in flight, but not
-        the quota.
-        """
+        """Refund the tokens of a call that failed for lack of capacity. Lower the calls in flight, not the quota."""
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
@@ -154,12 +145,11 @@ class Ledger:
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
         """Refund a throttled call and weigh the throttle as evidence about the dimension `limit`; return the
-        dimension. A `stated` wait applies to all calls.
+        dimension.
 
-        If the service names no dimension, the one nearest to its limit is used. Throttles in a row pause the whole
-        ledger for longer and longer, so an estimate far above the limit costs few requests. Only throttles of calls
-        that were admitted after the last throttle count for the row. An exhausted day pauses the ledger until it
-        ends.
+        If the service names no dimension, the one nearest to its limit is used. A `stated` wait applies to all calls.
+        Throttles in a row pause the whole ledger longer and longer, so a far too high estimate costs few requests. An
+        exhausted day pauses the ledger until it ends.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -176,9 +166,7 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of calls up to the last call of `tenant` at `priority`. By default, return the number of
-        all.
-        """
+        """Return the number of calls up to the last one of `tenant` at `priority`; by default, of all calls."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
@@ -222,9 +210,7 @@ class Ledger:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Use `share` of the quota until `until`. Use the estimates of others (`told`), and count this share of
-        `gone`.
-        """
+        """Use `share` of the quota until `until`, the estimates of others (`told`), and this share of `gone`."""
         with self._lock:
             self.window.lease(share, told, now, until, gone)
             woken = self._serve(now)
@@ -292,9 +278,7 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls from the head while they fit. Return the calls to wake: these, and a head whose timer is
-        missing or late.
-        """
+        """Admit calls from the head while they fit. Return the calls to wake, and a head whose timer is late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)

@@ -123,9 +123,7 @@ class Limit:
         return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
-        """Use `share` of the limit. `estimate` and `noise` are those of other members, or None and 0 if they are not
-        new.
-        """
+        """Use `share` of the limit, and the `estimate` and `noise` of others, unless these are None and 0."""
         before = self.estimate * self.share
         self.share = share
         if noise:
@@ -229,9 +227,7 @@ class Limit:
         self._allowed = self.minute + slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """If the minute holds more than a lowered limit, reduce this excess over a minute instead of stopping all
-        calls.
-        """
+        """If the minute holds more than a lowered limit, reduce the excess over a minute; calls do not stop."""
         self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE
 

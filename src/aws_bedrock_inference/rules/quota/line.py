@@ -154,9 +154,7 @@ class Line:
             self._use.add(reserved, used)
 
     def ahead(self, name: str) -> int:
-        """Return the number of calls that are served up to and including the last call (or a first call) of the
-        tenant `name`.
-        """
+        """Return the number of calls that are served up to the last call (or a first call) of the tenant `name`."""
         tenants = self.tenants
         own = tenants[name].calls if name in tenants else 0
         depth = max(1, own)
@@ -165,9 +163,7 @@ class Line:
         return sum(min(tenant.calls, depth) for tenant in tuple(tenants.values()))
 
     def _charge(self, tenant: Tenant, tokens: float) -> float:
-        """Return the expected use of a call with `tokens`. The first call of a tenant is estimated from other
-        tenants.
-        """
+        """Return the expected use of a call with `tokens`. A tenant's first call is estimated from other tenants."""
         use, line = tenant.use, self._use
         usual = line.used / line.reserved if line.reserved else 1.0
         expected = (use.used + usual * tokens) / (use.reserved + tokens) if tokens else 1.0

@@ -103,9 +103,7 @@ def needed(
     consumers: Mapping[Whose, float],
     uses: tuple[Use, ...],
 ) -> Needs:
-    """Return the needs of a process whose queue has `waiting` calls, and whose last minute had `consumers` and
-    `uses`.
-    """
+    """Return the needs of a process with `waiting` calls in its queue, and `consumers` and `uses` of the minute."""
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)
     total = max(1.0, float(sum(consumers.values())))
@@ -134,9 +132,7 @@ def needed(
 
 
 def _told(needs: list[Need]) -> tuple[Need, ...]:
-    """Return the needs to report: calls without tenant, the largest tenants, and a group of others for each
-    priority.
-    """
+    """Return the needs to report: calls without tenant, the largest tenants, and the others as a group."""
     named = [need for need in needs if need.tenant and need.tenant != OTHERS]
     kept = set(heapq.nlargest(NAMED, named, key=attrgetter("need")))
     told = [need for need in needs if not need.tenant or need in kept]

@@ -46,16 +46,12 @@ class Ticket:
         return self.slot is not None
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register the function that ends the wait. Return False if the ticket was already woken; otherwise return
-        True.
-        """
+        """Register the function that ends the wait. Return False if the ticket was already woken, otherwise True."""
         self._wake = wake
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait on this ticket. The flag is set before the call, so a concurrent `attach` sees the flag or is
-        called.
-        """
+        """End the wait on this ticket. The flag is set first: a concurrent `attach` sees the flag or is called."""
         self._woken = True
         if self._wake is not None:
             self._wake()

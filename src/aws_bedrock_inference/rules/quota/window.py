@@ -133,9 +133,7 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use `share` of the quota until `until`, and count this share of `gone`. If `gone` is None, it does not
-        change.
-        """
+        """Use `share` of the quota until `until`, and count this share of `gone`. None does not change `gone`."""
         self.leased_until = until
         self.refresh(now)
         if gone is not None:
