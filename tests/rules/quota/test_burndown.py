@@ -178,5 +178,5 @@ def test_each_change_of_the_burndown_is_logged(caplog: pytest.LogCaptureFixture)
     caplog.set_level(logging.INFO, "aws_bedrock_inference")
     log(BurndownChanged(ROUTE, 4.5, 5.0, "a trial: with 5, the limit was not used fully"))
     (record,) = caplog.records
-    assert "an output token counts as 4.5 tokens of the quota, not 5 as in the table: tried" in record.getMessage()
+    assert "an output token counts as 4.5 tokens of the quota, not 5 as in the table: a trial" in record.getMessage()
     assert record.levelno == logging.INFO

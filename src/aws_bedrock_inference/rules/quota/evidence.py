@@ -69,7 +69,7 @@ class Trial(NamedTuple):
 
 class Evidence:
     """The calls and throttles since the last change. `doubt` is the evidence that there are too many throttles.
-    `noise` is the part of the calls that is throttled at any rate.
+    `noise` is the part of the calls that is throttled whatever the rate is.
     """
 
     __slots__ = ("_seen", "_well", "calls", "doubt", "noise", "size", "throttles")

@@ -149,7 +149,7 @@ class EvidenceEstimator:
 
     @property
     def noise(self) -> float:
-        """The part of the calls that is throttled at any rate."""
+        """The part of the calls that is throttled whatever the rate is."""
         return self.evidence.noise
 
     def _count(self, counts: Counts) -> None:
@@ -223,7 +223,7 @@ class EvidenceEstimator:
         if not gone:
             evidence.find_noise(min(evidence.rate, trial.throttled))
             self._restore(trial)
-            self.reason = f"throttles continued with fewer calls: {evidence.noise:.1%} of calls, at any rate"
+            self.reason = f"throttles continued with fewer calls: {evidence.noise:.1%} of calls, whatever the rate is"
         else:
             evidence.learn()
             evidence.blame()

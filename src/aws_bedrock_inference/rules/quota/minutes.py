@@ -61,7 +61,7 @@ PASSED = 1.0
 MOST = 12.0
 FORGOTTEN = 900.0
 
-# Individual refusals prove nothing if this part of the calls is refused at any rate.
+# Individual refusals prove nothing if this part of the calls is refused whatever the rate is.
 NOISE = 0.01
 MEMORY = 0.99  # the part of the counts that remains at each check
 

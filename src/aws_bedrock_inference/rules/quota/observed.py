@@ -89,7 +89,7 @@ class Estimator(Protocol):
 
     @property
     def noise(self) -> float:
-        """The part of the calls that is throttled at any rate."""
+        """The part of the calls that is throttled whatever the rate is."""
 
     def adopt(self, estimate: float) -> None:
         """Observe the estimate of another member of a shared quota."""
