@@ -137,7 +137,7 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Log one warning if other members may use this quota, too, because they do not know the account."""
+        """Log one warning if members that do not know their account may use this quota, too."""
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
             if view is not None and view.members:

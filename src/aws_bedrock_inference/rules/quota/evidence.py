@@ -130,7 +130,7 @@ class Evidence:
                 self.noise = 0.0
 
     def blame(self) -> None:
-        """Record that throttles had a cause other than noise. Further changes then need less evidence."""
+        """Record that throttles had a proven cause other than noise. `doubtful` then needs less evidence."""
         self._well = 1.0
 
     def doubtful(self, enough: float) -> bool:

@@ -118,13 +118,13 @@ class Pause:
             self.answered = False
 
     def follow(self, day: Day, now: float) -> None:
-        """Pause while `day` is exhausted, if the ledger of another model reported the exhaustion."""
+        """If another model's ledger has reported that `day` is exhausted, pause until the day can be tried again."""
         if now < day.exhausted_until:
             self.exhausted_until = max(self.exhausted_until, day.exhausted_until)
             self.park(day.exhausted_until)
 
     def over(self, now: float) -> bool:
-        """Return whether there is no pause and no row of throttles."""
+        """Return True if there is neither a pause nor a row of throttles; otherwise return False."""
         if now >= self.until and not self._probing:
             self.until = -inf
         return self.until == -inf and not self.in_a_row
@@ -193,7 +193,7 @@ class Day(Locked):
         return not self.used and not self.reserved and now >= self.exhausted_until
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more can be used, if all reserved tokens came back unused."""
+        """Return the seconds until `tokens` more can be used, if calls in flight use none of their reserved tokens."""
         with self._lock:
             self._renew(now)
             return 0.0 if self.used + tokens <= self.limit else self.ends - now

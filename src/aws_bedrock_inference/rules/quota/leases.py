@@ -276,7 +276,9 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Count the last report of a silent member, and the most that it can have used since its last request."""
+        """Record the use of a member whose lease has expired: the use in its last report, and the most that it can
+        have used since its last request.
+        """
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)
         part = lease.share * (lease.until - lease.seen) / MINUTE

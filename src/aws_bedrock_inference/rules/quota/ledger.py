@@ -170,7 +170,7 @@ class Ledger:
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest time for a new call in the queue, if all calls in flight came back unused."""
+        """Return the earliest time for a new call, if calls in flight use none of their reserved tokens."""
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)

@@ -48,7 +48,7 @@ class Slack:
         self._doubts = Doubts()
 
     def elapsed(self, now: float, seconds: float, counts: Counts) -> float:
-        """Increase the slack while reservations delay calls, and return it."""
+        """Increase the slack if reservations delay calls now, and return the present slack."""
         if counts.fixed:  # use in fixed minutes is no evidence about a bucket
             self.share, self._passed, self._held, self._low_at = 0.0, 0.0, inf, now
             return 0.0
@@ -86,7 +86,9 @@ class Slack:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
 
     def proven(self, now: float) -> bool:
-        """Return whether the minute has exceeded its limit for over a minute, as no sliding minute allows."""
+        """Return True if the last 60 seconds have contained more than the limit for over a minute. A service that
+        counts a sliding minute would have refused this. Otherwise return False.
+        """
         return now - self._low_at > PROVEN
 
     def _count(self, now: float, counts: Counts, *, tried: bool) -> None:

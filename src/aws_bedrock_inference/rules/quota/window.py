@@ -122,7 +122,7 @@ class Window:
             self.requests.used += requests
 
     def inherit(self) -> None:
-        """Use the parent process's minute in a forked child. Calls in flight belong to the parent and count as used."""
+        """Continue the parent process's minute in a forked child. Tokens that the parent has reserved count as used."""
         self.outstanding = 0.0
         slots = []
         for slot in (*self._slots, self.slot):
@@ -133,7 +133,7 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use `share` of the quota until `until`, and count this share of `gone`. None does not change `gone`."""
+        """Use `share` of the quota until `until`. Count the same share of `gone`, unless `gone` is None."""
         self.leased_until = until
         self.refresh(now)
         if gone is not None:
@@ -219,8 +219,8 @@ class Window:
         return wait if wait > TOLERANCE else 0.0
 
     def earliest(self, tokens: float, ahead: int) -> float:
-        """Return the least seconds that a call waits, with `ahead` calls before it, if all calls in flight came back
-        unused and no other process used the quota.
+        """Return the minimum seconds that a call waits, with `ahead` calls before it, if calls in flight use none of
+        their reserved tokens and no other process uses the quota.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
