@@ -107,7 +107,7 @@ class TestWatch:
         assert "4.5  300,000    20,000       100  2 interactive, 30 batch          1" in lines[6]
 
     def test_watch_shows_the_reason_for_an_estimated_limit(self, path: Path, url: str) -> None:
-        found, heard = "rows of throttles, again and again", "another member of the shared quota found it"
+        found, heard = "repeated rows of throttles", "another member of the shared quota found it"
         join(path, "a:1", text=report(reasons={"tokens": found}))
         join(path, "b:2", "c:3", text=report(reasons={"tokens": heard}))
         said = bedrock("watch", "--store", url, "--count", "1").output

@@ -142,7 +142,7 @@ def test_a_client_with_invalid_options_is_not_created(make: Any, options: dict[s
     ("make", "sentence"),
     [
         (lambda: Timeout(idle=0), "Timeout(idle=0): pass a number of seconds above 0, or math.inf for no limit"),
-        (lambda: Quota(rpm=0), "Quota(rpm=0): give a number above 0, or omit it"),
+        (lambda: Quota(rpm=0), "Quota(rpm=0): pass a number above 0, or omit it"),
     ],
 )
 def test_an_invalid_option_is_refused_with_the_valid_values(make: Any, sentence: str) -> None:

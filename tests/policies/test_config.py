@@ -96,7 +96,7 @@ def test_short_forms_of_options_are_accepted(written: Any, tmp_path: Path) -> No
     [
         ("quota = 5", "quota = 5: set a table"),
         ("[quota]\nrps = 5", "quota has no option 'rps'; allowed here: concurrency, discovered, rpm, shares"),
-        ("[quota]\nrpm = 0", r"Quota\(rpm=0\): give a number above 0"),
+        ("[quota]\nrpm = 0", r"Quota\(rpm=0\): pass a number above 0"),
         ("[quota]\ndiscovered = 1", "quota.discovered = 1: set it to true or false"),
         (
             "[cash]\nttl = 5",

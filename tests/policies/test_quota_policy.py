@@ -328,7 +328,7 @@ class TestThrottles:
         under_way = [start(policy, world, tokens=500, output=500)]
         text = policy.explain(world.now)
         assert "anthropic.claude-test-v1:0" in text
-        assert "tokens: 60,000 a minute (as it was given); 1,000 used in the last minute" in text
+        assert "tokens: 60,000 a minute (as configured); 1,000 used in the last minute" in text
         assert "1 calls in flight, 0 waiting: the callers determine the rate" in text
         unknown = Quota()
         under_way.append(start(unknown, world))

@@ -137,7 +137,9 @@ def test_a_burndown_set_by_the_user_is_never_lowered() -> None:
     service.run(300)
     assert service.learned == 5.0
     assert service.throttled == []
-    assert "an output token counts as 5, not 15 when a call ends (as it was stated)" in service.quota.explain(300.0)
+    assert "an output token counts as 5, not 15 when a call ends (as set with set_burndown)" in service.quota.explain(
+        300.0
+    )
 
 
 @settings(max_examples=8, deadline=None)

@@ -24,7 +24,7 @@ def report() -> MemberReport:
         consumers={0.0: 1000},
         throttled=3,
         minute=((0.0, 4.0, 1000.5), (2.0, 6.0, 2000.0)),
-        reasons={"tokens": "throttles ended when less went"},
+        reasons={"tokens": "throttles stopped with fewer calls"},
         answers=sizes,
     )
 

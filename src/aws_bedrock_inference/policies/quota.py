@@ -37,32 +37,33 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
-"""The default limit of calls ahead of a new one in the queue: at ten calls per second, the last one waits a quarter of
-an hour, which is also the default limit for a whole call."""
+"""The default number of calls ahead of a new call: at ten calls per second, the last one waits a quarter of an hour."""
 
 LIVING: Living[Quota] = Living()
-"""The quotas of this process that something still uses, for those who measure them."""
+"""The `Quota` objects of this process that are still in use. Metrics read them."""
 
 
 class Quota:
     """A policy that admits calls as the quota allows, with one ledger for each (account, Region, model, pool).
 
-    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day, these of all
-    models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated limit
-    is lowered. Without configured limits, they are estimated from throttles alone. Each call reserves its input and
-    max_tokens before sending, as the service does, and is charged for its real use at the end. A call that does not fit
-    waits, ordered by priority, then in turns by tenant, then by arrival. `concurrency` limits the calls in flight;
-    without it, only capacity errors limit them. `waiting` is the maximum number of calls that go before a new one,
-    default 10,000, so that the calls of one tenant do not fill the queue for another. `store`, a URL
-    such as `redis://host` or `sqlite:///path`, shares one quota between all processes with the same store, but for
-    `tpd`; one that cannot be used at all raises `StoreUnusable` from the first call.
+    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. `tpd` counts
+    all models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated
+    limit is lowered. Limits that are not configured are estimated from throttles. Before a call is sent, its input
+    and `max_tokens` are reserved; at the end, it is charged for its real use. A call that does not fit waits, in the
+    order of priority, then in turns by tenant, then by arrival.
 
-    `shares` are guaranteed parts, not ceilings: {"batch": 0.2} keeps a fifth of this process's quota for batch calls
-    that wait behind higher priorities, and batch may use all that nobody else needs. The default is 0.05 each.
+    `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
+    number of calls that are sent before a new one (default 10,000), so that one tenant does not fill the queue for
+    the others. `store` is a URL such as `redis://host` or `sqlite:///path`: all processes with the same store share
+    one quota, except for `tpd`. A store that cannot be used at all raises `StoreUnusable` from the first call.
 
-    Clients that get the same object share the quota.
+    `shares` are guaranteed parts, not ceilings: {"batch": 0.2} reserves a fifth of this process's quota for batch
+    calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The default
+    is 0.05 for each priority.
 
-    Refuses with `QuotaExhausted` (a call larger than `tpm` or `tpd`, an exhausted daily quota), `QueueFull` and
+    Clients with the same object share the quota.
+
+    Raises `QuotaExhausted` (the call is larger than `tpm` or `tpd`, or the daily quota is exhausted), `QueueFull` and
     `DeadlineTooClose`. Emits `QuotaQueued` and `ThrottleReceived`.
     """
 
@@ -80,10 +81,10 @@ class Quota:
         for name, value in (("rpm", rpm), ("tpm", tpm), ("tpd", tpd), ("concurrency", concurrency)):
             if value is not None and not is_number(value, above=0):
                 raise ValueError(
-                    f"Quota({name}={shown(value)}): give a number above 0, or omit it if there is no such limit"
+                    f"Quota({name}={shown(value)}): pass a number above 0, or omit it if there is no such limit"
                 )
         if not is_number(waiting, least=1, infinite=True):
-            raise ValueError(f"Quota(waiting={shown(waiting)}): give the number of calls that may wait, 1 or more")
+            raise ValueError(f"Quota(waiting={shown(waiting)}): pass the number of calls that can wait, 1 or more")
         self.rpm = rpm
         self.tpm = tpm
         self.tpd = tpd
@@ -93,7 +94,7 @@ class Quota:
         self.store = None if store is None else opened(store)
         self._table: QuotaTable | None = None
         self._ledgers = Keyed(Pool.idle)
-        self._burndowns: dict[str, float] = {}  # by model, those that were stated
+        self._burndowns: dict[str, float] = {}  # by model, if set with set_burndown
         self._days: Keyed[Day] = Keyed(self._needless)  # by account and Region
         self._clock: Clock = clocks.monotonic
         LIVING.add(self)
@@ -113,16 +114,16 @@ class Quota:
         Service Quotas is read once, immediately, for one Region; the result is cached on disk for `max_age` seconds.
         This needs the permissions servicequotas:ListServiceQuotas and ListAWSDefaultServiceQuotas. `options` are the
         options of `Quota`; they take precedence over listed values. The limits of a model that is not listed are
-        estimated from throttles alone. Raises `QuotasUnknown` if Service Quotas cannot be read and nothing is cached.
+        estimated from throttles. Raises `QuotasUnknown` if Service Quotas cannot be read and nothing is cached.
         """
-        from aws_bedrock_inference.service_quotas.discovery import discover  # noqa: PLC0415 - heavy; only who asks needs it
+        from aws_bedrock_inference.service_quotas.discovery import discover  # noqa: PLC0415 - heavy, and rarely used
 
         quota = cls(**options)
         quota._table = discover(session, region_name=region_name, cache=cache, max_age=max_age)
         return quota
 
-    def around(self, step: Step, clock: Clock) -> Step:  # noqa: C901 - a frame more would be paid by every call
-        """Return `step`, admitted by the ledger."""
+    def around(self, step: Step, clock: Clock) -> Step:  # noqa: C901 - another frame would slow down every call
+        """Return a step that sends a call with `step` as soon as the ledger admits the call."""
         pools = self._ledgers
         self._clock = clock
 
@@ -142,9 +143,9 @@ class Quota:
                 now = clock()
             ticket, outcome, limit = Ticket(tokens, call.priority, now, call.tenant), None, None
             try:
-                ledger.enter(ticket, call.arrived, now)  # inside: a signal may come at any moment
+                ledger.enter(ticket, call.arrived, now)  # inside `try`: a signal can arrive at any moment
                 while ticket.slot is None or (member is not None and member.lapsed(clock())):
-                    if ticket.slot is not None:  # the process was stopped after it looked at the clock
+                    if ticket.slot is not None:  # the process was stopped after it had read the clock
                         ledger.cancel(ticket, clock(), sent=False)
                         ticket = Ticket(tokens, call.priority, now := clock(), call.tenant)
                         ledger.enter(ticket, call.arrived, now)
@@ -169,33 +170,36 @@ class Quota:
         return flow
 
     def ledger(self, route: Route, now: float) -> Ledger:
-        """Return the ledger that calls on `route` share, made at its first use."""
+        """Return the ledger of all calls on `route`. The first use creates the ledger."""
         return self._pool(route, now).ledger
 
     def waiting(self, route: Route | None = None) -> int:
-        """Return how many calls wait for quota now: for that of `route`, or for all that this object holds."""
+        """Return how many calls wait for the quota of `route`, or for any quota of this object if `route` is None."""
         pools = dict(self._ledgers)
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def explain(self, now: float | None = None) -> str:
-        """Return in words what is estimated for each quota in use, on what evidence, and what sets the pace now."""
+        """Return a text that states the estimated limits of each quota in use, their evidence, and what
+        limits calls.
+        """
         now = clocks.monotonic() if now is None else now
         pools = dict(self._ledgers)
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
 
     def pools(self) -> list[tuple[str, Pool, Snapshot]]:
-        """Return each quota in use: its key (account, Region, model and pool joined by `|`), state, and use now."""
+        """Return each quota in use: its key (account, Region, model, pool, joined by `|`), its state, its use."""
         now = self._clock()
         return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
 
     def set_burndown(self, model_id: str, burndown: float) -> None:
-        """State how many tokens of the quota an output token of a model counts, in all its quotas.
+        """Set how many tokens of the quota one output token of a model counts, in all quotas of the model.
 
-        It is believed: no other is tried. Without it, it is what the table says for the model, and where `tpm` is given
-        and more than 1, less is tried by small steps that are logged.
+        The value is used as it is, and no other value is tried. Without this call, the value is that of the table of
+        models. If `tpm` is configured and the value in the table is above 1, lower values are tried in small steps,
+        which are logged.
         """
         if not is_number(burndown, above=0):
-            raise ValueError(f"set_burndown(..., {shown(burndown)}): give a number above 0, such as 5")
+            raise ValueError(f"set_burndown(..., {shown(burndown)}): pass a number above 0, such as 5")
         base = target(model_id).base
         self._burndowns[base] = burndown
         for key, pool in dict(self._ledgers).items():
@@ -203,7 +207,7 @@ class Quota:
                 pool.burndown.state(burndown)
 
     def leave(self) -> Generator[Effect, object, None]:
-        """Free this process's parts of shared quotas that no call uses."""
+        """Free this process's parts of shared quotas, except for the parts that calls use now."""
         for pool in list(self._ledgers.values()):
             if pool.member is not None:
                 yield from pool.member.leave()
@@ -235,19 +239,19 @@ class Quota:
         return Pool(ledger, self._member(route, ledger), held=held_at_zero, minute=tpm or inf, first=first)
 
     def _day(self, route: Route, now: float) -> Day:
-        """Return the day that all models of the account in the Region share."""
+        """Return the daily quota that all models of the account in the Region share."""
         ends = inf if self.tpd is None else now + A_DAY - clocks.wall() % A_DAY
         limit = inf if self.tpd is None else self.tpd
         return self._days.of(f"{route.account} {route.region}", lambda: Day(limit, ends), now)
 
     def _needless(self, day: Day, now: float) -> bool:
-        """Return whether a new day would act the same, and no ledger has this one."""
+        """Return whether `day` can be deleted: a new object would act the same, and no ledger uses `day`."""
         return day.idle(now) and all(pool.ledger.day is not day for pool in list(self._ledgers.values()))
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
         if self.store is None:
             return None
-        from aws_bedrock_inference.policies.sharing import Membership  # noqa: PLC0415 - only who shares needs it
+        from aws_bedrock_inference.policies.sharing import Membership  # noqa: PLC0415 - used only with a store
 
         return Membership(self.store, route.quota_key, ledger, self._clock)
 
@@ -287,7 +291,7 @@ class Quota:
 
 
 def _aside(step: Step, call: Call, clock: Clock) -> Flow:
-    """Run a call that this quota does not admit: one with a quota of its own, or one that uses none."""
+    """Run a call that this quota does not admit: the call has a separate quota, or it uses no quota."""
     if call.quota is not None and call.estimate.metered:
         step = call.quota.around(step, clock)
         call = call._replace(quota=None)

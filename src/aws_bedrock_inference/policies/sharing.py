@@ -1,11 +1,13 @@
-"""The part of one process in a quota that a store shares between many processes.
+"""The part of one process in a quota that a store divides among many processes.
 
-About once a second, one call reports to the store what this process needs and receives the share of the quota that it
-may use, for some seconds of its own clock. After them it uses nothing until it has asked again.
+About once a second, one call reports to the store what this process needs. The store replies with a lease: the share
+of the quota that the process can use for a few seconds. After the lease has expired, by the process's own clock, the
+process uses nothing until the store has renewed the lease.
 
-A store that fails while the share is in force prolongs it: nobody else can be given it either. A process without a
-share waits for the second failure, then uses the quota divided by the members that it knew last, or UNSEEN if it knew
-none. A store that cannot be used at all is an error at the first call.
+If the store fails while a lease is valid, the process prolongs its lease, because the store cannot give the share to
+another process. A process without a lease waits for the second failure. Then it uses the quota divided by the last
+known number of members, or UNSEEN if it never reached the store. A store that cannot be used at all raises an error
+at the first call.
 """
 
 from __future__ import annotations
@@ -43,30 +45,32 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.snapshot import Needs, Whose
     from aws_bedrock_inference.stores import ShareStore
 
-# Without a share nothing is admitted: the first call asks, the others wait for the answer. Arithmetic needs a number.
+# Without a share, no call is admitted: the first call requests a share, and the other calls wait for the answer. The
+# share is not 0, because the arithmetic divides by it.
 NOTHING = 1e-6
 
-# The part of a process that has never reached its store: what members leave free for newcomers.
+# The share of a process that has never reached its store. Members leave this share free for newcomers.
 UNSEEN = FREE
 
-# Who waits now but had no needs at the last request causes a new request, but not within these seconds.
+# If a call waits whose priority and tenant the last request did not include, a new request is sent early, but not
+# within this many seconds after the last request.
 HURRY = 0.25
 
-# A tenant counts for at least this much beside one all of whose calls are in this process: by the next request, it may
-# have more of them here.
+# The least weight of a tenant whose calls are spread over several processes. A tenant with all calls in this process
+# has weight 1. The weight must not be too small, because more calls can arrive here before the next request.
 LIGHTEST = 0.05
 
-# An estimate that grows is told to others each time that it has grown by this part.
+# An increase of an estimate is reported to other members each time that the estimate has grown by this part.
 GROWN = 0.02
 
-# The maximum number of priorities that a member reports; programs with a number for each call have more.
+# The maximum number of priorities in a report. Programs that give each call a separate number have more.
 SHOWN = 20
 
-# While one call asks, others do not; an answer takes half a second at the most. After a failure, the store is left
-# alone for a second, then for two, then for four.
+# While one call waits for the store, at most half a second, other calls send no request. After a failure, the next
+# requests follow after one second, after two, and then every four seconds.
 ASKING = 1.0
 
-# Once a minute it is looked whether others use the same quota apart, whose credentials do not tell their account.
+# The interval, in seconds, at which a member looks for others that use the same quota without knowing their account.
 APART = 60.0
 
 AGAIN_FIRST = 1.0
@@ -74,7 +78,7 @@ AGAIN_LONGEST = 4.0
 
 
 class Membership:
-    """A member of the pool `pool` at `store`. `due` is the time of the next request to the store."""
+    """The member of the shared quota `pool` at `store`. `due` is the time of the next request to the store."""
 
     def __init__(self, store: ShareStore, pool: str, ledger: Ledger, clock: Clock) -> None:
         self.due = -inf
@@ -100,17 +104,17 @@ class Membership:
         self._use(0.0, {}, 0.0, -inf)
 
     def after_fork(self) -> None:
-        """Use nothing in a forked child until it has asked: the lease is its parent's."""
+        """Use no share in a forked child until the store grants one. The lease belongs to the parent process."""
         self.due = self._ledger.window.leased_until = -inf
 
     def lapsed(self, now: float) -> bool:
-        """Return whether this process has no share now, by its own clock."""
+        """Return whether the lease of this process has expired, by its own clock."""
         return now >= self._ledger.window.leased_until
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
         """Request a share from the store, which takes at most half a second.
 
-        Raises `StoreUnusable` if there has never been one and waiting would not help.
+        Raises `StoreUnusable` if this process has never had a share and waiting would not help.
         """
         self.due = now + ASKING
         self._asked = now
@@ -133,14 +137,14 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Warn, once, of members that may use this quota under another name, since they do not know the account."""
+        """Log one warning if members that do not know their account may use this quota, too."""
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
             if view is not None and view.members:
                 self._apart = ""
                 LOGGER.warning(
-                    "quota of %s: %d member(s) of the store, such as %s, do not tell their account and share apart; if "
-                    "it is this one, all together exceed the quota. Give them AWS_ACCOUNT_ID, or aws_account_id in "
+                    "quota of %s: %d member(s) of the store, such as %s, do not know their AWS account. If they use "
+                    "this account, the quota can be exceeded. Set AWS_ACCOUNT_ID for them, or aws_account_id in "
                     "their profile",
                     self._pool,
                     len(view.members),
@@ -157,7 +161,7 @@ class Membership:
                     self._ledger.forget()
 
     def leave_at_exit(self, silent: set[ShareStore]) -> None:
-        """Free the share at the end of the program; a store that fails is put into `silent` and not asked again."""
+        """Free the share at the end of the program. If the store fails, add it to `silent`; it is not used again."""
         request = None if self._store in silent else self._leaving()
         if request is not None:
             try:
@@ -166,12 +170,12 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """Ask the store earlier, because a call waits whose priority and tenant the last request did not include."""
+        """Request a share earlier if a call waits whose priority and tenant the last request did not include."""
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
-        """Record the length of an answer; report a throttle to the other processes soon."""
+        """Record the length of an answer. After a throttle, report to the store with the next call."""
         if throttled:
             self.throttles += 1
             if not self._failures:
@@ -180,7 +184,7 @@ class Membership:
             self.sizes.add(outcome.usage.output_tokens, call.estimate.output_tokens)
 
     def _who(self) -> str:
-        """Return the name of this process; a forked child gets its own name."""
+        """Return the name of this process as a member. A forked child gets a different name."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._name = f"{socket.gethostname()}:{self._pid}:{uuid.uuid4().hex[:8]}"
@@ -189,7 +193,7 @@ class Membership:
         return self._name
 
     def _leaving(self) -> StoreRequest[None] | None:
-        """Stop using the share and return the request that frees it; None if this process has none, or another has."""
+        """Stop using the share, and return the request that frees it. Return None if there is no share to free."""
         if self._pid != os.getpid() or self._share == 0.0 or self._failures:
             return None
         self.due = self._ledger.window.leased_until = -inf
@@ -208,13 +212,13 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return an estimate as a request has it. One that grows is told by steps: each supersedes what others tell."""
+        """Return an estimate for the request. An increase is reported in steps, because it replaces others' values."""
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
         return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
-        """Return what others see and count: while the lease runs, also what may be used at once."""
+        """Return the report for other members. While the lease is valid, it includes what can be used at once."""
         taken = self._ledger.snapshot(now)
         requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))
         report = MemberReport(
@@ -259,13 +263,13 @@ class Membership:
 
 
 def _without_account(pool: str) -> str:
-    """Return the name of the same quota for those who do not know the account; empty where that is this one."""
+    """Return the name of this quota without the account. Return an empty string if the name has no account."""
     account, bar, rest = pool.partition("|")
     return bar + rest if account else ""
 
 
 def _disguised(tenant: str) -> str:
-    """Return what a store is told in place of a tenant's name: the same in all processes, and nobody's secret."""
+    """Return a hash of a tenant's name for the store. The hash is the same in all processes and hides the name."""
     return sha256(tenant.encode()).hexdigest()[:16] if tenant not in ("", OTHERS) else tenant
 
 

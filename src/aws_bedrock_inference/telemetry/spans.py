@@ -36,7 +36,7 @@ ATTEMPT = "attempt"
 # The maximum number of open spans. Every call ends, so more open spans mean that the ends of some calls were missed.
 MOST_OPEN = 100_000
 
-# The keys under which instrumentations are told to be silent, as opentelemetry-instrumentation's
+# The keys under which other instrumentations record nothing, as opentelemetry-instrumentation's
 # `suppress_instrumentation` sets them.
 _SILENT = (SILENT, getattr(contexts, "_SUPPRESS_INSTRUMENTATION_KEY", ""))
 

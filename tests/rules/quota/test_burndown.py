@@ -80,7 +80,7 @@ def test_throttles_undo_the_steps_of_a_minute_and_charge_the_difference() -> Non
     owed = traffic.is_throttled(6)
     assert traffic.burndown.rate == pytest.approx(10.0)
     assert 0.0 < owed <= 0.1 * TPM
-    assert traffic.burndown.reason == "8.1 was tried, and throttles came"
+    assert traffic.burndown.reason == "throttles arrived during a trial of 8.1"
 
 
 def test_each_failed_step_makes_the_pause_longer_and_the_next_step_smaller() -> None:
@@ -124,7 +124,7 @@ def test_throttles_in_minutes_far_from_full_raise_the_burndown() -> None:
     traffic.is_throttled(8)
     # Half the minute passed at 100 + 20 x 5 each: 150 calls; they fill it at 100 + 20 x 15, and a tenth is added.
     assert traffic.burndown.rate == pytest.approx(15.0 * 1.1, rel=0.02)
-    assert traffic.burndown.reason == "5 was too little: throttled minutes were far from full"
+    assert traffic.burndown.reason == "5 was too low: throttled minutes were far from full"
 
 
 def test_throttles_in_a_minute_without_waiting_calls_do_not_raise_the_burndown() -> None:
@@ -165,18 +165,18 @@ def test_a_burndown_set_by_the_user_is_not_changed() -> None:
     quota.set_burndown(ROUTE.base or ROUTE.model, 3)
     assert ledger.window.burndown.rate == 3.0
     assert "an output token counts as 3" in quota.explain(0.0)
-    assert "(as it was stated)" in quota.explain(0.0)
+    assert "(as set with set_burndown)" in quota.explain(0.0)
 
 
 @pytest.mark.parametrize("wrong", [0, -1, "5", None])
 def test_an_impossible_burndown_is_refused(wrong: object) -> None:
-    with pytest.raises(ValueError, match="give a number above 0"):
+    with pytest.raises(ValueError, match="pass a number above 0"):
         Quota(tpm=1000).set_burndown("amazon.nova-lite-v1:0", wrong)  # type: ignore[arg-type]
 
 
 def test_each_change_of_the_burndown_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "aws_bedrock_inference")
-    log(BurndownChanged(ROUTE, 4.5, 5.0, "tried: 5 left a limit unused, and no throttle spoke"))
+    log(BurndownChanged(ROUTE, 4.5, 5.0, "a trial: with 5, the limit was not used fully"))
     (record,) = caplog.records
-    assert "an output token counts as 4.5 tokens of the quota, not 5 as in the table: tried" in record.getMessage()
+    assert "an output token counts as 4.5 tokens of the quota, not 5 as in the table: a trial" in record.getMessage()
     assert record.levelno == logging.INFO

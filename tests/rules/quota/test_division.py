@@ -66,5 +66,5 @@ def test_a_plan_of_an_older_version_is_recalculated() -> None:
 
 
 def test_tenants_and_needs_must_have_the_same_length() -> None:
-    with pytest.raises(ValueError, match="1 needs of 2 tenants"):
+    with pytest.raises(ValueError, match="1 needs, but 2 tenants"):
         LeaseRequest(0.0, HUNGRY, tenants=("a", "b"))

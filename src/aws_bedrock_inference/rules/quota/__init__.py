@@ -1,1 +1,1 @@
-"""The quota rules: admission, limits, queue, and leases of a shared quota."""
+"""The rules of a quota: its limits, the queue of calls, their admission, and the leases of a shared quota."""

@@ -1,4 +1,4 @@
-"""The estimates of a shared quota's limits in which all its members believe, by dimension."""
+"""The estimates of a shared quota's limits that all members use, by dimension (requests or tokens)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED
 
-NOISE = "noise of "  # the names of what is no limit but believed in the same way; the first goes before a dimension
+NOISE = "noise of "  # names of values that are not limits but are shared in the same way; a dimension follows this one
 BURNDOWN = "burndown"
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SAME = 1e-9  # an estimate that differs by less is the same
+SAME = 1e-9  # estimates that differ by less are equal
 
 
 class Beliefs:
-    """Estimates of limits a minute, each with a stamp that counts its changes."""
+    """Estimates of the limits per minute. Each estimate has a stamp, which counts the changes of the estimate."""
 
     def __init__(self) -> None:
         self._limits: dict[str, tuple[float, int]] = {}
 
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
-        """Hear estimates as `LeaseRequest.limits` has them; one that rests on an older belief only lowers it."""
+        """Use the estimates of a member (`LeaseRequest.limits`). One that has an older stamp can only lower the
+        value.
+        """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)
             known, stamp = self._limits.get(name, (estimate, 0))
@@ -36,25 +38,25 @@ class Beliefs:
                 self._limits[name] = (estimate, stamp + 1)
 
     def finite(self, name: str) -> float:
-        """Return the estimate of a dimension, 0 where there is none."""
+        """Return the estimate of a dimension, or 0 if the estimate is unknown or infinite."""
         limit, _ = self._limits.get(name, (0.0, 0))
         return limit if limit < UNLIMITED else 0.0
 
     def told(self) -> tuple[tuple[str, float, int], ...]:
-        """Return (dimension, estimate, stamp) by name, as a `Grant` has them."""
+        """Return (dimension, estimate, stamp), sorted by dimension, in the form of `Grant.limits`."""
         return tuple(
             (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())
         )
 
     def plain(self) -> dict[str, tuple[float, int]]:
-        """Return them as JSON knows them."""
+        """Return the estimates in a form that JSON can store."""
         return dict(self._limits)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return what `plain` made. Raises `TypeError` or `ValueError` when it is foreign."""
+        """Return the beliefs that `plain` stored. Raises `TypeError` or `ValueError` if the data has another form."""
         beliefs = cls()
         beliefs._limits = {name: (float(limit), int(stamp)) for name, (limit, stamp) in dict(plain).items()}
         if not all(isfinite(limit) for limit, _ in beliefs._limits.values()):
-            raise ValueError(f"{plain!r} has a limit that is no number")
+            raise ValueError(f"{plain!r} has a limit that is not a finite number")
         return beliefs

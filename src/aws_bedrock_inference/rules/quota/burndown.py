@@ -1,24 +1,27 @@
-"""Learn how many times a token of the answer counts, where the limit of tokens is told.
+"""Learn the burndown, if the limit of tokens is configured ("told").
 
-When a call ends, the service counts its input once and its output `burndown` times. A table says how often, but it may
-be wrong, or older than the model. If it says too much, a told limit is never used up, and no throttle ever says so:
-only trying tells. If it says too little, throttles come long before the minute is full. Where no limit is told, nothing
-needs to be learned here: limit and burndown together set the pace, and the limit is learned (`learning`).
+When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
+burndown of each model, but it may be wrong, or older than the model. If its number is too high, the limit is never used
+fully, and no throttle shows this; only a trial of a lower number does. If its number is too low, throttles arrive long
+before the minute is full. Without a configured limit, nothing is learned here: limit and burndown together determine
+the pace, and the limit is learned (`learning`).
 
-    state      entered                           what it does                               left
+    state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
-    resting    at the start, after a failure     counts the throttles that come anyway      when the rest is over
-    trying     calls wait for tokens, and what   the burndown goes down by a small step     by more throttles than come
-               they use is what fills the limit  each half minute                           anyway
-    failed     such throttles within a minute    the burndown is what it was before the     at once: resting, four times
-               of a step                         step, and the minute is charged for the    as long after each failure,
-                                                 difference; the next step is half as long  until a step has held
-    too low    throttles, while minutes with     the burndown is what would have filled     at once: resting
-               waiting calls stay far from full  the last minute, and a little more
+    resting    at the start, after a failure     the usual throttles are counted            when the rest is over
+    trying     calls wait for tokens, and use    the burndown is lowered by a small step    when more throttles arrive
+               nearly the whole limit            every half minute                          than usual
+    failed     more throttles than usual within  the burndown from before the step returns  immediately: resting. Each
+               a minute after a step             and the difference is charged to this      failure makes the rest four
+                                                 minute. The next steps are half as long    times as long, until a step
+                                                                                            has held
+    too low    throttles, while minutes with     the burndown is set to the number that     immediately: resting
+               waiting calls are far from full   would have filled the minute, plus 10 %
 
-Throttles may go on after a failure: a service that saves up a minute's worth has paid the steps from it. Then what
-passed is a bound: in any time, no more passes than the limit allows, and one minute's worth. If they still go on, the
-burndown goes up by a step for each doubt, at most to where it began. Nothing below LEAST is tried.
+Throttles can continue after a failure, because a bucket of a minute has paid for the earlier steps. Then the burndown
+is computed from what the service accepted: in any time, at most the limit times the time plus one minute's worth. If
+throttles still continue, each doubt raises the burndown by a step, at most to its first value. Values below LEAST are
+not tried.
 """
 
 from __future__ import annotations
@@ -36,53 +39,55 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# Steps go down by this part, or by the smaller one after a failure, each so many seconds and calls.
+# The size of a step as a part of the rate: normally, and after a failure. Steps are at least this many seconds and this
+# many calls apart.
 STEP = 0.1
 FINE = 0.05
 PACE = 30.0
 CALLS = 20.0
 
-# The least burndown: the service has never counted an output token as less.
+# The least burndown: no service is known that counts an output token as less than one.
 LEAST = 1.0
 
-# Seconds before the first step and after the first failure; each failure in a row makes it so many times longer.
+# The seconds before the first step and after the first failure. Each further failure multiplies the rest.
 REST = 60.0
 LONGER = 4.0
 LONGEST = 6 * 3600.0
 
-# A step holds if nothing came of it for so many seconds: the longest that a service's window is known to be.
+# A step holds if it caused no throttles for this many seconds: the longest window of a service that is known.
 HOLDS = 60.0
 
-# A step is made only if calls waited for tokens most of the time, what ended took this part of the limit, and the limit
-# is believed.
+# The conditions for a step: calls waited for tokens for this part of the time, ended calls used this part of the limit,
+# and the estimated limit is at least this part of the configured one.
 HELD = 0.5
 TAKEN = 0.8
 BELIEVED = 0.999
 
-# So soon after the start, a failure or a rise, throttles are those of before.
+# For this many seconds after the start, a failure or a rise, throttles are caused by the earlier rate.
 SETTLED = 20.0
 
-# The burndown is too low if throttles come while a minute, without what bad moments of the service took of it, has less
-# than this part of the limit and calls waited most of the time, for tokens or for the end of a row. It is raised by a
-# tenth too much: steps down find the rest.
+# The burndown is too low if throttles arrive although the minute has used less than SHORT of the limit (without the
+# seconds lost in short problems of the service) and calls waited for BUSY of the time, for tokens or for the end of a
+# row. The new value is 10 % above the measured one (OVER), because steps down find the exact value.
 SHORT = 0.85
-SHORT_AGAIN = 0.95  # once the table was found to be wrong
+SHORT_AGAIN = 0.95  # after the table has proved to be wrong
 BUSY = 0.75
 ROW = 3
 OVER = 1.1
-MOST = 4.0  # times the table's
+MOST = 4.0  # times the number in the table
 
-# Who has filled the limit for so many seconds knows that the burndown is not too low: then the limit has changed.
+# If calls have filled the limit for this many seconds, the burndown is not too low; the limit has changed.
 FILLED = 90.0
 
-# How often it looks, in seconds, and how many looks back it knows what passed.
+# The interval of checks in seconds, and the number of marks that are stored.
 LOOK = 5.0
 LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """The input and output tokens of all calls that had ended at a time; the burndown from then on; whether tokens
-    or a row of throttles had held calls back before: `busy`; and the seconds that were `lost` in bad moments.
+    """The state at one time: input and output tokens of all calls that had ended; the burndown from then on; `busy`,
+    which is True if tokens or a row of throttles had delayed calls before; and the seconds `lost` in short problems
+    of the service.
     """
 
     at: float
@@ -94,59 +99,59 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step: when, by the clock of the time in which the limit was used up, and the burndown before it."""
+    """A step down: its time, on a clock that runs only while the limit is used fully, and the burndown before it."""
 
     full: float
     rate: float
 
 
 class Burndown:
-    """The number of times an output token counts: `rate`, which starts as the `table` says and is `factor` of that.
+    """The burndown: `rate` starts from the `table` and is `factor` times the number in the table.
 
-    `told` is the limit of tokens a minute; without one, nothing is learned. The ledger sums `charged`, `output` and
-    `reserved`: what calls that ended were charged, their output tokens, and what they had reserved. `reason` states why
-    the rate is what it is, and `news` that it changed since the last report.
+    `told` is the configured limit in tokens per minute; without it, nothing is learned. The ledger adds up `charged`,
+    `output` and `reserved`: the tokens that ended calls were charged, their output tokens, and their reservations.
+    `reason` explains the rate. `news` is True if the rate has changed since the last report.
     """
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
         self.rate = self.table = table
         self.factor = 1.0
-        self.reason = "as the table says"
+        self.reason = "as in the table of models"
         self.news = False
         self.charged = self.output = self.reserved = 0.0
         self.due = now + LOOK if told < inf else inf
-        self._sure = table  # nothing above it is taken because steps failed
+        self._sure = table  # failed steps do not raise the rate above this value
         self._told = told / MINUTE
-        self._counted = 0.0  # of `charged`
+        self._counted = 0.0  # the part of `charged` that the marks contain
         self._marks = deque([Mark(now, 0.0, 0.0, table)], LOOKS)
-        self._row = False  # of throttles, since the last look
-        self._row_at, self._lost = now, 0.0  # when the last row began; the seconds of short rows since the last look
-        self._held = self._full = 0.0  # seconds: since the last look; of all in which the limit was used up
+        self._row = False  # True after a row of throttles since the last check
+        self._row_at, self._lost = now, 0.0  # start of the last row; seconds of short rows since the last check
+        self._held = self._full = 0.0  # seconds of waiting since the last check; seconds with full use
         self._doubts = Doubts()
-        self._stepped: deque[Step] = deque()  # those that have not held yet
+        self._stepped: deque[Step] = deque()  # steps that have not held yet
         self._due_calls = 0.0
         self._fine = False
         self._rest, self._next = REST, now + REST
         self._failed_at = now
-        self._bounded = False  # the last failure went to what passed
+        self._bounded = False  # the last failure used `_bound`
 
     @property
     def learned(self) -> bool:
-        """True if anything is known that a new object would not know."""
+        """True if the rate differs from the table."""
         return self.rate != self.table
 
     def state(self, rate: float) -> None:
-        """Believe the user's `rate` from now on."""
-        self.rate, self.factor, self.reason = rate, rate / (self.table or 1.0), "as it was stated"
+        """Use the `rate` that the user has set, and learn no other."""
+        self.rate, self.factor, self.reason = rate, rate / (self.table or 1.0), "as set with set_burndown"
         self.due = inf
 
     @property
     def found(self) -> bool:
-        """True if it was learned here or by another member, and not stated."""
+        """True if the rate was learned by this or another member, and not set by the user."""
         return self.learned and self.due < inf
 
     def adopt(self, rate: float, now: float) -> None:
-        """Take over what another member of a shared quota has found, and let it make the next step."""
+        """Use the rate of another member of a shared quota, and wait before the next step of this member."""
         if self.due < inf and rate != self.rate:
             self._mark(now)
             self._stepped.clear()
@@ -158,7 +163,7 @@ class Burndown:
         self._held += seconds
 
     def look(self, now: float, limit: Limit, admitted: float) -> None:
-        """Make a step, if it is time and nothing speaks against it; `admitted` counts all calls."""
+        """Lower the rate by a step if all conditions are true. `admitted` is the number of all calls."""
         self.due = now + LOOK
         seconds = now - self._marks[-1].at
         doubts = self._doubts
@@ -179,11 +184,11 @@ class Burndown:
             self._stepped.append(Step(self._full, self.rate))
             self._due_calls = admitted + CALLS
             step = FINE if self._fine else STEP
-            self._change(self.rate * (1.0 - step), f"tried: {self.rate:.3g} left a limit unused, and no throttle spoke")
+            self._change(self.rate * (1.0 - step), f"a trial: with {self.rate:.3g}, the limit was not used fully")
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
-        """Weigh a throttle of a call admitted `age` seconds ago, the `in_a_row`-th; return the tokens that the last
-        minute took more than it was charged, where that is known now.
+        """Weigh the throttle of a call that was admitted `age` seconds ago; `in_a_row` is its number in the row.
+        Return the tokens by which the last minute was charged too little, if a step has now failed, and otherwise 0.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -222,11 +227,11 @@ class Burndown:
         self._rest = min(LONGEST, self._rest * LONGER)
         to = min(self._sure, max(self.rate, to))
         owed = min(self._owed(now, to), MINUTE * STEP * self._told * share)
-        self._change(to, f"{self.rate:.3g} was tried, and throttles came")
+        self._change(to, f"throttles arrived during a trial of {self.rate:.3g}")
         return owed
 
     def _rise(self, now: float, limit: Limit) -> None:
-        """Raise the rate if the last minute was short of the limit although calls waited."""
+        """Raise the rate if the last minute used much less than the limit although calls waited."""
         told, last = self._told * limit.share, self._marks[-1]
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]
         seconds, output = last.at - minute[0].at, last.output - minute[0].output
@@ -241,7 +246,7 @@ class Burndown:
             self._sure, self._full = to, 0.0
             self._doubts.start()
             self._failed_at, self._next = now, now + REST
-            self._change(to, f"{self.rate:.3g} was too little: throttled minutes were far from full")
+            self._change(to, f"{self.rate:.3g} was too low: throttled minutes were far from full")
             limit.estimator.adopt(self._told * MINUTE)
 
     def _change(self, rate: float, reason: str) -> None:
@@ -259,21 +264,21 @@ class Burndown:
         self._lost = 0.0
 
     def _taken(self) -> float:
-        """Return what calls that ended in the last half minute were charged, in tokens a second."""
+        """Return the charge of the calls that ended in the last half minute, in tokens per second."""
         marks, last = self._marks, self._marks[-1]
         first = marks[-min(len(marks), 1 + int(PACE / LOOK))]
         charge = last.input - first.input + (last.output - first.output) * self.rate
         return charge / max(LOOK, last.at - first.at)
 
     def _owed(self, now: float, rate: float) -> float:
-        """Return what the last minute would have been charged more at `rate`."""
+        """Return the tokens that the last minute would have been charged in addition at `rate`."""
         marks = [mark for mark in self._marks if mark.at >= now - MINUTE]
         return sum(
             (after.output - mark.output) * max(0.0, rate - mark.rate) for mark, after in itertools.pairwise(marks)
         )
 
     def _bound(self, share: float) -> float:
-        """Return the highest burndown at which what passed could pass."""
+        """Return the highest burndown that fits the tokens that the service accepted."""
         last, told = self._marks[-1], self._told * share
         return min(
             (

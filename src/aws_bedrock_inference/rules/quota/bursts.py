@@ -1,4 +1,4 @@
-"""Learn the burst. A throttle just after calls were sent faster than the rate is caused by the burst."""
+"""Learn the burst, which can be sent at once. It causes a throttle if calls were faster than the rate."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Throttle
 
-# A throttle while calls are sent so much faster than the rate is caused by the burst. Several throttles of one burst
-# halve it, unless it is so small that the throttles prove nothing.
+# A throttle is caused by the burst if calls were this many times as fast as the rate. Several such throttles within
+# SECONDS halve the burst, unless it is near LEAST, where the throttles prove nothing.
 AHEAD = 1.3
 THROTTLES = 2.0
 PART = 0.1
@@ -17,13 +17,13 @@ SECONDS = 1.0
 LEAST = 0.25
 MEANS = 1.2
 
-# A trial divides the burst by so much, unless it has fewer seconds than this.
+# A trial divides the burst by this number, unless the burst is below this many seconds.
 SMALLER = 4.0
 SMALL = 0.5
 
 
 class Burst:
-    """`seconds` of the rate that may go at once, at most `most`."""
+    """The burst: `seconds` of the rate that can be sent at once, at most `most`."""
 
     def __init__(self, most: float, regrows: float) -> None:
         self._regrows = regrows
@@ -32,20 +32,20 @@ class Burst:
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
-        """Let time pass; return the burst."""
+        """Let the burst grow for `seconds`, and return it."""
         self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
         return self.seconds
 
     def reduce(self) -> None:
-        """Try a much smaller burst."""
+        """Reduce the burst for a trial."""
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return whether a throttle came while calls went much faster than `rate`, and the burst can be smaller."""
+        """Return whether the calls before a throttle were much faster than `rate`, and the burst can be reduced."""
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 
     def blame(self, throttle: Throttle, now: float) -> bool:
-        """Count such a throttle; return whether the burst is smaller now."""
+        """Count a throttle that the burst explains. Return True if the burst was reduced, otherwise False."""
         if throttle.age > now - self._changed_at:
             return False
         if now - self._began > SECONDS:

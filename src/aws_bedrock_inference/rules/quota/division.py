@@ -1,7 +1,7 @@
-"""The division of one quota among its members, as it was planned last, and the form in which it is kept.
+"""The latest division of one quota among its members, and the form in which a store saves it.
 
-Versions from before there were tenants read and write the same state. They know `levels` alone, where those are whose
-calls name no tenant; what they plan has no `tenants`, and is planned anew by who knows them.
+Versions of this package without tenants read and write the same state. They know only `levels`, the entries for calls
+without a tenant. A division that they plan has no current `tenants`, so a version with tenants plans it again.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.fair_shares import Levels, Need
 
-# The shares due to all members are computed again after this many seconds; the cost of a renewal in between does not
-# depend on their number.
+# The shares of all members are computed again after this many seconds. Between two computations, the cost of a renewal
+# does not depend on the number of members.
 PLAN = 0.2
 
 
 class Division:
-    """A plan of what is due to whom, made at `at`. `surplus` is left over for each member, beyond its needs."""
+    """The plan, made at time `at`, of the share of each member. `surplus` is what each member gets beyond its needs."""
 
     __slots__ = ("_levels", "at", "surplus")
 
@@ -32,26 +32,26 @@ class Division:
         self.surplus = 0.0
 
     def covers(self, needs: Collection[Need], now: float) -> bool:
-        """Return whether the plan is new enough, and knows whose these needs are."""
+        """Return whether the plan is new enough and contains all priorities and tenants of these needs."""
         return now - self.at < PLAN and all(
             (need.priority, need.tenant) in self._levels for need in needs if need.need > 0.0
         )
 
     def plan(self, members: Iterable[Iterable[Need]], now: float, total: float) -> None:
-        """Find what of `total` is due to all."""
+        """Divide `total` among all members."""
         self._levels, self.surplus = divide(members, total)
         self.at = now
 
     def due(self, needs: Iterable[Need]) -> float:
-        """Return the fraction that is due to a member with these needs."""
+        """Return the fraction of the quota for a member with these needs."""
         return due(needs, self._levels, self.surplus)
 
     def parts(self, needs: Collection[Need]) -> tuple[float, ...]:
-        """Return, for each need, which part of its tenant's calls this is; nothing where no tenant is named."""
+        """Return, for each need, its part of all calls of its tenant; an empty tuple if no need names a tenant."""
         return parts(needs, self._levels) if any(need.tenant for need in needs) else ()
 
     def plain(self) -> dict[str, Any]:
-        """Return the plan as JSON knows it."""
+        """Return the plan in a form that JSON can store."""
         levels = [(priority, tenant, *level) for (priority, tenant), level in self._levels.items()]
         return {
             "planned": self.at,
@@ -62,7 +62,7 @@ class Division:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return what `plain` made, without levels if another version planned last."""
+        """Return the plan that `plain` stored, without levels if a version without tenants planned last."""
         division = cls(finite(plain["planned"]))
         division.surplus = finite(plain["surplus"])
         known = plain.get("tenants", {})
@@ -75,8 +75,8 @@ class Division:
 
 
 def finite(value: Any) -> float:
-    """Return `value` as a number. Raises `ValueError` if it is infinite or none."""
+    """Return `value` as a float. Raises `ValueError` if the number is not finite."""
     number = float(value)
     if not isfinite(number):
-        raise ValueError(f"{number} among the leases")
+        raise ValueError(f"{number} is not a finite number")
     return number

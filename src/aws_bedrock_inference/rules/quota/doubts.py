@@ -1,7 +1,8 @@
-"""Distinguish throttles that a trial causes from those that come anyway.
+"""Distinguish throttles that a trial causes from the usual throttles.
 
-Throttles while nothing is tried are counted: which part of the calls they are, and how many come together, as in a bad
-moment of the service. Throttles beyond these while something is tried are summed, as in `evidence`.
+While nothing is tried, the usual throttles are counted: which part of the calls is throttled, and how many throttles
+come together, as in a short problem of the service. During a trial, throttles beyond the usual number are added up as
+evidence, as in `evidence`.
 """
 
 from __future__ import annotations
@@ -10,38 +11,38 @@ from math import log
 
 from aws_bedrock_inference.rules.quota.evidence import MORE, MORE_AND, TOLERATED
 
-# The logarithm of how much likelier throttles must be because of what is tried; a doubt less than `SLIGHT` is none.
-# Where throttles come in rows anyway, a doubt must be so many times the largest that there is without trying, which is
-# forgotten by halves in so many seconds.
+# The necessary evidence, as the logarithm of a likelihood ratio; a doubt below SLIGHT is negligible. If throttles also
+# come in rows without a trial, the doubt must exceed DOUBT by WORST times the largest doubt without a trial. Half of
+# that largest doubt is forgotten in this many seconds.
 DOUBT = 4.0
 SLIGHT = 1.0
 WORST = 2.0
 FORGOTTEN = 900.0
 
-# The throttles there are anyway are counted as if there had been so many calls before, and forgotten by halves.
+# The usual throttles are counted as if there had been this many calls before. Above MANY calls, the counts are halved.
 BEFORE = 100.0
 MANY = 4000.0
 
 
 class Doubts:
-    """Throttles of calls beyond what there are anyway."""
+    """The throttles beyond the usual ones."""
 
     def __init__(self) -> None:
         self._admitted = 0.0
         self.start()
 
     def start(self) -> None:
-        """Know nothing of how many throttles there are anyway."""
+        """Forget the usual number of throttles."""
         self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 
     @property
     def enough(self) -> bool:
-        """True if what is tried is a far likelier cause than chance."""
+        """True if the trial is a far more probable cause of the throttles than chance."""
         return self.doubt > DOUBT + WORST * self._worst
 
     def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
-        """Count the calls up to the `admitted`-th, in `seconds`; `anyway` says that nothing was tried with them."""
+        """Count the calls up to number `admitted`, in `seconds`. `anyway` is True if nothing was tried in this time."""
         calls = admitted - self._admitted
         self._admitted = admitted
         self._worst *= 0.5 ** (seconds / FORGOTTEN)
@@ -56,14 +57,14 @@ class Doubts:
 
     def throttle(self, *, anyway: bool) -> None:
         """Count a throttle."""
-        most = DOUBT + WORST * self._worst + SLIGHT  # more would only take longer to go
+        most = DOUBT + WORST * self._worst + SLIGHT  # a larger doubt would only take longer to disappear
         self.doubt = min(most, self.doubt + log(MORE + MORE_AND / self._usual))
         self._most = max(self._most, self.doubt)
         if anyway:
             self._throttles += 1.0
 
     def end(self, *, anyway: bool) -> None:
-        """Begin anew. A doubt that came anyway is remembered: it takes more to be sure from now on."""
+        """Start again. If the doubt arose without a trial, remember its size: later trials need more evidence."""
         if anyway:
             self._worst = max(self._worst, self._most)
         self.doubt = self._most = 0.0

@@ -1,8 +1,8 @@
-"""The share that is due to each member of a shared quota: needs by priority, then the rest.
+"""The share of each member of a shared quota: the needs are served by priority, then the rest is divided.
 
-The smallest priority is first in rank. Within a priority everyone gets what it needs if there is enough. Else each
-tenant gets the same, however many members have calls of it, and no more than it needs; of that, each of its calls gets
-the same, and no member more than it needs.
+The smallest priority is served first. Within one priority, every member gets what it needs if the quota is
+sufficient. Otherwise each tenant gets the same share, at most what it needs, regardless of how many members have
+calls of this tenant. Each call of a tenant gets the same part of this share, and no member gets more than it needs.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The tenants that a member does not tell one by one are one need under this name, whose `calls` count tenants. No
-# tenant's name has a line break.
+# A member reports some tenants only as a group. The group has this name, and its `calls` are the number of tenants. The
+# name cannot be that of a tenant, because it is a line break.
 OTHERS = "\n"
 
 
 class Need(NamedTuple):
-    """The fraction of the quota that a member needs at a priority for a tenant, and how many calls want it."""
+    """The fraction of the quota that a member needs for a priority and tenant, and the number of these calls."""
 
     priority: float
     need: float
@@ -27,28 +27,29 @@ class Need(NamedTuple):
 
 
 Levels: TypeAlias = "dict[tuple[float, str], tuple[float, float]]"
-"""The part that each call may have and the number of calls that all members have, by priority and tenant."""
+"""For each priority and tenant: the part of the quota for each call, and the number of calls of all members."""
 
-# The part of the quota that each lower priority keeps as long as it has needs, and the most that all of them keep.
+# The part of the quota that is guaranteed to each lower priority that has needs, and the maximum for all of them
+# together.
 GUARANTEED = 0.05
 GUARANTEED_TO_ALL = 0.5
 
-# The part that stays free for newcomers when nobody needs it.
+# The part that stays free for newcomers if no member needs it.
 FREE = 0.1
 
-# The weight of a need that names fewer calls than this.
+# The weight of a need with fewer calls than this.
 FEWEST = 0.01
 
-# Needs that exceed what is there by less fit: added up in another order they may differ by as much.
+# Needs that exceed the available quota by less than this still fit: a sum in another order can differ by as much.
 TOLERANCE = 1e-9
 
-# Stands for infinity where JSON and Lua have none.
+# This number replaces infinity, which JSON and Lua cannot represent.
 UNLIMITED = 1e300
 
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
-    """Return what each call may have, by priority and tenant, where anybody needs anything, and what of `total` is left
-    over for each member.
+    """Divide `total` among `members`, which are given as their needs. Return the part for each call, by priority and
+    tenant, and the surplus that each member gets beyond its needs.
     """
     wants: dict[float, dict[str, list[tuple[float, float]]]] = {}
     count = 0
@@ -74,7 +75,7 @@ def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Level
 
 
 def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
-    """Return what is due to a member with these needs."""
+    """Return the share of a member with these needs."""
     return surplus + sum(
         min(need, levels[priority, tenant][0] * max(calls, FEWEST))
         for priority, need, calls, tenant in needs
@@ -83,7 +84,7 @@ def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
 
 
 def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
-    """Return, for each need, which part of its tenant's calls it names."""
+    """Return, for each need, its part of all calls of its tenant."""
     return tuple(
         min(1.0, max(need.calls, FEWEST) / levels[need.priority, need.tenant][1]) if need.need > 0.0 else 1.0
         for need in needs
@@ -91,7 +92,7 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """The needs of all members for one tenant, and how many turns it has: one, or one for each that it stands for."""
+    """The needs of all members for one tenant. `turns` is the number of tenants that it stands for, normally 1."""
 
     tenant: str
     need: float
@@ -105,8 +106,8 @@ class _Wanted(NamedTuple):
 
 
 def _level(wants: list[tuple[float, float]], left: float) -> tuple[float, float]:
-    """Return what each call may have, so that (need, calls) of all get the smaller of need and level times calls and
-    together use up `left`; and how much they use.
+    """Divide `left` among `wants`, which are pairs (need, calls). Return the level and the sum that is used. Each
+    pair gets the level multiplied by its calls, at most its need.
     """
     total = sum(need for need, _ in wants)
     if total <= left + TOLERANCE:

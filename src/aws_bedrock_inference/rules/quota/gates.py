@@ -1,5 +1,5 @@
-"""Hold calls back for what is not requests and tokens per minute: throttles in a row, an exhausted day, a service short
-of capacity.
+"""Hold calls back for reasons other than requests and tokens per minute: throttles in a row, an exhausted daily
+quota, or a service that lacks capacity.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from math import inf
 
 from aws_bedrock_inference.forks import Locked
 
-# Throttles are in a row if no more than THROUGH calls got through between them. After more than ROW all calls pause,
-# for a part of the time that the row has lasted, within bounds in seconds. Where a limit is told, a row is most likely
-# a bad moment that ends within seconds; elsewhere it is the limit. Then one call goes first, and the others follow if
-# that was not refused: what the service refuses, it refuses within PROBE.
+# Throttles are in a row if at most THROUGH calls got through between them. After more than ROW throttles, all calls
+# pause for a part of the time that the row has lasted, within these bounds in seconds. If a limit is configured, a row
+# is most likely a short problem of the service; otherwise, it is probably the limit. After a pause, one call is sent
+# first. The others follow after PROBE seconds, in which a refusal would have arrived.
 THROUGH = 4.0
 ROW = 2
 PAUSE_PART = 0.25
@@ -20,22 +20,23 @@ PAUSE_FIRST = 0.5
 PAUSE_LONGEST = 4.0
 PROBE = 0.3
 
-# A full minute does not explain a row of throttles longer than this: callers must learn of it instead of waiting.
+# A full minute cannot explain a row of throttles that lasts longer than this, in seconds. The caller must then receive
+# the error instead of waiting.
 STALLED = 90.0
 
 A_DAY = 86_400.0
 
-# The seconds after which a call looks again whether the tokens of the day that others have reserved have come back.
+# The seconds after which a call checks whether other ledgers have released tokens of the day.
 LOOK_AGAIN = 1.0
 
-# The seconds for which a daily token quota that the service called exhausted rests before one call tries it again. AWS
-# does not say when a day ends; it may be a sliding one, and an increase may come at any time.
+# If the service reports an exhausted daily quota, one call tests the service again after this many seconds. AWS does
+# not state when a day ends; the day may be a sliding one, and AWS can raise the quota at any time.
 PARKED = 900.0
 
-# Capacity errors reduce the calls in flight to this share; as many successes as may be in flight allow one call more.
-# From twice what it was reduced from, there is no limit any more.
-# One such error in twenty-five is the service's everyday, and two of them soon come together by chance: it takes three,
-# with fewer than seven successes for each.
+# Capacity errors reduce the calls in flight to this part. Then the limit rises by one call after as many successes as
+# calls are allowed in flight. At twice the number before the decrease, the limit is removed. Occasional capacity errors
+# are normal (one in twenty-five calls), and two of them often come together by chance. Therefore a decrease requires
+# three errors with fewer than seven successes for each.
 CAPACITY_KEPT = 0.7
 CAPACITY_ERRORS = 3.0
 CAPACITY_FORGIVEN = 0.15
@@ -43,9 +44,9 @@ CAPACITY_OVER = 2.0
 
 
 class Pause:
-    """A row of throttles and the pauses that they make, `part` of the time that it has lasted; it counts `in_a_row`,
-    and a success after them ends the row. `answered` says that a call succeeded since the day was last called
-    exhausted.
+    """A row of throttles (almost no call succeeds between two of them) and the pauses that the row causes. A pause
+    lasts `part` of the time since the row began. `in_a_row` is the number of throttles in the row; a success ends the
+    row. `answered` is True if a call has succeeded since the service last reported an exhausted day.
     """
 
     __slots__ = (
@@ -72,8 +73,9 @@ class Pause:
         self._throttles = self._through = 0.0
 
     def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0, admitted: float = 0.0) -> bool:
-        """Count a throttle of a call admitted at `admitted_at`; False if the last throttle was not known then. `stated`
-        is the wait that the service asks for, in seconds; `admitted` counts all calls admitted so far.
+        """Count the throttle of a call that was admitted at `admitted_at`. Return False if the previous throttle had
+        not arrived by then; otherwise return True. `stated` is the wait that the service asks for, in seconds.
+        `admitted` is the number of all calls admitted so far.
         """
         self.obey(stated, now)
         self._throttles += 1.0
@@ -92,22 +94,22 @@ class Pause:
         return True
 
     def stalled_too_long(self, now: float) -> bool:
-        """Return whether nothing has succeeded for longer than a minute window could explain."""
+        """Return whether no call has succeeded for longer than a full minute could explain."""
         return self.in_a_row > 1 and now > self._since + STALLED
 
     def park(self, until: float) -> None:
-        """Pause until `until`; then one call goes first."""
+        """Pause all calls until `until`. After the pause, one call is sent first."""
         self.until = max(until, self.until)
         self._probing = True
 
     def obey(self, stated: float, now: float) -> None:
-        """Pause for the wait that the service states, but after `PARKED` seconds one call tries it again."""
+        """Pause for the wait that the service states, but let one call test the service after `PARKED` seconds."""
         if stated:
             self.park(now + min(stated, PARKED))
 
     def exhaust(self, now: float, day: Day) -> None:
-        """Park until the exhausted `day` ends, at most `PARKED` seconds, and all its other ledgers if this one was
-        answered since it was last refused so.
+        """Pause until the exhausted `day` ends, for at most `PARKED` seconds. If this model was answered since the
+        last such error, pause the other models that share the day, too.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -116,39 +118,39 @@ class Pause:
             self.answered = False
 
     def follow(self, day: Day, now: float) -> None:
-        """Park as long as `day` is exhausted, where another ledger met its end."""
+        """If another model's ledger has reported that `day` is exhausted, pause until the day can be tried again."""
         if now < day.exhausted_until:
             self.exhausted_until = max(self.exhausted_until, day.exhausted_until)
             self.park(day.exhausted_until)
 
     def over(self, now: float) -> bool:
-        """Return whether neither a pause nor a row of throttles is left."""
+        """Return True if there is neither a pause nor a row of throttles; otherwise return False."""
         if now >= self.until and not self._probing:
             self.until = -inf
         return self.until == -inf and not self.in_a_row
 
     def on_success(self, admitted_at: float) -> None:
-        """End the row if a call that was admitted after the last throttle succeeded."""
+        """End the row if the successful call was admitted after the last throttle."""
         self.answered = True
         if admitted_at > self._throttled_at:
             self.in_a_row = 0
 
     def on_admit(self, now: float) -> None:
-        """Let only this call go for a moment if it is the first after a pause."""
+        """If this call is the first one after a pause, hold back the other calls for `PROBE` seconds."""
         if self._probing:
             self._probing = False
             self.until = now + PROBE
 
 
 class Day(Locked):
-    """Tokens per day of one account in one Region, which the ledgers of all its models share: since 2026-09-21 AWS has
-    had one daily quota for all models of a Region.
+    """The tokens per day of one account in one Region. The ledgers of all models share this object, because AWS has
+    had one daily quota for all models of a Region since 2026-09-21.
 
-    `limit` is counted here in tokens after burndown; AWS weighs tokens by their price in a way that it does not
-    publish, so the service may call the day exhausted earlier. Until `exhausted_until` then no model is called. But AWS
-    says the same words of a model whose own quota it holds at 0, as in new accounts, while others work. Only a model
-    that was answered since it was last refused so speaks for the others; each other one finds out by a call of its own.
-    `ends` is a reading of the ledgers' clock.
+    `limit` is in tokens after burndown. AWS weights tokens by their price in an unpublished way, so the service can
+    report an exhausted day earlier. Until `exhausted_until`, no model is then called. AWS uses the same message for a
+    model whose quota is held at 0, as in new accounts, while other models work. Therefore the message stops all
+    models only if the model has been answered since the last such message. Otherwise each other model tests the
+    service with one call. `ends` is a time of the ledgers' clock.
     """
 
     def __init__(self, limit: float = inf, ends: float = inf) -> None:
@@ -160,16 +162,16 @@ class Day(Locked):
         super().__init__()
 
     def after_fork(self) -> None:
-        """Count what the parent's calls have reserved as used."""
+        """Count the reservations of the parent process's calls as used."""
         super().after_fork()
         self.used, self.reserved = self.used + self.reserved, 0.0
 
     def free(self, now: float) -> bool:
-        """Return whether the day limits nothing: no limit is counted, and the service did not say that it is over."""
+        """Return whether the day limits no call: no limit is set, and the service has not reported an exhausted day."""
         return self.limit == inf and now >= self.exhausted_until
 
     def reserve(self, tokens: float, now: float) -> float:
-        """Reserve the tokens of a call that is sent and return 0, or return the seconds after which to try again."""
+        """Reserve the tokens of a call and return 0, or return the seconds to wait before the next attempt."""
         if self.limit == inf:
             return 0.0
         with self._lock:
@@ -179,25 +181,25 @@ class Day(Locked):
             return wait
 
     def settle(self, reserved: float, used: float) -> None:
-        """Replace what a call has reserved by what it used."""
+        """Replace the reservation of a call by the tokens that the call used."""
         if self.limit < inf:
             with self._lock:
                 self.reserved -= reserved
                 self.used += used
 
     def idle(self, now: float) -> bool:
-        """Return whether a new day would act the same."""
+        """Return whether a new `Day` would act the same."""
         self.wait_for(0.0, now)
         return not self.used and not self.reserved and now >= self.exhausted_until
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more may be used, if all that is reserved came back unused."""
+        """Return the seconds until `tokens` more can be used, if calls in flight use none of their reserved tokens."""
         with self._lock:
             self._renew(now)
             return 0.0 if self.used + tokens <= self.limit else self.ends - now
 
     def wait_now(self, tokens: float, now: float) -> float:
-        """Return the seconds after which to try to reserve `tokens`; 0 if they can be reserved now."""
+        """Return the seconds to wait before an attempt to reserve `tokens`, or 0 if they can be reserved now."""
         with self._lock:
             return self._wait(tokens, now)
 
@@ -205,7 +207,7 @@ class Day(Locked):
         self._renew(now)
         if self.used + tokens > self.limit:
             return self.ends - now
-        # What other ledgers have reserved may come back at any time, and they wake nobody here.
+        # Other ledgers can release reserved tokens at any time, and they do not wake the calls of this ledger.
         return LOOK_AGAIN if self.used + self.reserved + tokens > self.limit else 0.0
 
     def _renew(self, now: float) -> None:
@@ -215,7 +217,7 @@ class Day(Locked):
 
 
 class Concurrency:
-    """A limit of the calls in flight. There is none unless `ceiling` says so, until the service lacks capacity."""
+    """A limit of the calls in flight. Without `ceiling`, there is no limit until the service lacks capacity."""
 
     __slots__ = ("_errors", "_reduced_at", "_reduced_from", "ceiling", "in_flight", "most")
 
@@ -229,13 +231,11 @@ class Concurrency:
 
     @property
     def calm(self) -> bool:
-        """True if there is neither a limit nor a reason to expect one."""
+        """True if there is no limit and no recent capacity error."""
         return self.most == inf and not self._errors
 
     def on_capacity_error(self, admitted_at: float, now: float) -> None:
-        """Allow fewer in flight, after the service said it has no capacity, unless the call went before the last
-        reduction.
-        """
+        """Lower the limit after several capacity errors, except for errors of calls from before the last decrease."""
         if admitted_at <= self._reduced_at:
             return
         self._errors += 1.0
@@ -246,7 +246,7 @@ class Concurrency:
             self.most = max(1.0, CAPACITY_KEPT * self._reduced_from)
 
     def on_success(self) -> None:
-        """Allow a little more again."""
+        """Raise the limit a little after a success."""
         self._errors = max(0.0, self._errors - CAPACITY_FORGIVEN)
         if self.most < self.ceiling:
             self.most = min(self.ceiling, self.most + 1.0 / self.most)

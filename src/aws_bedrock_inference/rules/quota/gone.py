@@ -1,11 +1,11 @@
-"""The use of the running minute by members that are gone.
+"""The use of the last minute by members of a shared quota that have left or fallen silent ("gone" members).
 
-A part that nobody holds any more is free at once, but what it was used for counts until the service's minute is over:
-else one process after the other could begin a minute of its own. Those who left stand together; who fell silent may
-come back with its own count, and stands under its name until then.
+When a member is gone, its share is free immediately, but its use still counts until the service's minute is over.
+Otherwise each new process could use a whole minute's quota. Members that left are counted together. A silent member
+can return with its own count, so its use is stored under its name until then.
 
-Who needs little calls seldom, and falls silent between two calls: the little is kept for a while, so that the next call
-need not wait until the others have made room.
+A member with small needs calls seldom, and falls silent between two calls. A small share is reserved for it for a
+while, so that its next call does not wait until other members have released quota.
 """
 
 from __future__ import annotations
@@ -21,38 +21,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Use: TypeAlias = tuple[float, float, float]
-"""Seconds, requests and tokens: what was used so long ago, or counts for so long."""
+"""(seconds, requests, tokens): an amount, and for how many seconds it has been used or still counts."""
 
 Uses: TypeAlias = "tuple[Use, ...] | None"
-"""The uses that count now; None when nobody knows them."""
+"""The uses that count now, or None if they are unknown."""
 
-# Uses are added up over this many seconds.
+# Uses within this many seconds are counted as one.
 STEP = 2.0
 
-# A call may be admitted while a report is on its way, and counts so much later for the service.
+# A call can be admitted while a report is on its way. The service counts the call later by up to this many seconds.
 LATE = 0.5
 
-# A report names no more of them.
+# The maximum number of uses in a report.
 MOST = 64
 
-# What is kept for who needs no more than this part of the quota, for so many seconds; and for all of them together.
+# A share is reserved for a silent member if it needs at most this part of the quota; for this many seconds; and at most
+# this part for all silent members together.
 LITTLE = 0.05
 KEPT_FOR = 15.0
 KEPT_FOR_ALL = FREE
 
-# The name of all who have left.
+# The name under which the uses of all members that left are stored.
 LEFT = ""
 
 
 class Gone:
-    """Uses by the name of who is gone, and by the step in which they end to count."""
+    """The uses of gone members, by the name of the member and by the step of time in which they stop counting."""
 
     def __init__(self) -> None:
         self._uses: dict[str, dict[int, tuple[float, float]]] = {}
         self._kept: dict[str, tuple[float, float]] = {}
 
     def add(self, name: str, uses: Iterable[Use], at: float) -> None:
-        """Count what was used before `at`."""
+        """Count uses of the member `name` that were reported at the time `at`."""
         steps = self._uses.setdefault(name, {})
         for age, requests, tokens in uses:
             step = ceil((at + MINUTE + LATE - age) / STEP)
@@ -60,12 +61,12 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Keep of a `share` that has run out what is needed, if that is little; the member last asked `at`."""
+        """Reserve the needed part of an expired `share` for its member if the need is small, from `at` on."""
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at
 
     def kept(self, now: float) -> float:
-        """Return the part of the quota that is kept for all."""
+        """Return the part of the quota that is reserved for all silent members."""
         self._kept = {name: (share, at) for name, (share, at) in self._kept.items() if now < at + KEPT_FOR}
         total = sum(share for share, _ in self._kept.values())
         if total > KEPT_FOR_ALL:
@@ -74,12 +75,12 @@ class Gone:
         return min(total, KEPT_FOR_ALL)
 
     def back(self, name: str) -> float:
-        """Count no longer what a member used that has come back; return what was kept for it."""
+        """Remove the uses of a member that has returned. Return the share that was reserved for it."""
         self._uses.pop(name, None)
         return self._kept.pop(name, (0.0, 0.0))[0]
 
     def at(self, now: float) -> tuple[Use, ...]:
-        """Return what still counts, and for how long; forget the rest."""
+        """Return the uses that still count, each with the seconds that it counts. Delete the others."""
         total: dict[int, tuple[float, float]] = {}
         for name, steps in list(self._uses.items()):
             for step, (requests, tokens) in list(steps.items()):
@@ -96,7 +97,7 @@ class Gone:
         return name in self._uses
 
     def left(self, name: str) -> float:
-        """Let a member leave that fell silent; return what was kept for it."""
+        """Record that a silent member has left. Return the share that was reserved for it."""
         together = self._uses.setdefault(LEFT, {})
         for step, (requests, tokens) in self._uses.pop(name, {}).items():
             before = together.get(step, (0.0, 0.0))
@@ -104,13 +105,13 @@ class Gone:
         return self.back(name)
 
     def plain(self) -> dict[str, Any]:
-        """Return it as JSON knows it."""
+        """Return this object in a form that JSON can store."""
         uses = {name: [(step, *used) for step, used in steps.items()] for name, steps in self._uses.items()}
         return {"uses": uses, "kept": self._kept}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return what `plain` made. Raises `TypeError` or `ValueError` when it is foreign."""
+        """Return the object that `plain` stored. Raises `TypeError` or `ValueError` if the data has another form."""
         gone = cls()
         for name, steps in dict(plain.get("uses", {})).items():
             gone._uses[name] = {int(step): (_amount(requests), _amount(tokens)) for step, requests, tokens in steps}
@@ -120,7 +121,7 @@ class Gone:
 
 
 def uses_of(report: str) -> tuple[Use, ...]:
-    """Return the uses that a member's report names as its `minute`; none where it cannot be read."""
+    """Return the uses in the `minute` of a member's report, or an empty tuple if the report cannot be read."""
     try:
         minute = json.loads(report)["minute"]
         uses = [(min(_amount(age), MINUTE), _amount(requests), _amount(tokens)) for age, requests, tokens in minute]
@@ -131,5 +132,5 @@ def uses_of(report: str) -> tuple[Use, ...]:
 
 def _amount(value: Any) -> float:
     if not isinstance(value, (int, float)) or not isfinite(value) or value < 0.0:
-        raise ValueError(f"{value!r} is no amount")
+        raise ValueError(f"{value!r} is not an amount")
     return float(value)

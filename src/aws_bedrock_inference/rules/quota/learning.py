@@ -1,38 +1,37 @@
-"""Estimate the limit of one dimension. One throttle is one observation, not a verdict.
+"""Estimate the limit of one dimension (requests or tokens). One throttle is one observation, not a proof.
 
-A throttle may come from the rate, from a burst, from a bad moment of the service, or for no reason. The estimator
-distinguishes these causes by when throttles come, and by what a lower rate changes:
+The cause of a throttle can be the rate, a burst, a short problem of the service, or chance (noise). The estimator
+distinguishes these causes by the times of the throttles, and by what a lower rate changes. "Told" means that the limit
+is configured:
 
-    state      entered by                        what it does                               left by
+    state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
-    growing    the start, each verdict           told: the rate returns to its old value;   doubt
+    growing    at the start, after a verdict     told: the rate returns to its old value;   with a doubt
                                                  not told: all processes grow by as many
                                                  calls; unknown: it doubles each second
-    doubting   a throttle that the noise does    the rate stays                             calls without throttles, or
+    doubting   a throttle that the noise does    the rate does not grow                     calls without throttles, or
                not explain                                                                  enough throttles: a trial
-    on trial   enough such throttles             less of the first suspect: reservations    a verdict, or a full minute
-                                                 beyond the minute; told: the burst; then
-                                                 the rate, lower than these throttles
-                                                 explain
-     - gone    hardly any throttles now          the suspect was the cause. The change      growing
-                                                 stays; a told limit is what passed
-     - same    as many throttles as before; not  the suspect gets its old value, and the    growing
-               told: and not of large calls      next one is tried. After the rate, the
-                                                 throttles are noise
-    in a row   OUTAGE throttles, and hardly a    a bad moment: nothing changes. Several     a call that passes
-               call passes between them          rows in half a minute, or one longer than
-                                                 LONG: told: a smaller burst; otherwise
-                                                 what passed, or what the last minute took
+    on trial   enough such throttles             the first suspect is reduced: reservations with a verdict, or a full
+                                                 beyond the minute; told: the burst; then   minute
+                                                 the rate, below what the throttles explain
+     - gone    almost no throttles now           the suspect was the cause. The change      growing
+                                                 stays; a told limit is set to the use
+     - same    as many throttles as before; not  the suspect is restored, and the next one  growing
+               told: and not of large calls      is tried. If the rate is not the cause,
+                                                 the throttles are noise
+    in a row   OUTAGE throttles, and almost no   a short problem: nothing changes. After    a call that succeeds
+               call succeeds between them        several rows in half a minute, or one
+                                                 longer than LONG, the burst is reduced if
+                                                 told, or the rate drops to the use
 
-A throttle after a second that was faster than the rate is the burst's (`bursts`). A throttle of a call that needs more
-than ever passed is the minute's (`slack`). Noise is an average over throttles that proved harmless (`evidence`): after
-long noise, a cluster of throttles is no reason to go lower. Not told, throttles of large calls count more. Throttles of
-calls that were admitted before the last change are ignored. A told limit is a strong prior and a ceiling: `TOLD` and
-`UNTOLD` define how much evidence each change needs. Several processes that share a limit without knowing of each other
-come to about equal parts: each grows by the same number of calls a second and yields a part of what it has. Members of
-a store share verdicts and noise (`adopt`). Growth at one member does not remove the evidence of another.
-
-The constants were found in simulation (bench/quota_matrix.py). docs/policies/quota.md lists what each part contributes.
+A throttle after a second that was faster than the rate is caused by the burst (`bursts`). A throttle of a call that
+needs more than was ever accepted is caused by the minute (`slack`). Noise is an average of throttles that proved to be
+harmless (`evidence`): after long noise, a cluster of throttles does not lower the rate. Not told, throttles of large
+calls count more. Throttles of calls that were admitted before the last change are ignored. A told limit is a strong
+prior and a ceiling: `TOLD` and `UNTOLD` define how much evidence each change needs. Processes that share a limit
+without a store get about equal parts: each grows by the same number of calls per second and yields a fraction of its
+rate. Members of a store share verdicts and noise (`adopt`). An increase at one member does not remove the evidence of
+another. The constants were found by simulation (bench/quota_matrix.py, docs/policies/quota.md).
 """
 
 from __future__ import annotations
@@ -49,24 +48,24 @@ from aws_bedrock_inference.rules.quota.slack import Slack
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
 
-# Throttles alone never lower the estimate below so many calls a minute: a service that refuses everything says nothing
-# about the quota.
+# Throttles alone never lower the estimate below this many calls per minute, because a service that refuses every call
+# gives no evidence about the quota.
 LEAST_CALLS = 6.0
 
-KEPT = 0.99  # the part of what passed to which a told rate returns immediately
+KEPT = 0.99  # a configured rate immediately returns to this part of its level
 DOUBTING = 1.0  # above this doubt, the rate does not grow
-LONG_KEPT = 0.5  # the least part of the old estimate that remains after a full minute showed the limit
+LONG_KEPT = 0.5  # after a full minute, the estimate drops at most to this part
 
-# An estimate of another member that is lower by at most this part is no new verdict. After a trial here ended in noise,
-# other members still report its rate for so many seconds.
+# An estimate of another member that is lower by at most this part is not a new verdict. After a trial ended in noise,
+# other members still report the rate of the trial for this many seconds, which is ignored.
 SLIGHTLY = 0.02
 RESTORING = 15.0
 
 
 class EvidenceEstimator:
-    """An estimator that weighs throttles as evidence; the module draws its states.
+    """An estimator that weighs throttles as evidence. The table at the top of the module lists its states.
 
-    The estimate is never above `ceiling`. `reason` states in words why the estimate has its value.
+    The estimate is never above `ceiling`. `reason` is a text that explains the estimate.
     """
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
@@ -76,7 +75,7 @@ class EvidenceEstimator:
         self._slack = Slack()
         self.ceiling = ceiling
         self.known = known
-        self.reason = "as it was given" if known else "nothing is known yet"
+        self.reason = "as configured" if known else "nothing is known yet"
         self.evidence = Evidence()
         self._told = ceiling < inf
         self._prior = TOLD if self._told else UNTOLD
@@ -89,7 +88,7 @@ class EvidenceEstimator:
         self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Judge a trial, or grow while the limit holds calls back."""
+        """Decide about a trial, or let the estimate grow while the limit delays calls."""
         self._now += seconds
         if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
             self._count(counts)
@@ -102,7 +101,7 @@ class EvidenceEstimator:
             self._grow(seconds, counts)
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Weigh a throttle; return whether the burst is used up."""
+        """Weigh a throttle as evidence. Return True if the burst is used up, otherwise False."""
         self._count(counts)
         in_a_row = throttle.in_a_row
         if in_a_row == 1:
@@ -124,7 +123,7 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """Use the noise that another member of a shared quota found, if none is known here; this ends a trial."""
+        """Use the noise of another member of a shared quota, if none is known in this process. This ends a trial."""
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -134,7 +133,7 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member, unless it would undo a trial here or repeats one that ended."""
+        """Use the estimate of another member, unless it would undo a trial of this process or repeats an ended one."""
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
         if (self._now - self._restored_at < RESTORING) if lower else self._trial is not None:
@@ -167,7 +166,7 @@ class EvidenceEstimator:
 
     def _weigh(self, throttle: Throttle, counts: Counts) -> None:
         evidence = self.evidence
-        evidence.throttle(1.0 if self._told else throttle.size)  # the told prior is stronger than sizes
+        evidence.throttle(1.0 if self._told else throttle.size)  # sizes are no evidence about a configured limit
         doubtful = evidence.doubtful(self._prior.doubt)
         if self._trial is not None:
             self._judge(self._trial)
@@ -179,11 +178,11 @@ class EvidenceEstimator:
             self._try(self._suspected(counts), min(self.estimate, self._base(throttle)), throttle.refused)
 
     def _base(self, throttle: Throttle) -> float:
-        """Return the estimate, or what passed if there is no estimate yet."""
+        """Return the estimate, or the recent use if there is no estimate yet."""
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the likeliest and cheapest suspect: the slack if it is used, then the burst."""
+        """Return a trial of the most probable and cheapest cause: the slack if it is used, then the burst."""
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -193,7 +192,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Reduce the slack, the burst, or `base` to below what the throttles explain. Few throttles count for less."""
+        """Reduce the slack, the burst, or `base` to below the rate that the throttles explain."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -205,16 +204,14 @@ class EvidenceEstimator:
             excess = max(0.0, throttled - evidence.noise)
             self.known = True
             self._reduce(base, excess, refused)
-        self.reason = (
-            f"{evidence.rate:.1%} of {evidence.calls:.0f} calls were throttled: less goes, to see if that ends it"
-        )
+        self.reason = f"{evidence.rate:.1%} of {evidence.calls:.0f} calls were throttled: a trial with fewer calls"
         self._growth.rest()
         self._change()
 
     def _judge(self, trial: Trial) -> None:
         evidence, prior = self.evidence, self._prior
         gone = evidence.verdict(trial.throttled, prior.gone, blamed=not self._told)
-        rate = not trial.slack and not trial.burst  # is what is on trial
+        rate = not trial.slack and not trial.burst  # True if the rate is on trial
         shallow = 1.0 - self.estimate / trial.estimate < max(prior.cut, evidence.rate - evidence.noise)
         if gone is None or (not gone and rate and not self._told and (shallow or evidence.size > LARGER)):
             return
@@ -226,11 +223,11 @@ class EvidenceEstimator:
         if not gone:
             evidence.find_noise(min(evidence.rate, trial.throttled))
             self._restore(trial)
-            self.reason = f"throttles went on when less went: {evidence.noise:.1%} of calls, whatever the rate is"
+            self.reason = f"throttles continued with fewer calls: {evidence.noise:.1%} of calls, whatever the rate is"
         else:
             evidence.learn()
             evidence.blame()
-            self.reason = "throttles ended when less went"
+            self.reason = "throttles stopped with fewer calls"
             if self._told and rate:
                 level = min(trial.estimate, self.estimate / (1.0 - prior.below))
                 self._lower(max(self.estimate, level * KEPT), level)
@@ -247,7 +244,7 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle) -> bool:
-        """Weigh a row of throttles; return whether it lowered the burst or the rate."""
+        """Weigh a row of throttles. Return True if it lowered the burst or the rate, otherwise False."""
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
@@ -258,7 +255,7 @@ class EvidenceEstimator:
                 to = max(self._prior.kept * base, below * min(base, throttle.recently))
                 level = rows.level(self._now, max(self._growth.level, base), throttle.lately)
                 self._lower(to, max(to, level) if self._told else to)
-                self.reason = "rows of throttles, again and again"
+                self.reason = "repeated rows of throttles"
                 self._change()
             return True
         if again is False or rows.lasted(self._now) <= LONG:
@@ -272,12 +269,12 @@ class EvidenceEstimator:
             self._trial = None
             to = max(LONG_KEPT * rows.estimate, throttle.lately)
             self._lower(to, to)
-            self.reason = "nothing went for long: the last minute was full"
+            self.reason = "no call succeeded for several seconds: the last minute was full"
             self._change()
         return False
 
     def _reduce_burst(self) -> bool:
-        """Reduce the burst of a told limit if it is not small yet; return whether it was reduced."""
+        """Reduce the burst of a configured limit if it is not small yet. Return whether it was reduced."""
         if not self._told or self.burst < SMALL:
             return False
         self._bursts.reduce()
@@ -289,11 +286,11 @@ class EvidenceEstimator:
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
-        if self._trial is not None:  # if the trial ends in noise, this stays
+        if self._trial is not None:  # if the trial ends in noise, this decrease remains
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Forget the evidence about the values from before."""
+        """Delete the evidence, because it is about values from before a change."""
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
         self._changed_at = self._now

@@ -1,11 +1,11 @@
-"""One quota among many processes: which fraction of it each may use now, and until when.
+"""The leases of one quota that many processes share: which fraction each process can use now, and until when.
 
-A member holds a lease: a fraction of the quota for some seconds. The leases that have not run out never add up to more
-than 1, so each member may pace its own calls by its fraction and asks again about once a second, however many calls it
-makes. `Leases` is the state of one quota; what keeps it (`stores`) says what time it is. The script that runs inside a
-Redis server (`stores/leases.lua`) does the same arithmetic in the same order.
+A member (a process) holds a lease, which is a fraction of the quota for a few seconds. The valid leases never add up
+to more than 1, so each member limits its own calls to its fraction. It renews its lease about once a second,
+regardless of its number of calls. `Leases` is the state of one quota. The store (`stores`) that saves the state
+supplies the time. The script inside a Redis server (`stores/leases.lua`) does the same arithmetic in the same order.
 
-The figures below are this package's own choice; none is a fact about AWS.
+The constants below are this package's own choice; none of them is documented by AWS.
 """
 
 from __future__ import annotations
@@ -28,41 +28,42 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.gone import Use
 
-# A member comes again after this many of its calls, within bounds in seconds: a busy one has more to say.
+# A member renews its lease after this many of its calls, within these bounds in seconds. A busy member renews sooner,
+# because its needs change faster.
 CALLS = 8.0
 OFTEN = 1.0
 SELDOM = 2.5
 
-# A newcomer, and a member that has got less than this part of what is due to its needs, come again sooner.
+# A newcomer renews sooner, and so does a member that received less than this part of the share for its needs.
 SHORT = 0.95
 SOON = 0.3
 
-# Seconds of a lease. A busy member's outlives a renewal that fails, and who waits for the part of one that was killed
-# has it within three seconds, its own next renewal included.
+# The length of a lease in seconds. The lease of a busy member survives one failed renewal. If a member is killed,
+# another member gets its share within three seconds, including that member's next renewal.
 VALID = 2.7
-LONGEST = 60.0  # far longer than any: a lease that is kept as longer was not made here
+LONGEST = 60.0  # far longer than any lease; a longer stored lease is invalid
 
-# A store that was restarted has forgotten every lease. Who had one comes back within SELDOM seconds; until then all
-# keep what they hold, and a newcomer gets no more than this part of what looks free.
+# A restarted store has lost all leases. Their members return within SELDOM seconds. Until then, all members keep their
+# shares, and a newcomer gets at most this part of the share that seems free.
 GRACE = SELDOM + 2 * SOON
 CAUTIOUS = 0.25
 
-# The format of what is kept of a quota; versions whose formats are adjacent share it. It had no number at first.
+# The format of the stored state. Versions with adjacent formats can share it. The first format had no number.
 FORMAT = 1
 
 _NUMBERS = ("born", "at", "offset", "leased")
-REPORT = 16 * 1024  # of what a member says about itself, in characters
+REPORT = 16 * 1024  # the maximum length of a member's report, in characters
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
     """The data that a member sends at each renewal.
 
-    `holding` is the fraction it is using now: its last grant, 0 when it is new or that lease has run out. `needs` are
-    (priority, fraction of the quota, calls that want it); the smallest priority is served first. `tenants` say whose
-    each of them is, in the same order; there are none where no call names one. `limits` are
-    (dimension, estimated limit a minute, stamp of the estimate that it is based on, whether a throttle has lowered it
-    since). `rate` is its own calls a second. `report` is kept as given, for people to look at.
+    `holding` is the fraction that the member uses now, or 0 if it has no valid lease. `needs` are (priority, fraction
+    of the quota, number of calls); the smallest priority is served first. `tenants` are the tenants of the needs, in
+    the same order; the tuple is empty if no call names a tenant. `limits` are (dimension, estimated limit per minute,
+    stamp of the estimate that it is based on, whether a throttle has lowered it since). `rate` is the member's calls
+    per second. `report` is saved unchanged, for people to read.
     """
 
     holding: float
@@ -77,15 +78,15 @@ class LeaseRequest:
         if not all(0.0 <= number < inf for number in numbers) or not all(isfinite(first) for first, _, _ in self.needs):
             raise ValueError(f"holding, rate, needs and calls must be finite and not negative: {self!r}")
         if not all(limit > 0.0 for _, limit, _, _ in self.limits):
-            raise ValueError(f"A limit must be above 0 (infinity when there is none): {self.limits!r}")
+            raise ValueError(f"A limit must be above 0, or infinity if there is no limit: {self.limits!r}")
         if len(self.report) > REPORT:
-            raise ValueError(f"The report has {len(self.report):,} characters; at most {REPORT:,} are kept")
+            raise ValueError(f"The report has {len(self.report):,} characters; at most {REPORT:,} are allowed")
         if self.tenants and len(self.tenants) != len(self.needs):
-            raise ValueError(f"There are {len(self.needs)} needs of {len(self.tenants)} tenants")
+            raise ValueError(f"There are {len(self.needs)} needs, but {len(self.tenants)} tenants")
 
     @property
     def whose(self) -> tuple[Need, ...]:
-        """The needs with their tenants."""
+        """The needs, each with its tenant."""
         return tuple(Need(*need, tenant) for need, tenant in zip(self.needs, self.tenants or repeat(""), strict=False))
 
 
@@ -93,11 +94,10 @@ class LeaseRequest:
 class Grant:
     """A lease of the fraction `share` for `valid` seconds, to be renewed after `again` seconds.
 
-    Both times run from when the member asked, not from when it heard: then its lease ends no later than the store
-    assumes. `limits` are (dimension, the estimate that all members share, its stamp). `members` is the number of
-    members that the store knows. `gone` is what members that are gone used: it counts against the whole quota for so
-    many seconds. `parts` say of each need which part of its tenant's calls it names; there are none where no tenant is
-    named.
+    Both times start when the member sent its request, so the lease ends no later than the store assumes. `limits` are
+    (dimension, shared estimate, stamp). `members` is the number of members that the store knows. `gone` are the uses
+    of members that are gone; each counts against the whole quota for its number of seconds. `parts` are, for each
+    need, its part of all calls of its tenant; the tuple is empty if no need names a tenant.
     """
 
     share: float
@@ -109,20 +109,20 @@ class Grant:
     parts: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        # What comes from a store is checked here, once.
+        # Data from a store is checked only at this place.
         sound = 0.0 <= self.share <= 1.0 + TOLERANCE and 0.0 < self.again <= self.valid < inf and self.members >= 1
         sound = sound and all(0.0 <= number < inf for use in self.gone for number in use)
         sound = sound and all(0.0 < part <= 1.0 for part in self.parts)
         if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
-            raise ValueError(f"{self!r} makes no sense")
+            raise ValueError(f"{self!r} is not a valid lease")
 
 
 class TooNew(Exception):
-    """The state of a quota was written in a format that is too new to be read here."""
+    """Raised if the state of a quota was written in a newer format, which this version cannot read."""
 
 
 class Lease:
-    """The share that one member has, and the needs and rate of its last request."""
+    """The share of one member, with the needs and the rate of its last request."""
 
     __slots__ = ("needs", "rate", "seen", "share", "until")
 
@@ -135,9 +135,9 @@ class Lease:
 
 
 class Leases:
-    """The leases of one quota. Every method takes `now`, seconds of the store's clock.
+    """The leases of one quota. The argument `now` of all methods is in seconds of the store's clock.
 
-    A clock that is set back does not lengthen a lease: time goes on from where it was.
+    If the clock is set back, leases do not become longer: time continues from the latest known value.
     """
 
     def __init__(self, born: float) -> None:
@@ -154,7 +154,7 @@ class Leases:
         self._gone = Gone()
 
     def renew(self, member: str, request: LeaseRequest, now: float) -> Grant:
-        """Hear what `member` needs and return its new lease, which takes the place of the one it had."""
+        """Record the needs of `member` and return a new lease, which replaces the member's earlier lease."""
         now = self._advance(now)
         lease = self._leases.get(member)
         known = lease is not None and lease.until > now
@@ -187,7 +187,7 @@ class Leases:
         return Grant(share, VALID, again, limits, self._members, gone, parts)
 
     def leave(self, member: str, now: float, report: str = "") -> None:
-        """Free the lease of `member` at once; `report` is its last one."""
+        """Free the lease of `member` immediately. `report` is its last report."""
         lease = self._leases.pop(member, None)
         if lease is not None or member in self._gone:
             now = self._advance(now)
@@ -196,7 +196,7 @@ class Leases:
             self.reports.pop(member, None)
 
     def look(self, now: float) -> View:
-        """Return who holds a lease now. Changes nothing."""
+        """Return the members with a valid lease. Changes nothing."""
         now = max(self._at, now + self._offset)
         return View(
             tuple(
@@ -209,11 +209,11 @@ class Leases:
 
     @property
     def members(self) -> frozenset[str]:
-        """The names of the members with a recorded lease; some leases may have expired."""
+        """The names of the members with a recorded lease. Some leases may have expired."""
         return frozenset(self._leases)
 
     def plain(self) -> dict[str, Any]:
-        """Return everything but the reports as JSON knows it."""
+        """Return the whole state, except for the reports, in a form that JSON can store."""
         return {
             "format": self._format,
             "members": self._members,
@@ -235,12 +235,12 @@ class Leases:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return what `plain` made. Raises `TooNew`; `LookupError`, `TypeError`, `ValueError` when it is foreign."""
+        """Return the state that `plain` stored. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
         if not isinstance(plain, dict):
-            raise TypeError(f"{type(plain).__name__} instead of the leases")
+            raise TypeError(f"the leases are a {type(plain).__name__}, not an object")
         kept = int(plain.get("format", 0))
         if kept > FORMAT + 1:
-            raise TooNew(f"it has format {kept}, and formats up to {FORMAT + 1} are read here")
+            raise TooNew(f"it has format {kept}, but this version reads only formats up to {FORMAT + 1}")
         leases = cls(0.0)
         for name in _NUMBERS:
             setattr(leases, f"_{name}", finite(plain[name]))
@@ -267,7 +267,7 @@ class Leases:
         return self._at
 
     def _plan(self, now: float) -> None:
-        """Forget who was silent for too long, and find what is due to the others."""
+        """Remove members whose lease has expired, and divide the quota among the others."""
         for member in [member for member, lease in self._leases.items() if lease.until <= now]:
             self._lapse(member, self._leases.pop(member))
         kept = self._gone.kept(now)
@@ -276,7 +276,9 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Count what a member used that fell silent, and what it may have used since it last asked."""
+        """Record the use of a member whose lease has expired: the use in its last report, and the most that it can
+        have used since its last request.
+        """
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)
         part = lease.share * (lease.until - lease.seen) / MINUTE

@@ -1,7 +1,7 @@
-"""Admit calls to one quota with all its dimensions, through a queue that is served in order.
+"""Admit calls to one quota in all its dimensions, through a queue that is served in order.
 
-A reservation takes what a call may cost (input + max_tokens, as the service does), a settlement refunds what it did not
-use. Nobody polls: the head of the queue knows when its turn comes by time alone, the others are woken.
+A reservation takes the most that a call can use (input + max_tokens, as the service does). When the call ends, the
+unused part is refunded. Calls do not poll: the first one in the queue sets a timer, and the others are woken.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
     from aws_bedrock_inference.rules.quota.snapshot import Needs, Snapshot
 
-# A refund that brings the head's turn nearer by less than this many seconds does not wake it to set its alarm anew.
+# A refund wakes the head of the queue, which then sets its timer again, only if its turn comes earlier by at least this
+# many seconds.
 ALARM_PRECISION = 0.001
 
 
 class Ledger:
     """A record of one quota's reservations and settlements, which admits calls.
 
-    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is how many seconds' worth
-    may go at once, `windowed` keeps each minute within the limit, too. `day` may be of many ledgers. `shares` are what
-    priorities earn while higher ones are served, `estimator` learns the limits. `now` is a reading of one clock.
+    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` seconds' worth can be
+    used at once; `windowed` also keeps each minute within the limit. Several ledgers can share a `day`. `shares` are
+    guaranteed parts by priority. `estimator` creates the estimators. All times are of one clock.
     """
 
     def __init__(
@@ -59,13 +60,13 @@ class Ledger:
         self.day = day if day is not None else Day()
         self.consumers = Consumers()
         self._lock = threading.Lock()
-        self._alarm: Ticket | None = None  # the head, when it knows its turn, which is then `_alarm_at`
+        self._alarm: Ticket | None = None  # the head, if its timer is set, to `_alarm_at`
         self._alarm_at, self._watched, self._plain = inf, False, False
         self._find_plain(now)
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep what was used and learned; calls in flight and in the queue are the parent's."""
+        """Keep the use and the estimates in a forked child. Calls in flight and in the queue belong to the parent."""
         self._lock = threading.Lock()
         self.window.inherit()
         self.concurrency.in_flight = 0
@@ -73,15 +74,15 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Return a new ticket, entered."""
+        """Create a ticket, enter it and return it."""
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
-        """Admit `ticket` if it fits and it is its turn, else queue it; then `claim` says how to wait."""
+        """Admit `ticket` if its turn has come and it fits. Otherwise queue it; `claim` returns how long to wait."""
         tokens, window, concurrency = ticket.tokens, self.window, self.concurrency
         tpm, rpm = window.tokens, window.requests
         with self._lock:
-            # Nothing in here calls anything: Python does not change threads before the lock is free again.
+            # This block calls no function, so Python does not switch threads while the lock is held.
             slot = window.slot
             if self._plain and now < slot.end and ticket.priority == NORMAL and tokens <= tpm.free and rpm.free >= 1.0:
                 tpm.free -= tokens
@@ -93,7 +94,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to look again: `now` if it is admitted, a time for the head of the queue, else `inf`."""
+        """Return when to check `ticket` again: `now` if admitted, a time if first in the queue, otherwise `inf`."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -108,7 +109,7 @@ class Ledger:
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
-        """Replace the reservation by what the call really used, in tokens after burndown; `output` of them before."""
+        """Replace the reservation by the real use in tokens after burndown. `output` is the number of output tokens."""
         window, concurrency, slot = self.window, self.concurrency, ticket.slot
         with self._lock:
             window.burndown.charged += used
@@ -128,29 +129,27 @@ class Ledger:
         self._end(ticket, used, 0.0, now, answered=True)
 
     def abandon(self, ticket: Ticket, now: float) -> None:
-        """Charge the whole reservation of a call whose fate is unknown: the service may still be at work on it. That it
-        was not refused says nothing, either.
-        """
+        """Charge the whole reservation of a call whose result is unknown. The call is not counted as a success."""
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Leave the queue, or refund the tokens; the request too, unless it was `sent`."""
+        """Remove the ticket from the queue, or refund its tokens, and also its request if the call was not `sent`."""
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
-        """Refund a call that failed for lack of capacity, and allow fewer in flight. The quota is not to blame."""
+        """Refund the tokens of a call that failed for lack of capacity. Lower the calls in flight, not the quota."""
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a call that the service refused, and learn about the dimension `limit`; return which one. A `stated`
-        wait holds for all calls.
+        """Refund a throttled call and weigh the throttle as evidence about the dimension `limit`; return the
+        dimension.
 
-        Where the service names none, it is the one that is nearest to its limit. Throttles in a row, each of a call
-        admitted after the last, pause the whole ledger for longer and longer, so that an estimate far above the limit
-        costs few requests. An exhausted day is left alone until it ends.
+        If the service names no dimension, the one nearest to its limit is used. A `stated` wait applies to all calls.
+        Throttles in a row pause the whole ledger longer and longer, so a far too high estimate costs few requests. An
+        exhausted day pauses the ledger until it ends.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -167,11 +166,11 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return how many calls go until the last of `tenant` at `priority`, that one included; by default, all."""
+        """Return the number of calls up to the last one of `tenant` at `priority`; by default, of all calls."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the soonest a call in the queue can be admitted, if everything in flight came back unused."""
+        """Return the earliest time for a new call, if calls in flight use none of their reserved tokens."""
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)
@@ -179,18 +178,18 @@ class Ledger:
             return now + max(day, self.pause.until - now, self.window.earliest(tokens, ahead))
 
     def day_exhausted(self, now: float) -> bool:
-        """Return whether an exhausted daily quota makes calls wait."""
+        """Return whether calls wait because of an exhausted daily quota."""
         with self._lock:
             return now < self.pause.exhausted_until or self.day.wait_for(1.0, now) > 0.0
 
     def available(self, now: float) -> float:
-        """Return how many tokens are free now; `inf` when they are not limited."""
+        """Return the number of free tokens, or `inf` if tokens are not limited."""
         with self._lock:
             self.window.refresh(now)
             return inf if self.window.tokens.estimate == inf else self.window.tokens.free
 
     def snapshot(self, now: float) -> Snapshot:
-        """Return how the quota is used now."""
+        """Return the present use of the quota."""
         with self._lock:
             self.window.refresh(now)
             consumers = self.consumers.minute(now) if self._watched else {NORMAL: int(self.window.tokens.used)}
@@ -206,19 +205,19 @@ class Ledger:
         return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers, uses)
 
     def watch(self) -> None:
-        """Count what each priority takes, also while there is only one."""
+        """Count the use of each priority from now on, even if there is only one priority."""
         with self._lock:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Use `share` of the quota until `until`; adopt what others estimate (`told`), and count its part of `gone`."""
+        """Use `share` of the quota until `until`, the estimates of others (`told`), and this share of `gone`."""
         with self._lock:
             self.window.lease(share, told, now, until, gone)
             woken = self._serve(now)
         self._wake(woken, now)
 
     def forget(self) -> None:
-        """Forget the minute, unless calls in flight use it: others count it from now on."""
+        """Forget the use of the last minute, unless calls are in flight. Other processes count this use from now on."""
         with self._lock:
             self.window.forget()
 
@@ -243,7 +242,7 @@ class Ledger:
         self._wake(woken, now)
 
     def _wake(self, woken: list[Ticket], now: float, but: Ticket | None = None) -> None:
-        """Wake who may go on. Who cannot be woken has left, and makes room."""
+        """Wake the calls that can continue. If a call cannot be woken, remove it and serve the queue again."""
         while gone := wake(woken, but):
             with self._lock:
                 for ticket in gone:
@@ -279,7 +278,7 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit from the head while it fits; return whom to wake: these, and a head whose alarm is not set or late."""
+        """Admit calls from the head while they fit. Return the calls to wake, and a head whose timer is late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)
@@ -294,6 +293,6 @@ class Ledger:
         return woken
 
     def _find_plain(self, now: float) -> None:
-        """Find out whether requests and tokens per minute are all there is to ask."""
+        """Find out whether requests and tokens per minute are the only limits now."""
         minutes_only = self.day.free(now) and self.pause.over(now) and self.concurrency.calm
         self._plain = not self.queue and minutes_only and not self._watched

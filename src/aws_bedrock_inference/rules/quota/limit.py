@@ -1,8 +1,8 @@
-"""Count one dimension of a quota: what it has used, and what its limit leaves free now.
+"""Count the use of one dimension of a quota (requests or tokens), and compute what its limit leaves free now.
 
-AWS does not publish how it counts: it may use a bucket of a minute, a bucket of seconds, a fixed minute or a sliding
-minute. Calls that keep within a small bucket *and* within the minute before now keep within all four, so both are
-counted here. If the start of fixed minutes is known (`minutes`), these are counted instead of the bucket. An estimator
+AWS does not publish how it counts: it can use a bucket of a minute, a bucket of seconds, a fixed minute or a sliding
+minute. Calls that keep within a small bucket *and* within the last 60 seconds satisfy all four, so this module counts
+both. If the start of fixed minutes is known (`minutes`), these are counted instead of the bucket. An estimator
 supplies the limit (`learning`).
 """
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# Without a limit, this much is free at once; a float that large still counts single units exactly.
+# Without a limit, this many units are free. A float of this size still counts individual units exactly.
 PLENTY = 1e12
 
-# The part of each minute that stays free, because the reservations of calls in flight are counted only roughly.
+# The part of each minute that stays free, because reservations of calls in flight are counted only approximately.
 MARGIN = 0.0005
 
-# Of a burst, this many seconds' worth stay back, so that a call may go as soon as those before it are paid for, and pay
-# for itself afterwards: large calls then wait no longer than small ones.
+# This many seconds' worth of a burst stay back. A call can then start as soon as earlier calls are paid for, and pay
+# for itself afterwards. So large calls wait no longer than small ones.
 CREDIT = 1.0
 
-# What a slow pace has saved may go so much faster than the rate later, if the minute has room: slower than what an
-# estimator takes for a burst.
+# Quota that was saved while the pace was slow is used later, at this multiple of the rate, if the minute has room. The
+# multiple is below the one that an estimator treats as a burst.
 FASTER = 1.2
 
 
 class Limit:
-    """A bucket and a minute of one dimension, with the limit of an estimator.
+    """The bucket and the minute of one dimension, with the limit of an estimator. A unit is a request or a token.
 
-    `estimate` is in units a minute, of which `share` is ours: `rate` units a second, `capacity` at once. CREDIT
-    seconds' worth stay back where minutes are counted (`windowed`). `free` is what may be taken now. Takers lower it,
-    and settlements raise it, until `renew` counts again. `pace` is a lower rate, in units a second, for as long as the
-    minute needs it. `held_back` is true if a call had to wait for this dimension. Where fixed minutes count, `before`
-    is what `used` contains of earlier minutes, and `unused` is what calls in flight will probably not use of their
-    reservations; otherwise `before` is None.
+    `estimate` is the limit in units per minute, of which this process has `share`. `rate` is in units per second, and
+    `capacity` is the size of the bucket. If minutes are counted (`windowed`), CREDIT seconds' worth of the burst stay
+    back. `free` is what can be taken now: reservations lower it and settlements raise it until `renew` computes it
+    again. `pace` is a lower rate, used while the minute requires it. `held_back` is True if a call had to wait for
+    this dimension. If fixed minutes are counted, `before` is the part of `used` from earlier minutes, and `unused` is
+    the part of the reservations that calls in flight will probably not use. Otherwise `before` is None.
     """
 
     __slots__ = (
@@ -97,24 +97,25 @@ class Limit:
 
     @property
     def known(self) -> bool:
-        """True if the estimate has a basis."""
+        """True if the estimate is based on a configured limit or on evidence."""
         return self.estimator.known
 
     @property
     def fixed(self) -> bool:
-        """True if the start of the service's minutes is known, and each is filled then."""
+        """True if the start of the service's minutes is known, so that each minute is filled at its start."""
         return self.before is not None
 
     @property
     def room(self) -> float:
-        """The units that the minute before now leaves free, and the fixed minute where that is known."""
+        """The units that the last 60 seconds leave free, or the fixed minute if its start is known."""
         if self.before is None:
             return self._allowed + self._excess - self.used
         return self.minute + min(self.unused, self.before) - self.used
 
     def needs(self, amount: float) -> float:
-        """Return the level at which `amount` may be taken. An amount above the capacity needs a full bucket. If no
-        limit is told, it needs less: there, refused large calls distinguish a limit from noise.
+        """Return the level of the bucket at which `amount` can be taken. An amount above the capacity needs a full
+        bucket. If no limit is configured, it needs less, because refused large calls then help to distinguish a limit
+        from noise.
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -122,7 +123,7 @@ class Limit:
         return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
-        """Have `share` of a limit, of which others have found `estimate` and `noise`; None and 0 if nothing new."""
+        """Use `share` of the limit, and the `estimate` and `noise` of others, unless these are None and 0."""
         before = self.estimate * self.share
         self.share = share
         if noise:
@@ -134,7 +135,7 @@ class Limit:
             self._let_excess_run_out()
 
     def absorb(self) -> float:
-        """Book what was taken and given back since the last time; return what the current slot has taken of it."""
+        """Count what was taken and returned since the last call. Return what was taken of the current slot."""
         net = self._was_free - self.free
         self.level -= net
         self.used += net
@@ -146,9 +147,9 @@ class Limit:
     def renew(
         self, seconds: float, expired: float, calls: float, *, reserved: bool = False, admitted: float = 0.0
     ) -> None:
-        """Let `seconds` pass, in which `expired` units left the minute; `calls` is how many a second there are,
-        `admitted` how many there have been, `reserved` whether calls in flight have reserved much of the minute. What
-        was taken has just been absorbed.
+        """Advance the time by `seconds`, in which `expired` units left the minute. `calls` is the number of calls per
+        second, and `admitted` the number of all calls. `reserved` is True if calls in flight have reserved much of
+        the minute. The caller must call `absorb` first.
         """
         self.admitted = admitted
         if seconds > 0.0:
@@ -170,7 +171,7 @@ class Limit:
         self._count()
 
     def throttled(self, throttle: Throttle) -> None:
-        """Learn from a throttle; the burst is gone where it was too large."""
+        """Pass a throttle to the estimator. If the burst was too large, empty the bucket."""
         drained = self.estimator.throttled(throttle, self)
         self._follow()
         if drained:
@@ -178,7 +179,7 @@ class Limit:
         self._let_excess_run_out()
 
     def fill(self) -> float:
-        """Count the fixed minute as full: the service refused a call. Return what was counted as free."""
+        """Count the fixed minute as full, because the service refused a call. Return the units that seemed free."""
         room = max(0.0, self.room)
         if self.before is not None:
             self.before -= room
@@ -186,15 +187,15 @@ class Limit:
         return room
 
     def drain(self) -> None:
-        """Empty the bucket: the service refused a call."""
+        """Empty the bucket, because the service refused a call."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
             self._count()
 
     def _refill(self, seconds: float) -> None:
-        """Fill the bucket at the pace. What it would hold beyond that at the rate is saved for when the pace is faster:
-        a gap in the minute comes again after a minute, and would cost as much each time.
+        """Fill the bucket at the pace. The difference to the rate is saved and used later, when the pace is faster.
+        Otherwise a gap in the calls would be repeated in each later minute, and each time cost as much.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:
@@ -212,7 +213,7 @@ class Limit:
             self._saved = max(0.0, min(self._saved, self.capacity - self.level))
 
     def _follow(self, *, share: bool = False) -> None:
-        """Count by what the estimator answers now."""
+        """Use the present answers of the estimator."""
         estimator = self.estimator
         estimate, slack, burst = estimator.estimate, estimator.slack, estimator.burst
         if estimate == self.estimate and slack == self.slack and burst == self.burst and not share:
@@ -226,7 +227,7 @@ class Limit:
         self._allowed = self.minute + slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """Let a minute run out that holds more than the limit now allows, instead of stopping all calls."""
+        """If the minute holds more than a lowered limit, reduce the excess over a minute; calls do not stop."""
         self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE
 

@@ -1,9 +1,10 @@
-"""The calls that wait at one priority: its tenants take turns, and each tenant's calls go in order of arrival.
+"""The calls that wait at one priority (a "line"). Tenants take turns, and the calls of one tenant keep their order.
 
-A turn is a place in virtual time (start-time fair queueing). Each call moves its tenant on by the tokens that it is
-expected to use, and the tenant that is least far goes next. Who comes anew, or comes back, begins where the others are
-now: it waits for at most one call of each, however many they have, and nothing is saved up by staying away. Over any
-time two tenants that both wait get the same but for one call of each.
+A turn is a position in virtual time (start-time fair queueing). Each admitted call moves its tenant forward by the
+tokens that the call is expected to use. The next call is from the tenant with the smallest turn. A tenant that is
+new, or that returns after a pause, starts at the present turn of the others. Its first call therefore waits for at
+most one call of each other tenant, and a pause earns no credit. Over any time, two tenants that both wait get the
+same number of tokens, up to a difference of one call each.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ticket import Ticket
 
-# A tenant's answers are remembered for about so many calls, and a call counts for at least this part of what it
-# reserves, whatever its tenant's calls have used.
+# The use of a tenant is averaged over about this many calls. A call counts for at least this part of its reservation,
+# even if the tenant's calls have used less.
 REMEMBERED = 64
 LEAST_USED = 0.01
 
-# To add up so many numbers of a list takes as long as to look at one tenant.
+# The time for one tenant in a loop equals the time for adding this many numbers of a list.
 ADDED = 16
 
-# Tenants without a waiting call that are remembered before any is forgotten.
+# The number of tenants without waiting calls that are remembered before any of them is removed.
 IDLE = 64
 
 
 class Use:
-    """The use of recent calls, and their reservations, in tokens."""
+    """The tokens that recent calls have reserved and used."""
 
     __slots__ = ("calls", "reserved", "used")
 
@@ -48,8 +49,8 @@ class Use:
 
 
 class Tenant:
-    """The calls of one tenant that wait at one priority. `turn` is where it stands; `standing` says that `Line` knows
-    it as one of those who wait.
+    """The calls of one tenant that wait at one priority. `turn` is the tenant's position in virtual time. `standing`
+    is True if the tenant is in the heap of waiting tenants of its `Line`.
     """
 
     __slots__ = ("calls", "heap", "name", "standing", "tokens", "turn", "use")
@@ -64,14 +65,14 @@ class Tenant:
         self.use = Use()
 
     def head(self) -> Ticket | None:
-        """Return who is first, and forget who has left."""
+        """Return the first ticket that still waits, or None. Remove tickets that have left."""
         while self.heap and self.heap[0][2].left:
             heapq.heappop(self.heap)
         return self.heap[0][2] if self.heap else None
 
 
 class Line:
-    """The calls that wait at one priority. `earned` is what they may use before higher ones, in tokens."""
+    """The calls that wait at one priority. `earned` are tokens that they can use before calls of higher priorities."""
 
     __slots__ = ("_deeper", "_last", "_most", "_now", "_turns", "_use", "calls", "earned", "tenants", "tokens")
 
@@ -81,14 +82,14 @@ class Line:
         self.tokens = 0.0
         self.earned = 0.0
         self._turns: list[tuple[float, int, Tenant]] = []
-        self._now = 0.0  # the turn of who went last
-        self._last = 0.0  # the last turn that anybody has
+        self._now = 0.0  # the turn of the tenant that was served last
+        self._last = 0.0  # the largest turn of any tenant
         self._use = Use()
         self._most = IDLE
-        self._deeper: list[int] = []  # at i: how many tenants have more than i calls
+        self._deeper: list[int] = []  # at index i: how many tenants have more than i calls
 
     def push(self, ticket: Ticket, order: float, number: int) -> None:
-        """Let `ticket` wait; `number` is larger than any before."""
+        """Add a waiting `ticket`. `number` must be larger than in any earlier call."""
         tenant = self.tenants.get(ticket.tenant) or self._come(ticket.tenant)
         if not self.calls:
             self._now = self._last
@@ -107,7 +108,7 @@ class Line:
         self.tokens += ticket.tokens
 
     def head(self) -> Ticket | None:
-        """Return who is next."""
+        """Return the ticket that is served next, or None."""
         turns = self._turns
         while turns:
             tenant = turns[0][2]
@@ -119,7 +120,7 @@ class Line:
         return None
 
     def pop(self, weight: float, number: int) -> None:
-        """Take `head()` out; `weight` is its tenant's."""
+        """Remove the ticket that `head()` returned. `weight` is the weight of its tenant."""
         turn, _, tenant = self._turns[0]
         _, _, ticket = heapq.heappop(tenant.heap)
         self._now = turn
@@ -133,7 +134,7 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Count `ticket`, which waits, no more. Where nobody waits, nothing is earned."""
+        """Remove a waiting `ticket` from the counts. If no other call waits, the earned tokens expire."""
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:
             return  # it waited in the parent of this process
@@ -146,14 +147,14 @@ class Line:
             self.earned = 0.0
 
     def settled(self, name: str, reserved: float, used: float) -> None:
-        """Learn what a call of tenant `name` has used, where others wait."""
+        """Record what a call of the tenant `name` has used, if other calls wait."""
         tenant = self.tenants.get(name)
         if tenant is not None and self.calls:
             tenant.use.add(reserved, used)
             self._use.add(reserved, used)
 
     def ahead(self, name: str) -> int:
-        """Return how many are served until the last call of tenant `name`, or its first, that one included."""
+        """Return the number of calls that are served up to the last call (or a first call) of the tenant `name`."""
         tenants = self.tenants
         own = tenants[name].calls if name in tenants else 0
         depth = max(1, own)
@@ -162,14 +163,14 @@ class Line:
         return sum(min(tenant.calls, depth) for tenant in tuple(tenants.values()))
 
     def _charge(self, tenant: Tenant, tokens: float) -> float:
-        """Return what a call of `tenant` counts for: what it is expected to use, the first one as much as others."""
+        """Return the expected use of a call with `tokens`. A tenant's first call is estimated from other tenants."""
         use, line = tenant.use, self._use
         usual = line.used / line.reserved if line.reserved else 1.0
         expected = (use.used + usual * tokens) / (use.reserved + tokens) if tokens else 1.0
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Return a new tenant; forget those that a new one would equal."""
+        """Add a tenant and return it. Remove idle tenants that a new tenant would equal."""
         if len(self.tenants) >= self._most:
             self.tenants = {
                 other: tenant for other, tenant in self.tenants.items() if tenant.standing or tenant.turn > self._now

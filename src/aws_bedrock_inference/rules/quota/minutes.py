@@ -1,19 +1,20 @@
-"""Learn when the minutes of a service begin that counts fixed minutes, and fill each of them at its start.
+"""Learn when the minutes begin if the service counts fixed minutes, and fill each minute at its start.
 
-Where answers take long, reservations fill a minute long before its tokens are used. In a fixed minute only what is sent
-at the start comes back in time to be sent again. Without knowledge of the start, calls keep within every sliding
-minute, which uses 83 to 88 % of such a quota.
+If answers take long, reservations fill a minute long before its tokens are used. In a fixed minute, only calls that
+are sent at its start end early enough for their unused tokens to be used again. If the start is unknown, calls keep
+within every sliding minute, which uses only 83 to 88 % of such a quota.
 
-Minutes may begin at any of 120 moments. For each moment, the slots tell how much the present minute would hold. Two
-observations contradict a moment:
+Minutes can begin at any of 120 moments. For each moment, the slots show how many tokens the present minute would
+contain. Two observations contradict a moment:
 
 * a call was refused although the minute had room;
-* the minute holds more than the limit, and nothing was refused.
+* the minute contains more than the limit, and nothing was refused.
 
-The same observations judge the assumption that the service counts the sliding minute before now. A third assumption
-is a bucket, which has no minutes. A refusal in a full minute contradicts the bucket. A moment is believed once little
-contradicts it and much contradicts all others. Single refusals may be noise, so they count little, and not at all
-where noise is common. Only a told limit is judged, and only where one process uses all of it.
+The same observations test the assumption that the service counts the last 60 seconds (a sliding minute). A third
+assumption is a bucket, which has no minutes; a refusal in a full minute contradicts it. A moment is accepted if
+little contradicts it and much contradicts all other assumptions. Individual refusals may be noise, so they count
+little, and not at all if noise is common. Minutes are learned only if the limit is configured and one process uses
+all of it.
 """
 
 from __future__ import annotations
@@ -32,24 +33,26 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# The moments are so many seconds apart. What was sent in the last LATELY seconds may still be refused.
+# The moments are STEP seconds apart. Calls of the last LATELY seconds can still be refused. Checks are LOOK seconds
+# apart.
 STEP = 0.5
 MOMENTS = int(MINUTE / STEP)
 LATELY = 0.5
 LOOK = 1.0
 
-# A minute is full from this part of the limit on. Beyond the other part, it holds more than the limit.
+# A minute counts as full at this part of the limit. Above the second part, it contains more than the limit.
 FULL = 0.98
 MORE = 1.01
 
-# So many refusals with hardly a call between them are a row.
+# ROW refusals with almost no success between them are a row. The known start is also contradicted by TRIES refusals
+# outside a full minute, if their tokens are more than MOSTLY of the minute's.
 ROW = 3
 TRIES = 4
 MOSTLY = 0.3
 
-# What contradicts a moment, in units of log likelihood: a row of refusals with room in the minute; the same row where
-# no believable minute was full; a single refusal, which counts at most to SINGLES; and each look at a minute that
-# holds too much. The sum is at most MOST and decays in FORGOTTEN seconds.
+# Weights of the evidence against a moment, in units of log likelihood: a row of refusals while the minute had room; the
+# same row if no accepted minute was full; an individual refusal, up to the sum SINGLES; and each check at which a
+# minute contains too much. The sum is at most MOST and decays in FORGOTTEN seconds.
 THROUGHOUT = 3.0
 UNEXPLAINED = 1.0
 SINGLE = 1.0
@@ -58,35 +61,38 @@ PASSED = 1.0
 MOST = 12.0
 FORGOTTEN = 900.0
 
-# Single refusals say nothing where this part of the calls is refused anyway.
+# Individual refusals prove nothing if this part of the calls is refused whatever the rate is.
 NOISE = 0.01
-MEMORY = 0.99  # of the noise and of the use, at each look
+MEMORY = 0.99  # the part of the counts that remains at each check
 
-# A moment is believed with at most GOOD against it. All moments that are not within SURE / 2 of the best must have at
-# least that much more, the sliding minute at least SURE more, the bucket at least BUCKET. At most WIDE may remain.
+# A moment is accepted with at most GOOD against it. All moments that are not within SURE / 2 of the best one must have
+# at least that much more against them, the sliding minute at least SURE more, and the bucket at least BUCKET. At most
+# WIDE moments can remain.
 GOOD = 2.5
 SURE = 4.0
 BUCKET = 4.0
 WIDE = 16
 
-# A minute is filled in so many seconds: if the moment is wrong, few calls are refused before that shows.
+# A minute is filled within this many seconds. If the moment is wrong, few calls are refused before this is noticed.
 FILL = 2.0
 
-# A full minute lasts for so many seconds at least: a bad moment of the service looks the same, but then more passes.
+# A full minute lasts at least this many seconds. A short problem of the service looks the same at first, but then calls
+# succeed earlier.
 CONFIRMED = 8.0
 
-# Each look at a minute that only this moment explains reduces what contradicts it.
+# If only this moment explains a minute, each check reduces the evidence against the moment by this factor.
 PROVED = 0.93
 
-# After a believed moment was contradicted, all is learned again after so many seconds; each time after more.
+# If an accepted moment is contradicted, learning starts again after this many seconds. Each further time, the rest is
+# longer.
 REST = 30.0
 LONGER = 4.0
 LONGEST = 3600.0
 
 
 class Minutes:
-    """The start of the service's minutes: `phase` in seconds, None while it is unknown. The true start lies in the
-    `unsure` seconds after it. Without a told `limit`, nothing is learned.
+    """The start of the service's minutes. `phase` is in seconds, or None while it is unknown. The true start lies in
+    the `unsure` seconds after `phase`. Without a configured `limit`, nothing is learned.
     """
 
     def __init__(self, limit: float = inf, now: float = 0.0) -> None:
@@ -94,22 +100,22 @@ class Minutes:
         self.unsure = 0.0
         self.due = now if limit < inf else inf
         self._limit = limit
-        self._against = [0.0] * (MOMENTS + 1)  # the last one is the sliding minute
+        self._against = [0.0] * (MOMENTS + 1)  # the last item stands for the sliding minute
         self._bucket = 0.0
-        self._full_at = -inf  # when a minute was full first
+        self._full_at = -inf  # the first refusal of the last full minute
         self._rest = REST
-        self._odd = self._calls = 0.0  # refusals that no full minute explains, and calls
+        self._odd = self._calls = 0.0  # refusals that no full minute explains; calls
         self._admitted = 0.0
-        self._ended = self._used = 1.0  # reservations of calls that ended, and what these used
+        self._ended = self._used = 1.0  # reservations of ended calls, and their use
         self._seen = (0.0, 0.0)
         self._looked = now
         self._began = -inf
-        self._tries = 0  # refusals in this minute while it was not full
-        self._short = 0.0  # by what this minute was full earlier than counted
+        self._tries = 0  # refusals in this minute before it was full
+        self._short = 0.0  # tokens that seemed free when this minute was full
 
     def turn(self, slots: Collection[Slot], limit: Limit, now: float, outstanding: float, ended: Burndown) -> None:
-        """Tell `limit` what it may use, at each new slot. `outstanding` is what calls in flight have reserved; `ended`
-        has the sums of calls that ended.
+        """Update what `limit` allows; called at each new slot. `outstanding` are the tokens that calls in flight have
+        reserved. `ended` has the sums of the calls that ended.
         """
         if now >= self.due:
             self.due = now + LOOK
@@ -127,8 +133,8 @@ class Minutes:
         limit.pace = inf
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
-        """Judge the moments by a call of `amount` that was refused, the `in_a_row`-th; return whether the minute was
-        full. Then nothing more goes in it than what comes back.
+        """Weigh the refusal of a call of `amount` as evidence about the moments; `in_a_row` is its number in the row.
+        Return True if the minute was full. Then only returned tokens can be used in this minute.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
@@ -150,12 +156,12 @@ class Minutes:
         return False
 
     def _present(self, held: list[float], until: float, sent: float) -> float:
-        """Return what the present minute holds, nothing if no minutes are known."""
+        """Return the tokens in the present minute, or 0 if no minutes are known."""
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
-        """Return the earliest start of the present minute. The next one is tried in the middle of the moments at which
-        it may start: what happens then rules out half of them.
+        """Return the earliest start of the present minute. Calls of the next minute start in the middle of the
+        moments at which it can begin, because the result then rules out half of these moments.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE
@@ -216,7 +222,7 @@ class Minutes:
         if best > GOOD or not minutes:
             self.phase = None
             return
-        # They are next to each other, perhaps across the end of the minute: the largest gap follows the last one.
+        # The good moments are adjacent, perhaps across the end of the minute. The largest gap follows the last one.
         following = [*good[1:], good[0] + MOMENTS]
         last = max(range(len(good)), key=lambda i: following[i] - good[i])
         first = following[last] % MOMENTS
@@ -229,12 +235,12 @@ def _step(time: float) -> int:
 
 
 def _at(ago: int, until: float) -> int:
-    """Return the moment `ago` steps before `until`; the longest ago is the sliding minute."""
+    """Return the moment `ago` steps before `until`. The largest `ago` stands for the sliding minute."""
     return MOMENTS if ago == MOMENTS else (_step(until) - ago) % MOMENTS
 
 
 def _held(slots: Iterable[Slot], until: float) -> list[float]:
-    """Return what was sent from each of the last steps to `until`."""
+    """Return, for each of the last steps, the tokens that were sent from that step to `until`."""
     sent = [0.0] * (MOMENTS + 1)
     last = _step(until)
     for slot in slots:

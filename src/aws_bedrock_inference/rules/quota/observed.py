@@ -1,10 +1,10 @@
-"""Observations and answers of an estimator of a limit: the seam between counting and learning.
+"""The interface between counting (`limit.Limit`) and learning (an estimator of a limit).
 
-An estimator observes time, with the counts of that time (summed: admitting a call only adds to a number), throttles,
-and what other members of a shared quota have learned. It answers with `estimate` (the rate, in units a minute), `burst`
-(seconds' worth that may go at once) and `slack` (the share by which reservations may exceed the minute). `limit.Limit`
-enforces the answers and does not know how they were found. An estimator reads no clock, so that a test can run it over
-a recorded trace.
+An estimator observes the passing time with its counts, throttles, and what other members of a shared quota have
+learned. The counts are sums, so that admitting a call only adds to a number. The estimator answers with `estimate`
+(the limit in units per minute), `burst` (the seconds' worth that can be used at once) and `slack` (the part by which
+reservations can exceed the minute). `limit.Limit` enforces these answers. An estimator reads no clock, so that a test
+can run it on a recorded trace.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ class Counts(Protocol):
 
     @property
     def admitted(self) -> float:
-        """Our calls admitted since the start."""
+        """The calls of this process that were admitted since the start."""
 
     @property
     def calls(self) -> float:
-        """Our calls a second."""
+        """The calls of this process per second."""
 
     @property
     def used(self) -> float:
-        """The units that the minute before now holds, those reserved by calls in flight, too."""
+        """The units used in the last 60 seconds, including those that calls in flight have reserved."""
 
     @property
     def minute(self) -> float:
-        """The units that a minute may hold."""
+        """The units that a minute can contain."""
 
     @property
     def fixed(self) -> bool:
-        """True if fixed minutes are counted: then a minute before now may hold more than the limit."""
+        """True if fixed minutes are counted. The last 60 seconds can then contain more than the limit."""
 
     @property
     def held_back(self) -> bool:
-        """True if the dimension made a call wait since the last observation."""
+        """True if a call had to wait for this dimension since the last observation."""
 
     @property
     def reserved(self) -> bool:
-        """True if the dimension made a call wait because of reservations."""
+        """True if a call had to wait for this dimension because of reservations."""
 
 
 class Throttle(NamedTuple):
-    """A throttle of a call admitted `age` seconds ago, the `in_a_row`-th; 0 when the last one was not known then.
+    """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is its number in the row of throttles,
+    or 0 if the previous throttle had not arrived when the call was admitted.
 
-    `recently` is what the last seconds used of the whole quota, `lately` what the last minute did, `shortly` what the
-    last second did, or the time of a few calls, all as units a minute; `calls` is how many calls went in that time.
-    `refused` is what the throttled call wanted, `size` how much that is of what calls want on average.
+    The uses are of the whole quota, in units per minute: `recently` in the last seconds, `lately` in the last minute,
+    and `shortly` in the last second or the time of a few calls. `calls` is the number of calls in that short time.
+    `refused` is the size of the throttled call, and `size` is its ratio to the mean size.
     """
 
     in_a_row: int
@@ -63,15 +64,15 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return `recently`, or so many calls like this a minute if that is more: a call may be the first of all."""
+        """Return `recently`, or the use of `calls` such calls per minute if that is more, as for the first call."""
         return max(self.recently, calls * max(1.0, self.refused))
 
 
 class Estimator(Protocol):
-    """An estimator of one limit. Its answers are attributes, since they are read far more often than they change.
+    """An estimator of one limit. Its answers are attributes, because they are read far more often than they change.
 
-    `known` says whether the estimate rests on anything: a limit that was given, a throttle, or what others learned;
-    `reason` says in words on what.
+    `known` is True if the estimate is based on a configured limit, a throttle, or the estimate of another member.
+    `reason` states this basis in words.
     """
 
     estimate: float
@@ -84,21 +85,21 @@ class Estimator(Protocol):
         """Observe that `seconds` have passed."""
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Observe a throttle; return whether nothing is left of the burst."""
+        """Observe a throttle. Return True if the burst is used up, otherwise False."""
 
     @property
     def noise(self) -> float:
         """The part of the calls that is throttled whatever the rate is."""
 
     def adopt(self, estimate: float) -> None:
-        """Observe the estimate that another member of a shared quota has found."""
+        """Observe the estimate of another member of a shared quota."""
 
     def adopt_noise(self, noise: float) -> None:
         """Observe the noise that another member has found."""
 
 
 class EstimatorFactory(Protocol):
-    """A way to make an estimator, such as the class `learning.EvidenceEstimator`."""
+    """A function or class that creates an estimator, such as `learning.EvidenceEstimator`."""
 
     def __call__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> Estimator:
         """Return an estimator that starts from `estimate`."""

@@ -1,7 +1,7 @@
-"""Queue of calls waiting for quota, ordered by priority; within one, tenants take turns (`line`).
+"""The queue of calls that wait for quota, ordered by priority. Within a priority, tenants take turns (`line`).
 
-So that nobody starves, whoever waits behind a higher priority earns a share of what that one is given, and goes next
-once this pays for the call.
+When a call of a higher priority is admitted, each lower priority with waiting calls earns a share of its tokens. Once
+the earned tokens pay for the first call of a lower priority, this call is next. So no priority waits forever.
 """
 
 from __future__ import annotations
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 Weights: TypeAlias = "Mapping[tuple[float, str], float]"
 """Weights of tenants, by priority and name."""
 
-# The part of the quota that a waiting priority has for sure: enough to go on, too little to be felt by higher ones.
+# The guaranteed part of the quota for a priority that waits. It is enough to continue, and higher priorities hardly
+# notice it.
 SHARE = 0.05
 
-# Who waits looks again after so many seconds: the head, on whose alarm all others rely, may be in a closed event loop.
+# A waiting call checks the queue again after this many seconds. All calls rely on the timer of the first call, and the
+# first call may belong to a closed event loop.
 LOOK = 30.0
 
 
 class Queue:
-    """Tickets by priority, the smallest number first.
+    """The waiting tickets by priority, the smallest number first.
 
-    `shares` says what part of the quota a priority has while higher ones are served, where that is not `SHARE`.
-    `weights` are those that are not 1: in a quota that is shared, the part of a tenant's calls that is in this process.
-    Read-only methods do not need the ledger's lock.
+    `shares` are the guaranteed parts of the quota by priority, where they differ from `SHARE`. `weights` are the
+    weights of tenants that differ from 1: in a shared quota, the part of a tenant's calls that is in this process.
+    Methods that only read do not need the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:
@@ -45,7 +47,7 @@ class Queue:
         return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
-        """Add `ticket` at its priority, or at the next one where too many are told apart."""
+        """Add `ticket` at its priority, or at the next existing priority if there are too many priorities."""
         line = self._lines.get(ticket.priority)
         if line is None:
             kept = {at: other for at, other in self._lines.items() if other.calls}
@@ -55,23 +57,23 @@ class Queue:
         line.push(ticket, order, next(self._number))
 
     def clear(self) -> None:
-        """Forget who waits."""
+        """Remove all tickets."""
         self._lines = {}
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove a `ticket` that waits no longer; it is about to be marked as left."""
+        """Remove a `ticket` that no longer waits; the caller then marks the ticket as left."""
         line = self._lines.get(ticket.priority)
         if line is not None:
             line.leave(ticket)
 
     def settled(self, ticket: Ticket, used: float) -> None:
-        """Learn what an admitted call has used of what it reserved."""
+        """Record how much of its reservation an admitted call has used."""
         line = self._lines.get(ticket.priority)
         if line is not None:
             line.settled(ticket.tenant, ticket.tokens, used)
 
     def head(self) -> Ticket | None:
-        """Return who is next."""
+        """Return the ticket that is served next, or None."""
         first = None
         for line in self._lines.values():
             ticket = line.head()
@@ -83,7 +85,7 @@ class Queue:
         return first
 
     def pop(self, ticket: Ticket) -> None:
-        """Take `ticket`, which is `head()`, out; whoever waits behind it earns its share."""
+        """Remove `ticket`, which `head()` has returned. Lower priorities that wait earn their share of its tokens."""
         for priority, line in self._lines.items():
             if priority == ticket.priority:
                 weight = self.weights.get((priority, ticket.tenant), 1.0) if self.weights else 1.0
@@ -94,7 +96,7 @@ class Queue:
                 line.earned += share / (1.0 - share) * ticket.tokens
 
     def ahead(self, priority: float, tenant: str = "") -> int:
-        """Return how many are served until the last call of `tenant` at `priority`, that one included."""
+        """Return the number of calls that are served up to and including the last call of `tenant` at `priority`."""
         return sum(
             line.calls if at < priority else line.ahead(tenant)
             for at, line in tuple(self._lines.items())
@@ -102,11 +104,11 @@ class Queue:
         )
 
     def waiting(self) -> dict[float, tuple[int, float]]:
-        """Return how many wait at each priority, and how many tokens they want."""
+        """Return, for each priority, the number of waiting calls and the tokens that they need."""
         return {at: (line.calls, line.tokens) for at, line in tuple(self._lines.items()) if line.calls}
 
     def by_tenant(self) -> dict[tuple[float, str], tuple[int, float]]:
-        """Return how many of each tenant wait at each priority, and how many tokens they want."""
+        """Return, for each priority and tenant, the number of waiting calls and the tokens that they need."""
         return {
             (at, tenant.name): (tenant.calls, tenant.tokens)
             for at, line in tuple(self._lines.items())

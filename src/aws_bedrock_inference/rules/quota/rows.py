@@ -1,25 +1,25 @@
-"""Rows of throttles: hardly a call passes between them."""
+"""Rows of throttles, between which almost no call succeeds."""
 
 from __future__ import annotations
 
 from math import exp, inf
 
-# A row has at least so many throttles. A row of so many more was not caused by the rate.
+# A row has at least this many throttles. A row of PROVEN throttles was not caused by the rate.
 OUTAGE = 3
 PROVEN = 5
 
-# Only a full minute explains a longer row, in seconds.
+# If a row lasts longer than this, in seconds, only a full minute explains it.
 LONG = 6.0
 
-# If rows lower the rate again within so many seconds, the rate is too high for longer than a moment.
+# If rows lower the rate twice within this many seconds, the rate is too high, and not only for a moment.
 REPEATED = 60.0
 
-# Rows are forgotten in so many seconds.
+# Rows are forgotten in this many seconds.
 FORGOTTEN = 30.0
 
 
 class Rows:
-    """The recent rows, and the `estimate` and the evidence from `before` the present row."""
+    """The recent rows; for the present row, the `estimate` and the evidence from `before` it."""
 
     def __init__(self, estimate: float) -> None:
         self.before = 0.0, 0.0
@@ -30,12 +30,12 @@ class Rows:
         self._lowered_at = -inf
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
-        """Begin a row, with its first throttle."""
+        """Begin a row with its first throttle."""
         self._began, self._counted = now, False
         self.before, self.estimate = before, estimate
 
     def again(self, now: float, enough: float) -> bool | None:
-        """Count the present row; return whether that makes `enough` of them lately, and None if it was counted."""
+        """Count the present row. Return whether there are `enough` recent rows, or None if it was already counted."""
         if self._counted:
             return None
         self._counted = True
@@ -47,13 +47,13 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which a rate grows back that rows lower now: `level`. If rows lowered the rate a short
-        time ago, too, return at most what the last minute carried.
+        """Return the level to which the rate grows back after rows lower it now. The level is `level`, but if rows
+        also lowered the rate a short time ago, it is at most the use of the last minute (`lately`).
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now
         return min(level, lately) if again else level
 
     def lasted(self, now: float) -> float:
-        """Return how long the present row has lasted, in seconds."""
+        """Return the duration of the present row, in seconds."""
         return now - self._began

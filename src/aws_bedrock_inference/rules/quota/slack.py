@@ -1,11 +1,11 @@
-"""Learn by how much reservations may exceed the minute.
+"""Learn the slack, which is the part by which reservations can exceed the limit of the minute.
 
-If answers take long and max_tokens is far above their use, reservations fill the minute with tokens that are never
-used. A bucket gets them back when the call ends. A service that counts a minute refuses calls that do not fit. So
-reservations may exceed the minute by more and more while they hold calls back. The most that passed is proven to pass.
-Throttles of calls that needed more are weighed separately (`doubts`). If there are more of them than usual, the service
-counts the minute, and nothing more is tried for some time. If the minute held more than its limit for over a minute,
-the service counts no sliding minute.
+If answers take long and `max_tokens` is far above their use, reservations fill the minute with tokens that are never
+used. A service with a bucket returns these tokens when the call ends. A service that counts a minute refuses calls
+that do not fit. Therefore, while reservations delay calls, the slack grows step by step. The largest amount that the
+service has accepted is proven. Throttles of calls that needed more are weighed separately (`doubts`). If there are
+more of them than usual, the service counts the minute, and the slack is 0 for some time. If the minute has contained
+more than its limit for over a minute, the service does not count a sliding minute.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from aws_bedrock_inference.rules.quota.doubts import DOUBT, Doubts
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
 
-# Reservations may exceed the minute by this share more each second, at most by so much of it.
+# The increase of the slack per second, and the largest slack, as parts of the minute.
 INCREASE = 0.05
 MOST = 4.0
 
-# Seconds without slack after it failed; each failure makes it so many times longer.
+# The seconds without slack after a failure. Each further failure multiplies the time.
 REST = 60.0
 LONGER = 4.0
 LONGEST = 3600.0
 
-# If no minute held more than this part of the limit, the service may count a sliding minute, and few throttles are
-# enough to believe it. After so many seconds with more, it certainly does not.
+# If no minute contained more than this part of the limit, the service may count a sliding minute, and few throttles are
+# enough evidence. After PROVEN seconds with more, the service certainly does not.
 NEAR = 1.01
 PROVEN = 62.0
 
-# How often it looks at what has passed, in seconds.
+# The interval, in seconds, at which the use is checked.
 LOOK = 1.0
 
 
 class Slack:
-    """The `share` of the minute by which reservations may exceed it."""
+    """The `share` of the minute by which reservations can exceed the minute."""
 
     def __init__(self) -> None:
         self.share = 0.0
-        self._passed = 0.0  # what the minute held when nothing was refused for it
-        self._held = inf  # what it held at the last look; none if something was refused since
+        self._passed = 0.0  # the largest use of the minute without a refusal
+        self._held = inf  # the use at the last check; inf after a refusal
         self._looked = self._due = self._low_at = 0.0
         self._rest = REST
         self._doubts = Doubts()
 
     def elapsed(self, now: float, seconds: float, counts: Counts) -> float:
-        """Let more go while reservations hold calls back; return the share."""
-        if counts.fixed:  # what passes then says nothing about a bucket
+        """Increase the slack if reservations delay calls now, and return the present slack."""
+        if counts.fixed:  # use in fixed minutes is no evidence about a bucket
             self.share, self._passed, self._held, self._low_at = 0.0, 0.0, inf, now
             return 0.0
         if counts.reserved and now >= self._due:
@@ -59,7 +59,7 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Return whether a throttled call needed more than ever passed. Enough of these throttles end the slack."""
+        """Return whether a throttled call needed more than was ever accepted. Enough such throttles end the slack."""
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
         self._held = inf
@@ -78,7 +78,7 @@ class Slack:
         self._doubts.end(anyway=False)
 
     def restore(self, share: float, now: float) -> None:
-        """Restore `share`: the failure was an error."""
+        """Restore `share`, because the slack was not the cause of the throttles."""
         self.share, self._due = share, now
         self._rest = max(REST, self._rest / LONGER)
 
@@ -86,7 +86,9 @@ class Slack:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
 
     def proven(self, now: float) -> bool:
-        """Return whether the minute held more than its limit for over a minute, which no sliding minute allows."""
+        """Return True if the last 60 seconds have contained more than the limit for over a minute. A service that
+        counts a sliding minute would have refused this. Otherwise return False.
+        """
         return now - self._low_at > PROVEN
 
     def _count(self, now: float, counts: Counts, *, tried: bool) -> None:

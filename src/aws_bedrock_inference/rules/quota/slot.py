@@ -1,4 +1,4 @@
-"""A short part of the minute that is counted, and the pace at which it ends."""
+"""A slot, which is a short part of the minute, and the pace that the present slots allow."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from aws_bedrock_inference.rules.quota.limit import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The minute is counted in slots of this many seconds. A slot leaves it as a whole, LAG after its last call would: by
-# then the service has counted even a call that travelled slowly.
+# The length of a slot in seconds. A slot leaves the minute as a whole, LAG seconds after its last call would leave it.
+# By then, the service has counted even calls that were slow on the network.
 SLOT = 0.05
 LAG = 0.03
 
-# Ends nearer than this are no reason to slow down: within it, calls are uneven anyway.
+# Slots that end sooner than this, in seconds, do not lower the pace, because calls are uneven within this time anyway.
 SOON = 5.0
 
-# Nor is what ends later than this: it would keep room free for a minute.
+# Slots that end later than this do not lower the pace either: they would reserve room for a whole minute.
 AHEAD = 30.0
 
-# Nor is a gap of so many calls a reason.
+# A gap of this many calls does not lower the pace either.
 GRAIN = 5.0
 
 
 class Slot:
-    """The tokens and requests admitted in a short part of the minute; they count as long as it is `alive`. What is
-    reserved in an `inherited` slot is settled by the parent of a forked process.
+    """The tokens and requests that were admitted in a short part of the minute. They count while the slot is `alive`.
+    If a slot is `inherited`, the parent of a forked process settles its reservations.
     """
 
     __slots__ = ("alive", "end", "inherited", "requests", "tokens")
@@ -41,8 +41,9 @@ class Slot:
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
-    """Return the highest pace, in units a second, at which `room` and what ends soon are enough until later slots end,
-    so that a burst is not followed by a halt when it is about to leave the minute, and again each minute after.
+    """Return the highest pace, in units per second, at which `room` and the slots that end soon are enough until
+    later slots end. Without it, calls would stop after each burst until the burst leaves the minute, and again in
+    each later minute.
     """
     found = inf
     for slot in slots:

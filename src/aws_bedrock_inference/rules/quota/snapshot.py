@@ -1,4 +1,4 @@
-"""Frozen values that say how a quota is used and what its process needs of it; `Ledger` makes them under its lock."""
+"""The use of a quota and the needs of its process, as frozen values that `Ledger` creates under its lock."""
 
 from __future__ import annotations
 
@@ -21,21 +21,23 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.window import Window
 
 Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
-"""Calls that wait and the tokens they want, by priority."""
+"""The number of waiting calls and the tokens that they need, by priority."""
 
 Whose: TypeAlias = "tuple[float, str]"
-"""Priority and tenant."""
+"""(priority, tenant)."""
 
-# Waiting calls are wanted within this many seconds; use that is not held back may grow by this factor before the store
-# is asked again, and by this part of the quota from nothing, that of all tenants of a priority together.
+# The quota for waiting calls is requested as if it were needed within this many seconds. Other use can grow by this
+# factor before the next request to the store. If there is no use, it can grow to this part of the quota, which all
+# tenants of a priority share.
 HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01
 
-# A larger need is the whole quota all the same.
+# A larger need is reduced to this number, which is far above the whole quota.
 MOST = 1e6
 
-# So many needs of tenants are told one by one, the largest; those of the others are told as one for each priority.
+# The number of tenants with the largest needs that are reported separately. The other tenants of a priority are a
+# group.
 NAMED = 64
 
 
@@ -43,10 +45,11 @@ NAMED = 64
 class Snapshot:
     """The use of a quota at one time, by this process.
 
-    `used` and `estimates` are what the last minute took and what a minute allows, as estimated, by dimension; `reasons`
-    say why, and `bursts` how many seconds' worth may go at once.
-    `outstanding` is what the `in_flight` calls have reserved, in tokens. `waiting` are calls and `consumers` tokens a
-    minute, both by priority. `stalled` says that nothing has succeeded for longer than a minute window could explain.
+    By dimension, `used` is the use of the last minute, and `estimates` are the estimated limits of a minute.
+    `reasons` state the evidence for the estimates, and `bursts` the seconds' worth that can be used at once.
+    `outstanding` are the tokens that the `in_flight` calls have reserved. By priority, `waiting` are numbers of
+    calls, and `consumers` are tokens per minute. `stalled` is True if no call has succeeded for longer than a full
+    minute could explain.
     """
 
     used: Mapping[str, float]
@@ -62,9 +65,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """A process's needs of a quota that it shares. `told` are as `fair_shares` divides by; of those whose calls wait,
-    `waiting` are priorities and tenants. `limits` are the estimates that rest on something, by name; `rate` is
-    calls a second. `uses` are its own of the minute, by age; `free` are requests and tokens that it could use at once.
+    """The needs of a process with a shared quota. `told` are the needs in the form of `fair_shares`. `waiting` are
+    the priorities and tenants whose calls wait. `limits` are the estimates that are based on evidence, by name.
+    `rate` is in calls per second. `uses` are the process's own uses of the last minute, by age. `free` are the
+    requests and tokens that the process could use at once.
     """
 
     told: tuple[Need, ...]
@@ -78,7 +82,7 @@ class Needs:
 def taken(
     window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
 ) -> Snapshot:
-    """Return the use of a quota whose queue holds `waiting`."""
+    """Return the use of a quota with `waiting` calls in its queue."""
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
@@ -99,7 +103,7 @@ def needed(
     consumers: Mapping[Whose, float],
     uses: tuple[Use, ...],
 ) -> Needs:
-    """Return what a process needs whose queue holds `waiting`, and whose last minute took `consumers` and `uses`."""
+    """Return the needs of a process with `waiting` calls in its queue, and `consumers` and `uses` of the minute."""
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)
     total = max(1.0, float(sum(consumers.values())))
@@ -112,7 +116,7 @@ def needed(
         part = consumers.get(whose, 0.0) / total
         wanted = max(tokens / window.tokens.estimate, calls / window.requests.estimate) * MINUTE / HORIZON
         need = GROWTH * used * part + LEAST / tenants[priority] + wanted
-        # A store has no number for what is infinite or none; such a call must not stop the others.
+        # A store cannot represent infinite numbers or NaN; a call with these must not stop the other calls.
         if isfinite(priority) and need >= 0.0:
             needs.append(Need(priority, min(need, MOST), calls + in_flight * part, tenant))
     told = _told(needs)
@@ -128,7 +132,7 @@ def needed(
 
 
 def _told(needs: list[Need]) -> tuple[Need, ...]:
-    """Return the needs of no tenant's calls, of so many tenants, and of all the others together by priority."""
+    """Return the needs to report: calls without tenant, the largest tenants, and the others as a group."""
     named = [need for need in needs if need.tenant and need.tenant != OTHERS]
     kept = set(heapq.nlargest(NAMED, named, key=attrgetter("need")))
     told = [need for need in needs if not need.tenant or need in kept]
@@ -141,7 +145,7 @@ def _told(needs: list[Need]) -> tuple[Need, ...]:
 
 
 def _found(window: Window) -> tuple[tuple[str, float], ...]:
-    """Return what is known of the limits, of noise, and of how often an output token counts."""
+    """Return the known limits, the noise and the learned burndown."""
     limits = [(name, limit.estimate) for name, limit in window.dimensions if limit.known]
     noises = [(NOISE + name, limit.estimator.noise) for name, limit in window.dimensions if limit.estimator.noise]
     burndown = [(BURNDOWN, window.burndown.rate)] if window.burndown.found else []

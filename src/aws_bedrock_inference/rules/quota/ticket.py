@@ -1,4 +1,4 @@
-"""One call before the ledger, and what such calls have used by priority and tenant."""
+"""The ticket of one call in a ledger, and the recent use of calls by priority and tenant."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.slot import Slot
 
-# Priorities that are told apart at one time. Programs may number their calls; a queue of lines with one call each would
-# make every admission look at all of them.
+# The maximum number of different priorities at one time. Programs can give each call a separate number, and each
+# admission looks at all priorities, so a larger number would make it slow.
 LEVELS = 64
 
-# Pairs of priority and tenant whose use is told apart.
+# The maximum number of pairs of priority and tenant that are counted separately.
 TENANTS = 1024
 
-# Half of the use is forgotten in so many seconds, and its sum is brought up to date after so many.
+# Half of the use is forgotten in this many seconds; the stored sums are updated after this many seconds.
 HALF = 30.0
 RESTART = 30.0
 
 
 class Ticket:
-    """One call's place in the queue, then its reservation. Waited on by a driver through `attach`."""
+    """The place of one call in the queue, then its reservation. A driver waits for the ticket through `attach`."""
 
     __slots__ = ("_wake", "_woken", "admitted_at", "left", "priority", "slot", "tenant", "tokens")
 
@@ -36,7 +36,7 @@ class Ticket:
         self.tenant = tenant
         self.slot: Slot | None = None
         self.admitted_at = now
-        self.left = True  # unless it stands in the queue
+        self.left = True  # False while the ticket is in the queue
         self._woken = False
         self._wake: Callable[[], object] | None = None
 
@@ -46,24 +46,24 @@ class Ticket:
         return self.slot is not None
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register who is to be woken; False when that is due already."""
+        """Register the function that ends the wait. Return False if the ticket was already woken, otherwise True."""
         self._wake = wake
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait on this ticket. Set before called: whoever attaches meanwhile sees one of the two."""
+        """End the wait on this ticket. The flag is set first: a concurrent `attach` sees the flag or is called."""
         self._woken = True
         if self._wake is not None:
             self._wake()
 
     def rest(self) -> None:
-        """Wait anew."""
+        """Prepare the ticket for another wait."""
         self._woken = False
 
 
 def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
-    """End the wait on each of `tickets`; return those that nobody waits on any more, as in an event loop that was
-    closed. Each stands alone: who wakes is a bystander, and hears nothing of it.
+    """End the wait on each of `tickets`, except for `but`. Return the tickets whose waiter cannot be reached, for
+    example because its event loop was closed. An error in one waiter does not affect the others or the caller.
     """
     gone = []
     for ticket in tickets:
@@ -76,8 +76,8 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 
 def level(priority: float, levels: Collection[float]) -> float:
-    """Return the level at which `priority` counts: its own, or, where there are `LEVELS` others, the next one of these,
-    the last for the last.
+    """Return the priority at which `priority` counts: the same value if there are fewer than `LEVELS` others, or the
+    next larger one of `levels`. A value above all levels counts at the largest level.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority
@@ -86,15 +86,16 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority and tenant, in tokens; half of it is forgotten every 30 seconds, so that the sum
-    is about that of the last minute. Of more than `LEVELS` priorities, neighbours are counted as one; of more than
-    `TENANTS`, the later ones.
+    """The recent use of each priority and tenant, in tokens. Half of the use is forgotten every 30 seconds, so the
+    sum is about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are
+    counted together. If there are more than `TENANTS` pairs, later tenants are counted together.
     """
 
     __slots__ = ("_began", "_levels", "_used")
 
     def __init__(self) -> None:
-        # As if all had been used at `_began`: what is used later counts for more, and nothing old has to be lowered.
+        # The use is stored as if it had occurred at `_began`: later use gets a larger weight, so that earlier use need
+        # not be reduced.
         self._used: dict[tuple[float, str], float] = {}
         self._levels: set[float] = set()
         self._began = -inf
@@ -111,14 +112,14 @@ class Consumers:
         self._used[key] = self._used.get(key, 0.0) + used * 2.0 ** ((now - self._began) / HALF)
 
     def minute(self, now: float) -> dict[float, int]:
-        """Return tokens a minute by priority."""
+        """Return the tokens per minute of each priority."""
         total: dict[float, float] = {}
         for (priority, _), used in self.by_tenant(now).items():
             total[priority] = total.get(priority, 0.0) + used
         return {priority: round(used) for priority, used in total.items()}
 
     def by_tenant(self, now: float) -> dict[tuple[float, str], float]:
-        """Return tokens a minute by priority and tenant, those below one left out."""
+        """Return the tokens per minute of each priority and tenant that used at least one token."""
         if len(self._used) > LEVELS:
             self._begin(now)
         kept = 2.0 ** ((self._began - now) / HALF)

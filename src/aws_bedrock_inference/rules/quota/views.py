@@ -1,4 +1,4 @@
-"""The members of a shared quota, as others see them."""
+"""The members of a shared quota, as `bedrock quota watch` shows them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A member as others see it: its fraction, seconds since it last asked, its calls a second, its report."""
+    """One member: its share of the quota, seconds since its last request, its calls per second, and its report."""
 
     member: str
     share: float
@@ -18,7 +18,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The members of a quota, by name, and their estimates of its limits: (dimension, units a minute, stamp)."""
+    """The members of a quota, sorted by name, and their shared limits: (dimension, units per minute, stamp)."""
 
     members: tuple[Seen, ...]
     limits: tuple[tuple[str, float, int], ...]

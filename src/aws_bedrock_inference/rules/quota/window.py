@@ -1,4 +1,4 @@
-"""Count requests and tokens per minute: two limits over the minute before now."""
+"""Count requests and tokens per minute: two limits over the last 60 seconds."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
 
-# The interval at which the rate is fitted to the rest of the minute, in seconds.
+# The interval, in seconds, at which the pace is computed again from the rest of the minute.
 SPREAD = 0.25
 
-# Seconds' worth of a quota that may go at once. AWS does not publish its window; 5 s is the smallest seen, and a larger
-# burst may be throttled.
+# The seconds' worth of a quota that can be used at once. AWS does not publish its window. 5 s is the smallest known
+# one; a larger burst may be throttled.
 BURST = 5.0
 
-# An unknown quota starts here, and doubles every second that it holds calls back without a throttle.
+# The starting values of an unknown quota. It doubles every second in which it delays calls without a throttle.
 UNKNOWN_RPM = 1200.0
 UNKNOWN_BURST = 80.0
 
-# The last seconds whose calls are "recent", to estimate a limit from.
+# Calls of this many seconds are "recent" when a limit is estimated from them.
 RECENT = 5.0
 
-# A burst shows in the last second, or in the time of so many calls.
+# A burst is visible in the last second, or in the time of this many calls.
 FEW_CALLS = 5.0
 
-# What calls want on average is counted over so many at the least, and twice as many at the most.
+# The mean size of calls is computed over at least this many calls, and at most twice as many.
 USUAL_CALLS = 500.0
 
-# From this share of the minute on, what calls in flight have reserved makes it worth exceeding the minute by it.
+# If calls in flight have reserved more than this part of the minute, reservations may exceed the minute.
 RESERVED = 0.1
 
-# The part of a shared quota has run out: whoever heads the queue looks again after this many seconds.
+# If the share of a shared quota has expired, the first call in the queue checks again after this many seconds.
 LOOK_AGAIN = 1.0
 
-# Waits shorter than this many seconds are none: time added up in floating point must not leave a waiter a billionth
-# short.
+# Waits shorter than this many seconds count as zero, because sums of floating-point times have small errors.
 TOLERANCE = 1e-6
 
 
 class Window:
-    """Two limits and the minute they share. `firm` limits are never exceeded; others are where learning starts.
+    """The two limits and the minute that they share. `firm` limits are never exceeded; other limits are starting
+    values.
 
-    Without either nothing is known: requests start at a moderate rate that doubles, and whichever dimension is
-    throttled first is learned. `estimator` makes what learns.
+    Without any limit, requests start at a moderate rate that doubles. The dimension that is throttled first is then
+    estimated. `estimator` creates the estimators.
     """
 
     def __init__(
@@ -89,24 +89,24 @@ class Window:
         self._asked = self._asking = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
-        self._others: list[Slot] = []  # those of the minute that others used: members that are gone, the parent process
+        self._others: list[Slot] = []  # used by others: members that are gone, the parent process
         self._at = now
         self._spread_at = now
 
     @property
     def dimensions(self) -> tuple[tuple[str, Limit], ...]:
-        """Return both limits under the names the service has for them."""
+        """Return both limits, each with the name of its dimension."""
         return ("requests", self.requests), ("tokens", self.tokens)
 
     def take(self, tokens: float) -> Slot:
-        """Take one request of `tokens`, which `wait_for` has just found to fit; return where it was booked."""
+        """Take one request of `tokens`, for which `wait_for` has returned 0. Return the slot in which it is counted."""
         self.requests.free -= 1.0
         self.tokens.free -= tokens
         self.outstanding += tokens
         return self.slot
 
     def give(self, slot: Slot, reserved: float, tokens: float, requests: float) -> None:
-        """Give back what a reservation of `slot` did not use; less than nothing when it used more."""
+        """Refund the unused part of a reservation in `slot`. The part is negative if the call used more."""
         self.tokens.free += tokens
         self.requests.free += requests
         self.outstanding -= reserved
@@ -117,12 +117,12 @@ class Window:
         if slot.alive:
             slot.tokens -= tokens
             slot.requests -= requests
-        else:  # it is no part of the minute any more, and what was used in it gets no smaller
+        else:  # the slot has left the minute, so the refund counts now
             self.tokens.used += tokens
             self.requests.used += requests
 
     def inherit(self) -> None:
-        """Take over the minute of the parent process, but none of its calls in flight: they count as used."""
+        """Continue the parent process's minute in a forked child. Tokens that the parent has reserved count as used."""
         self.outstanding = 0.0
         slots = []
         for slot in (*self._slots, self.slot):
@@ -133,7 +133,7 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use `share` of the quota until `until`, and count that part of what is `gone`; None leaves it as it is."""
+        """Use `share` of the quota until `until`. Count the same share of `gone`, unless `gone` is None."""
         self.leased_until = until
         self.refresh(now)
         if gone is not None:
@@ -151,13 +151,13 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the minute, unless calls in flight have reserved of it: others count it from now on."""
+        """Forget the use of the last minute, unless calls in flight have reservations. Other processes count it now."""
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end)
 
     def uses(self, now: float) -> tuple[Use, ...]:
-        """Return what this process has used of the minute, by age in steps."""
+        """Return this process's uses of the last minute, by age in steps."""
         steps: dict[float, tuple[float, float]] = {}
         others = set(self._others)
         for slot in (*self._slots, self.slot):
@@ -168,7 +168,7 @@ class Window:
         return tuple((age, max(0.0, requests), max(0.0, tokens)) for age, (requests, tokens) in steps.items())
 
     def refresh(self, now: float) -> None:
-        """Bring both dimensions to `now`."""
+        """Update both dimensions to the time `now`."""
         if self.burndown.due < inf:
             if self.tokens.held_back:
                 self.burndown.held(now - self._at)
@@ -207,7 +207,7 @@ class Window:
         self.requests.renew(seconds, requests, calls, admitted=self.admitted)
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until a call of `tokens` fits; the dimension that holds it back is marked."""
+        """Return the seconds until a call of `tokens` fits. Mark the dimension that delays the call."""
         self.refresh(now)
         wait = 0.0
         if self.requests.free < 1.0 - TOLERANCE:
@@ -219,8 +219,8 @@ class Window:
         return wait if wait > TOLERANCE else 0.0
 
     def earliest(self, tokens: float, ahead: int) -> float:
-        """Return the seconds that a call must wait at the least, with `ahead` calls before it, if everything in flight
-        came back unused and nobody else used the quota.
+        """Return the minimum seconds that a call waits, with `ahead` calls before it, if calls in flight use none of
+        their reserved tokens and no other process uses the quota.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
@@ -228,7 +228,7 @@ class Window:
         return max(0.0, short * MINUTE / self.tokens.estimate, fewer * MINUTE / self.requests.estimate)
 
     def lately(self, name: str, now: float, seconds: float) -> float:
-        """Return what the last `seconds` used, as units a minute."""
+        """Return the use of the last `seconds`, in units per minute."""
         used = float(getattr(self.slot, name))
         first = self.slot.end - SLOT
         for slot in reversed(self._slots):
@@ -239,13 +239,13 @@ class Window:
         return used * MINUTE / max(1.0, now - first)
 
     def nearest(self) -> str:
-        """Return the dimension that is nearest to its limit, of those whose limit is known."""
+        """Return the dimension that is nearest to its limit, among those with a known limit."""
         fills = {name: limit.used / (limit.estimate * limit.share) for name, limit in self.dimensions if limit.known}
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
-        """Learn from the throttle of a call of `tokens` admitted `age` seconds ago, the `in_a_row`-th; 0 when it counts
-        with the one before.
+        """Weigh the throttle of a call of `tokens` that was admitted `age` seconds ago. `in_a_row` is its number in
+        the row of throttles, or 0 if it counts together with the previous throttle.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
@@ -289,7 +289,7 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Spread what the minute will bring over the time until it comes."""
+        """Set the pace so that the room that the minute will have lasts until more room follows."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:
