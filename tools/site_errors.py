@@ -155,7 +155,8 @@ def codes_page(homes: dict[str, str]) -> str:
                 services = known[code][meaning.cause.slug]
                 if entry.service not in services:
                     services.append(entry.service)
-    lines = ["---", "hide: [toc]", "---", "# Error codes, from A to Z", ""]
+    # A code finds itself before the messages that contain it.
+    lines = ["---", "hide: [toc]", "search: {boost: 1.5}", "---", "# Error codes, from A to Z", ""]
     lines += [
         "Each code with the causes that it can have. `bedrock explain` uses the message to choose the cause.",
         "",
@@ -178,8 +179,8 @@ def messages_page(homes: dict[str, str], examples: dict[str, list[str]]) -> str:
         for text in texts:
             if slug in homes and slug not in known[short(text)]:
                 known[short(text)].append(slug)
-    # The words in messages also occur in the titles of other pages. The search must list those pages before this page.
-    lines = ["---", "hide: [toc]", "search: {boost: 0.5}", "---", "# Error messages", "", ABOUT_MESSAGES, ""]
+    # A whole message finds itself first, but its single words find the guides first.
+    lines = ["---", "hide: [toc]", "search: {boost: 1}", "---", "# Error messages", "", ABOUT_MESSAGES, ""]
     for number, message in enumerate(sorted(known, key=str.lower)):
         lines += [f"## {literal(message)} {{#message-{number}}}", ""]
         for slug in known[message]:

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 COMMANDS = "<!-- every command -->"
-LAST = ("reference/", "errors", "architecture", "contributing", "changelog")
+# How the search weighs the pages: those of the first row that fits.
+WEIGHTS = {
+    "how-do-i": 3,
+    "errors/": 0.5,
+    "reference/": 1,
+    "errors": 1,
+    "architecture": 1,
+    "contributing": 1,
+    "changelog": 1,
+    "": 2,
+}
 
 
 def program(path: Path) -> str:
@@ -62,15 +72,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Change the links of a page so that they lead to the site, write the reference of the command into its page, and
     set the page's rank in the search.
 
-    If several pages have the same word in a heading, the search lists guides first. It does not search the README,
-    which repeats the content of the pages.
+    If several pages have a word in a heading, the search lists the short answers of "How do I …?" first, then the
+    guides, and the errors last. It leaves out the README, which repeats the pages.
     """
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
     uri = page.file.src_uri
-    page.meta.setdefault(
-        "search", {"exclude": True} if uri == "readme.md" else {"boost": 1 if uri.startswith(LAST) else 2}
-    )
+    weight = next(weight for start, weight in WEIGHTS.items() if uri.startswith(start))
+    page.meta.setdefault("search", {"exclude": True} if uri == "readme.md" else {"boost": weight})
     markdown = unescaped(markdown)
     if page.file.generated_by:
         return markdown

@@ -1,8 +1,9 @@
 """Run `python -m aws_bedrock_inference` as the command `bedrock`.
 
-Ctrl-C is handled before anything else is imported, because imports take most of the time of a short command.
-Otherwise, Python would print a traceback, or lose the interruption in a callback of its import system. After the
-command has ended, Ctrl-C is ignored, because there is nothing left to interrupt.
+This module prepares for Ctrl-C before it imports anything else, because imports take most of the time of a short
+command. Without this preparation, Ctrl-C during an import would print a traceback, or the interruption would be lost
+in a callback of Python's import system. After the command has ended, Ctrl-C is ignored, because there is nothing left
+to interrupt.
 """
 
 from __future__ import annotations

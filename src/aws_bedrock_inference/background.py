@@ -1,8 +1,8 @@
-"""Work that cannot be interrupted: name look-ups, botocore's renewal of credentials, requests to a store.
+"""Run work that cannot be interrupted: name look-ups, botocore's renewal of credentials, requests to a store.
 
-Each piece of work runs in its own daemon thread, so a call can abandon it at its deadline, and the process can exit
-without waiting for it. asyncio's default executor is not used, because a few stuck look-ups would block it for
-everyone.
+Each piece of work runs in a separate daemon thread. Therefore a call can stop waiting for the work at the call's
+deadline, and the process can exit before the work has ended. asyncio's default executor is not used, because a few
+stuck look-ups would block it for all of its users.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aws_bedrock_inference.forks import renew_after_fork
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-# Threads at a time. Work with the same key is shared, so more threads than this mean that all of them are stuck.
+# The maximum number of running threads. Work with the same key shares one thread, so this many threads are all stuck.
 MOST = 64
 
 
@@ -41,8 +41,10 @@ class Background:
         self._running: dict[Hashable, Future[Any]] = {}
 
     def start(self, key: Hashable, work: Callable[[], Any]) -> Future[Any]:
-        """Return the future of `work`. If work with the same key is already running, return the future of that work.
-        Raises `BackgroundFull` and `NoThreadLeft`.
+        """Start `work` in a thread, and return the future of `work`. If work with the same `key` is already running,
+        start nothing and return the future of the running work.
+
+        Raises `BackgroundFull` if too much work is stuck, and `NoThreadLeft` if no thread can be started.
         """
         running = self._running
         with self._lock:
@@ -72,7 +74,7 @@ class Background:
 def _run(running: dict[Hashable, Future[Any]], key: Hashable, future: Future[Any], work: Callable[[], Any]) -> None:
     try:
         value = work()
-    except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+    except BaseException as error:  # noqa: BLE001 - the waiting callers receive it
         running.pop(key, None)  # before the waiters continue, so that the next call starts new work
         future.set_exception(error)
     else:

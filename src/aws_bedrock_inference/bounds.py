@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The largest integers of the service's shapes, by botocore's names of their types.
+# The largest values of the integer types in AWS's API models, by botocore's names of these types.
 WHOLE = {"integer": 2**31 - 1, "long": 2**63 - 1}
 
-# Limits of a JSON document. Writing it uses the caller's stack, so its depth is limited well below
-# Python's own limit of a thousand; so are its integers, which Python may refuse to write from 640 digits.
+# Limits for a JSON document. Writing nested JSON uses Python's call stack, so the depth is limited well below
+# Python's recursion limit of 1,000. Python can refuse to write integers with 640 digits or more, so these are limited.
 DEEPEST = 200
 LONGEST_INTEGER = 2048  # bits
 
-# Characters of a number or a name that a message shows; no sensible one has more.
+# The maximum number of characters that a message shows of a number or of a name.
 _SHOWN = 40
 _NAME = 24
 
@@ -33,10 +33,10 @@ def is_number(
     whole: bool = False,
     infinite: bool = False,
 ) -> bool:
-    """Return whether `value` is a number within these limits. A bool or NaN is not, and infinity only if `infinite` is
-    True.
+    """Return True if `value` is a number within the given limits; otherwise return False. A bool or NaN is not
+    accepted, and infinity is accepted only if `infinite` is True.
 
-    If `whole` is True, the number must be an int or an equivalent type such as NumPy's integers; 5.0 is refused.
+    If `whole` is True, the number must be an int or an equivalent type such as NumPy's integers; 5.0 is not accepted.
     """
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
         return False
@@ -48,8 +48,8 @@ def is_number(
 
 
 def shown(value: Any) -> str:
-    """Return a value as an error message shows it: a number as it is, and of anything else only the type, because a
-    text that was passed by mistake can be a prompt or a secret.
+    """Return the text that an error message shows for a value. A number is shown unchanged. Any other value is shown
+    only as its type, because a text that was passed by mistake can be a prompt or a secret.
     """
     if value is None or isinstance(value, bool):
         return repr(value)
@@ -63,9 +63,9 @@ def shown(value: Any) -> str:
 
 
 def shown_name(value: Any, known: Iterable[str]) -> str:
-    """Return a name that is not one of `known` as an error message shows it. If it looks like a misspelling of one of
-    them, return the name itself. Otherwise return only its type, because a short text that was passed by mistake can
-    be a password.
+    """Return the text that an error message shows for a name that is not in `known`. If the name looks like a
+    misspelling of a known name, return the name itself. Otherwise return only its type, because a short text that was
+    passed by mistake can be a password.
     """
     misspelt = isinstance(value, str) and len(value) <= _NAME and get_close_matches(value.lower(), known, 1)
     return repr(value) if misspelt else shown(value)
@@ -77,7 +77,9 @@ def hashed(text: str) -> str:
 
 
 def encodable(text: str) -> bool:
-    """Return whether `text` can be encoded as UTF-8. A lone surrogate, half of a character, cannot."""
+    """Return True if `text` can be encoded as UTF-8. Return False if it contains a lone surrogate, which is half of a
+    character.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

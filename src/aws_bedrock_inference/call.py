@@ -72,13 +72,13 @@ def pin_name(pin: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The target of a call. It determines which quota and which circuit the call uses.
+    """The target of a call. The target determines which quota and which circuit the call uses.
 
-    * `model`: the id as the caller wrote it.
-    * `base`: that id without its geography prefix.
-    * `pool`: the quota pool that the prefix selects: `on-demand`, `geographic`, `global` or `provisioned`. For
-      example, `us.x` and `global.x` use two different quotas of the model `x`.
-    * `account`: empty if the credentials do not contain the account.
+    * `model`: the model id as the caller wrote it.
+    * `base`: the model id without its geography prefix.
+    * `pool`: the quota pool that the geography prefix selects: `on-demand`, `geographic`, `global` or `provisioned`.
+      For example, `us.x` and `global.x` use two different quotas of the model `x`.
+    * `account`: the AWS account. It is empty if the credentials do not contain the account.
     * `endpoint`, `principal`: hashes of the endpoint's URL and of the identity that signs the request.
     * `server`: the host and port of the endpoint.
 
@@ -97,7 +97,7 @@ class Route:
     health_key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        # Created once, because every attempt looks both up.
+        # Both keys are created once, because every attempt reads them.
         object.__setattr__(self, "quota_key", f"{self.account}|{self.region}|{self.base or self.model}|{self.pool}")
         object.__setattr__(self, "health_key", f"{self.account}|{self.region}|{self.model}")
 
@@ -110,8 +110,8 @@ class Estimate:
     """The estimated size of a call in tokens, before the call is sent.
 
     Bedrock reserves `input_tokens + output_tokens` when it admits the call. When the call ends, Bedrock charges each
-    output token as `burndown` tokens. A call that is not `metered`, such as counting tokens, uses no inference quota.
-    `unbounded` is True if the request sets no maximum; `output_tokens` is then the model's maximum.
+    output token as `burndown` tokens. If `metered` is False, as for CountTokens, the call uses no inference quota. If
+    `unbounded` is True, the request sets no maximum, and `output_tokens` is the model's maximum.
     """
 
     input_tokens: int = 0
@@ -171,16 +171,19 @@ class Usage:
 class Timeout:
     """The time limits of one attempt, in seconds. `math.inf` removes a limit.
 
-    * `connect`, default 10: a healthy endpoint accepts a connection in much less than a second.
-    * `first_byte`, default 3600: a response that is not streamed arrives in one piece after its last token is
-      generated. AWS recommends one hour for long generations (facts: bedrock-large-model-read-timeouts). TCP
-      keep-alive detects a dead peer earlier.
-    * `first_content`, default 240: a stream delivers content as soon as the model has read the prompt and finished
-      thinking. A stream that stays empty for longer shows that the Region lacks capacity.
-    * `idle`, default 60: the longest silence between two chunks of a stream that delivers text. After any other chunk
-      the limit is four times as long, because a model that thinks or writes the input of a tool can be silent for up
-      to 196 s.
-    * `total`, default unlimited: the deadline of the call already limits all attempts together.
+    * `connect` (default 10): the limit for opening a connection. A healthy endpoint accepts a connection in much less
+      than a second.
+    * `first_byte` (default 3600): the limit until the first byte of the response. A response that is not streamed
+      arrives in one piece after its last token is generated. AWS recommends one hour for long generations (facts:
+      bedrock-large-model-read-timeouts). TCP keep-alive detects a dead peer earlier.
+    * `first_content` (default 240): the limit until the first content of a stream. A stream delivers content as soon
+      as the model has read the prompt and finished thinking. A stream that stays empty for longer shows that the
+      Region lacks capacity.
+    * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After a chunk of any
+      other kind, the limit is four times as long, because a model that thinks or writes the input of a tool can be
+      silent for up to 196 s.
+    * `total` (default unlimited): the limit for the whole attempt. The deadline of the call limits all attempts
+      together even if `total` is unlimited.
     """
 
     connect: float = 10.0
@@ -203,19 +206,24 @@ class Call(NamedTuple):
 
     * `operation`: the name of a boto3 method, such as `converse` or `invoke_model_with_response_stream`. `params` are
       exactly the parameters of that method.
-    * `arrived`, `deadline`: readings of the driver's clock. The deadline covers all attempts and waits.
-    * `priority`: orders the calls that wait for quota. The smallest number goes first (see `PRIORITIES`).
-    * `tenant`: within one priority, the tenants take turns. All calls without a tenant count as one tenant.
-    * `plain`: True if the params were checked and can be written as JSON unchanged, so that no attempt checks them
-      again.
+    * `arrived`, `deadline`: times on the driver's clock, at which the call arrived and at which it must end. The
+      deadline covers all attempts and waits.
+    * `priority`: orders the calls that wait for quota. The call with the smallest number goes first (see
+      `PRIORITIES`).
+    * `tenant`: the party on whose behalf the call is made. Within one priority, the tenants take turns. All calls
+      without a tenant count as one tenant.
+    * `plain`: True if the params were checked and can be written as JSON unchanged. The attempts then do not check
+      the params again.
     * `on_interrupt`: the reaction to a stream that breaks after its first content. None leaves the choice to the
       pipeline.
-    * `collected`: True if the client reads a stream to its end for a caller who gets one answer and no events.
-    * `place`: the endpoint to send the call to. None stands for the client's own endpoint.
+    * `collected`: True if the client reads a stream to its end for a caller who gets one complete answer and no
+      events.
+    * `place`: the endpoint that the call is sent to. None stands for the client's own endpoint.
     * `pin`: the name of the conversation that the call belongs to.
     * `quota`: the policy that admits the call instead of the quota in the pipeline.
-    * `moves`: a function that a policy with another route sets. It is called after each failed attempt with the fault
-      and the number of the attempt, and returns whether the call moves to the other route now.
+    * `moves`: a function that a policy with several routes sets. It is called after each failed attempt with the
+      fault and the number of the attempt. It returns True if the call moves to another route now; otherwise it
+      returns False.
     * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
     * `context`: the context in which the caller made the call.
     """
@@ -241,7 +249,7 @@ class Call(NamedTuple):
 
     @property
     def streams(self) -> bool:
-        """True if the caller reads the events of the answer as they arrive."""
+        """True if the caller reads the events of the answer as they arrive; otherwise False."""
         return self.operation in _STREAMS and not self.collected
 
     def until(self, deadline: float) -> Call:
@@ -271,7 +279,8 @@ class Call(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A failed attempt: its fault, and the wait before the next attempt, in seconds. If the service had already
-    started on the attempt, `tokens` is the most that AWS may have charged for it; the next attempt is charged again.
+    started to process the attempt, `tokens` is the most that AWS can have charged for it. AWS charges the next
+    attempt in addition.
     """
 
     fault: Fault

@@ -1,8 +1,8 @@
 """The only module that reads the clock and uses the random source.
 
 All other code receives a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time
-driver pass their own; ruff's banned-API rule keeps `time` and `random` out of the rules, the policies and the
-knowledge.
+driver pass their own clocks. ruff's banned-API rule prevents the packages of rules, policies and knowledge from
+importing `time` and `random`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ monotonic: Clock = time.monotonic
 """The default clock of the blocking and the asyncio driver."""
 
 wall: Clock = time.time
-"""Seconds since the epoch, for signatures and records that people read."""
+"""Seconds since the epoch, for signatures and for human-readable records."""
 
 sleep: Callable[[float], None] = time.sleep
 """The default sleep of the blocking driver; Ctrl-C interrupts it."""
@@ -27,4 +27,6 @@ Chance = Callable[[], float]
 """A random source: a callable that returns a number from 0 up to, but not including, 1."""
 
 chance: Chance = random.random
-"""The default random source. Back-off needs values that are spread, not values that are unpredictable."""
+"""The default random source. Waits with backoff need values that are spread; the values do not need to be
+unpredictable.
+"""

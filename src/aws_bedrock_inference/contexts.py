@@ -26,8 +26,7 @@ Context: TypeAlias = tuple[tuple[str, Value], ...]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-# The limits of Converse's `requestMetadata` for the number and the values, so that each context can be sent as
-# metadata.
+# The same limits as for Converse's `requestMetadata`, so that every context can be sent as metadata.
 MOST_NAMES = 16
 LONGEST_VALUE = 256  # characters
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}", re.ASCII)
@@ -52,11 +51,11 @@ def current() -> Context:
 
 
 def context(**names: Value) -> Scope:
-    """Return a context manager, which is also a decorator. All calls inside it have these names.
+    """Return a context manager, which is also a decorator. All calls inside it get these names and values.
 
-    An inner context adds its names to those of the outer one, and replaces the values of equal names. Up to 16 names
-    are allowed in total. A value is a number, True, False, or a text of up to 256 printable characters. Do not pass
-    secrets or prompts: logs, spans and metrics contain these values.
+    An inner context adds its names to those of the outer context, and replaces the values of equal names. Up to 16
+    names are allowed in total. A value is a number, True, False, or a text of up to 256 printable characters. Do not
+    pass secrets or prompts, because logs, spans and metrics contain these values.
 
     Raises `ValueError` for other names and values.
     """
@@ -92,11 +91,11 @@ class Scope:
             _FRAME.set(_without(self, frame))
 
     def __call__(self, function: F) -> F:
-        """Return `function` with all its calls in this context."""
+        """Decorate `function`, so that all calls to models inside it have this context."""
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             raise ValueError(
-                f"context: {function.__qualname__} is a generator, so its reader would get the context, too. "
-                "Write `with context(...)` inside it, around its calls"
+                f"context: {function.__qualname__} is a generator, so code that reads it would get the context, too. "
+                "Write `with context(...)` inside the generator, around its calls"
             )
         if iscoroutinefunction(function):
 
@@ -119,8 +118,8 @@ class Scope:
 
 
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
-    """Return the frames that remain when `scope` ends before an inner scope, as can happen in a generator. It may also
-    end in a thread or task that never entered it.
+    """Return the frames that remain after `scope` ends. In a generator, `scope` can end before an inner scope ends,
+    or in a thread or task that never entered `scope`.
     """
     if frame is None:
         return None

@@ -1,8 +1,8 @@
-"""Convert an event to named values for logs that programs read: a flat, short dictionary that is ready for JSON.
+"""Convert an event to a flat dictionary that can be written as JSON, for logs that programs read.
 
-The names are those in docs/events.md; a route, a fault and a usage become several values. Values that may contain text
-of the service or of a store are left out, and so are tenants. A caller who wants a name in the log sets it with
-`context`.
+The keys are the names in docs/events.md. A route, a fault and a usage each become several keys. Tenants are omitted,
+and so are values that can contain text from the service or from a store. A program that needs a name in the log sets
+it with `context`.
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def named(code: str) -> str | None:
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
-    """Return one field of an event as one value, as several, or as none if it carries no information."""
+    """Return the values for one field of an event: one value, several values, or none if the field contains no
+    information.
+    """
     if isinstance(value, Route):
         at = {"model": masked(value.model), "region": value.region} if name == "route" else {}
         return {**at, name: masked(str(value))}

@@ -38,9 +38,9 @@ class Event:
 
 
 class CallStarted(NamedTuple):
-    """A call starts. `tenant` is empty if the call names none. `streams` is True if the caller reads the answer piece
-    by piece, possibly in another thread or task. The events that every call emits are named tuples, because a
-    dataclass costs twice as much to create.
+    """A call starts. `tenant` is empty if the call has no tenant. `streams` is True if the caller reads the answer
+    piece by piece, possibly in another thread or task. The events that every call emits are named tuples, because a
+    dataclass takes twice as long to create.
     """
 
     operation: str
@@ -62,10 +62,10 @@ class AttemptStarted(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """A request got its answer, or failed with `fault`. `seconds` is the time since the request was sent; for a stream
-    that the caller reads, it includes the time that the caller takes. `first_content` is the time until the first
-    content of a stream, or None for other answers. If the program interrupts an attempt, this event is not emitted;
-    the next event is the end of the call.
+    """A request got its answer, or failed with `fault`. `seconds` is the time since the request was sent. For a
+    stream that the caller reads, `seconds` includes the time that the caller takes. `first_content` is the time until
+    the first content of a stream, or None for other answers. If the program interrupts an attempt, `AttemptEnded` is
+    not emitted; the next event is the end of the call.
     """
 
     operation: str
@@ -81,9 +81,9 @@ class AttemptEnded(NamedTuple):
 
 class CallEnded(NamedTuple):
     """A call ended. `fault` is None if the call succeeded. `seconds` includes all attempts and waits. `route` is the
-    route that answered or that failed. `tenant` is empty if the call named none. `tier` is the service tier that
-    answered. `stop` is the reason why the model stopped; it is empty if the reason is only in a body that this package
-    does not read.
+    route that answered or that failed. `tenant` is empty if the call has no tenant. `tier` is the service tier that
+    answered. `stop` is the reason why the model stopped. `stop` is empty if only a response body that this package
+    does not read contains the reason.
     """
 
     operation: str
@@ -100,10 +100,10 @@ class CallEnded(NamedTuple):
 
     @property
     def cost(self) -> float | None:
-        """The cost of the usage in US dollars, or None if the usage or the price is unknown. It is calculated when it
-        is read.
+        """The cost of the usage in US dollars, or None if the usage or the price is unknown. It is calculated only
+        when this property is read.
         """
-        from aws_bedrock_inference.pricing import cost_of  # noqa: PLC0415 - who asks for no cost loads no prices
+        from aws_bedrock_inference.pricing import cost_of  # noqa: PLC0415 - prices are loaded only for callers that read a cost
 
         if not self.attempts or self.operation == "count_tokens":  # which AWS does not charge
             return 0.0
@@ -112,9 +112,9 @@ class CallEnded(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled(Event):
-    """An attempt failed, and the next one follows after `wait` seconds. `attempt` is the number of the failed attempt.
-    If the service had already started on the attempt, `tokens` is the most that AWS may have charged for it; the next
-    attempt is charged again.
+    """An attempt failed, and the next attempt follows after `wait` seconds. `attempt` is the number of the failed
+    attempt. If the service had already started to process the failed attempt, `tokens` is the most that AWS can have
+    charged for it. AWS charges the next attempt in addition.
     """
 
     route: Route
@@ -126,9 +126,9 @@ class RetryScheduled(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamResumed(Event):
-    """A stream broke after `received` characters of its text. After `wait` seconds another request follows: for the
-    rest of the answer (`how` is `prefill` or `turn`) or for the whole answer (`restart`). `tokens` is roughly what AWS
-    charged for the part that broke.
+    """A stream broke after `received` characters of its text. After `wait` seconds, the client sends another request.
+    It requests the rest of the answer (`how` is `prefill` or `turn`) or the whole answer (`how` is `restart`).
+    `tokens` is roughly what AWS charged for the part that broke.
     """
 
     route: Route
@@ -141,8 +141,8 @@ class StreamResumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class ContentFiltered(Event):
-    """The content of a call was filtered, and the policy `Filtered` returned its message instead (`replaced` is True)
-    or raised an exception. A filtered answer that is returned unchanged emits no event.
+    """The content of a call was filtered. The policy `Filtered` then returned its message instead (`replaced` is
+    True) or raised an exception (`replaced` is False). A filtered answer that is returned unchanged emits no event.
     """
 
     route: Route
@@ -163,8 +163,8 @@ class AnswerDegraded(Event):
 
 @dataclass(frozen=True, slots=True)
 class QuotaQueued(Event):
-    """A call waits for quota. `tokens` is its reservation, and `ahead` the number of calls in front of it in the
-    queue.
+    """A call waits for quota. `tokens` is the number of tokens that the call reserves, and `ahead` is the number of
+    calls in front of it in the queue.
     """
 
     route: Route
@@ -175,13 +175,13 @@ class QuotaQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleReceived(Event):
-    """The service throttled a call that the ledger had admitted.
+    """The service throttled a call that the ledger had admitted. The ledger is this process's account of the quota.
 
     `limit` is the quota dimension that the service named, and `cause` the dimension that the ledger considers
-    exhausted. `reserved` is the reservation of this call and `outstanding` the reservations of all calls in flight,
-    both in tokens. `used` is the use of that dimension in the last minute, and `estimate` the new estimated limit per
-    minute; both cover this process alone. By priority, `waiting` is the number of waiting calls and `consumers` the
-    tokens used in the last minute. `advice` is the recommended action.
+    exhausted. `reserved` is the reservation of this call, and `outstanding` the sum of the reservations of all calls
+    in flight, both in tokens. `used` is the use of the dimension in the last minute, and `estimate` the new estimated
+    limit per minute; both cover this process alone. `waiting` has the number of waiting calls for each priority, and
+    `consumers` the tokens that each priority used in the last minute. `advice` is the recommended action.
     """
 
     route: Route
@@ -198,8 +198,8 @@ class ThrottleReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class BurndownChanged(Event):
-    """From now on, an output token of a model counts as `burndown` tokens of the quota instead of `table`, the number
-    in the package's table. `reason` explains the change in words.
+    """From now on, each output token of a model counts as `burndown` tokens of the quota. `table` is the number in
+    the package's table, which no longer applies. `reason` explains the change in words.
     """
 
     route: Route
@@ -211,8 +211,8 @@ class BurndownChanged(Event):
 @dataclass(frozen=True, slots=True)
 class StoreChanged(Event):
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
-    account, Region, model and pool. While the store is unavailable, this process uses its last share, or a part of the
-    quota that leaves room for the other members.
+    account, Region, model and pool. While the store is unavailable, this process uses its last share of the quota, or
+    a share that is small enough to leave room for the other processes.
     """
 
     pool: str
@@ -273,8 +273,8 @@ class CircuitChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class ReadinessAwaited(Event):
-    """`wait_until_ready` found that the model cannot be called yet, because of `fault`. It has waited `waited` seconds
-    so far, and sends the next request after `wait` seconds.
+    """`wait_until_ready` found that the model cannot be called yet, because of `fault`. The method has waited
+    `waited` seconds so far, and sends the next request after `wait` seconds.
     """
 
     route: Route
@@ -295,8 +295,8 @@ class ProfileChosen(Event):
 
 @dataclass(frozen=True, slots=True)
 class FellBack(Event):
-    """A call left `route` after `attempts` requests there, because of `fault`, and continues on route `to`. `total` is
-    the number of requests on all routes so far.
+    """A call left `route` because of `fault`, and continues on route `to`. `attempts` is the number of requests on
+    `route`, and `total` is the number of requests on all routes so far.
     """
 
     route: Route
@@ -308,8 +308,8 @@ class FellBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class RouteHealthChanged(Event):
-    """A route of a `Fallback` changed. Either it now receives only probe calls (`resting` is True), or it receives the
-    share `share` of the calls again.
+    """The share of the calls that a route of a `Fallback` receives has changed. If `resting` is True, the route now
+    receives only probe calls. If `resting` is False, the route receives the fraction `share` of the calls again.
     """
 
     route: Route
@@ -328,8 +328,9 @@ class JobCreated(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobProgressed(Event):
-    """A batch job that this process waits for has a new status or new counts. `status` is the status in the documents'
-    words and `aws_status` in AWS's words. `waited` is the number of seconds since the wait began.
+    """A batch job that this process waits for has a new status or new counts. `status` is the status in the words of
+    AWS's troubleshooting pages, and `aws_status` is the status that the API returned. `waited` is the number of
+    seconds since the wait began.
     """
 
     job_id: str
@@ -343,7 +344,9 @@ class JobProgressed(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobPollFailed(Event):
-    """The status of a batch job could not be read because of `fault`. It is read again after `wait` seconds."""
+    """The status of a batch job could not be read because of `fault`. This process reads the status again after
+    `wait` seconds.
+    """
 
     job_id: str
     fault: Fault

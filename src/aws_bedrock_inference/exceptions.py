@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class BedrockError(Exception):
-    """A failed call. The message says what happened, what the library did, and what to do."""
+    """A failed call. The message states what happened, what this package did, and what to do."""
 
     def __init__(self, outcome: Outcome, operation: str, route: Route) -> None:
         assert outcome.fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -72,7 +72,7 @@ class BedrockError(Exception):
 
     @property
     def decision(self) -> Decision:
-        """The decision whether the same request may be retried."""
+        """The decision whether the same request can be sent again: yes, no, or only a few times."""
         return self.fault.decision
 
     @property
@@ -143,7 +143,7 @@ class Refused(BedrockError):
 
 
 class InvalidRequest(Refused, ValueError):
-    """An invalid request. The message says what is wrong, where, and what to do."""
+    """An invalid request. The message states what is wrong, where in the request, and what to do."""
 
     @property
     def advice(self) -> str:
@@ -168,7 +168,7 @@ class DeadlineTooClose(Refused, TimeoutError):
 
 
 class BudgetExhausted(Refused):
-    """A call refused because the calls before it have cost as much as `MaxCost` allows."""
+    """A call refused because earlier calls have already cost as much as `MaxCost` allows."""
 
 
 class PriceUnknown(Refused):
@@ -176,7 +176,7 @@ class PriceUnknown(Refused):
 
 
 class ClientClosed(Refused):
-    """A call of a closed client, or a call whose next attempt came after the client was closed."""
+    """A call that was not sent, or not retried, because the client is closed."""
 
 
 class ServiceFault(BedrockError, ClientError):
@@ -211,7 +211,7 @@ class ServerFailed(ServiceFault):
 
 
 class ModelFailed(ServiceFault):
-    """A failure of the model on this request."""
+    """A failure of the model while it processed this request."""
 
 
 class InvalidByService(ServiceFault):
@@ -219,7 +219,7 @@ class InvalidByService(ServiceFault):
 
 
 class _Answered(ServiceFault):
-    """The common part of exceptions for calls that got an answer, complete or in part."""
+    """The base class of exceptions for calls that received a complete or partial answer."""
 
     @property
     def answer(self) -> dict[str, Any]:
@@ -244,7 +244,7 @@ class ContentFilteredError(_Answered, InvalidByService):
 
     @property
     def filtered(self) -> FilteredContent | None:
-        """Why the content was filtered."""
+        """The reason why the content was filtered."""
         return filtered_of(self.answer) or filtered_by(self.fault)
 
 
@@ -261,7 +261,7 @@ class NotFound(ServiceFault):
 
 
 class TimedOut(ServiceFault, TimeoutError):
-    """No answer within the time limit."""
+    """A call that got no answer within the time limit."""
 
 
 class Unreachable(ServiceFault, ConnectionError):

@@ -65,9 +65,9 @@ class Hint:
     """The retry schedule of a fault, in seconds and counts. The defaults are those of AWS SDK retry 2.1 for transient
     errors.
 
-    `base` and `cap` are the first and the longest wait of the exponential back-off, `floor` is the shortest useful
-    wait, `attempts` is the maximum number of attempts, and `cost` is what each retry takes from the shared retry
-    budget.
+    `base` and `cap` are the first and the longest wait of the exponential backoff, and `floor` is the shortest useful
+    wait. `attempts` is the maximum number of attempts. `cost` is the amount that each retry takes from the shared
+    retry budget.
     """
 
     base: float = 0.05
@@ -85,12 +85,13 @@ class Fault:
     * `cause`: the cause as a stable slug.
     * `limit`: the quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`).
     * `unhealthy`: True if the service, not the caller, is at fault. Only such faults open a circuit.
-    * `reached`: False if the request certainly did not reach the service. If it is True and `status` is None, it is
-      unknown whether the service executed the request.
-    * `retry_after`: the seconds in the header `Retry-After`, or otherwise the wait that AWS's documents state for the
-      cause.
-    * `suggested_wait`: the seconds in the header `x-amz-retry-after`. `stated_wait` is the longer of the two.
-    * `paced`: True if the quota policy already decides when the next attempt is sent, so that a further wait is not
+    * `reached`: False if it is known that the request did not reach the service. If `reached` is True and `status` is
+      None, it is unknown whether the service executed the request.
+    * `retry_after`: the seconds in the header `Retry-After`. Without this header, it is the wait that AWS's documents
+      state for the cause.
+    * `suggested_wait`: the seconds in the header `x-amz-retry-after`. `stated_wait` is the longer of `retry_after`
+      and `suggested_wait`.
+    * `paced`: True if the quota policy already decides when the next attempt is sent, so that no further wait is
       needed.
     * `origin`: the place where the failure arose.
     """
@@ -132,7 +133,7 @@ class Fault:
         response: dict[str, Any] | None = None,
         error: BaseException | None = None,
     ) -> Fault:
-        """Return a copy of this fault with the facts of one error. It takes a quarter of the time of
+        """Return a copy of this fault with the facts of one error. This method takes a quarter of the time of
         `dataclasses.replace`.
         """
         fault = object.__new__(Fault)

@@ -36,14 +36,16 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """An object that a flow waits for. The code that ends the wait calls the function `wake` that was attached."""
+    """An object that a flow waits for. When the wait ends, the function `wake` that was attached to the object is
+    called.
+    """
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register `wake`, and return True; return False if the wait is already over, so that `wake` is not needed."""
+        """Register `wake` and return True. If the wait is already over, return False; `wake` is then not called."""
 
 
 class StoreRequest(Protocol[T_co]):
-    """A request to a store, which blocking and asyncio code can send."""
+    """A request to a store. Blocking code sends it with one method, and asyncio code with the other."""
 
     def run(self) -> T_co:
         """Send the request, and block until the answer arrives."""
@@ -101,7 +103,9 @@ fault.
 INTERRUPTED = ABANDONED.with_details(
     "CallInterrupted", "a cancellation or another exception of the program ended the call before its answer"
 )
-"""The fault of a call that an interruption ended. It is only reported: the caller gets the interruption itself."""
+"""The fault of a call that an interruption ended. Only listeners receive this fault; the caller receives the
+interruption itself.
+"""
 
 
 class Sleep:
@@ -178,7 +182,7 @@ def send(call: Call) -> Flow:
 
 
 def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
-    """Run `flow`, and replace each item that it delivers by the items that `take` returns for it: none, one, or
+    """Run `flow`, and replace each item that the flow delivers by the items that `take` returns for it: none, one, or
     several. All other effects and all interruptions pass unchanged. The flow continues until its consumer wants no
     more items.
     """
@@ -203,8 +207,8 @@ def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
 
 
 def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
-    """Run `flow`, and replace each effect that it yields by the effect that `see` returns for it, whose reply must
-    have the same type. Interruptions pass unchanged.
+    """Run `flow`, and replace each effect that the flow yields by the effect that `see` returns. Both effects must
+    have the same type of reply. Interruptions pass unchanged.
     """
     try:
         effect = next(flow)
@@ -220,20 +224,22 @@ def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
 
 
 class Policy(Protocol):
-    """One concern around a call. A policy may refuse, delay, retry or observe the call, independently of all other
-    policies.
+    """One rule that is applied to a call, such as retries or a deadline. A policy can refuse, delay, retry or observe
+    the call, independently of all other policies.
     """
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with this concern around it; `clock` is the clock of the driver that runs the flow."""
+        """Return a step that applies this policy around `step`. `clock` is the clock of the driver that runs the
+        flow.
+        """
 
 
 class Pipeline:
     """Policies, listed from the outermost to the innermost: `Pipeline(Deadline(), Retry(), Breaker(), Quota())`.
 
     The order matters. In this example the deadline covers all attempts, and every attempt passes the breaker and uses
-    quota. If a policy has a method `placed(outer, inner)`, the pipeline calls it with the policies outside and inside
-    of it; the method may raise `ValueError`.
+    quota. If a policy has a method `placed(outer, inner)`, the pipeline calls that method with the policies outside
+    and inside of the policy. The method can raise `ValueError` to reject the order.
     """
 
     def __init__(self, *policies: Policy) -> None:
@@ -244,8 +250,8 @@ class Pipeline:
                 placed(policies[:number], policies[number + 1 :])
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with all policies around it, or `step` itself if the environment turns them off (see
-        `switch`).
+        """Return `step` with all policies around it. If the environment turns the policies off, return `step` itself
+        (see `switch`).
         """
         if policies_are_off():
             return step

@@ -28,7 +28,7 @@ class Forked(Protocol):
 
 class Locked:
     """The base class of an object whose state one lock guards. A forked child gets a new lock, because another thread
-    of the parent may have held the inherited one.
+    of the parent can have held the lock during the fork.
     """
 
     def __init__(self) -> None:
@@ -46,8 +46,9 @@ def renew_after_fork(owner: Forked) -> None:
 
 
 class AtEnd:
-    """A function that is called once when this process ends, if it was armed in this process. It also runs at the end
-    of a worker of `multiprocessing`, in which `atexit` does not run. A forked child must arm it again.
+    """A function that is called once when this process ends, if `arm` was called in this process. The function also
+    runs at the end of a worker of `multiprocessing`, in which `atexit` does not run. A forked child must call `arm`
+    again.
     """
 
     def __init__(self, function: Callable[[], object]) -> None:

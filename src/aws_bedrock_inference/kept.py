@@ -24,7 +24,9 @@ def place(directory: str | Path | None, kind: str, whose: str, region: str, endp
 
 
 def read(file: Path, version: int) -> dict[str, Any] | None:
-    """Return the content of a cache file with this format version, or None if there is none."""
+    """Return the content of a cache file with this format version. Return None if there is no such file, or if the
+    file cannot be read.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return content if isinstance(content, dict) and content.get("format") == version else None

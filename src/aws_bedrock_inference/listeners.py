@@ -24,12 +24,12 @@ Listener = Callable[[object], None]
 
 
 class Listeners(Locked):
-    """The listeners of one client. The `always` listeners receive every event, before the others. The listeners in
-    `beyond` receive the same events.
+    """The listeners of one client. The listeners in `always` receive every event before the others. The listeners in
+    `beyond` also receive every event of this client.
 
-    Events that every call could emit are created only if a listener asks for them. `heard` is True if a listener
+    Events that every call could emit are created only if a listener asked for them. `heard` is True if a listener
     wants the end of successful calls. `watched` is True if a listener also wants the start and the attempts of calls.
-    Both are stored and not computed, because every call reads them.
+    Both values are stored and not computed, because every call reads them.
     """
 
     def __init__(self, *always: Listener, beyond: Listeners | None = None) -> None:
@@ -63,7 +63,7 @@ class Listeners(Locked):
         return stop
 
     def reach(self, within: Listeners) -> None:
-        """Let these listeners also receive the events of `within`."""
+        """Let these listeners also receive the events that the listeners `within` receive."""
         with self._lock:
             self._within.add(within)
         within.refresh()
@@ -102,7 +102,7 @@ class Listeners(Locked):
         for listener in self._watching if type(event) in _WATCHED else (*self._always, *self._added, *self._watching):
             try:
                 listener(event)
-            except Exception:  # noqa: BLE001 - a listener must never hurt the call
+            except Exception:  # noqa: BLE001 - an exception in a listener must not end the call
                 with suppress(Exception):  # a logging handler of the program may fail, too
                     _log.exception("listener %s failed on %s", _name(listener), type(event).__name__)
         if self._beyond is not None:

@@ -3,14 +3,14 @@
     logging.getLogger("aws_bedrock_inference").setLevel(logging.INFO)
 
 WARNING: retries, an open circuit, a lost store and failed calls. None of them is an ERROR, because either the call
-continues or an exception reports it. stamina and urllib3 also log retries as warnings; botocore logs them at DEBUG
-among thousands of other lines. INFO: throttles that the quota absorbs, and recoveries. DEBUG: calls that succeed,
-wait, or are ended by the program.
+continues or an exception reports the failure. stamina and urllib3 also log retries as warnings; botocore logs them at
+DEBUG among thousands of other lines. INFO: throttles that the quota absorbs, and recoveries. DEBUG: calls that
+succeed, wait, or are ended by the program.
 
-A line contains routes, codes, causes, counts and request ids. It contains no message of the service, because that may
-quote the request, and no prompt, answer or credential. The record's attribute `bedrock` has the same facts as named
-values, from which `telemetry.logs` writes JSON. `log` is an ordinary listener, and the first one of every client and
-wrapper.
+A line contains routes, codes, causes, counts and request ids. It contains no message of the service, because such a
+message can quote the request, and no prompt, answer or credential. The record's attribute `bedrock` has the same facts
+as named values, from which `telemetry.logs` writes JSON. `log` is an ordinary listener, and the first one of every
+client and wrapper.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _ended(event: CallEnded) -> Line:
 
 
 def _cost(event: CallEnded) -> str:
-    """Return the cost of a call that used tokens, in words."""
+    """Return the cost of a call as text. Return an empty text if the call used no tokens."""
     if event.usage is None:
         return ""
     from aws_bedrock_inference.pricing import dollars  # noqa: PLC0415 - as for the cost itself
@@ -206,7 +206,10 @@ def _circuit(event: CircuitChanged) -> Line:
 def _store(event: StoreChanged) -> Line:
     if event.available:
         return ("quota of %s: the store is available again", event.pool)
-    return ("quota of %s: the store is unavailable; this process uses its last share, or a small one", event.pool)
+    return (
+        "quota of %s: the store is unavailable; this process uses its last share of the quota, or a small share",
+        event.pool,
+    )
 
 
 def _profile(event: ProfileChosen) -> Line:
@@ -230,7 +233,10 @@ def _fell_back(event: FellBack) -> Line:
 
 def _health(event: RouteHealthChanged) -> Line:
     if event.resting:
-        return ("%s: the route is resting; single calls probe it, and all others use other routes", event.route)
+        return (
+            "%s: the route is resting; individual calls probe it, and all other calls use other routes",
+            event.route,
+        )
     return ("%s: the route receives calls again, at first %.0f %% of them", event.route, 100 * event.share)
 
 

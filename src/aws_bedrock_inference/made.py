@@ -15,8 +15,8 @@ own. `turn`: a user message asks the model to continue. `restart`: the whole req
 """
 
 Source: TypeAlias = Literal["guardrail", "provider", "model"]
-"""The sources of a filter: a guardrail of the account, the content filter of the model's provider, or the model
-itself.
+"""The values of `source`, the party that filtered content: a guardrail of the account, the content filter of the
+model's provider, or the model itself.
 """
 
 
@@ -25,8 +25,8 @@ class Seam:
     """A place where a stream broke and another request continued the answer.
 
     `at` is the number of characters of text before the break. `verified` is True if the second part is known to start
-    exactly where the first part ended. `usage` is the usage of the part before the seam, and `fault` the fault that
-    broke the stream.
+    exactly where the first part ended. `usage` is the usage of the part before the break, and `fault` is the fault
+    that broke the stream.
     """
 
     at: int
@@ -56,11 +56,11 @@ class AppliedGuardrail:
 class FilteredContent:
     """The reason why content was filtered.
 
-    `source` is who filtered it: a `guardrail`, the content filter of the model's `provider`, or the `model`, which
-    refused. `reason` is the service's own term: a stop reason, or the cause of an error. `categories` are the names in
-    the guardrail's trace or in the refusal, if they were requested. `enforced_by` lists the guardrails that
-    intervened. `partial` is True if words or pictures were removed and the rest is the answer; only a guardrail's
-    trace contains that, so without a trace the answer counts as blocked.
+    `source` names the filter: a `guardrail`, the content filter of the model's `provider`, or the `model`, which
+    refused. `reason` is the service's own term: a stop reason, or the cause of an error. `categories` are the names
+    in the guardrail's trace or in the refusal, if the request asked for them. `enforced_by` lists the guardrails that
+    intervened. `partial` is True if words or pictures were removed and the rest is the answer. Only a guardrail's
+    trace shows this, so an answer without a trace counts as blocked.
     """
 
     source: Source
@@ -80,8 +80,8 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hop:
-    """A route that a call left: the fault because of which it left, the number of requests sent there, and their
-    usage if the service reported it. AWS charges for an answer that was filtered.
+    """A route that a call left: the fault that made the call leave, the number of requests sent on this route, and
+    their usage if the service reported it. AWS charges for an answer that was filtered.
     """
 
     route: Route
@@ -124,15 +124,15 @@ class Made:
 class Interrupted(NamedTuple):
     """An item of a stream: the stream broke because of `fault`, and the answer starts again with the next item.
 
-    The items before it are not part of the answer.
+    The items before this item are not part of the answer.
     """
 
     fault: Fault
 
 
 class Replaced(NamedTuple):
-    """An item of a stream: the content was filtered, and `message` replaces all items before it, which are not part of
-    the answer. `shown` is the number of characters of text that were delivered before it.
+    """An item of a stream: the content was filtered, and `message` replaces all earlier items, which are not part of
+    the answer. `shown` is the number of characters of text in the earlier items.
     """
 
     message: str

@@ -9,7 +9,9 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Place(Protocol):
-    """An endpoint in one Region, and the identity that signs. `session` is the session that they were read from."""
+    """An endpoint in one Region, and the identity that signs the requests. `session` is the boto3 or botocore session
+    from which both were read.
+    """
 
     @property
     def url(self) -> str:
@@ -21,16 +23,16 @@ class Place(Protocol):
 
     @property
     def account(self) -> str:
-        """The account; empty if the credentials do not contain it."""
+        """The AWS account. It is empty if the credentials do not contain the account."""
 
     @property
     def principal(self) -> str:
-        """A hash of the identity that signs."""
+        """A hash of the identity that signs the requests."""
 
     @property
     def whose(self) -> str:
-        """The account. If it is unknown, a name for the access key; empty if the credentials would have to be fetched
-        first.
+        """The account. If the account is unknown, this is a name for the access key, or empty if the credentials
+        would have to be fetched first.
         """
 
     @property
@@ -39,13 +41,13 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """Values that a `Fallback` has found from here, such as other places. They are dropped together with this
-        place.
+        """Values that a `Fallback` found by using this place, such as other places. They are dropped together with
+        this place.
         """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
-        """Return another place: the endpoint and identity that a client with these options would use. `session` None
-        stands for the session of this place. This can read files. Raises what boto3 raises.
+        """Return another place: the endpoint and identity that a client with these options would use. If `session` is
+        None, the session of this place is used. This method can read files. Raises the exceptions that boto3 raises.
         """
 
 

@@ -80,7 +80,9 @@ def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
 
 
 def opened(client: Any, item: S3Object) -> io.BufferedReader:
-    """Return a file that reads the object. Reading raises `OSError`, also if the object has changed since then."""
+    """Return a file that reads the object. Reading raises `OSError` if S3 fails, or if the object has changed since
+    it was listed.
+    """
     return io.BufferedReader(_Pieces(client, item))
 
 
@@ -135,7 +137,7 @@ def _head(client: Any, location: S3Location) -> S3Object | None:
 
 
 def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
-    """Return the result of `ask`; raise `OSError` for an error of S3."""
+    """Send a request to S3 by calling `ask`, and return the result. Raise `OSError` for an error of S3."""
     try:
         return ask()
     except (BotoCoreError, ClientError) as error:

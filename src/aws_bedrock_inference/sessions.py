@@ -51,7 +51,9 @@ def is_session(value: Any) -> bool:
 
 
 def key_of(access_key: str) -> str:
-    """Return a name for an access key whose account is unknown, under which answers of AWS are stored."""
+    """Return a name for an access key. If the account of the key is unknown, stored answers of AWS are found by this
+    name.
+    """
     return hashlib.sha256(access_key.encode()).hexdigest()[:16]
 
 
@@ -64,8 +66,8 @@ def core_of(session: Any = None) -> Any:
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
-    """Return a client of `service`, its botocore session, and the credentials that it signs with, or None. `session`
-    is as in `core_of`.
+    """Return a client of `service`, its botocore session, and the credentials that the client signs with (None if it
+    has none). `session` is a boto3 or botocore session, or None for boto3's default session.
     """
     with _making:
         core = _core(session)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.dialects.stream import Transcript
     from aws_bedrock_inference.flow import Flow
 
-# Faults that mean that a time limit passed.
+# Faults of attempts that exceeded a time limit.
 _LATE = frozenset({"IdleTimeout", "AttemptTimeout", "FirstContentTimeout", "ReadTimeoutError"})
 
 _RAISE_LIMIT = (
@@ -104,9 +104,9 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 
 
 def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
-    """Return the fault of a stream that ended too early. If a time limit passed while the model was working, the
-    fault contains the tokens that AWS charges. It is not retried if a repeated request would be silent for equally
-    long.
+    """Return the fault of a stream that ended too early. If the stream exceeded a time limit while the model was
+    working, the fault contains the number of tokens that AWS charges. Such a stream is not retried if a repeated
+    request would be silent for equally long.
     """
     if fault.code not in _LATE or not transcript.begun:
         return fault
@@ -117,7 +117,7 @@ def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:
-    """Return the usage that a failed stream reported. Return None, so that the reservation is released, if the answer
-    had not begun.
+    """Return the usage that a failed stream reported. Return None if the answer had not begun, so that the quota
+    policy releases the reservation.
     """
     return transcript.spent(call.estimate) if transcript.begun else None

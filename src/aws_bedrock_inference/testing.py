@@ -32,7 +32,7 @@ _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Simulator:
-    """A running endpoint. Pass `url` to clients as `endpoint_url`."""
+    """A running simulator. Pass its `url` to clients as `endpoint_url`."""
 
     def __init__(self, url: str) -> None:
         self.url = url

@@ -29,7 +29,7 @@ _span_of: list[SpanOf] = []
 
 
 def provide(span_of: SpanOf) -> Callable[[], None]:
-    """Let `ids` use `span_of` from now on. The returned function removes it again."""
+    """Let the function `ids` use `span_of` from now on. The returned function removes `span_of` again."""
     _span_of.append(span_of)
     return lambda: _span_of.remove(span_of)
 

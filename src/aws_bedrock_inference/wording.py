@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", "Attempt", "Hop", "Seam")
 
-# For each refusal, by its cause or code, the service's error code that it prevents: programs written for AWS's
-# documents search the text for that code. A refusal that no wait can fix maps to a code that such programs do not
-# retry.
+# Maps the cause or code of a refusal to the service's error code that the refusal prevents. Programs that were
+# written for AWS's documents search the text for that code. A refusal that waiting cannot fix maps to a code that
+# such programs do not retry.
 _STANDS_FOR = {
     "request-larger-than-quota": "ValidationException",
     "InvalidRequest": "ValidationException",
@@ -27,7 +27,7 @@ _STANDS_FOR = {
 
 
 def sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> str:
-    """Return what happened, where, what was tried, and what to do."""
+    """Return the message of an exception: what happened, where, what was tried, and what to do."""
     attempts = (
         ""
         if fault.kind is Kind.REFUSED and not outcome.earlier

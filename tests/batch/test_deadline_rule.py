@@ -73,7 +73,7 @@ def test_a_job_in_the_queue_does_not_stall() -> None:
 def test_a_job_that_was_asked_to_stop_gets_a_part_of_the_margin_to_stop() -> None:
     assert at(HOUR, status="STOPPING", stopped=HOUR) == Watch(HOUR + 15)
     assert at(HOUR + 900, status="STOPPING", stopped=HOUR) == Finish(
-        "the job was told to stop, but has not stopped yet"
+        "the job was requested to stop, but has not stopped yet"
     )
     assert isinstance(at(10 * HOUR - 1.125 * HOUR, status="STOPPING", stopped=LATEST), Finish)
 

@@ -179,7 +179,11 @@ class TestDirectories:
 
     @pytest.mark.parametrize(
         ("content", "says"),
-        [(b"caf\xe9", "byte 4 is not UTF-8"), (b" \n", "the file is empty"), (b"x" * 101, "longer than 100 bytes")],
+        [
+            (b"caf\xe9", "byte 4 is not UTF-8"),
+            (b" \n", "the file is empty"),
+            (b"x" * 101, "it is longer than 100 bytes"),
+        ],
     )
     def test_a_binary_file_is_refused_by_name(
         self, content: bytes, says: str, folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -68,7 +68,7 @@ def test_byte_order_marks_blank_lines_and_line_endings_do_no_harm(text: bytes) -
         (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" appears twice'),
         (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" appears twice'),
         (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is unknown'),
-        (b'{"url": "/v1/chat/completions", "body": {"messages": []}}', "no message of a user"),
+        (b'{"url": "/v1/chat/completions", "body": {"messages": []}}', "no user message"),
         (b'{"id": "p1", "prompt": "Hello", "timeout": 0}', '"timeout" is 0'),
         (b'{"id": "p1", "prompt": "Hello", "stream": true}', "for all records (--stream)"),
         (b"[" * 100_000, "nested too deeply"),

@@ -91,12 +91,12 @@ def test_an_invalid_row_is_one_invalid_line(row: str | bytes, says: str) -> None
 @pytest.mark.parametrize(
     ("header", "template", "says"),
     [
-        ("key,prompt", None, 'no column "id" among "key", "prompt"'),
-        ("id,text", None, 'no column "prompt" among "id", "text". Rename a column to prompt, or pass --template'),
+        ("key,prompt", None, 'no column "id", only "key", "prompt"'),
+        ("id,text", None, 'no column "prompt", only "id", "text". Rename a column to prompt, or pass --template'),
         ("id,prompt,temp", None, 'Did you mean "temperature"?'),
         ("id,prompt,model", None, "set on the command line for all records (--model)"),
         ("id,prompt,prompt", None, 'two columns have the name "prompt"'),
-        ("id,title", "Say {text}", 'no column "text" among "id", "title"'),
+        ("id,title", "Say {text}", 'the column "text", but the table has only "id", "title"'),
         ("id,text,prompt", "Say {text}", "exclude each other"),
         ("id,text,max_token", "Say {text}", 'Did you mean "max_tokens"?'),
         ('"id', None, "not CSV"),

@@ -75,7 +75,7 @@ def test_a_job_is_created_waited_for_and_its_results_are_read(sim: Simulator, tm
     assert 0 < shown["processed"] < 200
     early = bedrock_job("result", job_id)
     assert (early.exit_code, early.stdout) == (2, "")
-    assert "use wait_for_job() to wait" in early.stderr
+    assert "Use wait_for_job() to wait" in early.stderr
     sim.advance(300)
     waited = bedrock_job("wait", job_id, "-o", str(tmp_path / "answers.jsonl"))
     assert waited.exit_code == 0

@@ -100,7 +100,7 @@ def test_a_truncated_answer_is_requested_again_with_a_larger_limit(
 def test_a_second_truncated_answer_raises_with_the_received_part(face: Any, cut: Any, whole: Any, options: Any) -> None:
     with Wire(answer(cut)) as wire:
         client, _ = opened(face, wire)
-        with pytest.raises(AnswerIncomplete, match="max_tokens=80 cut the answer") as raised:
+        with pytest.raises(AnswerIncomplete, match="max_tokens=80 truncated the answer") as raised:
             face.get(client.invoke("Why?", max_tokens=40, **options))
         assert limits(wire) == [40, 80]
     error = raised.value
@@ -178,7 +178,7 @@ def test_the_larger_limit_never_exceeds_the_maximum_of_the_model(face: Any) -> N
 def test_an_answer_that_filled_the_context_window_is_not_requested_again(face: Any) -> None:
     with Wire(answer({**CUT_TOOL, "stopReason": "model_context_window_exceeded"})) as wire:
         client, _ = opened(face, wire)
-        with pytest.raises(AnswerIncomplete, match="context window cut the answer inside a tool call"):
+        with pytest.raises(AnswerIncomplete, match="context window truncated the answer inside a tool call"):
             face.get(client.invoke("Why?", max_tokens=40, tools=TOOLS))
         assert limits(wire) == [40]
 

@@ -154,7 +154,7 @@ def test_items_written_by_the_program_of_aws_s_documents_are_letters(queue: Dead
 def test_a_large_letter_is_stored_in_s3_if_a_bucket_is_set(queue: DeadLetterQueue, aws: Any) -> None:
     queue.create()
     store: Any = queue.store
-    with pytest.raises(StoreUnusable, match=r"an item at most 400 KB. Name an S3 bucket.*bucket=NAME"):
+    with pytest.raises(StoreUnusable, match=r"an item can have at most 400 KB. Name an S3 bucket.*bucket=NAME"):
         queue.store_failed_request({"prompt": LARGE}, "no")
     kept = str(queue.store_failed_request({"prompt": "word " * 200_000}, "ThrottlingException: slow"))  # compressed
     assert queue.redrive(Answering()).sent == 1
@@ -334,7 +334,7 @@ def test_a_table_with_a_different_key_is_refused_and_not_changed(
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind}],
         BillingMode="PAY_PER_REQUEST",
     )
-    with pytest.raises(StoreUnusable, match="does not have the text `id` as its only key"):
+    with pytest.raises(StoreUnusable, match="its only key is not the text `id`"):
         queue.create()
 
 

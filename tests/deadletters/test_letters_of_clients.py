@@ -426,7 +426,7 @@ def test_a_policies_file_can_name_the_store(tmp_path: Path, monkeypatch: pytest.
         ("sqlite://", "has no file name"),
         ("dynamodb://t", "not the name of a DynamoDB table"),
         ("dynamodb://table?regoin=x", "no option 'regoin'"),
-        ("sqlite:dead.db", "write sqlite://dead.db or"),
+        ("sqlite:dead.db", "Write sqlite://dead.db or"),
         ("sqlite://:memory:", "would lose its letters at the end of the program"),
         ("postgres://me:hunter2@host/db", "cannot be stored at"),
         ("dynamodb://me:hunter2@host", "'host' is not the name|may be a file"),

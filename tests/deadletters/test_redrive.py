@@ -274,7 +274,7 @@ def test_a_redrive_that_lost_its_lease_changes_nothing(queue: DeadLetterQueue, w
     client = Client(slow)
     report = queue.redrive(client)
     assert (report.sent, len(client.asked)) == (1, 2)
-    assert "its lease had expired" in report.results[0].reason
+    assert "the lease of the letter had expired" in report.results[0].reason
     (letter,) = queue.letters(state="redriven")
     assert letter.summary.sent_twice
 

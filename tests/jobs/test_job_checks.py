@@ -98,7 +98,7 @@ def test_a_valid_job_has_no_problem_and_the_check_leaves_nothing_in_s3(account: 
 )
 def test_a_role_that_is_not_an_arn_is_reported(account: Account, role: Any) -> None:
     said = checked(account, role_arn=role)
-    assert said.endswith("pass the ARN of a role that Bedrock may assume, arn:aws:iam::123456789012:role/NAME")
+    assert said.endswith("pass the ARN of a role that Bedrock can assume, arn:aws:iam::123456789012:role/NAME")
     assert "GetRole" not in account.asked[1:]
 
 
@@ -237,7 +237,7 @@ def test_an_unexpected_answer_to_a_check_reports_no_problem(account: Account) ->
 
 @pytest.mark.parametrize("key", ["with space/", "a+b/", "\u00fc/", "a//b/", "/a/", "a?b/"])
 def test_a_location_that_bedrock_refuses_is_reported_before_the_upload(account: Account, key: str) -> None:
-    with pytest.raises(ValueError, match=r"Bedrock accepts names of letters"):
+    with pytest.raises(ValueError, match=r"Bedrock accepts only letters"):
         JobChecks(account.session, "us-east-1").check(
             role_arn=ROLE, model_id=MODEL, output=S3Location("answers", key), given_input=OUTPUT
         )

@@ -307,7 +307,7 @@ def test_a_running_job_has_no_results_and_no_counts_yet(jobs: BedrockJobClient, 
     status = jobs.get_job_status(job_id)
     assert (status["status"], status["aws_status"], status["error"]) == ("VALIDATING", "Validating", None)
     assert [status["total"], status["processed"], status["succeeded"], status["failed"]] == [0, 0, 0, 0]
-    with pytest.raises(ValueError, match=r"is VALIDATING: use wait_for_job\(\) to wait for its end"):
+    with pytest.raises(ValueError, match=r"has not ended \(VALIDATING\). Use wait_for_job\(\) to wait"):
         jobs.get_job_result(job_id)
 
 
@@ -333,18 +333,21 @@ def test_jobs_are_listed_and_cancelled(jobs: BedrockJobClient, service: JobServi
         ({"prompts": []}, "a job needs at least one record"),
         ({"prompts": "Why?"}, "prompts=<str>: pass a list"),
         ({"prompts": ["a", ""]}, r"records\[1\]: prompt is blank"),
-        ({"prompts": ["a", "\ud800"]}, r"records\[1\]: half of a character"),
+        ({"prompts": ["a", "\ud800"]}, r"records\[1\]: the record contains half of a character"),
         ({"records": ["a"]}, r"records\[0\]: <str> is not a record"),
         ({"records": [{"id": "a", "prompt": "a"}] * 2}, r"records\[1\]: an earlier record has the same id"),
         ({"records": [{"id": "a", "promt": "a"}]}, r"records\[0\]: 'promt' is not a field"),
         ({"records": [{"modelInput": {"modelId": "m"}}]}, r"records\[0\]: modelInput has a modelId"),
-        ({"records": [{"modelInput": {"prompt": "p"}}, {"prompt": "p"}]}, r"records\[1\]: a body of Converse after"),
+        (
+            {"records": [{"modelInput": {"prompt": "p"}}, {"prompt": "p"}]},
+            r"records\[1\]: the body is for Converse",
+        ),
         ({"records": [{"modelInput": {"prompt": "p"}}], "max_tokens": 4}, "max_tokens applies only to prompts"),
         ({"prompt": "a", "name": "no name"}, "name: use at most 63 letters"),
         ({"prompt": "a", "client_token": "-"}, "client_token: use at most 240 letters"),
         ({"prompt": "a", "timeout_hours": 5}, "timeout_hours=5: use whole hours from 24 to 168"),
         ({"input_s3_uri": "s3://jobs/a.jsonl", "system": "Be brief."}, "system applies only to prompts"),
-        ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: pass a URL"),
+        ({"input_s3_uri": "inputs/x.jsonl"}, "input_s3_uri: pass the URL"),
     ],
 )
 def test_an_invalid_job_is_refused_with_a_sentence(

@@ -52,7 +52,7 @@ def test_a_job_gives_no_lines_to_the_next_if_both_would_be_too_small() -> None:
 
 
 def test_a_record_above_the_file_limit_is_reported() -> None:
-    with pytest.raises(ValueError, match=r"record 2: 61 bytes, but a file of a batch job has at most 60\. Shorten it"):
+    with pytest.raises(ValueError, match=r"record 2 has 61 bytes, but a file of a batch job has at most 60\. Shorten"):
         jobs_of(io.BytesIO(lines([9, 61])), SMALL)
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from support.simulated_account import CLAUDE, HAIKU, NOVA, Account
+
+from aws_bedrock_inference.testing import simulator
 
 HELLO = [{"text": "hello"}]
 USER = {"role": "user", "content": HELLO}
@@ -285,6 +289,15 @@ def test_anthropic_bodies_are_checked_against_their_schema(change: Any, message:
 @pytest.mark.parametrize("path", ["/", "/model", "/model//converse", f"/model/{NOVA}/dance", "/guardrail/x"])
 def test_an_unknown_operation_is_refused(path: Any) -> None:
     assert Account().post(path, {}).error[:2] == (404, "UnknownOperationException")
+
+
+def test_a_request_for_sts_is_refused_with_the_setting_to_remove() -> None:
+    session = boto3.Session(aws_access_key_id="any", aws_secret_access_key="any", region_name="us-east-1")
+    with simulator() as running:
+        sts = session.client("sts", endpoint_url=running.url)
+        with pytest.raises(ClientError, match="AWS_ENDPOINT_URL_STS") as refused:
+            sts.assume_role(RoleArn="arn:aws:iam::210987654321:role/inference", RoleSessionName="any")
+    assert refused.value.response["Error"]["Code"] == "InvalidAction"
 
 
 @pytest.mark.parametrize("settings", [[1], "x", 5, True])

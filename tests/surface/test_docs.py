@@ -41,6 +41,7 @@ STARTED = {"index.md", "tutorial.md", "how-do-i.md", "services.md"}
 FRAMEWORKS = {"fastapi", "django", "celery"}
 
 PROMPTS = '{"id": "p1", "prompt": "Why is the sky blue?"}\n{"id": "p2", "prompt": "Why is grass green?"}\n'
+PROFILE = "[profile dev]\nregion = us-east-1\naws_access_key_id = any\naws_secret_access_key = any\n"
 SCENARIO = 'seed = 7\n[[faults]]\nkind = "outage"\nuntil = 5\n'
 LOG = "2026-11-20T03:30:00Z ERROR An error occurred (ThrottlingException) when calling the Query operation: slow down\n"
 
@@ -129,7 +130,6 @@ def shell(request: pytest.FixtureRequest, url: str, tmp_path: Path, monkeypatch:
         running: Simulator = request.getfixturevalue("started")
         running.scenario()
         url = running.url
-        (tmp_path / "config").write_text("[profile dev]\nregion = us-east-1\n")
     connect = socket.socket.connect
 
     def connect_here(self: socket.socket, address: Any) -> None:
@@ -154,6 +154,7 @@ def shell(request: pytest.FixtureRequest, url: str, tmp_path: Path, monkeypatch:
         "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none"),
     }.items():
         monkeypatch.setenv(name, value)
+    (tmp_path / "config").write_text(PROFILE)
     (tmp_path / "prompts.jsonl").write_text(PROMPTS)
     (tmp_path / "tickets.csv").write_text("id,customer,text\n1,Ann,It is broken.\n")
     (tmp_path / "texts").mkdir()

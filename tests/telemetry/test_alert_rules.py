@@ -273,7 +273,7 @@ def test_the_memory_is_bounded_whatever_is_reported() -> None:
 def test_reports_of_another_version_are_ignored_and_its_memory_is_refused() -> None:
     look("", [(1.0, "no json"), (1.0, "[99]"), (1.0, "{}")], 1e9, "shop")
     for memory in ("[99,1,2]", "no json", "{}", "[1,[1,2],{}]"):
-        with pytest.raises(MemoryUnreadable, match="memory of alerts"):
+        with pytest.raises(MemoryUnreadable, match="state of the alert rules"):
             look(memory, [], 1e9, "shop")
 
 

@@ -189,7 +189,7 @@ def test_without_its_store_a_process_decides_alone_and_repeats_no_known_alert(
         time.now += 8.75
         crowd.turn(report(50, 50))
     assert Counter(alert.state for alert in crowd.told)["open"] == 2
-    assert "judges alone" in caplog.text
+    assert "examines only its own counts" in caplog.text
     assert "it does not answer" in caplog.text
 
 

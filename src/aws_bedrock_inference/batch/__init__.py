@@ -1,1 +1,3 @@
-"""Batch runs: files of prompts to files of answers. No answer is lost, and no answered record is sent again."""
+"""Batch runs: read a file of prompts, and write a file of answers. An interrupted run loses no answer, and never sends
+an answered record again.
+"""

@@ -1,4 +1,6 @@
-"""The lines of the output file: each answer in the form of its record, with its model, time and usage."""
+"""Write and read the lines of the output file. Each line has the form of its record, and states the answer, the model,
+the time and the usage.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
-    """Return the line for an answer of `invoke` that arrived at the time `at`."""
+    """Return the output line for the answer `reply` of `invoke`, which arrived at the time `at`."""
     if record.is_openai:
         return _openai_line(record, reply, at)
     return {
@@ -28,7 +30,7 @@ def answer_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
 
 
 def made_by(model: str, at: float) -> dict[str, Any]:
-    """Return the fields for the model that answered and the time of the answer."""
+    """Return the fields that state which model answered, and the time of the answer."""
     return {"model": model, "time": datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")}
 
 
@@ -42,14 +44,14 @@ def key_of_answer(line: Any) -> str | None:
 
 
 def body_of_answer(line: dict[str, Any]) -> Any:
-    """Return the part of an output line that contains the usage."""
+    """Return the body of the model's answer from an output line. The body contains the usage."""
     if "response" in line:
         return line["response"].get("body") if isinstance(line["response"], dict) else None
     return line.get("modelOutput", line)
 
 
 def _openai_line(record: Record, reply: Reply, at: float) -> dict[str, Any]:
-    """Return an output line of an OpenAI batch, with a chat completion."""
+    """Return an output line in the format of OpenAI's batches, which contains a chat completion."""
     name = hashed(record.key)
     content = reply.output.get("message", {}).get("content") or []
     body = {

@@ -1,4 +1,4 @@
-"""The call for one record, and its answer in the format of the record."""
+"""Create the call for one record, and write its answer in the format of the record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A line of the output file, and the stop reason in lower case."""
+    """An answer as a line of the output file, with its stop reason in lower case."""
 
     line: dict[str, Any]
     stop_reason: str
@@ -47,8 +47,8 @@ def asker(
     """Return a function that sends one record through `client`.
 
     `system`, `max_tokens` and `temperature` are defaults for records in the short form. `tier` is the service tier for
-    every record without one. Apart from the tier, batch records are sent unchanged.
-    `streamed` selects the records whose answers are received as streams. Such an answer counts when it is complete.
+    every record without a tier. Apart from the tier, records in Bedrock's batch format are sent unchanged. `streamed`
+    selects the records whose answers are received as streams. Such an answer is accepted only when it is complete.
     """
 
     async def ask(record: Record) -> Answer:
@@ -66,8 +66,10 @@ def asker(
 
 
 def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> dict[str, Any]:
-    """Return the arguments of the call for `record`: those of `invoke_model` if they contain a body, or else those of
-    `invoke`. `defaults` apply to records in the short form; `tier` applies to every record without a tier.
+    """Return the arguments of the call for `record`. They are arguments of `invoke_model` if they contain a body, and
+    otherwise arguments of `invoke`.
+
+    The defaults apply to records in the short form; `tier` applies to every record without a tier.
     """
     if record.is_prompt:
         arguments = record.arguments
@@ -80,8 +82,8 @@ def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> d
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
-    """Return the error entry for the failures file. `errorCode` and `errorMessage` have the names of Bedrock's batch
-    output.
+    """Return the error of a record for the failures file. `errorCode` and `errorMessage` have the same names as in the
+    output of Bedrock's batch inference.
     """
     return {
         "errorCode": fault.status,
@@ -96,13 +98,15 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return the fault of a record whose request could not be created, or whose answer could not be read."""
+    """Return the fault of a record if no request could be created from the record, or if its answer could not
+    be read.
+    """
     return Fault(
         code=type(error).__name__,
         message=masked(_text(error)[:_LONGEST_MESSAGE]),
         decision=Decision.FAIL,
         cause="unexpected",
-        advice="The record could not become a request, or its answer could not be read. Simplify the record; "
+        advice="No request could be created from the record, or its answer could not be read. Simplify the record; "
         "if it is valid, report this as a bug of aws_bedrock_inference.",
     )
 
@@ -115,7 +119,7 @@ def _text(error: Exception) -> str:
 
 
 def _native(body: bytes) -> Any:
-    """Return the answer of a model, as text if it is not JSON."""
+    """Return the JSON in the body of a model's answer. If the body is not JSON, return it as text."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -123,7 +127,7 @@ def _native(body: bytes) -> Any:
 
 
 def batch_answer(source: dict[str, Any], output: Any, model: str, at: float) -> Answer:
-    """Return the answer to a record of Bedrock's batch inference."""
+    """Return the answer to a record in the format of Bedrock's batch inference."""
     try:
         plain = plain_json(output)
     except (TypeError, ValueError, RecursionError):

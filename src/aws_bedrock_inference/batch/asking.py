@@ -1,4 +1,4 @@
-"""Send one record and determine its fate."""
+"""Send one record and determine its fate: answered, failed, or to be sent again."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 async def fate_of(
     number: int, record: Record, ask: Callable[[Record], Awaitable[Answer]], rounds: int, most: int
 ) -> tuple[Fate, Answer | Fault]:
-    """Send the record; return its fate, and the answer or the fault that the statistics count.
+    """Send the record. Return its fate, and the answer or the fault for the statistics.
 
-    The record was delayed `rounds` times before; `most` is the maximum.
-
-    Raises `StoreUnavailable` if the quota cannot be shared, which ends the run.
+    The record has been delayed `rounds` times; it is delayed at most `most` times. Raises `StoreUnavailable` if the
+    store of the shared quota is unavailable, which ends the run.
     """
     try:
         answer = await ask(record)

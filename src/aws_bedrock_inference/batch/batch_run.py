@@ -1,4 +1,4 @@
-"""Batch runs in a program: `BatchRun`, and `AsyncBatchRun` for asyncio."""
+"""Run a file of prompts from a program: `BatchRun`, and `AsyncBatchRun` for asyncio."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of a run. They have the names and meanings of the options of `bedrock run`."""
+    """The options of a run. They have the same names and meanings as the options of `bedrock run`."""
 
     template: str
     system: str
@@ -60,11 +60,11 @@ class RunOptions(TypedDict, total=False):
 
 
 class BatchStopped(Exception):
-    """Raised if a run ended before every record was sent; the message contains the reason. The same run continues."""
+    """Raised if a run ended before every record was sent. Start the run again to send the rest."""
 
 
 class _BaseRun:
-    """The common part of both kinds of runs: the job, its open files, and the end of the run."""
+    """The common part of `BatchRun` and `AsyncBatchRun`: the job, its open files, and the end of the run."""
 
     _journal: Journal
     _output: Output
@@ -88,16 +88,14 @@ class _BaseRun:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of records that are answered, failed and missing."""
+        """The numbers of answered, failed and missing records."""
         counts = self._journal.counts()
         answered, failed = counts[State.ANSWERED], counts[State.FAILED]
         return {"answered": answered, "failed": failed, "missing": sum(counts.values()) - answered - failed}
 
     @property
     def cost(self) -> float | None:
-        """The cost of all answers so far in US dollars, including earlier runs; None if the cost of some answers is
-        unknown.
-        """
+        """The cost in US dollars of all answers so far, also of earlier runs. None if it is partly unknown."""
         facts = self._tally.bill.facts()
         return None if facts["cost_unknown"] else float(facts["cost"])
 
@@ -113,7 +111,7 @@ class _BaseRun:
         return billed(client, self._job, self._tally.bill)
 
     async def _asked(self, client: Callable[[], Any], notify: Callable[[], None]) -> None:
-        """Send the missing records with the client that `client` returns, and store the ending."""
+        """Send the missing records with the client that `client` returns, and store how the run ended."""
         try:
             self._ending = await asked(
                 self._job,
@@ -156,21 +154,23 @@ class _BaseRun:
 
 
 class BatchRun(_BaseRun):
-    """A run of many prompts with a journal, as `bedrock run` does, in a program.
+    """A run of many prompts from a program, with a journal as in `bedrock run`.
 
         with BatchRun("in.jsonl", "out.jsonl", client=client) as run:
             for answer in run:
                 print(answer["id"], answer["text"])
 
-    `source` and `output` are files as for the command, and `options` are its options. Iterating yields each answer, as
-    in the output file, when it is durable. Answers of earlier runs come first, so that a killed program sees every
-    answer after a restart. Calls continue while the program works on an answer. The policies of `client` apply; set
-    its `priority="batch"` if other calls share its quota. With a deadline `by`, `jobs` (a `BedrockJobClient`) may
-    answer the records as a batch job, until calls on demand must take over. If the program leaves the block early,
-    the calls in flight end and a batch job continues; the same run continues later.
+    `source` and `output` are files as for the command `bedrock run`, and `options` are its options. The iteration
+    yields each answer, in the form of the output file, as soon as it is stored on the disk. Answers of earlier runs
+    come first, so that a program that was killed receives every answer after its restart. Calls continue while the
+    program works on an answer.
 
-    Raises `ValueError` for files that cannot be used, and `BatchStopped` after the answers if some records were not
-    sent.
+    The policies of `client` apply. Set its `priority="batch"` if other calls share its quota. With a deadline `by`,
+    `jobs` (a `BedrockJobClient`) is allowed to answer the records as a batch job, until calls on demand must take
+    over. If the program leaves the block early, the run waits for the calls in flight, and a batch job continues. The
+    same run can be started again later.
+
+    Raises `ValueError` for files that cannot be used, and `BatchStopped` after the answers if records were not sent.
     """
 
     def __init__(
@@ -199,10 +199,10 @@ class BatchRun(_BaseRun):
         self._close(error)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield the answers, and wait for more until the run has ended."""
+        """Yield the stored answers, then wait for more answers until the run has ended."""
         seen = 0
         while True:
-            ended = self._has_ended  # read before the journal: later answers are read in the next round
+            ended = self._has_ended  # read before the journal: the next round reads answers that arrive later
             for rows in self._journal.answers(after=seen):
                 for seq, line in rows:
                     seen = seq
@@ -215,7 +215,7 @@ class BatchRun(_BaseRun):
         self._raise()
 
     def wait(self) -> None:
-        """Wait until the run has ended. Raises the same exceptions as the iteration."""
+        """Wait until the run has ended. Raises the same exceptions as an iteration over the answers."""
         self._thread.join()
         self._raise()
 
@@ -261,7 +261,7 @@ class AsyncBatchRun(_BaseRun):
         await asyncio.to_thread(self._close, error)
 
     async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        """Yield the answers, and wait for more until the run has ended."""
+        """Yield the stored answers, then wait for more answers until the run has ended."""
         seen = 0
         while True:
             self._news.clear()
@@ -277,13 +277,13 @@ class AsyncBatchRun(_BaseRun):
         self._raise()
 
     async def wait(self) -> None:
-        """Wait until the run has ended. Raises the same exceptions as the iteration."""
+        """Wait until the run has ended. Raises the same exceptions as an iteration over the answers."""
         await asyncio.wait({self._task})
         self._raise()
 
 
 class _Awaited:
-    """An awaitable form of a blocking client: each call runs in a thread."""
+    """Makes the methods of a blocking client awaitable. Each call runs in a thread."""
 
     def __init__(self, client: BedrockClient, pool: ThreadPoolExecutor) -> None:
         self.model_id = client.model_id

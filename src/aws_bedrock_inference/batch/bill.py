@@ -1,4 +1,4 @@
-"""The cost of a run: the sum of its calls and of earlier runs, and the limit for this sum."""
+"""Add up the cost of a run, including earlier runs of the same output file, and enforce the limit on this cost."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ C = TypeVar("C", bound=BaseClient)
 
 
 class Bill:
-    """The cost of a run, in US dollars. Its methods may be called from any thread.
+    """The cost of a run, in US dollars. Any thread can call its methods.
 
-    `unknown` counts the answers whose cost is unknown; the sums do not include them. `cost_before` and
+    `unknown` is the number of answers whose cost is unknown; the sums do not include these answers. `cost_before` and
     `unknown_before` are the values of earlier runs, from the journal.
     """
 
@@ -37,16 +37,18 @@ class Bill:
 
     @property
     def cost(self) -> float:
-        """The cost of all calls of the run, including calls whose answers were discarded."""
+        """The cost of all calls of this run, including calls whose answers were discarded."""
         return self._units / DOLLAR
 
     @property
     def total(self) -> float:
-        """The cost including earlier runs."""
+        """The cost of all calls of this run and of earlier runs."""
         return (self._units + round(self.cost_before * DOLLAR)) / DOLLAR
 
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
-        """Read the cost of earlier runs from the journal. If it has no costs, the cost of its answers is unknown."""
+        """Read the cost of earlier runs from the facts in the journal. If the facts contain no cost, the cost of the
+        `answered` records is unknown.
+        """
         self.cost_before = float(facts.get("cost", 0.0))
         self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)
 
@@ -56,7 +58,7 @@ class Bill:
             self.add(event.cost)
 
     def add(self, cost: float | None) -> None:
-        """Add the cost of an answer; None means unknown."""
+        """Add the cost of an answer. None means that the cost is unknown."""
         with self._lock:
             if cost is None:
                 self.unknown += 1
@@ -64,7 +66,7 @@ class Bill:
                 self._units += round(cost * DOLLAR)
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts for the journal."""
+        """Return the costs as facts to store in the journal."""
         return {"cost": self.total, "cost_unknown": self.unknown_before + self.unknown}
 
 
@@ -79,8 +81,8 @@ def check_limit(limit: float | None) -> None:
 
 
 def billed(client: C, job: Job, bill: Bill) -> C:
-    """Return the client of a run. It adds the cost of its calls to `bill`, and refuses calls when the total cost has
-    reached the job's maximum.
+    """Return the client of a run. The client adds the cost of its calls to `bill`. When the total cost has reached the
+    job's maximum, the client refuses further calls.
     """
     pipeline = client.pipeline
     if job.max_cost is not None:
@@ -89,7 +91,9 @@ def billed(client: C, job: Job, bill: Bill) -> C:
 
 
 def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
-    """Return `pipeline` with the limit for each attempt, where `standard` has it: directly inside the retries."""
+    """Return `pipeline` with the limit added. The limit applies to each attempt, directly inside the retries, as in
+    `Pipeline.standard`.
+    """
     policies = pipeline.policies
     places = [number + 1 for number, policy in enumerate(policies) if isinstance(policy, Retry)]
     inner = (GeographicProfile, Breaker, Quota)
@@ -99,12 +103,12 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return a sum for programs: None if no part of it is known."""
+    """Return a cost for programs, without its unknown parts. Return None if no part of it is known."""
     return None if unknown and not cost else cost
 
 
 def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
-    """Return a cost in words. An unknown cost appears as unknown, not as a sum of 0."""
+    """Return a cost as text. A cost that is unknown is called unknown, and not shown as 0."""
     of = "" if limit is None else f" of {dollars(limit)}"
     parts = [f"{dollars(cost)}{of}"] if of or known(cost, unknown) is not None else []
     answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"

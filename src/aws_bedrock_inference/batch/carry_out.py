@@ -1,4 +1,4 @@
-"""Carry out a job for the command: with its own client, and until an interruption."""
+"""Run a job for the command, with a client that is created for the job, until the job is complete or interrupted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
 
-# Without a quota, only this number bounds the load. With a quota, the ledger bounds it, so more may be in flight.
+# Without a quota, only this number bounds the load. With a quota, the ledger bounds it, so more can be in flight.
 CONCURRENCY = 64
 _CONCURRENCY_WITH_QUOTA = 512
 
@@ -38,7 +38,8 @@ _ENOUGH_WAITING = 8
 async def carry_out(
     job: Job, tally: Tally, *, complain: Callable[[BadLine], None], say: Callable[[str], None]
 ) -> Ending:
-    """Run the job. `tally` counts, `complain` receives invalid lines, and `say` receives all other messages.
+    """Run the job. `tally` counts the records, `complain` receives invalid lines, and `say` receives all other
+    messages.
 
     Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if a file cannot be used for its purpose.
     """
@@ -85,7 +86,7 @@ async def carry_out(
 
 
 def concurrency_of(job: Job) -> int:
-    """Return the maximum number of calls in flight of a job."""
+    """Return the maximum number of calls that a job has in flight."""
     limited = job.rpm is not None or job.tpm is not None
     return job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY)
 
@@ -93,8 +94,8 @@ def concurrency_of(job: Job) -> int:
 def governing(job: Job) -> tuple[Quota, Pipeline]:
     """Return the quota and the pipeline of a job, without the policies `Degrade` and `DeadLetter`.
 
-    A run records failures itself, to send them again: a substitute must not hide them, and a dead letter for each call
-    would be too early.
+    A run records failures itself, to send the records again. With `Degrade`, answers of a substitute would hide
+    failures. With `DeadLetter`, a call would become a dead letter before the run has sent it again.
     """
     if job.pipeline is None:
         quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)
@@ -121,7 +122,7 @@ def _report_store(say: Callable[[str], None], event: object) -> None:
 
 
 def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
-    """Return a listener that reports once that a run without --max-tokens is throttled for tokens."""
+    """Return a listener for runs without --max-tokens. It reports once if such a run is throttled for tokens."""
     said = False
 
     def hear(event: object) -> None:
@@ -131,14 +132,15 @@ def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
             said = True
             say(
                 "Throttled for tokens. --max-tokens is not set, so each record without its own maximum reserves the "
-                "model's maximum from the quota. Set --max-tokens to the length that answers need: more calls fit then."
+                "model's maximum from the quota. Set --max-tokens to the length that answers need, so that "
+                "more calls fit into the quota."
             )
 
     return hear
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
-    """Return a function that returns whether another call may join the queue for quota."""
+    """Return a function that returns True while the queue for quota accepts another call."""
     routes: set[Route] = set()
 
     def hear(event: object) -> None:

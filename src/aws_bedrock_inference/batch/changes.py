@@ -1,4 +1,4 @@
-"""Compare a record from the input with the journal's record of the same id."""
+"""Compare a record of the input with the record of the same id in the journal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bool:
-    """Update the journal to the current request of the record; return whether an answer was removed.
+    """Store the current request of the record in the journal. Return whether an answer to a different request was
+    removed.
 
-    Raises `Changed` if the journal has the answer to a different request and `on_change` is `refuse`.
+    If the journal has an answer to a different request and `on_change` is `refuse`, raise `Changed`.
     """
     key, asked, source, _ = record
     number, before, state = database.execute("SELECT number, asked, state FROM records WHERE id = ?", (key,)).fetchone()
@@ -34,7 +35,9 @@ def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bo
 
 
 def _place(database: sqlite3.Connection, number: int, asked: bytes, source: str) -> None:
-    """Attach the record to an answer that was adopted from a file, and move the answer to its place in the input."""
+    """Assign the record of the input to an answer that was adopted from a file, and move the answer to the record's
+    position in the input.
+    """
     (last,) = database.execute("SELECT max(number) FROM records").fetchone()
     values = {"new": last + 1, "old": number, "asked": asked, "source": source}
     database.execute("UPDATE answers SET number = :new WHERE number = :old", values)

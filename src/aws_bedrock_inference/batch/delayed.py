@@ -1,4 +1,4 @@
-"""The records that met a transient fault and wait for another attempt."""
+"""The records whose call failed with a transient fault, and which wait for another attempt."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _MOST = 1000
 
 
 class Delayed:
-    """Record numbers with their number of delays, ordered by the time of the next attempt."""
+    """The numbers of delayed records, each with the number of its delays, ordered by the time of the next attempt."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, int]] = []
 
     def add(self, number: int, rounds: int, fault: Fault, now: float) -> None:
-        """Delay a record that was delayed `rounds` times before."""
+        """Delay a record that has already been delayed `rounds` times."""
         due = now + max(_FIRST_PAUSE * 2**rounds, fault.stated_wait)
         heapq.heappush(self._heap, (due, rounds + 1, number))
 
     def due(self, now: float, most: int) -> dict[int, int]:
-        """Remove and return up to `most` records whose wait has ended, each with its number of delays."""
+        """Remove and return at most `most` records whose wait has ended, each with its number of delays."""
         found: dict[int, int] = {}
         while self._heap and len(found) < most and self._heap[0][0] <= now:
             _, rounds, number = heapq.heappop(self._heap)
@@ -36,12 +36,12 @@ class Delayed:
 
     @property
     def next(self) -> float:
-        """The time when the next record is due."""
+        """The time when the next record can be sent."""
         return self._heap[0][0]
 
     @property
     def is_full(self) -> bool:
-        """True if delayed records must be sent before new records."""
+        """True if so many records are delayed that they must be sent before new records."""
         return len(self._heap) >= _MOST
 
     def __len__(self) -> int:

@@ -1,4 +1,6 @@
-"""A run without its calls: the records, tokens, cost and time of the real run."""
+"""Simulate a run without sending its calls, to learn the number of records and tokens, the cost, and the time of the
+real run.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,9 @@ _NOT_SENT = refusal("DryRun", "a dry run sends nothing", Category.PERMANENT, "dr
 class Plan:
     """The sums of the requests that a run would send.
 
-    `output_tokens` is an upper bound. `unbounded` records set no maximum, so the model's maximum counts. `bill` has the
-    cost in US dollars, `routes` the routes of the calls, and `weights` their use of the quota and the cost at other
-    tiers.
+    `output_tokens` is an upper bound. `unbounded` is the number of records without a maximum of their own; for these
+    records, the maximum of the model applies. `bill` is the cost in US dollars, `routes` the routes of the calls, and
+    `weights` the use of the quota and the cost at other tiers.
     """
 
     records: int = 0
@@ -55,7 +57,7 @@ class Plan:
     weights: Weights = field(default_factory=Weights)
 
     def hear(self, call: Call) -> None:
-        """Count a call that would be sent."""
+        """Add a call that would be sent to the sums."""
         guess = call.estimate
         self.asked += 1
         self.input_tokens += guess.input_tokens
@@ -69,7 +71,9 @@ class Plan:
 
 
 class _Unsent(Pipeline):
-    """A pipeline that ends each call before it is sent. It is not a policy, because policies can be turned off."""
+    """A pipeline that ends each call before it is sent. It is not a policy: users can turn policies off, and the calls
+    would then be sent.
+    """
 
     def __init__(self, hear: Callable[[Call], None]) -> None:
         super().__init__()
@@ -87,7 +91,7 @@ class _Unsent(Pipeline):
 
 
 async def planned(job: Job, complain: Callable[[BadLine], None]) -> Plan:
-    """Read the input and return the sums of the requests. The journal and the output do not change."""
+    """Read the input, and return the sums of the requests. The journal and the output file do not change."""
     plan = Plan()
     pipeline = _Unsent(plan.hear)
     client = AsyncBedrockClient(
@@ -110,7 +114,7 @@ async def planned(job: Job, complain: Callable[[BadLine], None]) -> Plan:
                 except InvalidRequest:
                     plan.refused += 1
                 except BedrockError:
-                    pass  # every call ends so: it was not sent
+                    pass  # every call raises this exception, because it is not sent
     return plan
 
 

@@ -1,4 +1,4 @@
-"""The end of a run."""
+"""Describe how a run ended: complete, interrupted, or stopped for a reason."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a run: `interrupted` by the user, stopped by a `fault` that affects every record, `broken` by a file
-    that cannot be written, `stopped` by a limit that the user set, or complete. `terminated` is True for SIGTERM and
-    False for Ctrl-C.
+    """The end of a run. The user `interrupted` the run, a `fault` that affects every record stopped it, a file that
+    cannot be written has `broken` it, a limit that the user set has `stopped` it, or it is complete.
+
+    `terminated` is True for SIGTERM and False for Ctrl-C.
     """
 
     interrupted: bool = False
@@ -31,12 +32,12 @@ class Ending:
 
     @property
     def is_spent(self) -> bool:
-        """True if the run has reached its maximum cost."""
+        """True if the run ended because it reached its maximum cost."""
         return self.fault is not None and is_final(self.fault)
 
     @property
     def name(self) -> str:
-        """The end in one word, for the journal."""
+        """The way in which the run ended, in one word for the journal."""
         if self.interrupted:
             return "interrupted"
         if self.is_spent:
@@ -45,7 +46,7 @@ class Ending:
 
     @property
     def reason(self) -> str:
-        """The reason in words, for the journal."""
+        """The reason why the run ended, as text for the journal."""
         if self.fault is not None:
             if self.is_spent:
                 return f"{self.fault.message}."

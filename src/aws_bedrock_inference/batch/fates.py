@@ -1,4 +1,6 @@
-"""The values of a journal: the states of a record, its fate, and the common part of all requests."""
+"""The values that a journal stores: the state of a record, its fate (answered, failed, or to be sent again), and the
+part of the request that all records share.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,15 @@ if TYPE_CHECKING:
 
 
 encoded = json.JSONEncoder(ensure_ascii=False).encode
-"""Encode JSON as `json.dumps` does, without creating an encoder for each line."""
+"""Encode JSON as `json.dumps` does, but without a new encoder for each line."""
 
 
 class State(IntEnum):
-    """The state of a record. In every state except ANSWERED and FAILED the record is missing: the next run sends it.
+    """The state of a record. In every state except ANSWERED and FAILED, the record is missing, and the next run sends
+    it.
 
-    CLAIMED is in flight. DELAYED waits for another attempt of the same run. PARKED met a fault that affects every
-    record. HELD is not in the sample.
+    A CLAIMED record is in flight. A DELAYED record waits for another attempt of the same run. The call of a PARKED
+    record failed with a fault that affects every record. A HELD record is not in the sample.
     """
 
     WAITING = 0
@@ -35,7 +38,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """The fate of a record, with its output line or its error. `rounds` is the number of its earlier delays."""
+    """The new state of a record, with its output line or its error. `rounds` is the number of delays so far."""
 
     number: int
     state: State
@@ -45,7 +48,9 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The part of the request that is common to all records. Answers to different requests are not mixed."""
+    """The part of the request that all records share. It is included in the digest by which a run recognizes that a
+    request has changed.
+    """
 
     model: str
     system: str | None = None
@@ -62,20 +67,22 @@ def _common(model: str, system: str | None) -> bytes:
 
 
 class JournalBroken(OSError):
-    """Raised if a journal can no longer be written; the message contains the reason."""
+    """Raised if the journal can no longer be written. The message contains the reason."""
 
 
 class Changed(ValueError):
-    """Raised if the request of an answered record has changed."""
+    """Raised if a record has an answer, but its request has changed since then."""
 
 
 def written(value: dict[str, Any]) -> str:
-    """Return the line for `value`. Raises `ValueError`, `TypeError` or `RecursionError` if JSON cannot represent it."""
+    """Return a line of JSON for `value`. Raises `ValueError`, `TypeError` or `RecursionError` if JSON cannot represent
+    it.
+    """
     # Half a surrogate pair is valid in JSON but not in UTF-8, so it stays an escape sequence.
     return (encoded(value) + "\n").encode(errors="backslashreplace").decode()
 
 
 def failure_line(key: str, source: str, error: str) -> str:
-    """Return the line of a failed record: its original fields, with its error."""
+    """Return the line for a failed record in the failures file: its original fields, with its error."""
     record = json.loads(source) if source else {"id": key}
     return written({**record, "error": json.loads(error)})

@@ -1,4 +1,4 @@
-"""A directory as input: each file is a record, and a template builds the prompt from the text of the file."""
+"""Read a directory as input. Each file is a record, and a template builds the prompt from the text of the file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _FIELDS = frozenset({"text", "name"})
 
 
 def files(folder: Path, template: Template | None) -> Iterator[Piece]:
-    """Yield a record for each file. Its path within the directory is the id; `text` and `name` are for the template.
+    """Yield a record for each file. The id of the record is the path of the file within the directory. The template
+    can use the fields `text` and `name`.
 
     Raises `ValueError` without a template, and `OSError` if the directory cannot be read.
     """
     if template is None:
         raise ValueError(
-            f"{folder} is a directory, where each file is one record. Pass --template 'Summarise: {{text}}'"
+            f"{folder} is a directory, where each file is one record. Pass --template 'Summarize: {{text}}'"
         )
     unknown = sorted(template.fields - _FIELDS)
     if unknown:

@@ -1,4 +1,4 @@
-"""The input of a run: the records of a file, standard input, a directory or S3, in any supported form."""
+"""Read the input of a run: the records of a file, standard input, a directory or S3, in any supported form."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.template import Template
 
 DASH = Path("-")
-"""The source that is standard input."""
+"""The name that means standard input."""
 
 Source = Path | S3Location
 
@@ -38,8 +38,8 @@ def source_of(given: str | Path) -> Source:
 
 
 def holds_output(source: Source, output: Path) -> bool:
-    """Return whether the output is the input, or in the directory that is the input. A path that cannot be examined
-    returns False; opening it raises the error.
+    """Return whether the output file is the input, or is in the directory that is the input. Return False for a path
+    that cannot be examined; the error is raised when the path is opened.
     """
     if isinstance(source, S3Location):
         return False
@@ -62,19 +62,21 @@ def open_input(
     """Yield the records of a source, and a `BadLine` with the reason for each invalid line.
 
     The content determines the form: JSON in one of three forms, or a table whose first line names the columns.
-    `session` and `region` are for S3. Raises `ValueError` if the source cannot be used at all, and `OSError` if
+    `session` and `region` are used for S3. Raises `ValueError` if the source cannot be used at all, and `OSError` if
     reading it fails.
     """
     return records_from(_pieces(source, template, session, region), template)
 
 
 def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
-    """Yield the records of an open file, as `open_input` does."""
+    """Yield the records of an open file, and a `BadLine` for each invalid line, in the same way as `open_input`."""
     return records_from(_lines(file, name, None))
 
 
 def is_at_hand(source: Source) -> bool:
-    """Return whether the source can be read to its end without waiting for another program, unlike a pipe."""
+    """Return whether the source can be read to its end without waiting for another program. This is not the case for a
+    pipe.
+    """
     return isinstance(source, S3Location) or source.is_file() or source.is_dir()
 
 
@@ -103,7 +105,7 @@ def _objects(source: S3Location, template: Template | None, session: Any, region
 
 
 def _lines(file: BinaryIO, name: str, template: Template | None) -> Iterator[Piece]:
-    """Yield the pieces of a file of lines, which may be compressed."""
+    """Yield the pieces of a file of lines. The file can be compressed."""
     lines = bounded_lines(_unpacked(file, name))
     first = next(lines, None)
     if first is None:
@@ -123,7 +125,7 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _suffix(name: str) -> str:
-    """Return the suffix of a name, without the suffix of a compression."""
+    """Return the suffix of a name. The suffix of a compression is ignored."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in _PACKED else path.suffix
 

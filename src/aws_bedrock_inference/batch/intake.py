@@ -1,4 +1,4 @@
-"""Reads the input into the journal in a separate thread, so that a slow pipe does not stall calls in flight."""
+"""Read the input into the journal in a separate thread, so that a slow pipe does not stall the calls in flight."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LONGEST = 4_000_000
 
 
 class Intake:
-    """A reader of `items` that gathers records until `spool` writes them: when it has many, or when the run is idle.
-    This works for a slow pipe, and reads a file quickly.
+    """A reader of `items`. It gathers records until it has many, or until the run is idle; then `spool` writes them.
+    This is fast for a file, and causes no delay for a slow pipe.
 
-    Create it inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all records
-    are written, unless an error occurred. `wake` is set at each new record and at the end. `error` is the exception of
-    reading or writing.
+    Create the reader inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when
+    all records are written, unless an error occurred. `wake` is set for each new record and at the end. `error` is the
+    exception of reading or writing.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Intake:
         threading.Thread(target=self._read, args=(items,), daemon=True, name="bedrock-input").start()
 
     def flush(self) -> None:
-        """Write the gathered records. Any thread may call this method."""
+        """Write the gathered records. Any thread can call this method."""
         with self._writing:
             gathered, self._gathered = self._gathered, []
             try:
@@ -62,7 +62,7 @@ class Intake:
                 self._closed = True
 
     async def woken(self, seconds: float | None, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Wait until `wake` is set, or for at most `seconds`."""
+        """Wait until `wake` is set, but at most `seconds`."""
         waits = [asyncio.ensure_future(self.wake.wait())]
         if seconds is not None:
             waits.append(asyncio.ensure_future(_slept(sleep, seconds)))
@@ -73,7 +73,7 @@ class Intake:
                 wait.cancel()
 
     def close(self) -> None:
-        """Stop reading, and write the records that were read, because a pipe cannot be read twice."""
+        """Stop reading, and write the records that were already read, because a pipe cannot be read twice."""
         self._closed = True
         self.flush()
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM during a run."""
+"""Handle Ctrl-C and SIGTERM during a run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class Interruption:
-    """Ctrl-C and SIGTERM: the first ends the run cleanly, the second immediately, the third kills the process.
+    """Handles the signals of Ctrl-C and SIGTERM. The first signal ends the run cleanly, the second ends it
+    immediately, and the third kills the process.
 
-    A signal may arrive before the run has started; the run then ends when it starts.
+    A signal can arrive before the run has started. In this case, the run ends when it starts.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,13 +32,13 @@ class Interruption:
         self._strikes: list[int] = []
 
     def of(self, run: Run | Night) -> None:
-        """Set the run to interrupt, and pass it the signals that have arrived."""
+        """Set the run that the signals interrupt. If signals have already arrived, pass them to the run."""
         self._run = run
         for number in self._strikes[:2]:
             run.interrupt(terminated=number == signal.SIGTERM)
 
     def strike(self, number: int) -> None:
-        """Handle a signal."""
+        """Handle the arrival of a signal."""
         self._strikes.append(number)
         if self._run is not None:
             self._run.interrupt(terminated=number == signal.SIGTERM)
@@ -53,7 +54,7 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruptible(tally: Tally, say: Callable[[str], None]) -> Iterator[Interruption]:
-    """Handle both signals during the block."""
+    """Handle Ctrl-C and SIGTERM while the `with` block runs."""
     loop = asyncio.get_running_loop()
     interruption = Interruption(tally, say)
     before = {number: signal.getsignal(number) for number in interruption.SIGNALS}

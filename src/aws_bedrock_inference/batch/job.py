@@ -1,4 +1,4 @@
-"""A batch job: its options, and the names of its files."""
+"""The options of a run (a *job*), and the names of its files."""
 
 from __future__ import annotations
 
@@ -30,16 +30,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The options of a job. `streamed` selects the records whose answers are streams. `timeout` is the total timeout of
-    one record in seconds, including waits and retries. None for `timeout` and `concurrency` means a default.
+    """The options of a job.
+
+    `streamed` selects the records whose answers are streams. `timeout` is the total timeout of one record in seconds,
+    including waits and retries. None for `timeout` and `concurrency` means a default.
 
     `order` is the order of the output: `arrival` appends each answer when it arrives, `input` writes the file at the
-    end. `on_change` applies to an answer whose request has changed (another model, system prompt or prompt): `refuse`
-    the run, `keep` the answer, or `ask` again. A record whose answer does not fit `schema` is sent again.
-    `give_up_after` is the maximum number of seconds that the run stays parked. `max_cost` is the maximum cost of all
-    answers of the journal, in US dollars. `dead_letters` stores the records that have failed at the end, and replaces a
-    `DeadLetter` in `pipeline`. `brake` returns the reason why the run must stop now, or an empty text. `by` is the
-    deadline for all answers, and `jobs` the service that may answer them as a batch job.
+    end. `on_change` applies if a record has an answer but its request has changed (another model, system prompt or
+    prompt): `refuse` the run, `keep` the answer, or `ask` again. A record whose answer does not fit `schema` is sent
+    again. `give_up_after` is the maximum number of seconds that the run waits for the end of a fault that affects
+    every record.
+
+    `max_cost` is the maximum cost of all answers of the journal, in US dollars. `dead_letters` stores the records that
+    have failed when the run ends, and replaces a `DeadLetter` in `pipeline`. `brake` returns the reason why the run
+    must stop now, or an empty text. `by` is the deadline for all answers, and `jobs` the service that is allowed to
+    answer them as a batch job.
     """
 
     source: Source
@@ -73,17 +78,19 @@ class Job:
 
     @property
     def source_name(self) -> str:
-        """The name of the input for messages."""
+        """The name of the input in messages."""
         return source_name(self.source)
 
     @property
     def target(self) -> Path:
-        """The file for the answers. A symbolic link is resolved, because the link itself must not be replaced."""
+        """The file for the answers. If `output` is a symbolic link, this is the file to which the link points, because
+        the link must not be replaced.
+        """
         return self.output.resolve() if os.path.islink(self.output) else self.output  # noqa: PTH114 - unlike Path.is_symlink, it never raises
 
     @property
     def failed(self) -> Path:
-        """The file for records that failed."""
+        """The file for the records that failed."""
         return failures_of(self.target)
 
     @property
@@ -103,16 +110,18 @@ class Job:
 
     @property
     def asking(self) -> Asking:
-        """The part of the request that is common to all records."""
+        """The part of the request that all records share."""
         return Asking(self.model, self.system)
 
     def asker(self, client: AsyncBedrockClient, *, tier: str | None = None) -> Callable[[Record], Awaitable[Answer]]:
-        """Return the function that sends one record; `tier` applies if the record has no tier."""
+        """Return the function that sends one record. `tier` applies to a record without a tier."""
         ask = asker(client, **self._defaults, tier=tier, streamed=self.streamed)
         return ask if self.schema is None else self.schema.fitting(ask)
 
     def request(self, record: Record) -> dict[str, Any]:
-        """Return all arguments of the call for one record: of `invoke_model` with a body, or else of `invoke`."""
+        """Return all arguments of the call for one record. They are arguments of `invoke_model` if they contain a
+        body, and otherwise arguments of `invoke`.
+        """
         return {"modelId": self.model, **request_of(record, **self._defaults)}
 
     @property

@@ -1,7 +1,9 @@
-"""The journal of a run: every record with its one fate. The output file and the failures file are exported from it.
+"""The journal of a run. It contains every record and the fate of each record (answered, failed, or to be sent again).
+The output file and the failures file are exported from it.
 
-The journal is a SQLite file next to the output file. Each change is one transaction. It is durable on the disk before
-it counts (write-ahead log, `synchronous = FULL`), so that a power failure loses no answer that was reported.
+The journal is a SQLite file next to the output file. Each change is one transaction. A change is reported only after
+it is stored on the disk (write-ahead log, `synchronous = FULL`), so that a power failure loses no answer that was
+reported.
 """
 
 from __future__ import annotations
@@ -36,10 +38,10 @@ _PASSING = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_
 
 
 class Journal(JournalReads):
-    """The journal at `path`. Its methods may be called from any thread; each is one transaction.
+    """The journal at `path`. Any thread can call its methods. Each method is one transaction.
 
-    A change that the disk refuses is retried for 3 seconds; then `JournalBroken` is raised. `size` is the number of
-    records. `stale` is True if answers were removed, so that the output must be exported again.
+    If the disk refuses a change, the change is retried for 3 seconds; then `JournalBroken` is raised. `size` is the
+    number of records. `stale` is True if answers were removed, so that the output must be exported again.
 
     Raises `ValueError` if the file cannot be used or another run uses it.
     """
@@ -57,13 +59,14 @@ class Journal(JournalReads):
         self.stale = bool(self.facts().get("stale"))
 
     def note(self, **facts: Any) -> None:
-        """Write facts about the batch as a whole."""
+        """Store facts about the run as a whole."""
         self._with_retries(lambda: self._note(facts))
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
-        """Start a run; return the number of records that were in flight when the last run ended.
+        """Start a run. Return the number of records that were in flight when the last run ended.
 
-        Missing records wait again. Failed records wait again too if the last run was complete, or with `failed_too`.
+        All missing records are set to waiting. Failed records are set to waiting too if the last run was complete, or
+        with `failed_too`.
         """
         with self._changing() as database:
             (lost,) = database.execute("SELECT count(*) FROM records WHERE state = ?", (State.CLAIMED,)).fetchone()
@@ -78,9 +81,10 @@ class Journal(JournalReads):
         return int(lost)
 
     def spool(self, records: Sequence[Spooled], on_change: str) -> None:
-        """Add records. A record that exists with the same request does not change. If its request has changed,
-        `on_change` decides about its answer: `refuse` raises `Changed`, `keep` keeps the answer, `ask` removes the
-        answer so that the record is sent again.
+        """Add records. If a record already exists with the same request, it does not change.
+
+        If its request has changed, `on_change` decides about its answer: `refuse` raises `Changed`, `keep` keeps the
+        answer, and `ask` removes the answer so that the record is sent again.
         """
         self._with_retries(lambda: self._spool(records, on_change))
 
@@ -90,7 +94,7 @@ class Journal(JournalReads):
         self.note(stale=None, **facts)
 
     def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Record the answers of a file without a journal: their ids and lines. Their requests are unknown."""
+        """Store the answers of an output file without a journal, with their ids. Their requests are unknown."""
         with self._changing() as database:
             for key, line in lines:
                 cursor = database.execute(
@@ -105,18 +109,22 @@ class Journal(JournalReads):
     def turn(
         self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = (), facts: Mapping[str, Any] = _NOTHING
     ) -> list[tuple[int, Record]]:
-        """Write the fates of records and `facts`, and claim `these` records and up to `wanted` waiting records, all in
-        one transaction. Return the claimed records with their numbers.
+        """In one transaction, store the fates of records and `facts`, and claim `these` records and up to `wanted`
+        waiting records.
+
+        Return the claimed records with their numbers.
         """
         return self._with_retries(lambda: self._turn(fates, wanted, these, facts))
 
     def release(self, state: State) -> None:
-        """Set all records of `state` to waiting."""
+        """Set all records in `state` to waiting."""
         with self._changing() as database:
             database.execute("UPDATE records SET state = 0 WHERE state = ?", (state,))
 
     def hold_all_but(self, sample: int) -> None:
-        """Hold all waiting records outside the sample. The same number selects the same sample, by the digests."""
+        """Hold back all waiting records that are not in the sample. The digests of the requests select the sample, so
+        the same number of records always selects the same sample.
+        """
         with self._changing() as database:
             database.execute(
                 "UPDATE records SET state = ? WHERE state = 0 AND number NOT IN "
@@ -125,7 +133,7 @@ class Journal(JournalReads):
             )
 
     def note_input(self, digest: bytes) -> None:
-        """Record that the input with this digest was read to its end."""
+        """Store that the input with this digest was read to its end."""
         with self._changing() as database:
             database.execute("INSERT OR IGNORE INTO inputs VALUES (?)", (digest,))
 
@@ -135,7 +143,7 @@ class Journal(JournalReads):
         return identity(self.path) == self._held.file
 
     def rescue(self) -> None:
-        """Copy a deleted or renamed journal back to its path, unless another file exists there."""
+        """If the journal was deleted or renamed, copy it back to its path, unless the path is another file now."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             if not self.path.exists():
@@ -144,7 +152,7 @@ class Journal(JournalReads):
                 self.path.chmod(0o600)
 
     def close(self) -> None:
-        """Close the file and merge the write-ahead log into it. Remove a journal without records."""
+        """Close the file, and merge the write-ahead log into it. A journal without records is removed."""
         with self._lock:
             if not self._held.is_open:
                 return

@@ -1,4 +1,4 @@
-"""The file of a journal: its path, its format and its lock."""
+"""Open the file of a journal: determine its path, check its format, and lock it."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ SCHEMA = Schema(
     loss="the answers are still in the output file, and the next run continues from there",
 )
 
-_TIMEOUT = 5.0  # seconds for a reader in another process to end
+_TIMEOUT = 5.0  # seconds to wait for a reader in another process
 _PAGES = -32_000  # SQLite's cache, in units of -1 kB
 
 _in_use: set[Identity] = set()
 
 
 def journal_of(output: Path) -> Path:
-    """Return the path of the journal of the output file `output`."""
+    """Return the path of the journal for the output file `output`."""
     return output.with_name(output.name + ".journal")
 
 
 class Held:
-    """The locked file of a journal. Other runs cannot use it, also in this process.
+    """The locked file of a journal. Other runs cannot use it, also not in this process.
 
-    This process must not close a second descriptor of the file while SQLite has it open, because the system would
-    release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). A set therefore contains the files
-    that this process has locked.
+    This process must not close a second descriptor of the file while SQLite has the file open, because the operating
+    system would then release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). For this reason,
+    a set contains the files that this process has locked.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:
@@ -57,7 +57,7 @@ class Held:
         self.is_open = True
 
     def close(self) -> None:
-        """Release the lock. Close the SQLite connection before."""
+        """Release the lock. Close SQLite's connection first."""
         if self.is_open:
             self.is_open = False
             _in_use.discard(self.file)
@@ -65,9 +65,9 @@ class Held:
 
 
 def held(path: Path) -> Held:
-    """Lock the file at `path`; create it if it does not exist, readable by its owner only.
+    """Lock the file at `path`. If the file does not exist, create it, readable only by its owner.
 
-    Raises `ValueError` if another run uses it, or if it cannot be used.
+    Raises `ValueError` if another run uses the file, or if it cannot be used.
     """
     if kind := network_of(path):
         raise ValueError(

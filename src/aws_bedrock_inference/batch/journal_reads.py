@@ -1,4 +1,6 @@
-"""The read-only part of a journal. Its methods keep at most one piece in memory."""
+"""The methods of a journal that only read it. They load at most one piece of the journal, which is a bounded number of
+rows, into memory.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,14 @@ class Question(NamedTuple):
 
 
 class JournalReads:
-    """The read-only methods of the journal at `path`. They may be called from any thread."""
+    """The read-only methods of the journal at `path`. Any thread can call them."""
 
     path: Path
     _database: sqlite3.Connection
     _lock: threading.Lock
 
     def facts(self) -> dict[str, Any]:
-        """Return the facts about the batch as a whole."""
+        """Return the stored facts about the run as a whole."""
         return dict(self._rows("SELECT name, value FROM facts"))
 
     def counts(self) -> dict[State, int]:
@@ -52,10 +54,10 @@ class JournalReads:
         return {state: rows.get(state, 0) for state in State}
 
     def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
-        """Yield the answers in pieces, each answer with its sequence number.
+        """Yield the answers in pieces. Each answer has its sequence number.
 
-        With `up_to`, the answers up to this sequence number come in input order. Otherwise, the answers `after` a
-        sequence number come in the order of arrival.
+        With `up_to`, the answers up to this sequence number are in the order of the input. Otherwise, the answers
+        `after` a sequence number are in the order of their arrival.
         """
         place: tuple[int, ...]
         if up_to is None:
@@ -68,7 +70,7 @@ class JournalReads:
             yield [(row[0], row[1].encode()) for row in rows]
 
     def last_answer(self) -> int:
-        """Return the sequence number of the last answer, or 0 without answers."""
+        """Return the sequence number of the last answer, or 0 if there is no answer."""
         return int(self._rows("SELECT coalesce(max(seq), 0) FROM answers")[0][0])
 
     def is_answered(self, number: int) -> bool:
@@ -89,7 +91,7 @@ class JournalReads:
         return ([_question(row) for row in rows] for rows in self._by_number(select, State.WAITING))
 
     def question(self, number: int) -> Question | None:
-        """Return the record with this number; None if it does not exist or its request is unknown."""
+        """Return the record with this number. Return None if it does not exist, or if its request is unknown."""
         rows = self._rows(f"{_QUESTIONS} WHERE number = ? AND source IS NOT NULL", (number,))
         return _question(rows[0]) if rows else None
 
@@ -111,7 +113,9 @@ class JournalReads:
             raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows, until the texts in their second column fill a piece."""
+        """Return the first rows of a query, up to the size of one piece. The texts in the second column count for the
+        size.
+        """
         rows: list[Any] = []
         left = _PIECE
         try:

@@ -51,5 +51,5 @@ class Keys:
 
 
 def _digest(key: str) -> int:
-    # 0 marks an empty place.
+    # 0 marks an empty entry of the table, so it is not a hash.
     return int.from_bytes(blake2b(key.encode(errors="surrogatepass"), digest_size=8).digest()) or 1

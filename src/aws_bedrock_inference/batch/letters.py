@@ -1,4 +1,4 @@
-"""The failures of a run as dead letters: one letter for each failed record."""
+"""Store the failures of a run as dead letters, one letter for each failed record."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.policies import DeadLetter
 
 Row: TypeAlias = tuple[int, str, str, str]
-"""A failure in the journal: the number, text, id and error of a record."""
+"""A failed record in the journal: its number, text, id and error."""
 
 _PAGE = 1000
 _THREADS = 4
 
 
 class Kept(NamedTuple):
-    """The number of failures with a dead letter at `place`, and the number of discarded letters."""
+    """The number of failures that have a dead letter at `place`, and the number of letters that were discarded."""
 
     place: str
     failures: int
@@ -48,10 +48,10 @@ class Kept(NamedTuple):
 def keep_letters(
     policy: DeadLetter, job: Job, journal: Journal, ending: Ending, *, region: str, say: Callable[[str], None]
 ) -> Kept | None:
-    """Store a dead letter for each failure in the journal, and discard the letters of records that are now answered.
+    """Store a dead letter for each failure in the journal. Discard the letters of records that are now answered.
 
-    A run that will continue, because it was interrupted or no call could succeed, stores no new letters. If the store
-    fails, `say` receives the reason and the result is None.
+    If the run was interrupted, or no call could succeed, it will continue, so no new letters are stored. If the store
+    fails, `say` receives the reason, and the result is None.
     """
     if ending.broken:
         return None
@@ -71,7 +71,7 @@ def keep_letters(
 
 
 def _name(journal: Journal) -> str:
-    """Return a unique name that distinguishes this journal from journals of outputs with the same file name."""
+    """Return a name that is unique to this journal, even if other outputs have the same file name."""
     name = journal.facts().get("letters")
     if name is None:
         name = uuid4().hex
@@ -80,7 +80,9 @@ def _name(journal: Journal) -> str:
 
 
 def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tuple[Keys, int]:
-    """Discard the letters of answered records. Return the numbers of the other records, and the count."""
+    """Discard the letters of answered records. Return the numbers of the records whose letters remain, and the number
+    of discarded letters.
+    """
     there, discarded = Keys(), 0
     for summary in _letters(queue, name):
         number = summary.tags["number"]
@@ -93,7 +95,7 @@ def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tupl
 
 
 def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
-    """Yield the letters of a journal that are dead or claimed by a redrive."""
+    """Yield the letters of this journal that are dead, or that a redrive has claimed."""
     for state in ("dead", "claimed"):
         after = None
         while True:
@@ -104,7 +106,7 @@ def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
 
 
 def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callable[[Row], Letter]) -> int:
-    """Store a letter for each failure that is not in `there`; return the number of all failures."""
+    """Store a letter for each failure that is not in `there`. Return the number of all failures."""
     failures = 0
     with ThreadPoolExecutor(_THREADS, "bedrock-letters") as pool:
         for rows in journal.failed():
@@ -115,7 +117,7 @@ def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callabl
 
 
 def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row) -> Letter:
-    """Return the letter of a failure: its complete call and its error."""
+    """Return the letter for a failed record. It contains the complete call and the error."""
     number, source, key, text = row
     request, entry = job.request(Record(key, json.loads(source))), json.loads(text)
     error = _exception(entry, Route(job.model, region), "invoke_model" if "body" in request else "converse")
@@ -124,7 +126,7 @@ def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row
 
 
 def _exception(entry: dict[str, Any], route: Route, operation: str) -> BedrockError:
-    """Return the exception for an error entry of the journal."""
+    """Return an exception for an error that the journal contains."""
     cause = catalogue().causes.get(entry["cause"])
     fault = Fault(
         code=entry["code"],

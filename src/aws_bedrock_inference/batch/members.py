@@ -1,4 +1,4 @@
-"""The fields of a record: the known names, and the handling of unknown names."""
+"""Check the names of the fields of a record. A known name is an argument of the call; an unknown name is refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.template import Template
 
 ERROR = "error"
-"""The field that an earlier run has added to a failed record."""
+"""The name of the field that an earlier run has added to a failed record."""
 
 PROMPT_MEMBERS = (
     *("id", "prompt", "messages", "system", "max_tokens", "temperature", "stop_sequences", "tools", "tier", "priority"),
@@ -39,7 +39,7 @@ _ALIKE = 0.85
 
 
 def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
-    """Refuse unknown fields, which would be silently ignored. Raises `ProblemError`."""
+    """Refuse unknown fields, because they would otherwise be ignored silently. Raises `ProblemError`."""
     for name in source:
         if name in known:
             continue
@@ -57,10 +57,11 @@ def is_openai(source: Mapping[str, Any]) -> bool:
 
 
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
-    """Return the record that the template builds from `source`, or `source` itself if it contains a request.
+    """Return the record that the template builds from `source`. If `source` already contains a request, return
+    `source` itself.
 
-    The fields that the template uses are its data. Other known fields stay in the record. Unknown fields are omitted,
-    unless they look like an option. Raises `ProblemError`.
+    The template reads its data from fields of `source`. Other known fields stay in the record. Unknown fields are
+    omitted, unless their names look like an option. Raises `ProblemError`.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:
@@ -85,7 +86,7 @@ def check_unused(names: Iterable[str], template: Template) -> None:
 
 
 def hint_at(source: Iterable[str], wanted: str) -> str:
-    """Return a hint at a field name that is similar to `wanted`, or an empty text."""
+    """Return a hint if `source` has a field with a name similar to `wanted`. Otherwise return an empty text."""
     near = difflib.get_close_matches(wanted, source, 1, 0.7)
     return f' (there is "{near[0]}")' if near else ""
 
@@ -97,5 +98,7 @@ def _refuse_option(name: str) -> None:
 
 @lru_cache(maxsize=1024)
 def _misspelt(name: str) -> str | None:
-    """Return the known field that `name` resembles, or None. Cached: all rows of a table have the same columns."""
+    """Return the known name that `name` resembles, or None. The result is cached, because all rows of a table have the
+    same columns.
+    """
     return next(iter(difflib.get_close_matches(name.lower(), PROMPT_MEMBERS, 1, _ALIKE)), None)

@@ -1,7 +1,7 @@
-"""The files that are exported from a journal: the answers, during the run, and the failures.
+"""Export the journal of a run to files: the answers while the run continues, and the failures at its end.
 
-The output file never determines which records are done. A change of the file during a run loses nothing, because the
-file is written again from the journal.
+The output file never determines which records are done. If another program changes the file during a run, nothing is
+lost, because the file is written again from the journal.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _STARTS = (b'{"id": ', b'{"recordId": ')
 
 
 def failures_of(output: Path) -> Path:
-    """Return the path of the failures file of the output file `output`."""
+    """Return the path of the failures file that belongs to the output file `output`."""
     return output.with_name(output.name + ".failed.jsonl")
 
 
 class Output:
-    """The output file at `path`. With `in_order`, it is written only at the end of the run, in the order of the input.
-    Otherwise each answer is appended when it is in the journal, in the order of arrival.
+    """The output file at `path`. With `in_order`, the file is written only at the end of the run, in the order of the
+    input. Otherwise, each answer is appended after it is stored in the journal, in the order of arrival.
 
     Open the file, then call `begin` with the journal. `say` receives messages about the file.
 
@@ -56,7 +56,9 @@ class Output:
             raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
 
     def begin(self, journal: Journal) -> None:
-        """Compare the file with the journal and add missing answers. Raises `ValueError` if it has other content."""
+        """Compare the file with the journal, and add the answers that the file lacks. Raises `ValueError` if the file
+        has other content.
+        """
         self._journal = journal
         ordered = journal.facts().get("ordered")
         if journal.stale:
@@ -83,13 +85,13 @@ class Output:
 
     @property
     def trouble(self) -> str:
-        """The reason why the file is incomplete or at another path, or an empty text."""
+        """The reason why the file is incomplete or has another path than intended. Empty if neither is the case."""
         if self._trouble or self.path == self._intended:
             return self._trouble
         return f"{self._intended} is now another file; all answers are in {self.path}."
 
     def follow(self) -> None:
-        """Append the new answers of the journal. If the file cannot be written, the next answers try again. If another
+        """Append the new answers of the journal. If the file cannot be written, the next call tries again. If another
         program has changed the file, it is written again.
         """
         if not self._in_order:
@@ -97,7 +99,9 @@ class Output:
                 self._catch_up()
 
     def close(self, *, failures: bool = True) -> None:
-        """Bring the file, and with `failures` the failures file, to its final state; sync it to the disk; close it."""
+        """Write the final content of the file, sync it to the disk, and close it. With `failures`, do the same for the
+        failures file.
+        """
         with self._noting_trouble():
             if failures:
                 _export(failures_of(self._intended), self._journal.failures(), keep_empty=False)
@@ -142,7 +146,9 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Remove the rest of the file if it is only an incomplete line, which zeros may fill after a power failure."""
+        """Remove the rest of the file if it is only an incomplete line, and return whether it is. After a power
+        failure, such a line can contain zeros.
+        """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
             return False
@@ -162,8 +168,8 @@ class Output:
         self._end += len(lines)
 
     def _restore(self) -> None:
-        """If another program has changed the file, write it again from the journal: to its path if that is free, or
-        else to a path next to it.
+        """If another program has changed the file, write it again from the journal. If the path is occupied, write a
+        file next to it.
         """
         if self._torn:
             self._file.truncate(self._end)
@@ -177,7 +183,7 @@ class Output:
             self._say(f"{self._intended} was {what} during the run. All answers are written again to {path}.")
 
     def _changed(self) -> str:
-        """Return what has happened to the file, or an empty text."""
+        """Return what another program has done to the file, or an empty text."""
         try:
             there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
         except OSError:
@@ -201,9 +207,8 @@ class Output:
 
 
 def adopted(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the id and the line of each answer in a file without a journal. An incomplete last line is omitted.
-
-    Raises `ValueError` if the file has other content.
+    """Yield the id and the line of each answer in an output file without a journal. An incomplete last line is
+    omitted. Raises `ValueError` if the file has other content.
     """
     with contextlib.suppress(FileNotFoundError), path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -218,7 +223,7 @@ def adopted(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _answered(line: bytes) -> str | None:
-    """Return the id of an answer, or None for any other line."""
+    """Return the id of the record that this line answers, or None if the line is not an answer."""
     try:
         return key_of_answer(json.loads(line))
     except (ValueError, RecursionError):
@@ -226,7 +231,7 @@ def _answered(line: bytes) -> str | None:
 
 
 def _torn(line: bytes) -> bool:
-    """Return whether the line is an incomplete answer; after a power failure, zeros may fill the rest."""
+    """Return whether the line is an incomplete answer. After a power failure, the end of such a line can be zeros."""
     if line.endswith(b"\n"):
         return False
     try:
@@ -238,12 +243,16 @@ def _torn(line: bytes) -> bool:
 
 def _opened(path: Path) -> FileIO:
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path} is not a regular file; the next run must be able to read the answers from the file")
+        raise ValueError(
+            f"{path} is not a regular file. Choose a regular file, because the next run reads the answers from it"
+        )
     return path.open("a+b", buffering=0)
 
 
 def _export(path: Path, pieces: Iterable[list[bytes]], *, keep_empty: bool = True) -> None:
-    """Write lines to a file that replaces `path` when it is complete, with the permissions of the previous file."""
+    """Write lines to a temporary file, and replace `path` with it when it is complete. The permissions of the previous
+    file are preserved.
+    """
     part = path.with_name(f"{path.name}.part")
     empty = True
     try:
@@ -264,6 +273,6 @@ def _export(path: Path, pieces: Iterable[list[bytes]], *, keep_empty: bool = Tru
 
 
 def _refuge(path: Path) -> Path:
-    """Return a free path next to `path`."""
+    """Return a path next to `path` that no file uses."""
     beside = (path.with_name(f"{path.name}.rescued-{number}.jsonl") for number in range(1, _REFUGES))
     return next(candidate for candidate in beside if not candidate.exists())

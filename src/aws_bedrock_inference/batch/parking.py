@@ -1,4 +1,6 @@
-"""Faults that affect every record: when they park a run, and how often a parked run probes for their end."""
+"""Faults that affect every record, such as an outage or expired credentials. This module decides when a run *parks*:
+it stops sending records, and sends only one record at intervals as a *probe*, until the fault ends.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from aws_bedrock_inference.knowledge.lifecycle import heals_after
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.fates import Fate
 
-# A run parks after this many consecutive records met the same fault that does not depend on the record.
+# A run parks after this many consecutive records failed with the same fault that does not depend on the record.
 ENOUGH_IN_A_ROW = 5
 
 # Seconds between two probes where AWS documents none: a network recovers within seconds, a person renews credentials
@@ -20,11 +22,13 @@ _RHYTHM = {Kind.UNREACHABLE: 10.0, Kind.DENIED: 60.0}
 _SLOW = 900.0
 
 GIVE_UP_AFTER = 86_400.0
-"""Seconds that a run with earlier answers stays parked by default: a daily quota is available again after a day."""
+"""The default of the seconds that a run with earlier answers stays parked. A daily quota is available again after a
+day.
+"""
 
 
 def may_pass(fault: Fault) -> bool:
-    """Return whether a fault that affects every record may end later, without another command."""
+    """Return whether a fault that affects every record can end later without another command from the user."""
     return heals_after(fault.cause) is not None or (fault.kind is not Kind.NOT_FOUND and fault.cause not in NEVER)
 
 
@@ -38,20 +42,23 @@ def ask_again_after(fault: Fault) -> float:
 
 
 def is_final(fault: Fault) -> bool:
-    """Return whether the fault ends the run at the first record that meets it. This is the case when the budget is
-    exhausted: no other record changes that. The run still waits for the calls in flight, because they are paid.
+    """Return whether the fault ends the run at the first record that fails with it.
+
+    This is the case when the budget is exhausted, because every other record would fail too. The run still waits for
+    the calls in flight, because they are already paid for.
     """
     return fault.cause == BUDGET_EXHAUSTED
 
 
 class Parking:
-    """The rules for a fault that affects every record: when the run parks, probes, and gives up.
+    """The rules for a fault that affects every record: when the run parks, when it sends a probe, and when it gives
+    up.
 
-    `give_up_after` is the maximum number of seconds that the run stays parked. None means a day for a run that had
+    `give_up_after` is the maximum number of seconds that the run stays parked. None means one day for a run that had
     answers before. A run without answers does not park by default, because nothing shows that its calls can succeed.
 
-    `met` has the consecutive records that met one such fault, by number. `fault` is the fault for which the run is
-    parked, `next` the time of the next probe, and `probed` the record that is sent as the probe.
+    `met` contains the consecutive records that failed with the same fault, by number. `fault` is the fault for which
+    the run is parked, `next` the time of the next probe, and `probed` the record that is sent as the probe.
     """
 
     def __init__(self, give_up_after: float | None = None) -> None:
@@ -63,12 +70,12 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return whether the records before met a different fault and the run is not parked."""
+        """Return whether the previous records failed with a different fault, and the run is not parked."""
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
-        """Count a record that met the fault. Return whether `park` must be called now."""
-        self.met.pop(fate.number, None)  # moved to the end, so that the next probe is another record
+        """Count a record that failed with the fault. Return whether the caller must now call `park`."""
+        self.met.pop(fate.number, None)  # moved to the end of `met`, so that the next probe is another record
         self.met[fate.number] = (fate, fault)
         if self.fault is None:
             return is_final(fault) or len(self.met) >= ENOUGH_IN_A_ROW
@@ -79,7 +86,7 @@ class Parking:
         return True
 
     def park(self, now: float, *, had_answers: bool) -> Fault | None:
-        """Park, or stay parked. Return the fault if the run must give up instead."""
+        """Park the run, or leave it parked. If the run must give up, return the fault."""
         fault = next(reversed(self.met.values()))[1]
         limit = self._give_up_after
         if limit is None:
@@ -92,7 +99,7 @@ class Parking:
         return fault if left <= 0 or not may_pass(fault) else None
 
     def probe_at(self, now: float) -> int | None:
-        """Return the record to send now as a probe, or None."""
+        """Return the record to send now as a probe, or None if no probe is due."""
         if self.fault is None or self.probed is not None or now < self.next:
             return None
         self.probed = next(iter(self.met))

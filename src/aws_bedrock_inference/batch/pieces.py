@@ -1,4 +1,4 @@
-"""The pieces of an input, before they are validated as records."""
+"""Split an input into pieces, such as lines, before they are validated as records."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ProblemError(Exception):
-    """Raised for a piece that is not a record; the message contains the problem and the remedy."""
+    """Raised for a piece that is not a record. The message contains the problem and the remedy."""
 
 
 class Piece(NamedTuple):
-    """A line of JSON (bytes), the fields of a record (a dictionary), or the problem of a piece that has neither.
+    """A piece of an input. Its content is a line of JSON (bytes), the fields of a record (a dictionary), or the
+    problem of a piece that is neither.
 
-    `number` is the line of `file` in which the piece starts, or 0 if the complete file is the piece.
+    `number` is the line of `file` in which the piece starts. It is 0 if the complete file is the piece.
     """
 
     file: str
@@ -29,8 +30,10 @@ class Piece(NamedTuple):
 
 
 def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield each line of the blocks, without its line end. A line longer than `LONGEST_LINE` is truncated to one byte
-    more than that, so that memory contains at most one block and one such line.
+    """Yield each line of the blocks, without its line end.
+
+    A line longer than `LONGEST_LINE` is truncated to `LONGEST_LINE` + 1 bytes, so that the memory contains at most one
+    block and one such line.
     """
     longest = LONGEST_LINE
     begun = bytearray()
@@ -49,9 +52,13 @@ def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def text_of(line: bytes) -> str:
-    """Return the text of a line or of a file. Raises `ProblemError` if it is too long or not UTF-8."""
+    """Return the text of a line or of a file, decoded as UTF-8. Raises `ProblemError` if it is too long or not
+    UTF-8.
+    """
     if len(line) > LONGEST_LINE:
-        raise ProblemError(f"longer than {LONGEST_LINE:,} bytes; Bedrock accepts 25,000,000. Shorten it")
+        raise ProblemError(
+            f"it is longer than {LONGEST_LINE:,} bytes, but Bedrock accepts 25,000,000 bytes. Shorten it"
+        )
     try:
         return line.decode()
     except UnicodeDecodeError as error:

@@ -1,13 +1,13 @@
-"""A reader of records: each piece of the input becomes a request, or a message about its problem.
+"""Read the records of an input. Each piece of the input becomes a request, or a message about its problem.
 
-Three forms, also mixed in one file:
+A record has one of three forms, and a file can contain all of them:
 
     {"id": "p1", "prompt": "...", "system": "...", "max_tokens": 400}    or `messages`, and other arguments of `invoke`
     {"recordId": "r1", "modelInput": {...}}                                                  Bedrock's batch inference
     {"custom_id": "c1", "method": "POST", "url": "/v1/chat/completions", "body": {...}}             OpenAI's batches
 
 A `modelInput` that has only fields of Converse is sent to Converse. Any other `modelInput` is in the model's own
-dialect and is sent to InvokeModel. An OpenAI body is translated to the arguments of `invoke`.
+format and is sent to InvokeModel. An OpenAI body is translated into the arguments of `invoke`.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _LIMITS: dict[str, tuple[dict[str, Any], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request. `source` has its fields, without the error that an earlier run may have added. `file` and `number`
-    are the place in the input: the line, or 0 if the file is the record.
+    """One request of the input. `source` has its fields, without an error that an earlier run has added. `file` and
+    `number` are its place in the input; `number` is the line, or 0 if the complete file is the record.
     """
 
     key: str
@@ -68,7 +68,7 @@ class Record:
 
     @property
     def is_prompt(self) -> bool:
-        """True if `invoke` answers the record: it is in the short form or in OpenAI's form."""
+        """True if the record is sent with `invoke`, because it is in the short form or in OpenAI's form."""
         return "modelInput" not in self.source
 
     @property
@@ -83,7 +83,7 @@ class Record:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of `invoke`, for a record that `invoke` answers."""
+        """The arguments of `invoke`, for a record that is sent with `invoke`."""
         if self.is_openai:
             return translated(self.source["body"])
         return {name: value for name, value in self.source.items() if name != "id"}
@@ -91,7 +91,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """An invalid line: its place, and its problem with the remedy."""
+    """An invalid line: its place in the input, and the problem with the remedy."""
 
     file: str
     number: int
@@ -102,7 +102,9 @@ class BadLine:
 
 
 def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
-    """Yield the lines of JSON of the file `name`; skip blank lines. Raises `ValueError` for another format."""
+    """Yield the lines of JSON in the file `name`. Blank lines are skipped. Raises `ValueError` if the file has another
+    format.
+    """
     for number, line in enumerate(lines, 1):
         if number == 1:
             _check_start(line, name)
@@ -114,7 +116,7 @@ def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
 def records_from(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
     """Yield a record or a `BadLine` for each piece. The template builds the prompts of records without a prompt.
 
-    Memory contains one piece at a time, and 8 bytes per id to find duplicates.
+    The memory contains one piece at a time, and 8 bytes for each id, to find duplicate ids.
     """
     seen = Keys()
     for file, number, content in pieces:
@@ -134,8 +136,8 @@ def records_from(pieces: Iterable[Piece], template: Template | None = None) -> I
 
 
 def parsed(text: str, advice: str) -> Any:
-    """Return the value of a JSON text. Raises `ProblemError` for text that is not JSON, with `advice`, and for NaN,
-    halves of characters and numbers that are too large.
+    """Return the value of a JSON text. Raises `ProblemError` for NaN, halves of characters, and numbers that are too
+    large. If the text is not JSON, the message of the error ends with `advice`.
     """
     try:
         value = _DECODER.decode(text)
@@ -143,7 +145,8 @@ def parsed(text: str, advice: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ProblemError(
-            "half of a character: an escape from \\ud800 to \\udfff without its other half. Write complete characters"
+            "it contains half of a character: one escape from \\ud800 to \\udfff without the other. "
+            "Write complete characters"
         ) from None
     except json.JSONDecodeError as error:
         raise ProblemError(
@@ -229,7 +232,7 @@ def _prompt_key(source: dict[str, Any]) -> str:
 
 
 def _check_settings(arguments: dict[str, Any]) -> None:
-    """Refuse the settings that `invoke` would refuse, before the record is accepted."""
+    """Refuse a record with settings that `invoke` would refuse later. Raises `ProblemError`."""
     for name, (limits, advice) in _LIMITS.items():
         if name in arguments and not is_number(arguments[name], **limits):
             raise ProblemError(f'"{name}" is {_shown(arguments[name])}. {advice}')

@@ -1,4 +1,4 @@
-"""The rejects file of a run: the invalid lines of its input, and the reasons."""
+"""Write the rejects file of a run. It contains the invalid lines of the input, and the reason for each line."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _OWNER_ONLY = 0o600
 
 
 def rejects_beside(output: Path) -> Path:
-    """Return the path of the rejects file of the output file `output`."""
+    """Return the path of the rejects file that belongs to the output file `output`."""
     return output.with_name(output.name + ".rejects.jsonl")
 
 
 def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Record | BadLine]:
-    """Yield the items; write invalid lines to the rejects file next to `output`, which only its owner can read.
+    """Yield the items, and write invalid lines to the rejects file next to `output`. Only its owner can read the file.
 
-    The file contains only the rejects of the last run. The file of an earlier run is removed first. Without rejects, no
-    file exists. Raises `OSError`.
+    The file contains only the rejects of this run; the file of an earlier run is removed first. If there are no
+    rejects, no file is created. Raises `OSError`.
     """
     rejects = _Rejects(rejects_beside(output))
     with closing(rejects):
@@ -39,7 +39,7 @@ def rejecting(items: Iterable[Record | BadLine], output: Path) -> Iterator[Recor
 
 
 class _Rejects:
-    """The rejects file, which is created with the first reject."""
+    """The rejects file. It is created when the first invalid line is written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

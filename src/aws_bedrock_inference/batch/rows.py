@@ -1,4 +1,4 @@
-"""Tables as input: each row of a CSV file is a record, each column one of its fields."""
+"""Read tables as input. Each row of a CSV file is a record, and each column is a field of the record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _JSON = frozenset(PROMPT_MEMBERS) - {"id", "prompt", "system", "tier", "priority
 
 
 def is_table(line: bytes, template: Template | None) -> bool:
-    """Return whether the first line of a file names the columns of records. A line of JSON does not."""
+    """Return whether the first line of a file names the columns of records, so that the file is a table. A line of
+    JSON does not name columns.
+    """
     if line.startswith(b"{"):
         return False
     try:
@@ -37,9 +39,10 @@ def is_table(line: bytes, template: Template | None) -> bool:
 
 
 def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterator[Piece]:
-    """Yield the rows of the table `name` (RFC 4180; commas, semicolons or tabs), whose first line names the columns.
+    """Yield the rows of the table `name` (RFC 4180, with commas, semicolons or tabs). The first line of the table
+    names the columns. An empty cell means that the record does not have the field.
 
-    An empty cell is a field that is omitted. Raises `ValueError` for columns that do not form records.
+    Raises `ValueError` for columns that do not form records.
     """
     texts = _Texts(lines)
     try:
@@ -47,7 +50,7 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
         _check(columns, template)
     except ProblemError as problem:
         raise ValueError(f"{name}, line 1: {problem}") from None
-    # The limit of a cell applies to the process; its default is 128 kB. This line only ever raises it.
+    # The limit of a cell applies to the process; its default is 128 kB. This line never lowers it.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     data = template.fields if template else frozenset[str]()
@@ -68,7 +71,9 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
 
 
 class _Texts:
-    """The lines of a table as texts. An invalid line raises `ProblemError`; iteration continues with the next line."""
+    """The lines of a table as texts. An invalid line raises `ProblemError`; the iteration can then continue with the
+    next line.
+    """
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
@@ -84,7 +89,9 @@ class _Texts:
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
-    """Return the delimiter and the column names: the delimiter that yields a column id, or the most columns."""
+    """Return the delimiter and the column names. The delimiter is the one that yields a column `id`, or else the most
+    columns.
+    """
     made = []
     for delimiter in _DELIMITERS:
         with suppress(csv.Error):
@@ -96,23 +103,25 @@ def _columns(text: str) -> tuple[str, list[str]]:
 
 
 def _check(columns: list[str], template: Template | None) -> None:
-    """Refuse columns that do not form records or have no effect."""
+    """Refuse columns that do not form records, or that would have no effect. Raises `ValueError`."""
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
         raise ProblemError(
-            f'no column "id" among {shown}. Rename a column to id; a second run finds each answer by its id'
+            f'the table has no column "id", only {shown}. Rename a column to id: a second run finds answers by id'
         )
     twice = [column for column, number in Counter(columns).items() if number > 1]
     if twice:
         raise ProblemError(f'two columns have the name "{twice[0]:.80}". Rename one of them')
     if template is None:
         if not {"prompt", "messages"} & set(columns):
-            raise ProblemError(f'no column "prompt" among {shown}. Rename a column to prompt, or pass --template')
+            raise ProblemError(
+                f'the table has no column "prompt", only {shown}. Rename a column to prompt, or pass --template'
+            )
         check_names(columns, PROMPT_MEMBERS)
         return
     missing = sorted(template.fields - set(columns))
     if missing:
-        raise ProblemError(f'no column "{missing[0]}" among {shown}, but the template uses it')
+        raise ProblemError(f'the template uses the column "{missing[0]}", but the table has only {shown}')
     if "prompt" in columns or "messages" in columns:
         raise ProblemError(
             "a column of prompts and a template exclude each other. Rename the column, or use only one of the two"
@@ -124,7 +133,8 @@ def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict
     """Return the record of a row. `data` are the columns that a template uses."""
     if len(cells) != len(columns):
         raise ProblemError(
-            f"{len(cells)} cells for {len(columns)} columns. Quote a cell that contains a delimiter or a line break"
+            f"the row has {len(cells)} cells for {len(columns)} columns. Quote a cell that "
+            "contains a delimiter or a line break"
         )
     given = {column: cell for column, cell in zip(columns, cells, strict=True) if cell or column in data}
     for column in _JSON & given.keys() - data:

@@ -1,7 +1,7 @@
-"""The run: it keeps as many records in flight as allowed, and writes one fate for each record to the journal.
+"""Send the records of a run, and write the fate of each record to the journal.
 
-A turn is one transaction. It writes the fates since the last turn and claims the records that are sent next. Every
-record in flight is therefore in the journal, and a killed process loses at most the fates of one turn.
+The run works in *turns*. A turn is one transaction: it writes the fates since the last turn, and claims the records
+that are sent next. Every record in flight is in the journal, so a killed process loses at most the fates of one turn.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _CHECK_EVERY = 0.05  # seconds between two checks whether the queue for quota ha
 
 
 class Run:
-    """A run over the records that `intake` reads into `journal`. `output` follows, and `tally` counts durable fates.
+    """A run over the records that `intake` reads into `journal`, with answers to `output` and counts in `tally`.
 
-    At most `concurrency` records are in flight; no record is claimed while `room` returns False. A record with a
+    At most `concurrency` records are in flight. No record is claimed while `room` returns False. A record with a
     transient fault is sent again after the others, up to `rounds` times (default 3: several minutes, including the
-    client's retries). `parking` decides when the run parks; `brake` returns the reason to stop now. `notify` is called
-    when fates are durable. Calls in flight have `grace` seconds (default 5) to end after `interrupt`.
+    client's retries). `parking` decides when the run parks. `brake` returns the reason to stop now. `notify` is called
+    when fates are stored. After `interrupt`, calls in flight have `grace` seconds (default 5) to end.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Run:
         self._ending = Ending()
 
     async def over(self) -> Ending:
-        """Run to the end and return how the run ended."""
+        """Send the records until the run ends, and return how the run ended."""
         try:
             while not (self._ending.early or self._error or (self._is_idle and not self._parking.met)):
                 await self._turn()
@@ -105,7 +105,7 @@ class Run:
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Claim no more records and let the calls in flight end. On the second call, end immediately."""
+        """Claim no more records, and let the calls in flight end. On the second call, end immediately."""
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
@@ -118,7 +118,7 @@ class Run:
         self._intake.wake.set()
 
     async def _turn(self, *, last: bool = False) -> None:
-        """Write the new fates, claim records and send them."""
+        """Write the new fates, and claim and send records. The `last` turn claims no records."""
         fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
         again = {} if last else self._due()
         new = 0 if last or self._delayed.is_full else self._slots - len(again)
@@ -148,7 +148,7 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Do the file operations of a turn, in the thread of the journal."""
+        """Do the file operations of a turn. The thread of the journal runs this."""
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()
@@ -158,7 +158,7 @@ class Run:
         return claimed
 
     def _look_around(self, *, idle: bool) -> None:
-        """Stop the run for reasons outside the records, and settle the parked records of an idle run."""
+        """Stop the run if it must not continue. If the run is idle, decide about its parked records."""
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
             self._stop(Ending(broken=f"{self._journal.path} was deleted, renamed or replaced during the run."))
@@ -175,19 +175,19 @@ class Run:
 
     @property
     def _is_idle(self) -> bool:
-        """True if no record is left to send and none is in flight."""
+        """True if no record remains to be sent and none is in flight."""
         nothing_left = self._all_claimed and not (self._tasks or self._fates or self._delayed)
         return nothing_left and self._parking.fault is None
 
     @property
     def _slots(self) -> int:
-        """The number of records that may be claimed now."""
+        """The number of records that can be claimed now."""
         if self._parking.fault is not None or not self._room():
             return 0
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to send again now, each with its delays. New records come first: a fault needs time."""
+        """Return the delayed records to send again now, each with its delays. New records are sent first."""
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
         due = self._delayed.due(now, self._slots) if self._may_ask_again else {}
@@ -208,7 +208,7 @@ class Run:
         self._intake.wake.clear()
 
     async def _until_woken(self) -> None:
-        """Wait until a fate or new input arrives, or a record is due."""
+        """Wait until a fate or new input arrives, or until a delayed record can be sent."""
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
             wait = max(self._parking.next - now, 0.0)
@@ -219,7 +219,7 @@ class Run:
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Wait for the calls in flight and write their fates. The wait is bounded, except at the maximum cost."""
+        """Wait for the calls in flight and write their fates. Only at the maximum cost, the wait is not bounded."""
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             await self._turn(last=True)
@@ -259,7 +259,7 @@ class Run:
         self._delayed.add(fate.number, fate.rounds, fault, self._tally.clock())
 
     def _count(self, fate: Fate, reason: Any) -> None:
-        """Count a fate that is durable."""
+        """Count a fate that is stored on the disk."""
         if fate.state is State.ANSWERED:
             self._tally.answer(reason.stop_reason)
         elif fate.state is State.FAILED:
@@ -278,7 +278,7 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the records that met the fault if it is transient, or mark them as failed: other records succeed."""
+        """Delay the records with the fault if it is transient, otherwise mark them as failed: others succeed."""
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):
                 self._delay(fate, fault)

@@ -1,4 +1,4 @@
-"""Answers that must fit a JSON schema: a record whose answer does not fit is sent again."""
+"""Check that answers fit a JSON schema. A record whose answer does not fit is sent again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ATTEMPTS = 3
 
 
 class Schema:
-    """The schema in the file at `path`. Raises `ValueError` if the file is not a usable JSON schema."""
+    """The JSON schema in the file at `path`. Raises `ValueError` if the file does not contain a valid JSON schema."""
 
     def __init__(self, path: Path) -> None:
         if not is_installed():
@@ -36,7 +36,9 @@ class Schema:
             raise ValueError(f"{path} is not a JSON schema. Check it, for example with `python -m json.tool {path}`")
 
     def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
-        """Return a function that sends a record until the answer fits. It raises `DoesNotFit` after 3 attempts."""
+        """Return a function that sends a record until its answer fits the schema. The function raises `DoesNotFit`
+        after 3 attempts.
+        """
 
         async def asked(record: Record) -> Answer:
             attempts = 0
@@ -57,7 +59,9 @@ class Schema:
 
 
 class DoesNotFit(Exception):
-    """Raised if no answer fits the schema. `fault` is the fault of the record; `answer` is the last answer."""
+    """Raised if no answer of a record fits the schema. `fault` is the fault of the record, and `answer` is the last
+    answer.
+    """
 
     def __init__(self, why: str, answer: str) -> None:
         super().__init__(why)
@@ -75,7 +79,9 @@ class DoesNotFit(Exception):
 
 
 def _text_of(line: dict[str, Any]) -> str:
-    """Return the text of an answer in the short form, in OpenAI's form, of Converse or of Claude."""
+    """Return the text of an answer in any of four forms: the short form, OpenAI's form, Converse, or Claude's own
+    format.
+    """
     if "text" in line:
         return str(line["text"])
     if "response" in line:

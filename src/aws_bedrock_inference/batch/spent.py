@@ -1,4 +1,4 @@
-"""The token usage of the answers of a run, read from its output file."""
+"""Read the token usage of the answers of a run from its output file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The usage of one answer. `max_tokens` is None if the record does not contain it, as in the short form."""
+    """The token usage of one answer. `max_tokens` is None if the output line does not contain it, as in the short
+    form.
+    """
 
     usage: Usage
     max_tokens: int | None
 
 
 def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
-    """Yield the usage or an error for each line of the output file `name`; skip blank lines."""
+    """Yield the token usage, or an error, for each line of the output file `name`. Blank lines are skipped."""
     for number, line in enumerate(lines, 1):
         if line.strip():
             spent = _spent(line)
@@ -34,7 +36,7 @@ def read_spent(lines: Iterable[bytes], name: str) -> Iterator[Spent | BadLine]:
 
 
 def _spent(line: bytes) -> Spent | str:
-    """Return the usage of an answer, or the problem of the line."""
+    """Return the token usage of an answer, or the problem of the line."""
     try:
         answer = json.loads(line)
     except (ValueError, RecursionError):

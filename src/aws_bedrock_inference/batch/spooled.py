@@ -1,4 +1,4 @@
-"""A record in the form of the journal."""
+"""Convert a record into the form in which the journal stores it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Spooled(NamedTuple):
-    """The id of a record, the digest of its request, its text, and the error if it cannot be written as JSON."""
+    """The id of a record, the digest of its request, its text, and an error if the record cannot be written as JSON."""
 
     key: str
     asked: bytes
@@ -22,7 +22,7 @@ class Spooled(NamedTuple):
 
 
 def spooled(record: Record, asking: Asking) -> Spooled:
-    """Return the record in the form of the journal."""
+    """Return the record in the form in which the journal stores it."""
     error = ""
     try:
         text = encoded(record.source)

@@ -1,4 +1,4 @@
-"""The status of a run from its journal, for another terminal or after the end of the run."""
+"""Read the status of a run from its journal, from another terminal or after the end of the run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ SUFFIX = ".journal"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a run: its state (`running`, `parked`, `killed`, or how it ended), its counts, and the reasons."""
+    """The status of a run: its state, its counts, and the reasons of its failures. The state is `running`, `parked`,
+    `killed`, or a word for how the run ended.
+    """
 
     path: Path
     state: str
@@ -45,7 +47,7 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """The facts about the deadline, or None without a deadline."""
+        """The stored facts about the deadline, or None if the run has no deadline."""
         return noted_in(self.facts)
 
     @property
@@ -54,7 +56,7 @@ class Status:
         return self.records - self.counts[State.ANSWERED] - self.counts[State.FAILED]
 
     def plain(self) -> dict[str, Any]:
-        """Return the values for a program."""
+        """Return the status as a dictionary for programs."""
         return {
             "journal": str(self.path),
             "state": self.state,
@@ -78,7 +80,7 @@ class Status:
 
 
 def status_of(path: Path) -> Status:
-    """Return the status of the journal at `path`. Raises `ValueError` if it cannot be read."""
+    """Return the status of the run whose journal is at `path`. Raises `ValueError` if the journal cannot be read."""
     running = is_held(path)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
@@ -105,7 +107,9 @@ def status_of(path: Path) -> Status:
 
 
 def statuses(folder: Path) -> Iterator[Status | ValueError]:
-    """Yield the status of each journal in a directory, or a `ValueError` if it cannot be read."""
+    """Yield the status of each run whose journal is in a directory, or a `ValueError` for a journal that cannot be
+    read.
+    """
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             yield status_of(path)

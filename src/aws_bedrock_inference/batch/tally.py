@@ -1,4 +1,4 @@
-"""The counts of a run, for its progress display."""
+"""Count the records and tokens of a run, for its progress display."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _MINUTE = 60
 
-# The minutes from which the remaining time is estimated. A quota has a rhythm of one minute, but a single minute may
+# The minutes from which the remaining time is estimated. A quota has a rhythm of one minute, but a single minute can
 # be untypical.
 _PACE_MINUTES = 3
 
@@ -32,7 +32,7 @@ _OUTAGE_GAPS = 5.0
 
 
 class Meter:
-    """A rate per minute, from the counts of the last `minutes`, or since the start if that is less."""
+    """A rate per minute, measured over the last `minutes`, or since the start if the start is more recent."""
 
     def __init__(self, clock: Clock, minutes: int = 1) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Meter:
         self._last = int(self._started)
 
     def add(self, amount: float) -> None:
-        """Count `amount` now."""
+        """Add `amount` at the current time."""
         self._slots[self._advance() % len(self._slots)] += amount
 
     def per_minute(self) -> float:
@@ -61,29 +61,32 @@ class Meter:
 
 @dataclass
 class Tally:
-    """The counts of one run. `bad` counts invalid lines; `tokens` is the charge to the quota. `total` is the number of
-    records, None until the input is read. `lost` counts the records in flight when an earlier run was killed.
+    """The counts of one run.
+
+    `bad` is the number of invalid lines, and `tokens` is the charge to the quota. `total` is the number of records, or
+    None until the input is read. `lost` is the number of records that were in flight when an earlier run was killed.
 
     `fates` has the number of records in each state at the end, including earlier runs.
 
-    `parked` is the fault whose end the run waits for, and `asks_next` the time of the next probe.
+    `parked` is the fault whose end the run waits for, and `asks_next` is the time of the next probe.
 
-    `trouble` is the latest fault if no call has succeeded since the first fault, at `troubled_since`.
+    `trouble` is the latest fault if no call has succeeded since the first fault, which occurred at `troubled_since`.
 
-    `unshared` is the reason while the store that shares the quota is not available.
+    `unshared` is the reason why the store of the shared quota is not available.
 
-    `pace` counts the completed records with a clock that stops during an outage, because an outage does not predict the
-    time of the remaining records.
+    `pace` counts the completed records with a clock that stops during an outage, because an outage does not predict
+    the time of the remaining records.
 
-    `reasons` counts the failed records by code, and `examples` has the first fault of each.
+    `reasons` has the number of failed records by error code, and `examples` has the first fault of each code.
 
-    `collected` answers were left by a batch job, and are among the `answered`; `course` is the state of a deadline.
+    `collected` is the number of answers from a batch job; they are included in `answered`. `course` is the state of a
+    deadline.
 
-    `letters` tells which failures were kept as dead letters, None without that.
+    `letters` states which failures were stored as dead letters. It is None if failures are not stored as dead letters.
 
     `bill` has the cost of the calls.
 
-    `truncated` and `filtered` answers are included in `answered`: they are received completely, but the model or a
+    `truncated` and `filtered` answers are included in `answered`. They were received completely, but the model or a
     guardrail ended them early.
     """
 
@@ -133,13 +136,13 @@ class Tally:
         return self.skipped + self.answered + self.failed
 
     def answer(self, stop_reason: str) -> None:
-        """Count a record that was answered."""
+        """Count an answered record. `stop_reason` states why the model stopped."""
         self._answer(stop_reason)
         self.answer_rate.add(1)
         self.pace.add(1)
 
     def collect(self, stop_reason: str) -> None:
-        """Count a record that a batch job answered. It does not change the pace of calls."""
+        """Count a record that a batch job answered. This does not change the pace of calls."""
         self._answer(stop_reason)
         self.collected += 1
 
@@ -151,7 +154,7 @@ class Tally:
         self.examples.setdefault(fault.code, fault)
 
     def hear(self, event: object) -> None:
-        """Count an event of the client."""
+        """Update the counts from an event of the client."""
         if isinstance(event, CallEnded):
             self._fault(event.fault)
             if event.usage is not None:
@@ -174,7 +177,7 @@ class Tally:
 
     @property
     def _outage(self) -> float:
-        """The seconds of the current outage, or 0."""
+        """The seconds since the current outage started, or 0 without an outage."""
         if self.trouble is None:
             return 0.0
         silent = self.clock() - self.troubled_since

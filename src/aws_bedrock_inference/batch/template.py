@@ -1,4 +1,4 @@
-"""Templates of prompts: a text with field names in braces."""
+"""Build prompts from templates. A template is a text with names of fields in braces."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from aws_bedrock_inference.bounds import encodable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_EXAMPLE = "Write a template such as 'Summarise: {text}', and {{ }} for literal braces"
+_EXAMPLE = "Write a template such as 'Summarize: {text}', and {{ }} for literal braces"
 
 
 class Template:
-    """A prompt that contains fields of a record: `Summarise {text}`. `{{` and `}}` are literal braces.
+    """A prompt that contains fields of a record, such as `Summarize {text}`. `{{` and `}}` are literal braces.
 
-    The text in braces must be a field name; data is never evaluated. Raises `ValueError` for an invalid template.
+    The text in braces must be the name of a field; data is never evaluated. Raises `ValueError` for an invalid
+    template.
     """
 
     def __init__(self, text: str) -> None:
@@ -41,7 +42,9 @@ class Template:
         return f"Template({self._text!r})"
 
     def prompt(self, members: Mapping[str, Any]) -> str:
-        """Return the prompt with these fields. Raises `ProblemError` if a field is missing or all fields are blank."""
+        """Return the prompt with the values of these fields. Raises `ProblemError` if a field is missing, or if all
+        fields are blank.
+        """
         missing = sorted(self.fields - members.keys())
         if missing:
             raise ProblemError(f'"{missing[0]}" is missing, but the template uses it. Fill it in or remove the line')

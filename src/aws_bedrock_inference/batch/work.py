@@ -1,4 +1,6 @@
-"""Carry out a job for the command or `BatchRun`: open its files, read its input, send its records, close its files."""
+"""Carry out a job for the command or `BatchRun`: open its files, read its input, send its records, and close its
+files.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def opened_files(job: Job, say: Callable[[str], None]) -> tuple[Journal, Output]:
-    """Open the output and the journal. A new journal adopts the answers of an existing output file."""
+    """Open the output file and the journal. If the journal is new, it adopts the answers of an existing output file."""
     with contextlib.ExitStack() as opened:
         output = Output(job.target, say, in_order=job.order == "input")
         opened.callback(output.release)
@@ -60,18 +62,19 @@ async def asked(
     notify: Callable[[], None] = lambda: None,
     night: Night | None = None,
 ) -> Ending:
-    """Read the input and send the missing records. With a deadline, `night` first does its part.
+    """Read the input, and send the missing records. With a deadline, `night` first performs its steps (see
+    `deadline`).
 
-    `asker` is called after that part; it returns the function that sends a record. `started` receives the object to
-    interrupt. `notify` is called when the journal has new fates.
+    After these steps, `asker` is called; it returns the function that sends a record. `started` receives the object
+    that a signal interrupts. `notify` is called when the journal has new fates.
 
-    Raises `ValueError` if the input cannot be used, or if its requests differ from those that were answered.
+    Raises `ValueError` if the input cannot be used, or if its requests differ from the requests that were answered.
     """
     tally.lost = journal.begin(
         failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
     )
     tally.skipped = journal.counts()[State.ANSWERED]
-    # A changed record refuses the run, so a file is read completely before the first call. A pipe may be too slow.
+    # A changed record ends the run, so a file is read completely before the first call. A pipe can be too slow.
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(
@@ -108,7 +111,7 @@ async def asked(
 
 
 def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:
-    """Read the input, unless an input file with the same digest was read before."""
+    """Read the input. If an input file with the same digest was already read completely, do nothing."""
     digest: bytes | None = None
     bad = 0
 
@@ -135,7 +138,9 @@ def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLin
 
 
 def _digest(job: Job) -> bytes | None:
-    """Return the digest of the input file and the common part of all requests, or None if the input is not a file."""
+    """Return a digest of the input file and of the part of the request that all records share. Return None if the
+    input is not a file.
+    """
     if not isinstance(job.source, Path) or not job.source.is_file():
         return None
     with job.source.open("rb") as file:
@@ -150,14 +155,16 @@ def records_of(job: Job) -> Iterator[Record | BadLine]:
 
 
 def _brake(job: Job, tally: Tally) -> str:
-    """Return the reason why the run must stop now, or an empty text."""
+    """Return the reason why the run must stop now, such as too many failures. Return an empty text if there is no
+    reason.
+    """
     if job.max_failures is not None and tally.failed >= job.max_failures:
         return f"{tally.failed:,} records failed, and --max-failures is {job.max_failures:,}."
     return job.brake()
 
 
 async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: Job) -> Ending:
-    """Run to the end. A file that cannot be read or written any more also ends the run."""
+    """Send the records until the run ends. If a file can no longer be read or written, the run also ends."""
     try:
         return await over()
     except JournalBroken as error:
@@ -177,8 +184,8 @@ async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: J
 def closed_files(
     job: Job, journal: Journal, output: Output, ending: Ending, *, last: Callable[[], None] = lambda: None
 ) -> str:
-    """Close the files. Return the reason if a file is incomplete, or an empty text. `last` is called after the other
-    files are written, while the journal is still open.
+    """Close the files. Return the reason if a file is incomplete, or an empty text. `last` is called when the other
+    files have been written, while the journal is still open.
     """
     trouble = ""
     try:

@@ -1,4 +1,6 @@
-"""The `bedrock` command."""
+"""The command `bedrock`. Each of its commands is a function in a module of this package with the same name, which is
+imported only when the command is used.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +48,16 @@ Exit codes
 
 
 class Commands(click.Group):
-    """A command group that loads a command on use and prints each error in one or two lines."""
+    """A group of commands. It imports a command only when the command is used, and prints each error in one or two
+    lines.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the command names, in the order of the help."""
+        """Return the names of the commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        """Load one command."""
+        """Import one command and return it."""
         if cmd_name not in COMMANDS:
             return None
         with leaving_at_once():
@@ -64,7 +68,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command, or suggest one with a similar name."""
+        """Return the command that `args` names. If it does not exist, suggest a command with a similar name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
@@ -73,17 +77,17 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """List the commands without loading them."""
+        """Write the list of commands into the help, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Store the arguments, so that a command can print the command line that continues it."""
+        """Store the arguments, so that a command can print the command line with which the user continues it."""
         ctx.meta["arguments"] = list(args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn an exception into a short message and an exit code."""
+        """Run the command. Convert an exception into a short message and an exit code."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
@@ -98,7 +102,7 @@ class Commands(click.Group):
     def main(  # type: ignore[override]  # click overloads it by the value of `standalone_mode`
         self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any
     ) -> Any:
-        """Run the command line and end the process; without `standalone_mode`, return as click does."""
+        """Run the command line and end the process. With `standalone_mode=False`, return the result as click does."""
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **extra)
         prepare_outputs()
@@ -108,7 +112,7 @@ class Commands(click.Group):
         sys.exit(code)
 
     def _ended(self, args: Sequence[str] | None, **extra: Any) -> Any:
-        """Return the exit code of the command line."""
+        """Run the command line `args`, and return its exit code."""
         try:
             return super().main(args, standalone_mode=False, **extra)
         except SystemExit as ended:
@@ -123,7 +127,9 @@ class Commands(click.Group):
 
 
 def _add_debug(command: click.Command) -> None:
-    """Accept `--debug` also after the command and after its subcommands."""
+    """Add the option `--debug` to the command and its subcommands, so that the option can also be written after
+    them.
+    """
 
     def debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
         if value:

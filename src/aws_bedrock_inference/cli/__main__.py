@@ -1,4 +1,4 @@
-"""`python -m aws_bedrock_inference.cli` is `bedrock`."""
+"""Make `python -m aws_bedrock_inference.cli` the same as the command `bedrock`."""
 
 from __future__ import annotations
 

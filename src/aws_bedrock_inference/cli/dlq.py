@@ -1,4 +1,6 @@
-"""`bedrock dlq`: dead letters, which are requests that failed permanently."""
+"""`bedrock dlq`: list dead letters, show them, and send them again. A dead letter is a stored request that failed
+permanently.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +189,7 @@ def redrive(
 def _send_each(
     queue: DeadLetterQueue, ids: tuple[str, ...], client: BedrockClient, keep: Callable[..., None], *, dry_run: bool
 ) -> None:
-    """Send these letters, also after one has failed; then raise the first failure."""
+    """Send the letters with these ids. If a letter fails, send the others too, and then raise the first failure."""
     failures: list[Exception] = []
     letters = [_found(queue, each) for each in dict.fromkeys(ids)]
     for letter in letters:
@@ -270,7 +272,7 @@ class NoLetter(click.ClickException):
 
 
 def _client(model: str, *, config: Path | None, **options: Any) -> BedrockClient:
-    """Return a client for letters that name their own models; the others go to `model`."""
+    """Return a client for the letters. A letter that names no model is sent to `model`."""
     from aws_bedrock_inference.clients.client import BedrockClient  # noqa: PLC0415 - heavy, and needed by one command
     from aws_bedrock_inference.policies.config import load  # noqa: PLC0415 - the same
 

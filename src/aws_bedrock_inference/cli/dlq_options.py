@@ -1,4 +1,4 @@
-"""The options of `bedrock dlq`: the store, and the selection of letters."""
+"""The options of `bedrock dlq` that select the store and the letters."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def selecting(function: F) -> F:
 def selection(
     *, cause: str | None, model: str | None, in_region: str | None, since: Any, until: Any, tag: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the filters of the queue for these options."""
+    """Return the filters of `DeadLetterQueue.page` that correspond to these options."""
     return {"cause": cause, "model": model, "region": in_region, "since": since, "until": until, "tag": tag}

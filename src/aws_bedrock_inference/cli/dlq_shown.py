@@ -1,4 +1,4 @@
-"""Dead letters as text: without secrets, and in lists without their requests."""
+"""Print dead letters as text, without their secrets. Lists of letters do not show the requests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.redrive import RedriveReport
     from aws_bedrock_inference.deadletters.stats import Stats
 
-# Bytes of a body that the command prints at most.
+# Maximum bytes of a body that the command prints.
 _SHOWN = 2000
 
 
@@ -48,12 +48,12 @@ def export_line(letter: Letter) -> str:
 
 
 def _line(text: str) -> str:
-    """Return a text without its secrets, in one line."""
+    """Return a text in one line, without its secrets."""
     return _visible(masked(text).replace("\n", "\\n"))
 
 
 def _visible(text: str) -> str:
-    """Return a text whose control characters are escaped, so that none of them controls the terminal."""
+    """Return a text with its control characters escaped, so that they cannot control the terminal."""
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
@@ -72,7 +72,7 @@ def print_summaries(summaries: list[Summary], *, as_json: bool, now: float) -> N
 
 
 def print_letter(letter: Letter) -> None:
-    """Print one letter in full."""
+    """Print one letter with all its parts."""
     for line in _lines(letter):
         click.echo(line)
 
@@ -90,7 +90,7 @@ def _lines(letter: Letter) -> Iterator[str]:
 
 
 def _fate(summary: Summary, content: Content) -> Iterator[str]:
-    """Yield the error of a letter, its remedies, its attempts and its redrives."""
+    """Yield lines about the error of a letter, its remedies, its attempts and its redrives."""
     yield f"{summary.id}: {summary.state}"
     yield f"first failed  {timestamp(summary.first)} UTC"
     if summary.last != summary.first:
@@ -111,7 +111,7 @@ def _fate(summary: Summary, content: Content) -> Iterator[str]:
 
 
 def _text(value: Any, indent: int | None = None) -> str:
-    """Return a value as JSON; bytes appear as text if they are UTF-8, otherwise as their number."""
+    """Return a value as JSON. Bytes are shown as text if they are UTF-8, and otherwise as the number of bytes."""
 
     def shown(part: Any) -> Any:
         if isinstance(part, (bytes, bytearray)):
@@ -156,7 +156,8 @@ def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None
     click.echo(f"{report.sent:,} {sent}, {report.failed:,} failed again, {report.refused:,} refused")
     if report.leased:
         click.echo(
-            f"{report.leased:,} are claimed by other redrives; --wait sends the letters that those do not finish"
+            f"{report.leased:,} are claimed by other redrives. With --wait, the command sends the letters "
+            "that those redrives do not finish"
         )
     if report.stopped:
         click.echo(f"Stopped: {_line(report.stopped)}")

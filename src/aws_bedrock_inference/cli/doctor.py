@@ -1,4 +1,4 @@
-"""`bedrock doctor`: find the cause of an error or of failing calls, and prove it."""
+"""`bedrock doctor`: find the cause of an error or of failing calls, and prove the cause with checks."""
 
 from __future__ import annotations
 

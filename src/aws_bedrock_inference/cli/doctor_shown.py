@@ -1,4 +1,4 @@
-"""A diagnosis on a terminal: a line for each check when it ends, then the cause and the remedies."""
+"""Print a diagnosis of `bedrock doctor`: a line for each check when the check ends, then the cause and the remedies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NARROW = 72  # columns: in a narrower terminal, a column of names would leave t
 
 
 class Shown:
-    """Prints each check when it ends, and the skipped checks together at the end."""
+    """Prints each check when it ends. Prints the skipped checks together at the end."""
 
     def __init__(self, console: Console, *, ascii_only: bool) -> None:
         self._console = console
@@ -45,7 +45,7 @@ class Shown:
             self._hanging(head.append(f"{check.probe:{_NAME}} "), message)
 
     def end(self, report: Report) -> None:
-        """Print the skipped checks, the cause, its evidence and the remedies."""
+        """Print the end of the diagnosis: the skipped checks, the cause, its evidence and the remedies."""
         for reason, names in _not_tried(report).items():
             self._hanging(Text(f"{_SIGNS[Status.SKIPPED][self._word]} "), f"{', '.join(names)}: {reason}", "dim")
         self._console.print()
@@ -62,7 +62,7 @@ class Shown:
                 self._console.print(Text(f"    $ {remedy.run}", style="cyan"), soft_wrap=True)
 
     def _hanging(self, head: Text, text: str, style: str = "") -> None:
-        """Print a text after its head; align further lines with the start of the text."""
+        """Print a text after `head`. If the text has several lines, align them with its start."""
         plain = text.encode("ascii", "replace").decode() if self._word else text
         width = max(10, self._console.width - head.cell_len)
         for line in Text(plain, style).wrap(self._console, width, overflow="fold"):
@@ -72,7 +72,7 @@ class Shown:
 
 
 def _not_tried(report: Report) -> dict[str, list[str]]:
-    """Return the names of the probes that were skipped, by the reason."""
+    """Return the names of the checks that were skipped, grouped by the reason."""
     reasons: dict[str, list[str]] = {}
     for check in report.checks:
         if check.status is Status.SKIPPED:
@@ -81,7 +81,7 @@ def _not_tried(report: Report) -> dict[str, list[str]]:
 
 
 def summary(report: Report) -> str:
-    """Return the result in one line."""
+    """Return the result of the diagnosis in one line."""
     counts = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
     if report.first is not None:
         return f"{report.cause}: {report.first.finding.message} ({counts})"

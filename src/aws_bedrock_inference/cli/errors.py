@@ -1,4 +1,4 @@
-"""`bedrock errors`: the error catalogue as a list, and as the page docs/errors.md."""
+"""`bedrock errors`: print the error catalogue as a list, or as the page docs/errors.md."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ _Places = dict[str, dict[str, list[str]]]
 
 
 def _of_service(service: str | None, places: _Places) -> _Places:
-    """Return the errors of a service: its own entries, or else the common errors in its chapter, or else all common
-    errors.
+    """Return the errors of a service. If the catalogue has no entries for the service, return the common errors in the
+    service's chapter, or else all common errors.
     """
     if service is None:
         return places
@@ -64,7 +64,9 @@ def _of_service(service: str | None, places: _Places) -> _Places:
 
 
 def _named(name: str, places: _Places) -> _Places:
-    """Return the causes with this name or error code, by service. For a code, each cause lists only this code."""
+    """Return the causes with this name or error code, grouped by service. If `name` is a code, each cause lists only
+    this code.
+    """
     code = spelling(name)
     found = {
         place: {

@@ -1,4 +1,6 @@
-"""`bedrock explain`: the meaning of an error, what to do, and whether to retry."""
+"""`bedrock explain`: explain an AWS error. The command prints the meaning of the error, what to do, and whether to
+retry.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ _WIDEST = 100
 _HALF = 1 << 19  # bytes of a long text that are read at its start, and again at its end
 _MOST_SERVICES = 8
 
-# A path, or a name with a suffix of files that contain errors.
+# Matches a path, or a file name whose suffix is common for files with errors.
 _FILE = re.compile(
     r"\.{0,2}/[^\s:]*|[A-Za-z]:\\[^\s]*|~[^\s:]*|[^\s:=()]+\.(?:txt|log|out|err|jsonl?|xml|csv|md|py|gz|zst)",
     re.IGNORECASE,
@@ -46,7 +48,7 @@ _LONGEST_NAME = 4096
 
 
 def chosen_service(name: str | None) -> str | None:
-    """Return the service with this name; raise `UsageError` for an unknown name."""
+    """Return the service with this name. Raise `UsageError` for an unknown name."""
     if name is None:
         return None
     service = service_called(name)
@@ -115,7 +117,7 @@ def _file_without_error(word: str) -> str:
 
 
 def _is_file(word: str) -> bool:
-    """Return whether the word is a file or a pipe, such as the shell's `<(command)`."""
+    """Return whether the word is the path of a file or of a pipe, such as the shell's `<(command)`."""
     try:
         path = Path(word)
         return path.is_file() or path.is_fifo()
@@ -124,7 +126,7 @@ def _is_file(word: str) -> bool:
 
 
 def _head_and_tail(file: BinaryIO) -> str:
-    """Return the text of a file. Of a long file, return only the start and the end, to bound the memory."""
+    """Return the text of a file. If the file is long, return only its start and its end, so that memory stays small."""
     head, tail = file.read(_HALF), b""
     left_out = False
     while block := file.read(_HALF):
@@ -221,7 +223,7 @@ def _places(known: Explanation) -> str:
 
 
 def _wrapped(console: Console, head: str, text: Text) -> None:
-    """Print a wrapped text, indented under `head`."""
+    """Print a text in wrapped lines. All lines are aligned with the end of `head`."""
     for number, line in enumerate(text.wrap(console, max(20, console.width - len(head)))):
         line.rstrip()
         console.print(Text.assemble((" " * len(head) if number else head, "dim"), line))
@@ -231,7 +233,7 @@ def _verdict(known: Explanation, text: str) -> Text:
     wait = f"{known.wait:g} s" if known.wait and known.wait >= 1 else f"{(known.wait or 0) * 1000:.0f} ms"
     after = f"after {wait}" if known.wait and known.wait >= 1 else "after a moment"
     words = {
-        Decision.RETRY: f"retry with exponential back-off from {wait}, at most {known.attempts} attempts in total.",
+        Decision.RETRY: f"retry with exponential backoff from {wait}, at most {known.attempts} attempts in total.",
         Decision.RETRY_LIMITED: f"another attempt {after} may help; at most {known.attempts} attempts in total."
         if known.attempts > 1
         else "not now; the fault may end by itself, but not within minutes.",
@@ -241,7 +243,7 @@ def _verdict(known: Explanation, text: str) -> Text:
 
 
 def _same_request(known: Explanation, text: str) -> str:
-    """Return what happens if the same request is sent again."""
+    """Return a sentence that states what happens if the same request is sent again."""
     cause = catalogue().causes.get(known.cause)
     if not cause or not cause.again or (cause.again_unless and re.search(cause.again_unless, text, re.IGNORECASE)):
         return "the same request fails again."
@@ -266,7 +268,7 @@ def _reasons(known: Explanation) -> Iterator[tuple[str, str]]:
 
 
 def _aws_description(known: Explanation) -> str:
-    """Return AWS's own description of an error that the catalogue does not describe."""
+    """Return AWS's own description of an error. It is printed for errors that the catalogue does not describe."""
     if known.cause != "modelled":
         return ""
     facts = modelled(known.code, known.service or None, fresh=False)

@@ -1,4 +1,4 @@
-"""Error messages for the terminal, each with its exit code."""
+"""Convert exceptions into error messages for the terminal, each with its exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aws_bedrock_inference.transports.endpoint import unread_region
 
 
 def explained(error: Exception) -> tuple[str, int]:
-    """Return the message for `error`, one or two lines, and the exit code."""
+    """Return the message for `error`, in one or two lines, and the exit code."""
     if isinstance(error, BedrockError):
         return _call_failed(error)
     code = FAILED

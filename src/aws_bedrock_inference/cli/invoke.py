@@ -1,4 +1,4 @@
-"""`bedrock invoke`: send one prompt, print one answer."""
+"""`bedrock invoke`: send one prompt and print the answer."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _asked(
 
 
 def _print_event(event: object) -> None:
-    """Print an event of the call."""
+    """Print an event of the call, such as a retry."""
     if isinstance(event, RetryScheduled):
         why = str(event.fault).rstrip(".")
         say(f"Attempt {event.attempt} failed: {why}. The next attempt starts in {event.wait:.1f} s.")

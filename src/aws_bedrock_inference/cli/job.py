@@ -1,4 +1,4 @@
-"""`bedrock job`: batch inference jobs, at half the price of on-demand calls."""
+"""`bedrock job`: create, watch and read batch inference jobs, at half the price of on-demand calls."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _OUTPUT = click.option(
 
 
 def _of_job(function: F) -> F:
-    """Add the argument for the job's id, and the options for its account and Region."""
+    """Add the argument for the id of the job, and the options for its account and Region, to a command."""
     for option in (PROFILE_OPTION, REGION_OPTION, click.argument("job_id", metavar="JOB")):
         function = option(function)
     return function
@@ -103,7 +103,10 @@ def create(
             job_id = client.create_job(records=_records(source), system=text, **options)
         click.echo(job_id)
         if is_local(job_id):
-            say("Too few records for a batch job: they run on demand now. After Ctrl-C, `bedrock job wait` continues.")
+            say(
+                "The records are too few for a batch job, so they run on demand now. "
+                "After Ctrl-C, `bedrock job wait` continues."
+            )
             client.finish(job_id)
     say(f"Continue with: bedrock job wait {quote(job_id)} -o FILE")
 
@@ -181,7 +184,9 @@ def _jobs(job_id: str, region: str | None) -> Jobs:
 
 
 def _records(source: Source) -> Iterator[dict[str, Any]]:
-    """Yield the records of a source. Raise `UsageError` for an invalid line: a created job cannot be changed."""
+    """Yield the records of a source. Raise `UsageError` if a line is invalid, because the records of a job cannot be
+    changed after it is created.
+    """
     bad = []
     for record in open_input(source):
         if isinstance(record, BadLine):
@@ -202,7 +207,7 @@ def _show(found: JobStatus, *, as_json: bool) -> None:
 
 
 def _print(result_of: Callable[[], JobResult], output: Path) -> None:
-    """Print the records and their counts. The output is opened before the result is requested."""
+    """Print the records of a job and their counts. The output file is opened before the result is requested."""
     done = failed = 0
     with writing(output) as file:
         for record in result_of().records:

@@ -1,4 +1,4 @@
-"""Batch jobs in words and as JSON."""
+"""Print batch jobs and their records as text and as JSON."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def writing(output: Path) -> Iterator[IO[str]]:
-    """Open a file for the block; `-` is standard output.
+    """Open a file for the `with` block. `-` is standard output.
 
-    A regular file is replaced only at the end, so that an interrupted command does not change an existing file.
+    A regular file is replaced only at the end of the block, so that an interrupted command does not change an existing
+    file.
     """
     if str(output) == "-":
         yield sys.stdout
@@ -77,7 +78,9 @@ def _row(job: JobStatus) -> tuple[str, ...]:
 
 
 def record_line(record: JobRecord) -> str:
-    """Return a record as a line of JSON: the fields of AWS's output, and the cause and advice of an error."""
+    """Return a record as a line of JSON. It has the fields of AWS's output and, for an error, the cause and the
+    advice.
+    """
     line: dict[str, Any] = {"recordId": record.record_id, "modelInput": record.input}
     if record.error is None:
         line["modelOutput"] = record.output
@@ -94,7 +97,7 @@ def record_line(record: JobRecord) -> str:
 
 
 def progress(event: object) -> str:
-    """Return the line for an event, or an empty text for an event without a line."""
+    """Return the line to print for an event. Return an empty text if nothing is printed for the event."""
     if isinstance(event, JobCreated):
         return "A job with this content exists already." if event.adopted else f"Created job {event.name}."
     if isinstance(event, JobProgressed):

@@ -1,4 +1,6 @@
-"""The layout of `--help`: at most 80 columns, and the options of a large command under headings."""
+"""Write the help of a command (`--help`) with at most 80 columns. The options of a large command are listed under
+headings.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OTHER = "Other"
-"""The heading of options that have no heading."""
+"""The heading of the options to which no heading is assigned."""
 
-# The allowed numbers, as click adds them: `1<=x<=5`. An error message states them, so the help need not.
+# The allowed numbers, as click adds them: `1<=x<=5`. An error message states them, so the help omits them.
 _RANGE = re.compile(r"(?:[\d.]+<=?)?x(?:[<>]=?[\d.]+)?")
 
 
 class Command(click.Command):
-    """A command whose help omits the ranges of numbers; `headings` lists the option names under each heading."""
+    """A command whose help does not show the ranges of numbers. `headings` contains the names of the options under
+    each heading.
+    """
 
     def __init__(self, *args: Any, headings: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(*args, **extra)
         self._headings = {name: heading for heading, names in (headings or {}).items() for name in names.split()}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, under headings if this command has some."""
+        """Write the options into the help. If the command has headings, write the options under their headings."""
         sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in self._headings.values()}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
@@ -40,14 +44,14 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A command group whose commands have this layout."""
+    """A group of commands whose help has the layout of this module."""
 
     command_class = Command
     group_class = type
 
 
 def without_range(text: str) -> str:
-    """Return the help of an option without the range that click adds."""
+    """Return the help of an option without the range of numbers that click adds."""
     words, bracket, extra = text.rpartition("  [")
     if not bracket:
         return text

@@ -1,4 +1,4 @@
-"""`bedrock models`: the models that the account can call in a Region, and checks of one id."""
+"""`bedrock models`: list the models that the account can call in a Region, and check the access to one model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class Unlisted(click.ClickException):
-    """Raised if the lists cannot be read and no stored lists exist."""
+    """Raised if the lists of models cannot be read from AWS and no cached lists exist."""
 
     exit_code = CANNOT_WORK
 
@@ -218,5 +218,5 @@ def _print_missing(listing: Listing) -> None:
 
 
 def _is_old(listing: Listing) -> bool:
-    """Return whether these are stored lists, because no list could be read now."""
+    """Return whether these are cached lists, because no list could be read from AWS now."""
     return len(listing.missing) == 2  # noqa: PLR2004 - both lists

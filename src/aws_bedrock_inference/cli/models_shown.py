@@ -1,4 +1,4 @@
-"""Models, profiles and checks as `bedrock models` prints them."""
+"""Print models, inference profiles and checks for `bedrock models`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _row(model: FoundationModel, listing: Listing) -> tuple[str, ...]:
 def facts(
     found: FoundationModel | InferenceProfile | None, checked: Check, rates: Rates | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield the known facts about one id, each with its name."""
+    """Yield the known facts about one id. Each fact has a name and a text."""
     yield (
         checked.id,
         "listed" if checked.known else "unknown" if checked.known is None else "does not exist in this Region",
@@ -75,7 +75,7 @@ def facts(
 
 
 def _price(rates: Rates) -> str:
-    """Return the price of a model in words."""
+    """Return the price of a model as text."""
     parts = (
         (rates.input, "in"),
         (rates.output, "out"),
@@ -97,7 +97,7 @@ def _words(modalities: Sequence[str]) -> str:
 
 
 def print_check(checked: Check, call: str | None) -> None:
-    """Print a check; `call` is the id to call, if it differs from the checked id."""
+    """Print the result of a check. `call` is the id to call, if it differs from the id that was checked."""
     click.echo(f"{checked.id}: {_verdict(checked)}")
     for sentence in checked.problems:
         click.echo(f"  problem: {sentence}")
@@ -114,6 +114,6 @@ def _verdict(checked: Check) -> str:
 
 
 def counted(found: Sequence[Any] | None, noun: str) -> str:
-    """Return the number of items in words; None means unknown."""
+    """Return a number of items with the noun, such as `2 models`. The number is unknown if `found` is None."""
     number = len(found or ())
     return f"{number} {noun}{'' if number == 1 else 's'}" if found is not None else f"unknown number of {noun}s"

@@ -1,4 +1,4 @@
-"""Options shared by several commands."""
+"""Define the options that several commands share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _use_profile(_: click.Context, __: click.Parameter, name: str | None) -> None:
-    """Make the session of a profile the default session, which every client without its own session uses."""
+    """Make the session of a profile the default session. Every client that has no session of its own uses the default
+    session.
+    """
     if name is None:
         return
     import boto3  # noqa: PLC0415 - heavy, and only needed now
@@ -78,7 +80,7 @@ def place_options(function: F) -> F:
 
 
 def model_option(name: str = "model") -> Callable[[F], F]:
-    """Return the option for a model; `name` is the parameter of the command."""
+    """Return the option for a model. `name` is the name of the command's parameter."""
     return click.option(
         "--model",
         name,
@@ -89,7 +91,7 @@ def model_option(name: str = "model") -> Callable[[F], F]:
 
 
 def store_option(callback: Callable[..., Any] | None = None, *, required: bool = False) -> Callable[[F], F]:
-    """Return the option for the store that shares a quota."""
+    """Return the option for the store through which processes share a quota."""
     return click.option(
         "--store",
         metavar="URL",
@@ -100,7 +102,7 @@ def store_option(callback: Callable[..., Any] | None = None, *, required: bool =
 
 
 def role_option(name: str = "role") -> Callable[[F], F]:
-    """Return the option for the role of batch jobs; `name` is the parameter of the command."""
+    """Return the option for the role of batch jobs. `name` is the name of the command's parameter."""
     return click.option(
         "--role",
         name,
@@ -123,14 +125,14 @@ def limit_option(default: int) -> Callable[[F], F]:
 
 
 def output_s3_option(*, required: bool = False) -> Callable[[F], F]:
-    """Return the option for the place of the files of batch jobs."""
+    """Return the option for the S3 prefix of the files of batch jobs."""
     return click.option(
         "--output-s3-uri", required=required, metavar="URI", help="Prefix for batch files: s3://BUCKET/PREFIX/."
     )
 
 
 def rate_options(least: click.FloatRange) -> Callable[[F], F]:
-    """Return the options for the quota; `least` is the type of the two numbers."""
+    """Return the options `--rpm` and `--tpm` for the quota. `least` is the type of the two numbers."""
 
     def add(function: F) -> F:
         for name, unit in (("--tpm", "tokens"), ("--rpm", "requests")):
@@ -169,7 +171,7 @@ def call_options(function: F) -> F:
 
 
 def chosen_model(model: str | None) -> str:
-    """Return the model; raise `UsageError` without one."""
+    """Return the model. Raise `UsageError` if no model is set."""
     if not model or not model.strip():
         raise click.UsageError(
             "No model is set. Pass --model ID or set BEDROCK_MODEL_ID, for example to amazon.nova-lite-v1:0. "

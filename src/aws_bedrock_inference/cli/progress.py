@@ -1,4 +1,4 @@
-"""The progress display of a run: one block on a terminal, a line every few seconds elsewhere."""
+"""Show the progress of a run: as a block on a terminal, or otherwise as a line every few seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BLOCK_EVERY = 0.2
 _LINE_EVERY = 5.0
 _LINE_OF_A_NIGHT_EVERY = 60.0
 
-# The default colours of rich look like errors.
+# The default colors of rich look like errors.
 BAR: dict[str, Any] = {"complete_style": "green", "finished_style": "green", "pulse_style": "green"}
 
 # How to round a duration: upper bound in seconds, step in seconds, seconds per unit, name of the unit.
@@ -44,7 +44,9 @@ _TROUBLE_AFTER = 3.0
 
 
 class Progress:
-    """A display of `tally` on `console`; `rpm` and `tpm` are the quota, and `max_cost` the limit of cost, if set."""
+    """Shows the progress of a run on `console`. `tally` has the counts of the run. `rpm` and `tpm` are the quota, and
+    `max_cost` is the limit of the cost, if they are set.
+    """
 
     def __init__(
         self,
@@ -65,7 +67,7 @@ class Progress:
 
     @contextlib.asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
-        """Update the display during the block, then remove it."""
+        """Show the progress during the block, then remove it from the screen."""
         with contextlib.ExitStack() as stack:
             if self.console.is_terminal and not self._as_json:
                 live = stack.enter_context(Live(self.block(), console=self.console, auto_refresh=False, transient=True))
@@ -91,7 +93,7 @@ class Progress:
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def block(self) -> RenderableType:
-        """Return the block for a terminal."""
+        """Return the block of lines that a terminal shows."""
         tally = self._tally
         bar = Table.grid(padding=(0, 1), expand=True)
         bar.add_column(ratio=1)
@@ -118,7 +120,7 @@ class Progress:
         return Group(bar, counts, *figures, *course, *([trouble] if trouble else []), *advice)
 
     def line(self) -> str:
-        """Return the line for a log."""
+        """Return one line with the progress, for output that is not a terminal."""
         tally = self._tally
         parts = [
             f"{clock_time(tally.seconds)} {self._done()}",
@@ -135,7 +137,7 @@ class Progress:
         return ", ".join(part for part in parts if part)
 
     def json(self, *, ended: str = "") -> str:
-        """Return the line for a program; `ended` is how the run ended."""
+        """Return one line of JSON with the progress, for programs. `ended` states how the run ended."""
         tally = self._tally
         trouble = tally.parked or tally.trouble
         return json.dumps(
@@ -183,7 +185,9 @@ class Progress:
         return (self._tally.total - self._tally.done) * 60 / rate
 
     def _most(self) -> float:
-        """Return the answers per minute that the quota allows. A burst at the start may exceed this rate."""
+        """Return the number of answers per minute that the quota allows. The burst at the start of a run can exceed
+        this rate.
+        """
         tally = self._tally
         by_tokens = self._tpm * tally.answered / tally.tokens if self._tpm and tally.tokens else inf
         return min(self._rpm or inf, by_tokens)
@@ -199,7 +203,9 @@ class Progress:
         return f"no answer for {clock_time(seconds)}: {tally.trouble}"
 
     def _cost(self) -> list[str]:
-        """Return the cost so far; with a limit, the cost of all runs, because the limit applies to all runs."""
+        """Return the cost so far as text. If there is a limit, it is the cost of all runs, because the limit applies
+        to all runs together.
+        """
         bill = self._tally.bill
         cost = bill.cost if self._max_cost is None else bill.total
         if not (cost or bill.unknown):
@@ -207,7 +213,7 @@ class Progress:
         return [in_words(cost, bill.unknown, self._max_cost)]
 
     def _course(self) -> list[str]:
-        """Return the lines about the deadline of the run."""
+        """Return the lines about the deadline of the run, or no lines if it has none."""
         return [] if self._tally.course is None else self._tally.course.lines(wall())
 
     def _rates(self) -> str:
@@ -216,14 +222,14 @@ class Progress:
 
 
 def clock_time(seconds: float) -> str:
-    """Return `m:ss`, or `h:mm:ss` for an hour or more."""
+    """Return a duration as `m:ss`, or as `h:mm:ss` for an hour or more."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def about(seconds: float) -> str:
-    """Return a duration, rounded to the precision of an estimate."""
+    """Return an estimated duration as text, rounded according to its precision."""
     _, step, unit, name = next(row for row in _PRECISION if seconds < row[0])
     return f"about {max(1, round(seconds / step)) * step / unit:g} {name}"
 

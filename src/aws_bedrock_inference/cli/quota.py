@@ -1,4 +1,4 @@
-"""`bedrock quota`: the account's quotas, their use, and requests for increases."""
+"""`bedrock quota`: show the account's quotas and their use, and request increases."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _WIDEST = 100
 
 
 class Unknown(click.ClickException):
-    """Raised if the quotas or their use cannot be read."""
+    """Raised if the quotas of the account, or their use, cannot be read."""
 
     exit_code = CANNOT_WORK
 
 
 def known_quotas(region: str | None, endpoint_url: str | None, *, fresh: bool = False) -> QuotaTable:
-    """Return the account's quotas; end the command with the reason if they cannot be read."""
+    """Return the account's quotas. If they cannot be read, end the command with the reason."""
     try:
         return discover(region_name=region, endpoint_url=endpoint_url, max_age=0.0 if fresh else A_DAY)
     except QuotasUnknown as error:
@@ -165,7 +165,7 @@ def increase(
 
 
 def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], list[str]]:
-    """Return the rows to show, and the models without a known quota."""
+    """Return the rows of the table to show, and the models whose quota is unknown."""
     if not models:
         return list(table.models()), []
     rows, unknown = [], []
@@ -181,9 +181,10 @@ def _chosen(table: QuotaTable, models: Sequence[str]) -> tuple[list[Listed], lis
 def _shared_and_used(
     table: QuotaTable, rows: Sequence[Listed] | None, store: ShareStore | None, *, usage: bool
 ) -> tuple[list[SharedQuota] | None, list[Used] | None, list[str]]:
-    """Return the shared quotas and the usage, each if requested, and the errors of those that could not be read.
+    """Return the shared quotas, the usage that CloudWatch counted, and the errors that occurred while these were read.
 
-    `rows` are the selected rows, None for all.
+    The shared quotas are read if `store` is set, and the usage is read if `usage` is True. `rows` are the selected
+    rows of the table, or None for all rows.
     """
     shared, used, troubles = None, None, []
 
@@ -244,7 +245,9 @@ def _print(table: QuotaTable, rows: Sequence[Listed]) -> None:
 
 
 def _lines(table: QuotaTable, rows: Sequence[Listed]) -> Iterator[tuple[str, str]]:
-    """Return the lines of the table, each with its style. A value that differs from AWS's default shows the default."""
+    """Return the lines of the table, each with its style. If a value differs from AWS's default, the line also shows
+    the default.
+    """
     columns = ["rpm", "tpm", *(["tpd"] if table.cross_model is None and any(row.limits.tpd for row in rows) else [])]
     cells = [("model", "pool", *(cell for column in columns for cell in (_TITLES[column], "")))]
     for row in rows:

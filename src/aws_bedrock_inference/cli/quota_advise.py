@@ -1,4 +1,6 @@
-"""`bedrock quota advise`: recommend max_tokens from the length of past answers, and a pool with a larger quota."""
+"""`bedrock quota advise`: recommend a value for max_tokens from the lengths of past answers, and a pool with a larger
+quota.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +47,10 @@ _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "it
 
 @dataclass(kw_only=True)
 class _Experience:
-    """Statistics of one model's calls. `inputs` is the mean of input tokens per call, None if unknown. `account` and
-    `region` are empty for those of the caller. `learned` is the measured burndown rate, if it differs from the table.
+    """Statistics of the calls of one model.
+
+    `inputs` is the mean number of input tokens per call, or None if it is unknown. `account` and `region` are empty if
+    they are the caller's own. `learned` is the measured burndown rate, if it differs from the rate in the table.
     """
 
     where: str
@@ -61,7 +65,7 @@ class _Experience:
 
     @property
     def burndown(self) -> float:
-        """The burndown rate: the tokens that one output token takes from the quota."""
+        """The burndown rate: the number of quota tokens that one output token costs."""
         return self.learned or model_facts(self.model).burndown
 
 
@@ -116,7 +120,7 @@ def advise(
 
 
 def _of_files(files: Sequence[Path], model: str, max_tokens: int | None) -> tuple[int, _Experience]:
-    """Return the number of lines that are not answers, and the statistics of the others."""
+    """Return the number of lines in these files that are not answers, and the statistics of the answers."""
     base, pool = split_profile(model)
     known = _Experience(where=", ".join(map(str, files)), model=base, pool=pool)
     unsaid = model_facts(base).max_output_tokens
@@ -168,7 +172,7 @@ def _of_store(quota: SharedQuota) -> _Experience:
 
 
 def _listed(region: str | None, endpoint_url: str | None) -> QuotaTable | str:
-    """Return the account's quotas, or the reason why they are unknown. The advice works without them."""
+    """Return the account's quotas, or the reason why they are unknown. The advice does not require them."""
     try:
         return discover(region_name=region, endpoint_url=endpoint_url)
     except (QuotasUnknown, BotoCoreError) as error:
@@ -189,7 +193,7 @@ def _advice(known: _Experience, table: QuotaTable | str) -> Iterator[str]:
 
 
 def _beyond_pools(table: QuotaTable) -> Iterator[str]:
-    """Yield the quota of all models of the Region together, and how to request more."""
+    """Yield lines about the quota of all models of the Region together, and about how to request more."""
     daily = table.cross_model
     if daily is not None and daily.value is not None:
         yield f"Tokens per day: {daily.value:,.0f}, weighted by price. {quota_facts()['cross_model']['text']}"
@@ -197,7 +201,9 @@ def _beyond_pools(table: QuotaTable) -> Iterator[str]:
 
 
 def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:
-    """Yield the pools of the model with a larger quota. Each pool is a separate quota, so using both adds them up."""
+    """Yield lines about the pools of the model that have a larger quota. Each pool is a separate quota, so a client
+    that uses two pools has the sum of their quotas.
+    """
     mine = table.limits(known.model, known.pool)
     for pool, called in _CALLED.items():
         other = table.limits(known.model, pool)

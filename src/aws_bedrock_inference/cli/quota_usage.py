@@ -1,4 +1,4 @@
-"""The use of quotas: by the processes that share a quota, live, and by the account, from CloudWatch."""
+"""Show the use of quotas: live by the processes that share a quota, and from CloudWatch by the whole account."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores.members import Member
 
 Line = tuple[str, str]
-"""A line and its style."""
+"""A line of text and its style."""
 
 _MOST_MEMBERS = 40
 _MOST_REASONS = 3
@@ -38,7 +38,9 @@ _NAMES = {number: name for name, number in PRIORITIES.items()}
 
 
 def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) -> ShareStore | None:
-    """Return the store of an option, not yet connected. It is closed when the command ends."""
+    """Return the store for the value of an option, without connecting to it. The store is closed when the command
+    ends.
+    """
     if value is None:
         return None
     try:
@@ -50,7 +52,7 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Return the URL of a store after a test that adds and removes a member; end the command if the test fails."""
+    """Return the URL of a store after a test that adds a member and removes it. If the test fails, end the command."""
     store = opened_store(ctx, param, value)
     if store is not None:
         try:
@@ -63,7 +65,7 @@ def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 class StoreFailed(click.ClickException):
-    """Raised if a store cannot be used."""
+    """Raised if the store of a shared quota cannot be used."""
 
     exit_code = CANNOT_WORK
 
@@ -108,13 +110,14 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 
 
 class _NotYet(StoreUnavailable):
-    """Raised if no process has shared a quota through this file yet."""
+    """Raised if no process has shared a quota through this file so far."""
 
 
 def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQuota]:
-    """Return the quotas that are shared through `store`, or only those of `models` if it is not empty.
+    """Return the quotas that are shared through `store`. If `models` is not empty, return only the quotas of these
+    models.
 
-    Raises `StoreUnavailable`, also if the file of the store does not exist: reading does not create it.
+    Raises `StoreUnavailable`, also if the file of the store does not exist, because reading does not create the file.
     """
     if isinstance(store, SqliteStore) and not store.path.exists() and store.path.parent.is_dir():
         raise _NotYet(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
@@ -129,7 +132,7 @@ def _is_selected(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
 
 
 def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
-    """Yield a block for each quota: the totals, then each member."""
+    """Yield a block of lines for each quota: first the totals, then each member."""
     quotas = list(quotas)
     for number, quota in enumerate(quotas):
         account, region, model, pool = quota.place
@@ -159,7 +162,7 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield the reasons for each estimated limit, starting with the reason of most members."""
+    """Yield the reasons for each estimated limit. The reason that most members state comes first."""
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):
@@ -205,7 +208,9 @@ def priority_name(priority: float) -> str:
 
 
 def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
-    """Yield CloudWatch's counts, one line for each model id. Percentages are of the id's tokens per minute."""
+    """Yield lines with the use that CloudWatch counted, one line for each model id. The percentages refer to the quota
+    of the id in tokens per minute.
+    """
     head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
     yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")
 
@@ -224,7 +229,7 @@ def _used_row(table: QuotaTable, used: Used) -> tuple[str, ...]:
 
 
 def plain_shared(shared: Iterable[SharedQuota] | None, used: Iterable[Used] | None) -> dict[str, Any]:
-    """Return the shared quotas and the usage as JSON values."""
+    """Return the shared quotas and the use from CloudWatch as JSON values."""
     plain: dict[str, Any] = {}
     if shared is not None:
         plain["shared"] = [
@@ -255,7 +260,9 @@ def _plain_member(member: Member) -> dict[str, Any]:
 
 
 def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Iterator[Line]:
-    """Yield the rows of `cells` as aligned columns; the first row is the header. Empty columns are omitted."""
+    """Yield the rows of `cells` as aligned columns. The first row is the header. Columns without content are
+    omitted.
+    """
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for number, row in enumerate(cells):
         parts = [f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True) if width]
@@ -263,14 +270,16 @@ def aligned(cells: Sequence[Sequence[str]], sides: str, indent: str = "") -> Ite
 
 
 def print_lines(console: Console, lines: Iterable[Line]) -> None:
-    """Print lines without cropping them, on a terminal of any width."""
+    """Print lines without cropping them, whatever the width of the terminal."""
     for line, style in lines:
         console.print(Text(line, style), no_wrap=True, overflow="ignore", crop=False)
 
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
-    """Yield a function that shows an update: the new lines, and the last known lines, which a terminal keeps."""
+    """Yield a function that shows an update. The function gets the new lines, and the last known lines, which remain
+    visible on a terminal.
+    """
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)
         return

@@ -1,4 +1,4 @@
-"""The summary of a finished job, with the command that continues it and the exit code."""
+"""Print the summary of a run: its counts, the command that continues it, and its exit code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 
 
 def exit_code(tally: Tally, ending: Ending) -> int:
-    """Return the exit code. Problems that a person must solve come before problems that another run solves."""
+    """Return the exit code of a run. If a person must solve one problem and another run would solve a second problem,
+    the code is that of the first problem.
+    """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED
     if ending.fault is not None:
@@ -53,7 +55,9 @@ def exit_code(tally: Tally, ending: Ending) -> int:
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the summary. `arguments` are the arguments of the command."""
+    """Yield the lines of the summary of a run. `arguments` are the arguments of the command, from which the command to
+    continue is built.
+    """
     yield from _why_it_ended(ending)
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
     before = f", {tally.skipped:,} answered by earlier runs" if tally.skipped else ""
@@ -79,7 +83,7 @@ def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) ->
 
 
 def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
-    """Yield the lines of a dry run."""
+    """Yield the lines of the summary of a dry run."""
     before = f", {plan.answered:,} of them answered by earlier runs" if plan.answered else ""
     yield f"Dry run: {plan.records:,} records{before}; {plan.asked:,} would be sent"
     if plan.bad:
@@ -98,7 +102,7 @@ def planned_summary(job: Job, plan: Plan) -> Iterator[str]:
 
 
 def _planned_cost(plan: Plan) -> Iterator[str]:
-    """Yield the estimated cost, and the number of records whose price is unknown."""
+    """Yield lines with the estimated cost, and with the number of records whose price is unknown."""
     unknown = plan.bill.unknown
     priced = plan.asked - unknown
     if priced:
@@ -109,14 +113,14 @@ def _planned_cost(plan: Plan) -> Iterator[str]:
 
 
 def _cost(job: Job, bill: Bill) -> Iterator[str]:
-    """Yield the cost of the run, and the cost including earlier runs if there were any."""
+    """Yield lines with the cost of the run and, if there were earlier runs, with the cost including them."""
     yield in_words(bill.cost, bill.unknown).capitalize()
     if bill.cost_before or bill.unknown_before:
         yield f"  with earlier runs: {in_words(bill.total, bill.unknown_before + bill.unknown, job.max_cost)}"
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:
-    """Yield the counts of all records, if they differ from the first line of the summary."""
+    """Yield a line with the counts of all records, if they differ from the counts in the first line of the summary."""
     answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
     held = tally.fates.get(State.HELD, 0)
     records = sum(tally.fates.values())
@@ -179,7 +183,7 @@ def _how_to_continue(job: Job, tally: Tally, ending: Ending, arguments: Sequence
 
 
 def shown_arguments(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without the texts of prompts and without the password of a URL."""
+    """Return the arguments of the command without the texts of prompts, and without the password of a URL."""
     shown: list[str] = []
     for argument in arguments:
         name, equals, text = argument.partition("=")

@@ -1,4 +1,4 @@
-"""`bedrock run`: read a file of prompts, write a file of answers."""
+"""`bedrock run`: read a file of prompts, and write a file of answers."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _CONCURRENCY = "Maximum calls in flight. [default: 64; 512 with a quota]"
 
 
 class _Run(Command):
-    """`run INPUT`, and the commands that only read: `run status FILE` and `run list`."""
+    """The command `run INPUT`, and the commands that only read journals: `run status FILE` and `run list`."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -191,7 +191,7 @@ def run(
                     _say(console, line)
                 ctx.exit(NEEDS_CORRECTION if plan.bad or plan.refused else 0)
             ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))
-        except KeyboardInterrupt:  # before or after the run handles signals itself
+        except KeyboardInterrupt:  # the run handles signals itself; this is before or after it
             ending = Ending(interrupted=True, terminated=bool(terminated))
         if shown_as == "json":
             _say(console, _progress(job, tally, console).json(ended=ending.name))
@@ -201,7 +201,7 @@ def run(
 
 
 def _configured(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the job, with the policies of --config if it is set."""
+    """Return the options of the job. If `--config` is set, they include the policies of its file."""
     config = options.pop("config")
     if config is None:
         return options
@@ -215,7 +215,7 @@ def _configured(options: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _interrupted_by_sigterm() -> Iterator[list[int]]:
-    """Handle SIGTERM like Ctrl-C in the block; the list contains the signal once it has arrived."""
+    """Handle SIGTERM like Ctrl-C in the block. The list that is yielded contains the signal after it has arrived."""
     came: list[int] = []
 
     def interrupt(number: int, _: object) -> None:
@@ -237,7 +237,7 @@ def _say(console: Console, message: str) -> None:
 
 
 def _bad_line_printer(console: Console) -> Callable[[BadLine], None]:
-    """Return a function that shows the first invalid lines."""
+    """Return a function that prints the first few invalid lines of the input, and no further lines."""
     shown = count(1)
 
     def complain(line: BadLine) -> None:

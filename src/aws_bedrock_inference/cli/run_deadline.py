@@ -1,4 +1,4 @@
-"""The options of `bedrock run` for a deadline, and the lines about a deadline in its output."""
+"""The options of `bedrock run` for a deadline, and the lines of its output about the deadline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """Refuse a text that is not a deadline. A past deadline is accepted, because a run that continues may have one."""
+    """Refuse a text that is not a deadline. A deadline in the past is accepted, because a run that is continued can
+    have such a deadline.
+    """
     if text is not None:
         try:
             read(text)
@@ -51,7 +53,7 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return the options of a job, with a batch job client instead of the bucket and the role."""
+    """Return the options of a job. The options for the bucket and the role are replaced by a client for batch jobs."""
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")
     if output is None:
@@ -71,7 +73,7 @@ def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, An
 
 
 def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
-    """Yield the lines of a summary about the deadline."""
+    """Yield the lines of a summary about the deadline: whether the run kept it, and the state of its batch job."""
     course = tally.course
     if course is None:
         return

@@ -1,4 +1,4 @@
-"""The input of a run on the command line, and the template of its prompts."""
+"""The argument INPUT of `bedrock run`, and its option `--template`."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Input(click.ParamType):  # type: ignore[type-arg] # click's class has no type parameter at run time
-    """A file, a directory, `-` for standard input, or an S3 URL."""
+    """The type of the argument INPUT: a file, a directory, `-` for standard input, or an S3 URL."""
 
     name = "input"
     _path = click.Path(exists=True, allow_dash=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Source:
-        """Return the source."""
+        """Return the source of records for the value of the argument."""
         try:
             location = S3Location.parse(value)
         except ValueError as error:
@@ -32,7 +32,9 @@ class Input(click.ParamType):  # type: ignore[type-arg] # click's class has no t
 
 
 def template(_: click.Context, __: click.Parameter, value: str | None) -> Template | None:
-    """Return the template of `--template`: its text, or the file that follows an `@`."""
+    """Return the template for the value of `--template`. The value is the text of the template, or `@` and the name of
+    a file with the text.
+    """
     if value is None:
         return None
     try:

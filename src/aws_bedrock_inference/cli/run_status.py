@@ -1,4 +1,6 @@
-"""`bedrock run status` and `bedrock run list`: show runs from another terminal, or after they have ended."""
+"""`bedrock run status` and `bedrock run list`: show the state of runs from another terminal, or after the runs have
+ended.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ def list_runs(*, folder: Path, as_json: bool) -> None:
 
 
 def lines(found: Status) -> Iterator[str]:
-    """Yield the lines about a run; the first line is the summary."""
+    """Yield lines about the state of a run. The first line is the summary."""
     answered, failed = found.counts[State.ANSWERED], found.counts[State.FAILED]
     output = str(found.path).removesuffix(SUFFIX)
     state = _IN_WORDS.get(found.state, found.state)

@@ -41,12 +41,12 @@ _LOG = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
 
 
 class Since(click.ParamType):  # type: ignore[type-arg] # click's class has no type parameter at run time
-    """A point in time, or a duration before now."""
+    """The type of the option `--since`: a point in time, or a duration before now."""
 
     name = "since"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """Return the time; without a zone it is UTC."""
+        """Return the time for the value of the option. A time without a zone is in UTC."""
         ago = re.fullmatch(r"(\d{1,6})([mhdw])", value)
         try:
             if ago:
@@ -121,7 +121,7 @@ def _read(found: LogScan, logs: Sequence[Path]) -> int:
 
 
 def _shown(bar: Progress, file: BinaryIO, name: str, total: int | None) -> Iterator[bytes]:
-    """Yield the blocks of a file and update the progress bar."""
+    """Yield the blocks of a file, and update the progress bar."""
     task = bar.add_task(name, total=total)
     for block in blocks(file):
         yield block
@@ -201,7 +201,7 @@ def _print_part(console: Console, finding: Finding, part: Part, span: tuple[date
 
 
 def _line(console: Console, text: Text) -> None:
-    """Print one line: cropped on a terminal, complete elsewhere."""
+    """Print one line. On a terminal, a long line is cropped; otherwise, it is printed completely."""
     console.print(
         text, no_wrap=True, overflow="ellipsis" if console.is_terminal else "ignore", crop=console.is_terminal
     )
@@ -247,7 +247,7 @@ def _span(findings: Iterable[Finding]) -> tuple[datetime, datetime] | None:
 
 
 def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
-    """Return the counts from `first` to `last` as a row of bars."""
+    """Return a row of bars that shows how the counts change from `first` to `last`."""
     start = first.timestamp()
     step = max(1.0, (last.timestamp() - start + 1) / _SPARKS)
     cells = [0] * _SPARKS
@@ -258,7 +258,7 @@ def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
 
 
 def _time(*times: datetime) -> str:
-    """Return a time, or the first and the last time if they differ."""
+    """Return a time. If the first and the last time differ, return both."""
     return " to ".join(dict.fromkeys(f"{at:%Y-%m-%d %H:%M}" for at in times))
 
 

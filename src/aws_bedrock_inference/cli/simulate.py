@@ -99,7 +99,7 @@ async def _serve(tables: dict[str, Any], address: str, port: int) -> None:
 
 @contextlib.contextmanager
 def _stopped_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Set `stop` on the first Ctrl-C or SIGTERM; the second has its usual effect."""
+    """Set `stop` on the first Ctrl-C or SIGTERM. The second signal has its usual effect."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # on Windows Ctrl-C ends the process immediately
         for number in (signal.SIGINT, signal.SIGTERM):

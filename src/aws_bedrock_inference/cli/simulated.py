@@ -1,4 +1,4 @@
-"""`--simulate`: run the built-in simulator for one command."""
+"""The option `--simulate`: run the built-in simulator while one command runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 @contextlib.contextmanager
 def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator, Any]]:
-    """Run the simulator with `scenario`; yield it and a session with made-up credentials."""
+    """Run the simulator with `scenario` during the block. Yield the simulator, and a session with made-up
+    credentials.
+    """
     if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(
             f"--simulate used {scenario} as its scenario. Write --simulate last, or write --simulate=bad-day."
@@ -37,14 +39,16 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
 
 
 def _session() -> boto3.Session:
-    """Return a session without the user's profiles, which may be broken or require a sign-in."""
+    """Return a session that does not read the user's profiles, because they can be invalid or require a sign-in."""
     unset = (None, None, None, None)
     alone = botocore.session.Session({"profile": unset, "config_file": unset, "credentials_file": unset})
     return boto3.Session("SIMULATED", "simulated", region_name="us-east-1", botocore_session=alone)
 
 
 def need_extra() -> None:
-    """Raise `UsageError` with the install command if the simulator's server is missing."""
+    """Raise `UsageError` if the packages for the simulator's server are missing. The message contains the command to
+    install them.
+    """
     if find_spec("granian") is None:
         raise click.UsageError(
             "The simulator needs the extra `simulator`: pip install 'aws-bedrock-inference[simulator]'"

@@ -1,4 +1,4 @@
-"""Standard error that may be closed: a run continues without it."""
+"""Standard error for a run. If standard error is closed, the run continues without it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, TextIO
 
 
 class Stderr:
-    """The current standard error. After the first write error, this text and all later text is dropped."""
+    """The current standard error. After the first write error, all further text is dropped."""
 
     def __init__(self) -> None:
         self._stream: TextIO | None = sys.stderr
 
     def write(self, text: str) -> int:
-        """Write the text."""
+        """Write the text to standard error. Drop it if standard error cannot be written."""
         if self._stream is not None:
             try:
                 self._stream.write(text)
@@ -24,7 +24,7 @@ class Stderr:
         return len(text)
 
     def flush(self) -> None:
-        """Write the buffered text."""
+        """Write the buffered text to standard error."""
         if self._stream is not None:
             try:
                 self._stream.flush()
@@ -39,7 +39,9 @@ class Stderr:
         return getattr(self._stream, name)
 
     def _drop(self) -> None:
-        """Redirect the buffer to the null device, because Python fails at exit if it cannot write its buffer."""
+        """Redirect the buffer of standard error to the null device. Otherwise Python would fail at exit, because it
+        cannot write the buffer.
+        """
         if self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 nowhere = os.open(os.devnull, os.O_WRONLY)

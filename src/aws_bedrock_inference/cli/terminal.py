@@ -1,4 +1,4 @@
-"""Input, output and interruptions of the command."""
+"""The standard input, the standard output and the interruptions of the command."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class _Output(io.FileIO):
-    """Standard output whose write errors end the process in the same way, whichever library writes."""
+    """Standard output. If it cannot be written, the process ends, always in the same way, whichever library writes."""
 
     def write(self, data: Any) -> int:
-        """Write `data`; end the process if standard output cannot be written."""
+        """Write `data`. If standard output cannot be written, end the process."""
         try:
             return super().write(data)
         except OSError as error:
@@ -40,7 +40,8 @@ class _Output(io.FileIO):
 
 
 def prepare_outputs() -> None:
-    """Make both outputs escape the characters that their encoding lacks, and end the command when its output is closed.
+    """Prepare both outputs: escape the characters that their encoding lacks, and end the command when its output is
+    closed.
 
     Without the escapes, a character outside ASCII would end the command under `LC_ALL=C`.
     """
@@ -56,14 +57,14 @@ def prepare_outputs() -> None:
 
 
 def say(text: str) -> None:
-    """Print a message without its secrets on standard error; ignore a closed standard error."""
+    """Print a message without its secrets on standard error. If standard error is closed, do nothing."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(masked(text), err=True)
 
 
 @contextlib.contextmanager
 def warnings_shown(show: Callable[[str], None]) -> Iterator[None]:
-    """Pass each user warning to `show` as one line, whatever warning filters Python has."""
+    """Pass each warning for users to `show` as one line, whatever warning filters Python has."""
 
     def shown(message: Warning | str, *_: object) -> None:
         show(f"Warning: {message}")
@@ -75,7 +76,7 @@ def warnings_shown(show: Callable[[str], None]) -> Iterator[None]:
 
 
 def given_text(argument: str) -> str:
-    """Return an argument decoded as UTF-8, whatever the locale is."""
+    """Return an argument of the command line, decoded as UTF-8 whatever the locale is."""
     try:
         return os.fsencode(argument).decode()
     except UnicodeError:
@@ -83,14 +84,14 @@ def given_text(argument: str) -> str:
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input; raise `UsageError` if it is closed."""
+    """Return standard input. Raise `UsageError` if it is closed."""
     if sys.stdin is None:
         raise click.UsageError("Standard input is closed. Pass a file, or pipe the input to the command.")
     return sys.stdin.buffer
 
 
 def read_text() -> str:
-    """Return the text of standard input; raise `UsageError` if it is not UTF-8, or closed."""
+    """Return the text of standard input. Raise `UsageError` if it is closed or not UTF-8."""
     try:
         return standard_input().read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -101,7 +102,9 @@ def read_text() -> str:
 
 @contextlib.contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Let Ctrl-C end the process silently in the block, because Python loses interruptions while it imports modules."""
+    """End the process without a message on Ctrl-C during the block, because Python can lose interruptions while it
+    imports modules.
+    """
 
     def leave(_: int, __: FrameType | None) -> None:
         os._exit(INTERRUPTED)
@@ -118,7 +121,7 @@ def leaving_at_once() -> Iterator[None]:
 
 
 def ago(seconds: float) -> str:
-    """Return a past duration in words, in its largest unit: `2 hours ago`."""
+    """Return a duration that lies in the past as text in its largest unit, such as `2 hours ago`."""
     for size, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size:
             count = int(seconds // size)

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 class AsyncBedrockClient(BaseClient):
     """A client for one model, with retries, quota control and circuit breaking. Tasks of one event loop can share it.
 
-    * `model_id`: a model id, an inference profile id or an ARN. A call can name a different one.
-    * `region_name`, `endpoint_url`: found as boto3 finds them if they are not passed. Credentials are found in the
-      same way.
+    * `model_id`: a model id, an inference profile id or an ARN. Each call can name a different one.
+    * `region_name`, `endpoint_url`: if they are not passed, the client finds them as boto3 does. The client finds
+      credentials in the same way.
     * `session`: a boto3 or botocore session, in which the client looks for Region, endpoint and credentials.
-    * `quota`: the account's `Quota(rpm=..., tpm=...)`. Clients with the same object share the quota.
-    * `pipeline`: replaces the recommended policies.
+    * `quota`: the account's `Quota(rpm=..., tpm=...)`. Clients with the same `Quota` object share the quota.
+    * `pipeline`: a `Pipeline` that replaces the recommended policies.
     * `timeout`: the maximum number of seconds for a whole call, including waits and retries (default 900), or a
       `Timeout` with limits for each attempt.
     * `priority`: orders the calls that wait for quota: `interactive`, `normal`, `batch` or a number.
@@ -66,24 +66,26 @@ class AsyncBedrockClient(BaseClient):
         """Send the prompt and return the complete answer.
 
         * `prompt`, or `messages` in Converse's form: pass one of the two.
-        * `max_tokens`: the longest answer. Bedrock reserves this number of tokens from the quota. Without it, Bedrock
-          reserves the model's maximum, so set it.
+        * `max_tokens`: the maximum number of tokens in the answer. Bedrock reserves this number of tokens from the
+          quota. If `max_tokens` is not set, Bedrock reserves the model's maximum, so set it.
         * `tools`: a list of Converse tools, or a complete `toolConfig`. All other parameters of Converse can be
           passed under their own names.
-        * `stream`: with True, the client receives the answer as a stream and returns it when it is complete. It then
-          notices a stalled generation early, and retries a stream that breaks. `"auto"` does so for answers of 1,000
-          tokens or more, if streaming is allowed and supported.
+        * `stream`: with True, the client receives the answer as a stream and returns the answer when it is complete.
+          The client then notices a stalled generation early, and retries a stream that breaks. With `"auto"`, the
+          client does the same for answers that can have 1,000 tokens or more, if the model supports streaming and the
+          permissions allow it.
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
         * `timeout`: replaces the client's timeout for this call.
-        * `tenant`: the party on whose behalf the call is made. When calls with the same priority wait for quota,
-          their tenants share it equally, regardless of how many calls each tenant has.
-        * `pin`: names a conversation that stays on one route while that route is healthy, so that its prompt cache
-          stays warm (see `Fallback`).
+        * `tenant`: the party on whose behalf the call is made. When calls with the same priority wait for quota, the
+          tenants share the quota equally, regardless of how many calls each tenant has.
+        * `pin`: names a conversation that stays on one route while that route is healthy, so that the prompt cache of
+          the conversation stays warm (see `Fallback`).
 
-        Raises `InvalidRequest` before anything is sent, another `Refused` if the call was not sent, and
-        `ServiceFault` if the call failed.
+        Raises `InvalidRequest` if an argument is invalid, another `Refused` if the call was not sent for another
+        reason, and `ServiceFault` if the service or the network failed. After `InvalidRequest` and any other
+        `Refused`, nothing was sent.
         """
         call = self._invoke_call(
             "converse_stream" if stream and stream != AUTO else "converse",
@@ -126,12 +128,13 @@ class AsyncBedrockClient(BaseClient):
     ) -> AsyncTextStream:
         """Send the prompt and return the answer as pieces of text, as they arrive.
 
-        A fault before the first piece is retried, and the caller does not notice it. A later fault raises
-        `StreamBroken`, whose attribute `received` has the text that arrived. A stream that ends without its closing
-        event raises `StreamBroken`, too. With `on_interrupt="restart"`, the stream does not raise: it yields a notice
-        and then the whole answer again. With `on_interrupt="continue"`, the client asks the model to continue the
-        text that arrived (see `Resume`). After the end, `reply` on the stream has the usage and the stop reason.
-        `timeout` replaces the client's timeout for this call; its seconds cover the whole stream.
+        A fault before the first piece is retried, and the caller does not notice the retry. A later fault raises
+        `StreamBroken`, whose attribute `received` contains the text that arrived. A stream that ends without its
+        closing event raises `StreamBroken`, too. With `on_interrupt="restart"`, a broken stream does not raise: it
+        yields a notice and then the whole answer again. With `on_interrupt="continue"`, the client sends the text
+        that arrived to the model, and the model continues that text (see `Resume`). After the end, `reply` on the
+        stream has the usage and the stop reason. `timeout` replaces the client's timeout for this call. A timeout in
+        seconds covers the whole stream.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -155,8 +158,9 @@ class AsyncBedrockClient(BaseClient):
         return AsyncTextStream(self._events(call))
 
     async def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` is as
-        in `invoke`. It is annotated as `Any`, so that type checkers accept `converse(**kwargs)` with any dictionary.
+        """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` has
+        the same meaning as in `invoke`. Its type annotation is `Any`, so that type checkers accept
+        `converse(**kwargs)` with any dictionary.
         """
         return await self._unary("converse", params, timeout)
 
@@ -175,21 +179,22 @@ class AsyncBedrockClient(BaseClient):
         return {**events.head, "body": events}
 
     async def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`, which is free and uses no quota. CountTokens rejects some model ids. For an
-        inference profile that it rejects, the client sends the id of the model behind the profile. If CountTokens
-        rejects that id, too, the client returns its own estimate; the response then contains `"estimated": True`.
+        """boto3's `count_tokens`, which is free and uses no quota. CountTokens rejects some model ids. If CountTokens
+        rejects an inference profile, the client sends the id of the model behind the profile. If CountTokens rejects
+        that model id, too, the client returns its own estimate, and the response contains `"estimated": True`.
         """
         call = self._make_call("count_tokens", params, timeout)
         return await self._run(call, self._counting.count(self._send, call))
 
     async def wait_until_ready(self, timeout: float = READY_SECONDS) -> None:
-        """Wait until the client's model can be called: until its agreement is complete, or until an imported model is
-        loaded.
+        """Wait until the client's model can be called: until its access agreement is complete, or until an imported
+        model is loaded.
 
-        The client sends a call with one token of output. While the model cannot be called, it repeats this call after
-        the time that AWS documents: 15 minutes for an agreement, 5 to 60 seconds for a model that is loading. Before
-        each wait it emits `ReadinessAwaited`. These calls bypass all policies. After `timeout` seconds, the exception
-        of the last call is raised. An error that waiting cannot fix is raised immediately.
+        The client sends a test call with one output token. While the model cannot be called, the client repeats the
+        test call after the time that AWS documents: 15 minutes for an agreement, 5 to 60 seconds for a model that is
+        loading. Before each wait, the client emits `ReadinessAwaited`. The test calls bypass all policies. If the
+        model still cannot be called after `timeout` seconds, the exception of the last call is raised. An error that
+        waiting cannot fix is raised immediately.
         """
         seconds = checked(timeout)
         call = self._probe_call()
@@ -197,8 +202,8 @@ class AsyncBedrockClient(BaseClient):
 
     async def aclose(self) -> None:
         """Close the client and its connections, and release its unused part of a shared quota. Attempts in flight
-        finish, but nothing more is sent: a later call raises `ClientClosed`, and so does a call that needs another
-        attempt.
+        finish, but nothing more is sent. A later call raises `ClientClosed`, and so does a running call that needs
+        another attempt.
         """
         self._refuse()
         self._driver.close()

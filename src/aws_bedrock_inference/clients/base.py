@@ -114,7 +114,7 @@ class BaseClient:
         return self._listeners.add(listener, attempts=attempts)
 
     def _refuse(self) -> None:
-        """Refuse all calls from now on, before they wait for anything."""
+        """From now on, refuse all calls before they wait for anything."""
         self._send = self._stream = self._collect = _closed
 
     def _invoke_call(
@@ -152,15 +152,15 @@ class BaseClient:
         return self._collect(call._replace(collected=True)) if stream else self._send(call)
 
     def _probe_call(self) -> Call:
-        """Return the smallest call of the client's model, to test whether the model can be called. Imported models do
-        not support Converse.
+        """Return the smallest possible call of the client's model, which tests whether the model can be called. For
+        an imported model, the call is InvokeModel, because imported models do not support Converse.
         """
         native = ":imported-model/" in self.model_id
         return self._make_call("invoke_model" if native else "converse", smallest_request(native=native))
 
     def _make_call(self, operation: str, params: Mapping[str, Any], timeout: float | Timeout | None = None) -> Call:
-        """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` is as in the
-        constructor, for this call alone.
+        """Return the call of boto3's `operation` with boto3's `params`; `modelId` is optional. `timeout` has the same
+        meaning as in the constructor, and applies to this call alone.
         """
         params = {"modelId": self.model_id, **params}
         model_id = params["modelId"]
@@ -210,8 +210,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """From now on, ask AWS for the model behind an ARN that does not contain its model. A client without such an
-        ARN skips this step.
+        """From now on, query AWS for the model behind an ARN that does not contain its model. If the client has no
+        ARN of this kind, do nothing.
         """
 
         def guess(call: Call, route: Route) -> Estimate:
@@ -236,16 +236,15 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
     at the end of each call. The listeners of `client` also receive the events of the new client.
     """
     other = copy(client)
-    other._branch_off(pipeline, hear)  # noqa: SLF001 - this is the file of the class
+    other._branch_off(pipeline, hear)  # noqa: SLF001 - the class is in this file
     return other
 
 
 class Finish:
-    """Updates the token estimates when a call ends, and notifies the listeners.
+    """An object that updates the token estimates and notifies the listeners when a call ends.
 
     An open stream holds a reference to this object until the stream ends. The object holds no reference to the client
-    or to its connections, because otherwise an event loop that is dropped together with its tasks could not be
-    collected.
+    or to its connections. Otherwise, an event loop that is dropped together with its tasks could not be collected.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
     from aws_bedrock_inference.tokens.ratio import TokenGauge
 
-# The number of ids that are remembered, limited because ids may come from outside.
+# The maximum number of remembered ids, limited because ids may come from outside.
 _MOST = 1024
 
-# What is said of a model that is not called by its own id. Another rejection may be of this one request.
+# Causes of rejections that concern a model, and not only one request.
 _OF_THE_MODEL = frozenset(
     {"on-demand-not-supported-use-inference-profile", "model-not-for-operation", "model-not-on-this-route"}
 )
@@ -55,7 +55,7 @@ class Counting(Locked):
                 if refused is None and counted != given:
                     self._remember(given, counted)
                 return outcome
-            base = self._routes.find(given).base  # an ARN's, too, which the step has looked up meanwhile
+            base = self._routes.find(given).base  # also the model of an ARN, which `step` has looked up meanwhile
             counted = base if counted == given and base not in {given, UNKNOWN_MODEL} else None
         if refused is not None and self._remember(given, None):
             LOGGER.warning(
@@ -77,8 +77,8 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember which id CountTokens is called with in place of `given`. Return True if this was not known
-        before.
+        """Remember which id is sent to CountTokens in place of `given`. Return True if this was not known before, and
+        False otherwise.
         """
         with self._lock:
             if given in self._counted and self._counted[given] == counted:
@@ -90,8 +90,9 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return whether an error shows that CountTokens rejects an id. If the id is not the caller's `own`, other
-    refusals count as rejections, too, because the caller may lack access to the model behind a profile.
+    """Return True if an error shows that CountTokens rejects an id; otherwise return False. If the id is not the
+    caller's `own`, other refusals count as rejections, too, because the caller can lack access to the model behind a
+    profile.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class EndOfLifeWarning(UserWarning):
-    """A warning that AWS will remove a model soon, or has already removed it. Its text contains the day."""
+    """A warning that AWS will remove a model soon, or has already removed the model. The warning contains the model's
+    last day.
+    """
 
 
 ENDING, UNLISTED = Warned(), Warned()
@@ -38,9 +40,9 @@ class Listed:
         self._wall = wall
 
     def refusal(self, name: str, base: str) -> str | None:
-        """Return the reason to refuse a call of the model `name` without sending it, or None. The reason is that a
-        recent list of this account and Region does not contain the model. If an older list does not contain it, or if
-        the model is near its end of life, only log a warning, once.
+        """Return the reason to refuse a call of the model `name` without sending it, or None if the call is not
+        refused. The call is refused only if a recent list of this account and Region does not contain the model. If
+        only an older list does not contain the model, or if the model is near its end of life, log a warning once.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)

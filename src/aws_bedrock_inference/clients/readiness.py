@@ -24,7 +24,7 @@ READY_SECONDS = 3600.0
 
 
 def checked(timeout: float) -> float:
-    """Return the maximum number of seconds to wait. Raises `ValueError`."""
+    """Return the maximum number of seconds to wait. Raises `ValueError` if `timeout` is not a number above 0."""
     if not is_number(timeout, above=0, infinite=True):
         raise ValueError(f"wait_until_ready({shown(timeout)}): pass seconds above 0")
     return timeout
@@ -32,7 +32,7 @@ def checked(timeout: float) -> float:
 
 def ready(call: Call, clock: Clock, timeout: float) -> Flow:
     """Send `call` repeatedly until it succeeds, until it fails permanently, or until `timeout` seconds have passed.
-    The last attempt is sent when the time has passed.
+    When `timeout` has passed, one last attempt is sent.
     """
     started = clock()
     tries = 0
@@ -51,8 +51,8 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
 
 
 def _answers(call: Call, fault: Fault) -> bool:
-    """Return whether an imported model itself rejected the body of InvokeModel, whose format this package
-    cannot know.
+    """Return True if an imported model rejected the request body of InvokeModel; otherwise return False. This package
+    does not know the body's format for imported models. A rejection shows that the model is loaded.
     """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 
@@ -62,8 +62,8 @@ def _heals(fault: Fault) -> bool:
 
 
 def _pause(fault: Fault, tries: int) -> float:
-    """Return the seconds that AWS documents for the cause, or else an exponential back-off within the cause's
-    bounds.
+    """Return the seconds to wait before the next attempt: the wait that AWS states or documents for the cause. If
+    there is none, return an exponential backoff within the bounds of the fault's retry schedule.
     """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))

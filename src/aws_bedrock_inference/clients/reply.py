@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. The attributes have the most used values; `reply["output"]` and so on have the members of boto3's
-    `converse` response.
+    """An answer. Its attributes contain the values that are used most. Subscripts such as `reply["output"]` return
+    the members of boto3's `converse` response.
 
     `stop_reason` shows whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
-    (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`). It is the service's value, even
-    if boto3 does not list it. `text` is the text of all blocks, with and without citations. Missing values are empty:
-    no text is `""`, and a usage that was not reported has zeros. The usage of an answer from a cache has zeros, too,
-    because it cost nothing; the usage of the original answer is in `reply["usage"]`.
+    (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`). `stop_reason` is the service's
+    value, even if boto3 does not list the value. `text` is the text of all blocks, with and without citations.
+    Missing values are empty: `text` is `""` if there is no text, and a usage that was not reported has zeros. The
+    usage of an answer from a cache has zeros, too, because the answer cost nothing; the usage of the original answer
+    is in `reply["usage"]`.
     """
 
     text: str
@@ -79,14 +80,14 @@ class Reply:
 
     @property
     def filtered(self) -> FilteredContent | None:
-        """The reason why the content was filtered, completely or in part. None if it was not filtered. It is also set
-        if your own message replaces the content (`made.replaced` is then True).
+        """The reason why the content was filtered, completely or in part, or None if it was not filtered. The reason
+        is also set if your own message replaces the content (`made.replaced` is then True).
         """
         return filtered_of(self.response)
 
     @property
     def degraded_by(self) -> Fault | None:
-        """The fault because of which a substitute was returned. None if the answer comes from the model."""
+        """The fault because of which a substitute was returned, or None if the answer comes from the model."""
         return self.made.degraded_by
 
     @property

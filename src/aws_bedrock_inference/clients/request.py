@@ -1,4 +1,4 @@
-"""Convert the arguments of `invoke` to Converse parameters, and reject invalid arguments with a message that says what
+"""Convert the arguments of `invoke` to Converse parameters. Reject invalid arguments with a message that states what
 to do.
 """
 
@@ -29,8 +29,8 @@ Tier: TypeAlias = Literal["priority", "default", "flex", "reserved", "match"]
 
 
 class ConverseOptions(TypedDict, total=False):
-    """The parameters of Converse that `invoke` passes on by their own names, for type checkers. At run time the
-    installed boto3 determines which exist.
+    """The parameters of Converse that `invoke` passes on under their own names. This class is only for type checkers.
+    At run time, the installed boto3 determines which parameters exist.
     """
 
     modelId: str
@@ -68,7 +68,7 @@ class Prompt(NamedTuple):
     more: Mapping[str, Any] = MappingProxyType({})
 
     def params(self, priority: float) -> dict[str, Any]:
-        """Return Converse's parameters without `modelId`; the tier `match` depends on `priority`.
+        """Return Converse's parameters without `modelId`. If the tier is `match`, `priority` determines the tier.
 
         Raises `BadRequestError`.
         """

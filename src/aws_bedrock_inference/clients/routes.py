@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
-# The number of routes that are remembered, limited because ids may come from outside.
+# The maximum number of remembered routes, limited because ids may come from outside.
 ROUTES = 4096
 
 
 class Routes:
     """Finds the route of a model id. `used` contains the routes that were found before.
 
-    If an ARN does not contain its model, the first call that uses this ARN requests the model from AWS.
+    If an ARN does not contain its model, the first call that uses this ARN queries AWS for the model.
     """
 
     def __init__(self, endpoint: Endpoint, session: Any) -> None:
@@ -52,11 +52,15 @@ class Routes:
         return route
 
     def refusal(self, route: Route) -> str | None:
-        """Return the reason to refuse calls on a route without sending them, or None. The route comes from `find`."""
+        """Return the reason to refuse calls on a route without sending them, or None if calls are not refused. `find`
+        returned the route.
+        """
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
-        """Return `step`, preceded by a look-up for calls whose model is unknown."""
+        """Return a step that runs `step`. If the model of a call is unknown, the returned step first looks up the
+        model.
+        """
 
         def flow(call: Call) -> Flow:
             if call.route.base == UNKNOWN_MODEL:

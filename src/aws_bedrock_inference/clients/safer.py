@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Flow, Step
 
-# The tokens of an answer that may take a minute, the usual limit of what stands between: models write 15 to 100 tokens
-# a second.
+# An answer with this many tokens can take a minute, because models write 15 to 100 tokens a second. Proxies and
+# gateways usually close a connection that is silent for a minute.
 LONG = 1000
 
 AUTO = "auto"
@@ -29,15 +29,16 @@ _ACTION = "InvokeModelWithResponseStream"
 
 class Safer:
     """Decides for each call whether to send it as a stream. A call whose answer can be long is sent as a stream. If
-    streaming is denied or not supported, the call is sent without streaming, and this is remembered for its model and
-    Region. Some models do not stream answers that use tools.
+    streaming is denied or not supported, the call is sent without streaming. Later calls of the same model in the
+    same Region are then sent without streaming, too. Calls with tools are remembered separately, because some models
+    do not stream answers that use tools.
     """
 
     def __init__(self) -> None:
         self._cannot: set[tuple[str, bool]] = set()
 
     def flow(self, call: Call, send: Step, collect: Step) -> Flow:
-        """Run `call`, a Converse call, by `collect` or by `send`."""
+        """Run the Converse call `call`, either as a stream with `collect`, or in one piece with `send`."""
         route = (call.route.health_key, "toolConfig" in call.params)
         if call.estimate.output_tokens < LONG or route in self._cannot:
             return (yield from send(call))

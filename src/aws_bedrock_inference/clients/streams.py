@@ -21,7 +21,7 @@ NOTICE = "\n[Stream was interrupted. Retrying...]\n"
 
 
 class _Ending:
-    """The end of a stream, common to the blocking and the asyncio classes."""
+    """The handling of the end of a stream, which the blocking and the asyncio classes share."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -45,8 +45,8 @@ class _Ending:
 
 
 class EventStream(_Ending):
-    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases
-    everything.
+    """An iterator over the events of a stream, in boto3's form. It raises an exception if the stream breaks. Closing
+    the iterator early releases all of its resources.
     """
 
     def __init__(self, stream: Stream, call: Call) -> None:
@@ -54,7 +54,9 @@ class EventStream(_Ending):
         self._stream = stream
 
     def begin(self) -> None:
-        """Read up to the first content, if not done yet. Faults before that point were retried."""
+        """Read the stream up to its first content, unless this was done before. Faults before the first content were
+        retried.
+        """
         if self.head:
             return
         for head in self._stream:
@@ -64,7 +66,7 @@ class EventStream(_Ending):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome of the stream; None until it has ended."""
+        """The outcome of the stream, or None until the stream has ended."""
         return self._stream.outcome
 
     def __iter__(self) -> Self:
@@ -90,8 +92,8 @@ class EventStream(_Ending):
 
 
 class AsyncEventStream(_Ending):
-    """An iterator over boto3's events of a stream. It raises if the stream breaks; closing it early releases
-    everything.
+    """An iterator over the events of a stream, in boto3's form. It raises an exception if the stream breaks. Closing
+    the iterator early releases all of its resources.
     """
 
     def __init__(self, stream: AsyncStream, call: Call) -> None:
@@ -99,7 +101,9 @@ class AsyncEventStream(_Ending):
         self._stream = stream
 
     async def begin(self) -> None:
-        """Read up to the first content, if not done yet. Faults before that point were retried."""
+        """Read the stream up to its first content, unless this was done before. Faults before the first content were
+        retried.
+        """
         if self.head:
             return
         async for head in self._stream:
@@ -109,7 +113,7 @@ class AsyncEventStream(_Ending):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome of the stream; None until it has ended."""
+        """The outcome of the stream, or None until the stream has ended."""
         return self._stream.outcome
 
     def __aiter__(self) -> Self:
@@ -135,15 +139,15 @@ class AsyncEventStream(_Ending):
 
 
 class TextStream:
-    """An iterator over the text of an answer; after the end, `reply` has the usage and the stop reason."""
+    """An iterator over the text of an answer. After the end, `reply` has the usage and the stop reason."""
 
     def __init__(self, events: EventStream) -> None:
         self._events = events
 
     @property
     def events(self) -> EventStream:
-        """The same answer as boto3's events, with an `Interrupted` where the answer starts again. Read either these or
-        the text, not both.
+        """The same answer as events in boto3's form, with an `Interrupted` where the answer starts again. Read either
+        these events or the text, not both.
         """
         return self._events
 
@@ -158,7 +162,7 @@ class TextStream:
 
     @property
     def reply(self) -> Reply:
-        """The complete answer. Raises `ValueError` before the stream has ended."""
+        """The complete answer. Raises `ValueError` if the stream has not ended yet."""
         return self._events.reply(self._events.outcome)
 
     def close(self) -> None:
@@ -173,15 +177,15 @@ class TextStream:
 
 
 class AsyncTextStream:
-    """An iterator over the text of an answer; after the end, `reply` has the usage and the stop reason."""
+    """An iterator over the text of an answer. After the end, `reply` has the usage and the stop reason."""
 
     def __init__(self, events: AsyncEventStream) -> None:
         self._events = events
 
     @property
     def events(self) -> AsyncEventStream:
-        """The same answer as boto3's events, with an `Interrupted` where the answer starts again. Read either these or
-        the text, not both.
+        """The same answer as events in boto3's form, with an `Interrupted` where the answer starts again. Read either
+        these events or the text, not both.
         """
         return self._events
 
@@ -196,7 +200,7 @@ class AsyncTextStream:
 
     @property
     def reply(self) -> Reply:
-        """The complete answer. Raises `ValueError` before the stream has ended."""
+        """The complete answer. Raises `ValueError` if the stream has not ended yet."""
         return self._events.reply(self._events.outcome)
 
     async def aclose(self) -> None:

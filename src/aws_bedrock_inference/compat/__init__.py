@@ -1,8 +1,9 @@
 """Functions and classes with the names that AWS's troubleshooting pages use, built on this package's rules.
 
-Programs written for those pages run unchanged, without the race conditions of the original code: threads that wait for
-tokens are served in order of arrival, one probe at a time tests an open circuit, and a late answer of an old call
-cannot close the circuit. No function here repeats a call that a client of this package has already retried.
+Programs that were written for those pages run unchanged, but without the race conditions of the original code.
+Threads that wait for tokens are served in order of arrival, only one probe at a time tests an open circuit, and a
+late answer of an old call cannot close the circuit. No function in `compat` repeats a call that a client of this
+package has already retried.
 """
 
 from aws_bedrock_inference.compat.breaker import BreakerState, CircuitBreaker, CircuitBreakerOpenError

@@ -1,5 +1,5 @@
-"""The pages' circuit breaker. Two pages have a class of this name; the method that is called selects the page's
-rule.
+"""The circuit breaker of AWS's troubleshooting pages. Two pages have a class with this name. The method that is
+called (`execute` or `call`) selects the page whose rule is used.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The waits of the two pages. This very object as `recovery_timeout` means that nobody gave one, so `call` may take its
-# own page's; a number that somebody gave holds for both.
+# The waits of the two pages. If `recovery_timeout` is this very object, the program passed no wait, and `call` uses
+# the wait of its own page. A wait that the program passed applies to both methods.
 _EXECUTE_WAITS = 30.0
 _CALL_WAITS = 60.0
 
@@ -33,7 +33,7 @@ _CALLERS_OWN = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
 
 
 class CircuitBreakerOpenError(Exception):
-    """A call refused by an open circuit. Nothing was called. Retry after `retry_after` seconds."""
+    """A call refused by an open circuit. The target was not called. Retry after `retry_after` seconds."""
 
     def __init__(self, message: str = "Circuit breaker is open", retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -41,9 +41,9 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """The state `closed`, `open` or `half-open`, which equals the same word in capitals or with an underscore.
+    """The state `closed`, `open` or `half-open`. It equals the same word in capitals or with an underscore.
 
-    As a dictionary key, it is the word that it prints.
+    As a dictionary key, the state matches only the word that it prints.
     """
 
     __slots__ = ()
@@ -58,7 +58,7 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """One page's rule: the wait before a test, the words of a refusal, and how results are counted."""
+    """The rule of one page: the wait before a test, the text of a refusal, and how results are counted."""
 
     wait: float
     refusal: str
@@ -75,13 +75,14 @@ class CircuitBreaker:
     | tests the target after | `recovery_timeout`, 30 s | `timeout`, 60 s |
     | refuses with | "Circuit breaker is open" | "Circuit breaker is OPEN" |
 
-    Both raise `CircuitBreakerOpenError`, admit one call as a test, and close when it succeeds. `timeout` and
-    `recovery_timeout` are two names of one wait: the one that is passed applies to both methods. Mistakes of the
-    caller (bad input, no permission, not found) do not count. `call` reports to `on_success` and `on_failure`, which a
-    subclass may extend or replace. `retry_timeout` is accepted and stored because the page has it, but it has no
-    effect. `clock` replaces time, `wall` the time of day of `last_failure_time` and `last_retry_time`.
+    Both methods raise `CircuitBreakerOpenError`. After the wait they admit one call as a test, and close the circuit
+    when the test succeeds. `timeout` and `recovery_timeout` are two names for one wait: the value that is passed
+    applies to both methods. Mistakes of the caller (bad input, no permission, not found) are not counted as failures.
+    `call` calls `on_success` and `on_failure`, which a subclass can extend or replace. `retry_timeout` is accepted and
+    stored because the page has this parameter, but it has no effect. `clock` replaces the clock. `wall` replaces the
+    time of day of `last_failure_time` and `last_retry_time`.
 
-    As on the pages, the attributes may be set at any time, by programs and subclasses: `state`, `failure_count`,
+    As on the pages, programs and subclasses can set these attributes at any time: `state`, `failure_count`,
     `last_failure_time`, and the numbers of the constructor. `state` is in capitals after `call`.
     """
 
@@ -113,8 +114,9 @@ class CircuitBreaker:
         )
         if not sane:
             raise ValueError(
-                "CircuitBreaker: failure_threshold is 1 or more, recovery_timeout 0 or more and failure_window above "
-                f"0 seconds; got {shown(failure_threshold)}, {shown(self.recovery_timeout)}, {shown(failure_window)}"
+                "CircuitBreaker: failure_threshold must be 1 or more, recovery_timeout 0 seconds or more, and "
+                "failure_window above 0 seconds; the values are "
+                f"{shown(failure_threshold)}, {shown(self.recovery_timeout)}, {shown(failure_window)}"
             )
         self.last_retry_time = 0.0
         self.lock = threading.RLock()
@@ -129,14 +131,14 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the state in a forked child, but expect no results of the parent's calls."""
+        """Keep the state in a forked child, but expect no results of calls that the parent started."""
         self.lock = threading.RLock()
         self._generation += 1
 
     @property
     def state(self) -> str:
-        """`closed`, `open` or `half-open`. A circuit set to open starts to wait now; a circuit set to half-open is
-        tested next.
+        """The state: `closed`, `open` or `half-open`. A program can set it. If it sets `open`, the wait before a test
+        starts now; if it sets `half-open`, the next call is the test.
         """
         return BreakerState(self._state.upper().replace("-", "_")) if self._capitals else self._state
 
@@ -151,7 +153,9 @@ class CircuitBreaker:
 
     @property
     def failure_count(self) -> int:
-        """The number of failures that count, at most `failure_threshold`. An open circuit keeps them."""
+        """The number of failures that are counted, at most `failure_threshold`. While the circuit is open, no failure
+        expires.
+        """
         return len(self._failures)
 
     @failure_count.setter
@@ -166,8 +170,8 @@ class CircuitBreaker:
 
     @property
     def last_failure_time(self) -> float:
-        """The time of day of the last failure, or 0 before the first. The wait of an open circuit is counted
-        from it.
+        """The time of day of the last failure, or 0 before the first failure. An open circuit waits from this time
+        on.
         """
         return self._last_failure
 
@@ -181,15 +185,17 @@ class CircuitBreaker:
             self._failures = deque(min(failure, self._opened) for failure in self._failures)
 
     def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Call `func` and return its result; its exceptions are raised unchanged. Failures within a time window
-        count.
+        """Call `func` and return its result. Its exceptions are raised unchanged. `failure_threshold` failures within
+        `failure_window` seconds open the circuit.
         """
         self._capitals = False
         rule = _Rule(self.recovery_timeout, "Circuit breaker is open", self._passed, self._failed)
         return self._guarded(rule, func, args, options)
 
     def call(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Call `func` and return its result; its exceptions are raised unchanged. Consecutive failures count."""
+        """Call `func` and return its result. Its exceptions are raised unchanged. `failure_threshold` consecutive
+        failures open the circuit.
+        """
         self._capitals = True
         rule = _Rule(self.timeout, "Circuit breaker is OPEN", self.on_success, self.on_failure)
         return self._guarded(rule, func, args, options)
@@ -216,7 +222,9 @@ class CircuitBreaker:
             self._change(self.CLOSED)
 
     def _clear_old_failures(self) -> None:
-        """Forget the failures before the window, except those that opened the circuit."""
+        """Forget the failures that are older than `failure_window`. Failures that opened the circuit are not
+        forgotten.
+        """
         with self.lock:
             since = self._clock() - self.failure_window
             while self._failures and self._failures[0] < since and self._state == self.CLOSED:
@@ -235,7 +243,9 @@ class CircuitBreaker:
 
     def _guarded(self, rule: _Rule, func: Callable[..., T], args: tuple[Any, ...], options: dict[str, Any]) -> T:
         if is_async(func):
-            raise TypeError("func is a coroutine function; this circuit breaker does not await it")
+            raise TypeError(
+                "func is a coroutine function, which this circuit breaker cannot await; pass a function without async"
+            )
         generation, handled = self._admit(rule), sys.exception()
         try:
             value: T = check_result(func(*args, **options), name_of(func))
@@ -251,7 +261,9 @@ class CircuitBreaker:
         return value
 
     def _admit(self, rule: _Rule) -> int:
-        """Return the generation of a call that may be made. Every `wait` seconds, one call may test an open circuit."""
+        """Return the circuit's generation for a call that is admitted. If the circuit is open, one call is admitted
+        as a test every `wait` seconds.
+        """
         with self.lock:
             if self._state != self.CLOSED:
                 left = self._opened + rule.wait - self._clock()
@@ -263,13 +275,15 @@ class CircuitBreaker:
             return self._generation
 
     def _mistaken(self) -> None:
-        """Let another call test the circuit immediately, because this call gave no evidence about the target."""
+        """Let another call test the circuit immediately, because the result of this call is no evidence about the
+        target.
+        """
         if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)
 
     def _report(self, generation: int, verdict: Callable[[], None]) -> None:
-        """Act on the result of a call, unless the circuit has changed its state since the call began."""
+        """Count the result of a call. Ignore it if the circuit has changed its state since the call began."""
         with self.lock:
             if generation == self._generation:
                 verdict()

@@ -1,4 +1,6 @@
-"""The page's token bucket, without its race: a call that has waited gets its tokens, and no later call overtakes it."""
+"""The token bucket of AWS's troubleshooting page, without the page's race condition: a call that has waited gets its
+tokens, and no later call overtakes it.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 class TokenBucket:
     """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second.
 
-    Any number of threads may share it. A call that has to wait takes its tokens before it waits, so that the level
-    falls below 0 and later calls wait longer. `capacity`, `refill_rate` and `tokens` may be set at any time; a wait
-    that has already begun keeps its length. A subclass may hold `lock` and call or extend `_refill`, as with the
-    page's class. `clock` and `sleep` replace time, and `wall` the time of day.
+    Any number of threads can share the bucket. A call that has to wait takes its tokens before it waits, so that the
+    level falls below 0 and later calls wait longer. `capacity`, `refill_rate` and `tokens` can be set at any time; a
+    wait that has already begun keeps its length. A subclass can hold `lock` and call or extend `_refill`, as with the
+    page's class. `clock` and `sleep` replace the clock and the sleep function, and `wall` replaces the time of day.
     """
 
     def __init__(
@@ -69,16 +71,16 @@ class TokenBucket:
 
     @property
     def last_refill_time(self) -> float:
-        """The time of day for which `tokens` is valid. This is always now, because each access refills the bucket
-        first.
+        """The time of day for which `tokens` is valid. This is always the current time, because each access refills
+        the bucket first.
         """
         return self._wall()
 
     def consume(self, tokens: float = 1.0, block: bool = True, timeout: float | None = None) -> bool:  # noqa: FBT001, FBT002 - the documented signature
-        """Take `tokens`, and return whether they were taken.
+        """Take `tokens` from the bucket. Return True if they were taken, and False otherwise.
 
-        With `block`, callers wait in order of arrival, for at most `timeout` seconds; a wait that would take longer
-        returns False immediately. So does a request for more tokens than the capacity.
+        With `block`, callers wait in order of arrival, for at most `timeout` seconds. False is returned immediately
+        if the wait would take longer, or if `tokens` is more than the capacity.
         """
         if not is_number(tokens, least=0, infinite=True):
             raise ValueError(f"consume({shown(tokens)}): pass a number of tokens, 0 or more")
@@ -100,7 +102,7 @@ class TokenBucket:
         return True
 
     def _refill(self) -> None:
-        """Add the tokens of the time that has passed. A clock that was set back adds none."""
+        """Add the tokens for the time since the last refill. If the clock was set back, add none."""
         now = self._clock()
         if now > self._filled:
             self._level = min(self.capacity, self._level + (now - self._filled) * self.refill_rate)

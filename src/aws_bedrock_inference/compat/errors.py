@@ -1,4 +1,6 @@
-"""The pages' two questions about an error: what to do with it, and whether another attempt can help."""
+"""Two functions of AWS's troubleshooting pages about an error: the decision what to do, and whether another attempt
+can help.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,18 @@ def handle_aws_error(error: Any) -> str:
 
 
 def is_recoverable_error(error: BaseException) -> bool:
-    """Return whether the caller should retry soon.
+    """Return True if the caller should retry soon; otherwise return False.
 
-    False for an unknown error, for an exhausted daily quota, and for an error that a client of this package has
-    already retried. `handle_aws_error` returns whether a later call can succeed.
+    The result is False for an unknown error, for an exhausted daily quota, and for an error that a client of this
+    package has already retried. `handle_aws_error` returns whether a later call can succeed.
     """
     return worth_repeating(known_fault(error))
 
 
 def worth_repeating(fault: Fault, made: int = 1) -> bool:
-    """Return whether a fault's decision and schedule allow another attempt after `made` attempts."""
+    """Return True if a fault's decision and schedule allow another attempt after `made` attempts; otherwise return
+    False.
+    """
     if fault.decision is Decision.RETRY_LIMITED:
         return made < fault.hint.attempts
     return fault.decision is Decision.RETRY and fault.hint.attempts > 1

@@ -1,8 +1,8 @@
-"""The page's functions around `client.invoke` and `client.invoke_stream`.
+"""Functions of AWS's troubleshooting page around `client.invoke` and `client.invoke_stream`.
 
-The page uses a global `client`; here it is a keyword argument. A client of this package already retries, so these
-functions only retry what such a client leaves to its caller: a stream that broke after its beginning, a client without
-retries, and other clients with the same methods.
+The page uses a global `client`; here, the client is a keyword argument. A client of this package already retries.
+Therefore these functions only retry failures that such a client leaves to its caller: a stream that broke after its
+beginning, a client without retries, and other clients with the same methods.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def invoke_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Any:
-    """Return the answer of `client.invoke(prompt=prompt)`, repeated as `retry_with_exponential_backoff` repeats it.
+    """Return the answer of `client.invoke(prompt=prompt)`, with the retries of `retry_with_exponential_backoff`.
 
-    A failure is logged, and the result is None.
+    If the call fails, the failure is logged and the result is None.
     """
     invoke, handled = client_method(client, "invoke", "invoke_with_retry"), sys.exception()
     try:
@@ -79,8 +79,8 @@ def stream_with_retry(
 ) -> Iterator[str]:
     """Yield the pieces of `client.invoke_stream(prompt=prompt)`. If the stream breaks, start the answer again.
 
-    After a break, earlier pieces are repeated; the text `INTERRUPTED` stands between the two attempts. If the stream
-    breaks in every attempt, its last exception is raised.
+    After a break, the text `INTERRUPTED` is yielded, then the whole answer from its beginning. If the stream breaks
+    in every attempt, its last exception is raised.
     """
     invoke_stream = client_method(client, "invoke_stream", "stream_with_retry")
     if not is_number(max_retries, least=0, whole=True):
@@ -146,20 +146,24 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
 
 
 def _is_filtered(fault: Fault) -> bool:
-    """Return whether an error reports that its content was filtered. Only its message decides, not the advice in its
-    text.
+    """Return True if the message of an error reports that content was filtered; otherwise return False. The advice in
+    the error's text is ignored.
     """
     return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
 
 
 def _is_partial(answer: Any) -> bool:
-    """Return whether words of an answer were masked and the rest is the answer."""
+    """Return True if some words of an answer were masked and the answer was returned with the other words; otherwise
+    return False.
+    """
     filtered = filtered_of(answer) if isinstance(answer, dict) else attribute(answer, "filtered")
     return isinstance(filtered, FilteredContent) and filtered.partial
 
 
 def _text(answer: Any) -> str:
-    """Return the text of a `Reply`, of boto3's dictionary, of a model's own body, or of another client's answer."""
+    """Return the text of an answer, which is a `Reply`, boto3's dictionary, a model's own body, or an answer of
+    another client.
+    """
     text = attribute(answer, "text")
     if isinstance(text, str):
         return text
@@ -173,11 +177,15 @@ def _text(answer: Any) -> str:
 
 
 def client_method(client: Any, name: str, function: str) -> Any:
-    """Return a method of the client that the caller passed, or raise `TypeError`."""
+    """Return the method `name` of the client that the caller passed. Raises `TypeError` if the client does not have
+    the method or is an asyncio client.
+    """
     method = getattr(client, name, None)
     if not callable(method):
         given = "" if client is None else f"; {type(client).__name__} has no {name}()"
         raise TypeError(f"{function}() needs client=, such as BedrockClient(model_id){given}")
     if is_async(method):
-        raise TypeError(f"{function}() does not await: pass client= a BedrockClient, not {type(client).__name__}")
+        raise TypeError(
+            f"{function}() cannot await: pass a blocking client, such as BedrockClient, not {type(client).__name__}"
+        )
     return method

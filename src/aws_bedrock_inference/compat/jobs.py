@@ -1,4 +1,4 @@
-"""The pages' two functions for batch jobs, around a client that the caller passes."""
+"""Two functions for batch jobs from AWS's troubleshooting pages. They use a client that the caller passes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def create_job_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Any:
-    """Create a job of one prompt with `client.create_job(prompt=prompt)`, wait for it, and return its result.
+    """Create a job with one prompt by `client.create_job(prompt=prompt)`, wait for the job, and return its result.
 
-    The creation is repeated up to `max_retries` times. If the creation or the job fails, the failure is logged and the
-    result is None.
+    The creation is repeated up to `max_retries` times. If the creation or the job fails, the failure is logged and
+    the result is None.
     """
     create = client_method(client, "create_job", "create_job_with_retry")
     try:
@@ -54,10 +54,12 @@ def wait_for_job_with_adaptive_polling(
 ) -> Any:
     """Wait until `client.get_job_status(job_id)` returns COMPLETED, then return `client.get_job_result(job_id)`.
 
-    The waits grow by half from 1.5 s to 30 s, and double after a fault of the service, which is tolerated. If waiting
-    cannot help, the error is raised immediately; for example, the job was not found. A job that failed or was stopped
-    immediately raises `JobFailed`. The page's own loop catches its exception for a failed job and polls until
-    `timeout`; here, `TimeoutError` is raised only after `timeout`.
+    The first wait between two status requests is 1.5 s. Each further wait is half as long again as the previous one,
+    up to 30 s. A fault of the service is tolerated; after it, the wait doubles. An error that waiting cannot fix is
+    raised immediately, for example if the job does not exist.
+
+    If the job failed or was stopped, `JobFailed` is raised immediately. The page's own loop catches its exception for
+    a failed job and polls until `timeout`. `TimeoutError` is raised only after `timeout` seconds.
     """
     status = client_method(client, "get_job_status", "wait_for_job_with_adaptive_polling")
     job = waited(job_id, timeout, status, clock=clock, sleep=sleep, notify=log)
@@ -66,5 +68,7 @@ def wait_for_job_with_adaptive_polling(
 
 
 def _reason(error: Exception) -> str:
-    """Return why a job has no result, without the service's message, which may quote the prompt."""
+    """Return the reason why a job has no result. The text does not contain the service's message, which can quote the
+    prompt.
+    """
     return str(error) if isinstance(error, (JobFailed, TimeoutError)) else named(known_fault(error))

@@ -1,9 +1,9 @@
-"""The pages' retry functions. Each has its own schedule and its own way to count.
+"""The retry functions of AWS's troubleshooting pages. Each has its own schedule and counts in its own way.
 
-`exponential_backoff_retry` and `retry_with_jitter` count calls and repeat after any exception.
-`retry_with_exponential_backoff` counts repeats and repeats only after recoverable errors; for errors with the decision
-RETRY_LIMITED it obeys the catalogue's limit. None of them repeats a call that a client of this package has already
-retried, or a call that failed because of an exhausted daily quota.
+`exponential_backoff_retry` and `retry_with_jitter` count calls, and repeat after any exception.
+`retry_with_exponential_backoff` counts repeats, and repeats only after recoverable errors; for errors with the
+decision RETRY_LIMITED it obeys the catalogue's limit. No function repeats a call that a client of this package has
+already retried, or a call that failed because the daily quota is exhausted.
 """
 
 from __future__ import annotations
@@ -140,9 +140,11 @@ def _repeated(
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> T:
-    """Call `func` up to `calls` times, while `again` allows it and the service states no wait longer than `longest`."""
+    """Call `func` up to `calls` times. Stop earlier if `again` returns False, or if the service states a wait longer
+    than `longest`.
+    """
     if is_async(func):
-        raise TypeError("func is a coroutine function; this function does not await it")
+        raise TypeError("func is a coroutine function, which this function cannot await; pass a function without async")
     calls = 1 if policies_are_off() else calls
     name, earlier, began, handled = name_of(func), list[Attempt](), clock(), sys.exception()
     while True:
@@ -179,11 +181,17 @@ def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: 
     if made >= calls or not again(fault, made):
         return "no attempts are left"
     stated = fault.stated_wait
-    return f"a wait of {stated:,.4g} s is asked for, and {longest:g} s is the longest" if stated > longest else ""
+    return (
+        f"the service states a wait of {stated:,.4g} s, and the longest allowed wait is {longest:g} s"
+        if stated > longest
+        else ""
+    )
 
 
 def _any_error(fault: Fault, _: int) -> bool:
-    """Return whether the page repeats the call: it does after every error except an exhausted daily quota."""
+    """Return True for every error except for an exhausted daily quota, because the page's functions repeat a call
+    after any error.
+    """
     return fault.decision is Decision.FAIL or fault.hint.attempts > 1
 
 

@@ -1,4 +1,6 @@
-"""Dead letters: failed requests are stored, explained, and sent again once."""
+"""Dead letters: requests that failed permanently. A queue stores and explains them, and sends them again when the
+cause is fixed.
+"""
 
 TABLE = "BedrockFailedRequests"
-"""The table name in AWS's documentation."""
+"""The name of the table in AWS's documentation."""

@@ -1,9 +1,12 @@
-"""Claims of letters: a redrive claims a letter for a time, sends it, and records its result once.
+"""Claim letters, so that only one process at a time sends a letter.
 
-dead ──claim──► claimed ──answered──► redriven
-▲                 │
-└──failed again───┤
-└──lease expired: another redrive takes the letter over, marked as possibly sent
+A *redrive* sends letters again. It claims a letter for a limited time (the *lease*), sends the letter, and records the
+result once.
+
+    dead ──claim──► claimed ──answered──► redriven
+     ▲                 │
+     └──failed again───┤
+                       └──lease expired: another redrive takes the letter over, marked as possibly sent
 """
 
 from __future__ import annotations
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 
 LEASE = 1000.0
-"""Seconds for which a letter is claimed. Its call may take nine tenths of them, 900 s, the default total timeout."""
+"""The seconds for which a letter is claimed. The call that sends the letter can take at most nine tenths of this time:
+900 s, the default total timeout.
+"""
 
 
 T = TypeVar("T")
@@ -38,7 +43,9 @@ PAUSES = (0.5, 1.0, 2.0)
 
 
 def patient(ask: Callable[[], T]) -> T:
-    """Call a store, and call it again after a transient failure, because a redrive has work in flight."""
+    """Send a request to a store, and send it again after a transient failure. A redrive has calls in flight, so it
+    must not stop immediately.
+    """
     for pause in PAUSES:
         try:
             return ask()
@@ -50,13 +57,14 @@ def patient(ask: Callable[[], T]) -> T:
 
 
 def owner_name() -> str:
-    """Return a unique name for one redrive."""
+    """Return a unique name for one redrive, the owner of its claims."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
-    """Claim a letter and return its new summary, or None if another redrive was faster. The history of a letter that
-    is taken over records that its request may have been sent.
+    """Claim a letter and return its new summary. Return None if another redrive has already claimed it.
+
+    If the letter is taken over from another redrive, its history records that its request was possibly sent.
     """
     now = queue.store.now()
     taken_over = summary.state == "claimed"
@@ -75,7 +83,9 @@ def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) ->
 def release(
     queue: DeadLetterQueue, claimed: Summary, state: State, entry: Redriven, answer: Any = None, **changes: Any
 ) -> bool:
-    """Record the result of a claimed letter. Return False if another redrive has taken over the claim."""
+    """Record the result of a claimed letter, and end the claim. Return False if another redrive has taken over the
+    letter.
+    """
     ended = replace(
         claimed,
         state=state,
@@ -92,20 +102,22 @@ def release(
         packed = queue.packed_answer(answer, sealed=claimed.sealed)
         return patient(lambda: queue.store.update(ended, claimed.version, packed))
     except StoreUnavailable as trouble:
-        # There may be room for the result without the answer. Without a result, the request would be sent again.
+        # The result without the answer may be small enough. Without a result, the request would be sent again.
         done = patient(lambda: queue.store.update(ended, claimed.version))
         LOGGER.error("the answer to letter %s was not stored: %s", claimed.id, trouble)
         return done
 
 
 def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
-    """Return a letter with an expired claim to the state dead; its request may have been sent before."""
+    """Set a letter with an expired claim back to the state dead. Its history records that its request was possibly
+    sent.
+    """
     entry = Redriven(queue.store.now(), "unknown", summary.owner)
     release(queue, summary, "dead", entry)
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
-    """Send one letter, in any state and of any cause; return the result. Raises the exceptions of the client."""
+    """Send one letter, whatever its state and its cause, and return the result. Raises the exceptions of the client."""
     check_client(client)
     before, owner = letter.summary, owner_name()
     held = before.state == "claimed" and not queue.store.has_lapsed(before)
@@ -129,12 +141,14 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
 
 
 def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the result of a letter that was sent. Return the reason if this failed, or an empty text: a failed store
-    must hide neither the answer nor the failure of the call.
+    """Record the result of a letter that was sent. Return the reason if this failed, or an empty text. No exception is
+    raised, because a failed store must not hide the answer or the failure of the call.
     """
     try:
         problem = (
-            "" if release(queue, claimed, *end, **changes) else "its lease had expired, and another redrive claimed it"
+            ""
+            if release(queue, claimed, *end, **changes)
+            else "the lease of the letter had expired, and another redrive had claimed the letter"
         )
     except StoreUnavailable as trouble:
         problem = str(trouble)

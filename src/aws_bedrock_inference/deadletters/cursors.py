@@ -1,4 +1,6 @@
-"""Places in lists of letters, as texts that a caller passes back."""
+"""Create and read cursors. A cursor is a text with the position in a list of letters; a caller passes it to get the
+next page.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def states_of(state: Any) -> tuple[State, ...]:
-    """Return the states for a name; `all` means every state. Raises `ValueError`."""
+    """Return the states with this name. The name `all` means every state. Raises `ValueError` for another name."""
     if state == "all":
         return STATES
     if state not in STATES:
@@ -22,12 +24,14 @@ def states_of(state: Any) -> tuple[State, ...]:
 
 
 def cursor_of(state: State, place: Place | None) -> str:
-    """Return the cursor of a place in a state; None is the start of the state."""
+    """Return the cursor for a place among the letters of a state. None means the first place."""
     return state if place is None else f"{state}/{place.first!r}/{place.id}"
 
 
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
-    """Return the remaining states, and the place in the first of them. Raises `ValueError`."""
+    """Return the states that remain to be listed, and the place in the first of them. Raises `ValueError` for an
+    invalid cursor.
+    """
     if cursor is None:
         return states, None
     name, *place = str(cursor).split("/", 2)
@@ -35,4 +39,6 @@ def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State
         index = [*states].index(name)  # type: ignore[arg-type]  # an unknown state raises ValueError
         return states[index:], Place(float(place[0]), place[1]) if place else None
     except (ValueError, IndexError):
-        raise ValueError("after: pass the cursor of an earlier page with the same state") from None
+        raise ValueError(
+            "after: this cursor does not belong to a list of this state. Pass the cursor that an earlier page returned"
+        ) from None

@@ -1,4 +1,4 @@
-"""Dead letters in a DynamoDB table, for any number of machines."""
+"""Store dead letters in a DynamoDB table, for any number of machines."""
 
 from __future__ import annotations
 
@@ -47,12 +47,16 @@ _OPTIONS = {"region": "region_name", "endpoint_url": "endpoint_url", "bucket": "
 
 
 class DynamoLetters:
-    """Stores each letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for content that is larger
-    than an item. Region, endpoint and credentials are found as boto3 finds them, from `session` if it is set.
+    """Stores each letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for content that is too
+    large for an item.
+
+    The Region, the endpoint and the credentials are found in the same way as in boto3, from `session` if it is set.
 
     Lists read the index `by-state`, so their cost does not grow with the number of finished letters. A table without
-    the index, such as a table from AWS's documentation, is scanned. DynamoDB expressions have no clock: a claim counts
-    as abandoned when its version has not changed for its lease, by the `clock` of the process that waits for it.
+    the index, such as a table from AWS's documentation, is scanned completely.
+
+    DynamoDB's expressions have no clock. A claim is therefore treated as abandoned if its version has not changed for
+    the time of its lease. The process that waits for the letter measures this time with its `clock`.
     """
 
     def __init__(
@@ -68,7 +72,9 @@ class DynamoLetters:
     ) -> None:
         if not _TABLE_NAME.fullmatch(table):
             known = without_password(table)
-            raise ValueError(f"{known!r:.80} is not the name of a DynamoDB table: 3 to 255 letters, digits, _ . and -")
+            raise ValueError(
+                f"{known!r:.80} is not the name of a DynamoDB table. A name has 3 to 255 letters, digits, _ . and -"
+            )
         self.table = table
         self.place = f"the DynamoDB table {table}" + (f" in {region_name}" if region_name else "")
         self.limit = LIMIT
@@ -81,7 +87,7 @@ class DynamoLetters:
         self._scans = False
 
     def put(self, record: Record) -> None:
-        """Store a new letter. The content goes to S3 if it is too large for an item."""
+        """Store a new letter. If its content is too large for an item, the content is stored in S3."""
         item = item_of(record.summary)
         with self._raising():
             item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
@@ -99,7 +105,7 @@ class DynamoLetters:
             return self._record(answer["Item"]) if "Item" in answer else None
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return some letters of a state, by the time of their first failure."""
+        """Return letters of a state, ordered by the time of their first failure."""
         found: list[tuple[Summary, dict[str, Any]]] = []
         with self._raising():
             for item in self._items(state, wanted, limit, after, newest=newest):
@@ -120,7 +126,9 @@ class DynamoLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace a summary, unless its version has changed. An answer that does not fit is not stored."""
+        """Replace the summary of a letter, unless its version has changed. If an answer does not fit into the item,
+        only the summary is stored.
+        """
         with self._raising():
             try:
                 held = self._held("answer", f"{summary.id}/{summary.version}", answer, LARGEST) if answer else {}
@@ -137,22 +145,24 @@ class DynamoLetters:
             return self._updated(summary, version, held)
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the claim of a letter has not changed for its lease, since the first call of this method."""
+        """Return whether the claim of a letter has expired. This is the case if the claim has not changed for the time
+        of its lease since the first call of this method.
+        """
         return self._watch.has_lapsed(summary)
 
     def now(self) -> float:
-        """Return the time of day."""
+        """Return the time of day in seconds since the epoch."""
         return self._time_of_day()
 
     def create(self) -> list[str]:
-        """Create the table, or add the settings that it lacks."""
+        """Create the table, or add the settings that an existing table lacks."""
         with self._raising():
             done = create(self._client(), self.table, self.place)
         self._scans = False
         return done
 
     def close(self) -> None:
-        """Close the connections; a later request opens them again."""
+        """Close the connections. A later request opens new connections."""
         for key in [key for key in self._clients if key[0] == os.getpid()]:
             self._clients.pop(key).close()
 
@@ -203,9 +213,7 @@ class DynamoLetters:
     def _items(
         self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a state from the index, about `limit` per page. Of a table without the index, yield all
-        items.
-        """
+        """Yield the items of a state from the index, about `limit` per page. Without the index, yield all items."""
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:
@@ -233,7 +241,7 @@ class DynamoLetters:
                 return
 
     def _read(self, ids: list[str]) -> dict[str, Record]:
-        """Return the existing letters with these ids."""
+        """Return the letters with these ids, as far as they exist."""
         read: dict[str, Record] = {}
         for start in range(0, len(ids), _PER_BATCH):
             wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _PER_BATCH]]}}
@@ -251,7 +259,7 @@ class DynamoLetters:
         return record_of(item)
 
     def _from_bucket(self, where: str) -> bytes:
-        """Return an object in S3; no bytes if it cannot be read, so that other letters are still read."""
+        """Return the content of an object in S3, or no bytes if it cannot be read: others can still be read."""
         bucket, _, key = where.removeprefix("s3://").partition("/")
         try:
             return bytes(self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -260,14 +268,14 @@ class DynamoLetters:
             return b""
 
     def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
-        """Return the attribute that contains `content`, or its place in S3."""
+        """Return the attribute that contains `content`, or the attribute with its place in S3."""
         if len(content) <= room:
             return {name: {"B": content}}
         if self._bucket is None:
             raise StoreUnusable(
-                f"{self.place}: the {name} is {len(content):,} bytes after compression, and an item at most 400 KB. "
-                f"Name an S3 bucket for large letters (dynamodb://{self.table}?bucket=NAME), or remove large parts "
-                "with redact="
+                f"{self.place}: the {name} is {len(content):,} bytes after compression, but an item can have at "
+                f"most 400 KB. Name an S3 bucket for large letters (dynamodb://{self.table}?bucket=NAME), or remove "
+                "large parts with redact="
             )
         return self._in_bucket(name, key, content)
 
@@ -278,7 +286,9 @@ class DynamoLetters:
 
 
 def table_at(rest: str) -> DynamoLetters:
-    """Return the store of `dynamodb://TABLE?region=NAME&bucket=NAME`. Raises `ValueError`."""
+    """Return the store for a URL such as `dynamodb://TABLE?region=NAME&bucket=NAME`. Raises `ValueError` for an
+    invalid URL.
+    """
     name, _, query = rest.partition("?")
     options: dict[str, Any] = dict(parse_qsl(query, keep_blank_values=True))
     for option in options:

@@ -1,4 +1,4 @@
-"""Errors of a table or its bucket, as one sentence each."""
+"""Convert errors of the DynamoDB table and its bucket into exceptions, each with one sentence."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def is_too_large(error: ClientError) -> bool:
 
 @contextmanager
 def store_errors(place: str, table: str) -> Iterator[None]:
-    """Raise errors of AWS and boto3 as `StoreUnavailable`, or as `StoreUnusable` if a person must change something."""
+    """Raise errors of AWS and boto3 in the `with` block as `StoreUnavailable`, or as `StoreUnusable` if a person must
+    change something.
+    """
     try:
         yield
     except LetterTooNew as error:

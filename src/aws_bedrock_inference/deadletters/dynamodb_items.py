@@ -26,8 +26,11 @@ from aws_bedrock_inference.deadletters.making import letter_of_error
 from aws_bedrock_inference.deadletters.store import Record
 
 LARGEST = 400_000
-"""Maximum bytes of content and summary together. An item has at most 400 KB (409,600 bytes), including the names of
-its attributes (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html)."""
+"""Maximum bytes of the content and the summary of a letter together.
+
+An item has at most 400 KB (409,600 bytes), including the names of its attributes
+(https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html).
+"""
 
 
 def item_of(summary: Summary) -> dict[str, Any]:
@@ -44,13 +47,15 @@ def item_of(summary: Summary) -> dict[str, Any]:
 
 
 def summary_in(item: dict[str, Any]) -> Summary:
-    """Return the summary of an item. Raises `LetterTooNew`, and `ValueError` if the item is not a letter."""
+    """Return the summary of the letter in an item. Raises `LetterTooNew`, and `ValueError` if the item is not a
+    letter.
+    """
     kept = item.get("summary", {}).get("S")
     return summary_of(json.loads(kept)) if kept is not None else _of_documents(item).summary
 
 
 def record_of(item: dict[str, Any]) -> Record:
-    """Return the letter of an item that contains its content. Raises the exceptions of `summary_in`."""
+    """Return the letter of an item that also contains the letter's content. Raises the exceptions of `summary_in`."""
     content = item.get("content", {}).get("B")
     answer = item.get("answer", {}).get("B")
     packed = (
@@ -60,7 +65,9 @@ def record_of(item: dict[str, Any]) -> Record:
 
 
 def _of_documents(item: dict[str, Any]) -> Letter:
-    """Return the letter in an item of the program in AWS's documentation. Its version is 0: it has none."""
+    """Return the letter from an item that the program in AWS's documentation has written. Such a letter has version 0,
+    because the program writes no version.
+    """
     read = TypeDeserializer().deserialize
     members = {name: _native(read(value)) for name, value in item.items()}
     at = members.get("timestamp")
@@ -72,7 +79,7 @@ def _of_documents(item: dict[str, Any]) -> Letter:
 
 
 def _native(value: Any) -> Any:
-    """Return a value of boto3's deserializer, which returns decimals and objects for bytes, as plain Python types."""
+    """Return a value in plain Python types. boto3's deserializer returns decimals for numbers and objects for bytes."""
     if isinstance(value, dict):
         return {name: _native(part) for name, part in value.items()}
     if isinstance(value, list):

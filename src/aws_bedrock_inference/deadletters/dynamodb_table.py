@@ -1,4 +1,6 @@
-"""The table of dead letters and its index: create them, upgrade an older table, and query them."""
+"""Create and query the DynamoDB table of dead letters and its index. A table that an older version created is
+upgraded.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ _LOOK = 2.0
 
 
 def create(client: Any, table: str, place: str) -> list[str]:
-    """Create the table, or add the settings that an existing table lacks. Return the changes in words."""
+    """Create the table, or add the settings that an existing table lacks. Return texts that describe the changes."""
     try:
         found = client.describe_table(TableName=table)["Table"]
     except ClientError as error:
@@ -57,19 +59,22 @@ def create(client: Any, table: str, place: str) -> list[str]:
 
 
 def has_our_key(found: dict[str, Any]) -> bool:
-    """Return whether a table, as DynamoDB describes it, has the key that dead letters need."""
+    """Return whether the description of a table from DynamoDB has the key that dead letters need."""
     return found["KeySchema"] == _KEYS and _TYPES[0] in found["AttributeDefinitions"]
 
 
 def has_our_index(found: dict[str, Any]) -> bool:
-    """Return whether a table has the index that lists letters without reading all of them."""
+    """Return whether the description of a table has the index with which letters are listed without a scan of the
+    table.
+    """
     return any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ()))
 
 
 def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list[str]:
     if not has_our_key(found):
         raise StoreUnusable(
-            f"{place} does not have the text `id` as its only key. The table was not changed. Choose another table"
+            f"{place} cannot store dead letters, because its only key is not the text `id`. The table was not "
+            "changed. Choose another table"
         )
     if has_our_index(found):
         return []
@@ -88,7 +93,9 @@ def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list
 
 
 def _adopt(client: Any, table: str) -> int:
-    """Add the attributes of the index to the items of the program in AWS's documentation; return their number."""
+    """Add the attributes of the index to the items that the program in AWS's documentation has written. Return the
+    number of these items.
+    """
     adopted = 0
     for page in client.get_paginator("scan").paginate(TableName=table):
         for item in page["Items"]:
@@ -108,7 +115,9 @@ def _adopt(client: Any, table: str) -> int:
 
 
 def _kept_tidy(client: Any, table: str) -> list[str]:
-    """Enable the expiry of finished letters, and the restore of the table to any second of the last 35 days."""
+    """Enable the deletion of finished letters after 30 days, and the restore of the table to any second of the last 35
+    days. Return texts that describe the changes.
+    """
     done = []
     expiry = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
     if expiry.get("TimeToLiveStatus", "DISABLED") == "DISABLED":
@@ -127,7 +136,7 @@ def _kept_tidy(client: Any, table: str) -> list[str]:
 
 
 def _await(client: Any, table: str) -> None:
-    """Wait until the table and its index can be used."""
+    """Wait until the table and its index are ready. Raise an exception if they are not ready in time."""
     until = clocks.monotonic() + _READY
     while True:
         found = client.describe_table(TableName=table)["Table"]
@@ -141,7 +150,7 @@ def _await(client: Any, table: str) -> None:
 
 
 def query_of(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
-    """Return the query of the index for letters of a state, within the selected times."""
+    """Return the parameters of a query for letters of a state, within the selected times, through the index."""
     condition = "#state = :state"
     values: dict[str, Any] = {":state": {"S": state}}
     if wanted.since > -inf or wanted.until < inf:

@@ -1,8 +1,9 @@
-"""Requests and answers as JSON, decoded to equal values: bytes, all floats, tuples, dates.
+"""Encode requests and answers as JSON, so that decoding returns equal values. Bytes, all floats, tuples and dates are
+supported.
 
-A type that JSON lacks becomes an object with one field whose name starts with `$`. An object of the caller with such a
-field is wrapped. A value that cannot be restored, such as a file that can be read only once, becomes the name of its
-type.
+A value of a type that JSON lacks becomes an object with one field whose name starts with `$`. If an object of the
+caller has such a field, the object is wrapped. If a value cannot be restored, for example a file that can be read only
+once, the name of its type is stored instead.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ DEEPEST = 200
 
 
 def encoded(value: Any) -> Any:
-    """Return `value` as JSON values."""
+    """Return `value` converted to types that JSON supports."""
     return _encoded(value, 0)
 
 
 def decoded(value: Any) -> Any:
-    """Return the value that `encoded` received. A part that could not be stored is a `Lost`."""
+    """Return the value that was passed to `encoded`. A part that could not be stored is a `Lost`."""
     if isinstance(value, list):
         return [decoded(part) for part in value]
     if not isinstance(value, dict):
@@ -44,7 +45,7 @@ def decoded(value: Any) -> Any:
 
 
 class Lost:
-    """A part of a request that could not be stored; `kind` is the name of its type."""
+    """A part of a request that could not be stored. `kind` is the name of its type."""
 
     __slots__ = ("kind",)
 
@@ -62,7 +63,9 @@ class Lost:
 
 
 def lost_in(value: Any) -> str:
-    """Return the type name of a part that could not be stored in a decoded value, or an empty text."""
+    """Return the name of the type of a part that could not be stored. Return an empty text if the decoded value is
+    complete.
+    """
     if isinstance(value, Lost):
         return value.kind
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
@@ -115,7 +118,9 @@ def _other(value: Any) -> Any:
 
 
 def _content_of(file: Any) -> bytes | None:
-    """Return the bytes of a file that can be read again, and restore its position; None for any other value."""
+    """Return the bytes of a file that can be read again, and restore its position. Return None if `file` is not such a
+    file.
+    """
     try:
         place = file.tell()
         file.seek(0)

@@ -1,4 +1,6 @@
-"""The content of a letter as bytes: JSON, compressed if it is large, and encrypted if the program sets `seal`."""
+"""Convert the content of a letter into bytes: JSON, compressed if it is large, and encrypted if the program sets
+`seal`.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Seal: TypeAlias = "tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]"
-"""Two functions of bytes: the first encrypts the stored content, the second decrypts it."""
+"""Two functions that receive and return bytes. The first encrypts the stored content, and the second decrypts it."""
 Redact: TypeAlias = "Callable[[Any], Any]"
-"""A function that receives a request, or the arrived part of an answer, and returns the part to store."""
+"""A function that receives a request, or the part of an answer that arrived, and returns the part to store."""
 
 # The first byte is the format.
 _PLAIN, _COMPRESSED = b"0", b"1"
@@ -24,7 +26,9 @@ _WORTH = 4096
 
 
 class Envelope:
-    """Packs letters: `redact` selects the part of a request to store, then `seal` encrypts it."""
+    """Converts the content of letters into bytes and back. `redact` selects the part of a request to store, and `seal`
+    then encrypts the content.
+    """
 
     def __init__(self, seal: Seal | None = None, redact: Redact | None = None) -> None:
         given: Any = seal  # the caller may pass any type
@@ -52,13 +56,13 @@ class Envelope:
             raise StoreUnusable(f"redact raised {type(error).__name__}, so no part of the request was stored") from None
 
     def pack(self, plain: Any, *, sealed: bool) -> bytes:
-        """Return JSON values as bytes. Raises `StoreUnusable` if they cannot be encrypted."""
+        """Return bytes for a JSON value. Raises `StoreUnusable` if the value cannot be encrypted."""
         text = json.dumps(plain, separators=(",", ":")).encode()
         packed = _PLAIN + text if len(text) < _WORTH else _COMPRESSED + zlib.compress(text)
         return _applied(self._seal[0], packed, "the first function of seal") if sealed and self._seal else packed
 
     def unpack(self, content: bytes, *, sealed: bool) -> Any:
-        """Return the packed values. Raises `StoreUnusable` if they cannot be read."""
+        """Return the JSON value in `content`, which `pack` returned. Raises `StoreUnusable` if it cannot be read."""
         if not content:
             raise StoreUnusable("its content no longer exists")
         if sealed:

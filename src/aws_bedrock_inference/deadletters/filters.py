@@ -1,4 +1,4 @@
-"""A selection of letters by cause, model, Region, time and tag."""
+"""Select letters by cause, model, Region, time and tag."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ _AGO = re.compile(r"(\d{1,9})([smhd])")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A selection of letters. `cause` and `model` are names or patterns such as `throttled-*`. The first failure was at
-    or after `since`, and before `until`. `tags` have a name and a value; None matches any value.
+    """A selection of letters. `cause` and `model` are names, or patterns such as `throttled-*`. The first failure of a
+    selected letter was at or after `since`, and before `until`. `tags` are pairs of a name and a value; a value of
+    None matches any value.
     """
 
     cause: str = ""
@@ -33,7 +34,7 @@ class Wanted:
     tags: tuple[tuple[str, str | None], ...] = ()
 
     def fits(self, summary: Summary) -> bool:
-        """Return whether this letter is selected."""
+        """Return whether the selection contains this letter."""
         return (
             (not self.cause or fnmatchcase(summary.cause, self.cause))
             and (not self.model or fnmatchcase(summary.model, self.model))
@@ -54,9 +55,11 @@ def wanted(
     until: Any = None,
     tag: str | list[str] | tuple[str, ...] | None = None,
 ) -> Wanted:
-    """Return the selection for these arguments. A route is written `MODEL in REGION`. Times are a `datetime`, seconds
-    since the epoch, ISO 8601, or a duration before now: `30m`, `2h`, `7d`. A tag is `name` or `name=value`. Raises
-    `ValueError`.
+    """Return the selection for these arguments.
+
+    A route is written `MODEL in REGION`. A time is a `datetime`, seconds since the epoch, ISO 8601, or a duration
+    before now, such as `30m`, `2h` or `7d`. A tag is `name` or `name=value`. Raises `ValueError` for an invalid
+    argument.
     """
     if route is not None:
         if model is not None or region is not None:
@@ -75,7 +78,9 @@ def wanted(
 
 
 def time_of(name: str, value: Any, now: Clock) -> float:
-    """Return a time in seconds since the epoch. Raises `ValueError`."""
+    """Return the time `value` in seconds since the epoch. Raises `ValueError` if it is not a time; the message
+    contains `name`.
+    """
     if isinstance(value, datetime):
         return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).timestamp()
     if is_number(value):

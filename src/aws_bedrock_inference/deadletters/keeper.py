@@ -1,4 +1,6 @@
-"""The queue for the policy `DeadLetter`: a few threads write the letters."""
+"""Store the letters of the policy `DeadLetter`. A few threads write the letters, so that a call does not wait for the
+store.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,17 @@ THREADS = 4
 
 
 class Keeper:
-    """Stores letters in `store`: a `DeadLetterQueue`, or the store of such a queue.
-
-    Raises `ValueError` and `StoreUnusable`, as the queue does.
+    """Stores letters in `store`, which is a `DeadLetterQueue` or the store of such a queue. Raises the same
+    `ValueError` and `StoreUnusable` as the queue.
     """
 
     def __init__(self, store: Any, *, seal: Seal | None, redact: Redact | None) -> None:
         if not isinstance(store, DeadLetterQueue):
             store = DeadLetterQueue(store, seal=seal, redact=redact)
         elif seal is not None or redact is not None:
-            raise ValueError("DeadLetter(queue): the queue has its own seal and redact; pass them to the queue")
+            raise ValueError(
+                "DeadLetter(queue): the queue has its own seal and redact. Pass seal and redact to the DeadLetterQueue"
+            )
         self.queue: DeadLetterQueue = store
         self.place = store.store.place
         self.now = store.store.now

@@ -1,4 +1,6 @@
-"""A stored failed request: the request, its error, its attempts, and its redrives."""
+"""A dead letter: a failed request, with its error, its attempts, and its redrives. A redrive is an attempt to send the
+request again.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +15,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FORMAT = 1
-"""The format version of letters. Letters of the next version are read too; their unknown fields are ignored."""
+"""The version of the format of letters. Letters of the next version can also be read; their unknown fields are
+ignored.
+"""
 NEWEST = FORMAT + 1
 
 State: TypeAlias = Literal["dead", "claimed", "redriven", "discarded"]
 STATES: tuple[State, ...] = ("dead", "claimed", "redriven", "discarded")
-"""The states of a letter: it failed, a redrive has claimed it, it was answered, or a person discarded it."""
+"""The states of a letter. `dead`: its request failed. `claimed`: a redrive is sending it. `redriven`: a redrive got an
+answer. `discarded`: a person discarded it.
+"""
 
 # Maximum entries of a letter's history: the newest entries.
 _LONGEST_HISTORY = 20
 
 
 class LetterTooNew(Exception):
-    """Raised for a letter that a newer version of this package wrote."""
+    """Raised for a letter that a newer version of this package has written, in a format that this version
+    cannot read.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """One redrive of a letter. `result` is `success`, `failed`, or `unknown` if the redrive ended before it recorded a
-    result: the request may have been sent. `error` is the message of a failure.
+    """One redrive of a letter.
+
+    `result` is `success` or `failed`. It is `unknown` if the redrive ended before it recorded a result; the request
+    was then possibly sent. `error` is the message of a failure.
     """
 
     at: float
@@ -42,12 +52,12 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The searchable and changing part of a letter, without the content of the request.
+    """The part of a letter that can be searched and that changes. It does not contain the request.
 
     `first` and `last` are the times of the first and the last failure, in seconds since the epoch. `cause`, `code`,
     `decision` and `category` describe the last failure. `version` counts the changes. `owner` is the redrive that has
-    claimed the letter, for `lease` seconds, `until` a time of its clock. `sealed` and `redacted` are True if the
-    content was encrypted or redacted.
+    claimed the letter for `lease` seconds, until the time `until` of the owner's clock. `sealed` and `redacted` are
+    True if the content was encrypted or redacted.
     """
 
     id: str
@@ -72,12 +82,14 @@ class Summary:
 
     @property
     def needs_change(self) -> bool:
-        """True if the same request fails again until a person fixes the cause."""
+        """True if the same request will fail again until a person fixes the cause."""
         return self.decision == Decision.FAIL.value and self.category != Category.TRANSIENT.value
 
     @property
     def sent_twice(self) -> bool:
-        """True if a killed redrive may have sent the request, and another redrive sent it again."""
+        """True if the request was possibly sent twice: a redrive ended without a result, and another redrive sent it
+        again.
+        """
         return any(entry.result == "unknown" for entry in self.history)
 
     @property
@@ -86,11 +98,11 @@ class Summary:
         return self.state in ("redriven", "discarded")
 
     def noted(self, entry: Redriven) -> tuple[Redriven, ...]:
-        """Return the history with another entry."""
+        """Return the history of the letter with `entry` added."""
         return (*self.history, entry)[-_LONGEST_HISTORY:]
 
     def plain(self) -> dict[str, Any]:
-        """Return the summary as JSON values."""
+        """Return the summary as a dictionary of JSON values."""
         return {"format": FORMAT, **asdict(self), "tags": dict(self.tags)}
 
 
@@ -99,7 +111,9 @@ _REDRIVEN = frozenset(each.name for each in fields(Redriven))
 
 
 def summary_of(plain: dict[str, Any]) -> Summary:
-    """Return the summary from the values of `Summary.plain`. Raises `LetterTooNew`, and `ValueError` otherwise."""
+    """Return the summary from a dictionary that `Summary.plain` returned. Raises `LetterTooNew` for a newer format,
+    and `ValueError` for other invalid values.
+    """
     check_format(plain)
     try:
         known = {name: value for name, value in plain.items() if name in _SUMMARY}
@@ -113,7 +127,7 @@ def summary_of(plain: dict[str, Any]) -> Summary:
 
 
 def check_format(plain: Any) -> None:
-    """Raise `LetterTooNew` for a letter of a newer format, and `ValueError` for values that are not a letter."""
+    """Raise `LetterTooNew` for a letter in a newer format, and `ValueError` for values that are not a letter."""
     number = plain.get("format") if isinstance(plain, dict) else None
     if not isinstance(number, int):
         raise ValueError("this is not a letter")  # noqa: TRY004 - the content of a store is wrong
@@ -123,7 +137,7 @@ def check_format(plain: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An attempt that failed before the last one: its error, and the wait after it in seconds."""
+    """An attempt before the last attempt: its error, and the seconds that the client waited after it."""
 
     code: str
     cause: str
@@ -135,9 +149,11 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The part of a letter that never changes. `operation` is the client method for `request`, such as `invoke`,
-    `converse_stream` or `invoke_model`. `explanation` has cause, title, decision, meaning and remedies. `partial` is
-    the arrived part of the answer, as a Converse message. `routes` are the routes that were tried, in order.
+    """The part of a letter that never changes.
+
+    `operation` is the client method for `request`, such as `invoke`, `converse_stream` or `invoke_model`.
+    `explanation` has the cause, title, decision, meaning and remedies. `partial` is the part of the answer that
+    arrived, as a Converse message. `routes` are the routes that were tried, in this order.
     """
 
     operation: str
@@ -152,7 +168,7 @@ class Content:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """Return the content as JSON values."""
+        """Return the content as a dictionary of JSON values."""
         parts = {each.name: getattr(self, each.name) for each in fields(self)}
         parts["tried"] = [asdict(each) for each in self.tried]
         for name in ("request", "partial", "metadata"):
@@ -165,7 +181,9 @@ _TRIED = frozenset(each.name for each in fields(Tried))
 
 
 def content_of(plain: dict[str, Any]) -> Content:
-    """Return the content from the values of `Content.plain`. Raises `LetterTooNew`, and `ValueError` otherwise."""
+    """Return the content from a dictionary that `Content.plain` returned. Raises `LetterTooNew` for a newer format,
+    and `ValueError` for other invalid values.
+    """
     check_format(plain)
     try:
         known = {name: value for name, value in plain.items() if name in _CONTENT}
@@ -187,9 +205,11 @@ _RETRIED = ("retried", "retry_result")
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter. `summary` is its searchable and changing part, `content` the request and its failure, and `answer`
-    the answer to a redrive. Its keys are those of AWS's documentation: `letter["id"]`, `timestamp`, `request`, `error`,
-    `metadata`; after a redrive also `retried` and `retry_result`.
+    """A dead letter. `summary` is the part that can be searched and that changes. `content` is the request and its
+    failure, and `answer` is the answer to a redrive.
+
+    A letter is also a mapping with the keys of AWS's documentation: `letter["id"]`, `timestamp`, `request`, `error`
+    and `metadata`. After a redrive, it also has `retried` and `retry_result`.
     """
 
     summary: Summary
@@ -203,22 +223,22 @@ class Letter:
 
     @property
     def state(self) -> State:
-        """`dead`, `claimed`, `redriven` or `discarded`."""
+        """The state of the letter: `dead`, `claimed`, `redriven` or `discarded`."""
         return self.summary.state
 
     @property
     def cause(self) -> str:
-        """The cause of the last failure."""
+        """The cause of the last failure, as a name in the error catalogue."""
         return self.summary.cause
 
     @property
     def request(self) -> Any:
-        """The arguments of the failed call, for its client method."""
+        """The arguments of the failed call, as the client's method accepts them."""
         return self.content.request
 
     @property
     def received(self) -> str:
-        """The text that had arrived before the stream broke."""
+        """The text that had arrived before the stream failed."""
         message = self.content.partial
         blocks = message.get("content") if isinstance(message, dict) else None
         texts = [block.get("text") for block in blocks or () if isinstance(block, dict)]
@@ -239,7 +259,7 @@ class Letter:
         }[name]
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys, so that `dict(letter)` is an item as in AWS's documentation."""
+        """Return the keys of the letter. With them, `dict(letter)` is an item as in AWS's documentation."""
         return (*_MEMBERS, *_RETRIED) if self.summary.history else _MEMBERS
 
     def get(self, name: str, default: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Create letters: from a call of a pipeline, or from a request and an error that a program passes."""
+"""Create letters from a failed call of a pipeline, or from a request and an error that a program passes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 
 def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, str]) -> Letter:
-    """Return the letter of a call that has failed permanently. Its tags are `tags`, the context of the call, and the
+    """Return the letter for a call that has failed permanently. Its tags are `tags`, the context of the call, and the
     `requestMetadata` of the request.
     """
     fault = outcome.fault
@@ -59,7 +59,7 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
 
 
 def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
-    """Return the letter of a request that failed in a program. `error` is the exception or a text."""
+    """Return the letter for a request that failed in a program. `error` is the exception or its text."""
     if not isinstance(tags, Mapping):
         raise ValueError(f"tags={shown(tags)}: pass names and texts, such as {{'team': 'search'}}")  # noqa: TRY004 - as the policy does
     outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
@@ -79,10 +79,11 @@ def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Ma
 
 
 def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str, Any]:
-    """Return the changes of a summary after another failure.
+    """Return the fields of a summary that change after another failure.
 
-    The new cause replaces the previous cause, unless the client did not send the request for its own reason: an open
-    circuit, an exhausted budget, or a closed client. The previous cause then stays, so that filters still find it.
+    Usually, the new cause replaces the previous cause. The previous cause stays if the client did not send the request
+    because of an open circuit, an exhausted budget, or a closed client. Filters then still find the letter by its real
+    cause.
     """
     fault = getattr(error, "fault", None)
     of_client = isinstance(fault, Fault) and fault.kind is Kind.REFUSED and fault.cause not in _OF_REQUEST
@@ -96,8 +97,8 @@ def failure_text(error: BaseException) -> str:
 
 
 def loss_text(error: Exception) -> str:
-    """Return the reason why a letter was not stored. Of an unexpected error, return only the type: its text may contain
-    secrets.
+    """Return the reason why a letter was not stored. For an unexpected error, return only its type, because its text
+    can contain secrets.
     """
     from aws_bedrock_inference.stores.request import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
 
@@ -138,12 +139,12 @@ def _letter(
 
 
 def _searchable(text: str) -> str:
-    """Return a text without halves of characters, so that every store can search it."""
+    """Return the text without incomplete characters (unpaired surrogates), so that every store can search it."""
     return text.encode(errors="replace").decode()
 
 
 def _routes(outcome: Outcome, route: Route) -> tuple[str, ...]:
-    """Return the routes that were tried, each once, in order."""
+    """Return the routes that were tried, in this order and without duplicates."""
     tried = tuple(dict.fromkeys(str(hop.route) for hop in outcome.made.trail))
     return tried or ((str(route),) if route.model else ())
 
@@ -163,7 +164,9 @@ def _tried(attempt: Any) -> Tried:
 
 
 def _partial(value: Any) -> Any:
-    """Return the arrived part of an answer as a Converse message; return a native body unchanged."""
+    """Return the part of an answer that arrived, as a Converse message. A body in the model's own format is returned
+    unchanged.
+    """
     if value is None:
         return None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Letters without secrets: the visible form of a request, its metadata and its tags."""
+"""Mask the secrets in a letter: in the visible form of its request, in its metadata and in its tags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROBE = "a1" * 12
 def without_secrets(value: Any) -> Any:
     """Return a request or its metadata with all secrets masked, at every depth.
 
-    A secret is recognized by its form or by the name of its field. Bodies of JSON or text are masked too.
+    A secret is recognized by its form, or by the name of its field. Secrets in bodies of JSON or text are also masked.
     """
     return _masked(value, 0)
 
@@ -50,8 +50,10 @@ def _name(name: Any) -> Any:
 
 
 def _member(name: Any, part: Any, depth: int, *, hidden: bool) -> Any:
-    """Return the value of a field. It is hidden completely if its name is that of a secret, or if it is the value in
-    an AWS pair of name and value whose name is that of a secret.
+    """Return the value of a field with its secrets masked.
+
+    The value is masked completely if the field has the name of a secret. It is also masked completely if it is the
+    value in an AWS pair of name and value, and the pair's name is that of a secret.
     """
     if _names_a_secret(name) or (hidden and name in ("value", "Value")):
         return _hidden(part)

@@ -1,4 +1,4 @@
-"""The dead letter queue: it stores, lists and explains failed requests, and sends them again."""
+"""The queue of dead letters. It stores, lists and explains failed requests, and sends them again."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ PAGE = 100
 
 
 class Summaries(NamedTuple):
-    """The summaries of a page of letters, and the cursor of the next page; None at the end."""
+    """The summaries of a page of letters, and the cursor of the next page, or None on the last page."""
 
     summaries: list[Summary]
     cursor: str | None
 
 
 class Letters(NamedTuple):
-    """A page of letters, and the cursor of the next page; None at the end."""
+    """A page of letters, and the cursor of the next page. The cursor is None on the last page."""
 
     letters: list[Letter]
     cursor: str | None
@@ -80,12 +80,12 @@ class DeadLetterQueue:
         """Store a failed request, and return the id of its letter.
 
         `error` is the exception or its text. `request_data` contains the complete arguments of the client method,
-        including bytes and floats. `metadata` is for people: its secrets are masked. `tags` are names and values for
-        filters.
+        including bytes and floats. `metadata` is for people to read; secrets in it are masked. `tags` are names and
+        values for filters.
 
-        If the store fails, the exception of the caller (`error`, or the exception being handled) is not replaced: the
-        result is None, and the log and a note on the exception contain the reason. Without an exception, the method
-        raises `StoreUnavailable`.
+        If the store fails while an exception is being handled (or is passed as `error`), this exception is not
+        replaced. The method returns None, and the log and a note on the exception contain the reason. Without an
+        exception, the method raises `StoreUnavailable`.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -100,15 +100,17 @@ class DeadLetterQueue:
             return None
 
     def get_failed_requests(self, limit: int = 100, **filters: Any) -> list[Letter]:
-        """Return at most `limit` dead letters, the newest first. `filters` are those of `page`."""
+        """Return at most `limit` dead letters, the newest first. `filters` are the same as in `page`."""
         return self.page(limit, **filters).letters
 
     def page(self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any) -> Letters:
-        """Return the newest letters of a state, or of `all`, and the cursor of the next page, to pass as `after`.
+        """Return the newest letters of a state, or of all states with `all`. Pass the returned cursor as `after` to
+        get the next page.
 
-        `filters` select by `cause` and `model` (`*` matches any text), `region`, `route` (`MODEL in REGION`), `tag`
-        (`name` or `name=value`), and by the time of the first failure, `since` and `until`: a `datetime`, seconds since
-        the epoch, ISO 8601, or a duration before now (`30m`, `2h`, `7d`). Raises `ValueError` for an invalid filter.
+        `filters` select by `cause` and `model` (`*` matches any text), `region`, `route` (`MODEL in REGION`) and `tag`
+        (`name` or `name=value`). `since` and `until` select by the time of the first failure. A time is a `datetime`,
+        seconds since the epoch, ISO 8601, or a duration before now (`30m`, `2h`, `7d`). Raises `ValueError` for an
+        invalid filter.
         """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=True)
         return Letters(self._readable(records), cursor)
@@ -116,12 +118,16 @@ class DeadLetterQueue:
     def page_of_summaries(
         self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any
     ) -> Summaries:
-        """Return the same page as `page`, without the content of the letters. Sealed letters need no key for this."""
+        """Return the same page as `page`, but without the content of the letters. If the letters are sealed, no key is
+        needed.
+        """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=False)
         return Summaries([record.summary for record in records], cursor)
 
     def letters(self, *, state: str = "dead", **filters: Any) -> Iterator[Letter]:
-        """Yield all letters of a state, or of `all`, the newest first. Memory contains one page of them."""
+        """Yield all letters of a state, or of all states with `all`, the newest first. The memory contains one page of
+        letters.
+        """
         cursor: str | None = None
         while True:
             page = self.page(PAGE, state=state, after=cursor, **filters)
@@ -136,10 +142,11 @@ class DeadLetterQueue:
         return None if record is None else self._letter(record)
 
     def retry_request(self, request_id: str, client: Any) -> Any:
-        """Send the request of a letter again, in any state and of any cause; return the result.
+        """Send the request of a letter again, whatever its state and its cause, and return the result.
 
         `client` has the method of the request, for example a `BedrockClient`. Raises `ValueError` if the letter does
-        not exist or another redrive has claimed it. Raises the exceptions of the client; the letter is then dead again.
+        not exist or another redrive has claimed it. Raises the exceptions of the client; the letter then has the state
+        dead again.
         """
         letter = self.get(request_id)
         if letter is None:
@@ -160,18 +167,18 @@ class DeadLetterQueue:
         on_answer: Callable[[Letter, Any], object] | None = None,
         **filters: Any,
     ) -> RedriveReport:
-        """Send dead letters again, the oldest first; return the result of each letter.
+        """Send dead letters again, the oldest first. Return the result of each letter.
 
-        At most `limit` letters are sent, `concurrency` at the same time, with the priority `batch` and within the
-        client's quota. Each letter is sent by one redrive at a time. Letters whose cause requires a change are refused,
-        as are letters of a different Region and letters with a redacted request, unless `force` is True. `remedied`
-        names the causes that are fixed. `dry_run` sends nothing. `on_answer` is called with each letter and its result,
-        in the thread that sent it.
+        At most `limit` letters are sent, and at most `concurrency` at the same time, with the priority `batch` and
+        within the client's quota. Only one redrive at a time sends a letter. A letter is refused if its cause requires
+        a change, if it belongs to a different Region, or if its request was redacted. `force=True` sends these letters
+        too. `remedied` names the causes that are fixed. `dry_run` sends nothing. `on_answer` is called with each
+        letter and its result, in the thread that sent it.
 
-        A letter is claimed for `lease` seconds; nine tenths of them are the timeout of its call. Letters that another
-        redrive has claimed are skipped. With `wait`, this redrive waits for them, and sends the letters that the other
-        redrive does not finish within the lease. `filters` are those of `page`. The redrive stops after 20 consecutive
-        failures.
+        A letter is claimed for `lease` seconds; nine tenths of this time are the timeout of its call. Letters that
+        another redrive has claimed are skipped. With `wait`, this redrive waits for them, and sends the letters that
+        the other redrive does not finish within the lease. `filters` are the same as in `page`. The redrive stops
+        after 20 consecutive failures.
         """
         choice = wanted(self.store.now, **filters)
         return Redrive(
@@ -187,9 +194,8 @@ class DeadLetterQueue:
         ).run(dry_run=dry_run, wait=wait)
 
     def discard(self, request_id: str) -> bool:
-        """Discard a letter, so that it is not sent again. Return False if it was discarded before.
-
-        Raises `ValueError` if the letter does not exist or a redrive has claimed it.
+        """Discard a letter, so that it is not sent again. Return False if it was already discarded. Raises
+        `ValueError` if the letter does not exist or a redrive has claimed it.
         """
         record = self.store.get(request_id)
         if record is None:
@@ -217,12 +223,12 @@ class DeadLetterQueue:
         return summary
 
     def packed_answer(self, plain: Any, *, sealed: bool) -> bytes:
-        """Return an answer, given as JSON values, as bytes for the store; sealed if its letter is sealed."""
+        """Return an answer as bytes for the store. They are sealed if the letter of the answer is sealed."""
         return self._envelope.pack(plain, sealed=sealed)
 
     def create(self) -> list[str]:
-        """Create the table or the file if it does not exist, and add the settings that a table lacks. Return the
-        changes in words.
+        """Create the table or the file if it does not exist. Add the settings that an existing table lacks. Return
+        texts that describe the changes.
 
         The table is billed by request. It deletes finished letters after 30 days, and can be restored to any second of
         the last 35 days.
@@ -239,7 +245,7 @@ class DeadLetterQueue:
     def _records(
         self, limit: int, state: str, after: str | None, choice: Wanted, *, whole: bool
     ) -> tuple[list[Record], str | None]:
-        """Return records of one state after the other, and the cursor of the next page."""
+        """Return records of the given state, or of one state after the other, and the cursor of the next page."""
         if not is_number(limit, least=1, whole=True):
             raise ValueError(f"limit={shown(limit)}: use a whole number, 1 or more")
         states, place = place_of(states_of(state), after)
@@ -255,7 +261,7 @@ class DeadLetterQueue:
         return records, None
 
     def _readable(self, records: list[Record]) -> list[Letter]:
-        """Return the readable letters of the records. Raise the error only if no record can be read."""
+        """Return the letters of the readable records. If no record can be read, raise the error."""
         letters, trouble = [], None
         for record in records:
             try:

@@ -1,4 +1,6 @@
-"""Send many letters again, within the quota: refuse letters that require a change, claim and send the others."""
+"""Send many letters again, within the quota. Letters whose cause requires a change are refused; the other letters are
+claimed and sent.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +53,11 @@ class RedriveResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedriveReport:
-    """The counts of letters that were answered (`sent`), that failed again, and that were refused because their cause
-    requires a change. In a dry run, the counts of letters that would be sent or refused. `leased` letters are claimed
-    by other redrives. `stopped` is the reason of an early end. `results` has one entry for each letter.
+    """The counts of a redrive. `sent` letters were answered, `failed` letters failed again, and `refused` letters were
+    not sent because their cause requires a change.
+
+    In a dry run, they are the counts of letters that would be sent or refused. `leased` letters are claimed by other
+    redrives. `stopped` is the reason if the redrive ended early. `results` has one entry for each letter.
     """
 
     sent: int = 0
@@ -65,7 +69,7 @@ class RedriveReport:
 
 
 class Redrive:
-    """One redrive of the letters that `wanted` selects. `sleep` waits."""
+    """One redrive of the letters that `wanted` selects. `sleep` is the function that waits."""
 
     def __init__(
         self,
@@ -142,7 +146,9 @@ class Redrive:
         self._numbers[result.result] += 1
 
     def _claimable(self, *, wait: bool) -> Iterator[Summary]:
-        """Yield dead letters, then letters with an expired claim. With `wait`, repeat until none is claimed."""
+        """Yield dead letters, then letters whose claim has expired. With `wait`, repeat this until no other redrive
+        has a claim.
+        """
         yield from self._of_state("dead")
         while True:
             held = 0
@@ -173,7 +179,7 @@ class Redrive:
         return self._queue.store.page(state, self._wanted, _PAGE, after, newest=False, whole=False)
 
     def _has_room(self) -> bool:
-        """Wait until another letter may be sent. Return False if no more letters may be sent."""
+        """Wait until another letter can be sent, and return True. Return False if no more letters are to be sent."""
         while True:
             self._collect(everything=False)
             sent = self._numbers["sent"] + self._numbers["failed"]
@@ -203,7 +209,7 @@ class Redrive:
                 self._stopped = f"{MOST_FAILURES} consecutive letters failed again; the last failure: {result.reason}"
 
     def _one(self, summary: Summary) -> RedriveResult | None:
-        """Send one letter and return its result, or None if another redrive has claimed it."""
+        """Send one letter and return its result. Return None if another redrive has claimed the letter."""
         reason = self._refusal(summary)
         try:
             letter = None if reason else patient(lambda: self._queue.get(summary.id))
@@ -240,7 +246,7 @@ class Redrive:
         return RedriveResult(summary.id, "sent", problem)
 
     def _refusal(self, summary: Summary) -> str:
-        """Return the reason why a letter is refused, or an empty text."""
+        """Return the reason why a letter is refused. Return an empty text if it can be sent."""
         if self._force:
             return ""
         if summary.needs_change and not any(fnmatchcase(summary.cause, each) for each in self._remedied):

@@ -1,4 +1,4 @@
-"""Send the request of a letter again, through the matching method of a client."""
+"""Send the request of a dead letter again, with the method of a client that corresponds to the letter's operation."""
 
 from __future__ import annotations
 
@@ -20,19 +20,21 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.letter import Letter
 
 being_sent: ContextVar[str] = ContextVar("being_sent", default="")
-"""The id of the letter whose request is being sent. If the request fails again, no new letter is created."""
+"""The id of the letter whose request is being sent. While it is set, a request that fails again creates no new
+letter.
+"""
 
 
 class NotAnswered(ValueError):
-    """Raised if the result of a client is not an answer of a model."""
+    """Raised if the client returned a result that is not an answer of a model."""
 
 
 _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
-_AWAITED = "letters are sent from threads: pass a BedrockClient, not an asynchronous client"
+_AWAITED = "letters are sent from threads, which cannot await calls. Pass a BedrockClient, not an asynchronous client"
 
 
 def check_client(client: Any) -> None:
-    """Raise `ValueError` for an asynchronous client: its calls would never be sent."""
+    """Raise `ValueError` for an asynchronous client, because a thread cannot await its calls."""
     if any(inspect.iscoroutinefunction(getattr(client, name, None)) for name in ("invoke", "converse", "invoke_model")):
         raise ValueError(_AWAITED)
 
@@ -46,8 +48,7 @@ def region_of(client: Any) -> str:
 
 
 def batch_client(client: Any) -> Any:
-    """Return a client that sends with the priority `batch`, over the connections, quota and circuit of `client`.
-
+    """Return a client that sends with the priority `batch`, and shares the connections, quota and circuit of `client`.
     Raises `ValueError` for an asynchronous client.
     """
     check_client(client)
@@ -59,7 +60,9 @@ def batch_client(client: Any) -> Any:
 
 
 def unsendable(letter: Letter) -> str:
-    """Return the reason why the request of a letter cannot be sent unchanged, or an empty text."""
+    """Return the reason why the request of a letter cannot be sent unchanged. Return an empty text if it can be
+    sent.
+    """
     if not isinstance(letter.request, Mapping):
         return f"its request is a {type(letter.request).__name__}, not the arguments of a call"
     lost = lost_in(letter.request)
@@ -67,7 +70,7 @@ def unsendable(letter: Letter) -> str:
 
 
 def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
-    """Send the request of a letter and return the result; of a stream, the complete answer.
+    """Send the request of a letter and return the result. For a stream, the result is the complete answer.
 
     Raises the exceptions of the client, `ValueError` for a request that was not stored completely, and `NotAnswered`.
     """
@@ -92,14 +95,14 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
 
 
 def _check(result: Any) -> None:
-    """Raise `NotAnswered` for a result that is not an answer of a model; the letter is then dead again."""
+    """Raise `NotAnswered` for a result that is not an answer of a model. The letter then has the state dead again."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # nothing was sent yet
         raise NotAnswered(_AWAITED)
     instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
     if isinstance(instead_of, Fault):
-        raise NotAnswered(f"{instead_of.code}: {instead_of.message} (the client answered with a substitute of Degrade)")
+        raise NotAnswered(f"{instead_of.code}: {instead_of.message} (the answer is a substitute from Degrade)")
 
 
 def _method(letter: Letter, client: Any) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -119,7 +122,9 @@ def _named_parameters(method: Callable[..., Any]) -> frozenset[str]:
 
 
 def answer_of(result: Any) -> Any:
-    """Return the answer as JSON values. A body that can be read only once is replaced by a readable copy."""
+    """Return the answer as JSON values. If the result contains a body that can be read only once, the body is replaced
+    by a readable copy.
+    """
     response = getattr(result, "response", result)
     if isinstance(response, dict) and hasattr(response.get("body"), "read"):
         body = response["body"].read()

@@ -1,4 +1,4 @@
-"""Dead letters in a file, for the processes of one machine."""
+"""Store dead letters in a SQLite file, for the processes of one machine."""
 
 from __future__ import annotations
 
@@ -46,8 +46,10 @@ _SUMMARY = "SELECT summary, x'', NULL FROM letters"
 
 
 class SqliteLetters:
-    """Stores each letter as a row of the file at `path`, which only its owner can read. Leases use `clock`, the clock
-    of the machine. A request that waits longer than `timeout` seconds for other processes raises `StoreUnavailable`.
+    """Stores each letter as a row of the file at `path`. Only the owner of the file can read it.
+
+    Leases use `clock`, the clock of the machine. If a request waits longer than `timeout` seconds for other processes,
+    it raises `StoreUnavailable`.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class SqliteLetters:
         return None if row is None else self._record(row)
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return some letters of a state, by the time of their first failure."""
+        """Return letters of a state, ordered by the time of their first failure."""
         conditions, values = _conditions(wanted)
         if after is not None:
             conditions.append(f"(first, id) {'<' if newest else '>'} (?, ?)")
@@ -100,7 +102,7 @@ class SqliteLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace a summary, unless its version has changed."""
+        """Replace the summary of a letter, unless its version has changed."""
         expires = self._clock() + KEPT_SECONDS if summary.finished else None
         with self._file.changing() as database:
             changed = database.execute(
@@ -114,16 +116,14 @@ class SqliteLetters:
             return changed.rowcount == 1
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether a lease has expired by the clock of the machine.
-
-        If this clock was set back, the claim counts as abandoned when it has not changed for its lease, by a monotonic
-        clock.
+        """Return whether the lease of a claimed letter has expired, by the clock of the machine. If this clock was set
+        back, the lease expires when the claim has not changed for the time of the lease, by a monotonic clock.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
 
     def now(self) -> float:
-        """Return the time of day."""
+        """Return the time of day in seconds since the epoch."""
         return self._clock()
 
     def create(self) -> list[str]:
@@ -133,7 +133,7 @@ class SqliteLetters:
             return [f"{self.place} was created"] if made else []
 
     def close(self) -> None:
-        """Close the file; a later request opens it again."""
+        """Close the file. A later request opens it again."""
         self._file.close()
 
     def __repr__(self) -> str:

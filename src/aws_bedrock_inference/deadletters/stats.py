@@ -1,4 +1,4 @@
-"""Counts of letters."""
+"""Count letters by state, cause and model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """The counts of letters by state. For dead letters, also the counts by cause and model, the count of letters that
-    need a change, and the time of the first failure of the oldest letter. `sent_twice` counts letters of all states.
+    """The counts of letters by state.
+
+    For dead letters, there are also the counts by cause and model, the number of letters that need a change, and the
+    time of the first failure of the oldest letter. `sent_twice` is the number of letters in all states that were
+    possibly sent twice.
     """
 
     states: dict[str, int] = field(default_factory=dict)
@@ -27,7 +30,7 @@ class Stats:
 
 
 def counted(summaries: Iterable[Summary]) -> Stats:
-    """Return the counts of these letters, the most frequent cause and model first."""
+    """Return the counts of these letters. The most frequent cause and the most frequent model come first."""
     states, causes, models = Counter[str](), Counter[str](), Counter[str]()
     need_change = sent_twice = 0
     oldest: float | None = None

@@ -1,4 +1,4 @@
-"""The protocol of the stores of dead letters, and the function that opens a store."""
+"""Define the interface of the stores of dead letters, and open a store by its name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.letter import State, Summary
 
 KEPT_SECONDS = 30 * 86_400.0
-"""Seconds after which redriven and discarded letters are deleted: 30 days. Dead letters are not deleted."""
+"""The seconds after which redriven and discarded letters are deleted: 30 days. Dead letters are never deleted."""
 
 _FILES = (".db", ".sqlite", ".sqlite3")
 _SCHEMES = ("sqlite", "dynamodb")
 
 
 class Record(NamedTuple):
-    """A letter in the form of a store. In lists of summaries, `content` is empty."""
+    """A letter in the form in which a store contains it. In lists of summaries, `content` is empty."""
 
     summary: Summary
     content: bytes = b""
@@ -28,24 +28,26 @@ class Record(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The place of a letter among those of its state: the time of its first failure, and its id."""
+    """The position of a letter among the letters of its state: the time of its first failure, and its id."""
 
     first: float
     id: str
 
 
 class Page(NamedTuple):
-    """A page of letters of one state, and the place after which the next page starts; None at the end."""
+    """A page of letters of one state, and the place after which the next page starts. The place is None on the last
+    page.
+    """
 
     records: list[Record]
     after: Place | None
 
 
 class LetterStore(Protocol):
-    """A store of dead letters. Threads and processes may use it at the same time.
+    """A store of dead letters. Threads and processes can use it at the same time. All methods block, and raise
+    `StoreUnavailable`.
 
-    All methods block, and raise `StoreUnavailable`. `place` is the name of the store in messages. `limit` is the
-    maximum time in seconds to store a letter.
+    `place` is the name of the store in messages. `limit` is the maximum time in seconds to store a letter.
     """
 
     place: str
@@ -58,13 +60,14 @@ class LetterStore(Protocol):
         """Return the complete letter with this id, or None."""
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return at most `limit` selected letters of a state, by the time of their first failure: with `newest` the
-        newest first, otherwise the oldest first. With `whole`, they have their content.
+        """Return at most `limit` selected letters of a state, ordered by the time of their first failure. With
+        `newest`, the newest letter comes first, otherwise the oldest. With `whole`, the letters include their content.
         """
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a letter, and its answer if it is not None. If the version of the letter is no longer
-        `version`, change nothing and return False.
+        """Replace the summary of a letter, and its answer if `answer` is not None. Return True.
+
+        If the version of the letter is no longer `version`, change nothing and return False.
         """
 
     def has_lapsed(self, summary: Summary) -> bool:
@@ -74,7 +77,7 @@ class LetterStore(Protocol):
         """Return the time of day in seconds since the epoch."""
 
     def create(self) -> list[str]:
-        """Create the table or the file, and return the changes in words."""
+        """Create the table or the file. Return texts that describe the changes."""
 
     def close(self) -> None:
         """Close connections and files. A later request opens them again."""
@@ -101,7 +104,7 @@ def open_letters(named: Any) -> LetterStore:
 
 
 def without_password(named: str) -> str:
-    """Return a text that a person wrote as a name, without the password of a URL."""
+    """Return the name of a store without the password, if the name is a URL that contains one."""
     return named.rpartition("@")[2]
 
 
@@ -110,7 +113,7 @@ def _file(path: Path) -> LetterStore:
 
     if path.name == ":memory:":
         raise ValueError(
-            ":memory: would lose its letters at the end of the program: name a file, sqlite:///path/dead.db"
+            ":memory: would lose its letters at the end of the program. Pass a file, such as sqlite:///path/dead.db"
         )
     store = SqliteLetters(path)
     store.check()
@@ -122,7 +125,7 @@ def _table(name: str) -> LetterStore:
         name = without_password(name)
         file = name.removeprefix("sqlite:").removeprefix("file:")
         raise ValueError(
-            f"{name!r:.80} may be a file or a DynamoDB table: write sqlite://{file} or Path({file!r}) for the file, or "
+            f"{name!r:.80} may be a file or a DynamoDB table. Write sqlite://{file} or Path({file!r}) for the file, or "
             "dynamodb://NAME for the table"
         )
     return _table_at(name)
@@ -141,6 +144,6 @@ def _at_url(url: str) -> LetterStore:
     if scheme == "sqlite":
         return _file(path_in(url, "dead.db"))
     raise ValueError(
-        f"Dead letters cannot be stored at {shown_name(scheme, _SCHEMES)}://: write sqlite:///path/dead.db for a file "
+        f"Dead letters cannot be stored at {shown_name(scheme, _SCHEMES)}://. Write sqlite:///path/dead.db for a file "
         "of this machine, or dynamodb://TABLE for any number of machines"
     )

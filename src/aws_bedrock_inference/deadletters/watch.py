@@ -1,4 +1,7 @@
-"""The age of claims, by the clock of the process that waits for them."""
+"""Measure how long claims have not changed. A claim marks a letter that a redrive is sending.
+
+The time is measured by the clock of the process that waits for the claims.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ _MOST = 10_000
 
 
 class Watch:
-    """Stores the time since which each claim has not changed, by a monotonic `clock`."""
+    """Stores, for each claim, the time since which the claim has not changed. `clock` is a monotonic clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[str, tuple[int, float]] = {}
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether a claim has not changed for its lease, since the first call of this method."""
+        """Return whether the claim has not changed for the time of its lease, since the first call of this method."""
         version, since = self._seen.get(summary.id, (0, 0.0))
         if version != summary.version:
             if len(self._seen) >= _MOST:

@@ -1,1 +1,3 @@
-"""Readers of each model family's bodies, without I/O."""
+"""Read and write the bodies of each model family, without I/O. A *dialect* is the format of the requests and answers
+of a model family.
+"""

@@ -1,5 +1,5 @@
-"""The form that a request to Converse asks for (a tool call, or JSON with a schema), and a check whether the answer
-has it.
+"""Determine the form that a Converse request asks for (a tool call, or JSON with a schema), and check whether the
+answer has this form.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENDED = {"end_turn", "stop_sequence"}
 
 
 class Problem(NamedTuple):
-    """A defect of an answer. `cut` is True if the answer was truncated, and `at_limit` if the request's own limit
+    """A defect of an answer. `cut` is True if the answer was truncated. `at_limit` is True if the limit in the request
     truncated it.
     """
 
@@ -32,14 +32,15 @@ class Problem(NamedTuple):
 
 
 def asks_for_form(params: Mapping[str, Any]) -> bool:
-    """Return whether the request asks for more than text: tools, or output with a schema."""
+    """Return whether the request asks for more than text: it offers tools, or sets a schema for the output."""
     return bool(params.get(_TOOLS) or params.get(_OUTPUT))
 
 
 def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Problem | None:
-    """Return the defect of a complete answer of Converse to `params`, or None if it has the requested form.
+    """Return the defect of Converse's complete answer to `params`. Return None if the answer has the form that the
+    request asks for.
 
-    The result does not contain text of the answer.
+    The defect contains no text from the answer.
     """
     reason = stop_reason(response).lower()
     content = _content(response)
@@ -54,14 +55,16 @@ def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Proble
         else:
             return None
         by = _limit(params) if reason != "model_context_window_exceeded" else "the model's context window"
-        return Problem(f"{by} cut the answer {lacks}", cut=True, at_limit=reason != "model_context_window_exceeded")
+        return Problem(
+            f"{by} truncated the answer {lacks}", cut=True, at_limit=reason != "model_context_window_exceeded"
+        )
     if schema is not None and reason in _ENDED and (problem := violation(schema, text_of(content))) is not None:
         return Problem(f"the answer does not follow the JSON schema of the request: {problem}", cut=False)
     return None
 
 
 def with_limit(params: Mapping[str, Any], limit: int) -> dict[str, Any]:
-    """Return Converse's parameters with `limit` as the maximum length of the answer."""
+    """Return Converse's parameters with `limit` as the maximum length of the answer in tokens."""
     return {**params, CONVERSE_SETTINGS: {**(params.get(CONVERSE_SETTINGS) or {}), CONVERSE_MAXIMUM: limit}}
 
 
@@ -81,7 +84,7 @@ def _needs_tool(params: Mapping[str, Any]) -> bool:
 
 
 def _schema(params: Mapping[str, Any]) -> str | None:
-    """Return the JSON schema that the answer's text must follow, or None."""
+    """Return the JSON schema that the text of the answer must follow. Return None if the request has no schema."""
     wanted = (params.get(_OUTPUT) or {}).get("textFormat") or {}
     if wanted.get("type") != "json_schema":
         return None

@@ -1,8 +1,8 @@
-"""The content blocks of an answer: reading their text, and building them from the pieces of a ConverseStream.
+"""Read the text in the content blocks of an answer, and build the blocks from the pieces of a ConverseStream.
 
 Converse and ConverseStream describe the same answer in two forms (botocore 1.44.8's service model, `ContentBlock`,
-`ContentBlockStart` and `ContentBlockDelta`). `Assembly` converts the second form into the first, so that a collected
-stream can be read, and sent back as the next turn, like any other answer.
+`ContentBlockStart` and `ContentBlockDelta`). `Assembly` converts the second form into the first. A collected stream
+can therefore be read, and sent back as the next turn, like any other answer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _UNKNOWN = "SDK_UNKNOWN_MEMBER"  # botocore's name for a member that is not in i
 
 
 def text_of(content: Any) -> str:
-    """Return the text of a message's content, including text with citations. Other blocks are ignored."""
+    """Return the text of a message's content, including text with citations. Blocks without text are ignored."""
     if not isinstance(content, list):
         return ""
     texts = []
@@ -42,8 +42,10 @@ def text_of(content: Any) -> str:
 
 
 def text_of_body(body: Any) -> str:
-    """Return the text of an answer in the model's own body: of Converse and Nova, Claude, OpenAI, or a flat dialect.
-    Return an empty string if there is none.
+    """Return the text of an answer from a body of InvokeModel. Return an empty string if the body has no text.
+
+    The body can be that of Converse and Nova, Claude, OpenAI, or a flat dialect, in which the text is a field of the
+    body.
     """
     if not isinstance(body, dict):
         return ""
@@ -60,10 +62,10 @@ def text_of_body(body: Any) -> str:
 
 
 class Assembly:
-    """The blocks of an answer that is still arriving. Pieces are stored as they come, and `content` joins them.
+    """The blocks of an answer that is still arriving. Pieces are stored as they arrive, and `content` joins them.
 
-    Blocks are distinguished and ordered by `contentBlockIndex`. If the index is missing or used twice, then a start, a
-    stop or a piece of another kind begins the next block, and the blocks are in the order of arrival.
+    The field `contentBlockIndex` identifies and orders the blocks. If this index is missing or used twice, the next
+    block begins with a start, a stop or a piece of another kind, and the blocks are in the order of their arrival.
     """
 
     def __init__(self) -> None:
@@ -71,14 +73,14 @@ class Assembly:
         self._open: dict[Any, _Block] = {}
 
     def start(self, index: Any, start: dict[str, Any]) -> None:
-        """Begin the block `index`."""
+        """Begin the block with this index."""
         block = self._begin(index)
         for kind, fields in start.items():
             block.kind = kind
             block.pieces.append((kind, fields))
 
     def add(self, index: Any, delta: dict[str, Any]) -> None:
-        """Add the pieces in `delta` to the block `index`."""
+        """Add the pieces in `delta` to the block with this index."""
         for name, piece in delta.items():
             kind = _kind(name, piece)
             block = self._open.get(_key(index)) or self._begin(index)
@@ -88,7 +90,7 @@ class Assembly:
             block.pieces.append((name, piece))
 
     def stop(self, index: Any) -> None:
-        """End the block `index`."""
+        """End the block with this index."""
         self._open.pop(_key(index), None)
 
     def content(self) -> list[dict[str, Any]]:
@@ -106,7 +108,7 @@ class Assembly:
 
 
 class _Block:
-    """One block: its kind, and its pieces with the names of their deltas."""
+    """One block: its kind, and its pieces, each with the name of its delta."""
 
     __slots__ = ("index", "kind", "pieces")
 
@@ -133,14 +135,16 @@ class _Block:
 
 
 def _kind(name: str, piece: Any) -> str:
-    """Return the kind of block that a delta belongs to. Reasoning is either readable or redacted, never both."""
+    """Return the kind of block to which a delta belongs. A block of reasoning is either readable or redacted, never
+    both.
+    """
     if name == "reasoningContent" and isinstance(piece, dict) and _REDACTED in piece:
         return _REDACTED
     return _CONTINUES.get(name, name)
 
 
 def _key(index: Any) -> Any:
-    """Return `index` as a dictionary key; an invalid index stands for the current block."""
+    """Return `index` as the key of a dictionary. An invalid index means the current block."""
     return index if isinstance(index, (int, str)) else None
 
 
@@ -154,8 +158,8 @@ def _tool_use(values: list[Any]) -> dict[str, Any]:
 
 
 def _parsed(inputs: list[Any]) -> Any:
-    """Return a tool's input from its pieces: an empty dictionary if there are none, and text if they are not complete
-    JSON.
+    """Return the input of a tool from its pieces. Return an empty dictionary if there are no pieces, and text if they
+    are not complete JSON.
     """
     if inputs and not all(isinstance(piece, str) for piece in inputs):
         return inputs[-1]
@@ -192,7 +196,9 @@ def _join(values: list[Any]) -> Any:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Return `old` extended by `new`. Members, text, bytes and list items are each appended to their kind."""
+    """Return `old` extended by `new`. Texts, bytes, lists and the members of dictionaries are each appended to the
+    part of the same kind.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{name: _merged(old[name], value) if name in old else value for name, value in new.items()}}
     if isinstance(old, (str, bytes, list)) and type(old) is type(new):

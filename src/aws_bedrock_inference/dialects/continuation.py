@@ -1,8 +1,9 @@
-"""The request that asks a model to continue an answer that was interrupted.
+"""Create the request that asks a model to continue an interrupted answer.
 
-Models that accept a prefill continue a message of the assistant by themselves. Claude 4.6 and later, and many other
-models, refuse a prefill (`knowledge/models.toml`). A user message asks these models to continue, and to begin by
-repeating the last characters of the partial answer, so that the two parts can be joined.
+Some models accept a prefill: they continue the last message if it is a message of the assistant. Claude 4.6 and later,
+and many other models, refuse a prefill (`knowledge/models.toml`). For these models, a user message asks the model to
+continue, and to begin by repeating the last characters of the partial answer (the *anchor*), so that the two parts can
+be joined.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ no greeting, no explanation, no sign that this is a continuation.
 # Content after which another request can continue the answer.
 _PLAIN = {"text", "reasoningContent"}
 
-# The fields that make a model think first. The model has already thought. To think again needs tokens that may not be
-# left, and rules out a prefill (GH Aider-AI/aider#3820, read on 2026-11-29).
+# The fields that make a model think first. The model has already thought. To think again, it would need tokens that
+# may not be left, and a prefill would be impossible (GH Aider-AI/aider#3820, read on 2026-11-29).
 _THOUGHT = {"thinking", "reasoning_config", "reasoningConfig"}
 _FIELDS = "additionalModelRequestFields"
 
 
 def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
-    """Return whether a model can continue `message`, its partial answer to `params`. A partial tool call, and an
-    answer that must follow a schema, can only be generated again. The same applies to requests in a model's own
-    format, and to prompts stored by the service.
+    """Return whether a model can continue `message`, its partial answer to `params`.
+
+    A partial tool call, and an answer that must follow a schema, can only be generated again. The same applies to
+    requests in a model's own format, and to prompts that the service stores.
     """
     content = message["content"]
     choice = (params.get("toolConfig") or {}).get("toolChoice") or {}
@@ -56,8 +58,9 @@ def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> b
 
 
 def continued(params: Mapping[str, Any], received: str, anchor: str | None, tokens: int) -> dict[str, Any]:
-    """Return the request for the rest of the answer after `received`, which has about `tokens` tokens. Without an
-    `anchor`, the partial answer is sent as a prefill; it must not end with white space.
+    """Return the request for the rest of the answer after `received`, which has about `tokens` tokens.
+
+    Without an `anchor`, the partial answer is sent as a prefill. A prefill must not end with white space.
     """
     messages = _with_answer(params["messages"], received if anchor else received.rstrip())
     if anchor:
@@ -74,20 +77,22 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
 
 
 def tokens_again(anchor: str | None) -> int:
-    """Return the maximum number of answer tokens that the repeated anchor uses: text has at least two bytes per
-    token.
+    """Return the maximum number of answer tokens that the repetition of the anchor uses. Text has at least two bytes
+    per token.
     """
     return len((anchor or "").encode(errors="replace")) // 2
 
 
 def is_prefilled(params: Mapping[str, Any]) -> bool:
-    """Return whether the request ends with a message of the assistant, which the answer continues."""
+    """Return whether the request ends with a message of the assistant, so that the answer continues this message."""
     messages = params.get("messages") or [{}]
     return bool(messages[-1].get("role") == "assistant")
 
 
 def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
-    """Return the conversation with the partial answer. If the request has a prefill, both become one message."""
+    """Return the conversation with the partial answer added. If the request has a prefill, the prefill and the answer
+    become one message.
+    """
     if messages[-1].get("role") != "assistant":
         return [*messages, {"role": "assistant", "content": [{"text": text}]}]
     *before, last = messages
@@ -99,7 +104,9 @@ def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
 
 
 class Rest:
-    """The second part of an answer. Its events continue those of the first part and complete the same transcript."""
+    """The second part of an answer. Its events continue the events of the first part, and complete the same
+    transcript.
+    """
 
     def __init__(self, transcript: Transcript, cut: Cut | None) -> None:
         self.transcript = transcript
@@ -114,11 +121,11 @@ class Rest:
 
     @property
     def verified(self) -> bool:
-        """True if this part is known to begin at the end of the first part."""
+        """True if this part certainly begins at the end of the first part."""
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
-        """Yield the events that the consumer gets for an item."""
+        """Yield the events for the consumer that an event of the second part causes."""
         if not isinstance(item, dict) or "messageStart" in item:
             return
         index, delta = _place(item)
@@ -138,18 +145,18 @@ class Rest:
         yield self._given(item)
 
     def _held(self) -> Iterator[dict[str, Any]]:
-        """Yield the text that was held back, because other content follows. A part that breaks earlier is not worth
-        delivering.
+        """Yield the text that was held back, because other content follows. If the second part breaks before this
+        point, it is too short to be useful.
         """
         piece = self.cut.end() if self.cut is not None else ""
         if piece:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
 
     def _fitting(self, piece: str) -> str:
-        """Return the part of a piece of text that the consumer does not yet have."""
+        """Return the part of `piece` that the consumer does not have yet."""
         if self.cut is not None:
             return self.cut.add(piece)
-        # A prefill must not end with white space. The removed white space comes again if the model continues as before.
+        # A prefill must not end with white space. A model that continues as before writes the removed space again.
         while self._blank and piece and not self._begun:
             self._begun = piece[0] != self._blank[0]
             if not self._begun:
@@ -172,7 +179,7 @@ def _blank_end(text: str) -> str:
 
 
 def _place(event: dict[str, Any]) -> tuple[int | None, dict[str, Any]]:
-    """Return the index of the block that an event belongs to (None if it belongs to none), and its delta."""
+    """Return the index of the block to which an event belongs (or None), and the delta of the event."""
     for name in ("contentBlockDelta", "contentBlockStart", "contentBlockStop"):
         body = event.get(name)
         if isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""Requests for the most likely answer, for which an earlier answer is as good as a new one.
+"""Recognize requests for the most likely answer. For such a request, an earlier answer is as good as a new answer.
 
 Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, and the model parameter
 pages of the Bedrock user guide for the models' own bodies, read 2026-11.
@@ -25,9 +25,11 @@ _OUTSIDE = ("web_search", "web_fetch", "code_execution", "mcp")
 
 
 def is_deterministic(request: Any, base_model: str) -> bool:
-    """Return whether `request`, Converse's parameters or the parsed body of a model, is deterministic: its temperature
-    is 0 or only the most likely token is allowed (top k 1), and the service runs no tool whose results depend on the
-    outside world. Models that only compute, such as embeddings, are always deterministic.
+    """Return whether `request` is deterministic. `request` is Converse's parameters or the parsed body of a model.
+
+    A request is deterministic if its temperature is 0, or only the most likely token is allowed (top k 1), and if the
+    service runs no tool whose results depend on the outside world. Models that only compute, such as embeddings, are
+    always deterministic.
     """
     if draws_nothing(base_model):
         return True

@@ -1,8 +1,9 @@
-"""Removes prompts from the service's messages: `Malformed input request: ... got 'my prompt'` quotes the request.
+"""Remove prompts from the service's error messages. For example, `Malformed input request: ... got 'my prompt'` quotes
+the request.
 
 Only texts from the request itself are removed, so that the rest of the message is preserved. A text is recognized if
 it is quoted completely, in part, or with JSON's escapes. Texts of fewer than `SHORTEST` characters are not removed,
-since they would match words of the service.
+because they would match words of the service.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ _NAMES = frozenset({"role", "name", "toolUseId", "id", "tool_use_id", "format", 
 
 
 def unechoed(call: Call, outcome: Outcome) -> Outcome:
-    """Return a failed outcome whose fault does not quote the prompt of `call`, in its message or in its code. A proxy
-    may have written a sentence into the code.
+    """Return the failed outcome of `call` with a fault that does not quote the prompt, in its message or in its code.
+    The code can contain the prompt if a proxy has written a sentence into it.
     """
     fault = outcome.fault
     if fault is None or not fault.message:
@@ -52,7 +53,7 @@ def without_prompt(message: str, request: Any) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts of a request or its body: prompts, system prompts, inputs and results of tools."""
+    """Yield the texts of a request or of its body: prompts, system prompts, and the inputs and results of tools."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -67,7 +68,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield the forms in which a text may be quoted: unchanged, escaped as in JSON, and each of its lines."""
+    """Yield the forms in which a text can be quoted: unchanged, escaped as in JSON, and each of its lines
+    separately.
+    """
     for form in (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], *text.splitlines()):
         if len(form.strip()) >= SHORTEST:
             yield form.strip()

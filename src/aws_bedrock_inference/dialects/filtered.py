@@ -1,10 +1,11 @@
-"""Filtered content: who blocked an answer, completely or in part, and why.
+"""Describe filtered content: who blocked an answer, completely or in part, and why.
 
-Guardrails and the models themselves answer with HTTP 200 and report the filtering in the answer. A provider's filter
-does the same, or refuses with an error. Sources: botocore 1.44.8's service model (`GuardrailAssessment`,
-`AppliedGuardrailDetails`), the model parameter pages of the Bedrock user guide for the models' own bodies, and
-Anthropic's page on refusals for `stop_details`. Data that cannot be read is omitted, and no function raises an
-exception.
+Guardrails and the models themselves answer with HTTP 200, and report the filtering in the answer. The filter of a
+model's provider does the same, or refuses the request with an error. Data that cannot be read is omitted; no function
+raises an exception.
+
+Sources: botocore 1.44.8's service model (`GuardrailAssessment`, `AppliedGuardrailDetails`), the model parameter pages
+of the Bedrock user guide for the models' own bodies, and Anthropic's page on refusals for `stop_details`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.made import Source
 
 FILTER_CAUSES: dict[str, Source] = {"guardrail-blocked": "guardrail", "content-filtered": "provider"}
-"""The causes of errors that report filtered content."""
+"""The causes (in the error catalogue) of errors that report filtered content."""
 
 _GUARDRAIL_REASON, _REFUSAL = "guardrail_intervened", "refusal"
 _OF_REASON: dict[str, Source] = {_GUARDRAIL_REASON: "guardrail", _REFUSAL: "model"}  # all others: the provider
@@ -55,7 +56,9 @@ _FILTER_WORDS = ("content filter", "responsible ai", "content policy")
 
 
 def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
-    """Return why the content of a complete answer, Converse's or a model's own, was filtered, or None if it was not."""
+    """Return why the content of a complete answer was filtered, or None if it was not filtered. `body` is Converse's
+    answer or a model's own body.
+    """
     reason = next((each for each in stop_reasons(body) if each.lower() in FILTERED), "")
     if body.get(GUARDRAIL_ACTION) == INTERVENED or reason.lower() == _GUARDRAIL_REASON:
         return _by_guardrail(body, reason or _GUARDRAIL_REASON)
@@ -65,18 +68,18 @@ def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
 
 
 def filtered_by(fault: Fault) -> FilteredContent | None:
-    """Return why the content was filtered, if the error reports this; otherwise None."""
+    """Return why the content was filtered, if the fault reports this. Otherwise return None."""
     source = FILTER_CAUSES.get(fault.cause)
     return FilteredContent(source, fault.cause) if source is not None else None
 
 
 def cause_of(filtered: FilteredContent) -> str:
-    """Return the cause of an error for filtered content."""
+    """Return the cause, in the error catalogue, of an error for this filtered content."""
     return "guardrail-blocked" if filtered.source == "guardrail" else "content-filtered"
 
 
 def reason_of(filtered: FilteredContent) -> str:
-    """Return the stop reason of Converse for filtered content."""
+    """Return the stop reason with which Converse reports this filtered content."""
     return _GUARDRAIL_REASON if filtered.source == "guardrail" else CONTENT_FILTERED
 
 
@@ -108,8 +111,8 @@ def _by_guardrail(body: Mapping[str, Any], reason: str) -> FilteredContent:
 
 
 def _assessments(guardrail: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each assessment in a trace with the id of its guardrail. The input has one assessment, the output a
-    list.
+    """Yield each assessment in the trace of a guardrail, with the id of the guardrail. The input has one assessment,
+    and the output a list of assessments.
     """
     sections = guardrail.values() if isinstance(guardrail, dict) else ()
     for section in sections:
@@ -150,7 +153,9 @@ def _applied(key: str, assessment: dict[str, Any]) -> AppliedGuardrail:
 
 
 def _refused(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the category of a refusal. Converse's answers contain it only if the request asked for `/stop_details`."""
+    """Return the category of a refusal by the model. Converse's answers contain the category only if the request asked
+    for `/stop_details`.
+    """
     for place in (body.get("additionalModelResponseFields"), body):
         details = place.get("stop_details") if isinstance(place, dict) else None
         if isinstance(details, dict) and (category := _text(details.get("category"))):

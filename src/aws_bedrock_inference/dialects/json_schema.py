@@ -1,5 +1,5 @@
-"""Checks of JSON texts against a schema if `jsonschema` is installed (extra `schema`); otherwise only whether they are
-JSON.
+"""Check a JSON text against a schema. This requires the package `jsonschema` (extra `schema`); without it, the text
+must only be JSON.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _KEPT = 64
 
 
 def violation(schema: str, text: str) -> str | None:
-    """Return how `text` violates `schema`, without quoting the text, or None if it does not.
+    """Return how `text` violates `schema`, without quoting the text. Return None if the text fits.
 
-    If a schema cannot be used, for example because it refers to another document, only JSON is required: nothing is
-    downloaded.
+    If a schema cannot be used, for example because it refers to another document, the text must only be JSON. Nothing
+    is downloaded.
     """
     try:
         value = json.loads(text)
@@ -37,7 +37,7 @@ def violation(schema: str, text: str) -> str | None:
 
 
 def is_usable(schema: str) -> bool:
-    """Return whether answers can be checked against `schema` in this environment."""
+    """Return whether answers can be checked against `schema` in this environment, with the installed packages."""
     return _validator(schema) is not None
 
 
@@ -62,5 +62,5 @@ def _validator(schema: str) -> Any:
 
 @cache
 def is_installed() -> bool:
-    """Return whether the extra `schema` is installed. Without it, answers are only checked to be JSON."""
+    """Return whether the extra `schema` is installed. Without it, answers are only checked for valid JSON."""
     return find_spec("jsonschema") is not None

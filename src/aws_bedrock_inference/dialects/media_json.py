@@ -1,4 +1,6 @@
-"""Media in JSON: base64 in the lines of batches, bytes in the requests and answers of Converse."""
+"""Convert media in JSON. The lines of batches contain media as base64, and the requests and answers of Converse
+contain them as bytes.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from typing import Any
 
 
 def with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded from base64 to bytes. The JSON inputs and results of tools are not
-    changed.
+    """Return a Converse body with its media decoded from base64 to bytes. The JSON in the inputs and results of tools
+    is not changed.
     """
     if isinstance(value, list):
         return [with_bytes(part) for part in value]
@@ -26,8 +28,8 @@ def with_bytes(value: Any) -> Any:
 
 
 def plain_json(answer: Any) -> Any:
-    """Return an answer in JSON types, with its media as base64. Raises `TypeError`, `ValueError` or `RecursionError`
-    if the answer cannot be written as JSON.
+    """Return an answer as JSON values, with its media encoded as base64. Raises `TypeError`, `ValueError` or
+    `RecursionError` if the answer cannot be written as JSON.
     """
     return json.loads(json.dumps(answer, default=_base64))
 

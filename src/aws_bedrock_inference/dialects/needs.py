@@ -1,8 +1,8 @@
-"""The needs of a request, read from Converse's parameters or from a body of InvokeModel in the format of any model
-family.
+"""Determine what a request needs of a model, such as tools, images or a system prompt.
 
-No content of a request is stored, only kinds and counts. Field names: botocore 1.44.8's service model for Converse,
-the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
+The needs are read from Converse's parameters, or from a body of InvokeModel in the format of any model family. They
+contain only kinds and counts, and no content of the request. Field names: botocore 1.44.8's service model for
+Converse, the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ _REASONING = frozenset({"reasoning", "reasoningConfig"})
 
 
 def needs(operation: str, params: Mapping[str, Any], estimate: Estimate) -> Needs:
-    """Return what a call of `operation` with boto3's `params` needs of a model. `estimate` is the estimated cost of
-    the call.
+    """Return what a call needs of a model. `operation` is boto3's method, `params` are its parameters, and `estimate`
+    is the estimated cost of the call.
     """
     uses: set[Need] = set()
     form, model_id = "", params.get("modelId", "")
@@ -174,7 +174,7 @@ def _read_block(need: Need, block: Any, uses: set[Need], *, of_result: bool) -> 
 
 
 def _is_unsigned(reasoning: dict[str, Any]) -> bool:
-    """Return whether readable reasoning lacks the signature of the model that wrote it."""
+    """Return whether a block of readable reasoning lacks the signature of the model that wrote it."""
     readable = reasoning if "thinking" in reasoning else _dict(reasoning.get("reasoningText"))
     return bool(readable) and not readable.get("signature")
 
@@ -189,7 +189,9 @@ def _read_tools(tools: Any, uses: set[Need]) -> None:
 
 
 def _read_choice(choice: Any, uses: set[Need]) -> None:
-    """Read Converse's `{"any": {}}`, Anthropic's `{"type": "any"}` or OpenAI's `"required"`."""
+    """Read a tool choice in any form: Converse's `{"any": {}}`, Anthropic's `{"type": "any"}` or OpenAI's
+    `"required"`.
+    """
     names = (choice, *_dict(choice), _dict(choice).get("type"))
     uses |= {_CHOICES[name] for name in names if isinstance(name, str) and name in _CHOICES}
 

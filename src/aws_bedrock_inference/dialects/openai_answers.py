@@ -1,4 +1,6 @@
-"""Answers of Converse in the form of OpenAI's chat completions (OpenAI's API specification 2.3.0, read 2026-11)."""
+"""Convert answers of Converse into the form of OpenAI's chat completions (OpenAI's API specification 2.3.0, read
+2026-11).
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def _message(content: Iterable[Mapping[str, Any]], text: str) -> dict[str, Any]:
 
 
 def _finish(stop_reason: str) -> str:
-    """Return OpenAI's name for a stop reason. A reason without one is returned unchanged."""
+    """Return OpenAI's name for a stop reason of Converse. A stop reason for which OpenAI has no name is returned
+    unchanged.
+    """
     reason = stop_reason.lower()
     if reason == "tool_use":
         return "tool_calls"

@@ -1,7 +1,7 @@
-"""Requests of OpenAI's chat completions as arguments of `invoke`.
+"""Convert requests of OpenAI's chat completions into arguments of `invoke`.
 
-A member without an equivalent in Bedrock's Converse is refused by its name, since omitting it would change the answer.
-The form is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read 2026-11).
+If a member has no equivalent in Bedrock's Converse, the request is refused, because omitting the member would change
+the answer. The form is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read 2026-11).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class UntranslatableError(Exception):
-    """A request without an equivalent in Converse. The message names the member and does not quote its value."""
+    """Raised for a request without an equivalent in Converse. The message names only the member."""
 
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
@@ -48,8 +48,8 @@ _IMAGE = re.compile(r"data:image/(png|jpe?g|gif|webp);base64,(.*)", re.DOTALL)
 
 
 def translated(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `invoke` for the body of a chat completion. Raises `UntranslatableError`, with the name
-    of the member that cannot be translated.
+    """Return the arguments of `invoke` for the body of a chat completion. Raises `UntranslatableError` if a member
+    cannot be translated; the message contains the member's name.
     """
     given = {name: value for name, value in body.items() if value is not None}
     for name, value in given.items():
@@ -83,7 +83,7 @@ def _same(value: Any, neutral: Any) -> bool:
 
 
 def _conversation(messages: list[Any]) -> tuple[list[Any], list[dict[str, Any]]]:
-    """Return the system prompts and the messages. Consecutive messages of one role are merged, as Converse requires."""
+    """Return the system prompts and the messages. Consecutive messages of the same role are merged for Converse."""
     system: list[Any] = []
     turns: list[dict[str, Any]] = []
     for index, message in enumerate(messages):
@@ -141,7 +141,7 @@ def _texts(content: Any, where: str) -> list[Any]:
 
 
 def _parts(content: Any, where: str, *, image: bool) -> list[Any]:
-    """Return the blocks of a content, which is a text or a list of parts."""
+    """Return Converse's blocks for a content, which is a text or a list of parts."""
     if isinstance(content, str):
         return [{"text": content}]
     return list(_blocks(_list(content, where), where, image=image))
@@ -162,7 +162,7 @@ def _blocks(parts: list[Any], where: str, *, image: bool) -> Iterator[dict[str, 
 
 
 def _image(value: Any, where: str) -> dict[str, Any]:
-    """Return the image of a data URL."""
+    """Return Converse's image block for the image in a data URL."""
     _only(_object(value, where), where, "url", "detail")
     if value.get("detail") not in (None, "auto"):
         raise _refusal(f"{where}.detail")
@@ -190,7 +190,7 @@ def _tool_use(call: Any, where: str) -> dict[str, Any]:
 
 
 def _tools(given: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the `toolConfig` of the tools and the tool choice."""
+    """Return Converse's `toolConfig` for the tools and the tool choice of a body."""
     choice = given.get("tool_choice", "auto")
     tools = _list(given.get("tools") or [], "body.tools")
     if not tools:
@@ -223,7 +223,7 @@ def _choice(choice: Any) -> dict[str, Any]:
 
 
 def _function(value: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the function of a tool, of a call or of a choice, after a check that it has a name."""
+    """Return the function in a tool, a call or a choice. Raise an error if it has no name."""
     if value.get("type") != "function":
         raise _refusal(f"{where}.type", 'is not "function"')
     function = _object(value.get("function"), f"{where}.function")
@@ -232,7 +232,7 @@ def _function(value: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _output(wanted: Any) -> dict[str, Any] | None:
-    """Return the `outputConfig` of a response format."""
+    """Return Converse's `outputConfig` for a response format."""
     if wanted is None or wanted == {"type": "text"}:
         return None
     if _object(wanted, "body.response_format").get("type") != "json_schema":
@@ -266,7 +266,7 @@ def _stop(stop: Any) -> list[Any] | None:
 
 
 def _number(value: Any, where: str) -> Any:
-    """Return a number from 0 to 1, the range of Converse. OpenAI's range for the temperature ends at 2."""
+    """Return a number from 0 to 1, which is the range of Converse. OpenAI accepts temperatures up to 2."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise _refusal(where, "is not from 0 to 1, the range that Bedrock accepts")
     return value

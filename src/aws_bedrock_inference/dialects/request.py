@@ -1,4 +1,4 @@
-"""The maximum answer length and the prompt in requests, in the field names of each model family.
+"""Read the maximum length of the answer and the prompt from requests of each model family.
 
 Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, and the model parameter
 pages of the Bedrock user guide for the models' own bodies.
@@ -80,13 +80,14 @@ _UNSEEN = (
 _JSON = ("input", "json")
 
 KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "json")}
-"""The kinds of members by name. A member without a kind is text or contains text."""
+"""The kinds of content by the name of the member that contains it. A member without a kind is text or contains text."""
 
 
 def max_tokens(request: Any) -> int | None:
-    """Return the maximum number of tokens in the answer to `request`, which is Converse's parameters or the parsed
-    body of a model. Return None if it has no maximum that is a number. The result is limited to the range from 0 to
-    1,000,000: the service refuses other values, so quotas need not consider them.
+    """Return the maximum number of tokens in the answer to `request`, or None if the request sets no number.
+
+    `request` is Converse's parameters or the parsed body of a model. The result is limited to the range from 0 to
+    1,000,000. The service refuses other values, so quotas do not have to consider them.
     """
     if not isinstance(request, dict):
         return None
@@ -100,7 +101,7 @@ def max_tokens(request: Any) -> int | None:
 
 
 def parsed_body(params: Any) -> Any:
-    """Return the JSON in the body of InvokeModel's `params`, or None if there is none."""
+    """Return the JSON in the body of InvokeModel's `params`. Return None if the body is not JSON."""
     body = params.get("body") if hasattr(params, "get") else None
     if not isinstance(body, (str, bytes, bytearray)):
         return None
@@ -111,8 +112,8 @@ def parsed_body(params: Any) -> Any:
 
 
 def smallest_request(*, native: bool) -> dict[str, Any]:
-    """Return the params of the smallest request that a model answers, for Converse or, with `native`, as the body of
-    an imported model.
+    """Return the parameters of the smallest request that a model answers. The request is for Converse or, with
+    `native`, a body for an imported model.
     """
     if native:
         return {"body": json.dumps({"prompt": "Hi", **dict.fromkeys(("max_tokens", "max_gen_len"), 1)})}
@@ -121,7 +122,7 @@ def smallest_request(*, native: bool) -> dict[str, Any]:
 
 
 def is_converse(body: Mapping[str, Any]) -> bool:
-    """Return whether `body` has only Converse's members, so that it can be sent to Converse."""
+    """Return whether `body` has only members of Converse, so that it can be sent to Converse."""
     messages, settings = body.get("messages"), body.get(CONVERSE_SETTINGS, {})
     return (
         isinstance(messages, list)

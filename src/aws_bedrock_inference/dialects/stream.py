@@ -1,7 +1,8 @@
-"""The state of a stream: whether it has begun and is complete, its usage, and the answer that its events form.
+"""Follow a stream: whether its content has begun and is complete, its token usage, and the answer that its events
+form.
 
-Events come from outside. They may lack any member, or have other types than in the service's model. Everything
-readable is read, and no function raises an exception.
+The events come from the service and can be defective: a member can be missing, or have another type than in the
+service's model. Everything that can be read is read, and no function raises an exception.
 """
 
 from __future__ import annotations
@@ -39,14 +40,16 @@ _ANTHROPIC = frozenset(
 
 
 class Transcript:
-    """Follows a ConverseStream. `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
+    """Follows the events of a ConverseStream. `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
 
-    `begun` becomes True with the first event that has content; after it, the consumer would notice a repeat. `whole`
-    becomes True with the event that completes the answer. `quiet` is False while text arrives. Before and after all
-    other content, a long silence does not indicate a failure: the model thinks, writes a tool's input, or waits for a
-    tool of the service. `intervened` is True if a guardrail changed or blocked the answer of a native stream; Converse
-    reports this as its stop reason. `failure` is the code and the message of an error that the model itself reported.
-    `index` is the index of the current block, and `open` is True if more of that block is expected.
+    `begun` becomes True with the first event that has content; if the call were repeated after it, the consumer would
+    notice. `whole` becomes True with the event that completes the answer. `quiet` is False while text arrives. Before
+    and after all other content, a long silence does not indicate a failure, because the model thinks, writes the input
+    of a tool, or waits for a tool of the service.
+
+    `intervened` is True if a guardrail changed or blocked the answer of a native stream; Converse reports this as its
+    stop reason. `failure` is the code and the message of an error that the model itself reported. `index` is the index
+    of the current block, and `open` is True if more of that block is expected.
     """
 
     may_end = False
@@ -94,17 +97,17 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """The text so far."""
+        """The text that has arrived so far."""
         return text_of(self._assembly.content())
 
     @property
     def tokens(self) -> int:
-        """The approximate number of tokens in the stream so far."""
+        """The approximate number of tokens in the part of the stream that has arrived so far."""
         return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
-        """Return the reported usage, without cache writes that were reported twice. If no usage was reported, return
-        an estimate from the content that arrived.
+        """Return the reported usage, without cache writes that were reported twice. If the stream reported no usage,
+        return an estimate from the content that arrived.
         """
         if self.usage is not None:
             return without_double_writes(self.usage, estimate.input_tokens) if self._reasoned else self.usage
@@ -112,17 +115,19 @@ class Transcript:
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """The stream's metadata event, which has for example its usage and its service tier."""
+        """The metadata event of the stream, which contains for example the token usage and the service tier."""
         return self._metadata
 
     def message(self) -> dict[str, Any]:
-        """Return the message so far in Converse's form. Tool input that is not yet complete JSON is returned as
-        text.
+        """Return the message so far in Converse's form. If the input of a tool is not yet complete JSON, it is
+        returned as text.
         """
         return {"role": self._role, "content": self._assembly.content()}
 
     def response(self, head: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer as a response of Converse. `head` has the response's own fields."""
+        """Return the answer as a response of Converse. `head` contains the fields of the response other than the
+        stream.
+        """
         return {**head, "output": {"message": self.message()}, **self._stop, **self._metadata}
 
     def _start(self, index: Any, start: Any) -> None:
@@ -146,13 +151,15 @@ class Transcript:
 
 
 class NativeTranscript(Transcript):
-    """Follows InvokeModelWithResponseStream, where each chunk is JSON in the model's own dialect.
+    """Follows a stream of InvokeModelWithResponseStream, in which each chunk is JSON in the model's own format.
 
     Supports Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral,
-    Cohere, AI21 and OpenAI. In every dialect the last chunk has `amazon-bedrock-invocationMetrics`, unless a guardrail
-    blocked the answer: Titan then sends one chunk, which reports it, and no stop reason. `may_end` is True if a body
-    that ends now is complete: after such a chunk, and in a stream without any known field, about which nothing can be
-    known.
+    Cohere, AI21 and OpenAI, in which the text is a field of the chunk. In every dialect, the last chunk has
+    `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an answer of Titan, Titan sends a
+    single chunk, which reports this and has no stop reason.
+
+    `may_end` is True if a body that ends now is complete. This is the case after such a last chunk. It is also the
+    case in a stream without any known field, because nothing is known about its end.
     """
 
     def __init__(self) -> None:
@@ -189,21 +196,21 @@ class NativeTranscript(Transcript):
 
     @property
     def text(self) -> str:
-        """The text so far."""
+        """The text that has arrived so far."""
         return super().text or "".join(self._text)
 
     @property
     def unknown(self) -> bool:
-        """True if the stream used no known dialect."""
+        """True if no chunk of the stream belongs to a known dialect."""
         return not self._known
 
     @property
     def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
-        """True if a body that HTTP ends here is not truncated."""
+        """True if the answer is complete when the HTTP body ends at this point."""
         return self.begun and (self._blocked or not self._known)
 
     def message(self) -> dict[str, Any]:
-        """Return the text so far in Converse's form."""
+        """Return the text so far as a message in Converse's form."""
         return {"role": "assistant", "content": [{"text": self.text}]}
 
     def _anthropic(self, kind: str, chunk: dict[str, Any]) -> None:
@@ -245,7 +252,7 @@ class NativeTranscript(Transcript):
 
 
 def transcript_of(operation: str) -> Transcript:
-    """Return a transcript for a new stream. `operation` is boto3's method."""
+    """Return a new transcript for a stream of `operation`, which is the name of boto3's method."""
     return Transcript() if operation == "converse_stream" else NativeTranscript()
 
 
@@ -258,7 +265,7 @@ def text_in(event: dict[str, Any]) -> str:
 
 
 def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the JSON object in a chunk, or None if there is none."""
+    """Return the JSON object in a chunk, or None if the chunk contains none."""
     part = event.get("chunk")
     try:
         chunk = json.loads(part.get("bytes", b"")) if isinstance(part, dict) else None
@@ -268,14 +275,16 @@ def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _flat_texts(place: Any) -> list[str]:
-    """Return the texts in a chunk of a flat dialect, or in a part of it. Chat formats name the field `content`."""
+    """Return the texts in a chunk of a flat dialect, or in a part of such a chunk. Chat formats use the field name
+    `content`.
+    """
     if not isinstance(place, dict):
         return []
     return [place[name] for name in (*FLAT_TEXTS, "content") if isinstance(place.get(name), str)]
 
 
 def _failure(error: Any) -> tuple[str, str]:
-    """Return the code and the message of an error in a stream of Anthropic's."""
+    """Return the code and the message of an error in a stream of Anthropic's format."""
     if not isinstance(error, dict):
         return "", ""
     code, message = error.get("type"), error.get("message")

@@ -1,4 +1,4 @@
-"""Answers that do not come from the model, in the forms of the model's answers."""
+"""Create answers that do not come from the model, in the same form as the answers of the model."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ _NOTHING = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
 
 
 def said(text: str) -> dict[str, Any]:
-    """Return Converse's `output` for a text."""
+    """Return Converse's `output` with this text."""
     return {"message": {"role": "assistant", "content": [{"text": text}]}}
 
 
 def response(
     answer: str | Mapping[str, Any], *, stop_reason: str = _END, request_id: str | None = None
 ) -> dict[str, Any]:
-    """Return a response of Converse with `answer`, a text or a part of such a response. Its usage is zero."""
+    """Return a response of Converse with `answer`, which is a text or a part of such a response. The usage of the
+    response is zero.
+    """
     own = {"output": said(answer)} if isinstance(answer, str) else dict(answer)
     return {
         "stopReason": stop_reason,
@@ -53,7 +55,9 @@ def _readable(content: bytes) -> StreamingBody:
 
 
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return a response of InvokeModel whose body can be read again, and the JSON in it, or None if it is not JSON."""
+    """Return a copy of a response of InvokeModel whose body can be read again, and the JSON in the body. The JSON is
+    None if the body is not JSON.
+    """
     content = answer["body"].read()
     again = {**answer, "body": _readable(content)}
     try:
@@ -74,7 +78,7 @@ def events(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def text_events(text: str) -> list[dict[str, Any]]:
-    """Return the events of a text block, the first block of its message."""
+    """Return the events of a text block that is the first block of its message."""
     return _block(0, {"text": text})
 
 
@@ -87,7 +91,7 @@ def transcript_of(items: list[dict[str, Any]]) -> Transcript:
 
 
 def _body(content: bytes) -> Any:
-    """Return `content` in boto3's form of the body of InvokeModel's answer."""
+    """Return `content` as the body of an InvokeModel response, in boto3's form."""
     from botocore.response import StreamingBody  # noqa: PLC0415 - it loads urllib3, which most calls never need
 
     return StreamingBody(BytesIO(content), len(content))

@@ -1,4 +1,6 @@
-"""The service tier of a call: the tier that the answer states, or else the tier that the request asked for."""
+"""Read the service tier of a call. It is the tier that the answer states, or else the tier that the request
+asked for.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ if TYPE_CHECKING:
 
 DEFAULT = "default"
 OPTIMIZED = "latency-optimized"
-"""This package's name for the tier of answers with optimized latency. In the service it is a separate setting."""
+"""The name that this package uses for answers with optimized latency. In the service, latency is a separate setting
+and not a tier.
+"""
 
 # The names of the settings in Converse and InvokeModel.
 _LATENCIES = ("performanceConfig", "performanceConfigLatency")
@@ -18,8 +22,10 @@ _SETTINGS = frozenset({*_LATENCIES, _TIER})
 
 
 def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
-    """Return the service tier. `answer`, a response or the transcript of a stream, takes precedence: a tier without
-    capacity may pass the call to another tier.
+    """Return the service tier of a call.
+
+    `answer` is a response, or the transcript of a stream. It takes precedence over `request`, because a tier without
+    capacity can pass the call to another tier.
     """
     stated = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
     if _SETTINGS.isdisjoint(stated) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case
@@ -30,6 +36,6 @@ def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
 
 
 def _value(setting: Any, key: str) -> str:
-    """Return the value of a setting, which is inside a structure in Converse, but not in InvokeModel."""
+    """Return the value of a setting. In Converse, the value is inside a structure; in InvokeModel, it is not."""
     value = setting.get(key) if isinstance(setting, dict) else setting
     return value if isinstance(value, str) else ""

@@ -1,8 +1,8 @@
-"""The parts of a request that cannot be sent. Messages name their place, never their value.
+"""Find the parts of a request that cannot be sent. Messages contain the place of the part, and never its value.
 
 botocore's validator checks types. It accepts values that JSON, UTF-8, HTTP or the service's integers cannot represent:
-lone surrogates, NaN, cycles, numbers of 400 digits. The service refuses some of them, and others fail in the middle of
-a call.
+lone surrogates, NaN, cycles, and numbers of 400 digits. The service refuses some of these values, and others would
+cause an error in the middle of a call.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ _MOST = 3
 
 
 def unsendable(params: Any, shape: Any = None) -> str | None:
-    """Return the parts of `params` that cannot be sent, with their places, or None. `shape` is botocore's shape of
-    `params`; without it, `params` are JSON of any form.
+    """Return a text that names the parts of `params` that cannot be sent, with their places. Return None if there are
+    none.
 
-    All numbers, texts and keys are checked. botocore's validator checks their types.
+    `shape` is botocore's shape of `params`. Without it, `params` are JSON of any form. All numbers, texts and keys are
+    checked. The types are not checked, because botocore's validator checks them.
     """
     if isinstance(params, dict) and all(map(_plain, params.values())):
         return None
@@ -37,26 +38,28 @@ def unsendable(params: Any, shape: Any = None) -> str | None:
 
 
 def _plain(value: Any) -> bool:
-    """Return whether a member is bytes or printable ASCII, which can always be sent. Most of InvokeModel's members
-    are.
+    """Return whether a member consists of bytes or printable ASCII, which can always be sent. Most members of
+    InvokeModel's requests do.
     """
     kind = type(value)
     return kind is bytes or (kind is str and value.isascii() and value.isprintable())
 
 
 def says_json(params: Mapping[str, Any]) -> bool:
-    """Return whether InvokeModel's `params` declare their body as JSON, which is also the default."""
+    """Return whether InvokeModel's `params` declare their body as JSON. JSON is also the default."""
     return "contentType" not in params or "json" in str(params["contentType"]).lower()
 
 
 def not_utf8(params: Mapping[str, Any]) -> str | None:
-    """Return where the body of InvokeModel's `params` is not UTF-8, which JSON requires, or None."""
+    """Return a text with the position at which the body of InvokeModel's `params` is not UTF-8, which JSON requires.
+    Return None if the body is UTF-8.
+    """
     body = params.get("body")
     if isinstance(body, (bytes, bytearray)) and says_json(params):
         try:
             body.decode()
         except UnicodeDecodeError as error:
-            return f"body is not UTF-8 (byte {error.start}), but JSON must be: encode it as UTF-8"
+            return f"body is not UTF-8 (byte {error.start}), but JSON must be UTF-8. Encode the body as UTF-8"
     return None
 
 
@@ -80,7 +83,7 @@ def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
 
 
 def _shape_of(shape: Any, name: Any) -> Any:
-    """Return the shape of a member, or None inside free JSON and for members that the validator will refuse."""
+    """Return the shape of a member. Return None inside free JSON, and for members that the validator will refuse."""
     kind = getattr(shape, "type_name", "")
     if kind == "structure" and isinstance(name, str):
         return shape.members.get(name)

@@ -1,4 +1,4 @@
-"""The token usage and the stop reason in answers, in the field names of each model family.
+"""Read the token usage and the stop reason from answers of each model family.
 
 Each field name is listed here once. Sources: botocore 1.44.5's service model for Converse, and the model parameter
 pages of the Bedrock user guide for the models' own bodies.
@@ -82,7 +82,7 @@ FILTERED = frozenset({"guardrail_intervened", CONTENT_FILTERED, "refusal", "cont
 
 
 def usage_of(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage in a complete answer of Converse or of a model, or None if it has none."""
+    """Return the token usage in a complete answer of Converse or of a model. Return None if the answer has none."""
     reported = body.get(_USAGE)
     if isinstance(reported, dict):
         return counted(reported)
@@ -93,8 +93,10 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 
 
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
-    """Return the usage of a generated answer. Return None for an embedding, which has no output tokens, and for zeros,
-    which mean that no usage was reported.
+    """Return the token usage of a generated answer.
+
+    Return None for an embedding, which has no output tokens, and if all counts are 0, which means that no usage was
+    reported.
     """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
@@ -109,7 +111,7 @@ def usage_in_chunk(chunk: Mapping[str, Any]) -> Usage | None:
 
 
 def has_metrics(chunk: Mapping[str, Any]) -> bool:
-    """Return whether `chunk` is the last chunk of a stream: Bedrock adds its metrics to no other chunk."""
+    """Return whether `chunk` is the last chunk of a stream. Bedrock adds its metrics only to the last chunk."""
     return bool(chunk.get(_METRICS))
 
 
@@ -119,9 +121,10 @@ def intervened(body: Mapping[str, Any]) -> bool:
 
 
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
-    """Return whether a guardrail blocked the answer, which then ends with `chunk` and has no stop reason. `alone` is
-    True for the first chunk: Titan marks a blocked answer by a count, and in the other flat dialects the chunk is the
-    only one.
+    """Return whether a guardrail blocked the answer. The answer then ends with `chunk` and has no stop reason.
+
+    `alone` is True for the first chunk. Titan marks a blocked answer by a count. In the other flat dialects, the
+    blocked answer consists of a single chunk.
     """
     if not intervened(chunk):
         return False
@@ -129,7 +132,9 @@ def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
 
 
 def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
-    """Return the usage in the headers of InvokeModel's answer, which are the same for all dialects."""
+    """Return the token usage in the headers of InvokeModel's answer. The headers are the same for all model
+    families.
+    """
     if _HEADERS[0] not in headers:
         return None
     counts = [count(headers.get(name, 0)) for name in _HEADERS]
@@ -137,8 +142,10 @@ def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
 
 
 def counted(reported: Mapping[str, Any]) -> Usage | None:
-    """Return the counts in one mapping, under any of their names. Return None without an input count, and if one count
-    is impossible, since then the others cannot be trusted either.
+    """Return the counts in a mapping that uses any of the names of counts.
+
+    Return None if there is no input count, or if one count is impossible, because then the other counts cannot be
+    trusted either.
     """
     counts = [_named(reported, names) for names in _COUNTS]
     if counts[0] is None or _WRONG in counts:
@@ -148,15 +155,15 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Return `usage`, from headers or metrics, with the cache writes for one hour, which only the model's `body`
-    contains.
+    """Return `usage`, which comes from headers or metrics, with the number of cache writes for one hour added. Only
+    the model's `body` contains this number.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
 
 
 def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
-    """Return `usage` with the number of cache writes for one hour, as far as `reported` contains it."""
+    """Return `usage` with the number of cache writes for one hour, if `reported` contains this number."""
     details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
     hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
     if isinstance(details, list):
@@ -166,8 +173,10 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
-    """Return `usage` of a stream with reasoning, whose cache writes may be reported twice. If its input exceeds the
-    estimate `most_input`, the cache writes are reduced by the excess, but at most to half.
+    """Return the `usage` of a stream with reasoning without duplicate cache writes.
+
+    The service sometimes reports the cache writes of such a stream twice. If the input exceeds the estimate
+    `most_input`, the cache writes are reduced by the excess, but at most to half.
     """
     written = usage.cache_write_tokens
     beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input
@@ -179,12 +188,14 @@ def without_double_writes(usage: Usage, most_input: int) -> Usage:
 
 
 def count_response(tokens: int) -> dict[str, Any]:
-    """Return CountTokens' response for `tokens`."""
+    """Return a response of CountTokens with this number of tokens."""
     return {_COUNTS[0][0]: tokens}
 
 
 def count(value: Any) -> int | None:
-    """Return `value` as a number of tokens, also from `5.0` and `"5"`, or None if it cannot be one."""
+    """Return `value` as a number of tokens. `5.0` and `"5"` are accepted too. Return None if the value is not a
+    possible number.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -195,20 +206,23 @@ def count(value: Any) -> int | None:
 
 
 def stop_reason(body: Mapping[str, Any]) -> str:
-    """Return the stop reason as written in the body, or an empty string if there is none yet."""
+    """Return the stop reason as it is written in the body. Return an empty string if the body has no stop
+    reason yet.
+    """
     return next(stop_reasons(body), "")
 
 
 def reason_of(value: Any) -> str:
-    """Return the stop reason of a call's value: Converse's response, or the transcript of a stream. The body of an
-    InvokeModel response is not read, because only the caller may read it.
+    """Return the stop reason from the value of a call, which is Converse's response or the transcript of a stream.
+
+    The body of an InvokeModel response is not read, because only the caller is allowed to read it.
     """
     reason = value.get("stopReason") if isinstance(value, dict) else getattr(value, "stop_reason", None)
     return reason if isinstance(reason, str) else ""
 
 
 def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the stop reasons of a body, and of each answer in its lists."""
+    """Yield the stop reasons of a body and of all answers in its lists."""
     for place in parts(body):
         for name in _STOP_REASONS:
             reason = place.get(name)
@@ -217,10 +231,11 @@ def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
-    """Return whether `body` is a complete answer that was neither truncated nor filtered, as far as it states this.
+    """Return whether `body` is a complete answer that was neither truncated nor filtered, according to its stop
+    reasons.
 
-    Every stop reason in it must be that of a complete answer. With `needs_reason`, as for Converse, it must have at
-    least one. Embeddings have none.
+    Every stop reason in the body must mean a complete answer. With `needs_reason`, as for Converse, there must be at
+    least one stop reason. Embeddings have none.
     """
     if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False
@@ -231,7 +246,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the mappings in which a flat dialect may have a field: the body, then each answer in its lists."""
+    """Yield the mappings in which a flat dialect can contain a field: first the body, then each answer in its lists."""
     yield body
     yield from _answers(body)
 
@@ -244,7 +259,7 @@ def _answers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first count that is reported, or -1 if it is impossible."""
+    """Return the first count that is reported under one of the names. Return -1 if the count is impossible."""
     for name in names:
         value = place.get(name)
         if value is not None:

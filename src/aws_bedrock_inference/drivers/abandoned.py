@@ -1,10 +1,10 @@
-"""Flows that nobody will finish: a stream that is dropped half-read, or a task that is destroyed while it waits.
+"""End flows that nobody will finish: a stream that is dropped half-read, or a task that is destroyed while it waits.
 
-The garbage collector finds them, at any moment and in any thread, even in a thread that holds a policy's lock. At that
-moment no lock may be taken, nothing may be read or written, and no step of a flow may run. Every open flow is
-therefore registered here until it ends, which keeps it from being collected. An owner that is collected only puts its
-flow into a queue. The reaper, a separate thread, then ends the flow as its user would have: its resources are
-released, and callers that wait for them are woken.
+The garbage collector finds abandoned flows at any moment and in any thread, even in a thread that holds a policy's
+lock. At that moment, the finalizer must not take a lock, read, write, or run a step of a flow. Therefore this module
+keeps a reference to every open flow until the flow ends, so that the flow itself is not collected. When the owner of
+a flow is collected, the owner only puts the flow into a queue. A separate thread, the reaper, then ends the flow as a
+user would end it: the flow releases its resources and wakes callers that wait for them.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ class Source(Protocol):
     """An open stream of answers, of either driver."""
 
     def close(self) -> None:
-        """Release the connection; harmless when repeated."""
+        """Release the connection. A second call does nothing."""
 
 
 class Loop(Protocol):
     """The event loop that a source belongs to."""
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
-        """Call `callback` in the loop's thread; `RuntimeError` when the loop is closed."""
+        """Call `callback` in the loop's thread. Raises `RuntimeError` if the loop is closed."""
 
 
 class OpenFlow:
     """A flow that has started or can still start, with the source that it reads. An asynchronous source belongs to
     the event loop `loop`.
 
-    `reply` is the value with which the flow is resumed: None at its start, True after it delivered an item, and
-    `BUSY` while it runs. `ended` is called once, with the outcome of the flow.
+    `reply` is the value with which the flow is resumed. It is None at the start of the flow, True after the flow
+    delivered an item, and `BUSY` while the flow runs. `ended` is called once, with the outcome of the flow.
     """
 
     __slots__ = ("ended", "flow", "listeners", "loop", "reply", "source")
@@ -80,14 +80,14 @@ class OpenFlow:
         self.reply: Any = None
 
     def hold(self, source: Source | None) -> None:
-        """Close the source that was read until now, unless it is `source`."""
+        """Read from `source` from now on. Close the previous source, unless it is the same source."""
         if self.source is not None and self.source is not source:
             self.source.close()
         self.source = source
 
     def end(self) -> None:
-        """End the flow in the calling thread: report that the consumer wants no more items, and close the flow and its
-        source.
+        """End the flow in the calling thread: report to the flow that the consumer wants no more items, then close
+        the flow and its source.
         """
         outcome = Outcome(fault=INTERRUPTED)
         try:
@@ -110,8 +110,8 @@ class OpenFlow:
             ended(outcome)
 
     def inherit(self) -> None:
-        """Leave the flow to the parent process, where the call continues. Reading on in the child raises an error, and
-        the connection is not touched.
+        """Leave the flow to the parent process, where the call continues. In the child, further reading raises an
+        error, and the connection is not used.
         """
         _parents.append((self.flow, self.source, self.ended))
         self.flow, self.source, self.ended, self.reply = _inherited(), None, None, True
@@ -143,8 +143,8 @@ class Reaper:
         renew_after_fork(self)
 
     def start(self) -> set[Flow]:
-        """Start the thread, and return `calls`. If no thread can be started, end the flows that are already abandoned
-        here and now.
+        """Start the thread, and return `calls`. If no thread can be started, end the abandoned flows now, in the
+        calling thread.
         """
         self.running = True
         try:
@@ -155,7 +155,7 @@ class Reaper:
         return self.calls
 
     def keep(self, stream: OpenFlow) -> None:
-        """Register a stream that begins."""
+        """Register a stream that starts."""
         if not self.running:
             self.start()
         self._streams.add(stream)
@@ -165,7 +165,9 @@ class Reaper:
         self._streams.discard(stream)
 
     def abandon(self, flow: OpenFlow) -> None:
-        """Leave `flow` to the reaper. This is safe in a finalizer, because `SimpleQueue.put` is reentrant."""
+        """Hand `flow` to the reaper. A finalizer can call this method safely, because `SimpleQueue.put` is
+        reentrant.
+        """
         self._abandoned.put(flow)
 
     def drain(self) -> None:
@@ -174,7 +176,7 @@ class Reaper:
             self._end(self._abandoned.get())
 
     def after_fork(self) -> None:
-        """Start empty in a forked child: the open flows belong to the parent, which ends them."""
+        """Start without flows in a forked child, because the open flows belong to the parent, which ends them."""
         streams, calls = self._streams, self.calls
         _parents.append((calls, self._abandoned))
         self.calls, self.running = set(), False
@@ -190,7 +192,7 @@ class Reaper:
     def _end(self, flow: OpenFlow) -> None:
         try:
             flow.end()
-        except Exception:  # noqa: BLE001 - a policy that fails here has no caller; the others go on
+        except Exception:  # noqa: BLE001 - no caller can receive it; the other flows must still end
             _log.exception("an abandoned call could not be ended")
         self._streams.discard(flow)
         self.calls.discard(flow.flow)
@@ -201,7 +203,7 @@ def _inherited() -> Flow:
     return Outcome(fault=INHERITED)
 
 
-# In a forked child, the flows that the parent had open: the child never ends or collects them.
+# In a forked child: references to the parent's open flows, so that the child neither ends nor collects them.
 _parents: list[object] = []
 
 reaper = Reaper()

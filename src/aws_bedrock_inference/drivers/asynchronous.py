@@ -1,4 +1,4 @@
-"""The asyncio driver performs the effects of a flow in the running task. Its lines have the same order as
+"""The asyncio driver: it performs the effects of a flow in the running task. Its code has the same order as that of
 `blocking`.
 """
 
@@ -34,11 +34,11 @@ class AsyncEventSource(Protocol):
         """Return the next event, the fault that broke the stream, or None at the end of the body."""
 
     def close(self) -> None:
-        """Release the connection; harmless when repeated."""
+        """Release the connection. A second call does nothing."""
 
 
 class AsyncTransport(Protocol):
-    """Sends one call once. A failure is a value in the outcome. A transport never retries."""
+    """Sends one call once, and never retries. A failure is not raised; it is a fault in the outcome."""
 
     async def send(self, call: Call) -> Outcome:
         """Send `call`. The value of the outcome is boto3's response, or an `AsyncEventSource` for a streaming
@@ -50,7 +50,7 @@ class AsyncTransport(Protocol):
 
 
 class AsyncDriver:
-    """Runs flows in the running task; tasks of one event loop share one driver."""
+    """Runs flows in the current asyncio task. The tasks of one event loop share one driver."""
 
     def __init__(
         self,
@@ -67,8 +67,8 @@ class AsyncDriver:
 
     async def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
         """Run `flow` to its end. A cancellation is raised inside the flow, and again after the flow has released its
-        resources; `interrupted` is then called with the outcome of the flow. At the end, the source that the flow
-        reads is closed.
+        resources; `interrupted` is then called with the outcome of the flow. When this method ends, it closes the
+        source that the flow reads.
         """
         source: Source | None = None
         loop: asyncio.AbstractEventLoop | None = None
@@ -109,13 +109,13 @@ class AsyncDriver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> AsyncStream:
-        """Return a handle that runs `flow` step by step, each time the consumer of the handle reads. `ended` is
-        called with the outcome of the flow.
+        """Return a handle that runs `flow` step by step: each time the consumer reads from the handle, the flow runs
+        up to its next item. `ended` is called with the outcome of the flow.
         """
         return AsyncStream(flow, self, ended)
 
     def close(self) -> None:
-        """Send nothing from now on. Attempts in flight finish, and a call that needs another attempt is refused."""
+        """From now on, send nothing. Attempts in flight finish, and a call that needs another attempt is refused."""
 
         async def refused(call: Call) -> Outcome:
             return refuse(call)
@@ -142,7 +142,7 @@ class AsyncDriver:
     async def _wait(self, effect: Wait) -> None:
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
-        # Weak: a queue must not keep a loop that nobody runs any more, with its tasks, from being collected.
+        # Weak references, because a queue must not keep an event loop alive that no longer runs.
         its_loop, its_wait = ref(loop), ref(woken)
 
         def end() -> None:
@@ -153,7 +153,7 @@ class AsyncDriver:
         def wake() -> None:
             running = its_loop()
             if running is None:
-                raise RuntimeError("the event loop of the waiting call is gone")
+                raise RuntimeError("the event loop of the waiting call no longer exists")
             running.call_soon_threadsafe(end)
 
         if not effect.waiter.attach(wake):
@@ -167,10 +167,10 @@ class AsyncDriver:
 
 
 class AsyncStream(ItemFlow):
-    """A flow that delivers items: iterate to read them. `outcome` is set when the flow has ended.
+    """A flow that delivers items. Iterate over this handle to read them. `outcome` is set when the flow has ended.
 
-    Closing the handle, or leaving it to the garbage collector, tells the flow that no more items are wanted, so that
-    it releases its resources.
+    If the handle is closed, or left to the garbage collector, the flow learns that no more items are wanted, and
+    releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: AsyncDriver, ended: Callable[[Outcome], object] | None = None) -> None:
@@ -195,7 +195,7 @@ class AsyncStream(ItemFlow):
                             running.loop = asyncio.get_running_loop()
                             running.hold(effect.source)
                         reply = await effect.source.next()
-                    else:  # nobody pays for an answer that nobody reads
+                    else:  # no request is sent for an answer that nobody reads
                         reply = left() if self._leaving and type(effect) is Send else await perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     raise_destruction(interruption)

@@ -30,11 +30,11 @@ class EventSource(Protocol):
         """Return the next event, the fault that broke the stream, or None at the end of the body."""
 
     def close(self) -> None:
-        """Release the connection; harmless when repeated."""
+        """Release the connection. A second call does nothing."""
 
 
 class Transport(Protocol):
-    """Sends one call once. A failure is a value in the outcome. A transport never retries."""
+    """Sends one call once, and never retries. A failure is not raised; it is a fault in the outcome."""
 
     def send(self, call: Call) -> Outcome:
         """Send `call`. The value of the outcome is boto3's response, or an `EventSource` for a streaming operation."""
@@ -44,7 +44,7 @@ class Transport(Protocol):
 
 
 class Driver:
-    """Runs flows in the calling thread; any number of threads may share one driver."""
+    """Runs flows in the calling thread. Any number of threads can share one driver."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class Driver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. An interruption is raised inside the flow, and again after the flow has released its
-        resources; `interrupted` is then called with the outcome of the flow. At the end, the source that the flow
-        reads is closed.
+        """Run `flow` to its end. An interruption such as Ctrl-C is raised inside the flow, and again after the flow
+        has released its resources; `interrupted` is then called with the outcome of the flow. When this method ends,
+        it closes the source that the flow reads.
         """
         source: Source | None = None
         try:
@@ -91,13 +91,13 @@ class Driver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> Stream:
-        """Return a handle that runs `flow` step by step, each time the consumer of the handle reads. `ended` is
-        called with the outcome of the flow.
+        """Return a handle that runs `flow` step by step: each time the consumer reads from the handle, the flow runs
+        up to its next item. `ended` is called with the outcome of the flow.
         """
         return Stream(flow, self, ended)
 
     def close(self) -> None:
-        """Send nothing from now on. Attempts in flight finish, and a call that needs another attempt is refused."""
+        """From now on, send nothing. Attempts in flight finish, and a call that needs another attempt is refused."""
         self._send = refuse
 
     def _perform(self, effect: Effect) -> Any:
@@ -124,10 +124,10 @@ class Driver:
 
 
 class Stream(ItemFlow):
-    """A flow that delivers items: iterate to read them. `outcome` is set when the flow has ended.
+    """A flow that delivers items. Iterate over this handle to read them. `outcome` is set when the flow has ended.
 
-    Closing the handle, or leaving it to the garbage collector, tells the flow that no more items are wanted, so that
-    it releases its resources.
+    If the handle is closed, or left to the garbage collector, the flow learns that no more items are wanted, and
+    releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: Driver, ended: Callable[[Outcome], object] | None = None) -> None:
@@ -151,7 +151,7 @@ class Stream(ItemFlow):
                         if effect.source is not running.source:
                             running.hold(effect.source)
                         reply = effect.source.next()
-                    else:  # nobody pays for an answer that nobody reads
+                    else:  # no request is sent for an answer that nobody reads
                         reply = left() if self._leaving and type(effect) is Send else perform(effect)
                 except BaseException as interruption:  # noqa: BLE001 - the flow raises it again
                     effect = flow.throw(interruption)

@@ -1,6 +1,6 @@
-"""The common part of the blocking and the asyncio driver: the handle on a flow that delivers items, and its end.
+"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and its end.
 
-Everything else in the two drivers is the same loop with and without `await`, which one function cannot contain.
+The other code of the two drivers is the same loop with and without `await`, which one function cannot contain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow
     from aws_bedrock_inference.listeners import Listeners
 
-# The reply of a flow that is being resumed right now.
+# The value of `reply` while a flow runs.
 BUSY = object()
 
 UNREAD = replace(
@@ -37,20 +37,21 @@ def refuse(_: Call) -> Outcome:
 
 
 def left() -> Outcome:
-    """Return the outcome of a call whose consumer has stopped reading."""
+    """Return the outcome of a call whose consumer stopped reading before the request was sent."""
     return Outcome(fault=ABANDONED)
 
 
 def replaced(held: Source | None, source: Source | None) -> Source | None:
-    """Close `held` unless it is `source`, and return `source`, which replaces it."""
+    """Return `source`, which replaces `held`. Close `held`, unless it is the same source."""
     if held is not None and held is not source:
         held.close()
     return source
 
 
 def raise_destruction(error: BaseException | None) -> None:
-    """Raise GeneratorExit if the waiting task is being destroyed, even if a library replaced it with a RuntimeError
-    about its closed loop while it cleaned up.
+    """Raise GeneratorExit if the waiting task is being destroyed; otherwise do nothing. During the destruction, a
+    library can replace the GeneratorExit with a RuntimeError about its closed loop. GeneratorExit is raised in this
+    case, too.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -60,10 +61,11 @@ def raise_destruction(error: BaseException | None) -> None:
 
 
 class ItemFlow:
-    """A handle on a flow that delivers items, with the outcome once it has ended. `ended` is called with the outcome,
-    too.
+    """A handle on a flow that delivers items. It contains the outcome once the flow has ended, and `ended` is called
+    with the outcome, too.
 
-    The reaper owns the flow itself: a handle that is collected half-read only reports that.
+    The reaper keeps the flow itself. A handle that is collected half-read only reports to the reaper that the flow is
+    abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
@@ -72,11 +74,13 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Return the reply to resume the flow with. Nobody else may resume the flow until it has delivered an item."""
+        """Return the reply to resume the flow with. No other thread or task is allowed to resume the flow until it
+        has delivered an item.
+        """
         reply = self._open.reply
         if reply is BUSY:
             raise RuntimeError(
-                "the stream is already being read by another thread or task; read it from only one at a time"
+                "the stream is already being read by another thread or task; read it in only one thread or task"
             )
         self._open.reply = BUSY
         if reply is None:
@@ -84,8 +88,8 @@ class ItemFlow:
         return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
-        """End with `outcome`, which is None for a flow that was closed before it began."""
-        # In this order, Ctrl-C may interrupt at any line: the rest is done when the handle is dropped.
+        """End the handle with `outcome`. `outcome` is None if the flow was closed before it began."""
+        # In this order, Ctrl-C can interrupt at any line: the remaining steps run when the handle is collected.
         self._open.flow.close()
         self._open.hold(None)
         reaper.release(self._open)
@@ -95,11 +99,13 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End with the rest unread, because items that follow an interruption must not look like a complete answer."""
+        """End the handle without reading the rest, because items after an interruption must not look like the end of
+        a complete answer.
+        """
         self._end(Outcome(fault=UNREAD))
 
     def __del__(self) -> None:
-        # Here nothing may be locked, read or written: see `abandoned`.
+        # A finalizer must not lock, read or write anything (see `abandoned`).
         begun = getattr(self, "_open", None)  # missing if `__init__` was interrupted
         if begun is not None and begun.reply is not None and self.outcome is None:
             reaper.abandon(begun)

@@ -1,7 +1,7 @@
-"""The virtual-time driver: many flows in one thread, in which an hour passes as fast as it can be computed.
+"""The virtual-time driver: it runs many flows in one thread, in which an hour passes as fast as it can be computed.
 
-It is for simulation and tests. The service is a function of call and time that returns the outcome and how long it
-takes.
+The driver is for simulation and tests. The service is a function of call and time. This function returns the outcome
+and the number of seconds that the service takes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """One flow in flight in virtual time. Once it is `done`, `result` is its return value, or `error` its exception."""
+    """One flow that runs in virtual time. When `done` is True, either `result` contains its return value, or `error`
+    contains its exception.
+    """
 
     __slots__ = ("done", "error", "flow", "result", "turn")
 
@@ -35,9 +37,9 @@ class Task:
 
 
 class VirtualDriver:
-    """Runs flows side by side. `now` is the virtual time in seconds; `clock` reads it.
+    """Runs many flows at the same virtual time. `now` is the virtual time in seconds; `clock` reads it.
 
-    `send(call, now)` returns the seconds the service will take and the outcome.
+    `send(call, now)` returns the number of seconds that the service will take, and the outcome.
     """
 
     def __init__(
@@ -54,15 +56,15 @@ class VirtualDriver:
         return self.now
 
     def spawn(self, flow: Generator[Effect, Any, Any], *, after: float = 0.0) -> Task:
-        """Start `flow` in `after` seconds. It may be a call's flow, or a generator that makes many calls with `yield
-        from`.
+        """Start `flow` after `after` seconds of virtual time. `flow` is the flow of one call, or a generator that
+        makes many calls with `yield from`.
         """
         task = Task(flow)
         self._schedule(self.now + after, task, None)
         return task
 
     def run(self, until: float = inf) -> None:
-        """Advance the time until no task can continue, or until the clock reaches `until`."""
+        """Advance the virtual time until no task can continue, or until the clock reaches `until`."""
         agenda = self._agenda
         while agenda and agenda[0][0] <= until:
             when, _, task, turn, reply = heapq.heappop(agenda)
@@ -94,7 +96,7 @@ class VirtualDriver:
                     return self._suspend(task, effect)
         except StopIteration as end:
             task.done, task.result = True, end.value
-        except BaseException as error:  # noqa: BLE001 - kept for whoever started the task
+        except BaseException as error:  # noqa: BLE001 - stored for the code that started the task
             task.done, task.error = True, error
 
     def _ask(self, task: Task, effect: Ask) -> Effect:

@@ -1,6 +1,8 @@
-"""Bedrock's batch inference jobs: create a job once, wait for it, read its results from S3, join them to its inputs.
+"""Bedrock's batch inference jobs: create a job once, wait for it, read its results from S3, and join each result to
+its input.
 
-`client.py` and `aclient.py` are the public clients; `values.py` has their results. The steps of a job: `preparing.py`
-writes the records, `uploading.py` uploads them to S3, `creating.py` finds an existing job with these records or creates
-one, `waiting.py` polls, and `reading.py` joins.
+`client.py` and `aclient.py` contain the public clients, and `values.py` the values that they return. A job passes
+through these modules: `preparing.py` writes the records, `uploading.py` uploads the records to S3, `creating.py` finds
+an existing job with the same records or creates a job, `waiting.py` polls the job, and `reading.py` joins the results
+to the inputs.
 """

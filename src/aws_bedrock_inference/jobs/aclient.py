@@ -1,4 +1,6 @@
-"""The asyncio client of batch jobs. It runs the blocking client in threads; a wait occupies no thread."""
+"""The asyncio client of batch jobs. It runs the blocking client in threads. While it waits for a job, it occupies no
+thread.
+"""
 
 # ruff: noqa: ASYNC109 - `timeout` is the maximum wait for a job; `asyncio.timeout` would only cancel it
 
@@ -26,12 +28,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Items that a thread reads together: a change of threads costs more than a record.
+# Items that a thread reads together: switching threads takes longer than reading a record.
 _PIECE = 100
 
 
 class AsyncBedrockJobClient:
-    """`BedrockJobClient` for asyncio, with the same options; `sleep` is a coroutine function."""
+    """The asyncio version of `BedrockJobClient`, with the same options. `sleep` is a coroutine function."""
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class AsyncBedrockJobClient:
         return self._jobs.output_s3_uri
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event, from threads; the returned function removes it."""
+        """Call `listener` with every event. The calls come from threads. The returned function removes the listener."""
         return self._jobs.listen(listener)
 
     async def create_job(
@@ -90,7 +92,7 @@ class AsyncBedrockJobClient:
         timeout_hours: int = LONGEST_HOURS,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Create a job and return its id, as `BedrockJobClient.create_job` does. The records are read in a thread."""
+        """Create a job and return its id, as `BedrockJobClient.create_job` does. A thread reads the records."""
         return await asyncio.to_thread(
             self._jobs.create_job,
             prompt=prompt,
@@ -141,11 +143,13 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """Wait until the work of this process for a job is done. Only a job that runs on demand has such work."""
+        """Wait until this process has finished its work for a job. Only a job that runs on demand has work in this
+        process.
+        """
         await asyncio.to_thread(self._jobs.finish, job_id)
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to the services."""
         await asyncio.to_thread(self._jobs.close)
 
     async def __aenter__(self) -> Self:
@@ -156,7 +160,7 @@ class AsyncBedrockJobClient:
 
 
 class _Records:
-    """Records that are read in a thread. Each iteration reads them again."""
+    """Records of a job that a thread reads. Each iteration reads the records from S3 again."""
 
     def __init__(self, records: Iterable[JobRecord]) -> None:
         self._records = records
@@ -170,7 +174,7 @@ def _awaited(result: JobResult) -> AsyncJobResult:
 
 
 async def _read(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield items that a thread reads in groups."""
+    """Yield the items of `items`, which a thread reads in groups."""
     rest = iter(items)
     while piece := await asyncio.to_thread(lambda: list(islice(rest, _PIECE))):
         for item in piece:

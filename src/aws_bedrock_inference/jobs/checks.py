@@ -1,7 +1,8 @@
-"""Checks of a job before it is created: its role, its buckets, its model.
+"""Check a job before it is created: its role, its buckets and its model.
 
-AWS accepts an invalid job and fails it minutes later; a check costs one call. A check that is not possible, usually
-because a permission is missing, reports nothing: the caller may lack a permission that the job does not need.
+AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. If a check is not
+possible, usually because a permission is missing, the check reports no problem, because the caller may lack a
+permission that the job does not need.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ _CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard"
 
 
 class JobChecks:
-    """The checks of jobs in one Region. `session` is a session of boto3 or botocore; None is boto3's default session.
-    `models` are the models of the account; with None, the model is not checked against the account.
+    """The checks of jobs in one Region. `session` is a session of boto3 or botocore; if it is None, boto3's default
+    session is used. `models` are the models of the account; if it is None, the checks do not look for the model in the
+    account.
     """
 
     def __init__(self, session: Any, region_name: str, *, models: Models | None = None) -> None:
@@ -53,7 +55,7 @@ class JobChecks:
 
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
         """Raise `ValueError` with one line for each problem. Without `given_input`, the caller uploads the input below
-        the output, so the permission to write is checked.
+        the output, so the check includes the permission to write there.
         """
         problems = [
             self._found(self._role, role_arn),
@@ -70,7 +72,7 @@ class JobChecks:
             raise ValueError("\n".join(found))
 
     def _found(self, check: Callable[..., str], *given: Any) -> str:
-        """Return the problem that a check finds, or an empty text, also if the check is not possible."""
+        """Return the problem that a check finds. Return an empty text if the check finds none, or is not possible."""
         try:
             return check(*given)
         except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:
@@ -82,7 +84,7 @@ class JobChecks:
         parts = _ROLE.fullmatch(str(role_arn))
         if parts is None:
             return (
-                f"role_arn={shown(role_arn)}: pass the ARN of a role that Bedrock may assume, "
+                f"role_arn={shown(role_arn)}: pass the ARN of a role that Bedrock can assume, "
                 "arn:aws:iam::123456789012:role/NAME"
             )
         partition, account, _, name = parts.groups()
@@ -118,7 +120,9 @@ class JobChecks:
         )
 
     def _may_write(self, place: S3Location) -> str:
-        """Check the permission to write: start an upload and abort it, which leaves no object."""
+        """Return the problem if the caller cannot write to `place`. The check starts an upload and aborts it, so it
+        leaves no object.
+        """
         key = f"{place.key}{_PROBE}"
 
         def probe(s3: Any) -> None:
@@ -146,13 +150,13 @@ def _key_problem(place: S3Location) -> str:
     if _KEY.fullmatch(place.key):
         return ""
     return (
-        f"{place}: Bedrock accepts names of letters, digits and -!_*'(). between single slashes. Use a prefix "
+        f"{place}: Bedrock accepts only letters, digits and -!_*'(). between single slashes in a key. Use a prefix "
         "without other characters"
     )
 
 
 def too_few(records: int, least: int, model_id: str) -> str:
-    """Return the message about a job with fewer records than the service accepts."""
+    """Return the message for a job that has fewer records than the service accepts."""
     return (
         f"{records} record{'s' * (records != 1)}: a batch job of {model_id} needs at least {least}. Add records, or "
         "run them on demand with on_too_few='local'"

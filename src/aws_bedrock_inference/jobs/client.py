@@ -1,4 +1,6 @@
-"""The blocking client that creates batch jobs. `aclient` has the asyncio version; a test compares the two."""
+"""The blocking client that creates batch jobs. `aclient` contains the same client for asyncio; a test compares the
+methods of the two.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,16 @@ ROLE = "BEDROCK_BATCH_ROLE_ARN"
 class BedrockJobClient(Jobs):
     """A client for batch jobs of one model. Threads can share it.
 
-    `output_s3_uri` is the prefix for the outputs of jobs; inputs are uploaded below it too. `role_arn` is the role that
-    Bedrock assumes, by default the environment variable BEDROCK_BATCH_ROLE_ARN. Region, credentials and endpoints are
-    found as boto3 finds them, from `session` (of boto3 or botocore) if it is set.
+    `output_s3_uri` is the prefix for the outputs of jobs; the inputs are uploaded below the same prefix. `role_arn` is
+    the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN.
+    The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
+    botocore) if it is set.
 
-    If a job has fewer records than the service accepts for the model, the records run on demand (`on_too_few="local"`),
-    with `on_demand` or a client of this session, or the job is refused (`"error"`). More records than one job accepts
-    become several jobs under one id. `limits` are the limits of a job, by default the account's quotas. `clock` and
-    `sleep` replace time in tests.
+    If a job has fewer records than the service accepts for the model, `on_too_few` decides. With `"local"`, this
+    process sends the records on demand, through the client `on_demand` or through a client of this session. With
+    `"error"`, `create_job` raises `ValueError`. If a job has more records than one job accepts, the client creates
+    several jobs under one id. `limits` are the limits of one job; the default is the account's quotas. `clock` and
+    `sleep` replace the time in tests.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -88,7 +92,7 @@ class BedrockJobClient(Jobs):
         try:
             return limits_of(base, discover(self._session, region_name=self.region_name))
         except QuotasUnknown as error:
-            LOGGER.info("the published limits of batch jobs are used: %s", error)
+            LOGGER.info("the account's quotas of batch jobs are unknown, so AWS's published limits are used: %s", error)
             return limits_of(base)
 
     def create_job(
@@ -108,15 +112,15 @@ class BedrockJobClient(Jobs):
     ) -> str:
         """Create a job and return its id, an ARN.
 
-        Pass one of `prompt`, `prompts`, `records` (prompts with an id and arguments of `invoke`, or `recordId` and
-        `modelInput`), or `input_s3_uri`, a file or folder of JSONL in S3. `system`, `max_tokens` and `temperature`
-        apply to prompts. The records need not fit into memory.
+        Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. A record is a prompt with an id and arguments of
+        `invoke`, or it has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3. `system`,
+        `max_tokens` and `temperature` apply to prompts. The records can be larger than the memory.
 
-        The same content has one job. If a job with this content runs or has completed, its id is returned, so that a
-        restarted program can call this method again. If the job failed or was stopped, a new job is created.
-        `client_token` identifies the content instead of its digest: pass a new token to run the same prompts again, and
-        a different token for each content. After `timeout_hours`, AWS stops the job; records that were not processed by
-        then have no output.
+        The same content always has the same job. If a job with this content is running or has completed, its id is
+        returned. A restarted program can therefore call this method again. If the job failed or was stopped, a new job
+        is created. If `client_token` is set, it identifies the content instead of the content's digest. Pass a new
+        token to run the same prompts again, and a different token for each content. AWS stops the job after
+        `timeout_hours`. Records that were not processed by then have no output.
 
         Raises `ValueError` for invalid records, and the exceptions of botocore.
         """
@@ -135,7 +139,7 @@ class BedrockJobClient(Jobs):
     def _order(
         self, content: Prepared | FoundInput, *, name: str | None, client_token: str | None, **more: Any
     ) -> Order:
-        """Return the order of a job with this content."""
+        """Return the parameters of a job with this content (see `Order`)."""
         parts = (self.model_id, self.output_s3_uri, content.invocation, content.digest)
         token = client_token or token_of(*parts, *([name] if name else ()))
         return Order(
@@ -150,7 +154,9 @@ class BedrockJobClient(Jobs):
         )
 
     def _created_of(self, lines: Prepared, order: Order) -> str:
-        """Return the id of the job with these lines: a local job if they are too few, a group if they are too many."""
+        """Return the id of the job with these lines. The job is a local job if it has too few lines for AWS, and a
+        group of jobs if it has too many.
+        """
         least = self.limits.least_records
         if lines.records < least:
             if self._on_too_few == "error":
@@ -176,7 +182,9 @@ class BedrockJobClient(Jobs):
         return self._groups.create(self._output, order.token, parts)
 
     def _created(self, order: Order, place: Callable[[], str], given_input: S3Location | None = None) -> str:
-        """Return the id of the job of that order. A new job is checked before `place` uploads its input."""
+        """Return the id of the job with the parameters `order`. A new job is checked before `place` uploads its
+        input.
+        """
 
         def checked_place() -> str:
             self._check(order, given_input)
@@ -185,9 +193,9 @@ class BedrockJobClient(Jobs):
         return self._submit(order, checked_place)
 
     def _check(self, order: Order, given_input: S3Location | None = None) -> None:
-        """Raise `ValueError` for an order that AWS would accept and fail later."""
+        """Raise `ValueError` if AWS would accept the job and report it as failed later."""
         if not order.role_arn:
-            raise ValueError(f"no role: pass role_arn= or set {ROLE} to the ARN of a role that Bedrock may assume")
+            raise ValueError(f"no role: pass role_arn= or set {ROLE} to the ARN of a role that Bedrock can assume")
         models = Models(self._session, region_name=self.region_name)
         JobChecks(self._session, self.region_name, models=models).check(
             role_arn=order.role_arn, model_id=order.model_id, output=self._output, given_input=given_input

@@ -1,8 +1,8 @@
-"""One job for one content: find the existing job by its token, or create a job.
+"""Find the existing job for a content by its token, or create the job. One content has one job.
 
 The token is derived from the content, or set by the caller. AWS accepts the same token twice without creating a second
-job. If a process died after AWS accepted its job, the job is found in the list of jobs. If a job failed or was stopped,
-the next job gets the token with a number.
+job. If a process died after AWS accepted its job, the list of jobs contains the job. If a job failed or was stopped, a
+number is added to the token for the next job. An *order* is the set of parameters of one job.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SHORTEST_HOURS, LONGEST_HOURS = 24, 168
 _NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")
 _LONGEST_NAME, _LONGEST_SUFFIX = 63, 4
 _TOKEN = re.compile(r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}")
-_LONGEST_TOKEN = 240  # of AWS's 256, with room for the number of a later attempt
+_LONGEST_TOKEN = 240  # AWS's maximum is 256; the rest is for the number of a later attempt
 
 _PAGE = 1000
 
@@ -41,7 +41,8 @@ _PAGE = 1000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """The parameters of a job, without its input. `token` and `name` are those of the first attempt. `content` is a
-    digest of the records if the caller has set the token; otherwise the token is derived from them.
+    digest of the records if the caller has set the token. Otherwise `content` is empty, because the token is already
+    derived from the records.
     """
 
     model_id: str
@@ -56,7 +57,7 @@ class Order:
 
     @property
     def input_name(self) -> str:
-        """The name of the job's input. A different content has a different name."""
+        """The name of the job's input in S3. A different content has a different name."""
         return f"{self.token}-{self.content}" if self.content else self.token
 
     def __post_init__(self) -> None:
@@ -72,7 +73,9 @@ class Order:
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order of an attempt: this order for the first; later ones have a number in token and name."""
+        """Return the order of an attempt. The first attempt uses this order; later attempts add a number to its token
+        and name.
+        """
         if number == 1:
             return self
         suffix = f"-{number}"
@@ -91,16 +94,18 @@ def name_of(token: str) -> str:
 
 
 def tell_of_other_records(token: str, job_id: str) -> None:
-    """Log that the job of the caller's token has different records."""
+    """Log a warning that the job with the caller's token has different records."""
     LOGGER.warning(
-        "client_token %s already has a job with different records, which is used: %s. Pass another client_token",
+        "client_token %s already has a job with different records: %s. That job is used. Pass another client_token",
         token,
         job_id,
     )
 
 
 class AwsJobs:
-    """The jobs of AWS, through a client of `bedrock`. Jobs have the form of GetModelInvocationJob."""
+    """The jobs of AWS, through boto3's client `bedrock`. Each job is a dictionary in the form of
+    GetModelInvocationJob.
+    """
 
     def __init__(self, bedrock: Any) -> None:
         self._bedrock = bedrock
@@ -117,11 +122,11 @@ class AwsJobs:
         return job
 
     def stop(self, job_id: str) -> None:
-        """Request that AWS stops the job."""
+        """Send AWS the request to stop the job."""
         self._bedrock.stop_model_invocation_job(jobIdentifier=job_id)
 
     def cancel(self, job_id: str) -> dict[str, Any]:
-        """Stop the job unless it has ended, and return it."""
+        """Stop the job, unless it has already ended. Return the description of the job."""
         job = self.status(job_id)
         if status_of(job)["status"] in ENDED:
             return job
@@ -135,13 +140,13 @@ class AwsJobs:
         return self.status(job_id)
 
     def listed(self, status: str | None, limit: int) -> Iterator[dict[str, Any]]:
-        """Yield the newest jobs, optionally of one status."""
+        """Yield the newest `limit` jobs. If `status` is set, yield only jobs with this status."""
         wanted = {"statusEquals": self._word(status)} if status else {}
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return the job with the order's token that runs or has completed, or None, and the number of its failed and
-        stopped jobs.
+        """Return the job with the order's token that is running or has completed, or None. Also return the number of
+        failed and stopped jobs with this token.
         """
         ended = 0
         for job in self._with_token(order):
@@ -172,7 +177,9 @@ class AwsJobs:
         self._bedrock.close()
 
     def _word(self, status: str) -> str:
-        """Return AWS's word for a status in any spelling. Raises `ValueError` for an unknown status."""
+        """Return AWS's spelling of a status. Upper case, lower case and underscores do not matter. Raises `ValueError`
+        for an unknown status.
+        """
         words = self._bedrock.meta.service_model.shape_for("ModelInvocationJobStatus").enum
         found = {word.casefold(): word for word in words}.get(str(status).replace("_", "").casefold())
         if found is None:
@@ -180,17 +187,21 @@ class AwsJobs:
         return str(found)
 
     def _form(self, invocation: str) -> dict[str, str]:
-        """Return the parameter for the form of the bodies. Releases of boto3 without it imply InvokeModel."""
+        """Return the parameter of CreateModelInvocationJob for the form of the bodies. Releases of boto3 without this
+        parameter create jobs with bodies of InvokeModel.
+        """
         operation = self._bedrock.meta.service_model.operation_model("CreateModelInvocationJob")
         if "modelInvocationType" in operation.input_shape.members:
             return {"modelInvocationType": invocation}
         if invocation == NATIVE:
             return {}
-        raise ValueError("this boto3 is too old for jobs with prompts: pip install -U boto3, or pass native bodies")
+        raise ValueError(
+            "the installed boto3 is too old for jobs with prompts. Run pip install -U boto3, or pass native bodies"
+        )
 
     def _with_token(self, order: Order) -> Iterator[JobStatus]:
-        """Yield the jobs with the order's token, the newest first. Without the permission to list, yield none: AWS
-        still accepts each token only once.
+        """Yield the jobs with the order's token, the newest first. If the permission to list jobs is missing, yield
+        none. AWS still creates at most one job for each token.
         """
         own = re.compile(rf"{re.escape(order.token)}(-\d+)?")
         name = order.name[: _LONGEST_NAME - _LONGEST_SUFFIX]
@@ -202,7 +213,7 @@ class AwsJobs:
             if known_fault(error).kind is not Kind.DENIED:
                 raise
             LOGGER.warning(
-                "jobs cannot be listed (bedrock:ListModelInvocationJobs): only AWS's token prevents a second job"
+                "the permission bedrock:ListModelInvocationJobs is missing, so only the token prevents a second job"
             )
 
     def _pages(self, limit: int | None, **wanted: str) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,7 @@
-"""Existing jobs: get their status, wait for them, read and stop them. Only their ids are needed.
+"""Work with existing jobs: get their status, wait for them, read them and stop them. Only the id of a job is needed.
 
-The id shows the kind of a job: an ARN is a job of AWS, `group:...` is several jobs of AWS, and `local:...` runs on
-demand.
+The id shows the kind of a job: an ARN is a job of AWS, `group:...` is several jobs of AWS, and `local:...` is a job
+that a process runs on demand.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _CALL_SECONDS = 60.0
 
 
 class Jobs:
-    """The jobs of an account in a Region, of any program. Threads can share it.
+    """The jobs of an account in a Region, whichever program created them. Threads can share it.
 
-    Region, credentials and endpoints are found as boto3 finds them, from `session` (of boto3 or botocore) if it is set.
-    `on_demand` is the client for jobs that run on demand, by default a client of this session. `clock` and `sleep`
-    replace time in tests.
+    The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
+    botocore) if it is set. `on_demand` is the client for jobs that run on demand, by default a client of this session.
+    `clock` and `sleep` replace the time in tests.
     """
 
     def __init__(
@@ -76,16 +76,17 @@ class Jobs:
         return self._aws.region_name
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event (`JobCreated`, `JobProgressed`, `JobPollFailed`, and the events of the calls
-        for jobs). The returned function removes the listener.
+        """Call `listener` with every event. The events are `JobCreated`, `JobProgressed`, `JobPollFailed`, and the
+        events of the calls that a job sends on demand. The returned function removes the listener.
         """
         return self._heard.add(listener)
 
     def get_job_status(self, job_id: str, *, take_over: bool = True) -> JobStatus:
-        """Return the current status of the job: `status` in the words of AWS's documentation, `error`, counts, times.
+        """Return the current status of the job: `status` in the words of AWS's documentation, `error`, counts and
+        times.
 
-        If a job runs on demand and its process has died, a process that requests the status repeatedly takes the job
-        over, unless `take_over` is False.
+        If the process that ran a job on demand has died, another process takes the job over after it has requested the
+        status several times. `take_over=False` prevents this.
         """
         home = self._home(job_id)
         if home is self._local:
@@ -93,10 +94,12 @@ class Jobs:
         return status_of(home.status(job_id))
 
     def get_job_result(self, job_id: str, *, dead_letters: DeadLetterQueue | None = None) -> JobResult:
-        """Return the records of a job that has ended, each with its output or its error, in the order of the input.
+        """Return the records of a job that has ended, in the order of the input. Each record has its output or its
+        error.
 
-        The results of a failed or stopped job are read too. `dead_letters` stores one letter for each failed record,
-        even if the result is read several times. Raises `ValueError` for a job that still runs.
+        The results of a failed or stopped job are also returned. If `dead_letters` is set, it stores one letter for
+        each failed record, even if the result is read several times. Raises `ValueError` for a job that is still
+        running.
         """
         job = self.get_job_status(job_id)
         check_ended(job)
@@ -107,9 +110,9 @@ class Jobs:
     ) -> JobResult:
         """Wait until the job has ended, and return its result as `get_job_result` does.
 
-        The first poll follows after 1.5 s. Each interval is 1.5 times the previous one, up to 30 s. Transient faults of
-        the service are tolerated until `timeout` (seconds, default 3600) ends. Any process with the id may wait, also
-        after another process died.
+        The second poll follows 1.5 s after the first. Each interval is 1.5 times as long as the previous one, and at
+        most 30 s. Transient faults of the service do not end the wait before `timeout` (in seconds, default 3600). Any
+        process that has the id can wait for the job, also after the process that created it has died.
 
         Raises `JobFailed` immediately for a job that failed, expired or was stopped, `TimeoutError` after `timeout`,
         and the exception of botocore for a permanent error, such as a job that does not exist.
@@ -118,23 +121,28 @@ class Jobs:
         return self.completed(job, dead_letters)
 
     def list_jobs(self, *, status: str | None = None, limit: int = 100) -> Iterator[JobStatus]:
-        """Yield at most `limit` jobs of the account in this Region, the newest first, without local jobs and groups.
-        `status` is AWS's word in any spelling. Raises `ValueError` for an unknown status.
+        """Yield at most `limit` jobs of the account in this Region, the newest first. Local jobs and groups of jobs
+        are not included. `status` is AWS's word for a status, in any spelling. Raises `ValueError` for an unknown
+        status.
         """
         if not is_number(limit, least=1, whole=True):
             raise ValueError(f"limit={shown(limit)}: use a whole number, 1 or more")
         return map(status_of, self._aws.listed(status, limit))
 
     def cancel_job(self, job_id: str) -> JobStatus:
-        """Stop a job, and return its status. A job that has ended does not change."""
+        """Stop a job, and return its status. If the job has already ended, nothing changes."""
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """Wait until the work of this process for a job is done. Only a job that runs on demand has such work."""
+        """Wait until this process has finished its work for a job. Only a job that runs on demand has work in this
+        process.
+        """
         self._local.finish(job_id)
 
     def completed(self, job: JobStatus, dead_letters: DeadLetterQueue | None = None) -> JobResult:
-        """Return the result of a job after a wait. Raises `JobFailed`."""
+        """Return the result of a job after the wait for its end. Raises `JobFailed` if the job failed, expired or was
+        stopped.
+        """
         check_completed(job)
         return self._result(job, dead_letters)
 
@@ -144,7 +152,9 @@ class Jobs:
         self._heard.notify(event)
 
     def close(self) -> None:
-        """Close the connections. The next process that waits for a local job of this process continues it."""
+        """Close the connections. If this process runs a local job, the next process that waits for the job continues
+        it.
+        """
         self._local.close()
         if self._own is not None:
             self._own.close()
@@ -158,7 +168,7 @@ class Jobs:
         self.close()
 
     def _home(self, job_id: Any) -> AwsJobs | Groups | LocalJobs:
-        """Return the object for the kind of the job. Raises `ValueError` for an invalid id."""
+        """Return the object that handles this kind of job. Raises `ValueError` for an invalid id."""
         if not isinstance(job_id, str) or not job_id.strip():
             raise ValueError(f"job_id={shown(job_id)}: pass the id that create_job returned")
         return self._local if is_local(job_id) else self._groups if is_group(job_id) else self._aws
@@ -173,8 +183,8 @@ class Jobs:
         return JobResult(Joined(records), job)
 
     def _submit(self, order: Order, place: Callable[[], str]) -> str:
-        """Return the id of the AWS job of that order: an existing job, or a new job. For a new job, `place` uploads the
-        input and returns its URI.
+        """Return the id of the AWS job with the parameters `order`: an existing job, or a new job. For a new job,
+        `place` uploads the input and returns the URI of the input.
         """
         job, ended = self._aws.existing(order)
         if job is not None:
@@ -192,7 +202,7 @@ class Jobs:
         return self._submit(Order(**order), lambda: input_s3_uri)
 
     def _caller(self, model_id: str) -> BedrockClient:
-        """Return the client for calls on demand."""
+        """Return the client that sends calls to the model on demand."""
         if self._on_demand is not None:
             return self._on_demand
         with self._making:
@@ -208,6 +218,6 @@ class Jobs:
 
 
 def region_of(job_id: str) -> str | None:
-    """Return the Region in an ARN, or None for another id."""
+    """Return the Region that an ARN contains. Return None for an id that is not an ARN."""
     parts = job_id.split(":")
     return parts[3] if parts[0] == "arn" and len(parts) > 5 else None  # noqa: PLR2004 - arn:aws:bedrock:REGION:ACCOUNT:...

@@ -1,4 +1,6 @@
-"""The failed records of a job as dead letters: one letter per record, even if the result is read several times."""
+"""Store the failed records of a job as dead letters. Each record gets one letter, even if the result is read several
+times.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,8 @@ _PAGE = 1000
 def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLetterQueue, region: str) -> None:
     """Store a dead letter for each failed record, unless an earlier reader of this job has stored it.
 
-    A letter is identified by the id of the job and the position of the record, because a record id that looks like a
-    secret is masked in a tag. Raises `StoreUnavailable`.
+    A letter is identified by the id of the job and the position of the record. The record id cannot identify it,
+    because an id that looks like a secret is masked in a tag. Raises `StoreUnavailable`.
     """
     name = job["job_id"].rpartition("/")[2]
     there, route = _kept(queue, name), Route(job["model_id"], region)
@@ -41,7 +43,7 @@ def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLette
 
 
 def _kept(queue: DeadLetterQueue, name: str) -> set[str]:
-    """Return the positions of the records that have a letter in any state."""
+    """Return the positions of the records of this job that already have a letter, in any state."""
     there, after = set[str](), None
     while True:
         summaries, after = queue.page_of_summaries(_PAGE, state="all", after=after, tag=f"job={name}")
@@ -51,7 +53,7 @@ def _kept(queue: DeadLetterQueue, name: str) -> set[str]:
 
 
 def _request(record: JobRecord, model_id: str) -> dict[str, Any]:
-    """Return the call of a record, as a client sends it."""
+    """Return the request for a record, in the form in which a client would send it."""
     if is_converse(record.input):
         return {"modelId": model_id, **with_bytes(record.input)}
     return {"modelId": model_id, "body": json.dumps(record.input)}

@@ -1,9 +1,10 @@
-"""Several jobs under one id, for more records than one job accepts.
+"""Run several jobs under one id, for more records than one job accepts. Such jobs are a *group*, and each job is a
+*part* of the group.
 
-A group is an object in S3, and its id contains the place: `group:s3://BUCKET/PREFIX/groups/TOKEN`. It lists its jobs in
-the order of their records, each with its input and the parameters to create it. Any process can therefore wait for a
-group: it creates the missing jobs, with tokens that AWS accepts only once. Jobs are missing if a process died, or if
-the account had reached its quota of jobs.
+A group is an object in S3, and its id contains the place: `group:s3://BUCKET/PREFIX/groups/TOKEN`. The object lists
+the jobs in the order of their records, each with its input and the parameters to create it. Jobs of a group are
+missing if a process died, or if the account had reached its quota of jobs. Any process that waits for the group
+creates the missing jobs, with tokens that AWS accepts only once.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ _COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "er
 class Groups:
     """The groups of jobs that this process creates and waits for. Threads can share it.
 
-    `submit` creates the job of an order with an input, or finds the existing job, and returns its id. `ask` returns a
-    job in the form of GetModelInvocationJob, and `stop` stops a job.
+    `submit` gets the parameters of a job and the URI of its input, creates the job or finds the existing job, and
+    returns its id. `ask` returns a job in the form of GetModelInvocationJob, and `stop` stops a job.
     """
 
     def __init__(
@@ -63,12 +64,13 @@ class Groups:
         self._ended: dict[str, dict[str, Any]] = {}  # the status of an ended job is requested once
 
     def create(self, output: S3Location, token: str, parts: Sequence[dict[str, Any]]) -> str:
-        """Create the group of these parts below `output`, with its jobs, and return its id.
+        """Create the group of these parts below `output`, create its jobs, and return the id of the group.
 
-        If a group with this token runs or has completed, it is used. If it failed or was stopped, a new group is
-        created. Each part has its `order`, its `input` in S3, and the number of its `records`.
+        If a group with this token is running or has completed, its id is returned. If it failed or was stopped, a new
+        group is created. Each part has its `order`, its `input` in S3, and the number of its `records`.
 
-        Raises the exceptions of `submit`. The same call, or a process that waits for the group, continues.
+        Raises the exceptions of `submit`. After an exception, call this method again with the same arguments, or wait
+        for the group: both create the missing jobs.
         """
         value = {
             "format": states.FORMAT,
@@ -86,11 +88,12 @@ class Groups:
                 if _content(self._read(group_id).value) != _content(value):
                     tell_of_other_records(token, group_id)
                 return group_id
-        raise AssertionError  # the tokens never end
+        raise AssertionError  # never reached: there is always a next token
 
     def status(self, group_id: str) -> dict[str, Any]:
-        """Create the missing jobs, and return the group in the form of GetModelInvocationJob. Raises `LookupError` if
-        the group does not exist, and `ValueError` for an invalid id.
+        """Create the jobs that the group still lacks, and return the group in the form of GetModelInvocationJob.
+
+        Raises `LookupError` if the group does not exist, and `ValueError` for an invalid id.
         """
         group = self._completed(_place(group_id), self._read(group_id))
         return _combined(group_id, group, [self._part(group, part) for part in group["parts"]])
@@ -102,7 +105,7 @@ class Groups:
             yield self._part(group, part)
 
     def cancel(self, group_id: str) -> dict[str, Any]:
-        """Stop the jobs of the group, and create no more jobs. Return the group."""
+        """Stop the jobs of the group, and create no further jobs of the group. Return the group."""
         place = _place(group_id)
         while not (stored := self._read(group_id)).value["stop"]:
             states.replace(self._s3, place, stored, {**stored.value, "stop": True})
@@ -114,11 +117,13 @@ class Groups:
     def _read(self, group_id: str) -> Stored:
         stored = states.read(self._s3, _place(group_id))
         if stored is None:
-            raise LookupError(f"the group of jobs {group_id} does not exist. Pass the id as it was returned")
+            raise LookupError(f"the group of jobs {group_id} does not exist. Pass the id that create_job returned")
         return stored
 
     def _completed(self, place: S3Location, stored: Stored) -> dict[str, Any]:
-        """Create the missing jobs, as far as the quota of jobs allows, and return the group."""
+        """Create the jobs that the group still lacks, until the account's quota of jobs is reached. Return the
+        group.
+        """
         for number, part in enumerate(stored.value["parts"]):
             if part["job"] is not None or stored.value["stop"]:
                 continue
@@ -128,14 +133,17 @@ class Groups:
                 if known_fault(error).code != _NO_ROOM or not number:
                     raise
                 LOGGER.info(
-                    "part %d of %d waits for the quota of jobs: %s", number + 1, len(stored.value["parts"]), error
+                    "part %d of %d waits, because the account has reached its quota of jobs: %s",
+                    number + 1,
+                    len(stored.value["parts"]),
+                    error,
                 )
                 break
             stored = self._noted(place, stored, number, job_id)
         return stored.value
 
     def _noted(self, place: S3Location, stored: Stored, number: int, job_id: str) -> Stored:
-        """Write the job id of a part, unless another process has written it."""
+        """Write the job id of a part into the group, unless another process has written the id. Return the group."""
         while stored.value["parts"][number]["job"] is None:
             parts = list(stored.value["parts"])
             parts[number] = {**parts[number], "job": job_id}
@@ -144,7 +152,9 @@ class Groups:
         return stored
 
     def _part(self, group: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-        """Return the job of a part, or a description of a part without a job."""
+        """Return the job of a part in the form of GetModelInvocationJob. If the part has no job yet, return a
+        description of the part in the same form.
+        """
         job_id, order = part["job"], part["order"]
         if job_id is None:
             return {
@@ -165,12 +175,12 @@ class Groups:
 
 
 def _content(group: dict[str, Any]) -> str:
-    """Return the digest of a group's records; it is empty if the token is derived from them."""
+    """Return the digest of the records of a group. It is empty if the token is derived from the records."""
     return str(group["parts"][0]["order"].get("content", ""))
 
 
 def is_group(job_id: str) -> bool:
-    """Return whether the id is that of a group of jobs."""
+    """Return whether the id is the id of a group of jobs."""
     return job_id.startswith(PREFIX)
 
 
@@ -182,7 +192,7 @@ def _place(group_id: str) -> S3Location:
 
 
 def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a description of all jobs together, with the sums of the counts and the status of the group."""
+    """Return one description for all jobs of the group, with the sums of their counts and the status of the group."""
     first = group["parts"][0]["order"]
     ends = [job["endTime"] for job in jobs if job.get("endTime")]
     status = _status([job["status"] for job in jobs])
@@ -207,9 +217,9 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
 
 
 def _status(statuses: list[str]) -> str:
-    """Return AWS's word for a group of jobs with these words. While a job runs, it is the word of the most advanced
-    running job. If some ended jobs have results and others have none, the group is PartiallyCompleted, so that the
-    results are read.
+    """Return AWS's word for the status of a group whose jobs have these statuses. While a job is running, it is the
+    status of the running job that has advanced most. If some ended jobs have results and others have none, it is
+    PartiallyCompleted, so that the existing results are read.
     """
     running = [status for status in statuses if not has_ended(status)]
     if running:

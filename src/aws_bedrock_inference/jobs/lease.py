@@ -1,9 +1,10 @@
-"""The lease of a local job: one runner at a time holds it and renews it.
+"""The lease of a local job. Only one process, the *runner*, holds the lease at a time, and it renews the lease while
+it runs the job.
 
-The state of the job is one object in S3. The runner renews the lease every `BEAT` seconds. A process that sees the
-state unchanged for `STALE` seconds of its own clock may take the job over, with a conditional write that only one
-process wins. A runner that could not renew its lease for `VALID` seconds starts no more work. The clocks of two
-machines are never compared, and an observer starts to count only after the renewal that it sees.
+The state of the job is one object in S3. The runner renews the lease every `BEAT` seconds. If the state does not
+change for `STALE` seconds, another process can take the job over with a conditional write, which succeeds for only one
+process. A runner that could not renew its lease for `VALID` seconds starts no more work. The clocks of two machines
+are never compared: each process measures, with its own clock, the time since it first read the current state.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ STALE = 60.0  # seconds without a change after which another process may take ov
 
 
 class Lease:
-    """The lease of the job at `place`. This runner acquired it with the write of `stored`, sent at the time `sent`."""
+    """The lease of the job at `place`. This runner acquired the lease when it wrote `stored`, and it sent this write
+    at the time `sent`.
+    """
 
     def __init__(self, s3: Any, place: S3Location, stored: Stored, sent: float, clock: Clock) -> None:
         self._s3 = s3
@@ -38,12 +41,12 @@ class Lease:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The last state that this runner has read or written."""
+        """The latest state of the job that this runner has read or written."""
         return self._stored.value
 
     @property
     def holds(self) -> bool:
-        """True while no other runner can hold the lease."""
+        """True while the lease is certainly valid, so that no other process can hold it."""
         return not self.lost and self._clock() < self._valid_until
 
     @property
@@ -52,8 +55,8 @@ class Lease:
         return max(0.0, self._next - self._clock())
 
     def renew(self, **changes: Any) -> bool:
-        """Renew the lease, with `changes` of the state; return whether the write succeeded. Changes by other processes,
-        such as a request to stop the job, are preserved.
+        """Renew the lease, and write `changes` into the state. Return whether the write succeeded. Changes by other
+        processes, such as a request to stop the job, are preserved.
         """
         while not self.lost:
             sent = self._clock()
@@ -62,7 +65,7 @@ class Lease:
                 stored = states.replace(self._s3, self._place, self._stored, value)
                 now = stored or states.read(self._s3, self._place)
             except OSError as error:
-                LOGGER.warning("the lease of a local job was not renewed and is tried again: %s", error)
+                LOGGER.warning("the lease of a local job was not renewed, and the renewal is tried again: %s", error)
                 self._next = sent + PAUSE
                 return False
             except ValueError:  # the object is not a state, or has a newer format

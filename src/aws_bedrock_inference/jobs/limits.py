@@ -1,6 +1,7 @@
-"""The limits of one batch job: its minimum and maximum of records and bytes.
+"""The limits of one batch job: the minimum and the maximum of its records and bytes.
 
-They are quotas of each model. `limits.toml` has the values that AWS publishes; they apply if Service Quotas lists none.
+The limits are quotas of each model. If Service Quotas does not list a limit, the value that AWS publishes applies;
+`limits.toml` contains these values.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _GB = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLimits:
-    """The limits of one job: `least_records` to `most_records` records and `job_bytes` bytes, in files of up to
-    `file_records` records and `file_bytes` bytes. Raises `ValueError` for values that are not whole numbers above 0.
+    """The limits of one job. A job has from `least_records` to `most_records` records and at most `job_bytes` bytes.
+    Each of its files has at most `file_records` records and `file_bytes` bytes. Raises `ValueError` for values that
+    are not whole numbers above 0.
     """
 
     least_records: int
@@ -43,8 +45,8 @@ class JobLimits:
 
 
 def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits:
-    """Return the limits of a job of the model: the values of `quotas` that certainly belong to this model, otherwise
-    the values that AWS publishes for most models.
+    """Return the limits of a job of the model. A value from `quotas` is used if it certainly belongs to this model.
+    Otherwise the value that AWS publishes for most models is used.
     """
     facts = _facts()
     value = {
@@ -61,8 +63,8 @@ def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits
 
 
 def _listed(base_model_id: str, quotas: QuotaTable | None) -> dict[str, float]:
-    """Return the limits of the model in the account's quotas. A limit with two different values is omitted, because
-    it is ambiguous.
+    """Return the limits of the model in the account's quotas. If a limit has two different values, it is omitted,
+    because it is ambiguous.
     """
     model = model_of_id(base_model_id)
     listed: dict[str, set[float]] = {}
@@ -74,7 +76,7 @@ def _listed(base_model_id: str, quotas: QuotaTable | None) -> dict[str, float]:
 
 
 def _named(quota: str) -> tuple[str, str] | None:
-    """Return the limit and the model in the name of a quota, or None."""
+    """Return the limit and the model that the name of a quota contains, or None."""
     for pattern, value in _patterns():
         found = pattern.fullmatch(quota)
         if found is not None:

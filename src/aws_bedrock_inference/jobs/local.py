@@ -1,11 +1,13 @@
-"""Jobs with fewer records than the service accepts: the process that waits for them runs them on demand.
+"""Run jobs with fewer records than the service accepts. The process that waits for such a *local job* sends its
+records on demand.
 
 A local job is a folder in S3, and its id contains the place: `local:s3://BUCKET/PREFIX/local/TOKEN`. Its state is
-created before any work starts, so that another process can take over the job of a killed process (`lease.py`). Its
-output has the format and places of AWS's output: the last part of the id is the folder below the output URI.
+written before any record is sent, so that another process can take over the job of a killed process (`lease.py`). Its
+output has the same format and places as AWS's output: the last part of the id is the folder below the output URI.
 
-An endpoint that ignores conditional writes cannot decide which of two runners has a job. With such an endpoint, only
-the process that created a job runs it. A process that finds the job unchanged for `STALE` seconds reports it as failed.
+Some endpoints ignore conditional writes, so they cannot decide which of two processes runs a job. With such an
+endpoint, only the process that created a job runs it. If another process finds the job unchanged for `STALE` seconds,
+it reports the job as failed.
 """
 
 from __future__ import annotations
@@ -53,7 +55,8 @@ class _Running(NamedTuple):
 class LocalJobs:
     """The local jobs that this process creates, runs and waits for. Threads can share it.
 
-    `client` returns the client for the calls of a model, with its policies and priority. It is called for each record.
+    `client` returns the client that sends the calls to a model, with its policies and priority. `client` is called for
+    each record.
     """
 
     def __init__(self, s3: Any, client: Callable[[str], BedrockClient], *, clock: Clock, wall: Clock) -> None:
@@ -65,7 +68,7 @@ class LocalJobs:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the running jobs: their threads exist only in the parent process."""
+        """Remove the running jobs in a child process, because their threads exist only in the parent process."""
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._seen: dict[str, tuple[str, float]] = {}  # the version of each state, and the time when it was first seen
@@ -84,9 +87,9 @@ class LocalJobs:
     ) -> str:
         """Create the job of these lines below `output`, start it in the background, and return its id.
 
-        `token` identifies the job. If a job with this token runs or has completed, it is used. If it failed or was
-        stopped, a new job is created. `content` shows whether an existing job has different records. Raises `OSError`
-        for an error of S3.
+        `token` identifies the job. If a job with this token is running or has completed, its id is returned. If it
+        failed or was stopped, a new job is created. `content` is a digest that shows whether an existing job has
+        different records. Raises `OSError` for an error of S3.
         """
         for own in states.attempts(token):
             folder = S3Location(output.bucket, f"{_folder_key(output)}{_FOLDERS}{hashed(own)}/")
@@ -130,9 +133,9 @@ class LocalJobs:
         return job_id
 
     def status(self, job_id: str, *, take_over: bool = True) -> dict[str, Any]:
-        """Return the job in the form of GetModelInvocationJob. Repeated calls take over a job that no process runs;
-        `take_over=False` prevents this. Raises `LookupError` if the job does not exist, and `ValueError` for an invalid
-        id.
+        """Return the job in the form of GetModelInvocationJob. If no process runs the job, repeated calls take it
+        over; `take_over=False` prevents this. Raises `LookupError` if the job does not exist, and `ValueError` for an
+        invalid id.
         """
         folder = folder_of(job_id)
         stored = self._read(job_id)
@@ -144,7 +147,9 @@ class LocalJobs:
         return _description(job_id, folder, stored.value)
 
     def cancel(self, job_id: str) -> dict[str, Any]:
-        """Request that the runner stops the job, and return the job. A job that has ended does not change."""
+        """Request that the process that runs the job stops it, and return the job. A job that has ended does not
+        change.
+        """
         place = _state(folder_of(job_id))
         while (stored := self._read(job_id)).value["ended"] is None and not stored.value["stop"]:
             states.replace(self._s3, place, stored, {**stored.value, "stop": True})
@@ -168,14 +173,16 @@ class LocalJobs:
         yield from (job for _, job in sorted(found, key=lambda job: -job[0]))
 
     def finish(self, job_id: str) -> None:
-        """Wait until the run of this process has ended, if it runs the job. A command calls this before it exits."""
+        """If this process runs the job, wait until its run has ended. A command calls this before it exits."""
         with self._lock:
             running = self._running.get(job_id)
         if running is not None:
             running.thread.join()
 
     def close(self) -> None:
-        """Let the records in flight end. The next process that waits for a job sends the others."""
+        """Wait for the records in flight, and send no more records. The next process that waits for a job sends the
+        remaining records.
+        """
         with self._lock:
             running = list(self._running.values())
         for each in running:
@@ -184,7 +191,7 @@ class LocalJobs:
             each.thread.join()
 
     def _needs_no_new_job(self, job_id: str, state: dict[str, Any]) -> bool:
-        """Return whether no new job is needed: the job has completed, runs, or can be taken over."""
+        """Return True if no new job is needed, because the job has completed, is running, or can be taken over."""
         if state["ended"] is not None:
             return bool(state["status"] == "Completed")
         with self._lock:
@@ -194,11 +201,13 @@ class LocalJobs:
         folder = folder_of(job_id)
         stored = states.read(self._s3, _state(folder))
         if stored is None:
-            raise LookupError(f"the job {job_id} does not exist. Pass the id as it was returned")
+            raise LookupError(f"the job {job_id} does not exist. Pass the id that create_job returned")
         return stored
 
     def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
-        """Return whether no process runs the job: its runner released it, or its state has not changed for too long."""
+        """Return whether no process runs the job. This is the case if its runner released the lease, or if the state
+        has not changed for too long.
+        """
         with self._lock:
             running = self._running.get(job_id)
             if running is not None and running.thread.is_alive():
@@ -211,7 +220,7 @@ class LocalJobs:
             return not stored.value["owner"] or now - since >= STALE
 
     def _take_over(self, job_id: str, folder: S3Location, stored: Stored) -> Stored | None:
-        """Take the job over, or return None if another process has changed its state."""
+        """Take the job over and return its state, or return None if another process has changed the state."""
         sent = self._clock()
         value = {**stored.value, "owner": uuid4().hex, "beat": stored.value["beat"] + 1}
         taken = states.replace(self._s3, _state(folder), stored, value)
@@ -235,12 +244,12 @@ class LocalJobs:
 
 
 def is_local(job_id: str) -> bool:
-    """Return whether the id is that of a local job."""
+    """Return whether the id is the id of a local job."""
     return job_id.startswith(PREFIX)
 
 
 def folder_of(job_id: str) -> S3Location:
-    """Return the folder of a local job. Raises `ValueError` for another id."""
+    """Return the folder in S3 of a local job. Raises `ValueError` if the id is not the id of a local job."""
     location = S3Location.parse(job_id.removeprefix(PREFIX)) if is_local(job_id) else None
     if location is None or not location.key:
         raise ValueError(f"{job_id} is not the id of a local job, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
@@ -248,7 +257,7 @@ def folder_of(job_id: str) -> S3Location:
 
 
 def _folder_key(output: S3Location) -> str:
-    """Return the key of an output prefix with a final slash."""
+    """Return the key of an output prefix, with a slash at the end."""
     return f"{output.key.rstrip('/')}/" if output.key.strip("/") else ""
 
 

@@ -1,7 +1,7 @@
-"""A run of a local job: it sends the records without a result, and writes the same output as a job of AWS.
+"""Run a local job: send the records that have no result yet, and write output in the same form as a job of AWS.
 
-Each result is a separate object below `parts/` until all results exist. A killed runner therefore loses only the
-records in flight, and the next runner sees which records are missing.
+Each result is a separate object below `parts/` until all results exist. If the process that runs the job (the
+*runner*) is killed, only the records in flight are lost, and the next runner sees which records are missing.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _ROUNDS = 3
 
 
 class LocalRun:
-    """The run of the local job in `folder`; this process holds its lease. `client` returns the client for a model, and
-    is called for each record. `end` ends the run early: it starts no more records, and another runner may continue
-    immediately.
+    """The run of the local job in `folder`. This process holds the lease of the job. `client` returns the client for a
+    model, and is called for each record. If `end` is called, the run starts no more records, and another runner can
+    continue immediately.
     """
 
     def __init__(
@@ -57,22 +57,26 @@ class LocalRun:
         self._trouble: BaseException | None = None
 
     def end(self) -> None:
-        """End early: let the records in flight end. The next runner sends the others."""
+        """Start no more records, and let the records in flight finish. The next runner sends the remaining records."""
         self._ended.set()
 
     def over(self) -> None:
-        """Run to the end. After an error of S3 or of the client, the next runner continues the job."""
+        """Run the job to its end. After an error of S3 or of the client, log the error; the next runner continues the
+        job.
+        """
         try:
             self._ask_missing()
             if self._is_complete and self._lease.renew():
                 self._finish()
         except Exception as error:  # noqa: BLE001 - nothing waits for this thread; the next runner continues the job
-            LOGGER.warning("a local job has stopped and continues when a process waits for it: %s", error)
+            LOGGER.warning("a local job has stopped, and continues when a process waits for it. The reason: %s", error)
         if not self._lease.lost and not self._lease.state["ended"]:
             self._lease.renew(owner="")
 
     def _ask_missing(self) -> None:
-        """Send the records without a result. Raises an error of no record after the records in flight have ended."""
+        """Send the records without a result. An error that does not belong to a single record is raised after the
+        records in flight have finished.
+        """
         done = {_number(part) for part in self._parts()}
         missing = ((number, record) for number, record in self._records() if number not in done)
         in_flight: set[Future[bool | None]] = set()
@@ -104,7 +108,9 @@ class LocalRun:
         return sum(1 for _ in self._parts()) >= records
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
-        """Send a record and store its result. Return whether it has an answer, or None if it was not sent."""
+        """Send a record and store its result. Return True for an answer and False for an error. Return None if the
+        record has no result, because the run was ended or the job is broken.
+        """
         if not self._may_continue():
             return None
         state = self._lease.state
@@ -131,8 +137,8 @@ class LocalRun:
                 self._failed += not answered
 
     def _finish(self) -> None:
-        """Join the parts, write the manifest, and end the job. The parts are deleted last, so that this can be
-        repeated.
+        """Join the parts, write the manifest, and end the job. The parts are deleted last, so that another runner can
+        repeat these steps.
         """
         parts = list(self._parts())
         with TemporaryFile() as whole:
@@ -146,7 +152,7 @@ class LocalRun:
             self._remove(parts)
 
     def _join(self, parts: Iterable[S3Object], whole: Any) -> int:
-        """Write the parts to `whole`, and return the number of errors."""
+        """Write the content of all parts into the object `whole`. Return the number of records with an error."""
         failed = 0
         for part in parts:
             with opened(self._s3, part) as file:
@@ -158,7 +164,7 @@ class LocalRun:
         return failed
 
     def _remove(self, parts: list[S3Object]) -> None:
-        """Delete the parts. Without the permission to delete, they stay and are ignored."""
+        """Delete the parts. If the permission to delete is missing, the parts remain, and are ignored."""
         try:
             for part in parts:
                 self._s3.delete_object(Bucket=part.location.bucket, Key=part.location.key)
@@ -172,7 +178,7 @@ class LocalRun:
         place = _below(self._folder, INPUT)
         source = next(listed(self._s3, place), None)
         if source is None:
-            raise OSError(f"{place}, the records of the job, does not exist any more")
+            raise OSError(f"{place}, which contained the records of the job, no longer exists")
         with opened(self._s3, source) as file:
             for number, line in enumerate(file, 1):
                 yield number, json.loads(line)
@@ -186,7 +192,7 @@ class LocalRun:
 
 
 def manifest(total: int, succeeded: int, failed: int) -> dict[str, int]:
-    """Return a manifest in AWS's format, without the token counts, which not every answer contains."""
+    """Return a manifest in AWS's format. It has no token counts, because not every answer contains them."""
     return {
         "totalRecordCount": total,
         "processedRecordCount": succeeded + failed,
@@ -200,5 +206,5 @@ def _below(folder: S3Location, name: str) -> S3Location:
 
 
 def _number(part: S3Object) -> int:
-    """Return the input line number of a part."""
+    """Return the line number in the input that the key of a part contains."""
     return int(part.location.key.rpartition("/")[2])

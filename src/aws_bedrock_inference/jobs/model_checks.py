@@ -1,7 +1,7 @@
-"""Checks of the model and the record bodies of a batch job against known failures.
+"""Check the model and the bodies of the records of a batch job against known failures.
 
-AWS does not check bodies before it runs a job. An unknown model or body is not refused here: AWS then reports the
-error.
+AWS does not check the bodies before it runs a job. An unknown model or an unknown form of a body is not refused here:
+if it is invalid, AWS reports the error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def model_problem(model_id: str, models: Models | None = None) -> str:
-    """Return the reason if the model certainly does not support batch jobs, or an empty text.
+    """Return the reason if the model certainly does not support batch jobs. Otherwise return an empty text.
 
     `models` are the models of the account in the Region.
     """
@@ -37,7 +37,9 @@ def model_problem(model_id: str, models: Models | None = None) -> str:
 
 
 def body_problem(body: Mapping[str, Any], model_id: str, invocation: str) -> str:
-    """Return the reason if a record with this body certainly fails in a job of that type, or an empty text."""
+    """Return the reason if a record with this body certainly fails in a job for this operation. Otherwise return an
+    empty text.
+    """
     if invocation == "Converse":
         if "toolConfig" in body:
             return (

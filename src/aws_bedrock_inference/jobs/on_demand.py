@@ -1,4 +1,4 @@
-"""Answer one record of a batch on demand, as a line of a job's output."""
+"""Send one record of a batch job on demand, and return its answer as a line of the job's output."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _AGAIN = 30.0
 
 
 class JobBroken(Exception):
-    """Raised for a fault that affects every record of the job; the message contains the fault and the remedy."""
+    """Raised for a fault that affects every record of the job. Its message contains the fault and the remedy."""
 
 
 class Asked(NamedTuple):
     """The output line of a record, with its answer or its error. `again` is the number of seconds to wait before the
-    next attempt, None for an answer or a permanent error.
+    next attempt. It is None for an answer or a permanent error.
     """
 
     line: dict[str, Any]
@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 
 
 def asked(client: BedrockClient, model: str, record: dict[str, Any], invocation: str) -> Asked:
-    """Send one record. Raises `JobBroken`, and `ClientClosed` if the client was closed meanwhile."""
+    """Send one record. Raises `JobBroken`, and `ClientClosed` if the client was closed during the call."""
     again = None
     try:
         return Asked({**record, "modelOutput": _answer(client, model, record["modelInput"], invocation)})

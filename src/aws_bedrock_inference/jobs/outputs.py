@@ -1,8 +1,8 @@
-"""Find the output line of each record, in any order; each line is used once.
+"""Find the output line of each record of a job. The lines can be in any order, and each line is used once.
 
-A record is identified by its id and its body, because an input in S3 may use an id twice or have no ids, and an output
-may repeat a line. Lines that are read too early are stored in a temporary file, so that memory contains only an id, a
-fingerprint and a place of each line.
+A record is identified by its id and its body, because an input in S3 can use an id twice or have no ids, and an output
+can repeat a line. A line that is read before its record is stored in a temporary file. The memory contains only the
+id, a fingerprint and the position of each line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _FINGERPRINT = 16
 
 
 class Outputs:
-    """The outputs in `lines`. The file `aside` stores lines that were read too early."""
+    """The output lines in `lines`. The file `aside` stores lines that were read before their records."""
 
     def __init__(self, lines: Iterator[dict[str, Any]], aside: IO[bytes]) -> None:
         self.found = 0
@@ -29,7 +29,9 @@ class Outputs:
         self._alike: dict[bytes, list[str]] | None = None
 
     def take(self, record_id: str, body: Any) -> dict[str, Any] | None:
-        """Return the output with the id and body of a record, or else an output with its id, or None."""
+        """Return the output with the id and the body of a record. If there is no such output, return an output with
+        the same id, or None.
+        """
         own = _fingerprint(body)
         if (record_id, own) in self._taken:
             return None
@@ -44,11 +46,13 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether the output of this record was used before, because the input repeats the record."""
+        """Return whether the output of this record was already used, because the input contains the record twice."""
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:
-        """Return an output with this body and any id, or None. Call this after all records with ids."""
+        """Return an output with this body and any id, or None. Call this method only after all records with ids have
+        their outputs.
+        """
         if self._alike is None:
             self._alike = {}
             self._put_all()
@@ -89,7 +93,7 @@ class Outputs:
 
 
 def id_of(line: dict[str, Any]) -> str | None:
-    """Return the id of a line as text, or None if it has no id; AWS then generates one."""
+    """Return the id of a line as text. Return None if the line has no id; in this case AWS generates an id."""
     record_id = line.get("recordId")
     return None if record_id is None else str(record_id)
 

@@ -1,4 +1,4 @@
-"""Upload the input of several jobs, or of a job with several files, from one file of records."""
+"""Split one file of records into the inputs of several jobs, or into several files of one job, and upload them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.splitting import Part
     from aws_bedrock_inference.s3 import S3Location
 
-_LONGEST_NAME = 56  # of AWS's 63, with room for the number of the part
+_LONGEST_NAME = 56  # AWS's maximum is 63; the rest is for the number of the part
 
 
 def upload_parts(s3: Any, output: S3Location, lines: Prepared, order: Order, limits: JobLimits) -> list[dict[str, Any]]:
-    """Upload the lines, and return the parts for `Groups.create`: the order, input and number of records of each job.
+    """Upload the lines, and return the parts for `Groups.create`: the order, the input and the number of records of
+    each job.
 
-    Memory contains at most one file at a time. Existing parts are not uploaded again. Raises `ValueError` for a line
-    that is larger than the maximum file of a job.
+    The memory contains at most one file at a time. Parts that already exist in S3 are not uploaded again. Raises
+    `ValueError` for a line that is larger than the maximum file of a job.
     """
     jobs = jobs_of(lines.file, limits)
     parts = []

@@ -1,4 +1,6 @@
-"""Write records in the format of a job: one line of JSON each, in a temporary file, for any number of records."""
+"""Write the records of a job to a temporary file, in the format of a job: one line of JSON for each record. The number
+of records is not limited.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,9 @@ _FORMS = "pass {'prompt': '...'}, {'messages': [...]}, or {'recordId': '...', 'm
 class Prepared:
     """The lines of a job: `{"recordId": ..., "modelInput": {...}}`, each with its line end.
 
-    `file` contains them and is at its start; the caller closes it. `digest` is the digest of all lines. `invocation` is
-    `Converse` or `InvokeModel`. `problem` describes the first record that AWS would accept and fail later.
+    `file` contains the lines and is positioned at its start; the caller closes it. `digest` is the digest of all
+    lines. `invocation` is `Converse` or `InvokeModel`. `problem` describes the first record that AWS would accept and
+    report as failed later.
     """
 
     file: IO[bytes]
@@ -45,10 +48,10 @@ def prepared(
     defaults: Mapping[str, Any],
     problem_of: Callable[..., str] = lambda *_, **__: "",
 ) -> Prepared:
-    """Write the records to a temporary file. `defaults` are arguments of `invoke` for prompts.
-    `problem_of(body, invocation=...)` returns the reason if a record would fail in a job.
+    """Write the records to a temporary file. `defaults` are arguments of `invoke` for prompts. `problem_of(body,
+    invocation=...)` returns the reason if a record would fail in a job.
 
-    Raises `ValueError` for an invalid record, with its position.
+    Raises `ValueError` for an invalid record. The message contains the position of the record.
     """
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the owner of the result closes it
     try:
@@ -79,7 +82,7 @@ def _written(
         own = CONVERSE if is_converse(body) else NATIVE
         if form and own != form:
             raise ValueError(
-                f"records[{number}]: a body of {own} after bodies of {form}. A job accepts one form. Create two jobs"
+                f"records[{number}]: the body is for {own}, but earlier bodies are for {form}. Create a job for each"
             )
         form = own
         if not problem and (found := problem_of(body, invocation=form)):
@@ -93,7 +96,9 @@ def _written(
 
 
 def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the id and the body of a record. The default id is its number, in the form of AWS's examples."""
+    """Return the id and the body of a record. The default id is the number of the record, written as in AWS's
+    examples.
+    """
     if not isinstance(record, Mapping):
         raise ValueError(f"{shown(record)} is not a record: {_FORMS}")  # noqa: TRY004 - the same exception as for other problems of a record
     members = dict(record)
@@ -113,7 +118,7 @@ def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, 
 
 
 def check_no_settings(settings: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for settings of prompts, because the records are bodies."""
+    """Raise `ValueError` if settings for prompts are set although the records are complete bodies."""
     if settings:
         raise ValueError(f"{', '.join(settings)} applies only to prompts; write it into each modelInput")
 
@@ -135,15 +140,17 @@ def _line(record_id: str, body: dict[str, Any]) -> bytes:
     try:
         return json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain).encode() + b"\n"
     except UnicodeEncodeError:
-        raise ValueError("half of a character, which UTF-8 cannot encode. Pass complete characters") from None
+        raise ValueError(
+            "the record contains half of a character, which UTF-8 cannot encode. Pass complete characters"
+        ) from None
     except (TypeError, RecursionError):
         raise ValueError(
-            "a value that JSON cannot represent. Use texts, numbers, lists, dictionaries and bytes"
+            "the record contains a value that JSON cannot represent. Use texts, numbers, lists, dictionaries and bytes"
         ) from None
 
 
 def _plain(value: Any) -> str:
-    """Return bytes in the base64 form of Bedrock's JSON."""
+    """Return `value` with bytes replaced by their base64 text, as in Bedrock's JSON."""
     if isinstance(value, (bytes, bytearray)):
         return base64.b64encode(value).decode()
     raise TypeError
@@ -156,7 +163,9 @@ def records_of(
     records: Iterable[Mapping[str, Any]] | None,
     input_s3_uri: str | None,
 ) -> Iterable[Mapping[str, Any]]:
-    """Return the records in one of these forms; none for an input in S3. Raises `ValueError`."""
+    """Return the records from the one argument that is set. Return no records for an input in S3. Raises `ValueError`
+    unless exactly one argument is set.
+    """
     given = {"prompt": prompt, "prompts": prompts, "records": records, "input_s3_uri": input_s3_uri}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:

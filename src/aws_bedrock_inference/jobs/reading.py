@@ -1,6 +1,6 @@
 """Read the results of a job from S3, and join them to its inputs by record id, in the order of the inputs.
 
-AWS guarantees no order of the outputs. Inputs and outputs are read in parallel (`outputs.py`).
+AWS guarantees no order of the outputs. Inputs and outputs are therefore read in parallel (see `outputs.py`).
 """
 
 from __future__ import annotations
@@ -29,17 +29,15 @@ _INPUT, _OUTPUT = ".jsonl", ".jsonl.out"
 
 
 class Records:
-    """The records of a job that has ended. Each iteration reads them again."""
+    """The records of a job that has ended. Each iteration reads the records from S3 again."""
 
     def __init__(self, s3: Any, job: JobStatus) -> None:
         self._s3 = s3
         self._job = job
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Yield each record once: the records of the input in its order, then the records without an id, then outputs
-        without an input.
-
-        Raises `OSError` if the output cannot be read or no longer exists.
+        """Yield each record once: first the records of the input in the order of the input, then the records without
+        an id, then outputs without an input. Raises `OSError` if the output cannot be read or no longer exists.
         """
         unnamed = False
         with tempfile.TemporaryFile() as aside:
@@ -58,8 +56,8 @@ class Records:
                 yield _record(line)
 
     def _inputs(self) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Yield the id and body of each input. Yield none if the inputs cannot be read; the order of the outputs then
-        applies.
+        """Yield the id and body of each input. If the inputs cannot be read, yield nothing; the records are then in
+        the order of the outputs.
         """
         location = S3Location.parse(self._job["input_s3_uri"])
         try:
@@ -74,7 +72,7 @@ class Records:
             )
 
     def _missing(self, record_id: str, body: dict[str, Any], outputs: Outputs) -> JobRecord:
-        """Return a record without an output. Raises `OSError` if all outputs are missing."""
+        """Return a record whose output is missing. Raises `OSError` if all outputs of the job are missing."""
         job = self._job
         if not outputs.found and job["status"] == COMPLETED and job["succeeded"]:
             raise OSError(
@@ -104,7 +102,7 @@ class Joined:
 
 
 def output_of(job: JobStatus) -> S3Location:
-    """Return the prefix of the output of a job: the last part of its id, below its output URI."""
+    """Return the S3 prefix of the output of a job: the last part of the job's id, below its output URI."""
     output = S3Location.parse(job["output_s3_uri"])
     assert output is not None  # noqa: S101 - AWS accepts only S3 URIs
     prefix = output.key if output.key.endswith("/") or not output.key else f"{output.key}/"
@@ -116,14 +114,14 @@ def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str,
         try:
             value = json.loads(line) if line.strip() else None
         except (ValueError, RecursionError):
-            LOGGER.warning("%s, line %d is not JSON; its record counts as missing", location, number)
+            LOGGER.warning("%s, line %d is not JSON; its record is treated as missing", location, number)
             continue
         if isinstance(value, dict):
             yield value
 
 
 def _record(line: dict[str, Any]) -> JobRecord:
-    """Return the record of an output line, which has `modelOutput` or `error`."""
+    """Return the record that an output line describes. The line has `modelOutput` or `error`."""
     record_id, body, output = id_of(line) or "", line.get("modelInput") or {}, line.get("modelOutput")
     if error := line.get("error"):
         return JobRecord(record_id, body, error=_error(error))
@@ -133,7 +131,7 @@ def _record(line: dict[str, Any]) -> JobRecord:
 
 
 def _error(error: Any) -> RecordError:
-    """Return the error of an output line: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
+    """Return the error that an output line contains: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
     members = error if isinstance(error, dict) else {"errorMessage": error}
     code = str(members.get("errorCode") or "")
     message = str(members.get("errorMessage") or "")
@@ -169,7 +167,7 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     """Return the input at `uri`, a file or a folder. Raises `ValueError` if it does not exist or is not valid."""
     location = S3Location.parse(uri)
     if location is None:
-        raise ValueError("input_s3_uri: pass a URL such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder of such files")
+        raise ValueError("input_s3_uri: pass the URL of a file, such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder")
     is_place = not location.key or location.key.endswith((_INPUT, "/"))
     items = [item for item in listed(s3, location) if item.location.key.endswith(_INPUT)] if is_place else []
     if not items:

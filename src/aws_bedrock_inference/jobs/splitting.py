@@ -1,7 +1,7 @@
 """Split a file of records that exceeds the limits of one job, or of one file of a job.
 
-Each part is a sequence of complete lines, so parts are read from the file itself without a copy. If the last part would
-be too small for a job, it gets lines of the part before it.
+Each part is a sequence of complete lines, so it is read from the file itself without a copy. If the last part would be
+too small for a job, it gets lines from the end of the previous part.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """A sequence of lines: `size` bytes from `start`, and the number of lines."""
+    """A sequence of lines in a file. It starts at byte `start`, has `size` bytes, and contains `records` lines."""
 
     start: int
     size: int
@@ -30,14 +30,13 @@ class Part(NamedTuple):
 
 
 def fits(records: int, size: int, limits: JobLimits) -> bool:
-    """Return whether these records and bytes fit into one job with one file."""
+    """Return whether this number of records and bytes fits into one job with one file."""
     most_records, most_bytes = min(limits.most_records, limits.file_records), min(limits.job_bytes, limits.file_bytes)
     return records <= most_records and size <= most_bytes
 
 
 def jobs_of(lines: IO[bytes], limits: JobLimits) -> list[Part]:
-    """Return the parts of the file, one per job. The file is read once; its position afterwards is undefined.
-
+    """Return the parts of the file, one for each job. The file is read once; its position afterwards is undefined.
     Raises `ValueError` for a line that is larger than the maximum file of a job.
     """
     lines.seek(0)
@@ -45,7 +44,7 @@ def jobs_of(lines: IO[bytes], limits: JobLimits) -> list[Part]:
 
 
 def files_of(lines: IO[bytes], job: Part, limits: JobLimits) -> list[Part]:
-    """Return the parts of a job, one per file."""
+    """Return the parts of a job, one for each file."""
     if fits(job.records, job.size, limits):
         return [job]
     lines.seek(job.start)
@@ -57,15 +56,15 @@ def _lengths(lines: Iterable[bytes], most: int) -> Iterator[int]:
     for number, line in enumerate(lines, 1):
         if len(line) > most:
             raise ValueError(
-                f"record {number}: {len(line):,} bytes, but a file of a batch job has at most {most:,}. Shorten it, or "
-                "put its media into S3 and refer to them with s3Location"
+                f"record {number} has {len(line):,} bytes, but a file of a batch job has at most {most:,}. Shorten it, "
+                "or put its media into S3 and refer to them with s3Location"
             )
         yield len(line)
 
 
 def _cut(lengths: Iterable[int], start: int, most_records: int, most_bytes: int, least: int) -> list[Part]:
     """Return the parts of lines with these lengths. Each part is as large as allowed. The last part gets at least
-    `least` lines, if the part before it has enough.
+    `least` lines if the previous part has enough lines.
     """
     parts: list[Part] = []
     tail: deque[int] = deque(maxlen=least)  # the last lines of the current part
@@ -92,7 +91,9 @@ def _cut(lengths: Iterable[int], start: int, most_records: int, most_bytes: int,
 
 
 class Slice(io.RawIOBase):
-    """A part of a file as a separate file. Reading moves the position of the file: read one slice at a time."""
+    """A part of a file, readable as a separate file. Reading a slice moves the position of the underlying file, so
+    read only one slice at a time.
+    """
 
     def __init__(self, file: IO[bytes], part: Part) -> None:
         self._file = file

@@ -1,8 +1,9 @@
-"""JSON objects in S3 that several processes write, with conditional writes.
+"""Read and write JSON objects in S3 that several processes change. Conditional writes prevent that two changes
+overwrite each other.
 
-Each write states the version that it replaces (If-Match), or that no object exists (If-None-Match). Of several writers,
-one wins and the others notice. S3 supports these conditions; other endpoints may ignore or refuse them. `enforces`
-checks whether an endpoint enforces them.
+Each write states the version that it replaces (If-Match), or that no object exists (If-None-Match). If several
+processes write at the same time, one write succeeds and the others are refused. S3 supports these conditions; other
+endpoints can ignore or refuse them. `enforces` checks whether an endpoint enforces them.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.s3 import S3Location
 
 FORMAT = 1
-"""The format of the written objects. A newer format is refused."""
+"""The version of the format of the written objects. An object with a newer format is refused."""
 
 FAILURES = (BotoCoreError, ClientError, Refused)
-"""The exceptions of an S3 client. A client wrapped in `resilient()` may also raise `Refused`."""
+"""The exceptions of an S3 client. A client that is wrapped by `resilient()` can also raise `Refused`."""
 
 _ABSENT = frozenset({"404", "NoSuchKey"})
 
@@ -44,13 +45,15 @@ class Stored(NamedTuple):
 
 
 def attempts(token: str) -> Iterator[str]:
-    """Yield the token, then the tokens for the jobs after a failed or stopped job."""
+    """Yield the token for the first job, then the tokens for the jobs that follow a failed or stopped job."""
     yield token
     yield from (f"{token}-{number}" for number in count(2))
 
 
 def read(client: Any, place: S3Location) -> Stored | None:
-    """Return the object, or None if it does not exist. Raises `ValueError` for another format, and `OSError`."""
+    """Return the object, or None if it does not exist. Raises `ValueError` for another format, and `OSError` for an
+    error of S3.
+    """
     try:
         answer = client.get_object(Bucket=place.bucket, Key=place.key)
         value = json.loads(answer["Body"].read())
@@ -62,7 +65,7 @@ def read(client: Any, place: S3Location) -> Stored | None:
         value = None
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
         raise ValueError(  # noqa: TRY004 - the id is wrong, not the argument
-            f"{place} is not the state of a job. Pass the id as it was returned, and do not change the files of a job"
+            f"{place} is not the state of a job. Pass the id that create_job returned, and change no files of a job"
         )
     if value["format"] > FORMAT:
         raise ValueError(
@@ -72,19 +75,23 @@ def read(client: Any, place: S3Location) -> Stored | None:
 
 
 def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | None:
-    """Write a new object. Return None if the object exists. An endpoint without conditions writes it in any case."""
+    """Write a new object. Return None if the object exists. An endpoint that ignores conditions overwrites an existing
+    object.
+    """
     return _written(client, place, value, IfNoneMatch="*")
 
 
 def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) -> Stored | None:
-    """Replace `old` by `value`. Return None if the object has another version now. An endpoint without conditions
-    replaces it in any case.
+    """Replace the version `old` of the object by `value`. Return None if the object has another version now. An
+    endpoint that ignores conditions replaces any version.
     """
     return _written(client, place, value, IfMatch=old.etag)
 
 
 def enforces(client: Any, place: S3Location, stored: Stored) -> bool:
-    """Return whether the endpoint refuses to create an existing object. If it does not, the object is written again."""
+    """Return whether the endpoint refuses to create an object that exists. An endpoint that does not refuse has then
+    written the same value again.
+    """
     try:
         _put(client, place, stored.value, IfNoneMatch="*")
     except FAILURES as error:

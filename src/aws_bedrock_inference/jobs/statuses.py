@@ -1,4 +1,4 @@
-"""Translate AWS's words for the status of a job to the words of AWS's documentation."""
+"""Translate the statuses of a job that the API returns into the words of AWS's documentation."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def status_of(job: Mapping[str, Any]) -> JobStatus:
 
 
 def has_ended(word: str) -> bool:
-    """Return whether AWS's word means a job that has ended."""
+    """Return whether AWS's word for a status means that the job has ended."""
     return _status(word) in ENDED
 
 
@@ -58,6 +58,6 @@ def _default_error(word: str, status: str, failed: int, total: int) -> str | Non
 
 
 def check_ended(job: JobStatus) -> None:
-    """Raise `ValueError` for a job that still runs."""
+    """Raise `ValueError` if the job is still running."""
     if job["status"] not in ENDED:
-        raise ValueError(f"job {job['job_id']} is {job['status']}: use wait_for_job() to wait for its end")
+        raise ValueError(f"job {job['job_id']} has not ended ({job['status']}). Use wait_for_job() to wait for its end")

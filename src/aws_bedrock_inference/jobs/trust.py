@@ -1,4 +1,6 @@
-"""Check the trust policy of a job's role: whether Bedrock may assume the role for jobs of an account and Region."""
+"""Check whether the trust policy of a job's role allows Bedrock to assume the role for jobs of this account and
+Region.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ HOW = "https://docs.aws.amazon.com/bedrock/latest/userguide/batch-iam-sr.html sh
 
 
 def distrust(policy: Any, account: str, region: str, partition: str) -> str:
-    """Return why the trust policy prevents Bedrock from assuming the role for batch jobs, or an empty text."""
+    """Return the reason why the trust policy prevents Bedrock from assuming the role for batch jobs. Return an empty
+    text if the policy allows it.
+    """
     allowing = [statement for statement in statements(policy) if lets_assume(statement, _SERVICE)]
     if not allowing:
         return (
@@ -31,7 +35,7 @@ def distrust(policy: Any, account: str, region: str, partition: str) -> str:
 
 
 def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
-    """Return a message about a condition that a job does not meet, or an empty text."""
+    """Return a message if the statement has a condition that the job does not meet. Otherwise return an empty text."""
     for operator, tests in (statement.get("Condition") or {}).items():
         for key, wanted in tests.items() if operator in _OPERATORS else ():
             actual = {_ACCOUNT: account, _ARN: job}.get(key.lower())
@@ -47,14 +51,16 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
 
 
 def _like(actual: str, pattern: str) -> bool:
-    """Return whether a value matches a pattern. A pattern with a variable, or with the id of one job, may match."""
+    """Return whether `actual` can match `pattern`. A pattern that contains a variable, or the id of one job, is
+    treated as a match.
+    """
     head, found, _ = pattern.partition("model-invocation-job/")
     return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))
 
 
 def lets_assume(statement: Mapping[str, Any], *principals: str) -> bool:
-    """Return whether a statement of a trust policy allows, or may allow, one of the services or identities to assume
-    the role. Conditions are not checked.
+    """Return whether a statement of a trust policy allows, or perhaps allows, one of the services or identities to
+    assume the role. Conditions are not checked.
     """
     if statement.get("Effect") != "Allow":
         return False

@@ -1,4 +1,6 @@
-"""Upload the input of a job to S3 once: streamed in parts, to a key that its content determines."""
+"""Upload the input of a job to S3. The input is streamed in parts, and its content determines its key, so each content
+is uploaded only once.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +15,18 @@ from aws_bedrock_inference.s3 import S3Location
 if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.preparing import Prepared
 
-# 8 MB in each of 4 threads, and 4 more that wait for one; 10,000 parts of 8 MB, S3's limit, are 80 GB.
+# 4 threads upload 8 MB each, and 4 more parts wait for a thread. S3's limit of 10,000 parts allows 80 GB.
 _PART, _THREADS = 8 << 20, 4
 
 
 def input_location(output: S3Location, name: str) -> S3Location:
-    """Return the place of the input with this name."""
+    """Return the place in S3 of the input with this name."""
     return S3Location(output.bucket, f"{output.key}inputs/{name}.jsonl")
 
 
 def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
-    """Upload the lines, unless an earlier process has uploaded them: an S3 object is always complete.
-
-    The file of the lines is closed afterwards.
+    """Upload the lines, unless an earlier process has uploaded them: an object in S3 is always complete. The file with
+    the lines is closed afterwards.
     """
     from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415 - heavy, and only needed for an upload
 
@@ -39,9 +40,8 @@ def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
 
 
 def _size(s3: Any, location: S3Location) -> int | None:
-    """Return the size of an object, or None if it does not exist or the caller has no permission to list.
-
-    A request for the object itself would log an error for each new input.
+    """Return the size of an object. Return None if the object does not exist, or if the caller has no permission to
+    list. A request for the object itself would log an error for each new input, so the size is read from the list.
     """
     try:
         found = s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1).get("Contents", ())

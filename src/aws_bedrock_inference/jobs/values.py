@@ -1,4 +1,4 @@
-"""The values of a job: its status in the words of AWS's documentation, its records, and the exception `JobFailed`."""
+"""The values that the clients of jobs return: the status of a job, its records, and the exception `JobFailed`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 COMPLETED, FAILED, STOPPED = "COMPLETED", "FAILED", "STOPPED"
 ENDED = frozenset({COMPLETED, FAILED, STOPPED})
-"""The words for jobs that have ended. Any other word means a running job."""
+"""The statuses of jobs that have ended. A job with any other status is running."""
 
 EXPIRED = "batch-job-expired"
-"""The cause of an expired job, and of its records that were not processed."""
+"""The cause of an expired job, and of its records that were not processed before the job expired."""
 
 
 class JobStatus(TypedDict):
     """The current status of a job.
 
-    `status` is COMPLETED, FAILED or STOPPED; for a running job, it is SUBMITTED, VALIDATING, SCHEDULED, IN_PROGRESS or
-    STOPPING. `aws_status` is AWS's own word. AWS's PartiallyCompleted becomes COMPLETED, and its Expired becomes
-    FAILED. `error` describes the error, or is None. The counts are 0 until AWS has validated the input.
+    `status` is COMPLETED, FAILED or STOPPED for a job that has ended, and SUBMITTED, VALIDATING, SCHEDULED,
+    IN_PROGRESS or STOPPING for a running job. `aws_status` is AWS's own word. AWS's PartiallyCompleted becomes
+    COMPLETED, and Expired becomes FAILED. `error` describes the error, or is None. The counts are 0 until AWS has
+    validated the input.
     """
 
     job_id: str
@@ -53,8 +54,8 @@ class JobStatus(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """The error of a record without output: the HTTP status and the message of the service, with their explanation.
-    `code` is 0 for a record that the job did not reach.
+    """The error of a record without output: the HTTP status and the message of the service, with an explanation.
+    `code` is 0 if the job ended before it processed the record.
     """
 
     code: int
@@ -67,8 +68,8 @@ class RecordError:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A record of a job with its `output`, the body of the model's answer, or its `error`. `input` is the `modelInput`
-    of the record.
+    """A record of a job. It has either `output`, which is the body of the model's answer, or `error`. `input` is the
+    `modelInput` of the record.
     """
 
     record_id: str
@@ -78,7 +79,7 @@ class JobRecord:
 
     @property
     def text(self) -> str:
-        """The text of the answer, for any model; empty without an answer."""
+        """The text of the answer, for any model. It is empty if there is no answer."""
         return text_of_body(self.output)
 
     @property
@@ -102,7 +103,7 @@ class AsyncJobResult(NamedTuple):
 
 
 class JobFailed(Exception):
-    """Raised for a job that failed, expired or was stopped. `job` is its last status."""
+    """Raised for a job that failed, expired or was stopped. `job` is the last status of the job."""
 
     def __init__(self, job: Mapping[str, Any]) -> None:
         super().__init__(job)
@@ -110,7 +111,7 @@ class JobFailed(Exception):
 
     @property
     def explanation(self) -> Explanation:
-        """The explanation of the job's error."""
+        """The explanation of the job's error: its cause and the remedies."""
         if self.job.get("aws_status") == "Expired":
             return explain(EXPIRED, service="bedrock")
         return explain(f"Batch inference job failed: {self.job.get('error')}", service="bedrock")

@@ -1,4 +1,4 @@
-"""The schedule of a wait: the time of the next poll, and the end of the wait."""
+"""The schedule of the wait for a job: it determines the time of the next poll and the end of the wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.listeners import Listener
 
 TIMEOUT = 3600.0
-"""The default timeout of a wait in seconds, from AWS's documentation. A job may take a day."""
+"""The default timeout of a wait in seconds, from AWS's documentation. A job can take a day."""
 
 # The schedule of AWS's documentation, in seconds: 1.5, 2.25, ..., 30, and twice the interval after an error.
 _FIRST, _LONGEST = 1.0, 30.0
@@ -26,8 +26,8 @@ _GROWTH, _GROWTH_AFTER_ERROR = 1.5, 2.0
 
 
 class Polling:
-    """The polls of one wait. After each poll, call `ended` with the job, and then `after`, or call `after_error` with
-    the exception. `after` and `after_error` return the seconds until the next poll.
+    """The polls of one wait. After each successful poll, call `ended` with the job and then `after`. After a failed
+    poll, call `after_error` with the exception. `after` and `after_error` return the seconds until the next poll.
     """
 
     def __init__(self, job_id: str, timeout: float, clock: Clock, notify: Listener) -> None:
@@ -42,7 +42,7 @@ class Polling:
         self._seen: JobProgressed | None = None
 
     def ended(self, job: Mapping[str, Any]) -> bool:
-        """Return whether the job has ended. Notify the listener of a change."""
+        """Return whether the job has ended. If its status has changed, notify the listener."""
         status, counts = job["status"], [job.get(name) or 0 for name in ("processed", "total", "failed")]
         news = JobProgressed(self._job_id, status, job.get("aws_status", status), *counts)
         if news != self._seen:
@@ -51,11 +51,13 @@ class Polling:
         return job["status"] in ENDED
 
     def after(self) -> float:
-        """Return the wait after a poll of a running job. Raises `TimeoutError`."""
+        """Return the seconds until the next poll of a running job. Raises `TimeoutError` at the end of the timeout."""
         return self._wait(_GROWTH)
 
     def after_error(self, error: Exception) -> float:
-        """Return the wait after a failed poll. Raises the error if another poll would fail too."""
+        """Return the seconds until the next poll after a failed poll. Raises the error if another poll would
+        fail too.
+        """
         fault = known_fault(error)
         circuit_is_open = fault.kind is Kind.REFUSED
         if fault.decision is Decision.FAIL and not circuit_is_open:

@@ -53,8 +53,8 @@ def meanings(text: str, service: str | None = None) -> list[Explanation]:
 
 
 def near(text: str) -> list[str]:
-    """Return known codes whose spelling is similar to the code in a text. The result is empty for a text of another
-    program.
+    """Return known codes whose spelling is similar to the code in a text. The result is empty if the text comes from
+    a program other than AWS.
     """
     if other_program(text):
         return []

@@ -1,8 +1,8 @@
 """Retries for batches that partly succeed: only the failed entries are sent again, and the answers are merged.
 
-Services answer such a batch with HTTP 200 and a list of the failed entries, which no SDK retries. Here, the failed
-entries of each answer become a fault for the policies, so the same back-off, budget and deadline apply. Entries that
-still fail after the last attempt stay in the answer as the service reported them.
+Services answer a partly failed batch with HTTP 200 and a list of the failed entries, which no SDK retries. This
+module turns the failed entries of each answer into a fault for the policies, so the same backoff, budget and deadline
+apply. Entries that still fail after the last attempt stay in the answer as the service reported them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Form(Protocol):
     """The form in which an operation reports failed entries, and the way to merge two of its answers."""
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the parameters that send the retryable entries again, and their fault. The fault is None if no such
-        entry remains.
+        """Return the parameters of a request with the entries that can be retried, and the fault of these entries.
+        The fault is None if no entry can be retried.
         """
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
@@ -34,19 +34,23 @@ class Form(Protocol):
 
 
 class Remainder(NamedTuple):
-    """DynamoDB's form: the member `left` contains the unprocessed requests, which can be sent again unchanged."""
+    """The form of DynamoDB's batches. The member of the answer that `left` names contains the unprocessed requests,
+    which can be sent again unchanged.
+    """
 
     left: str
     code: str = "ProvisionedThroughputExceededException"
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the remaining requests."""
+        """Return the parameters that send the unprocessed requests again, and their fault. The fault is None if all
+        requests were processed.
+        """
         left = answer.get(self.left)
         fault = _fault(self.code, f"{self.left} in the answer", service) if left else None
         return {**params, "RequestItems": left}, fault
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
-        """Join the items of each table, and add up the consumed capacity."""
+        """Merge the two answers: join the items of each table, and add up the consumed capacity."""
         combined[self.left] = partial.get(self.left, {})
         for name in ("Responses", "ItemCollectionMetrics"):
             for table, items in partial.get(name, {}).items():
@@ -59,8 +63,8 @@ class Remainder(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """A form with one result for each entry, in order. A result with an `ErrorCode` failed; the member `number` is the
-    count of failures.
+    """A form whose answer has one result for each entry, in the order of the entries. A result with an `ErrorCode`
+    reports a failed entry. `number` names the member of the answer that contains the count of failures.
     """
 
     entries: str
@@ -68,14 +72,16 @@ class Positions(NamedTuple):
     number: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the failed entries that a retry can fix."""
+        """Return the parameters of a request with those failed entries that a retry can fix, and the fault of these
+        entries. The fault is None if a retry can fix no entry.
+        """
         faults = self._faults(answer, service)
         if not faults:
             return params, None
         return {**params, self.entries: [params[self.entries][place] for place in faults]}, _slowest(faults.values())
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
-        """Replace each failed result with the new one."""
+        """Replace each failed result in the merged answer with the result of the retry."""
         for place, result in zip(self._faults(combined, service), partial[self.results], strict=True):
             combined[self.results][place] = result
         combined[self.number] = sum("ErrorCode" in result for result in combined[self.results])
@@ -92,8 +98,8 @@ class Positions(NamedTuple):
 
 
 class Names(NamedTuple):
-    """A form whose entries have names, in `key`. The answer lists the successful entries in `done` and the failed ones
-    in `failed`, each with a `Code`.
+    """A form whose entries have names. `key` lists the members that form an entry's name. In the answer, the member
+    `done` lists the successful entries, and the member `failed` lists the failed entries, each with a `Code`.
     """
 
     entries: tuple[str, ...]
@@ -102,7 +108,9 @@ class Names(NamedTuple):
     failed: str
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
-        """Return the failed entries that a retry can fix."""
+        """Return the parameters of a request with those failed entries that a retry can fix, and the fault of these
+        entries. The fault is None if a retry can fix no entry.
+        """
         faults = self._faults(answer, service)
         if not faults:
             return params, None
@@ -112,7 +120,9 @@ class Names(NamedTuple):
         return again, _slowest(faults.values())
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
-        """Move the entries that succeeded now to the other list, and keep both lists in the order of the entries."""
+        """Move the entries that succeeded in the retry from the failed list to the successful list. Keep both lists
+        in the order of the entries.
+        """
         again = self._faults(combined, service)
         final = [result for result in combined[self.failed] if self._name(result) not in again]
         order = {self._name(entry): place for place, entry in enumerate(self._entries(params))}
@@ -157,7 +167,9 @@ FORMS: dict[tuple[str, str], Form] = {
 
 
 class Batch:
-    """One batch and its entries that still must be sent. `answer` is the merged answer so far, or None at first."""
+    """One batch, and the entries that still must be sent. `answer` is the merged answer so far, or None before the
+    first answer.
+    """
 
     def __init__(self, params: Params, form: Form, service: str) -> None:
         self.answer: Params | None = None
@@ -167,7 +179,7 @@ class Batch:
         self._service = service
 
     def step(self, call: Call) -> Flow:
-        """Send the remaining entries: the innermost step of the pipeline around this batch alone."""
+        """Send the remaining entries once. This is the innermost step of a pipeline that serves this batch alone."""
         outcome = yield from send(call._replace(params=self._rest))
         if outcome.fault is not None:
             return outcome
@@ -181,18 +193,24 @@ class Batch:
 
 
 def _fault(code: str, message: str, service: str) -> Fault:
-    """Return the fault of one entry. It does not count as unhealthy, because the rest of the batch succeeded."""
+    """Return the fault of one entry. The fault is not counted against the service's health, because the rest of the
+    batch succeeded.
+    """
     return replace(classify({"Error": {"Code": code, "Message": message}}, service=service), unhealthy=False)
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Return whether a retry can fix the fault. If the service reports `SenderFault`, that decides."""
+    """Return True if a retry can fix the fault; otherwise return False. If the service reports `SenderFault`, that
+    value alone decides.
+    """
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL
 
 
 def _slowest(faults: Any) -> Fault | None:
-    """Return the fault with the longest waits, because all entries are sent again together."""
+    """Return the fault with the longest waits, because all entries are sent again together. Return None if there are
+    no faults.
+    """
     slowest: Fault | None = max(faults, key=lambda fault: fault.hint.base, default=None)
     if slowest is not None and slowest.decision is Decision.FAIL:
         return replace(slowest, decision=Decision.RETRY_LIMITED, hint=replace(slowest.hint, attempts=2))

@@ -1,8 +1,8 @@
 """A wrapper that adds this package's policies to every call of a boto3 client.
 
-The wrapped client is an instance of a subclass of the client's own class. It shares the client's state and overrides
-the one method that every operation uses, so paginators, waiters and transfers are covered, too. Only the policies
-retry: botocore's own retries are switched off on that client.
+The wrapped client is an instance of a subclass of the client's own class. It shares the state of the original client
+and overrides the one method that every operation uses, so paginators, waiters and transfers are covered, too. Only
+the policies retry, because botocore's own retries are switched off on the wrapped client.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _APART = {"bedrock-runtime": "modelId"}
 _RETRYING = ("botocore.retries", "botocore.retryhandler")
 _RETRY_EVENTS = ("needs-retry", "before-send", "after-call", "request-created")
 
-# HTTP statuses for a repeated write whose effect already exists.
+# HTTP statuses that a service can return for a repeated write if the first write already had its effect.
 _REFUSALS = frozenset({400, 404, 409, 412})
 
 _DOUBT = (
@@ -56,7 +56,7 @@ _SPENT_BODY = "The body cannot be read a second time. Pass bytes or a seekable f
 
 
 class Guarded(BaseClient):
-    """A mixin before the client's own class that sends every call through `_calls`."""
+    """A mixin that is placed before the client's own class, and sends every call through `_calls`."""
 
     _calls: Calls
 
@@ -68,7 +68,9 @@ class Guarded(BaseClient):
 
 
 def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
-    """Return `client` with `guard` around its calls. On a wrapped client, the new guard replaces the old one."""
+    """Return `client` with the policies of `guard` around its calls. If `client` is already wrapped, the new guard
+    replaces its previous guard.
+    """
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
     if not issubclass(own, BaseClient):
         raise TypeError(f"resilient() takes a boto3 client, not {own.__name__}, which only imitates one")
@@ -91,8 +93,8 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
 
 
 def _switch_off_retries(client: BaseClient) -> None:
-    """Unregister the handlers of botocore's retry modes. Other handlers of these events, such as S3's
-    redirector, stay.
+    """Unregister the handlers of botocore's retry modes. Keep the other handlers of the same events, such as S3's
+    redirector.
     """
     events: Any = client.meta.events
     registered = events._emitter._handlers.prefix_search  # noqa: SLF001 - has no accessor
@@ -113,7 +115,7 @@ def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
 
 
 class Operation(NamedTuple):
-    """The properties of an operation that its retries need; created once for each operation that is called."""
+    """The properties of an operation that retries need. They are created once for each operation that is called."""
 
     repeatable: Condition
     tokens: tuple[str, ...]
@@ -201,7 +203,7 @@ class Calls:
 
 
 def _rewound(body: Any) -> Step:
-    """Return an innermost step that sends a file again from its start position. A file that cannot seek is sent
+    """Return a step that sends a file from its start position in each attempt. A file that cannot seek is sent only
     once.
     """
     start: int | None
@@ -226,7 +228,9 @@ def _rewound(body: Any) -> Step:
 
 
 def _last(fault: Fault, advice: str) -> Fault:
-    """Return the fault with no further attempts allowed. A fault with decision FAIL is unchanged."""
+    """Return a copy of the fault that allows no further attempts. A fault with the decision FAIL is returned
+    unchanged.
+    """
     if fault.decision is Decision.FAIL:
         return fault
     return replace(

@@ -1,7 +1,7 @@
 """Retries and other policies for any function, as a decorator or as a loop of attempts around a block.
 
-Only errors that the catalogue lists as retryable are retried, and no error that a client of this package has already
-retried. The function is assumed to be safe to repeat; the caller is responsible for that.
+An error is retried only if the catalogue lists it as retryable, and only if no client of this package has already
+retried it. The function is assumed to be safe to repeat; the caller is responsible for that.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 def known_fault(error: BaseException, handled: BaseException | None = None) -> Fault:
-    """Return the fault of a user function's exception. An unknown exception is not retried. `handled` is the exception
-    that the program was handling when it called the function.
+    """Return the fault for an exception of a user's function. The fault of an unknown exception allows no retry.
+    `handled` is the exception that the program was handling when it called the function.
     """
     with apart_from(handled, error):
         return _known_fault(error)
@@ -47,7 +47,7 @@ def known_fault(error: BaseException, handled: BaseException | None = None) -> F
 def _known_fault(error: BaseException) -> Fault:
     try:
         fault = replace(classify(error), error=error)
-    except Exception:  # noqa: BLE001 - the exception says of itself what it likes; it must still be raised as it was
+    except Exception:  # noqa: BLE001 - reading an arbitrary exception can fail; it must be raised unchanged
         fault = Fault(code=type(error).__name__, message="", error=error)
     if fault.decision is Decision.RETRY_LIMITED and fault.cause == "unknown":
         return replace(fault, decision=Decision.FAIL)
@@ -57,11 +57,11 @@ def _known_fault(error: BaseException) -> Fault:
 
 
 def retried_already(error: BaseException) -> bool:
-    """Return whether a client of this package has already ended the retries of this error or of its causes.
+    """Return True if a client of this package has already retried this error, or one of its causes, and has given up.
+    A further retry would multiply the client's own retries. Otherwise return False.
 
-    Repeating such a call would multiply the client's own retries. Two kinds of failures are left to the caller and can
-    be retried here: a stream that broke after its beginning, and all failures of a client with `Retry(attempts=1)` or
-    without a `Retry`.
+    The result is False for two kinds of failures that a client leaves to its caller: a stream that broke after its
+    beginning, and all failures of a client with `Retry(attempts=1)` or without a `Retry`.
     """
     return any(is_a(link, BedrockError) and not _left_to_caller(link) for link in chain(error))
 
@@ -143,8 +143,8 @@ def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
 
 
 class BlockAttempt:
-    """One attempt at a block, used as a context manager. It suppresses a failure that can be retried, and the loop
-    then continues.
+    """One attempt to run a block, used as a context manager. If a failure of the block can be retried, the context
+    manager suppresses the exception, and the loop continues with the next attempt.
     """
 
     def __init__(self) -> None:
@@ -174,7 +174,8 @@ def attempts(
     clock: Clock = clocks.monotonic,
     sleep: Callable[[float], Any] = clocks.sleep,
 ) -> Iterator[BlockAttempt]:
-    """Yield attempts at a block until it succeeds; raise its own exception when no further attempt can help.
+    """Yield attempts at a block until the block succeeds. Raise the block's own exception when no further attempt can
+    help.
 
         for attempt in attempts(timeout=60):
             with attempt:

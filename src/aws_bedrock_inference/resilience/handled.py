@@ -1,6 +1,7 @@
 """The exception that a program was handling when it called this package, such as the failure before a fallback.
 
-Python makes it the context of every exception that is raised meanwhile, even if the two are unrelated.
+Python makes the handled exception the context of every exception that is raised during the handling, even if the two
+are unrelated.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def apart_from(handled: BaseException | None, error: BaseException) -> Iterator[None]:
-    """Inside this block, the context chain of `error` does not contain `handled`, unless it is its explicit cause.
-    `handled` is the value of `sys.exception()` before the call.
+    """Remove `handled` from the context chain of `error` during the block. An explicit cause (`raise ... from
+    handled`) remains. `handled` is the value of `sys.exception()` before the call.
     """
     links = [] if handled is None else [link for link in chain(error) if attribute(link, "__context__") is handled]
     for link in links:

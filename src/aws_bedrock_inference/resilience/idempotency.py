@@ -1,8 +1,9 @@
-"""Rules for requests that may be repeated although the service may already have executed them.
+"""Rules that decide whether a request can be repeated although the service may already have executed it.
 
-After a time-out or a lost connection, nobody knows whether the service executed the request. Repeating a read is
-harmless. Repeating a write is safe only if the service ignores the second one. The rules below are data: first the
-traits in botocore's model of an operation, then the documentation of the services.
+After a time-out or a lost connection, the caller does not know whether the service executed the request. Repeating a
+read is harmless. Repeating a write is safe only if the service ignores the second write. The rules in this module are
+data. They come first from the traits in botocore's model of an operation, then from the documentation of the
+services.
 """
 
 from __future__ import annotations
@@ -17,18 +18,20 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 Condition = Callable[[Mapping[str, Any]], bool]
-"""A function that returns whether a request with these parameters may be repeated after it may have been executed."""
+"""A function that returns whether a request with these parameters can be repeated safely after the service may have
+executed it.
+"""
 
-# HTTP's own promise, RFC 9110 section 9.2. AWS keeps it for PUT where something is replaced; where PUT starts, sends
-# or creates (Connect's calls, image builds), it does not.
+# RFC 9110 section 9.2 defines these methods as safe or idempotent. AWS's PUT operations are idempotent if they replace
+# something, but not if they start, send or create something (calls in Amazon Connect, image builds).
 _READ_METHODS = frozenset({"GET", "HEAD"})
 _REPLACING_METHODS = frozenset({"PUT", "DELETE"})
 _MAKES_SOMETHING = re.compile(r"(?:Start|Send|Create)(?=[A-Z])")
 
-# Smithy's traits, which newer service models carry: https://smithy.io/2.0/spec/behavior-traits.html
+# Smithy's traits, which newer service models contain: https://smithy.io/2.0/spec/behavior-traits.html
 _TRAITS = ("readonly", "idempotent")
 
-# Protocols that know only POST say in the operation's name that it reads, or that it takes away.
+# In protocols that only use POST, the name of an operation shows that it reads or removes something.
 _HARMLESS_NAME = re.compile(
     r"(?:Get|List|Describe|Head|BatchGet|Scan|Query|Search|Lookup|Simulate|Count|Delete|Remove|Tag|Untag)(?=[A-Z]|$)"
 )
@@ -68,8 +71,8 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Return whether an update can be repeated. It can if it only assigns values, or if it has a condition on the
-    changed values, which makes a second update fail.
+    """Return True if an update can be repeated; otherwise return False. An update can be repeated if it only assigns
+    values, or if it has a condition on the changed values, which makes a second update fail.
     """
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
@@ -89,7 +92,9 @@ def _update(params: Mapping[str, Any]) -> bool:
 
 
 class Rule(NamedTuple):
-    """A documented rule about operations of a service. `when` checks the parameters; `source` is the documentation."""
+    """A rule about operations of a service, from the service's documentation (`source`). `when` checks the parameters
+    of a request.
+    """
 
     service: str
     operations: str
@@ -102,7 +107,7 @@ RULES = (
         "dynamodb",
         "PutItem DeleteItem",
         _returns_nothing_old,
-        "The whole item is replaced or gone: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html",
+        "The second request replaces or deletes the same item: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html",
     ),
     Rule(
         "dynamodb",
@@ -110,8 +115,15 @@ RULES = (
         _update,
         "Conditional writes can be idempotent: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/WorkingWithItems.html",
     ),
-    Rule("dynamodb", "BatchWriteItem", _always, "Puts and deletes of whole items only: API_BatchWriteItem.html"),
-    Rule("dynamodb", "CreateTable UpdateTimeToLive", _always, "The name is taken, or the state is set"),
+    Rule(
+        "dynamodb", "BatchWriteItem", _always, "Contains only puts and deletes of whole items: API_BatchWriteItem.html"
+    ),
+    Rule(
+        "dynamodb",
+        "CreateTable UpdateTimeToLive",
+        _always,
+        "The second request is rejected because the name is taken, or it sets the same state",
+    ),
     Rule(
         "sqs",
         "SendMessage SendMessageBatch",
@@ -122,10 +134,15 @@ RULES = (
         "sqs",
         "CreateQueue ReceiveMessage ChangeMessageVisibility ChangeMessageVisibilityBatch SetQueueAttributes PurgeQueue",
         _always,
-        "Sets a state; messages received twice reappear after their visibility time-out",
+        "Sets a state. Messages that are received twice reappear after their visibility time-out",
     ),
     Rule("sns", "Publish PublishBatch", _fifo, "FIFO topics drop duplicates for 5 minutes: fifo-message-dedup.html"),
-    Rule("sns", "CreateTopic Subscribe SetTopicAttributes", _always, "Answers with what exists: API_CreateTopic.html"),
+    Rule(
+        "sns",
+        "CreateTopic Subscribe SetTopicAttributes",
+        _always,
+        "The second answer has the existing resource: API_CreateTopic.html",
+    ),
     Rule(
         "events",
         "PutRule PutTargets EnableRule DisableRule CreateEventBus PutPermission",
@@ -137,7 +154,7 @@ RULES = (
         "CreateLogGroup CreateLogStream PutRetentionPolicy PutMetricFilter PutSubscriptionFilter PutResourcePolicy "
         "FilterLogEvents StartQuery StopQuery",
         _always,
-        "The name is taken, the state is set, or it reads",
+        "The name is taken, the request sets the same state, or it only reads",
     ),
     Rule(
         "cloudwatch", "PutMetricAlarm PutDashboard SetAlarmState", _always, "Replaces by name: API_PutMetricAlarm.html"
@@ -146,28 +163,33 @@ RULES = (
         "lambda",
         "Invoke",
         _dry_run,
-        "A dry run only checks: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html",
+        "A dry run checks the request and executes nothing: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html",
     ),
     Rule(
         "lambda",
         "CreateFunction CreateAlias CreateEventSourceMapping AddPermission PublishVersion",
         _always,
-        "The name or statement is taken; a version is published only of what changed: API_PublishVersion.html",
+        "The name or statement is taken. A version is published only after a change: API_PublishVersion.html",
     ),
     Rule(
         "s3",
         "CreateBucket CreateMultipartUpload CompleteMultipartUpload RestoreObject SelectObjectContent",
         _always,
-        "The name is taken; an upload without parts is empty; completing twice leaves one object",
+        "The name is taken. An upload without parts is empty. Completing an upload twice creates one object",
     ),
     Rule("stepfunctions", "StartExecution", _named, "Idempotent by name and input: API_StartExecution.html"),
-    Rule("sts", "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity DecodeAuthorizationMessage", _always, "Reads"),
+    Rule(
+        "sts",
+        "AssumeRole AssumeRoleWithSAML AssumeRoleWithWebIdentity DecodeAuthorizationMessage",
+        _always,
+        "Only reads",
+    ),
     Rule(
         "kms",
         "Encrypt Decrypt ReEncrypt Sign Verify GenerateMac VerifyMac GenerateDataKey GenerateDataKeyPair "
         "GenerateDataKeyWithoutPlaintext GenerateRandom",
         _always,
-        "Keeps nothing",
+        "The service stores nothing",
     ),
     Rule(
         "iam",
@@ -175,27 +197,29 @@ RULES = (
         "AttachGroupPolicy DetachRolePolicy DetachUserPolicy DetachGroupPolicy PutRolePolicy PutUserPolicy "
         "PutGroupPolicy AddUserToGroup AddRoleToInstanceProfile UpdateAssumeRolePolicy UpdateRole",
         _always,
-        "The name is taken, or the state is set",
+        "The second request is rejected because the name is taken, or it sets the same state",
     ),
     Rule(
         "bedrock-runtime",
         "Converse ConverseStream InvokeModel InvokeModelWithResponseStream CountTokens ApplyGuardrail",
         _always,
-        "Changes nothing; a repeat is paid for, so the catalogue limits it",
+        "Changes nothing. AWS charges for a repeat, so the catalogue limits repeats",
     ),
     Rule("bedrock-agent-runtime", "Retrieve RetrieveAndGenerate", _always, "Changes nothing"),
-    Rule("kinesis", "SubscribeToShard", _always, "Reads"),
+    Rule("kinesis", "SubscribeToShard", _always, "Only reads"),
 )
 _BY_OPERATION = {(rule.service, name): rule.when for rule in RULES for name in rule.operations.split()}
 
-# Answers after which a write may have been done nonetheless.
+# Error answers after which a write can have been executed nonetheless.
 _DOUBTFUL = frozenset({("dynamodb", "InternalServerError")})  # developerguide/Programming.Errors.html
 _GATEWAY_TIMED_OUT, _UNAVAILABLE = 504, 503
 _NEVER_SENT = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND, Kind.REFUSED, Kind.THROTTLED})
 
 
 def repeatable(operation: OperationModel) -> Condition:
-    """Return the condition under which `operation` may be repeated without knowing whether it was executed."""
+    """Return the condition under which a request of `operation` can be repeated when it is unknown whether the
+    service executed it.
+    """
     service, name = operation.service_model.service_name, operation.name
     documented = _BY_OPERATION.get((service, name))
     if documented is not None:
@@ -213,11 +237,11 @@ def repeatable(operation: OperationModel) -> Condition:
 
 
 def fate_unknown(service: str, fault: Fault) -> bool:
-    """Return whether the service may have executed the request of `fault`: there was no answer, or an inconclusive
-    one.
+    """Return True if the service may have executed the request that failed with `fault`: there was no answer, or the
+    answer was inconclusive. Otherwise return False.
 
-    A 5xx without the service's own error code comes from a proxy or gateway that lost the answer. A 503 was rejected
-    without execution.
+    A status of 5xx without the service's own error code comes from a proxy or gateway that lost the answer. With
+    status 503, the service rejected the request without executing it.
     """
     if not fault.reached:
         return False

@@ -1,7 +1,8 @@
 """The runtime of wrapped clients and functions: policies, clock, listeners, and the original exceptions.
 
-Inside, failures are outcomes. At the edge, the original exception is raised again, because existing code catches it,
-with `fault`, `outcome` and notes attached.
+Inside this package, a failure is an `Outcome`. When the call returns to the user's code, the original exception is
+raised again, because existing code catches that exception. The exception then has the attributes `fault` and
+`outcome`, and notes.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Step
 
 TOTAL_TIMEOUT = 300.0
-"""The default limit of a whole call in seconds: four of botocore's 60-second time-outs and the waits between them."""
+"""The default limit of a whole call in seconds. It is enough for four of botocore's 60-second time-outs and the waits
+between them.
+"""
 
 
 class Guard:
@@ -87,8 +90,8 @@ class Guard:
 def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:
     """Return the exception for a failed outcome: the original exception of the last attempt that has one.
 
-    The exception gets the attributes `fault` and `outcome`, and notes that say what was tried and what to do. If
-    nothing was sent, there is no original exception, and the result is a `Refused`.
+    The exception gets the attributes `fault` and `outcome`, and notes that state what was tried and what to do. If
+    nothing was sent, there is no original exception, and a `Refused` is returned.
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -135,7 +138,7 @@ def _earlier(attempt: Attempt) -> str:
 
 
 def _bare(fault: Fault) -> Fault:
-    """Return the fault without its exception, because a reference cycle would keep all frames of the exception
+    """Return the fault without its exception. Otherwise a reference cycle would keep all frames of the exception
     alive.
     """
     return replace(fault, error=None)

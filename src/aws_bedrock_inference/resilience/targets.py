@@ -1,6 +1,6 @@
-"""Check what `resilient()` is asked to guard, and refuse what it cannot cover.
+"""Check the object that was passed to `resilient()`, and reject it if its calls cannot be guarded.
 
-A guard that silently does nothing would be worse than none.
+To guard means to add this package's policies. A guard that silently does nothing would be worse than an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aws_bedrock_inference.resilience.boto3_client import Guarded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Objects of AWS's libraries that make calls and are not clients, by module and what to do instead.
+# Types of AWS's libraries that make calls but are not clients, by module, with the advice what to pass instead.
 _INSTEAD = {
     "boto3.resources": "pass its client, resource.meta.client",
     "boto3.session": "pass a client, session.client(...)",
@@ -33,23 +33,23 @@ _INSTEAD = {
 }
 _LATER = "its errors occur while it is read, after the guard has ended; guard a function that reads it to the end"
 
-# Types whose work begins when they are read.
-# Common types whose work is complete when they are returned.
+# Types of values whose work begins only when they are read.
+# Common types of values whose work is complete when they are returned.
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple})
 
 _LAZY = (GeneratorType, AsyncGeneratorType, map, filter, starmap)
 
-# Names that `functools.wraps` takes over, by the type that Python demands; an object may answer any name with anything.
+# Attributes that `functools.wraps` copies, by the type that Python requires. An object can return any type for them.
 _TYPED = {"__name__": str, "__qualname__": str, "__annotations__": dict}
 
 _originals: WeakKeyDictionary[Callable[..., Any], Callable[..., Any]] = WeakKeyDictionary()
 
 
 def guard_target(function: Any) -> Callable[..., Any]:
-    """Return the function to guard: `function` itself, or the function inside it if it is already guarded, so that
-    retries do not multiply.
+    """Return the function to guard. This is `function` itself, or, if `function` is already guarded, the original
+    function inside it, so that retries do not multiply.
 
-    Raises `TypeError` for anything that a guard cannot cover.
+    Raises `TypeError` for anything that cannot be guarded.
     """
     if isinstance(function, MethodType):
         return MethodType(guard_target(function.__func__), function.__self__)
@@ -71,13 +71,13 @@ def guard_target(function: Any) -> Callable[..., Any]:
 
 
 def remember(guarded: Callable[..., Any], original: Callable[..., Any]) -> None:
-    """Remember that `guarded` is `original` with a guard."""
+    """Remember that `guarded` is the function `original` with a guard."""
     _originals[guarded] = original
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Return whether a call of `function` must be awaited: it is a coroutine function, or an object or partial with
-    one.
+    """Return True if a call of `function` must be awaited: it is a coroutine function, or an object or partial that
+    contains a coroutine function. Otherwise return False.
     """
     inner = _innermost(function)
     marked = (
@@ -88,9 +88,10 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def check_result(value: Any, name: str) -> Any:
-    """Return what a guarded function returned.
+    """Return the value that a guarded function returned.
 
-    Raises `TypeError` if the work of that value would happen later, after the guard has ended.
+    Raises `TypeError` if the work behind the value would happen later, after the guard has ended. An example is a
+    generator.
     """
     if type(value) in _PLAIN:
         return value
@@ -116,8 +117,8 @@ def name_of(function: Any) -> str:
 
 
 def like(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that copies the name attributes of `function` to a guarded function, if they have the right
-    types.
+    """Return a decorator that copies the attributes of `function` that contain its name and documentation to a
+    guarded function. An attribute with a wrong type is not copied.
     """
     names = [
         name

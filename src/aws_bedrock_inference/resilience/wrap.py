@@ -64,17 +64,23 @@ def resilient(
 ) -> Any:
     """Return a boto3 client or a function whose calls have retries, a deadline and a circuit breaker.
 
-    A client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. Its own retries are
-    switched off; for each service, the error catalogue decides which errors are retried, and how. A write that the
-    service may already have executed is retried only if the service makes that safe. A failed call raises botocore's
-    own exception, with `fault`, `outcome` and notes attached. Functions and coroutine functions get the same policies;
-    without `target` the result is a decorator. Anything that cannot be guarded, such as a class or a generator
-    function, raises `TypeError`. If `target` is already guarded, the new guard replaces the old one.
+    A guarded client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. Its own
+    retries are switched off. The error catalogue decides for each service which errors are retried, and how. A write
+    that the service may already have executed is retried only if the service makes the repetition safe. A failed call
+    raises botocore's own exception, with `fault`, `outcome` and notes attached.
 
-    `pipeline` replaces the recommended policies, whose deadline is 300 seconds. `quota` adds a `Quota`; its `rpm` then
-    limits the requests. `timeout` is the maximum number of seconds of a call, including waits and retries; an attempt
-    in flight is not interrupted. `safe` names operations of a client that may always be retried. `listener` is called
-    with every event. `clock` and `sleep` replace time; for a coroutine function, `sleep` is a coroutine function.
+    Functions and coroutine functions get the same policies. Without `target`, the result is a decorator. A target
+    that cannot be guarded, such as a class or a generator function, raises `TypeError`. If `target` is already
+    guarded, the new guard replaces the previous one.
+
+    * `pipeline`: replaces the recommended policies, whose deadline is 300 seconds.
+    * `quota`: adds a `Quota`. Its `rpm` limits the requests.
+    * `timeout`: the maximum number of seconds of a call, including waits and retries. An attempt in flight is not
+      interrupted.
+    * `safe`: names operations of a client that can always be retried.
+    * `listener`: is called with every event.
+    * `clock`, `sleep`: replace the clock and the sleep function. For a coroutine function, `sleep` is a coroutine
+      function.
     """
     guard = Guard(pipeline=pipeline, quota=quota, timeout=timeout, listener=listener, clock=clock, sleep=sleep)
 

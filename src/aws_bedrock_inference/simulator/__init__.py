@@ -1,1 +1,1 @@
-"""A Bedrock endpoint on this machine, with quotas and faults."""
+"""A simulated Bedrock endpoint on this machine, with quotas and faults."""

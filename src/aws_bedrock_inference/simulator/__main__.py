@@ -1,7 +1,7 @@
-"""The simulator as a separate process. It reads its tables as one line of JSON from standard input, and writes its URL
-to standard output.
+"""Run the simulator as a separate process.
 
-It ends when standard input is closed, so that it never outlives the process that started it.
+The process reads the tables of its scenario as one line of JSON from standard input, and writes its URL to standard
+output. It ends when standard input is closed, so that it never outlives the process that started it.
 """
 
 from __future__ import annotations

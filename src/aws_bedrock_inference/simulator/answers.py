@@ -1,7 +1,7 @@
-"""The answers of the simulated models. The same prompt, seed and model always give the same answer.
+"""Create the answers of the simulated models. The same prompt, seed and model always produce the same answer.
 
-A token is four characters, as in the service's own rule of thumb. Lengths are log-normal, as those of real answers
-are: most are short, a few are long.
+A token is four characters, which is also the service's own rule of thumb. The lengths of answers have a log-normal
+distribution, as in reality: most answers are short, and a few are long.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 4
 MEDIA_TOKENS = 1600
-"""The number of tokens for an image or a document, whose content is not examined."""
+"""The number of tokens that the simulator counts for an image or a document. It does not examine their content."""
 
 LARGEST = 2**31 - 1
 """The largest integer of the service model's type `Integer`: https://smithy.io/2.0/spec/simple-types.html#integer"""
 
 NAMED, OFF = "named", "off"
-"""Settings for a free choice of tools: use the tools that the question names, or none."""
+"""The settings for a model that is free to use tools: it uses the tools that the question names (`named`), or none
+(`off`).
+"""
 
 _LONGEST = 1_000_000  # tokens of one answer
 _REASONING = 40  # tokens of the reasoning before an answer
@@ -51,10 +53,11 @@ END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
 
 @dataclass(slots=True)
 class Prompt:
-    """The parts of a request in any dialect that determine the answer. Readers add them one by one.
+    """The parts of a request in any format that determine the answer. The readers of the formats add the parts one
+    after the other.
 
-    `format` is the JSON schema that the answer must follow, `cited` the document that it quotes, and `broken` the
-    interrupted answer that the conversation may continue.
+    `format` is the JSON schema that the answer must follow. `cited` is the document that the answer quotes. `broken`
+    is the interrupted answer that the conversation possibly continues.
     """
 
     max_tokens: int | None = None
@@ -79,11 +82,11 @@ class Prompt:
         self.tokens += count(text)
 
     def add_media(self) -> None:
-        """Add something that is not text."""
+        """Add something that is not text, such as an image."""
         self.tokens += MEDIA_TOKENS
 
     def mark(self) -> None:
-        """Mark everything so far as cacheable in the prompt cache."""
+        """Mark everything that was added so far as cacheable in the prompt cache."""
         self.cached_tokens, self.cached_parts = self.tokens, len(self.parts)
 
     def check(self) -> None:
@@ -101,14 +104,14 @@ class Prompt:
 
     @property
     def formatted(self) -> str | None:
-        """An answer in the form that the request requires or the prompt describes, or None if any text is allowed."""
+        """An answer in the form that the request requires or the prompt describes. None if any text is allowed."""
         if self.format is not None:
             return json.dumps(example(self.format))
         return prompted_answer(f"{self.system}\n{self.offer.question}")
 
 
 class Usage(NamedTuple):
-    """Tokens of one request, as the answer reports them."""
+    """The tokens of one request, as the answer reports them."""
 
     input: int
     cache_read: int = 0
@@ -123,9 +126,10 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A model's answer and its stop reason. The answer is words, or the input of a tool as JSON.
+    """A model's answer and its stop reason.
 
-    `identity` makes its ids unique. `normal` is a standard normal random number, which varies the latency.
+    The answer is either words, or the input of a tool as JSON. `identity` makes the ids in the answer unique. `normal`
+    is a standard normal random number, which varies the latency.
     """
 
     text: str
@@ -154,9 +158,9 @@ def count(text: str) -> int:
 
 
 def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answers, reasons: bool) -> Answer:
-    """Return the answer for the prompt, with at most `limit` tokens.
+    """Return the answer to the prompt, with at most `limit` tokens.
 
-    `reasons` is True for a model that always reasons; then its reasoning is not signed.
+    `reasons` is True for a model that always reasons. The reasoning of such a model is not signed.
     """
     digest = _digest(seed, model, prompt.text)
     _, second, _ = _drawn(digest)
@@ -197,7 +201,7 @@ def _digest(seed: int, model: str, text: str) -> bytes:
 
 
 def _drawn(digest: bytes) -> tuple[float, float, float]:
-    """Return three numbers from 0 to 1 for a prompt, the same each time."""
+    """Return three numbers from 0 to 1, which are always the same for a prompt."""
     first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
     return first, second, third
 
@@ -210,7 +214,7 @@ def _words(digest: bytes, settings: Answers) -> str:
 
 
 def _going_on(prompt: Prompt, digest: bytes, seed: int, model: str, settings: Answers) -> str | None:
-    """Return the rest of an interrupted answer if the prompt asks for it, or None."""
+    """Return the rest of an interrupted answer if the prompt requests it. Otherwise return None."""
     broken = prompt.broken
     if broken is None:
         return None
@@ -233,7 +237,9 @@ def _normal(first: float, second: float) -> tuple[float, float]:
 
 
 def _prose(tokens: int, where: float) -> str:
-    """Return about `tokens` tokens of whole sentences from a place in the text, but at least one sentence."""
+    """Return whole sentences with about `tokens` tokens, but at least one sentence. `where` selects the place in the
+    text from which they are copied.
+    """
     text, starts = _corpus()
     start = starts[int(where * len(starts))]
     wanted = start + tokens * CHARACTERS_PER_TOKEN

@@ -1,4 +1,4 @@
-"""The input of a batch job, read from S3 and checked as the service does during validation."""
+"""Read the input of a batch job from S3, and check it as the service does during validation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """One line of an input file: the file's name relative to the input folder, the line's number, and the line."""
+    """One line of an input file: the name of the file relative to the input folder, the number of the line, and its
+    text.
+    """
 
     file: str
     number: int
@@ -24,11 +26,11 @@ class Record(NamedTuple):
 
 
 class Invalid(Exception):
-    """The reason why the validation of a job fails."""
+    """Raised if the validation of a job fails. The message is the reason."""
 
 
 def read(s3: S3, given: dict[str, Any], region: str, arn: str, limits: Batch) -> list[Record]:
-    """Return the records of a job that was created with the request `given`. Raises Invalid."""
+    """Return the records of the job that the request `given` has created. Raises Invalid."""
     source = given["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
     where, output = Location.of(source), Location.of(given["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"])
     try:

@@ -1,11 +1,11 @@
-"""One batch job: its states over time, and the work in each state.
+"""One simulated batch job: its states over time, and its work in each state.
 
     Submitted -> Validating -> Scheduled -> InProgress -> Completed
                  Failed        Expired      PartiallyCompleted        when its time has expired
     any of the first four -> Stopping -> Stopped                      after a request to stop it
 
-Times are seconds since the scenario was loaded. `run` does all work that is due. The job can be stopped between two of
-its steps.
+Times are seconds since the scenario was loaded. `run` does all work that is due. The job can be stopped between two
+steps of its work.
 """
 
 from __future__ import annotations
@@ -35,9 +35,8 @@ _MANIFEST = "manifest.json.out"
 
 
 class Job:
-    """A job: its request and its current state.
-
-    `wanted` is the request of each record: its operation, model and Region.
+    """A batch job: the request that created it, and its current state. `wanted` has the operation, model and Region of
+    each record.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of a job, in their order
@@ -62,12 +61,12 @@ class Job:
 
     @property
     def id(self) -> str:
-        """The last part of the ARN."""
+        """The id of the job: the last part of its ARN."""
         return self.arn.rpartition("/")[2]
 
     @property
     def name(self) -> str:
-        """The name that the caller chose."""
+        """The name that the caller chose for the job."""
         name: str = self.given["jobName"]
         return name
 
@@ -88,7 +87,7 @@ class Job:
 
     @property
     def status(self) -> str:
-        """The service's name for the state."""
+        """The state of the job in the service's words."""
         return "Stopping" if self._told_to_stop is not None and not self.ended else self._status
 
     @property
@@ -102,7 +101,7 @@ class Job:
             self._told_to_stop = self.changed_at = now
 
     def fail(self, message: str, at: float) -> None:
-        """End the job with the reason of its failure."""
+        """End the job as failed at the time `at`, with `message` as the reason."""
         self.message = message
         self._become("Failed", at)
 
@@ -115,7 +114,7 @@ class Job:
         return min(self._next(), self.expires_at)
 
     def run(self, now: float, s3: S3) -> None:
-        """Do all work that is due."""
+        """Do all work of the job that is due."""
         while self.due() <= now:
             self._step(self.due(), s3)
 
@@ -160,7 +159,9 @@ class Job:
             self._become("Scheduled", at)
 
     def _place(self, record: Record) -> bytes:
-        """Return the sort key of a record: the records are neither processed nor written in the order of the input."""
+        """Return a sort key for a record. The simulator processes and writes the records in a different order from the
+        input, as the service does.
+        """
         seed = f"{self._scenario.seed} {self.arn} {record.file} {record.number}"
         return blake2b(seed.encode(), digest_size=8).digest()
 
@@ -177,7 +178,7 @@ class Job:
             self._end("Completed", at, s3)
 
     def _error(self) -> tuple[int, str] | None:
-        """Return the error of the next record, or None. The share of errors in the scenario is spread evenly over the
+        """Return the error of the next record, or None. The errors of the scenario are spread evenly over the
         records.
         """
         share = self._rule.errors
@@ -198,7 +199,7 @@ class Job:
             self._end("PartiallyCompleted", at, s3)
 
     def _end(self, status: str, at: float, s3: S3) -> None:
-        """Write the output, then end the job."""
+        """Write the output of the job, then end the job with `status`."""
         try:
             self._write(s3)
         except Denied as error:
@@ -222,7 +223,7 @@ class Job:
         s3.write(where.bucket, f"{folder}{_MANIFEST}", speech.written(manifest))
 
     def counts(self) -> dict[str, int]:
-        """Return the numbers of records, which are 0 until the job is in progress."""
+        """Return the counts of the records. The counts are 0 until the job is in progress."""
         return {
             "totalRecordCount": self.total,
             "processedRecordCount": self.processed,

@@ -1,7 +1,7 @@
-"""The batch jobs of the account: CreateModelInvocationJob, and the answers of Get, List and Stop.
+"""The batch jobs of the simulated account: create, get, list and stop them. Shapes: botocore 1.44.8, bedrock
+2023-04-20.
 
-Shapes: botocore 1.44.8, bedrock 2023-04-20. Requests are answered from memory. `run` does the work that is due, in a
-separate thread, since it waits for S3.
+Requests are answered from memory. `run` does the work of the jobs in a separate thread, because it waits for S3.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Scenario
 
 POOL = "batch"
-"""The quota pool of batch records. Records use no on-demand quota, and need no profile even if on-demand calls need
-one.
+"""The name of the quota pool of batch records. Records use no on-demand quota. They need no profile, even if on-demand
+calls need one.
 """
 
 _PAGE = 100
@@ -45,7 +45,9 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class BatchJobs:
-    """All jobs since the scenario was loaded at `epoch`. `now` is in seconds since then."""
+    """All batch jobs that were created since the scenario was loaded at the time `epoch`. `now` is in seconds since
+    then.
+    """
 
     def __init__(self, scenario: Scenario, control_plane: ControlPlane, epoch: float) -> None:
         self._scenario = scenario
@@ -58,7 +60,7 @@ class BatchJobs:
         self._closed = False
 
     def answer(self, request: Request, asked: Asked, now: float) -> dict[str, Any]:
-        """Return the body of the answer. Raises ServiceError."""
+        """Return the body of the answer to a request about batch jobs. Raises ServiceError."""
         match asked.operation:
             case "CreateModelInvocationJob":
                 return {"jobArn": self._create(request, asked, now).arn}
@@ -73,11 +75,11 @@ class BatchJobs:
         return {}
 
     def due(self) -> float:
-        """Return the time of the next work for `run`."""
+        """Return the time at which `run` has work again."""
         return min((job.due() for job in list(self._jobs.values())), default=inf)
 
     def run(self, now: float) -> None:
-        """Do the work that is due: read the input of jobs, answer their records, write their output."""
+        """Do the work that is due: read the inputs of jobs, answer their records, and write their outputs."""
         if self.due() > now:
             return
         with self._running:
@@ -114,7 +116,9 @@ class BatchJobs:
         return job
 
     def _check(self, given: dict[str, Any], asked: Asked, now: float) -> Asked:
-        """Raise the errors that the service returns immediately. Return the request of each record."""
+        """Raise the errors that the service returns immediately. Otherwise return the operation, model and Region of
+        each record.
+        """
         settings, role, model = self._scenario.batch, given["roleArn"], given["modelId"]
         base, _ = split_profile(model)
         if not matches(base, self._scenario.models.known) or not is_id(base):
@@ -175,7 +179,7 @@ class BatchJobs:
         return page
 
     def _job_summary(self, job: Job) -> dict[str, Any]:
-        """Return a job in the form of the answers to Get and List."""
+        """Return a job in the form in which GetModelInvocationJob and ListModelInvocationJobs describe it."""
         given = {name: job.given[name] for name in _AS_GIVEN if job.given.get(name) is not None}
         summary = {
             "jobArn": job.arn,

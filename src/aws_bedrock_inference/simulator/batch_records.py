@@ -1,4 +1,4 @@
-"""The answer to one record of a batch job: the model's on-demand answer, or an error."""
+"""Answer one record of a simulated batch job: with the model's on-demand answer, or with an error."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked
     from aws_bedrock_inference.simulator.settings import Scenario
 
-_ID_LENGTH = 11  # of the ids in AWS's documentation
+_ID_LENGTH = 11  # as in AWS's documentation
 
 
 class Answered(NamedTuple):
-    """A line of an output file, with its tokens."""
+    """A line of an output file, and the number of its tokens."""
 
     file: str
     line: bytes
@@ -32,7 +32,9 @@ class Answered(NamedTuple):
 
 
 def answer(record: Record, wanted: Asked, scenario: Scenario, error: tuple[int, str] | None = None) -> Answered:
-    """Return the line for a record. With `error`, the line has its code and message instead of the model's output."""
+    """Return the output line for a record. If `error` is set, the line contains the code and the message of the error
+    instead of the model's output.
+    """
     given = strict.loads(record.line)
     head = {"recordId": given.get("recordId", _made_id(record)), "modelInput": given["modelInput"]}
     if error is None:
@@ -68,8 +70,8 @@ def _output(body: dict[str, Any], wanted: Asked, scenario: Scenario) -> tuple[An
 
 @cache
 def _nothing() -> dict[str, None]:
-    """Return every kind of content block with the value null: the output file of a Converse job has all kinds in each
-    block.
+    """Return every kind of content block with the value null. In the output file of a job with Converse bodies, each
+    block contains all kinds.
     """
     return dict.fromkeys(shape("ContentBlock").members)
 

@@ -1,4 +1,4 @@
-"""The bodies of InvokeModel of the families that take a list of messages: OpenAI's format and similar ones.
+"""The InvokeModel formats of the model families that accept a list of messages: OpenAI's format and similar formats.
 
 Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class OpenAIChat:
-    """Chat Completions, the format of most families at Bedrock."""
+    """OpenAI's Chat Completions, the format of most model families in Bedrock."""
 
     reasons: ClassVar = {MAXIMUM: "length", FILTERED: "content_filter", TOOL: "tool_calls"}
 
@@ -30,7 +30,7 @@ class OpenAIChat:
         self.asked = asked
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read `messages`, `tools` and the settings."""
+        """Return the prompt from `messages`, `tools` and the settings of a body."""
         require(body, "messages")
         stops = body.get("stop") or ()
         prompt = Prompt(
@@ -46,7 +46,7 @@ class OpenAIChat:
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write one choice."""
+        """Return the body of an answer, with one choice."""
         message = {"role": "assistant", "content": _content(answer), **_tool_calls(answer)}
         return {
             **self._head(answer, "chat.completion"),
@@ -55,7 +55,7 @@ class OpenAIChat:
         }
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the deltas of one choice."""
+        """Return the chunks of a streamed answer: the deltas of one choice."""
         head = self._head(answer, "chat.completion.chunk")
 
         def chunk(delta: dict[str, Any], reason: dict[str, Any]) -> dict[str, Any]:
@@ -79,13 +79,15 @@ class OpenAIChat:
 
 
 class MistralChat(OpenAIChat):
-    """Mistral Large: the same with other field names, and complete messages in streams."""
+    """The format of Mistral Large. It is like Chat Completions, but has other names of fields, and complete messages
+    in streams.
+    """
 
     def _reason(self, answer: Answer) -> dict[str, Any]:
         return {"stop_reason": self.reasons.get(answer.stop, "stop")}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write each delta as a message."""
+        """Return the chunks of a streamed answer. Each delta is a complete message."""
         for chunk in super().chunks(answer, usage, milliseconds):
             (choice,) = chunk["choices"]
             message = {"role": "assistant", "content": "", **choice.pop("delta")}
@@ -93,7 +95,7 @@ class MistralChat(OpenAIChat):
 
 
 class CohereChat:
-    """Cohere Command R: the last `message`, with the earlier messages in a separate field."""
+    """The format of Cohere Command R: the last `message`, and the earlier messages in a separate field."""
 
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", STOP: "STOP_SEQUENCE", FILTERED: "ERROR_TOXIC"}
 
@@ -101,7 +103,7 @@ class CohereChat:
         self._request = asked.body
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read `message`, `chat_history` and the settings."""
+        """Return the prompt from `message`, `chat_history` and the settings of a body."""
         require(body, "message")
         prompt = Prompt(max_tokens=body.get("max_tokens"), stop_sequences=tuple(body.get("stop_sequences") or ()))
         for tool in body.get("tools") or ():
@@ -114,7 +116,7 @@ class CohereChat:
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write the text and the conversation with it."""
+        """Return the body of an answer: its text, and the conversation that includes the text."""
         turns = [
             *(self._request.get("chat_history") or []),
             {"role": "USER", "message": self._request.get("message", "")},
@@ -129,7 +131,7 @@ class CohereChat:
         }
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the start, the text in pieces, and the complete answer at the end."""
+        """Return the chunks of a streamed answer: the start, the text in pieces, and the complete answer at the end."""
         yield {"is_finished": False, "event_type": "stream-start", "generation_id": answer.identity}
         for text in pieces(answer.text):
             yield {"is_finished": False, "event_type": "text-generation", "text": text}
@@ -180,7 +182,7 @@ def _offer(body: dict[str, Any]) -> Offer:
 
 
 def _content(answer: Answer) -> str | None:
-    """Return the words of the answer. The reasoning comes first, in a tag."""
+    """Return the text of the answer. Its reasoning comes first, inside a tag."""
     if answer.tool:
         return None
     return f"<reasoning>{answer.reasoning}</reasoning>{answer.text}" if answer.reasoning else answer.text

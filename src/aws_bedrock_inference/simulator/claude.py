@@ -1,4 +1,4 @@
-"""The bodies of Anthropic's Messages API in InvokeModel.
+"""The InvokeModel format of Claude: Anthropic's Messages API.
 
 Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
 """
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def require(body: dict[str, Any], *keys: str) -> None:
-    """Refuse a body without one of the keys. Raises ServiceError."""
+    """Refuse a body if one of the keys is missing. Raises ServiceError."""
     for key in keys:
         if key not in body:
             raise invalid("body", problem=f"#: required key [{key}] not found")
 
 
 class Anthropic:
-    """The Messages API, with `anthropic_version` and without `model` in the body."""
+    """The format of the Messages API in Bedrock: the body contains `anthropic_version`, but not `model`."""
 
     _KEYS = frozenset(
         [
@@ -60,7 +60,7 @@ class Anthropic:
         self._base = base
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the Messages request."""
+        """Return the prompt from a body of the Messages API."""
         check_version(self._base, body)
         require(body, "anthropic_version", "max_tokens", "messages")
         for key in body:
@@ -84,7 +84,7 @@ class Anthropic:
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write one message."""
+        """Return the body of an answer, which is one message."""
         return {
             **self._message(answer, usage._replace(output=answer.tokens)),
             "content": [*_thinking(answer), {**_block(answer), **_content(answer)}],
@@ -93,7 +93,7 @@ class Anthropic:
         }
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the Messages API's stream events."""
+        """Return the chunks of a streamed answer: the stream events of the Messages API."""
         start = {**self._message(answer, usage._replace(output=1)), "stop_reason": None, "stop_sequence": None}
         yield {"type": "message_start", "message": start}
         index = 0
@@ -221,7 +221,7 @@ def _read_document(prompt: Prompt, part: dict[str, Any]) -> None:
 
 
 def _offer(body: dict[str, Any]) -> Offer:
-    """Return the tools with a schema, which are the caller's. Anthropic's own tools have a type instead."""
+    """Return the tools that have a schema. These are the caller's tools; Anthropic's own tools have a type instead."""
     offer = Offer({tool["name"]: tool.get("input_schema") for tool in body.get("tools") or () if "name" in tool})
     choice = body.get("tool_choice")
     if choice:
@@ -234,7 +234,7 @@ def _offer(body: dict[str, Any]) -> Offer:
 
 
 def metrics(usage: Usage, milliseconds: int) -> dict[str, int]:
-    """Return the counts at the end of a stream of native chunks."""
+    """Return the counts that Bedrock adds to the last chunk of a stream of InvokeModel."""
     return {
         "inputTokenCount": usage.input,
         "outputTokenCount": usage.output,

@@ -1,6 +1,6 @@
-"""Rules of Anthropic's Messages API for requests. Their errors have Anthropic's own words.
+"""Check requests by the rules of Anthropic's Messages API. The errors are in Anthropic's own words.
 
-Sources of the rules and texts: `model_rules.toml`, section `messages`, and `error_texts.toml`, section `model`.
+Sources of the rules and of the texts: `model_rules.toml`, section `messages`, and `error_texts.toml`, section `model`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TOOL_NAME = re.compile(MESSAGES["tool_name"])
 
 
 def check_version(base: str, body: Mapping[str, Any]) -> None:
-    """Refuse a body of the older API, and an invalid version. Raises ServiceError."""
+    """Refuse a body of the older Text Completions API, and an invalid version. Raises ServiceError."""
     if "prompt" in body and "messages" not in body:
         raise refused("completions", model=claude_name(base))
     version = body.get("anthropic_version")
@@ -66,7 +66,7 @@ def _check_message(base: str, place: str, message: dict[str, Any], *, last: bool
 
 
 def _check_texts(content: Any) -> None:
-    """Refuse blank text, except in an answer with thinking, which is accepted as the model wrote it."""
+    """Refuse blank text. In an answer with thinking, blank text is accepted, because the model has written it."""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not content or any(part["type"].endswith("thinking") for part in parts):
         return

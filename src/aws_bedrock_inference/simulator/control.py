@@ -1,7 +1,8 @@
-"""The simulator's own pages, `/_simulator/`: statistics to read, a scenario to load. Only programs may use them.
+"""The simulator's own pages below `/_simulator/`. Programs read its statistics there, load a scenario, or advance its
+clock.
 
-Web pages are refused. A browser sends `Origin` with each such request, sends no JSON to another origin without asking
-first, and sends the page's host name even if that name resolves to this machine.
+Web pages are refused. A browser sends the header `Origin` with each request from a web page, sends no JSON to another
+origin without asking it first, and sends the host name of the web page even if that name resolves to this machine.
 """
 
 from __future__ import annotations
@@ -23,20 +24,20 @@ _TYPES = ("application/json", "application/toml")
 
 
 class Desk(Protocol):
-    """The part of the server that the pages read and change."""
+    """The part of the server that these pages read and change."""
 
     def report(self) -> dict[str, Any]:
         """Return the statistics."""
 
     def load(self, scenario: Scenario) -> None:
-        """Start again with a scenario."""
+        """Start the simulation again with `scenario`."""
 
     def skip(self, seconds: float) -> None:
-        """Advance the clock by `seconds`."""
+        """Advance the clock of the simulator by `seconds`."""
 
 
 def answer(request: Request, bound: str, desk: Desk) -> Plan:
-    """Return the plan for a request to these pages. The simulator listens on the address `bound`."""
+    """Return the plan for a request to one of these pages. The simulator listens on the address `bound`."""
     try:
         _refuse_browsers(request, bound)
         match request.method, request.path:

@@ -1,6 +1,7 @@
-"""The control plane of the simulated account: the answers of `bedrock` about models, inference profiles and access.
+"""The control plane of the simulated account: the service `bedrock`, which describes models, inference profiles and
+access.
 
-Shapes: botocore 1.44.8, bedrock 2023-04-20. It answers on the same port as the runtime, to GET requests.
+Shapes: botocore 1.44.8, bedrock 2023-04-20. It answers GET requests on the same port as the runtime.
 """
 
 from __future__ import annotations
@@ -42,9 +43,10 @@ _LIFE = {
 
 
 class ControlPlane:
-    """The models and profiles of a scenario, or those of `foundation.toml` if the scenario has none.
+    """The models and profiles of the simulated account. They come from the scenario, or from `foundation.toml` if the
+    scenario has none.
 
-    If the scenario has its own tables, they also apply to the runtime: `check` refuses calls that they do not allow.
+    If they come from the scenario, they also apply to the runtime: `check` refuses calls that they do not allow.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -59,8 +61,8 @@ class ControlPlane:
     def answer(  # noqa: PLR0911 - one case for each operation
         self, asked: Asked, query: str, seconds: float, now: float
     ) -> dict[str, Any]:
-        """Return the body of the answer, `seconds` after the scenario was loaded. `now` is in seconds since the
-        epoch.
+        """Return the body of the answer to a request, `seconds` after the scenario was loaded. `now` is in seconds
+        since the epoch.
         """
         wanted = {name: values[-1] for name, values in parse_qs(query).items()}
         region = asked.region
@@ -87,7 +89,9 @@ class ControlPlane:
         return self._profile(asked.model, region)
 
     def check(self, asked: Asked, seconds: float, now: float) -> None:
-        """Refuse a call of the runtime if the scenario's own tables do not allow it for this account."""
+        """Refuse a call of the runtime if the scenario has its own tables and they do not allow the call for this
+        account.
+        """
         if not self._own or asked.base.startswith("arn:") or asked.model.startswith("arn:"):
             return
         model = next((each for each in self._models if each.id == asked.base and each.is_in(asked.region)), None)

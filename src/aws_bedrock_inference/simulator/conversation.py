@@ -1,4 +1,4 @@
-"""The rules of Converse for the content of a conversation, in addition to those of the service model."""
+"""Check the content of a conversation by the rules of Converse that the service model does not contain."""
 
 from __future__ import annotations
 
@@ -78,9 +78,10 @@ def _ids(message: dict[str, Any], kind: str) -> list[str]:
 
 
 def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
-    """Refuse blank text. Text of line breaks alone is accepted if the message has other content.
+    """Refuse blank text.
 
-    An answer with reasoning is accepted as the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
+    Text that consists only of line breaks is accepted if the message has other content. An answer with reasoning is
+    accepted as the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
     """
     if any("reasoningContent" in block for block in content):
         return

@@ -1,4 +1,4 @@
-"""The Converse dialect, which has one shape for every model. Amazon Nova also uses it in its own bodies.
+"""The format of Converse, which is the same for every model. Amazon Nova also uses this format in its own bodies.
 
 Shapes: botocore 1.44.5, bedrock-runtime 2023-09-30, ConverseRequest, ConverseResponse and ConverseStreamOutput.
 """
@@ -25,7 +25,7 @@ QUOTE = 80  # characters that a citation quotes
 
 
 def read(body: dict[str, Any]) -> Prompt:
-    """Return the prompt of a request. Raises ServiceError."""
+    """Return the prompt of a Converse request. Raises ServiceError."""
     settings = body.get("inferenceConfig") or {}
     fields = body.get("additionalModelRequestFields") or {}
     prompt = Prompt(
@@ -86,7 +86,9 @@ def _read_document(prompt: Prompt, document: dict[str, Any]) -> None:
 
 
 def _offer(config: dict[str, Any], fields: dict[str, Any]) -> Offer:
-    """Return the tools. Converse has no setting that forbids their use, so it is read from Anthropic's own field."""
+    """Return the tools of a request. Converse has no setting that forbids the use of tools, so this setting is read
+    from Anthropic's own field.
+    """
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     offer = Offer({spec["name"]: (spec.get("inputSchema") or {}).get("json") for spec in specs})
     for choice, details in (config.get("toolChoice") or {}).items():
@@ -154,7 +156,7 @@ def events(answer: Answer, usage: Usage, milliseconds: int) -> Iterator[tuple[st
 
 
 def pieces(text: str) -> list[str]:
-    """Return a text in the pieces of a stream's deltas."""
+    """Return the pieces of a text, one for each delta of a stream."""
     return [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
 
 

@@ -1,7 +1,7 @@
 """The members of Converse's answers that do not come from the model: usage by model, and members that the request asks
 for.
 
-Shapes: botocore 1.44.5, and public recordings of 2026-11-29 for the members that botocore does not have.
+Shapes: botocore 1.44.5. Members that botocore does not have come from public recordings of 2026-11-29.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OTHER_UNITS = (
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -> dict[str, Any]:
-    """Return the complete body of an answer."""
+    """Return the body of an answer, with all its members."""
     return {
         **written,
         "usage": _usage(asked.base, usage, streamed=False),
@@ -40,7 +40,7 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
 def events(
     asked: Asked, answer: Answer, usage: Usage, written: Iterable[tuple[str, dict[str, Any]]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return the complete events of an answer."""
+    """Return the events of a streamed answer, with all their members."""
     for name, event in written:
         if name == "messageStop":
             yield name, {**event, **_fields(asked, answer, usage)}
@@ -68,7 +68,7 @@ def _usage(base: str, usage: Usage, *, streamed: bool) -> dict[str, Any]:
 
 
 def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return the settings of the request that the answer repeats."""
+    """Return the settings of the request that the answer repeats, such as the service tier."""
     body = asked.body
     found = {key: body[key] for key in ("performanceConfig", "serviceTier") if body.get(key)}
     guardrail = body.get("guardrailConfig") or {}
@@ -78,7 +78,9 @@ def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
 
 
 def _trace(guardrail: str, tokens: int, answer: Answer) -> dict[str, Any]:
-    """Return the trace of a guardrail with one denied topic. The prompt's length is calculated from its tokens."""
+    """Return the trace of a guardrail with one denied topic. The trace states the length of the prompt, which is
+    calculated from the number of its tokens.
+    """
     read = _assessed(tokens * CHARACTERS_PER_TOKEN)
     if answer.stop == GUARDRAIL:
         blocked = {"topics": [{"name": "simulated", "type": "DENY", "action": "BLOCKED", "detected": True}]}
@@ -105,7 +107,7 @@ def _assessed(characters: int) -> dict[str, Any]:
 
 
 def _fields(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return the requested members of the model's own answer. Missing members are omitted."""
+    """Return the members of the model's own answer that the request asks for. Members that do not exist are omitted."""
     paths = [path for path in asked.body.get("additionalModelResponseFieldPaths") or () if path.startswith("/")]
     if not paths:
         return {}
@@ -130,8 +132,8 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return the member in a tuple, or None if it does not exist. With the tuple, the value None differs from a
-    missing member.
+    """Return a tuple that contains the member, or None if the member does not exist. The tuple distinguishes a member
+    with the value None from a missing member.
     """
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):

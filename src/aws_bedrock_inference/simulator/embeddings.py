@@ -1,7 +1,7 @@
-"""The bodies of InvokeModel of the models that answer with numbers: embeddings of text, and ranks of documents.
+"""The InvokeModel formats of the models that answer with numbers: embeddings of text, and ranks of documents.
 
-Texts with common words have similar vectors, so that a search over simulated embeddings returns useful results.
-Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
+Texts with common words have similar vectors, so a search over simulated embeddings returns useful results. Formats:
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from aws_bedrock_inference.simulator.model_rules import vectors
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_MOST_WORDS = 500  # of one text that determine its vector
+_MOST_WORDS = 500  # words of a text that determine its vector
 _KINDS = {"float", "int8", "uint8", "binary", "ubinary"}
 _WORD = re.compile(r"\w+")
 
 
 class Format(Protocol):
-    """The format of one family's requests and answers."""
+    """The format of the requests and answers of one model family."""
 
     counts: ClassVar[bool]  # whether the answer's headers have the number of input tokens
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Return the texts as a prompt. Raises ServiceError for a body that the model would refuse."""
+        """Return the texts of a body as a prompt. Raises ServiceError for a body that the model would refuse."""
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Return the body of the answer to the request's body, whose input has `tokens` tokens."""
+        """Return the body of the answer. `body` is the body of the request, whose input has `tokens` tokens."""
 
 
 def embedding_format(name: str, base: str) -> Format | None:
-    """Return the embedding format of that name, or None for a format that answers with text."""
+    """Return the embedding format with this name. Return None for a format that answers with text."""
     kind = _FORMATS.get(name)
     return kind(base) if kind else None
 
@@ -83,14 +83,16 @@ class Titan(_Of):
     _length_key = "dimensions"
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read `inputText`."""
+        """Return the prompt from `inputText`."""
         require(body, "inputText")
         self._wanted(body)
         self._kinds(body.get("embeddingTypes"), "embeddingTypes")
         return self._prompt([body["inputText"]], "")
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Write one vector; from version 2 on, also by its type."""
+        """Return the body of the answer, which contains one vector. From version 2 of the model, the body also
+        contains the vector by type.
+        """
         vector = text_vector(body.get("inputText", ""), self._wanted(body))
         if not self._rules.by_type:
             return {"embedding": vector, "inputTextTokenCount": tokens}
@@ -108,7 +110,7 @@ class TitanImage(Titan):
     """The format with `inputText`, `inputImage` or both in the request, and `embedding` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the text. A picture counts as a text."""
+        """Return the prompt from the text of a body. A picture counts as one text."""
         if "inputText" not in body and "inputImage" not in body:
             raise invalid("body", problem="#: required key [inputText] not found")
         self._wanted(body)
@@ -118,7 +120,7 @@ class TitanImage(Titan):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Write one vector."""
+        """Return the body of the answer, which contains one vector."""
         content = f"{body.get('inputText', '')} {body.get('inputImage', '')}"
         return {"embedding": text_vector(content, self._wanted(body)), "inputTextTokenCount": tokens}
 
@@ -132,7 +134,7 @@ class Nova(_Of):
     """
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read `singleEmbeddingParams`."""
+        """Return the prompt from `singleEmbeddingParams`."""
         require(body, "taskType", "singleEmbeddingParams")
         wanted = body["singleEmbeddingParams"]
         self._length(wanted.get("embeddingDimension"), "singleEmbeddingParams/embeddingDimension")
@@ -143,7 +145,7 @@ class Nova(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Write the vector with the kind of its input."""
+        """Return the body of the answer: the vector, with the kind of its input."""
         wanted = body["singleEmbeddingParams"]
         kind = self._kind(wanted)
         length = self._length(wanted.get("embeddingDimension"), "embeddingDimension")
@@ -161,7 +163,7 @@ class Cohere(_Of):
     """The format with `texts` or `images` in the request and `embeddings` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the texts. Each picture counts as a text."""
+        """Return the texts of a body as a prompt. Each picture counts as one text."""
         require(body, "input_type")
         texts, others = body.get("texts") or [], [*(body.get("images") or []), *(body.get("inputs") or [])]
         if not texts and not others:
@@ -178,8 +180,8 @@ class Cohere(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Write a vector for each input, as a list. Write lists by type if the request asks for types or the model
-        always does.
+        """Return the body of the answer, with a vector for each input. The vectors are a list, or lists by type if the
+        request asks for types or the model always uses them.
         """
         texts = body.get("texts") or []
         inputs = [*texts, *map(str, body.get("images") or []), *map(str, body.get("inputs") or [])]
@@ -198,18 +200,20 @@ class Cohere(_Of):
 
 
 class Rerank(_Of):
-    """The format with `query` and `documents` in the request, and `results` in the answer, the best first."""
+    """The format with `query` and `documents` in the request, and `results` in the answer. The best result comes
+    first.
+    """
 
     counts = False
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the query and the documents."""
+        """Return the prompt from the query and the documents."""
         require(body, "query", "documents")
         index(body.get("top_n") or 0)
         return self._prompt([body["query"], *map(_document, body["documents"])], "")
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Write the indexes of the documents with their similarity to the query."""
+        """Return the body of the answer: the indexes of the documents, with their similarity to the query."""
         query = text_vector(body["query"], self._rules.length)
         scores = [
             sum(map(float.__mul__, query, text_vector(_document(text), self._rules.length)))
@@ -229,8 +233,8 @@ _FORMATS: dict[str, type[Titan | TitanImage | Nova | Cohere | Rerank]] = {
 
 
 def text_vector(text: str, length: int) -> list[float]:
-    """Return the unit vector of a text: the sum of the vectors of its words. The vector of a word is random, but
-    always the same.
+    """Return the unit vector of a text, which is the sum of the vectors of its words. The vector of a word looks
+    random, but is always the same.
     """
     words = dict.fromkeys(_WORD.findall(text.lower())[:_MOST_WORDS]) or {text: None}
     total = [0] * length
@@ -247,7 +251,9 @@ def _word_vector(word: str, length: int) -> tuple[int, ...]:
 
 
 def of_type(vector: Sequence[float], kind: str) -> list[float] | list[int]:
-    """Return the vector as numbers of another type. `binary` packs the signs of eight numbers into one."""
+    """Return the vector as numbers of another type. The type `binary` packs the signs of eight numbers into one
+    number.
+    """
     if kind == "int8":
         return [max(-128, min(127, round(number * 127))) for number in vector]
     if kind == "uint8":

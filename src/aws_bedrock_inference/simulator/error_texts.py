@@ -1,4 +1,4 @@
-"""The service's error messages, and the exception with which the simulator reports them."""
+"""The error messages of the service, and the exceptions with which the simulator reports them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ ERRORS: dict[str, dict[str, Any]] = _DATA["error"]
 
 
 class ServiceError(Exception):
-    """An error answer: code, message and HTTP status. The defaults of message and status are the service's own."""
+    """An error that the simulator answers with: its code, message and HTTP status. The default message and status are
+    the service's own.
+    """
 
     def __init__(self, code: str, message: str = "", status: int | None = None) -> None:
         known = ERRORS.get(code, {})
@@ -22,21 +24,25 @@ class ServiceError(Exception):
         self.headers: list[tuple[str, str]] = []
 
 
+class ServiceMissing(ServiceError):
+    """The answer to a request for another service, such as STS, which sends forms and reads answers in XML."""
+
+
 class ModelRefusal(ServiceError):
-    """The refusal of a request by the model itself, in the model's own words."""
+    """An error with which the model itself refuses a request, in the model's own words."""
 
 
 def text(section: str, name: str, **values: object) -> str:
-    """Return the service's sentence with its placeholders replaced."""
+    """Return the service's sentence with this name, with its placeholders replaced."""
     sentence: str = _DATA[section][name]
     return sentence.format(**values) if values else sentence
 
 
 def invalid(name: str, **values: object) -> ServiceError:
-    """Return the validation error of that name."""
+    """Return the service's validation error with this name."""
     return ServiceError("ValidationException", text("invalid", name, **values))
 
 
 def refused(name: str, **values: object) -> ModelRefusal:
-    """Return the model's own validation error of that name."""
+    """Return the model's own validation error with this name."""
     return ModelRefusal("ValidationException", text("model", name, **values))

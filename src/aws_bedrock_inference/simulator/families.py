@@ -1,4 +1,4 @@
-"""The bodies of InvokeModel of the families that take one text, `prompt`, and continue it.
+"""The InvokeModel formats of the model families that accept one text, `prompt`, and continue it.
 
 Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def pieces(text: str) -> list[str]:
-    """Return the pieces of the text for a stream, at least one."""
+    """Return the pieces of a text for a stream, at least one piece."""
     return [text[at : at + PIECE] for at in range(0, len(text), PIECE)] or [""]
 
 
@@ -38,18 +38,18 @@ class Completion:
         self.asked = asked
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read the text and the settings."""
+        """Return the prompt from the text and the settings of a body."""
         require(body, *self.required)
         prompt = Prompt(max_tokens=body.get(self.maximum), stop_sequences=tuple(body.get(self.stops) or ()))
         prompt.add(body["prompt"])
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write the complete answer."""
+        """Return the body of a complete answer."""
         return self.piece(self.text(answer), self.reason(answer), answer, usage)
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the answer in pieces. The last piece has the stop reason."""
+        """Return the chunks of a streamed answer. The last chunk has the stop reason."""
         *firsts, last = pieces(self.text(answer))
         for text in firsts:
             yield self.piece(text, None, answer, usage)
@@ -65,18 +65,20 @@ class Completion:
         return self.reasons.get(answer.stop, self.end)
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:
-        """Return the complete answer, or one piece of it. The last piece is the one with a stop reason."""
+        """Return a body with the complete answer, or a chunk with one piece of it. The last piece is the one with a
+        stop reason.
+        """
         raise NotImplementedError
 
 
 class Llama(Completion):
-    """Meta Llama."""
+    """The format of Meta Llama."""
 
     maximum = "max_gen_len"
     stops = "stop_sequences"  # Llama has no such setting
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Write `generation`."""
+        """Return a body or a chunk with the text in `generation`."""
         return {
             "generation": text,
             "prompt_token_count": usage.input,
@@ -85,7 +87,9 @@ class Llama(Completion):
         }
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the number of tokens so far. The first piece also has the number of prompt tokens."""
+        """Return the chunks of a streamed answer. Each chunk has the number of tokens so far, and the first chunk also
+        has the number of prompt tokens.
+        """
         written = 0
         for number, chunk in enumerate(super().chunks(answer, usage, milliseconds)):
             written = min(usage.output, written + -(-PIECE // 4))
@@ -98,30 +102,30 @@ class Llama(Completion):
 
 
 class Mistral(Completion):
-    """Mistral's first models."""
+    """The format of Mistral's first models."""
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Write `outputs`."""
+        """Return a body or a chunk with the text in `outputs`."""
         return {"outputs": [{"text": text, "stop_reason": reason}]}
 
 
 class DeepSeek(Completion):
-    """DeepSeek R1, which reasons first."""
+    """The format of DeepSeek R1, which reasons before it answers."""
 
     def text(self, answer: Answer) -> str:
-        """Return the reasoning, the tag that ends it, and the answer."""
+        """Return the reasoning, the tag that ends the reasoning, and the answer."""
         return f"{answer.reasoning}\n</think>\n\n{answer.text}" if answer.reasoning else answer.text
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Write `choices` of text."""
+        """Return a body or a chunk with the text in `choices`."""
         return {"choices": [{"text": text, "stop_reason": reason}]}
 
 
 class OpenAIText(Completion):
-    """Imported models and endpoints: OpenAI's older format."""
+    """The format of imported models and endpoints: OpenAI's older Completions format."""
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:
-        """Write `choices` of text, with the usage."""
+        """Return a body or a chunk with the text in `choices`, and with the usage."""
         return {
             "object": "text_completion",
             "id": answer.identity,
@@ -137,7 +141,7 @@ class OpenAIText(Completion):
 
 
 class Jurassic(Completion):
-    """AI21 Jurassic-2, which does not stream."""
+    """The format of AI21 Jurassic-2, which does not stream."""
 
     maximum = "maxTokens"
     stops = "stopSequences"
@@ -145,7 +149,7 @@ class Jurassic(Completion):
     reasons: ClassVar = {MAXIMUM: "length", STOP: "stop"}
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Write `completions`, without the likelihood of each token."""
+        """Return a body with the text in `completions`, but without the likelihood of each token."""
         data = {"text": text, "tokens": []}
         return {
             "id": 1234,
@@ -155,7 +159,7 @@ class Jurassic(Completion):
 
 
 class ClaudeText(Completion):
-    """Anthropic's text completions, of Claude 2 and older."""
+    """The format of Anthropic's Text Completions, for Claude 2 and older."""
 
     required = ("prompt", "max_tokens_to_sample")
     maximum = "max_tokens_to_sample"
@@ -164,20 +168,22 @@ class ClaudeText(Completion):
     reasons: ClassVar = {MAXIMUM: "max_tokens"}
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Write `completion`. A complete answer stopped before the next turn of the user."""
+        """Return a body or a chunk with the text in `completion`. The stop sequence of a complete answer is the
+        beginning of the user's next turn.
+        """
         stop = (answer.stop_sequence or "\n\nHuman:") if reason == "stop_sequence" else None
         return {"type": "completion", "completion": text, "stop_reason": reason, "stop": stop}
 
 
 class CohereText(Completion):
-    """Cohere Command: as many answers as the request asks for."""
+    """The format of Cohere Command. It returns as many answers as the request asks for."""
 
     stops = "stop_sequences"
     end = "COMPLETE"
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", FILTERED: "ERROR_TOXIC"}
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write `generations`."""
+        """Return the body of an answer, with all answers in `generations`."""
         reason = self.reason(answer)
         found = [
             {"id": f"{answer.identity}-{number}", "text": answer.text, "finish_reason": reason}
@@ -186,7 +192,9 @@ class CohereText(Completion):
         return {"id": answer.identity, "generations": found, "prompt": self.asked.body.get("prompt", "")}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write each answer's pieces, with their number if there are several answers, then its stop reason."""
+        """Return the chunks of a streamed answer: for each answer, its pieces and then its stop reason. If there are
+        several answers, each piece has the number of its answer.
+        """
         for number in range(self._number):
             which = {"index": number} if self._number > 1 else {}
             for text in pieces(answer.text):

@@ -1,4 +1,4 @@
-"""Selects the fault of each request. The same requests in the same order have the same faults."""
+"""Select the fault of each simulated request. The same requests in the same order always have the same faults."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _FROM_THE_FIRST_REQUEST = {"not-ready", "access-pending"}
 
 
 class Faults:
-    """The fault rules of a scenario, with the number of requests that each has matched. The first rule that applies is
-    used.
+    """The fault rules of a scenario. It counts, for each rule, the requests that matched the rule. The first rule that
+    applies to a request is used.
     """
 
     def __init__(self, rules: Sequence[FaultRule], seed: int) -> None:
@@ -31,7 +31,9 @@ class Faults:
         self._since: dict[tuple[int, str], float] = {}
 
     def strike(self, asked: Asked, now: float) -> FaultRule | None:
-        """Return the rule that applies to the request, or None. `now` is in seconds since the scenario was loaded."""
+        """Return the fault rule that applies to the request, or None. `now` is in seconds since the scenario was
+        loaded.
+        """
         faulted = None
         for number, rule in enumerate(self._rules):
             if not _matches(rule, asked):

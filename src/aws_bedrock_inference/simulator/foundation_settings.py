@@ -1,4 +1,4 @@
-"""The scenario's tables of the control plane: the models and inference profiles of the simulated account."""
+"""The tables of a scenario for the control plane: the models and the inference profiles of the simulated account."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SYSTEM, APPLICATION = "SYSTEM_DEFINED", "APPLICATION"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoundationModel:
-    """A model, its lifecycle and the account's access to it.
+    """A model, its lifecycle, and the access of the account to the model.
 
-    `regions` are shell patterns. Dates are days in UTC, `2026-12-31`; from its end of life on, a model does not exist.
-    `agreement` is the state of the Marketplace agreement. A pending agreement is complete after `agreement_after`
-    seconds.
+    `regions` are shell patterns. Dates are days in UTC, such as `2026-12-31`. From its end of life on, a model does
+    not exist. `agreement` is the state of the Marketplace agreement. A pending agreement is completed after
+    `agreement_after` seconds.
     """
 
     id: str
@@ -51,7 +51,9 @@ class FoundationModel:
             moment(day)
 
     def lives(self, now: float) -> bool:
-        """Return whether the model has not reached its end of life at `now`, in seconds since the epoch."""
+        """Return whether the model exists at the time `now` (seconds since the epoch), because it has not reached its
+        end of life.
+        """
         return now < moment(self.end_of_life)
 
     def is_in(self, region: str) -> bool:
@@ -59,15 +61,15 @@ class FoundationModel:
         return any(fnmatchcase(region, pattern) for pattern in self.regions)
 
     def agreement_at(self, seconds: float) -> str:
-        """Return the state of the agreement, `seconds` after the scenario was loaded."""
+        """Return the state of the Marketplace agreement, `seconds` after the scenario was loaded."""
         return "AVAILABLE" if self.agreement == "PENDING" and seconds >= self.agreement_after else self.agreement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceProfile:
-    """An inference profile that sends calls of one model to `regions`. With `everywhere` it is a global profile.
+    """An inference profile that sends the calls of one model to `regions`. It can be called from these Regions.
 
-    It can be called from its own Regions. A global profile can be called from every Region.
+    With `everywhere`, it is a global profile, which can be called from every Region.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Event-stream frames as the service writes them: prelude, headers, payload, two CRCs.
+"""Write the frames of an event stream as the service does: a prelude, headers, a payload, and two checksums (CRCs).
 
 Format: https://smithy.io/2.0/aws/amazon-eventstream.html
 """
@@ -15,7 +15,7 @@ _STRING = 7  # the header value type of a string with a two-byte length
 
 
 def padded(payload: bytes) -> bytes:
-    """Return the JSON object with a padding member `p` of varying length, which hides the length of the model's
+    """Return the JSON object with a padding member `p` of varying length. The padding hides the length of the model's
     text.
     """
     length = crc32(payload) % len(_PADDING)
@@ -28,7 +28,7 @@ def event(name: str, payload: bytes) -> bytes:
 
 
 def exception(name: str, payload: bytes) -> bytes:
-    """Return the frame of an exception, which need not be in the service model."""
+    """Return the frame of an exception. The exception can have a name that is not in the service model."""
     return _frame(_headers(":exception-type", name, "exception"), payload)
 
 

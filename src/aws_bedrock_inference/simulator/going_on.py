@@ -1,8 +1,8 @@
-"""A simulated model continues its own answer after an interruption.
+"""Let a simulated model continue its own answer after an interruption.
 
-It recognizes the answer by its beginning: the last message of the assistant must be the beginning of the answer to the
-messages before it. The model continues if that message is the last one (a prefill), or if the user's next message
-quotes its end. It does not look for the words of any particular client.
+The model recognizes the answer by its beginning: the last message of the assistant must be the beginning of the answer
+to the messages before it. The model continues the answer if that message is the last message (a prefill), or if the
+user's next message quotes the end of the answer. The model does not look for the words of any particular client.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXACTLY, LOOSELY, OTHERWISE = "exactly", "loosely", "otherwise"
-"""Begin with the quotation and continue; repeat more, or write something before it; continue with other words than
-before.
+"""The ways to continue an answer. `exactly`: begin with the quotation and continue. `loosely`: repeat more, or write
+something before the quotation. `otherwise`: continue with other words than before.
 """
 
 _LEAST = 8  # minimum length of a quotation, in characters
@@ -26,9 +26,11 @@ _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n",
 
 
 class Broken(NamedTuple):
-    """The end of a conversation. `parts` is the number of texts before the assistant's last message, `written` the
-    text of that message, and `said` the text of the user after it, or None for a prefill. `prefilled` is the part of
-    the answer that the user has written.
+    """The end of a conversation with an interrupted answer.
+
+    `parts` is the number of texts before the assistant's last message. `written` is the text of that message. `said`
+    is the text of the user after it, or None for a prefill. `prefilled` is the part of the answer that the user has
+    possibly written.
     """
 
     parts: int
@@ -37,8 +39,8 @@ class Broken(NamedTuple):
     prefilled: tuple[str, ...] = ()
 
     def readings(self) -> Iterator[Broken]:
-        """Yield the possible interpretations. The beginning of a prefill may be the user's text, so that the model
-        wrote only the rest.
+        """Yield the possible interpretations of the conversation. The user has possibly written the beginning of a
+        prefill, and the model only the rest.
         """
         yield self
         if self.said is None:

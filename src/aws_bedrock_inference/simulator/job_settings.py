@@ -1,4 +1,4 @@
-"""The scenario's tables of batch inference: the quotas of the account, and rules for its jobs."""
+"""The tables of a scenario for batch inference: the quotas of the account, and rules for its jobs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _GIGABYTE = 1 << 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """The quotas of the account's batch jobs, the models that refuse batch jobs, and the roles that Bedrock can
-    assume.
+    assume. Names are shell patterns.
 
-    Patterns are shell patterns. Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
+    Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
     """
 
     minimum: int = 100
@@ -33,10 +33,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRule:
-    """A rule for the jobs that match the patterns. `first` limits it to that number of jobs.
+    """A rule for the jobs that match the patterns. `first` limits the rule to that number of jobs.
 
-    The number of a state is its length in seconds. `stalls` is the share of records after which the job makes no
-    progress. `expires` is the number of seconds after submission at which a job expires, instead of its
+    The number for a state is the length of the state in seconds. `stalls` is the share of records after which the job
+    makes no progress. `expires` is the number of seconds after which a job expires, instead of its
     timeoutDurationInHours.
     """
 
@@ -64,5 +64,5 @@ class JobRule:
             raise ValueError(f"chunk is {self.chunk!r}; set the number of records that run at the same time, 1 or more")
 
     def covers(self, name: str, model: str) -> bool:
-        """Return whether the patterns match a job of that name for that base model."""
+        """Return whether the rule applies to a job with this name for this base model."""
         return fnmatchcase(name, self.name) and fnmatchcase(model, self.model)

@@ -1,4 +1,6 @@
-"""The facts about models that determine what the simulator accepts and how it answers, read from `model_rules.toml`."""
+"""The facts about models that determine what the simulator accepts and how it answers. They are read from
+`model_rules.toml`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ _ID, _ARN = re.compile(_RULES["ids"]["model"]), re.compile(_RULES["ids"]["arn"])
 
 
 class Media(NamedTuple):
-    """The content blocks that a model accepts, those that it accepts from S3, and those that may be in tool results."""
+    """The kinds of content blocks that a model accepts: in messages, from S3, and in tool results."""
 
     takes: frozenset[str]
     s3: frozenset[str]
@@ -29,7 +31,9 @@ class Media(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """The vectors that an embedding model returns, and the longest input that it accepts."""
+    """The dimensions and types of the vectors that an embedding model returns, and the longest input that it
+    accepts.
+    """
 
     length: int
     lengths: tuple[int, ...]
@@ -40,13 +44,15 @@ class Vectors(NamedTuple):
 
 @lru_cache(maxsize=_KEPT)
 def is_id(model: str) -> bool:
-    """Return whether a model could have this id or ARN, without its geography."""
+    """Return whether `model` has the form of a model id or ARN. The geography prefix must be removed before."""
     return bool((_ARN if model.startswith("arn:") else _ID).fullmatch(model))
 
 
 @lru_cache(maxsize=_KEPT)
 def listed(name: str, base: str) -> bool:
-    """Return whether the model is in the list of that name. The lists contain the models that behave differently."""
+    """Return whether the list with the name `name` contains the model. Each list contains the models that behave
+    differently in one way.
+    """
     return matches(base, _RULES["lists"][name])
 
 
@@ -60,8 +66,8 @@ def media(base: str) -> Media:
 
 @lru_cache(maxsize=_KEPT)
 def tool_prompt_tokens(base: str, *, forced: bool) -> int:
-    """Return the number of tokens that the description of tools in general costs. With `forced`, the model must use a
-    tool.
+    """Return the number of prompt tokens that the model uses for instructions about tools, in addition to the tools
+    themselves. With `forced`, the model must use a tool.
     """
     found = _first("tool_prompt", base)
     tokens: int = found.get("forced", found["tokens"]) if forced else found["tokens"]
@@ -76,8 +82,8 @@ def claude_name(base: str) -> str:
 
 
 def body_format(base: str, body: Mapping[str, Any]) -> str:
-    """Return the format of an InvokeModel body: the format, among those that the model accepts, that the body
-    matches.
+    """Return the format of a body of InvokeModel. It is the format that the body matches, among the formats that the
+    model accepts.
     """
     if base.startswith("arn:"):
         entries = [entry for entry in _RULES["native"] if entry.get("by_arn", True)]
@@ -88,20 +94,20 @@ def body_format(base: str, body: Mapping[str, Any]) -> str:
 
 
 def streams(body_format: str) -> bool:
-    """Return whether InvokeModelWithResponseStream accepts the format."""
+    """Return whether InvokeModelWithResponseStream supports this format."""
     return all(entry.get("streams", True) for entry in _RULES["native"] if entry["format"] == body_format)
 
 
 @lru_cache(maxsize=_KEPT)
 def vectors(base: str) -> Vectors:
-    """Return the vectors that the model returns."""
+    """Return the description of the vectors that the model returns."""
     found = _first("vectors", base)
     lengths = tuple(found["lengths"])
     return Vectors(found["length"], lengths, found["by_type"], found["characters"], found.get("texts", 1))
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Return whether one of the patterns matches."""
+    """Return whether one of the patterns matches the name."""
     return _matches(name, tuple(patterns))
 
 

@@ -1,6 +1,6 @@
-"""The bodies of InvokeModel, by their format. `model_rules.toml` has the format of each model.
+"""Select the format of a body of InvokeModel, and define the formats of Amazon Nova and Amazon Titan Text.
 
-This file has the formats of Amazon Nova and Amazon Titan Text. Source:
+`model_rules.toml` contains the format of each model. Source:
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
 
@@ -34,31 +34,33 @@ class Dialect(Protocol):
 
 
 def dialect(asked: Asked) -> Dialect:
-    """Return the dialect of a request that is answered with text."""
+    """Return the format of a request to a model that answers with text."""
     return _DIALECTS[asked.format](asked)
 
 
 def read(asked: Asked, body: dict[str, Any]) -> Prompt:
-    """Return the prompt of a body in the request's format. Raises ServiceError."""
+    """Return the prompt from a body in the format of the request. Raises ServiceError."""
     return (embedding_format(asked.format, asked.base) or dialect(asked)).read(body)
 
 
 class Nova:
-    """Converse's shape in the body, with a few differences."""
+    """The format of Amazon Nova. It is like Converse, with a few differences."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read `messages`, `system` and `inferenceConfig`."""
+        """Return the prompt from `messages`, `system` and `inferenceConfig`."""
         require(body, "messages")
         return converse.read(body)
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:
-        """Write Converse's answer without its metrics."""
+        """Return the body of an answer, which is Converse's answer without its metrics."""
         written = converse.body(answer, usage, milliseconds)
         del written["metrics"]
         return {**written, "usage": {**_usage(usage), "totalTokens": usage.total}}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write Converse's events, each under its name. Each delta is a separate block, which is closed immediately."""
+        """Return the chunks of a streamed answer. Each chunk is an event of Converse under its name. Each delta is a
+        separate block, which ends immediately.
+        """
         index = 0
         for name, event in converse.events(answer, usage, milliseconds):
             if name == "contentBlockStop":
@@ -74,12 +76,12 @@ class Nova:
 
 
 class Titan:
-    """The format with `inputText` in the request and `results` in the answer."""
+    """The format of Amazon Titan Text, with `inputText` in the request and `results` in the answer."""
 
     _REASONS: ClassVar = {MAXIMUM: "LENGTH", STOP: "STOP_CRITERIA_MET", FILTERED: "CONTENT_FILTERED"}
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Read `inputText` and `textGenerationConfig`."""
+        """Return the prompt from `inputText` and `textGenerationConfig`."""
         require(body, "inputText")
         settings = body.get("textGenerationConfig") or {}
         stops = tuple(settings.get("stopSequences") or ())
@@ -88,13 +90,13 @@ class Titan:
         return prompt
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Write one result."""
+        """Return the body of an answer, with one result."""
         reason = self._REASONS.get(answer.stop, "FINISH")
         result = {"tokenCount": usage.output, "outputText": answer.text, "completionReason": reason}
         return {"inputTextTokenCount": usage.input, "results": [result]}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Write the complete answer as one chunk, as Titan does."""
+        """Return one chunk with the complete answer, because Titan does not split its answers."""
         yield {
             "outputText": answer.text,
             "index": 0,

@@ -1,4 +1,4 @@
-"""Texts that match a regular expression of a JSON schema."""
+"""Create texts that match a regular expression in a JSON schema."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ _PRINTABLE = "simulated" + "".join(map(chr, range(33, 127))) + " "
 
 
 def pattern_example(pattern: str, least: float, most: float, variant: int) -> str | None:
-    """Return a matching text with a length within the bounds, or None if none is found."""
+    """Return a text that matches the pattern, with at least `least` and at most `most` characters. Return None if no
+    such text is found.
+    """
     tree = parsed(pattern)
     if tree is None:
         return None
@@ -40,7 +42,9 @@ def pattern_example(pattern: str, least: float, most: float, variant: int) -> st
 
 
 class _Writer:
-    """Writes one text for a parsed pattern. Repetitions have their minimum plus `extra`; look-around is ignored."""
+    """Writes one text for a parsed pattern. Each repetition occurs its minimum number of times, plus `extra`.
+    Look-around is ignored.
+    """
 
     def __init__(self, extra: int, variant: int) -> None:
         self._extra = extra

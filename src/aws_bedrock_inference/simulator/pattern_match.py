@@ -1,7 +1,7 @@
-"""Matching a text with a regular expression of a JSON schema, in bounded time.
+"""Match a text with a regular expression in a JSON schema, in bounded time.
 
-Patterns come from outside. For some, such as `^(a+)+$`, `re` needs exponential time, and it blocks every thread
-meanwhile. This module follows all possible positions in the text at the same time, as an automaton does.
+Patterns come from requests. For some patterns, such as `^(a+)+$`, Python's `re` needs exponential time, and meanwhile
+it blocks every thread. This module follows all possible positions in the text at the same time, as an automaton does.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _MOST_STEPS = 100_000  # characters read of one text
-_KEPT = 1024  # patterns
+_KEPT = 1024  # parsed patterns in the cache
 _SET = re.compile(r"\[(?:\\.|[^\]\\]){1,500}\]")
 _PROPERTY = re.compile(r"\\p\{(\w{1,20})\}")
 
@@ -59,7 +59,7 @@ def matches(pattern: str, text: str) -> bool:
 
 
 def covers(item: tuple[Any, Any], letter: str) -> bool:
-    """Return whether an item of a set, such as `a-z`, contains the letter."""
+    """Return whether an item of a character set, such as `a-z`, contains the letter."""
     kind, value = item
     if kind is op.LITERAL:
         return bool(ord(letter) == value)
@@ -84,12 +84,12 @@ def _properties(name: str) -> str:
 
 
 class _TooHardError(Exception):
-    """The pattern needs too many steps, or contains an unsupported element."""
+    """Raised if a pattern needs too many steps, or contains an unsupported element."""
 
 
 class _Reader:
-    """One text. Calculates the positions at which a part of the pattern can end, for the positions at which it
-    begins.
+    """Reads one text. It calculates the positions at which a part of the pattern can end, from the positions at which
+    it can begin.
     """
 
     def __init__(self, text: str, flags: int) -> None:

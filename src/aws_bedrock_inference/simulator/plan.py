@@ -1,4 +1,4 @@
-"""The server's plan for one request: wait, write, or break the connection, step by step."""
+"""The server's plan for one request. A plan consists of steps: wait, write bytes, or break the connection."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import enum
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from aws_bedrock_inference.simulator.error_texts import ServiceMissing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -24,16 +26,16 @@ class Break(enum.Enum):
 
 
 Step = float | bytes | Break
-"""Seconds to wait, bytes to write, or a way to break the connection."""
+"""One step of a plan: the seconds to wait, the bytes to write, or a way to break the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The head, then the steps. With `streamed`, each piece is written separately; otherwise head and body are one
-    write.
+    """The head of an answer, then its steps.
 
-    The code that runs the steps must close the generator, also if the client has disconnected: quotas are settled
-    then.
+    With `streamed`, each piece is written separately; otherwise, head and body are written together. The code that
+    runs the steps must close the generator, also if the client has disconnected, because quotas are settled at that
+    time.
     """
 
     status: int
@@ -50,19 +52,22 @@ def whole(
     wait: float = 0.0,
     on_done: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Return the plan of an answer in one piece. `on_done` is called at its end, also if the client has
+    """Return the plan of an answer in one piece. `on_done` is called at the end of the answer, also if the client has
     disconnected.
     """
     return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, on_done))
 
 
 def report(content: Any) -> Plan:
-    """Return the plan of an answer about the simulator itself."""
+    """Return the plan of an answer from the simulator's own pages."""
     return whole(200, json.dumps(content).encode())
 
 
 def refusal(error: ServiceError) -> Plan:
-    """Return the plan of an error answer in the service's form."""
+    """Return the plan of an answer with this error, in the service's form."""
+    if isinstance(error, ServiceMissing):
+        text = f"<ErrorResponse><Error><Code>{error.code}</Code><Message>{error}</Message></Error></ErrorResponse>"
+        return Plan(error.status, [("content-type", "text/xml")], _whole_body(0.0, text.encode(), lambda: None))
     headers = [("x-amzn-errortype", f"{error.code}:{_NAMESPACE.format(error.namespace)}"), *error.headers]
     return whole(error.status, json.dumps({"message": str(error)}).encode(), headers)
 
@@ -85,9 +90,10 @@ def stream(
     pause: float,
     on_done: Callable[[float], None],
 ) -> Plan:
-    """Return the plan of a stream: `wait` before the head, `pause` after each frame.
+    """Return the plan of a stream. The server waits `wait` seconds before the head, and `pause` seconds after each
+    frame.
 
-    At the end `on_done` is called with the share of the frames that were sent, from 0 to 1.
+    At the end, `on_done` is called with the share of the frames that were sent, from 0 to 1.
     """
     head = [("content-type", "application/vnd.amazon.eventstream"), *headers]
     return Plan(200, head, _streamed(frames, wait, pause, on_done), streamed=True)
@@ -128,7 +134,7 @@ def _streamed(
 
 
 def _joined(frames: list[Step]) -> list[Step]:
-    """Join the frames that are due at the same time into one write, as a loaded service does."""
+    """Join the frames that are due at the same time into one write. A service under load also does this."""
     joined: list[Step] = []
     for frame in frames:
         if joined and isinstance(frame, bytes) and isinstance(joined[-1], bytes):

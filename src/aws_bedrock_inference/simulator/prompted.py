@@ -1,7 +1,8 @@
-"""The form of an answer that a prompt asks for in words, which libraries do for models without such a setting.
+"""Recognize a form of answer that a prompt describes in words. Libraries write such prompts for models that have no
+setting for the form.
 
-The prompts contain a JSON schema (instructor, langchain, pydantic-ai), or the names of the fields in braces, in an
-object or each after a marker (dspy). Models follow them, and so do simulated models.
+The prompts contain a JSON schema (instructor, langchain, pydantic-ai), or the names of the fields: in braces, in an
+object, or each after a marker (dspy). Real models follow such prompts, and so do simulated models.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _KIND = re.compile(r"must be a single (int|float|bool)|must be (True or False)")
 
 
 def prompted_answer(text: str) -> str | None:
-    """Return an answer in the form that the text asks for, or None if it asks for none."""
+    """Return an answer in the form that the text describes. Return None if the text describes no form."""
     if _MARKED_ANSWER in text:
         return _marked(text)
     schema = prompted_schema(text)
@@ -31,7 +32,7 @@ def prompted_answer(text: str) -> str | None:
 
 
 def _marked(text: str) -> str:
-    """Return the fields that dspy asks for, each after its marker."""
+    """Return the fields that dspy's prompts describe, each after its marker."""
     names = _MARKER.findall(text[text.rindex(_MARKED_ANSWER) :])
     notes = dict(_MARKED_FIELD.findall(text))
     values = [(name, example(_field(notes.get(name, ""))) if name != "completed" else "") for name in names]
@@ -41,7 +42,9 @@ def _marked(text: str) -> str:
 
 
 def prompted_schema(text: str) -> Any:
-    """Return the last JSON schema in a text, or the schema of its last object with placeholders, or None."""
+    """Return the last JSON schema in a text. If the text has none, return a schema for its last object with
+    placeholders, or None.
+    """
     if "{" not in text or "json" not in text.lower():
         return None
     decoder = json.JSONDecoder()
@@ -69,7 +72,7 @@ def _schema(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _field(note: str) -> Any:
-    """Return the schema of a field that is described in words."""
+    """Return the schema of a field from its description in words."""
     if shown := _SCHEMA.search(note):
         try:
             return json.loads(shown[1])

@@ -1,15 +1,16 @@
-"""The quotas of the account: requests and tokens per minute, tokens per day, under four disciplines.
+"""The quotas of the simulated account: requests and tokens per minute, and tokens per day, with four kinds of
+accounting (*disciplines*).
 
-Pure arithmetic over `now`, in seconds from any start. A pool has one limit for each dimension. A request is admitted
-if it fits all limits, and its reservation is settled with its actual use.
+This is pure arithmetic over `now`, in seconds from any start. A pool has one limit for each dimension. A request is
+admitted if it fits into all limits. At its end, its reservation is replaced by its actual use.
 
     bucket    a bucket that holds one minute and refills steadily
     tight     a bucket that holds five seconds; when full, it admits up to one minute's amount and goes into debt
     fixed     minute windows that all start together
     sliding   the sixty seconds before now
 
-AWS does not publish its discipline. These are the disciplines that a client must handle. A limit may change while it
-is in use; earlier reservations remain. Sources:
+AWS does not publish its discipline. These are the disciplines that a client must be able to handle. A limit can change
+while it is in use; earlier reservations remain. Sources:
 https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
 """
 
@@ -31,23 +32,25 @@ REQUESTS, TOKENS, TOKENS_PER_DAY = "requests", "tokens", "tokens-per-day"
 
 
 class Limit(Protocol):
-    """One dimension of a quota."""
+    """The limit of one dimension of a quota, such as tokens per minute."""
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether `amount` fits now."""
+        """Return whether `amount` fits into the limit now."""
 
     def take(self, amount: float, now: float) -> Any:
         """Reserve `amount`. Return an identifier of the reservation."""
 
     def adjust(self, taking: Any, by: float, now: float) -> None:
-        """Correct an earlier reservation: `by` is positive if more was used, and negative if less was used."""
+        """Correct an earlier reservation by `by`. `by` is positive if more than the reservation was used, and negative
+        if less was used.
+        """
 
     def change(self, limit: float, now: float) -> None:
-        """Set the limit to `limit` from now on. Earlier reservations remain."""
+        """Set the limit to `limit` from now on. Earlier reservations remain valid."""
 
 
 class Bucket:
-    """Refills at `limit` per minute, up to the amount of `seconds`."""
+    """A bucket that refills at `limit` per minute. It holds at most the amount of `seconds`."""
 
     def __init__(self, limit: float, seconds: float, now: float) -> None:
         self._share = seconds / MINUTE
@@ -56,25 +59,27 @@ class Bucket:
         self._at = now
 
     def level(self, now: float) -> float:
-        """Return the amount that is available now; it is negative while the bucket is in debt."""
+        """Return the amount that is available now. It is negative while the bucket is in debt."""
         self._level = min(self.capacity, self._level + (now - self._at) * self.limit / MINUTE)
         self._at = now
         return self._level
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether the level covers `amount`, or the bucket is full and a full minute would cover it."""
+        """Return whether the bucket contains `amount`. A full bucket admits every amount that a full minute would
+        cover.
+        """
         return amount <= self.limit and self.level(now) >= min(amount, self.capacity)
 
     def take(self, amount: float, now: float) -> None:
-        """Lower the level."""
+        """Take `amount` out of the bucket."""
         self._level = self.level(now) - amount
 
     def adjust(self, taking: None, by: float, now: float) -> None:  # noqa: ARG002 - a bucket stores no reservations
-        """Lower or raise the level, but never above the capacity."""
+        """Correct an earlier reservation by `by`. The bucket never contains more than its capacity."""
         self._level = min(self.capacity, self.level(now) - by)
 
     def change(self, limit: float, now: float) -> None:
-        """Refill at the new rate. The level remains, as far as the new capacity allows."""
+        """Refill at the new rate from now on. The content of the bucket remains, up to the new capacity."""
         level = self.level(now)
         self.limit = limit
         self.capacity = limit * self._share
@@ -82,7 +87,7 @@ class Bucket:
 
 
 class Fixed:
-    """Counts the use of each window. A new window starts with 0."""
+    """A counter of the use in each window of fixed times. A new window starts with 0."""
 
     def __init__(self, limit: float, window: float, now: float) -> None:
         self.limit = limit
@@ -108,18 +113,20 @@ class Fixed:
         return self._index
 
     def adjust(self, taking: int, by: float, now: float) -> None:
-        """Charge an excess to the current window. Refund only to the window that was charged."""
+        """Correct an earlier reservation. If more was used, charge the current window. If less was used, refund only
+        the window that was charged.
+        """
         used = self.used(now)
         if by > 0 or taking == self._index:
             self._used = used + by
 
     def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - windows keep their times and counts
-        """Apply the new limit from the current window on."""
+        """Apply the new limit, starting with the current window."""
         self.limit = limit
 
 
 class Sliding:
-    """Counts the use of the window before now."""
+    """A counter of the use in the window that ends now, such as the last minute."""
 
     def __init__(self, limit: float, window: float) -> None:
         self.limit = limit
@@ -128,13 +135,13 @@ class Sliding:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """Return the use of the window before now."""
+        """Return the use in the window that ends now."""
         while self._takings and self._takings[0][0] <= now - self._window:
             self._used -= self._takings.popleft()[1]
         return self._used
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether `amount` fits into the window before now."""
+        """Return whether `amount` fits into the window that ends now."""
         return self.used(now) + amount <= self.limit
 
     def take(self, amount: float, now: float) -> list[float]:
@@ -145,7 +152,9 @@ class Sliding:
         return taking
 
     def adjust(self, taking: list[float], by: float, now: float) -> None:
-        """Correct the reservation at its own time. If it has left the window, charge an excess now."""
+        """Correct a reservation by `by`. If the reservation is still in the window, change it. Otherwise, charge an
+        excess now.
+        """
         self.used(now)
         if taking[0] > now - self._window:
             taking[1] += by
@@ -154,13 +163,13 @@ class Sliding:
             self.take(by, now)
 
     def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - the window keeps its reservations
-        """Apply the new limit to the whole window before now."""
+        """Apply the new limit to the whole window that ends now."""
         self.limit = limit
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The quota of one pool: requests and tokens per minute, tokens per day. None means unlimited, and 0 admits
+    """The quota of one pool: requests and tokens per minute, and tokens per day. None means unlimited. 0 admits
     nothing.
     """
 
@@ -175,7 +184,7 @@ class Quota:
                 raise ValueError(f"{name} is {limit!r}; set a number of 0 or more, or omit it for no limit")
 
     def changed(self, by: Quota) -> Quota:
-        """Return this quota with the limits of another. Limits that the other quota does not set remain."""
+        """Return this quota with the limits that `by` sets. The other limits remain."""
         limits = zip((by.rpm, by.tpm, by.tpd), (self.rpm, self.tpm, self.tpd), strict=True)
         return Quota(*(old if new is None else new for new, old in limits))
 
@@ -196,7 +205,7 @@ class Ticket:
     takings: list[tuple[Limit, Any]]
 
     def settle(self, used: float, now: float) -> None:
-        """Replace the reservation by the actual use. A repeated settlement has no effect."""
+        """Replace the reservation by the actual use. Later calls of this method have no effect."""
         for limit, taking in self.takings:
             limit.adjust(taking, used - self.reserved, now)
         self.takings = []
@@ -213,16 +222,17 @@ class Pool:
         self.change(quota, now)
 
     def change(self, quota: Quota, now: float) -> None:
-        """Set the limits to those of `quota` from now on. Limits that it does not set remain.
-
-        A limit for a dimension that was unlimited counts from now on.
+        """Set the limits to those of `quota` from now on. Limits that `quota` does not set remain. If a dimension was
+        unlimited, its use is counted from now on.
         """
         self._requests = _changed(self._requests, quota.rpm, now, self._new)
         self._tokens = _changed(self._tokens, quota.tpm, now, self._new)
         self._day = _changed(self._day, quota.tpd, now, lambda limit, start: Fixed(limit, DAY, start))
 
     def admit(self, tokens: float, now: float) -> Ticket | str:
-        """Return a ticket, or the name of the dimension that refuses the request. A refusal charges nothing."""
+        """Return a ticket, or the name of the dimension whose limit refuses the request. A refused request is not
+        charged.
+        """
         if self._requests and not self._requests.fits(1, now):
             return REQUESTS
         if self._tokens and not self._tokens.fits(tokens, now):

@@ -1,4 +1,4 @@
-"""Reads a request's body by the rules of the operation and of the model."""
+"""Read the body of a request, and check it by the rules of the operation and of the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read(wanted: Asked, raw: bytes, models: Models) -> tuple[Asked, Prompt]:
-    """Return the request with its body, and the prompt for the model. Raises ServiceError."""
+    """Return the request with its body, and the prompt for the model. Raises ServiceError for an invalid body."""
     validate.check_model(wanted, models)
     body = speech.parsed(raw, wanted)
     try:
@@ -42,7 +42,7 @@ def _checked(wanted: Asked, body: dict[str, Any], models: Models) -> tuple[Asked
 
 
 def output_limit(wanted: Asked, prompt: Prompt) -> int:
-    """Return the maximum number of tokens in the answer, which is 0 for an embedding."""
+    """Return the maximum number of tokens in the answer. It is 0 for an embedding."""
     if embedding_format(wanted.format, wanted.base):
         return 0
     return prompt.max_tokens or model_facts(wanted.base).max_output_tokens

@@ -1,4 +1,6 @@
-"""The answer to an admitted request: the model's text, its duration, and the effect of a fault on it."""
+"""Create the plan of the answer to an admitted request: the model's text, its duration, and the effect of a fault on
+it.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
 _PLAIN: dict[str, Any] = {"tool": None, "reasoning": "", "cited": None}
 
 _QUICKEST = 0.159
-"""The shortest latency that an answer reports, in seconds. It is the lowest of 480 recorded latencies (2026-11-29),
-none of which is 0.
+"""The shortest latency that an answer reports, in seconds. It is the lowest of 480 recorded latencies (2026-11-29); no
+recorded latency was 0.
 """
 
 HARMLESS = {"stall", "content-filtered", "guardrail"}
-"""Faults with which a request still gets a complete answer."""
+"""The faults with which a request still gets a complete answer."""
 
 
 def reply(
@@ -43,8 +45,8 @@ def reply(
     fault: FaultRule | None,
     over: Callable[[float, int], None],
 ) -> Plan:
-    """Return the plan. At its end, `over` is called with the share that was sent and the number of tokens in the
-    complete answer.
+    """Return the plan of the answer. At its end, `over` is called with the share of the answer that was sent, and the
+    number of tokens in the complete answer.
     """
     if form := embedding_format(asked.format, asked.base):
         return _numbers(scenario, form, asked, prompt, fault=fault, over=over)
@@ -105,10 +107,8 @@ def _filtered(generated: Answer, fault: FaultRule) -> Answer:
 
 
 def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Step]:
-    """Return the frames of the stream that a fault lets through.
-
-    The fault occurs before the closing event at the latest, so that it also affects an answer that is shorter than
-    expected.
+    """Return the frames of the stream up to the fault. The fault occurs before the closing event at the latest, so
+    that it also affects an answer that is shorter than expected.
     """
     track: list[Step] = [frames.event(name, frames.padded(payload)) for name, payload in events]
     if fault is None or (fault.kind == "stall" and fault.after is None):  # such a stall is before the first byte

@@ -1,11 +1,11 @@
-"""A request as it was received, and the operation that it asks for."""
+"""Read a request to the simulator: its operation, its model, and its caller."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aws_bedrock_inference.knowledge.models import split_profile
-from aws_bedrock_inference.simulator.error_texts import ServiceError
+from aws_bedrock_inference.simulator.error_texts import ServiceError, ServiceMissing
 from aws_bedrock_inference.simulator.signature import caller, region
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ _CONTROL = {
     "enforcedGuardrailsConfiguration": ("ListEnforcedGuardrailsConfiguration", ""),
     "foundation-model-availability": ("", "GetFoundationModelAvailability"),
 }
+_OTHER_SERVICE = (
+    "This is the simulator of Bedrock. It has no STS, and no other service that accepts forms. Unset the setting that "
+    "leads to the simulator, for example AWS_ENDPOINT_URL_STS, so that the request goes to AWS."
+)
 _JOB, _ALL_JOBS = "model-invocation-job", "model-invocation-jobs"
 JOBS = frozenset(f"{verb}ModelInvocationJob" for verb in ("Create", "Get", "Stop")) | {"ListModelInvocationJobs"}
 """The operations of batch jobs."""
@@ -48,11 +52,10 @@ class Request(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A request's operation, model and caller. `model` is the id or ARN in the request, `base` the model without
-    profile or ARN.
+    """The operation, the model and the caller of a request.
 
-    `body` is the JSON of its body, and `format` the name of the format of an InvokeModel body. Both are set when the
-    body is read.
+    `model` is the id or ARN in the request, and `base` the model without profile or ARN. `body` is the JSON of the
+    request's body, and `format` the name of the format of an InvokeModel body. Both are set when the body is read.
     """
 
     operation: str
@@ -71,17 +74,19 @@ class Asked(NamedTuple):
 
     @property
     def native(self) -> bool:
-        """True if bodies are in the model's own dialect."""
+        """True if the bodies are in the model's own format."""
         return self.operation.startswith("InvokeModel")
 
     @property
     def control(self) -> bool:
-        """True for an operation of the control plane."""
+        """True if the operation belongs to the control plane."""
         return self.operation in CONTROL
 
 
 def asked(request: Request, home: str) -> Asked:
-    """Read path and signature. `home` is the Region of requests that do not name one. Raises ServiceError."""
+    """Return the operation, the model and the caller, from the path and the signature. `home` is the Region of
+    requests that do not name a Region. Raises ServiceError.
+    """
     head, _, rest = request.path.removeprefix("/").partition("/")
     if head in (_JOB, _ALL_JOBS):
         model, operation = _asked_of_jobs(request.method, head, rest)
@@ -91,6 +96,8 @@ def asked(request: Request, home: str) -> Asked:
         model, _, last = rest.rpartition("/")
         operation = _OPERATIONS.get(last, "") if request.method == "POST" and head == "model" and model else ""
     if not operation:
+        if request.body.startswith(b"Action="):
+            raise ServiceMissing("InvalidAction", _OTHER_SERVICE, 400)
         raise ServiceError("UnknownOperationException")
     base, pool = split_profile(model)
     authorization = request.headers.get("authorization", "")
@@ -98,7 +105,9 @@ def asked(request: Request, home: str) -> Asked:
 
 
 def _asked_of_jobs(method: str, head: str, rest: str) -> tuple[str, str]:
-    """Return the job's id or ARN and the operation. Both are empty if the request is not an operation."""
+    """Return the id or ARN of the job, and the operation. Both are empty if the request is not an operation of batch
+    jobs.
+    """
     if head == _ALL_JOBS:
         return "", "ListModelInvocationJobs" if method == "GET" and not rest else ""
     if method == "GET" and rest:

@@ -1,4 +1,4 @@
-"""The buckets of an S3 endpoint, as far as a batch job needs them."""
+"""The part of an S3 endpoint that a simulated batch job needs: reading and writing objects."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PIECE = 1 << 20
-_SECONDS = 10  # to connect, and for each answer
+_SECONDS = 10  # the time limit to connect, and the limit for each answer
 
 
 class Denied(Exception):
-    """An object or a bucket that cannot be read or written. The message has the reason in S3's words."""
+    """Raised if an object or a bucket cannot be read or written. The message is the reason in S3's words."""
 
 
 class File(NamedTuple):
@@ -24,7 +24,7 @@ class File(NamedTuple):
 
 
 class Location(NamedTuple):
-    """A bucket and a key or prefix."""
+    """A place in S3: a bucket, and a key or a prefix."""
 
     bucket: str
     key: str
@@ -37,7 +37,7 @@ class Location(NamedTuple):
 
 
 class S3:
-    """An S3 endpoint, used with the credentials of the environment, or with arbitrary ones if it has none."""
+    """An S3 endpoint. The credentials come from the environment; if it has none, arbitrary credentials are used."""
 
     def __init__(self, endpoint: str, region: str) -> None:
         from botocore.client import Config  # noqa: PLC0415 - slow to import; only batch jobs need it
@@ -61,7 +61,7 @@ class S3:
         return region
 
     def files(self, where: Location) -> list[File]:
-        """Return the JSONL files of a location: the file itself, or all files in the folder. Raises Denied."""
+        """Return the JSONL files at a location: the file itself, or all files in the folder. Raises Denied."""
         if where.key.endswith(".jsonl"):
             head = self._ask("head_object", Bucket=where.bucket, Key=where.key)
             return [File(where.key, head["ContentLength"])]

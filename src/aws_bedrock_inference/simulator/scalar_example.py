@@ -1,4 +1,4 @@
-"""Texts and numbers that a JSON schema allows."""
+"""Create texts and numbers that a JSON schema allows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aws_bedrock_inference.simulator.pattern_example import pattern_example
 
 TEXT = "simulated"
 LONGEST = 1_000_000
-"""Characters of a text or items of a list: more than any model can write."""
+"""The maximum number of characters of a text, or of items of a list. It is more than any model can write."""
 
 _FORMATS = {  # {n} is a number from 1 to 28
     "date-time": "2026-01-{n:02}T09:30:00Z",
@@ -49,11 +49,11 @@ _FORMATS = {  # {n} is a number from 1 to 28
 
 
 class Impossible(Exception):
-    """No finite value satisfies the schema, or this module finds none."""
+    """Raised if no finite value satisfies the schema, or if this module finds no such value."""
 
 
 def string(schema: dict[str, Any], variant: int) -> str:
-    """Return a text with the length, pattern and format of a schema."""
+    """Return a text that has the length, the pattern and the format that a schema requires."""
     least, most = whole(schema.get("minLength"), 0), whole(schema.get("maxLength"), inf)
     if least > most:
         raise Impossible
@@ -76,12 +76,14 @@ def string(schema: dict[str, Any], variant: int) -> str:
 
 
 def varied(text: str, variant: int) -> str:
-    """Return the text, or a different one if `variant` is above 0."""
+    """Return the text. If `variant` is above 0, return a different text."""
     return f"{text} {variant + 1}" if variant else text
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the minimum and the maximum, and whether each is excluded (a boolean in draft 4)."""
+    """Return the minimum and the maximum of a number, and for each whether it is excluded. In draft 4, this is a
+    boolean.
+    """
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     least = _number_or(above, -inf)
@@ -92,7 +94,7 @@ def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
 
 
 def number(schema: dict[str, Any], variant: int) -> float:
-    """Return a number within the bounds: 1 if the bounds allow it."""
+    """Return a number that the bounds of the schema allow. It is 1 if the bounds allow 1."""
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 0)
     if step > 0:
@@ -107,7 +109,7 @@ def number(schema: dict[str, Any], variant: int) -> float:
 
 
 def integer(schema: dict[str, Any], variant: int) -> int:
-    """Return an integer within the bounds: 1 if the bounds allow it."""
+    """Return an integer that the bounds of the schema allow. It is 1 if the bounds allow 1."""
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 1)
     unit = Fraction(repr(step)).numerator  # the smallest integer multiple: 1 for 0.5
@@ -134,5 +136,5 @@ def _number_or(value: Any, default: float) -> float:
 
 
 def whole(value: Any, default: float) -> float:
-    """Return a count in a schema, or the default if the schema does not have it."""
+    """Return the value of a keyword that is a count, or the default if the schema does not have the keyword."""
     return max(0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default

@@ -1,7 +1,8 @@
-"""A scenario: what the simulated account may do, how fast its models are, and which faults occur when.
+"""Read a scenario. It describes the quotas of the simulated account, the speed of its models, and the faults that
+occur.
 
-It is written as TOML and read into frozen values. An unknown key is refused with a sentence that states its place and
-the allowed keys, since a misspelt fault would otherwise never occur.
+A scenario is written as TOML and read into frozen values. An unknown key is refused, because a misspelt fault would
+otherwise never occur. The message states the place of the key and the allowed keys.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _LARGEST = 2**63
 
 
 class ScenarioError(ValueError):
-    """The scenario cannot be used. The message states the place of the error and the allowed values."""
+    """Raised if the scenario cannot be used. The message states the place of the error and the allowed values."""
 
 
 # The settings of each kind of fault, in addition to the filters and the schedule.
@@ -67,11 +68,10 @@ _WHEN = {"rate", "from", "until", "first", "requests"}
 
 
 def tables(source: str | Path | dict[str, Any] | None, **options: Any) -> dict[str, Any]:
-    """Return the tables of a scenario. `source` is a path, the name of a scenario that ships with the package, or the
-    tables.
+    """Return the tables of a scenario.
 
-    `options` replace whole tables and top-level values. Raises ScenarioError, also if the tables are not a valid
-    scenario.
+    `source` is a path, the name of a scenario that ships with the package, or the tables themselves. `options` replace
+    whole tables and top-level values. Raises ScenarioError, also if the tables are not a valid scenario.
     """
     written = {} if source is None else source if isinstance(source, dict) else parse(_written(source))
     found = {**written, **options}
@@ -96,7 +96,7 @@ def names() -> list[str]:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Return the tables of a scenario in TOML."""
+    """Return the tables of a scenario from its text in TOML."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -104,7 +104,7 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def read(data: dict[str, Any]) -> Scenario:
-    """Return the scenario in the tables. Raises ScenarioError."""
+    """Return the scenario that the tables describe. Raises ScenarioError."""
     scenario: Scenario = _table(Scenario, data, "the scenario")
     if scenario.discipline not in DISCIPLINES:
         raise ScenarioError(f"discipline {scenario.discipline!r} is unknown; use one of {', '.join(DISCIPLINES)}")

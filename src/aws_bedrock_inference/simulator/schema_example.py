@@ -1,7 +1,7 @@
-"""A value that a JSON schema allows, the same each time.
+"""Create a value that a JSON schema allows. The same schema always produces the same value.
 
-No library of a reasonable size does this: hypothesis-jsonschema needs Hypothesis, jsf needs Faker. The tests check
-every result with `jsonschema`, so that this file need not be trusted.
+No library of a reasonable size does this: hypothesis-jsonschema needs Hypothesis, and jsf needs Faker. The tests check
+every result with `jsonschema`, so this module does not have to be trusted.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from aws_bedrock_inference.simulator.schema_rules import merged, stated_limits, 
 
 _MOST_STEPS = 3000  # maximum number of schemas read for one example: a schema of 64 KB has about as many
 _DESCRIPTION = 2000  # characters of a description that are read, from its end
-_MOST_ITEMS = 1000  # of an array, and members of an object that are not named in its schema
+_MOST_ITEMS = 1000  # items of an array, and members of an object that its schema does not name
 
 
 def example(schema: Any) -> Any:
-    """Return a value that a schema allows, or a text if the schema allows no value or is not understood.
+    """Return a value that the schema allows. Return a text if the schema allows no value, or if this module does not
+    understand it.
 
-    The value has all optional members of an object, since a model fills in all members that it sees. If that violates
-    a rule of the schema, the value has only the required members.
+    The value has all optional members of an object, because a model fills in all members that it sees. If this
+    violates a rule of the schema, the value has only the required members.
     """
     value: Any = TEXT
     for full in (True, False):
@@ -48,7 +49,7 @@ def example(schema: Any) -> Any:
 
 
 def object_example(schema: Any) -> dict[str, Any]:
-    """Return an example of a tool's input, which is an object whatever the schema says."""
+    """Return an example of the input of a tool. It is an object, even if the schema allows other types."""
     if isinstance(schema, dict):
         schema = {**schema, "type": "object"}
     value = example(schema)
@@ -56,7 +57,9 @@ def object_example(schema: Any) -> dict[str, Any]:
 
 
 class _Maker:
-    """The work on one schema: its root, to which references lead, and the number of steps that are left."""
+    """The work on one schema. It has the root of the schema, to which references lead, and the number of steps that
+    are left.
+    """
 
     def __init__(self, root: Any, *, full: bool) -> None:
         self._root = root
@@ -65,7 +68,9 @@ class _Maker:
         self._entered: list[str] = []
 
     def make(self, schema: Any, variant: int = 0) -> Any:
-        """Return a value. With a `variant` above 0, it is a different one if the schema allows more than one."""
+        """Return a value that the schema allows. A `variant` above 0 selects a different value if the schema allows
+        more than one.
+        """
         self._steps -= 1
         if schema is False or self._steps < 0:
             raise Impossible
@@ -88,7 +93,9 @@ class _Maker:
             self._entered.remove(reference)
 
     def _composed(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return a value that also satisfies one branch of `anyOf` and `oneOf`, and all of `allOf`."""
+        """Return a value that satisfies all of `allOf`, and one branch each of `anyOf` and `oneOf`, in addition to the
+        schema's other rules.
+        """
         for key in ("allOf", "anyOf", "oneOf"):
             branches = schema.get(key)
             if isinstance(branches, list) and branches:
@@ -128,7 +135,7 @@ class _Maker:
         raise Impossible
 
     def _allowed(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return a value that no `not` and no `enum` of the schema refuses."""
+        """Return a value that satisfies the `not` and the `enum` of the schema."""
         banned = schema.get("not")
         if banned is None:
             return self._listed(schema, variant)
@@ -156,7 +163,7 @@ class _Maker:
         return fitting[variant % len(fitting)]
 
     def _shown(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return an example or the default in the schema if it is valid. Otherwise create a value."""
+        """Return an example or the default from the schema if it is valid. Otherwise create a value."""
         shown = schema.get("examples")
         shown = [*(shown if isinstance(shown, list) else []), *([schema["default"]] if "default" in schema else [])]
         bare = {key: value for key, value in schema.items() if key not in {"examples", "default"}}

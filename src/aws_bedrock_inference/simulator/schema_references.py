@@ -1,4 +1,4 @@
-"""References of a JSON schema to a part of the same document."""
+"""Follow the references in a JSON schema to other parts of the same document."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ def resolved(root: Any, reference: str) -> Any:
 
 
 def referred(schema: dict[str, Any]) -> str | None:
-    """Return the reference of a schema, or None. A dynamic reference is treated as a plain one."""
+    """Return the reference in a schema, or None. A dynamic reference is treated as a plain reference."""
     found = (schema.get(key) for key in REFERENCES)
     return next((reference for reference in found if isinstance(reference, str)), None)
 
 
 def _identified(root: Any, name: str, keys: tuple[str, ...]) -> Any:
-    """Return the schema with that id in the document, as TypeBox writes recursive schemas, or True if there is none."""
+    """Return the schema with this id in the document, or True (which allows anything) if there is none. TypeBox writes
+    recursive schemas with such ids.
+    """
     own = root.get("$id") if isinstance(root, dict) else None
     base = own if isinstance(own, str) else ""
     wanted = {name, f"#{name}", urljoin(base, name)}

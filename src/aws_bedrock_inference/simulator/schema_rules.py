@@ -1,4 +1,4 @@
-"""Rules about JSON schemas: the intersection of two schemas, and a check whether a schema allows a value."""
+"""Calculate with JSON schemas: combine two schemas, and check whether a schema allows a value."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _STATED_PATTERN = re.compile(r"\{(?:[^{}]{0,200}, )?pattern: (.{1,500}?)(?:, \w{
 _ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 _DEEPEST = 60  # references and nested schemas that are followed
-_MOST_BRANCHES = 20  # of a second `anyOf` that are combined with those of a first
-_MOST_PAIRS = 400  # of two `anyOf` that are read: a third one multiplies them again
+_MOST_BRANCHES = 20  # branches of a second `anyOf` that are combined with those of the first
+_MOST_PAIRS = 400  # pairs of branches of two `anyOf`; a third `anyOf` multiplies them again
 _GREATEST = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
 
 
 def types(schema: dict[str, Any]) -> list[str]:
-    """Return the types that a schema allows, with `null` last."""
+    """Return the types that a schema allows. `null` is last."""
     given = schema.get("type")
     kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind in _ALL]
     if kinds:
@@ -55,10 +55,11 @@ def types(schema: dict[str, Any]) -> list[str]:
 
 
 def stated_limits(description: str) -> dict[str, Any]:
-    """Return the limits that a description states, which a model would obey.
+    """Return the limits that a description states in words, such as a minimum number of items. A real model obeys
+    them.
 
-    Structured output refuses keywords such as `minItems`. Clients then write them into the description: anthropic as
-    `{minItems: 2}`, pydantic-ai as `(minItems=2)`, litellm as `minimum number of items: 2`.
+    Structured output refuses keywords such as `minItems`, so clients write them into the description: anthropic as
+    `{minItems: 2}`, pydantic-ai as `(minItems=2)`, and litellm as `minimum number of items: 2`.
     """
     limits: dict[str, Any] = {name: json.loads(number) for name, number in _STATED_NUMBER.findall(description)}
     for words, number in _WORDED_NUMBER.findall(description):
@@ -69,7 +70,7 @@ def stated_limits(description: str) -> dict[str, Any]:
 
 
 def merged(one: Any, other: Any) -> Any:
-    """Return a schema that allows the values that both schemas allow."""
+    """Return a schema that allows only the values that both schemas allow."""
     if one is False or other is False:
         return False
     if not isinstance(one, dict):
@@ -89,7 +90,7 @@ def merged(one: Any, other: Any) -> Any:
 
 
 def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
-    """Return the schemas of an array's first items. `items` applies to the positions after `prefixItems`."""
+    """Return the schemas of the first items of an array. `items` applies to the items after `prefixItems`."""
     lists = [schema.get("prefixItems") or [] for schema in (one, other)]
     rest = [schema.get("items", True) for schema in (one, other)]
     length = max(map(len, lists))

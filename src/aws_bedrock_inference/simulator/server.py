@@ -1,4 +1,6 @@
-"""The service on a socket: HTTP/1.1 and h2c with prior knowledge on one port, served by granian."""
+"""The server of the simulator: HTTP/1.1 and HTTP/2 without TLS (h2c with prior knowledge) on one port, through
+granian.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ _WORK_SECONDS = 5.0  # boto3's clients give up after 60 s
 
 
 class Endpoint:
-    """The application that granian runs: one call of `__rsgi__` for each request."""
+    """The application that granian runs. granian calls `__rsgi__` for each request."""
 
     def __init__(self, service: Service, bound: str) -> None:
         self.service = service
@@ -58,7 +60,7 @@ class Endpoint:
             self._under_way.discard(task)
 
     def give_up(self) -> None:
-        """Cancel the requests in flight, because granian does not stop before they end."""
+        """Cancel the requests in flight, because granian stops only after they have ended."""
         for task in self._under_way:
             if task:
                 task.cancel()
@@ -94,16 +96,16 @@ class Endpoint:
         return answer
 
     def report(self) -> dict[str, Any]:
-        """Return the statistics."""
+        """Return the statistics of the simulator."""
         return self.service.stats.report()
 
     def load(self, scenario: Scenario) -> None:
-        """Start again with a scenario."""
+        """Start the simulation again with `scenario`."""
         self.service.load(scenario)
         self._changed()
 
     def skip(self, seconds: float) -> None:
-        """Advance the clock by `seconds`."""
+        """Advance the clock of the simulator by `seconds`."""
         self.service.skip(seconds)
         self._changed()
 
@@ -113,7 +115,7 @@ class Endpoint:
 
 
 async def _body(protocol: RSGIHTTPProtocol, length: int | None) -> bytes | None:
-    """Return the body, or None if it is too long. The rest of a long body is not read."""
+    """Return the body of a request. Return None if the body is too long; the rest of it is not read."""
     if length is not None:
         return await protocol() if length <= _LONGEST_BODY else None
     pieces, read = [], 0
@@ -147,7 +149,7 @@ async def _carry_out(todo: Plan, scope: Scope, protocol: RSGIHTTPProtocol) -> No
 
 
 async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
-    """Wait, and return whether the client is still connected."""
+    """Wait for `seconds`, and return whether the client is still connected."""
     if seconds <= 0:
         return True
     gone = asyncio.ensure_future(protocol.client_disconnect())
@@ -157,10 +159,10 @@ async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
 
 
 async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve the scenario until cancelled. Port 0 selects a free port. `ready` is called with the URL.
+    """Serve the scenario until the task is cancelled.
 
-    While the scenario refuses connections, the port is closed, but requests in flight may end. Raises OSError if the
-    address is not available.
+    Port 0 selects a free port. `ready` is called with the URL. While the scenario refuses connections, the port is
+    closed, but requests in flight continue. Raises OSError if the address is not available.
     """
     service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
     endpoint = Endpoint(service, host)
@@ -198,7 +200,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
 
 
 async def _work(endpoint: Endpoint) -> NoReturn:
-    """Do the work of batch jobs whenever it is due."""
+    """Do the work of batch jobs whenever work is due."""
     while True:
         endpoint.changed_jobs.clear()
         await asyncio.to_thread(endpoint.service.work)
@@ -207,9 +209,8 @@ async def _work(endpoint: Endpoint) -> NoReturn:
 
 
 def leave() -> NoReturn:
-    """End the process immediately.
-
-    Threads of granian outlive its loop, and panic when the interpreter shuts down while they run.
+    """End the process immediately. Otherwise the threads of granian, which outlive its loop, would panic while the
+    interpreter shuts down.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -217,7 +218,7 @@ def leave() -> NoReturn:
 
 
 def _already_reported(_: str) -> None:
-    """Do nothing: the URL was reported at the first start."""
+    """Do nothing, because the URL was already reported at the first start."""
 
 
 def _listener(endpoint: Endpoint, host: str, port: int) -> Server:
@@ -227,7 +228,9 @@ def _listener(endpoint: Endpoint, host: str, port: int) -> Server:
 
 
 def _port(host: str, port: int) -> int:
-    """Return the port, or a free one for 0. granian would not report that an address is in use."""
+    """Return the port. If it is 0, return a free port. Raises an error if the address is in use, because granian would
+    not report this.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The simulated service: it turns a request into the plan of its answer. No I/O; clocks are arguments."""
+"""The simulated service, without I/O. It converts a request into the plan of its answer. The time is an argument."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CACHE_SECONDS = 300  # a prompt cache expires five minutes after its last use
 
 
 class Service:
-    """An account at Bedrock: its quotas, its models, and its faults."""
+    """A simulated account in Bedrock: its quotas, its models, and its faults."""
 
     def __init__(self, scenario: Scenario, *, clock: Clock, wall: Clock) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class Service:
         self.load(scenario)
 
     def load(self, scenario: Scenario) -> None:
-        """Start again with new quotas, statistics and schedule."""
+        """Start the simulation again with new quotas, statistics and faults."""
         self.scenario = scenario
         self.stats = Stats()
         self._started = self._clock()
@@ -62,25 +62,25 @@ class Service:
         return self._clock() - self._started + self._skipped
 
     def skip(self, seconds: float) -> None:
-        """Advance the clock by `seconds`."""
+        """Advance the clock of the simulation by `seconds`."""
         self._skipped += seconds
 
     def work(self) -> None:
-        """Do the work of batch jobs that is due. It waits for S3, so it must not run in an event loop."""
+        """Do the work of batch jobs that is due. This method waits for S3, so it must not run in an event loop."""
         self._jobs.run(self.now)
 
     def close(self) -> None:
-        """Stop the work on batch jobs, so that a `work` in another thread ends soon."""
+        """Stop the work on batch jobs. A call of `work` in another thread then ends soon."""
         self._jobs.close()
 
     def next_work(self) -> float | None:
-        """Return the seconds until batch jobs have work, or None if they have none before the next request."""
+        """Return the seconds until batch jobs have work. Return None if they have no work before the next request."""
         due = self._jobs.due()
         return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
-        """Return whether connections are refused now, and the seconds until that may change, or None if it
-        never does.
+        """Return whether connections are refused now, and the seconds until this can change. The seconds are None if
+        it never changes.
         """
         now = self.now
         spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]
@@ -88,7 +88,7 @@ class Service:
         return any(rule.since <= now < rule.until for rule in spans), min(edges, default=None)
 
     def handle(self, request: Request) -> Plan:
-        """Return the answer's plan. Every request has one, also a request that no service would read."""
+        """Return the plan of the answer to a request. Every request gets a plan, also a request that is not valid."""
         self.stats.arrived(self.now)
         self._count += 1
         fault = None
@@ -148,7 +148,7 @@ class Service:
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
-        """Raise the error of the fault, if the fault is an error."""
+        """If the fault is an error, raise this error."""
         if fault.kind == "error":
             if ERRORS.get(fault.code, {}).get("admitted"):
                 self._settle(wanted, self._admit(wanted, prompt, limit), Usage(prompt.tokens), 0)
@@ -186,7 +186,7 @@ class Service:
         return self._pools[key]
 
     def _quota(self, model: str, region: str, pool: str) -> Quota:
-        """Return the quota of a pool that is used for the first time."""
+        """Return the quota for a pool that is used for the first time."""
         rules = (rule.quota for rule in self.scenario.quotas if rule.covers(model, region, pool))
         quota = next(rules, self.scenario.quota)
         for change in self._changed:
@@ -195,7 +195,9 @@ class Service:
         return quota
 
     def _change(self) -> None:
-        """Apply the changes of quotas that are due, each at its own time, before anything is reserved or settled."""
+        """Apply the changes of quotas that are due, each at its own time. Call this before anything is reserved or
+        settled.
+        """
         while self._changes and self._changes[0].at <= self.now:
             change = self._changes.popleft()
             self._changed.append(change)
@@ -204,7 +206,7 @@ class Service:
                     pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
-        """Return the usage of the prompt, including the prompt cache. The output is not known yet."""
+        """Return the usage of the prompt, including the prompt cache. The number of output tokens is not known yet."""
         cached = prompt.cached_tokens
         if not cached:
             return Usage(prompt.tokens)

@@ -1,7 +1,7 @@
-"""The shapes of requests in the service model that ships with botocore.
+"""Read the shapes of requests from the service model that ships with botocore.
 
-This module reads the model's file itself, since importing botocore's own reader takes longer than importing the whole
-simulator.
+This module reads the file of the service model itself, because importing botocore's own reader takes longer than
+importing the whole simulator.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _QUICKER = {
 
 
 class Shape(NamedTuple):
-    """One shape of the service model. `members` are the members of a structure, `item` is the item of a list or a map,
-    by name.
+    """One shape of the service model. `members` are the shapes of a structure's members by name. `item` is the shape
+    of the items in a list or a map.
     """
 
     kind: str
@@ -57,7 +57,7 @@ class Shape(NamedTuple):
 
 @cache
 def shape(name: str, service: str = RUNTIME) -> Shape:
-    """Return the shape of that name."""
+    """Return the shape with this name."""
     given = _model(service)["shapes"][name]
     kind = given["type"]
     item = given.get("member") or given.get("value") or {}
@@ -78,13 +78,15 @@ def shape(name: str, service: str = RUNTIME) -> Shape:
 
 
 def quicker(pattern: str) -> str:
-    """Return a pattern that matches the same texts in a short time."""
+    """Return a pattern that matches the same texts, but never needs much time."""
     return _QUICKER.get(pattern, pattern)
 
 
 @cache
 def body_of(operation: str, service: str = RUNTIME) -> Shape:
-    """Return the shape of an operation's body: its input without the members in the path and in headers."""
+    """Return the shape of an operation's body. It is the operation's input without the members in the path and in
+    headers.
+    """
     return shape(_model(service)["operations"][operation]["input"]["shape"], service)
 
 

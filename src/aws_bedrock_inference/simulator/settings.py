@@ -1,6 +1,6 @@
-"""The values of a scenario. The defaults are an account without limits and without faults.
+"""The settings of a scenario, with their defaults. By default, the simulated account has no limits and no faults.
 
-Each class raises `ValueError` for a number that no simulation could use.
+Each class raises `ValueError` for a number that no simulation can use.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ def _check_range(name: str, value: float, least: float, most: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """The speed of answers: seconds to the first token, then tokens per second. `spread` is the standard deviation of
-    the logarithm of the first: with 0.3, one answer in twenty starts 1.6 times later than usual.
+    """The speed of answers: the seconds to the first token, and then the tokens per second.
+
+    `spread` is the standard deviation of the logarithm of the time to the first token. With 0.3, one answer in twenty
+    starts after more than 1.6 times the usual time.
     """
 
     first_token: float = 0.0
@@ -47,11 +49,13 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The answers of the models: the median length in tokens, and the standard deviation of its logarithm. `tools`
-    selects the tools that a model uses if it is free to: those that the question names (`named`), none (`off`), or
-    those of a script. `goes_on` selects how a model continues an interrupted answer whose end the user quotes:
-    `exactly` from there, `loosely` (it may write something first, or repeat more), or `otherwise`, in other words than
-    before.
+    """The settings of the models' answers: the median of their length in tokens, and the standard deviation of its
+    logarithm.
+
+    `tools` selects the tools that a model uses when it is free to choose: the tools that the question names (`named`),
+    none (`off`), or the tools of a script. `goes_on` selects how a model continues an interrupted answer whose end the
+    user quotes: `exactly` from the quotation, `loosely` (the model possibly writes something first, or repeats more),
+    or `otherwise`, in other words than before.
     """
 
     tokens: float = 130.0
@@ -71,7 +75,9 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The models of the simulator. All settings are shell patterns of base model ids, without a geography prefix."""
+    """The models of the simulator. All settings are shell patterns for ids of base models, without a geography
+    prefix.
+    """
 
     known: tuple[str, ...] = (
         *(f"{provider}.*" for provider in ("ai21", "amazon", "anthropic", "cohere", "deepseek", "google", "luma")),
@@ -96,8 +102,10 @@ class Models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """The credentials that are accepted. Without a secret key, signatures are not checked. With neither a secret key
-    nor a bearer token, every bearer token that has not expired is accepted.
+    """The credentials that the simulator accepts.
+
+    Without a secret key, signatures are not checked. With neither a secret key nor a bearer token, every bearer token
+    that has not expired is accepted.
     """
 
     access_key: str = "AKIDSIMULATOR"
@@ -108,7 +116,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaRule:
-    """The quota of the pools that match, instead of the default quota."""
+    """A quota for the pools that match the patterns. It replaces the default quota."""
 
     model: str = "*"
     region: str = "*"
@@ -121,19 +129,19 @@ class QuotaRule:
         Quota(self.rpm, self.tpm, self.tpd)  # raises for an invalid limit
 
     def covers(self, model: str, region: str, pool: str) -> bool:
-        """Return whether the rule applies to that pool."""
+        """Return whether the rule applies to this pool."""
         return fnmatchcase(model, self.model) and fnmatchcase(region, self.region) and fnmatchcase(pool, self.pool)
 
     @property
     def quota(self) -> Quota:
-        """The quota without the patterns."""
+        """The limits of the rule as a quota."""
         return Quota(self.rpm, self.tpm, self.tpd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaChange(QuotaRule):
-    """A change of the matching pools' quota at `at`, in seconds since the scenario was loaded. Limits that are not set
-    remain.
+    """A change of the quota of the matching pools, at `at` seconds after the scenario was loaded. Limits that are not
+    set do not change.
     """
 
     at: float
@@ -148,9 +156,9 @@ class QuotaChange(QuotaRule):
 class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
-    Filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded.
-    `requests` and `first` count the requests that match the filters, and `rate` is the affected share of the remaining
-    requests. `after` is a number of stream events, and `seconds` the duration.
+    The filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded.
+    `requests` and `first` count the requests that match the filters. `rate` is the share of the remaining requests
+    that are affected. `after` is a number of stream events, and `seconds` is the duration.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The caller's identity: SigV4 and bearer tokens, checked as the service checks them.
+"""Check the caller's identity as the service does: a signature (SigV4) or a bearer token.
 
 Algorithm: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -25,13 +25,13 @@ _FIELDS = re.compile(r"(Credential|SignedHeaders|Signature)=([^\s,]+)")
 
 
 def region(authorization: str) -> str | None:
-    """Return the Region of the credential scope, or None if there is no such scope."""
+    """Return the Region in the credential scope of a signature. Return None if there is no such scope."""
     scope = authorization.partition("Credential=")[2].partition(",")[0].split("/")
     return scope[2] if len(scope) == 5 else None  # noqa: PLR2004 - key/date/region/service/aws4_request
 
 
 def caller(authorization: str) -> str:
-    """Return the access key id of the signature, or else `bearer` or `unsigned`."""
+    """Return the access key id of the signature. If there is no signature, return `bearer` or `unsigned`."""
     if authorization.startswith("Bearer "):
         return "bearer"
     return authorization.partition("Credential=")[2].partition("/")[0] or "unsigned"
@@ -40,8 +40,8 @@ def caller(authorization: str) -> str:
 def verify(  # noqa: PLR0917 - the parts of a request, in their order
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
 ) -> None:
-    """Raise ServiceError unless the request is signed by `who` or has its token. `now` is in seconds since the
-    epoch.
+    """Raise ServiceError unless the request is signed with the credentials `who`, or has their token. `now` is in
+    seconds since the epoch.
     """
     authorization = headers.get("authorization", "")
     if authorization.startswith("Bearer "):
@@ -104,8 +104,10 @@ def _check_clock(stamp: str, now: datetime) -> None:
 
 
 def _canonical_paths(path: str) -> Iterator[str]:
-    """Return the paths that may have been signed. The server receives the decoded path, so two forms of the model id
-    are tried: with `:` and `/` encoded, and unchanged.
+    """Return the forms of the path that the client has possibly signed.
+
+    The server receives the decoded path. Therefore two forms of the model id are tried: with `:` and `/` encoded, and
+    unchanged.
     """
     head, _, rest = path.removeprefix("/").partition("/")
     model, _, tail = rest.rpartition("/")

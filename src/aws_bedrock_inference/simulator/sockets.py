@@ -1,4 +1,6 @@
-"""The reset of a connection. granian cannot do it, so this module finds the socket in this process and resets it."""
+"""Reset a connection. granian cannot reset connections, so this module finds the socket in this process and
+resets it.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,8 @@ _NO_FAMILY = struct.pack("=H14x", socket.AF_UNSPEC)
 
 
 def reset(client: str) -> None:
-    """Reset the connection to `client`, `host:port`, immediately. Its peer receives RST, whatever the server does with
-    it.
+    """Reset the connection to `client` (`host:port`) immediately. The client receives RST, even if the server would
+    still write to the connection.
     """
     host, _, port = client.rpartition(":")
     peer = (host.strip("[]"), int(port))
@@ -30,7 +32,9 @@ def reset(client: str) -> None:
 
 
 def _break(connection: socket.socket) -> None:
-    """Send RST. Linux does so when a socket is disconnected; elsewhere it is sent by closing without lingering."""
+    """Send RST on a socket. Linux sends RST when a socket is disconnected. On other systems, closing the socket
+    without lingering sends RST.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).connect(connection.fileno(), _NO_FAMILY, len(_NO_FAMILY))
     else:

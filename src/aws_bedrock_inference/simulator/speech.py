@@ -1,4 +1,6 @@
-"""The wire format of each operation: reading request bodies, and writing answers as bodies or event-stream frames."""
+"""Convert between HTTP bodies and the simulator's values for each operation. Requests are read, and answers are
+written as bodies or event-stream frames.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
-    """Return the JSON object of a request's body. Raises ServiceError."""
+    """Return the JSON object in the body of a request. Raises ServiceError."""
     try:
         found = strict.loads(body)
     except ValueError as error:
@@ -39,7 +41,9 @@ def parsed(body: bytes, asked: Asked) -> dict[str, Any]:
 
 
 def prompt(body: dict[str, Any], asked: Asked) -> Prompt:
-    """Return the prompt. Raises ServiceError for a body that is not in the model family's format."""
+    """Return the prompt from the body of a request. Raises ServiceError for a body that is not in the format of the
+    model family.
+    """
     read: Callable[[dict[str, Any]], Prompt] = partial(native.read, asked) if asked.native else converse.read
     try:
         if asked.operation == "CountTokens":
@@ -64,7 +68,7 @@ def _counted(given: dict[str, Any], asked: Asked) -> tuple[dict[str, Any], Calla
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> tuple[list[tuple[str, str]], bytes]:
-    """Return headers and body of an answer in one piece."""
+    """Return the headers and the body of an answer in one piece."""
     milliseconds = round(seconds * 1000)
     if not asked.native:
         return [], written(echoes.whole(asked, answer, usage, converse.body(answer, usage, milliseconds)))
@@ -83,7 +87,7 @@ def whole(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> tuple[l
 
 
 def events(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> list[tuple[str, bytes]]:
-    """Return the events of a stream, each as name and payload."""
+    """Return the events of a stream, each with its name and its payload."""
     milliseconds = round(seconds * 1000)
     if not asked.native:
         named_events = echoes.events(asked, answer, usage, converse.events(answer, usage, milliseconds))
@@ -93,10 +97,10 @@ def events(asked: Asked, answer: Answer, usage: Usage, seconds: float) -> list[t
 
 
 def exception(code: str, message: str) -> bytes:
-    """Return the frame of an exception, whose name begins with a small letter in streams."""
+    """Return the frame of an exception. In streams, the name of an exception begins with a lower-case letter."""
     return frames.exception(code[:1].lower() + code[1:], written({"message": message}))
 
 
 def written(content: Any) -> bytes:
-    """Return the content as JSON in the service's form."""
+    """Return the content as JSON, written as the service writes it."""
     return _ENCODER.encode(content).encode()

@@ -1,4 +1,4 @@
-"""The endpoint's own counts, to compare with those of a client."""
+"""The simulator's own counts of requests and tokens. Tests compare them with the counts of a client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT_SECONDS = 3600  # length of the history by second; totals are kept permane
 
 @dataclass(slots=True)
 class Second:
-    """One second of traffic. `tokens` are those settled in it."""
+    """One second of traffic. `tokens` is the number of tokens that were settled in this second."""
 
     second: int
     arrived: int = 0
@@ -25,7 +25,7 @@ class Second:
 
 @dataclass(slots=True)
 class Share:
-    """The counts of one pool or one caller. `tokens` are those settled."""
+    """The counts of one pool or one caller. `tokens` is the number of settled tokens."""
 
     answered: int = 0
     throttled: int = 0
@@ -33,7 +33,7 @@ class Share:
 
 
 class Stats:
-    """Counts since the scenario was loaded. `now` is in seconds since then."""
+    """The counts since the scenario was loaded. `now` is in seconds since that time."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -46,7 +46,7 @@ class Stats:
         self._callers: defaultdict[str, Share] = defaultdict(Share)
 
     def arrived(self, now: float) -> None:
-        """Count a request, whatever its result."""
+        """Count a request that arrived, whatever its result."""
         self._counts["arrived"] += 1
         self._second(now).arrived += 1
 
@@ -56,7 +56,9 @@ class Stats:
         self._tokens["reserved"] += round(reserved)
 
     def settled(self, now: float, asked: Asked, *, read: int, written: int, charged: float) -> None:
-        """Count the tokens of a request that has ended: read, written, and charged to the quota."""
+        """Count the tokens of a request that has ended: the tokens that were read, written, and charged to the
+        quota.
+        """
         self._tokens.update({"input": read, "output": written, "charged": round(charged)})
         self._second(now).tokens += charged
         for share in self._shares(asked):
@@ -70,7 +72,7 @@ class Stats:
             share.answered += 1
 
     def throttled(self, now: float, asked: Asked, limit: str) -> None:
-        """Count a throttle by the limit that it names."""
+        """Count a throttled request, by the limit that the error names."""
         self._throttled[limit] += 1
         self._second(now).throttled += 1
         for share in self._shares(asked):
@@ -81,11 +83,11 @@ class Stats:
         self._faults[fault] += 1
 
     def refused(self, code: str) -> None:
-        """Count an error answer of any origin."""
+        """Count an answer with an error, whatever caused it."""
         self._errors[code] += 1
 
     def report(self) -> dict[str, Any]:
-        """Return all counts, as JSON."""
+        """Return all counts as JSON values."""
         return {
             **{name: self._counts[name] for name in ("arrived", "admitted", "answered")},
             "throttled": dict(self._throttled),

@@ -1,5 +1,5 @@
-"""JSON as a service reads it. Values that Python's reader accepts beyond the standard, or cannot write again, are
-refused.
+"""Read JSON as strictly as a service does. Python's reader also accepts values that are not in the standard or that it
+cannot write again; they are refused.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from math import isinf
 from typing import Any, NoReturn
 
 DEEPEST = 200
-"""The maximum nesting depth. Functions that recurse through the result need the rest of the stack."""
+"""The maximum nesting depth of JSON. Functions that recurse through the result need the rest of the stack."""
 
 
 def loads(text: bytes) -> Any:
-    """Return the value. Raises `ValueError` also for NaN, numbers out of range, lone surrogates, and too deep
-    nesting.
+    """Return the value of a JSON text. Raises `ValueError` also for NaN, numbers out of range, lone surrogates, and
+    JSON that is nested too deeply.
     """
     try:
         found = _DECODER.decode(text.decode())

@@ -1,4 +1,6 @@
-"""The choice of a tool: the tool that must be used, or one that the scenario or the question names."""
+"""Choose the tool that a simulated model uses: the tool that must be used, or a tool that the scenario or the question
+names.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _WORD = re.compile(r"[a-z]+|[A-Z]+(?![a-z])|[A-Z][a-z]+|\d+")
 
 
 class Tool(NamedTuple):
-    """A tool that the model uses, by name, with the JSON schema of its input."""
+    """A tool that the model can use: its name, and the JSON schema of its input."""
 
     name: str
     schema: Any
@@ -28,7 +30,9 @@ class Tool(NamedTuple):
 
 @dataclass(slots=True)
 class Offer:
-    """The tools of a request, the kind of tool choice, and the question and tool uses of the conversation."""
+    """The tools of a request, the tool choice of the request, and the question and the tool uses in the
+    conversation.
+    """
 
     schemas: dict[str, Any] = field(default_factory=dict)
     choice: str = AUTO
@@ -43,29 +47,29 @@ class Offer:
         return self.choice in {ANY, ONE}
 
     def require(self, choice: str, name: Any = "") -> None:
-        """Set the choice. Raises ServiceError for a tool that is not offered."""
+        """Set the tool choice of the request. Raises ServiceError for a tool that is not offered."""
         if choice == ONE and name not in self.schemas:
             raise refused("says", problem=f"Tool '{name}' not found in provided tools")
         self.choice, self.name = choice, str(name)
 
     def ask(self, question: str) -> None:
-        """Process a new question: a message of the user that is not tool results."""
+        """Process a new question of the conversation. A question is a message of the user without tool results."""
         self.question = question
         self.used.clear()
 
     def use(self, name: str) -> None:
-        """Process a tool use of the conversation."""
+        """Process the use of a tool in the conversation."""
         self.used.append(name)
         self.ever.append(name)
 
 
 def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None:
-    """Return the tool that the model uses next, or None for an answer in words.
+    """Return the tool that the model uses next. Return None if the model answers in words.
 
-    The tools of a script are used in their order, one in each answer to the same question. Without a script, each tool
-    that the question names is used once. After that the model answers in words, so that every agent's loop ends. If a
-    tool must be used, the model uses the tool that it has used least, so that agents reach a tool that ends their
-    loop.
+    The tools of a script are used in their order, one tool in each answer to the same question. Without a script, each
+    tool that the question names is used once. After that, the model answers in words, so that the loop of every agent
+    ends. If the request requires a tool, the model uses the tool that it has used least, so that agents reach a tool
+    that ends their loop.
     """
     if not offer.schemas or offer.choice == NONE:
         return None
@@ -90,7 +94,9 @@ def _named(offer: Offer) -> list[str]:
 
 
 def _place(name: str, question: str) -> int:
-    """Return the position in the question of the tool's name, or of a word of it that describes its purpose, or -1."""
+    """Return the position in the question at which the tool is named, or -1. The tool is named by its name, or by a
+    word of its name that describes its purpose.
+    """
     telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
     stems = {word.removesuffix("s") if len(word) > _SHORT else word for word in telling}
     words = "|".join(map(re.escape, sorted({name.lower(), *stems}, key=len, reverse=True)))

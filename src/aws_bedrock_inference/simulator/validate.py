@@ -1,4 +1,6 @@
-"""Checks whether the service would accept a request: the service model, then the rules that no service model has."""
+"""Check whether the service would accept a request: by the service model, and then by the rules that the service model
+does not contain.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) -> None:
-    """Refuse what the service model does not allow. Unknown members are ignored, as the service does."""
+    """Refuse a body that the service model does not allow. Unknown members are ignored, as the service does."""
     facts = body_of(operation, service)
     for name in facts.required:
         if body.get(name) is None:
@@ -31,7 +33,7 @@ def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) ->
 
 
 def check_parameters(operation: str, wanted: dict[str, str]) -> None:
-    """Refuse what the service model does not allow in the path and the query of a control-plane operation."""
+    """Refuse values in the path and the query of a control-plane operation that the service model does not allow."""
     for name, facts in parameters_of(operation).items():
         if name not in wanted:
             continue
@@ -101,8 +103,8 @@ def _violation(place: str, constraint: str) -> ServiceError:
 
 
 def check_model(asked: Asked, models: Models) -> None:
-    """Refuse a model that does not exist here or cannot be called this way. The service checks this before it reads
-    the body.
+    """Refuse a model that does not exist in this Region, or that cannot be called in this way. The service checks this
+    before it reads the body.
     """
     base, operation = asked.base, asked.operation
     if not matches(base, models.known) or not is_id(base):
@@ -122,7 +124,7 @@ def _makes_no_text(base: str, models: Models) -> bool:
 
 
 def check_kind(asked: Asked, models: Models) -> None:
-    """Refuse a model whose answers are not simulated, and a stream of a model that does not stream."""
+    """Refuse a model whose answers are not simulated. Refuse a stream of a model that does not stream."""
     if _makes_no_text(asked.base, models) and embedding_format(asked.format, asked.base) is None:
         raise invalid("not-made")
     if asked.streaming and not streams(asked.format):
@@ -145,8 +147,8 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
 
 
 def _table(body: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return the settings below a key, as in Converse and Nova, or the body itself, where the other families have
-    them.
+    """Return the settings of a request: those below `key` for Converse and Nova, or the body itself for the other
+    model families.
     """
     found = body.get(key)
     return found if found and isinstance(found, dict) else body

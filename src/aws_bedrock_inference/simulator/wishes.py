@@ -1,4 +1,4 @@
-"""Optional features of a request: JSON, thinking, citations."""
+"""Read the optional features of a request: JSON output, thinking, and citations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ _LEAST_BUDGET = 1024  # tokens of thinking: https://docs.claude.com/en/docs/buil
 
 
 class Cited(NamedTuple):
-    """The words of a document that an answer quotes.
-
-    `number` is the document's index in the request, from 0; `kind` is that of its source: `text`, `page` or `chunk`.
+    """The words of a document that an answer quotes. `number` is the index of the document in the request, from 0.
+    `kind` is the kind of the document's source: `text`, `page` or `chunk`.
     """
 
     number: int
@@ -23,10 +22,11 @@ class Cited(NamedTuple):
 
 
 def json_format(fields: dict[str, Any]) -> Any:
-    """Return the JSON schema that a model's own fields require for the answer, or None. Raises ServiceError.
+    """Return the JSON schema that the answer must follow according to the model's own fields, or None. Raises
+    ServiceError.
 
-    The fields are Anthropic's `output_config.format` and its earlier `output_format`, and `response_format` of the
-    others.
+    The fields are Anthropic's `output_config.format` and its earlier `output_format`, and `response_format` of other
+    models.
     """
     config = fields.get("output_config")
     config = config.get("format") if isinstance(config, dict) else None
@@ -46,7 +46,9 @@ def json_format(fields: dict[str, Any]) -> Any:
 
 
 def check_schema(schema: Any) -> None:
-    """Refuse an object without `additionalProperties: false`, as structured output does. Raises ServiceError."""
+    """Refuse a schema with an object without `additionalProperties: false`, because structured output requires it.
+    Raises ServiceError.
+    """
     waiting = [schema]
     while waiting:
         part = waiting.pop()
@@ -60,7 +62,7 @@ def check_schema(schema: Any) -> None:
 
 
 def thinks(fields: dict[str, Any]) -> bool:
-    """Return whether a model's own fields turn its reasoning on."""
+    """Return whether the model's own fields turn on its reasoning."""
     for key in ("thinking", "reasoning_config", "reasoningConfig"):
         given = fields.get(key)
         if isinstance(given, dict) and given.get("type") in {"enabled", "adaptive"}:
@@ -69,13 +71,15 @@ def thinks(fields: dict[str, Any]) -> bool:
 
 
 def has_effort(body: dict[str, Any]) -> bool:
-    """Return whether Converse's fields of the model set its reasoning effort, as for Qwen."""
+    """Return whether the model's own fields in a Converse request set its reasoning effort, as for Qwen."""
     fields = body.get("additionalModelRequestFields")
     return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")
 
 
 def check_thinking(fields: dict[str, Any], choice: str, max_tokens: int | None) -> None:
-    """Refuse thinking that leaves no tokens for the answer, or that excludes another setting. Raises ServiceError."""
+    """Refuse thinking that leaves no tokens for the answer, or that conflicts with another setting. Raises
+    ServiceError.
+    """
     thinking = fields.get("thinking") or fields.get("reasoning_config")
     if not isinstance(thinking, dict) or thinking.get("type") not in {"enabled", "adaptive"}:
         return

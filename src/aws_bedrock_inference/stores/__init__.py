@@ -1,4 +1,4 @@
-"""The stores through which processes share one quota: in memory, in a file, or at a Redis or Valkey server."""
+"""The stores through which processes share one quota: in memory, in a file, or on a Redis or Valkey server."""
 
 from __future__ import annotations
 
@@ -56,9 +56,10 @@ def open_store(url: str) -> ShareStore:
 
 
 def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *, use: str, name: str) -> S:
-    """Return `file(path)` for the URL of a file, or `server(url)` for the URL of a server, which imports redis-py.
+    """Return `file(path)` for the URL of a file, or `server(url)` for the URL of a server.
 
-    Error messages contain `use`, the purpose of the store, and `name`, an example of a file name. Raises `ValueError`.
+    `server` imports redis-py. Error messages contain `use`, which is the purpose of the store, and `name`, which is an
+    example of a file name. Raises `ValueError` for an invalid URL.
     """
     scheme, separator, _ = url.partition("://")
     if scheme == "sqlite" and separator:
@@ -74,9 +75,8 @@ def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *
 
 
 def path_in(url: str, name: str) -> Path:
-    """Return the path in sqlite:///absolute/path or sqlite://relative/path. `name` is an example of a file name.
-
-    Raises `ValueError`.
+    """Return the path in a URL of the form sqlite:///absolute/path or sqlite://relative/path. `name` is an example of
+    a file name. Raises `ValueError`.
     """
     rest = url.removeprefix("sqlite://")
     path = unquote(rest.removeprefix("/")) if rest.startswith("//") else unquote(rest)
@@ -86,7 +86,9 @@ def path_in(url: str, name: str) -> Path:
 
 
 def try_store(store: ShareStore) -> None:
-    """Let a member that needs nothing join and leave. Raises `StoreUnavailable` if the store cannot be used."""
+    """Check that a store works: a member that needs no quota joins and leaves. Raises `StoreUnavailable` if the store
+    cannot be used.
+    """
     member = f"{socket.gethostname()}:{os.getpid()}"
     store.renew(_TRIED, member, LeaseRequest(0.0, ())).run()
     store.leave(_TRIED, member).run()

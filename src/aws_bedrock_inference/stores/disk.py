@@ -1,4 +1,4 @@
-"""Checks of a file that processes share: its identity, its format, and the file system that it is on."""
+"""Check a file that processes share: its identity, its format, and its file system."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The content of a file: `tables` by name, each with its columns.
+    """The content of a file.
 
-    `application` and `version` are numbers in the file's header
-    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. Error
-    messages contain `noun`, the name of the content, `use`, its purpose, and `loss`, the consequence of a damaged
-    file.
+    `tables` has the columns of each table. `application` and `version` are numbers in the file's header
+    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. For error
+    messages, `noun` is the name of the content, `use` is the purpose of the file, and `loss` is the consequence if the
+    file is damaged.
     """
 
     application: int
@@ -44,8 +44,8 @@ class Schema:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return the device and inode of the file at `path`, which change if the file is replaced, or None if there is no
-    file.
+    """Return the device and the inode of the file at `path`, or None if there is no file. They change if the file is
+    replaced.
     """
     status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
@@ -57,8 +57,10 @@ def is_still(path: Path, file: Identity | None) -> bool:
 
 
 def remove_emptied(path: Path) -> None:
-    """Remove a file that was emptied while it was open. Otherwise SQLite would continue with its log alone, which a
-    process that opens the file now could not join, and would finally write a part of the log into the file.
+    """Remove a file that was emptied while it was open.
+
+    Otherwise, SQLite would continue with its log alone. A process that opens the file now could not use this log, and
+    SQLite would later write a part of the log into the file.
     """
     if _emptied(path):
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
@@ -82,7 +84,7 @@ def refuse_network(path: Path) -> None:
     kind = network_of(path)
     if kind:
         raise StoreUnusable(
-            f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work: use a file on "
+            f"{path} is on {kind}, a network file system, where SQLite's write-ahead log does not work. Use a file on "
             "a disk of this machine, or a server (redis://HOST) that all machines can reach"
         )
 
@@ -109,8 +111,8 @@ def _file_system(directory: Path) -> str:
 
 
 def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
-    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if another program or a version of
-    this package that is too new wrote the file.
+    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if another program wrote the file,
+    or a version of this package that is too new.
     """
     if _stamps(connection) == (schema.application, schema.version):
         return
@@ -118,7 +120,7 @@ def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
         connection.execute("BEGIN IMMEDIATE")
         application, version = _stamps(connection)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        # Files from before formats were numbered have our tables and neither of the two numbers.
+        # Files from before formats were numbered have this package's tables, but neither of the two numbers.
         if application not in (0, schema.application) or (not application and tables and tables != {*schema.tables}):
             raise StoreUnusable(
                 f"{path} is a database of another program. The file was not changed. "
@@ -141,7 +143,7 @@ def _stamps(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def too_new(path: Path, why: str) -> str:
-    """Return the message about a file that a newer version wrote."""
+    """Return the message about a file that a newer version of this package wrote."""
     return (
         f"{path} was written by a newer version of this package ({why}): "
         "update aws-bedrock-inference in this environment"
@@ -149,10 +151,10 @@ def too_new(path: Path, why: str) -> str:
 
 
 def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> StoreUnavailable:
-    """Return the exception for an error of SQLite or of the operating system."""
+    """Return the exception, with an explanation, for an error of SQLite or of the operating system."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its extension
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreUnavailable(f"{path}: locked by other processes for more than {timeout:g} s")
+        return StoreUnavailable(f"{path} was locked by other processes for more than {timeout:g} s")
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR) or not isinstance(
         error, (sqlite3.Error, OSError)
     ):

@@ -1,6 +1,6 @@
 """A SQLite file that threads, processes and forked children use at the same time. Each process has its own connection.
 
-The file must be on a disk of this machine: SQLite's write-ahead log does not work over a network
+The file must be on a disk of this machine, because SQLite's write-ahead log does not work over a network
 (https://www.sqlite.org/wal.html, section 1).
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A connection to `file`, which the threads of one process use in turn."""
+    """A connection to `file`. The threads of one process use it one after the other."""
 
     connection: sqlite3.Connection
     file: Identity | None
@@ -34,19 +34,19 @@ class _Opened:
     pid: int = field(default_factory=os.getpid)
 
     def __del__(self) -> None:
-        """Close a connection that was never closed, in the process that opened it. No lock is needed, since nothing
-        uses the connection any more.
+        """Close a connection that was never closed, if this process opened it. No lock is needed, because nothing uses
+        the connection any more.
         """
         if self.pid == os.getpid():
             self.connection.close()
 
 
 class SharedFile:
-    """The file at `path` with the tables of `schema`. It is created on the first use, readable and writable for its
-    owner only.
+    """The file at `path` with the tables of `schema`. It is created on first use; only its owner can read and write
+    it.
 
-    A change that waits longer than `timeout` seconds for other threads or processes raises `StoreUnavailable`. If the
-    file was deleted or replaced, the next use opens the file that is now at `path`, or creates it.
+    If a change waits longer than `timeout` seconds for other threads or processes, it raises `StoreUnavailable`. If
+    the file was deleted or replaced, the next use opens the file that is now at `path`, or creates a file.
     """
 
     def __init__(self, path: Path, schema: Schema, *, timeout: float) -> None:
@@ -65,13 +65,13 @@ class SharedFile:
         except StoreUnusable:
             raise
         except StoreUnavailable:
-            pass  # it may be locked for a moment
+            pass  # another process may have locked it for a short time
         finally:
             self.close()  # the process may fork later
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for reading; other processes may write at the same time. Raises `StoreUnavailable`."""
+        """Open the file for reading. Other processes can write at the same time. Raises `StoreUnavailable`."""
         with self._errors(), self._held() as opened:
             self._check(opened)
             yield opened.connection
@@ -105,7 +105,7 @@ class SharedFile:
     def _held(self) -> Iterator[_Opened]:
         opened = self._current()
         if not opened.lock.acquire(timeout=self._timeout):
-            raise StoreUnavailable(f"{self.path}: locked by other threads for more than {self._timeout:g} s")
+            raise StoreUnavailable(f"{self.path} was locked by other threads for more than {self._timeout:g} s")
         try:
             yield opened
         except sqlite3.Error as error:
@@ -120,7 +120,9 @@ class SharedFile:
             raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens or creates the file")
 
     def _current(self) -> _Opened:
-        """Return this process's connection to the file that is now at the path."""
+        """Return this process's connection to the file that is now at the path. The connection is opened if
+        necessary.
+        """
         opened = self.opened.get(os.getpid())
         if opened is not None and not is_still(self.path, opened.file):
             with opened.lock:
@@ -135,7 +137,9 @@ class SharedFile:
         return opened
 
     def _drop(self, opened: _Opened) -> None:
-        """Close a connection that can no longer be used and whose lock is held; the next request opens another one."""
+        """Close a connection that can no longer be used. The caller holds its lock. The next request opens another
+        connection.
+        """
         if self.opened.get(os.getpid()) is opened:
             del self.opened[os.getpid()]
         opened.connection.close()
@@ -148,8 +152,10 @@ class SharedFile:
         return self._connected(self.path), file
 
     def _make(self) -> None:
-        """Create the file under a temporary name and link it to its path when it is complete: while SQLite switches a
-        file to write-ahead logging, it immediately refuses other processes that open the file.
+        """Create the file under a temporary name, and link it to its path when it is complete.
+
+        While SQLite switches a file to write-ahead logging, SQLite refuses other processes that open the file, without
+        waiting.
         """
         path = self.path
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # for its owner only

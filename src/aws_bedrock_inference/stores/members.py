@@ -1,4 +1,4 @@
-"""Members of shared quotas, in the form that is shown to people."""
+"""Describe shared quotas and their members for people. A member is a process that uses the quota."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.views import Seen, View
 
-# If at least this part of a limit per minute is used, that limit is what delays calls.
+# If at least this part of a limit per minute is used, that limit delays calls.
 _FULL = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One process. `share` is the part of the quota that it may use, `rate` its calls per second, and `age` the
-    seconds since it sent `report`. `unread` is the reason why the report could not be read, or empty.
+    """One process that shares a quota.
+
+    `share` is the part of the quota that the process is allowed to use, `rate` its calls per second, and `age` the
+    seconds since it sent `report`. `unread` is the reason why the report could not be read, or an empty text.
     """
 
     name: str
@@ -35,7 +37,7 @@ class Member:
 
     @classmethod
     def of(cls, seen: Seen) -> Self:
-        """Return the member for an entry of the store."""
+        """Return the member from its entry in the store."""
         try:
             report, unread = MemberReport.from_json(seen.report), ""
         except ReportTooNew as error:
@@ -45,9 +47,10 @@ class Member:
 
 @dataclass(frozen=True)
 class SharedQuota:
-    """One quota and the members that share it. `limits` are the members' estimates by dimension, per minute.
-    `burndown` is the number of quota tokens for each output token, if the members measured a different number from
-    that in the table.
+    """One quota and the members that share it.
+
+    `limits` are the members' estimates of the limits per minute, by dimension. `burndown` is the number of quota
+    tokens for each output token, if the members measured a different number from the number in the table.
     """
 
     key: str
@@ -57,33 +60,35 @@ class SharedQuota:
 
     @classmethod
     def of(cls, key: str, view: View) -> Self:
-        """Return the quota for the store's entry at `key`."""
+        """Return the quota from the store's entry with the name `key`."""
         believed = {name: value for name, value, _ in view.limits}
         limits = {name: limit for name, limit in believed.items() if name in ("requests", "tokens")}
         return cls(key, tuple(map(Member.of, view.members)), limits, believed.get(BURNDOWN))
 
     @property
     def place(self) -> tuple[str, str, str, str]:
-        """Account, Region, base model and pool, as `Route.quota_key` joins them."""
+        """The account, Region, base model and pool of the quota. `Route.quota_key` joins them into `key`."""
         account, region, model, pool = self.key.split("|") if self.key.count("|") == 3 else ("", "", self.key, "")  # noqa: PLR2004
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return whether this may be the same quota as `other`, stored by members that do not know their account."""
+        """Return whether this quota is possibly the same as `other`, but was stored by members that do not know their
+        account.
+        """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
     def used(self, dimension: str) -> int:
-        """Return the use of all members in the last minute."""
+        """Return the amount of a dimension that all members used in the last minute."""
         return sum(member.report.used.get(dimension, 0) for member in self.members)
 
     @property
     def reserved(self) -> int:
-        """The tokens reserved by calls in flight."""
+        """The tokens that calls in flight of all members have reserved."""
         return sum(member.report.reserved for member in self.members)
 
     @property
     def throttled(self) -> int:
-        """The number of throttles since each member started."""
+        """The number of throttles of all members, each since its process started."""
         return sum(member.report.throttled for member in self.members)
 
     @property
@@ -93,7 +98,7 @@ class SharedQuota:
 
     @property
     def consumers(self) -> dict[float, int]:
-        """Tokens per minute, by priority."""
+        """The tokens per minute of all members, by priority."""
         return _sum(member.report.consumers for member in self.members)
 
     @property
@@ -105,8 +110,8 @@ class SharedQuota:
         return sizes
 
     def reasons(self, dimension: str) -> dict[str, list[str]]:
-        """Return the reasons, in words, for the members' estimate of a limit, and the names of the members with each
-        reason.
+        """Return the reasons why the members estimate a limit as they do. Each reason has the names of the members
+        that state it.
         """
         believed: dict[str, list[str]] = {}
         for member in self.members:
@@ -116,7 +121,7 @@ class SharedQuota:
         return dict(sorted(believed.items(), key=lambda each: -len(each[1])))
 
     def holding(self) -> str:
-        """Return the reason why calls are waiting now."""
+        """Return a text with the reason why calls are waiting now."""
         if not any(self.waiting.values()):
             return "nothing; no call is waiting"
         fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}

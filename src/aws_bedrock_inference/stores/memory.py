@@ -1,4 +1,4 @@
-"""Quotas shared within one process, for tests, simulations and experiments."""
+"""Share quotas within one process, for tests, simulations and experiments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MemoryStore:
-    """A store whose data is in this object. `clock` is the clock of the store."""
+    """A store that contains its data in memory. `clock` is the clock of the store."""
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
@@ -27,25 +27,27 @@ class MemoryStore:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock, which another thread of the parent may hold. A forked child has its own copy of the
-        store.
+        """Replace the lock in a forked child, because another thread of the parent may hold it. The child has its own
+        copy of the store.
         """
         self._lock = threading.Lock()
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
-        """Report the needs of `member` and return its new lease."""
+        """Report the needs of `member`, and return its new lease. The lease is the share of the quota that the member
+        is allowed to use.
+        """
         return Instant(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Instant[None]:
-        """Release the lease of `member`. `report` is its last report."""
+        """Release the lease of `member`. `report` is the last report of the member."""
         return Instant(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Instant[dict[str, View]]:
-        """Return the members of `pool`, or of every pool."""
+        """Return the members of `pool`. If `pool` is not set, return the members of every pool."""
         return Instant(partial(self._look, pool))
 
     def close(self) -> None:
-        """Do nothing: this store has no connections or files."""
+        """Do nothing, because this store has no connections or files."""
 
     def __repr__(self) -> str:
         return "MemoryStore()"

@@ -1,8 +1,8 @@
-"""The report of a member of a shared quota: the facts that the store keeps for people to look at, in one format.
+"""The report of a member of a shared quota. It contains facts that the store keeps so that people can look at them.
 
-A report contains the version of its format. A report of the next version is read as far as its fields are known, so
-that the processes of a fleet can be updated one by one; a report of a later version is refused. A field that cannot be
-read is ignored.
+A report contains the version of its format. A report in the next version is read as far as its fields are known, so
+that the processes of a fleet can be updated one after the other. A report in a later version is refused. A field that
+cannot be read is ignored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.gone import Use
 
 VERSION = 1
-"""The format of new reports. Reports from before formats were numbered have the same fields, but no version."""
+"""The version of the format of new reports. Reports from before the format had a version contain the same fields."""
 
 # The maximum length of a reason, in characters.
 _LONGEST = 160
@@ -31,17 +31,17 @@ _MOST = 1e15
 
 
 class ReportTooNew(ValueError):
-    """A report from a version of this package that is too new for this version to read."""
+    """Raised for a report from a version of this package that is too new for this version to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberReport:
-    """A member's report about itself.
+    """The report of a member about itself.
 
-    `used` is its use of the last minute, by dimension, including the tokens that calls in flight have `reserved`.
-    `waiting` is the number of waiting calls and `consumers` the tokens per minute, both by priority. `throttled` is
-    the number of throttles since the process started. `minute` is the use that still counts against the other
-    members after this one has left: (seconds ago, requests, tokens). `reasons` explain the estimated limit in words,
+    `used` is the member's use in the last minute, by dimension, including the tokens that its calls in flight have
+    `reserved`. `waiting` is the number of waiting calls and `consumers` the tokens per minute, both by priority.
+    `throttled` is the number of throttles since the process started. `minute` is the use that still uses up the quota
+    after this member has left: (seconds ago, requests, tokens). `reasons` are texts that explain the estimated limits,
     by dimension.
     """
 
@@ -55,7 +55,7 @@ class MemberReport:
     answers: AnswerSizes = field(default_factory=AnswerSizes, compare=False)
 
     def to_json(self) -> str:
-        """Return the report in the form that the store keeps."""
+        """Return the report as the text that the store contains."""
         return json.dumps(
             {
                 "version": VERSION,
@@ -104,7 +104,7 @@ def _count(value: Any) -> int:
 
 
 def _words(value: Any) -> dict[str, str]:
-    """Return short texts that a terminal can display without escaping."""
+    """Return short texts that a terminal can display without escape sequences."""
     known = ((name, text) for name, text in _mapping(value).items() if name in ("requests", "tokens"))
     return {name: "".join(filter(str.isprintable, text))[:_LONGEST] for name, text in known if isinstance(text, str)}
 

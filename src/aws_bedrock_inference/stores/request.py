@@ -1,4 +1,4 @@
-"""The protocol of every store of shared quotas, and the requests that the stores answer."""
+"""The protocol of the stores of shared quotas, and the requests that these stores answer."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STORE_TIMEOUT = 0.25
-"""Seconds for each step of a request to a store, such as connecting. The whole request may take twice as long."""
+"""The seconds for each step of a request to a store, such as connecting. The whole request takes at most twice as
+long.
+"""
 
 
 class StoreUnavailable(Exception):
-    """The store failed or was too slow. The message states what happened and where, without any password.
+    """Raised if the store failed or was too slow. The message states what happened and where, without any password.
 
-    The store does not retry; the caller decides when to send the next request.
+    The store does not retry. The caller decides when to send the next request.
     """
 
     def __init__(self, message: str) -> None:
@@ -34,39 +36,46 @@ class StoreUnavailable(Exception):
 
 
 class StoreUnusable(StoreUnavailable):
-    """The store cannot be used until someone changes something: its URL, a password, a permission, or a file or key of
-    another program. The message says what to do. Unlike with other `StoreUnavailable`, waiting does not help.
+    """Raised if the store cannot be used until someone changes something: its URL, a password, a permission, or a file
+    or key of another program.
+
+    The message states what to do. Unlike after other `StoreUnavailable` errors, waiting does not help.
     """
 
 
 class ShareStore(Protocol):
-    """A store through which members share a quota. A pool is one quota, named by account, Region, model and kind.
+    """A store through which members share a quota. A member is a process that uses the quota. A pool is one quota,
+    named by account, Region, model and kind.
 
-    All requests raise `StoreUnavailable`. Threads, tasks and forked processes may use a store at the same time.
+    All requests raise `StoreUnavailable`. Threads, tasks and forked processes can use a store at the same time.
     """
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> StoreRequest[Grant]:
-        """Report the needs of `member` and return its new lease."""
+        """Report the needs of `member`, and return its new lease. The lease is the share of the quota that the member
+        is allowed to use.
+        """
 
     def leave(self, pool: str, member: str, report: str = "") -> StoreRequest[None]:
-        """Release the lease of `member`. `report` is its last report."""
+        """Release the lease of `member`. `report` is the last report of the member."""
 
     def look(self, pool: str | None = None) -> StoreRequest[Mapping[str, View]]:
-        """Return the members of `pool`, or of every pool used within the last hour."""
+        """Return the members of `pool`. If `pool` is not set, return the members of every pool that was used within
+        the last hour.
+        """
 
     def close(self) -> None:
-        """Close the connections and files that this process has open. No lease is released, which only `leave` does,
-        and a later request opens again the connections and files that it needs.
+        """Close the connections and files that this process has opened. A later request opens them again.
+
+        Leases are not released; only `leave` releases a lease.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """A request that blocks for at most `limit` seconds, whatever it waits for.
+    """A request that blocks for at most `limit` seconds, even if a look-up of a host name or a disk hangs.
 
-    It runs in its own thread, since a hanging look-up of a host name or a hanging disk cannot be interrupted, only
-    abandoned. An asyncio client in addition to the blocking one would not be worth its cost for one request per
-    second.
+    The request runs in its own thread, because a hanging look-up or disk cannot be interrupted, only abandoned. There
+    is no asyncio client, because it would not be worth its cost for one request per second.
     """
 
     answer: Callable[[], T]
@@ -103,7 +112,7 @@ class Question(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Instant(Generic[T]):
-    """A request that is answered from memory."""
+    """A request that is answered from memory, without waiting."""
 
     answer: Callable[[], T]
 

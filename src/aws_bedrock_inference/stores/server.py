@@ -1,4 +1,4 @@
-"""A Redis or Valkey server, reached through redis-py: its URL, its connections, and its errors."""
+"""Use a Redis or Valkey server through redis-py: read its URL, open its connections, and explain its errors."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ FRESH = 30.0
 class Server:
     """The server at `url`, used for one `purpose`. `place` is the URL without user, password and options.
 
-    Each new connection asks the server for its role and refuses a replica. After a failure, and every FRESH seconds of
-    `clock`, the next request connects again by host name, so that it follows a failover. `timeout` is the limit of
-    each step of a request, in seconds. With `text`, answers are decoded to `str`.
+    Each new connection queries the role of the server and refuses a replica. After a failure, and every `FRESH`
+    seconds of `clock`, the next request connects again by host name, so that it follows a failover. `timeout` is the
+    limit of each step of a request, in seconds. With `text`, answers are decoded to `str`.
 
     Raises the exceptions of redis-py for a URL that it cannot read.
     """
@@ -48,17 +48,19 @@ class Server:
         self._text = text
         self._url = f"{_SCHEMES.get(scheme, scheme)}://{rest}"
         self._cluster = bool(cluster)
-        redis.ConnectionPool.from_url(self._url).make_connection()  # does not connect; raises if the URL makes no sense
+        redis.ConnectionPool.from_url(self._url).make_connection()  # does not connect; refuses an invalid URL
         self._made: Any = None
         self._made_at = 0.0
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Drop the parent's connections; the next request opens its own."""
+        """Remove the parent's connections in a forked child. The next request opens the child's own connections."""
         self._made = None
 
     def client(self) -> Any:
-        """Return redis-py's client. It is created on first use, since the client of a cluster connects immediately."""
+        """Return redis-py's client. It is created on first use, because the client of a cluster connects
+        immediately.
+        """
         if self._made is not None and self._clock() >= self._made_at + FRESH:
             self.close()
         made = self._made
@@ -76,14 +78,16 @@ class Server:
         return made
 
     def close(self) -> None:
-        """Close the connections; the next request opens one again."""
+        """Close the connections. The next request opens new connections."""
         made, self._made = self._made, None
         if made is not None:
             _close(made)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise `StoreUnavailable` for an error in the `with` block, and connect again for the next request."""
+        """Raise an error in the `with` block as `StoreUnavailable`. After an error, the next request opens a new
+        connection.
+        """
         try:
             yield
         except redis.TimeoutError as error:
@@ -99,8 +103,8 @@ class Server:
 def _connect_to_primary(connection: Any) -> None:
     """Log in as redis-py does, then refuse a replica, even a replica that accepts writes.
 
-    Servers before version 6, proxies and some managed services do not answer HELLO. They are accepted without this
-    check.
+    Servers before version 6, proxies and some managed services do not answer the command HELLO. They are accepted
+    without this check.
     """
     connection.on_connect()
     connection.send_command("HELLO")
@@ -114,7 +118,9 @@ def _connect_to_primary(connection: Any) -> None:
 
 
 def _close(client: Any) -> None:
-    """Close the connections that no thread is using. The others close when their threads stop using them."""
+    """Close the connections that no thread is using. The other connections are closed when their threads stop using
+    them.
+    """
     if isinstance(client, redis.RedisCluster):
         client.close()
     else:

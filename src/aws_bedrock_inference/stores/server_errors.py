@@ -1,8 +1,9 @@
-"""Errors of a Redis or Valkey server, by the word they begin with: whether they end by themselves, and what to do.
+"""Explain the errors of a Redis or Valkey server by the word with which they begin: whether they end by themselves,
+and what to do.
 
 The words are those of Redis 7.0 (src/server.c createSharedObjects, src/acl.c, src/cluster.c, src/replication.c) and
 Valkey 8, read 2026-11. The words `BEDROCK...` come from this package's own script. An older server puts its own text
-around the error of a script's command, so the words are searched for in the whole message.
+around the error of a command in a script, so the whole message is searched for the words.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ _CREDENTIALS = "write the correct user and password into the URL, percent-encode
 
 
 class Purpose(NamedTuple):
-    """The purpose of a server: `use` completes the sentence "cannot be used to …", `keys` are the keys it uses, and
-    `rights` the permissions that it needs.
+    """The purpose for which a server is used. `use` completes the sentence "cannot be used to …". `keys` is the
+    pattern of the keys, and `rights` lists the permissions that the purpose needs.
     """
 
     use: str

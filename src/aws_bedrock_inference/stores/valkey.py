@@ -1,7 +1,7 @@
-"""Quotas shared by any number of machines through a Redis (6.2 or newer) or Valkey server, with redis-py.
+"""Share quotas between any number of machines through a Redis (6.2 or newer) or Valkey server, with redis-py.
 
-Each request is one script on the keys of one pool. The keys have the same hash tag, so that they are on one node of a
-cluster.
+Each request runs one script on the keys of one pool. The keys of a pool have the same hash tag, so that they are on
+one node of a cluster.
 """
 
 from __future__ import annotations
@@ -33,9 +33,8 @@ T = TypeVar("T")
 
 
 class ValkeyStore:
-    """A store with two hashes for each pool, which the server deletes after an hour without use. Time is the server's.
-
-    `timeout`, `clock`, `place` and the connections are those of `Server`.
+    """A store with two hashes for each pool. The server deletes them after an hour without use. The store uses the
+    time of the server. `timeout`, `clock`, `place` and the connections are described in `Server`.
     """
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT, clock: Clock = monotonic) -> None:
@@ -45,19 +44,23 @@ class ValkeyStore:
         self._lua = files("aws_bedrock_inference.stores").joinpath("leases.lua").read_text(encoding="utf-8")
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
-        """Report the needs of `member` and return its new lease."""
+        """Report the needs of `member`, and return its new lease. The lease is the share of the quota that the member
+        is allowed to use.
+        """
         return self._question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
-        """Release the lease of `member`. `report` is its last report."""
+        """Release the lease of `member`. `report` is the last report of the member."""
         return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
-        """Return the members of `pool`, or of every pool used within the last hour."""
+        """Return the members of `pool`. If `pool` is not set, return the members of every pool that was used within
+        the last hour.
+        """
         return self._question(partial(self._look, pool))
 
     def close(self) -> None:
-        """Close the connections; the next request opens one again."""
+        """Close the connections. The next request opens new connections."""
         self._server.close()
 
     def __repr__(self) -> str:

@@ -1,8 +1,8 @@
-"""A few threads that send requests to one store, in the order of their arrival.
+"""Send requests to one store from a few threads, in the order in which the requests arrive.
 
-Each call with a cache sends a request to its store, and in an outage each call leaves a dead letter. A thread for each
-request, as in `stores.request.Question`, would cost more than the request itself. The threads are daemons, so the
-program can exit while a store hangs.
+Each call with a cache sends a request to its store, and in an outage each failed call stores a dead letter. A separate
+thread for each request, as in `stores.request.Question`, would cost more than the request itself. The threads are
+daemons, so the program can exit while a store hangs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ T = TypeVar("T")
 # Seconds without work after which a thread ends.
 IDLE = 10.0
 
-# Maximum number of waiting requests. Any more would be too late when their turn comes.
+# Maximum number of waiting requests. Further requests would be sent too late to be useful.
 MOST = 10_000
 
 
 class Worker:
-    """At most `threads` threads, started when they are needed. `name` is the name of the threads."""
+    """A group of at most `threads` threads, which are started when they are needed. `name` is the name of the
+    threads.
+    """
 
     def __init__(self, threads: int, name: str = "bedrock-cache") -> None:
         self._most = threads
@@ -39,15 +41,15 @@ class Worker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start without threads: the threads exist only in the parent."""
+        """Start with no threads in a forked child, because the threads exist only in the parent."""
         self._crew = _Crew()
 
     def start(self, work: Callable[[], Any], place: str) -> Future[Any]:
-        """Return the future of `work`. Raises `StoreUnavailable` if too many requests are waiting, and
-        `NoThreadLeft`.
+        """Return the future of `work`. Raises `StoreUnavailable` if too many requests are waiting, and `NoThreadLeft`
+        if no thread can be started.
         """
         crew, future = self._crew, Future[Any]()
-        # The cancellation of a task must not cancel a future whose turn comes later.
+        # If a task is cancelled, this must not cancel a future that is still queued.
         future.set_running_or_notify_cancel()
         with crew.lock:
             waiting = crew.queue.qsize()
@@ -67,7 +69,7 @@ class Worker:
 
 
 class _Crew:
-    """The threads of one worker in one process."""
+    """The threads of one worker in one process, and their queue."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -76,7 +78,7 @@ class _Crew:
         self.idle = 0
 
     def run(self) -> None:
-        """Do the queued work, and return after some time without work."""
+        """Do the queued work. Return after some time without work, so that the thread ends."""
         while True:
             try:
                 future, work = self.queue.get(timeout=IDLE)

@@ -1,1 +1,1 @@
-"""Reports of all clients of a process: logs, metrics, traces, alerts."""
+"""Reports about all clients of a process: logs, metrics, traces, alerts."""

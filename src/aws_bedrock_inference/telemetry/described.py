@@ -1,6 +1,6 @@
 """The attributes of routes and faults in spans and metrics, under the names of OpenTelemetry's conventions.
 
-They contain routes, codes, causes and counts, and nothing of a request or an answer.
+The attributes contain routes, codes, causes and counts. They contain no text of a request or an answer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Described:
         self._operations = names.operations
 
     def operation(self, operation: str, route: Route) -> str:
-        """Return the conventions' name of an operation; empty if the operation does not belong to GenAI."""
+        """Return the name of an operation in OpenTelemetry's conventions. Return an empty text if the conventions for
+        generative AI do not contain the operation.
+        """
         found = self._operations.get(operation, "")
         return EMBEDDINGS if found and "embed" in (route.base or route.model) else found
 
@@ -65,8 +67,8 @@ class Described:
         return attributes
 
     def endpoint(self, route: Route) -> Attributes:
-        """Return the attributes of a route's endpoint, for spans. Metrics do not have them: they would cost time in
-        every call, and the Region says nearly the same.
+        """Return the attributes of a route's endpoint, for spans. Metrics do not have these attributes, because they
+        would cost time in every call, and the Region contains nearly the same information.
         """
         attributes: Attributes = {}
         if route.server:

@@ -2,10 +2,10 @@
 
     embedded_metrics()              # at the top of a Lambda function's module
 
-Lambda sends stdout to CloudWatch Logs, which turns such lines into metrics. Each line is written immediately, so a
-function that is frozen between two invocations loses none. There are metrics for all calls together and by `ModelId`;
-failures also by `Cause`. The other values of a line (operation, Region, context) cost nothing and can be queried in
-Logs Insights.
+Lambda sends stdout to CloudWatch Logs, which converts such lines into metrics. Each line is written immediately, so
+no line is lost when Lambda freezes the function between two invocations. There are metrics for all calls together and
+for each `ModelId`, and metrics of failures for each `Cause`. The other values of a line (operation, Region, context)
+create no metric and cost nothing; they can be queried in Logs Insights.
 """
 
 from __future__ import annotations
@@ -39,15 +39,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
 
 MODEL, CAUSE = "ModelId", "Cause"
-"""The dimensions."""
+"""The dimensions of the metrics."""
 
 _SAYS = ("_aws", "Operation", "Region", "Context")
 
 MOST_MODELS = 100
-"""The most models, and the most causes, with separate metrics, because CloudWatch charges for each metric."""
+"""The maximum number of models, and of causes, with separate metrics. It is limited because CloudWatch charges for
+each metric.
+"""
 
 MOST_OPEN = 10_000
-"""The most calls in flight that are tracked. A Lambda function has only a few."""
+"""The maximum number of calls in flight that are tracked. A Lambda function has only a few."""
 
 
 def embedded_metrics(
@@ -159,7 +161,7 @@ class EmbeddedMetrics:
 
 
 def _dimension(value: str) -> str:
-    """Return the value in a form that CloudWatch accepts: ASCII, not blank, and not too long."""
+    """Return the value as a text that CloudWatch accepts: ASCII, not blank, and not too long."""
     value = value.encode("ascii", "backslashreplace").decode()[: CLOUDWATCH["longest_value"]]
     return value if value.strip() and value.isprintable() else "unknown"
 

@@ -1,7 +1,7 @@
-"""Instruments that are read when they are collected: counters, and gauges of quotas, their queues, and circuits.
+"""Instruments that are read when metrics are collected: counters, and gauges of quotas, their queues, and circuits.
 
-Gauges belong to the process and not to one observer, because OpenTelemetry cannot remove an instrument. Creating an
-instrument a second time returns the first one, with the first one's functions.
+Gauges belong to the process and not to one observer, because OpenTelemetry cannot remove an instrument. If an
+instrument is created a second time, OpenTelemetry returns the first instrument with its first callbacks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.names import Names
 
 MOST_CIRCUITS = 256
-"""The most circuits that are reported: those that changed last."""
+"""The maximum number of reported circuits. If there are more, the circuits that changed last are reported."""
 
 DIMENSION, POOL = f"{OWN}quota.dimension", f"{OWN}pool"
 
@@ -38,8 +38,8 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The circuits of the process that have ever changed, with their last states. If two clients have separate
-    circuits for one model, the one that changed last is reported.
+    """The circuits of the process whose state has ever changed, with their last states. If two clients have separate
+    circuits for one model, the circuit that changed last is reported.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Circuits(Locked):
             self._states[key] = _STATES.get(event.state, 0), described.call("", event.route)
 
     def gauges(self) -> list[Gauge]:
-        """Return each circuit's state: 0 closed, 1 half-open, 2 open."""
+        """Return the state of each circuit as a number: 0 for closed, 1 for half-open, 2 for open."""
         with self._lock:
             return list(self._states.values())
 
@@ -90,8 +90,8 @@ def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
-    """Return use, limit and queue of each quota. If several objects count one quota, their counts are added, and the
-    limit is the largest of their limits.
+    """Return use, limit and queue of each quota. If several `Quota` objects count the same quota, their counts are
+    added, and the limit is the largest of their limits.
     """
     used: dict[tuple[str, str], float] = defaultdict(float)
     limits: dict[tuple[str, str], float] = defaultdict(float)

@@ -29,10 +29,11 @@ class JsonFormatter(logging.Formatter):
 
         handler.setFormatter(JsonFormatter())
 
-    A line has `timestamp` (UTC), `level`, `message` and `logger`. The line of an event also has its name and values.
-    `context`, `trace_id` and `span_id` are added where they exist, and `exception` for an exception. A program can add
-    keys with `extra={"data": ...}`; a key that already exists gets the prefix `data_`. Every line is valid JSON
-    whatever the record contains: ASCII, without line breaks, NaN or lone surrogates. Secrets are masked everywhere.
+    A line has `timestamp` (UTC), `level`, `message` and `logger`. The line of an event also has the name and the
+    values of the event. `context`, `trace_id` and `span_id` are added if they exist, and `exception` if the record
+    has an exception. A program can add keys with `extra={"data": ...}`; a key that already exists gets the prefix
+    `data_`. Every line is valid JSON whatever the record contains: ASCII, without line breaks, NaN or lone
+    surrogates. Secrets are masked everywhere.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -71,8 +72,8 @@ class JsonFormatter(logging.Formatter):
         return said
 
     def _exception(self, exc_info: Any) -> dict[str, Any]:
-        """Return the traceback, without the values that its exceptions quote and without source lines, which may
-        contain a prompt, and the facts of the failure.
+        """Return the traceback and the facts of the failure. The traceback is without source lines and without the
+        values that its exceptions quote, because both can contain a prompt.
         """
         text = _without_source(self.formatException(exc_info))
         for error in chained(exc_info[1]):
@@ -86,7 +87,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def event_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the values of the event behind a line of this package's log; empty for other lines."""
+    """Return the values of the event behind a line of this package's log. Return an empty dictionary for
+    other lines.
+    """
     fields = getattr(record, "bedrock", None)
     return fields if isinstance(fields, dict) and record.name == LOGGER.name else {}
 

@@ -1,4 +1,4 @@
-"""The log as lines of JSON on stderr: set up once, with sampling of repeated lines."""
+"""The log as lines of JSON on stderr. It is set up once, and lines that repeat too often are summarized."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -
 
 
 def installed() -> Callable[[], None]:
-    """Write this package's log as lines of JSON to stderr, until the returned function is called. Both do nothing if
-    `setup_structured_logging` was called before.
+    """Write this package's log as lines of JSON to stderr, until the returned function is called. If
+    `setup_structured_logging` was called before, this function and the returned function do nothing.
     """
     level = LOGGER.level
     if _HANDLER not in LOGGER.handlers:
@@ -86,8 +86,8 @@ def _enable() -> None:
 
 
 class JsonLines(logging.StreamHandler[TextIO]):
-    """A handler that writes lines of JSON. Of the lines about failures with the same cause, event and model, five in a
-    minute are written; one more line then reports the number of omitted lines as `repeated`.
+    """A handler that writes lines of JSON. If many lines report failures with the same cause, event and model, only
+    five of them are written in a minute. One more line then reports the number of omitted lines as `repeated`.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the counts of the parent, which reports them itself."""
+        """Forget the counts of the parent in a forked child, because the parent reports them itself."""
         self._repeats, self._timer = Repeats(), None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -141,7 +141,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
                 super().emit(_told(repeated))
 
     def _wake(self, now: float) -> None:
-        """Schedule the report of omitted lines, in case no other line follows."""
+        """Schedule the report of omitted lines, so that it is written even if no other line follows."""
         if self._timer is None:
             due = self._repeats.due
             self._timer = self._make_timer(max(0.0, due - now), lambda: self._at(due))
@@ -170,7 +170,7 @@ def _fault(error: object) -> Fault:
 
 
 class _Stderr:
-    """The stderr at the moment when a line is written, because programs and tests replace it."""
+    """A stream that writes to the `sys.stderr` of the moment, because programs and tests replace `sys.stderr`."""
 
     def write(self, text: str) -> None:
         if sys.stderr is not None:  # a program may have none
@@ -189,7 +189,7 @@ _HANDLER = JsonLines(_stderr())  # the only one of a process
 
 
 def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
-    """Return what a line has in common with its repetitions, or None for a line that is always written."""
+    """Return a key that a line shares with its repetitions. Return None for a line that is always written."""
     fields = event_of(record)
     if "cause" not in fields and fields.get("event") != ThrottleReceived.__name__:
         return None
@@ -197,7 +197,7 @@ def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
 
 
 def _told(repeated: Repeated[logging.LogRecord]) -> logging.LogRecord:
-    """Return the record that reports the omitted lines."""
+    """Return a log record that reports how many lines were omitted."""
     record = copy(repeated.last)
     record.msg = f"{record.getMessage()} ({repeated.held:,} more of these within {repeated.seconds:.0f} s)"
     record.args = None

@@ -50,7 +50,7 @@ class Names:
 
 
 def names(environment: Mapping[str, str] | None = None) -> Names:
-    """Return the names that the environment selects; the old names by default."""
+    """Return the names in the version that the environment selects. The default is the older version."""
     chosen = (os.environ if environment is None else environment).get(_TABLE["variable"], "")
     return Names(new=_TABLE["token"] in {token.strip() for token in chosen.split(",")})
 

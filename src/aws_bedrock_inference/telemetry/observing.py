@@ -1,4 +1,4 @@
-"""`observe`: reports of every client of the process, switched on and off."""
+"""`observe` switches the reports about all clients of a process on and off."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """A listener for all events of the process. If `attempts` is True, it also receives the start of each call and
-    each attempt, which costs every call some microseconds.
+    """A listener for all events of the process. If `attempts` is True, the listener also receives the start of each
+    call and each attempt, which costs every call a few microseconds.
     """
 
     attempts: bool
@@ -25,7 +25,7 @@ class Sink(Protocol):
         """Report `event`. It runs in the thread or task of the call."""
 
     def close(self) -> None:
-        """Report what remains, and release all resources."""
+        """Report everything that is not yet reported, and release all resources."""
 
 
 class Sinks(Hashable, Protocol):
@@ -43,7 +43,8 @@ def observe(
     `log="json"` writes the log as lines of JSON to stderr, as `setup_structured_logging` does. `otel=True` creates
     OpenTelemetry spans and metrics of calls, with the providers that the program has set. `alerts` is an `Alerts`.
 
-    A report that is already running is not started again. It stops when the last caller that asked for it stops it.
+    If several callers start the same report, it runs once. It stops when the last of these callers has called its
+    returned function.
     """
     if log not in (None, "json"):
         raise ValueError(f"observe(log={shown_name(log, ['json'])}): pass 'json', or omit it")
@@ -52,7 +53,7 @@ def observe(
     stops = []
     try:
         if log is not None:
-            from aws_bedrock_inference.telemetry.logs import installed  # noqa: PLC0415 - only for those who ask
+            from aws_bedrock_inference.telemetry.logs import installed  # noqa: PLC0415 - loaded only if requested
 
             stops.append(_REPORTS.begin(log, installed))
         if otel:
@@ -68,8 +69,8 @@ def observe(
 
 
 class _Reports(Locked):
-    """The running reports, by their keys: the function that ends each report, and the number of callers that asked for
-    it.
+    """The running reports, by their keys. Each entry has the function that ends the report, and the number of callers
+    that started it.
     """
 
     def __init__(self) -> None:
@@ -77,7 +78,9 @@ class _Reports(Locked):
         self._running: dict[Hashable, tuple[Callable[[], object], int]] = {}
 
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
-        """Start a report unless it is running. The returned function gives it up and may be called twice."""
+        """Start a report unless it is running. The returned function ends the caller's use of the report; a second
+        call does nothing.
+        """
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)
             self._running[key] = end, wanted + 1
@@ -90,7 +93,7 @@ class _Reports(Locked):
             if wanted > 1:
                 self._running[key] = end, wanted - 1
             else:
-                end()  # within the lock: who begins the same again meanwhile comes after it
+                end()  # with the lock held: a new start of the same report waits for the end
 
 
 _REPORTS = _Reports()

@@ -51,8 +51,8 @@ SCOPE = "aws_bedrock_inference"
 
 @dataclass(frozen=True)
 class OpenTelemetry:
-    """OpenTelemetry's providers, for `observe(otel=OpenTelemetry(...))`. A provider that is None is replaced by the
-    program's own.
+    """OpenTelemetry's providers, for `observe(otel=OpenTelemetry(...))`. If a provider is None, the program's own
+    provider is used.
     """
 
     _: KW_ONLY
@@ -60,8 +60,8 @@ class OpenTelemetry:
     meter_provider: metrics.MeterProvider | None = None
 
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
-        """Return a sink that sends spans and metrics to these providers, under the names that the environment selects
-        now.
+        """Return a sink that sends spans and metrics to these providers. The environment selects the version of their
+        names when this method is called.
         """
         return OpenTelemetrySink(self, clock)
 
@@ -98,8 +98,8 @@ class OpenTelemetrySink:
         }
 
     def __call__(self, event: object) -> None:
-        """Report `event` to OpenTelemetry. The span comes last and in any case, so that a measurement belongs to the
-        span.
+        """Report `event` to OpenTelemetry: first as a measurement, then in the span. The span is last so that it is
+        still open for the measurement. The span is updated even if the measurement fails.
         """
         kind = type(event)
         try:
@@ -110,8 +110,8 @@ class OpenTelemetrySink:
             self._spanned.get(kind, self._spans.other)(event)
 
     def close(self) -> None:
-        """End the open spans. Each thread that is inside a call still handles the end of that call, to restore the
-        span that was current before.
+        """End the open spans. A thread that is inside a call restores the previous current span later, at the end of
+        that call.
         """
         self._forget_ids()
         self._spans.close()

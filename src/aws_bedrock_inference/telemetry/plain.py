@@ -25,15 +25,15 @@ LONGEST = 20_000  # characters of a text; log collectors cut lines of 256 KB, an
 
 _WRITTEN_AS_TEXT = (date, time, Decimal, UUID, PurePath, BaseException)
 
-# How botocore quotes rejected values. The values may contain the same words, so everything up to the last match is
-# removed.
+# The form in which botocore quotes rejected values. The values can contain the words of this form, too, so everything
+# up to the last match is removed.
 _PARAMETER = re.compile(r"(, value: ).*(?=, type: <class )", re.DOTALL)
 
 
 def plain(value: Any, *around: int) -> Any:
-    """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None. Any other object
-    becomes its text if that is informative, or otherwise the name of its type. `around` contains the ids of the
-    enclosing containers.
+    """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None. Any other object is
+    replaced by its text if the text is informative, and otherwise by the name of its type. `around` contains the ids
+    of the enclosing containers.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -64,7 +64,7 @@ def _contents(value: Any, around: tuple[int, ...]) -> Any:
 
 
 def whole_characters(text: str) -> str:
-    """Return a text of moderate length without lone surrogates, which few JSON readers accept."""
+    """Return the text with limited length and without lone surrogates, which few JSON readers accept."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text):,} characters)"
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -79,8 +79,9 @@ def text_of(value: object) -> str:
 
 
 def error_text(error: object) -> str:
-    """Return the text of an error without secrets, and without its request as far as possible: an error that passed
-    through a client of this package quotes no request, and botocore's errors are shown without the rejected values.
+    """Return the text of an error without secrets, and without its request as far as possible. If the error passed
+    through a client of this package, its text does not quote the request. The text of botocore's errors is returned
+    without the values that botocore rejected.
     """
     fault = getattr(error, "fault", None)
     known = isinstance(fault, Fault) and not isinstance(error, BedrockError)

@@ -1,5 +1,5 @@
-"""Sampling of repeated log lines: the first few of each kind in a time window are written, and the others are
-counted.
+"""Sampling of repeated log lines: in each time window, the first few lines of each kind are written, and the others
+are counted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 
 class Repeated(NamedTuple, Generic[T]):
-    """Lines that were not written: their number, the last of them, and the seconds in which they came."""
+    """The lines of one kind that were not written in a time window: their number, the last of these lines, and the
+    length of the window in seconds.
+    """
 
     held: int
     last: T
@@ -32,9 +34,10 @@ class _Window(Generic[T]):
 
 
 class Repeats(Generic[T]):
-    """Admits the first `first` lines of each kind in `seconds`, and keeps the number of the others and the last one.
+    """Admits the first `first` lines of each kind in a time window of `seconds` seconds. It counts the other lines
+    and stores the last of them.
 
-    At most `most` kinds are tracked at once; if there are more, the oldest window ends early.
+    At most `most` kinds are tracked at the same time; if there are more, the oldest window ends early.
     """
 
     def __init__(self, first: int = 5, seconds: float = 60.0, most: int = 256) -> None:
@@ -47,11 +50,13 @@ class Repeats(Generic[T]):
 
     @property
     def due(self) -> float:
-        """The time at which `ended` will return something; infinite if no line is held back."""
+        """The time from which `ended` returns something. It is infinite if no line was omitted."""
         return self._due
 
     def admits(self, kind: Hashable, line: T, now: float) -> bool:
-        """Return whether a line that is written now is one of the first of its kind."""
+        """Return True if a line can be written now, because it is one of the first of its kind; otherwise return
+        False.
+        """
         window = self._windows.get(kind)
         if window is None or not 0 <= now - window.begun < self._seconds:  # the clock may have been set back
             if window is not None or len(self._windows) >= self._most:
@@ -67,8 +72,8 @@ class Repeats(Generic[T]):
         return False
 
     def ended(self, now: float) -> list[Repeated[T]]:
-        """Return, once, the lines held back in the windows that have ended by then; at infinity, those of all
-        windows.
+        """Return the omitted lines of all windows that have ended by `now`. If `now` is infinite, return those of all
+        windows. Each window is returned only once.
         """
         if now >= self._due:
             for kind, window in list(self._windows.items()):

@@ -1,8 +1,9 @@
 """The series of metrics: each combination of labels that occurs, with its counters.
 
-A counter of OpenTelemetry's SDK costs a call ten times as much as an addition, so the counters are kept here and read
-when metrics are collected. They outlive the observer that created them, because creating an instrument a second time
-returns the first one, with the first one's functions.
+A counter of OpenTelemetry's SDK takes ten times as long as an addition. Therefore this module adds up the counters
+itself, and OpenTelemetry reads them when metrics are collected. The counters remain after the observer that created
+them is closed. If an instrument is created a second time, OpenTelemetry returns the first instrument with its first
+callbacks, and these callbacks still read the first counters.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.described import Attributes, Described
 
 MOST = 2000
-"""The most series, which is the SDK's default limit for an instrument. All later series are combined into one."""
+"""The maximum number of series, which is the SDK's default limit for an instrument. All further series are combined
+into one.
+"""
 
 MOST_WORDS = 100
-"""The most models, error names and causes with separate series."""
+"""The maximum number of models, error names and causes with separate series."""
 
 
 class Series:
-    """One combination of labels. `typed` are the labels with a type of token; `counts` are the counters by
-    their keys.
+    """One combination of labels. `typed` contains the labels for each type of token. `counts` contains the counters
+    by their keys.
     """
 
     __slots__ = ("attributes", "counts", "typed")
@@ -41,8 +44,8 @@ class Series:
 
 
 class AllSeries(Locked):
-    """The series that have occurred. Their number is bounded, because model ids, contexts and codes come from
-    outside.
+    """The series that have occurred. Their number is limited, because model ids, contexts and codes come from outside
+    this package.
     """
 
     def __init__(self, described: Described) -> None:
@@ -95,7 +98,7 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """The program's own provider, which may be set only after this package asks for it."""
+    """Stands for the program's own provider, which a program can set after this package requests it."""
 
 
 _PROGRAM = _Program()

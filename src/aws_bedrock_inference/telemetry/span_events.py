@@ -12,7 +12,7 @@ from aws_bedrock_inference.telemetry.names import OWN
 if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.described import Attributes
 
-# What the span says already, its own ids, and what is for people.
+# Fields that are omitted: the span already has them, or they are human-readable advice.
 _OF_THE_SPAN = frozenset({"event", "call_id", "context", "trace_id", "span_id", "model", "region", "advice"})
 
 

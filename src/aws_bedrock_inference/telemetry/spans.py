@@ -1,8 +1,8 @@
-"""OpenTelemetry spans: one for each call, and below it one for each of its attempts.
+"""OpenTelemetry spans: one for each call, and below it one for each of the call's attempts.
 
-While a call runs, its span or the span of its running attempt is current, so that spans of other libraries appear
-below it. The spans of a stream are never current, because the consumer reads the stream between its own work, perhaps
-in another thread or task.
+While a call runs, the span of the call, or of its running attempt, is the current span. The spans that other
+libraries create then appear below this span. The spans of a stream are never current, because the consumer reads the
+stream between its own work, perhaps in another thread or task.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ATTEMPT = "attempt"
 """The name of the span of an attempt."""
 
-# Every call ends, so more open spans than this mean that ends were missed. This many fit into memory.
+# The maximum number of open spans. Every call ends, so more open spans mean that the ends of some calls were missed.
 MOST_OPEN = 100_000
 
 # The keys under which other instrumentations record nothing, as opentelemetry-instrumentation's
@@ -44,7 +44,7 @@ _LONGEST_REASON = 100
 
 
 class _Current:
-    """A span that is current in this thread, from its creation until it is left."""
+    """A span that is current in this thread from its creation until `leave` is called."""
 
     __slots__ = ("_key", "_token", "thread")
 
@@ -54,9 +54,9 @@ class _Current:
         self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
 
     def leave(self) -> None:
-        """Restore the span that was current before, unless this has already happened: two listeners receive a call's
-        end in the same order as its beginning. If another thread ends a call, because its own thread stopped running
-        it, no span is restored.
+        """Restore the span that was current before. If this has already happened, do nothing; with two listeners, the
+        first listener restores the span for both. If another thread ends the call, because the thread of the call
+        stopped running it, no span is restored.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)
@@ -87,7 +87,7 @@ class Spans:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the spans of calls in flight to the parent process, which will end them."""
+        """Start without spans in a forked child. The parent process ends the spans of its calls in flight."""
         here = get_ident()
         kept = {number: one for number, one in self._open.items() if one.current and one.current.thread == here}
         for one in kept.values():
@@ -197,7 +197,7 @@ class Spans:
         return Ids(f"{found.trace_id:032x}", f"{found.span_id:016x}")
 
     def close(self) -> None:
-        """End all open spans. The spans of calls in flight stay current until the calls end."""
+        """End all open spans. The spans of calls in flight stay current in their threads until the calls end."""
         for one in list(self._open.values()):
             if one.attempt is not None:
                 one.attempt.end()
@@ -216,7 +216,7 @@ class Spans:
         if fault is not None:
             span.set_attributes(self._described.fault(fault))
             if fault.cause != ABANDONED.cause:
-                span.set_status(Status(StatusCode.ERROR, fault.cause))  # its message may quote the request
+                span.set_status(Status(StatusCode.ERROR, fault.cause))  # its message can quote the request
         span.end()
 
     def _drop_oldest(self) -> None:
@@ -226,9 +226,9 @@ class Spans:
 
 
 def instrumented(operation: str, region: str) -> bool:
-    """Return whether the call belongs to a boto3 client for which OpenTelemetry's botocore instrumentation creates
-    spans and metrics. The instrumentation knows more about an answer than a wrapper does, and existing dashboards may
-    depend on it.
+    """Return True if the call belongs to a boto3 client for which OpenTelemetry's botocore instrumentation creates
+    spans and metrics; otherwise return False. The instrumentation knows more about an answer than this package's
+    wrapper does, and existing dashboards can depend on its spans.
     """
     if not (region and operation[:1].isupper()):  # only boto3's models name operations this way
         return False

@@ -1,4 +1,4 @@
-"""The usage and cost of a call, as metrics count them."""
+"""Calculate the usage and the cost of a call for metrics."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def all_input(usage: Usage) -> int:
 
 
 def known_cost(event: CallEnded) -> float | None:
-    """Return the cost of a call in US dollars. Return None if it is unknown or if the user's price file cannot be
-    used; that error is reported to callers who ask for a cost themselves.
+    """Return the cost of a call in US dollars. Return None if the cost is unknown, or if the user's price file cannot
+    be used. That error is only raised for callers who request a cost themselves.
     """
     try:
         return event.cost

@@ -1,5 +1,6 @@
-"""Turn an HTTP answer into an outcome: boto3's response with its usage, or a fault with the waits that the server
-states.
+"""Convert an HTTP answer into the outcome of a call.
+
+The outcome is boto3's response with its token usage, or a fault with the waits that the server states.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ ERROR = 301
 
 
 def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Outcome:
-    """Return the outcome of a unary call that was answered. `wall` is the time of day, for a `Retry-After` with a
-    date.
+    """Return the outcome of a call without a stream, from the server's answer. `wall` is the time of day; a
+    `Retry-After` with a date needs it.
     """
     if status >= ERROR:
         return Outcome(fault=refusal(plan, status, headers, body, wall=wall))
@@ -43,7 +44,9 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
 
 
 def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Fault:
-    """Return the fault of an answer with an error status."""
+    """Return the fault for an answer with an error status. `wall` is the time of day; a `Retry-After` with a date
+    needs it.
+    """
     response = plan.error(status, headers, body)
     error = response["Error"]
     error["Message"] = error["Message"] or _foreign_message(body)
@@ -68,8 +71,8 @@ def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) ->
 
 
 def _foreign_message(body: bytes) -> str:
-    """Return the message in a JSON error that is not from AWS. Proxies and gateways nest it or use other field
-    names.
+    """Return the message in the JSON of an error that does not come from AWS. Proxies and gateways nest the message,
+    or use other names of fields.
     """
     try:
         value = json.loads(body)

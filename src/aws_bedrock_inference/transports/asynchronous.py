@@ -1,4 +1,6 @@
-"""The asyncio transport, on aiohttp. `blocking` is its counterpart, in the same order."""
+"""Send calls with asyncio, on aiohttp. `blocking` contains the same transport for threads, with its functions in the
+same order.
+"""
 
 from __future__ import annotations
 
@@ -38,18 +40,19 @@ _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 # Errors that come from a proxy, although aiohttp does not report them as errors of the proxy.
 _OF_PROXY = (aiohttp.ClientConnectorDNSError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError)
 
-# A forked child's copies of its parent's connections. They are never collected, since collecting them could change the
-# parent's selector.
+# A forked child's copies of its parent's connections. They are never garbage collected, because this could change
+# the parent's selector.
 _inherited: list[_Loops] = []
 
 
 class AiohttpTransport:
-    """Sends calls to an endpoint, and to the other places that calls name, over persistent connections. Each event
-    loop has its own connections, which close with it.
+    """Sends calls to an endpoint, and to other places that calls name, over persistent connections.
+
+    Each event loop has its own connections. They are closed when the event loop is closed.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
-        self._loops: _Loops = {}  # first, since `__del__` also runs if `__init__` fails
+        self._loops: _Loops = {}  # the first statement, because `__del__` also runs if `__init__` fails
         self._endpoint = endpoint
         self._others: dict[Place, AiohttpTransport] = {}
         self._signer = endpoint.signer
@@ -63,7 +66,7 @@ class AiohttpTransport:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Leave the parent's connections to the parent."""
+        """Stop using the parent's connections in a forked child, without closing them."""
         for connections in self._loops.values():
             connections.disown()
         _inherited.append(self._loops)
@@ -120,7 +123,7 @@ class AiohttpTransport:
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     async def close(self) -> None:
-        """Close the idle connections of all event loops. The other connections close when their calls end."""
+        """Close the idle connections of all event loops. Each other connection is closed when its call ends."""
         self._closed = True
         for other in list(self._others.values()):
             await other.close()
@@ -135,7 +138,7 @@ class AiohttpTransport:
                 self._loops.pop(here, None)
 
     def _beside(self, place: Place) -> AiohttpTransport:
-        """Return the transport for another place. It is created on first use."""
+        """Return the transport for another place. It is created when it is first needed."""
         found = self._others.get(place)
         if found is None:
             made = AiohttpTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
@@ -143,13 +146,15 @@ class AiohttpTransport:
         return found
 
     async def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity, renewed in the background: the requests of botocore do not know this call's deadline."""
+        """Return the identity. It is renewed in the background, because the requests of botocore do not know the
+        deadline of this call.
+        """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
             return self._signer.current() or await finished(renewal)
 
     def _here(self) -> LoopConnections:
-        """Return the connections of the running loop."""
+        """Return the connections of the running event loop."""
         loop = asyncio.get_running_loop()
         connections = self._loops.get(loop)
         if connections is None:
@@ -162,7 +167,7 @@ class AiohttpTransport:
 
 
 class AsyncSource(OpenAnswer["_Body"]):
-    """An open answer whose events are awaited."""
+    """The open stream of an answer. A coroutine awaits its events."""
 
     async def next(self) -> dict[str, Any] | Fault | None:
         """Return the next event, the fault that broke the stream, or None at the end of the body."""
@@ -185,14 +190,18 @@ class AsyncSource(OpenAnswer["_Body"]):
 
 
 class _Body:
-    """The body of an answer, read as it arrives. Any interruption of the reading closes the connection."""
+    """The body of an answer, which is read while it arrives. If the reading is interrupted, the connection is
+    closed.
+    """
 
     def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
         self._answer = answer
         self._exchange = exchange
 
     async def read(self, limit: str) -> bytes:
-        """Return the bytes that have arrived, waiting for them as long as `limit` allows; empty bytes at the end."""
+        """Return the bytes that have arrived. If none have arrived, wait for them at most as long as `limit` allows.
+        Return empty bytes at the end of the body.
+        """
         try:
             async with asyncio.timeout(self._exchange.timeout(limit)):
                 return await self._answer.content.readany()
@@ -201,7 +210,7 @@ class _Body:
             raise
 
     async def whole(self, limit: str) -> bytes:
-        """Return the complete body. A body that has already arrived needs no timer."""
+        """Return the complete body. If the body has already arrived, no timer is started."""
         if self._answer.content.is_eof():
             return await self._answer.read()
         try:
@@ -212,12 +221,12 @@ class _Body:
             raise
 
     def close(self) -> None:
-        """Release the connection."""
+        """Release the connection, so that the pool closes it or uses it again."""
         self._answer.close()
 
 
 def _fault(error: Exception, exchange: Exchange, broken: str, *, proxy: str | None = None) -> Fault:
-    """Return the fault for aiohttp's error. `broken` is the code of a connection lost at this point."""
+    """Return the fault for an error of aiohttp. `broken` is the code of the fault if the connection was lost."""
     if is_late(error):
         return exchange.late()
     # An answer that arrives while the connection is being established comes from the proxy.

@@ -1,4 +1,6 @@
-"""The blocking transport. `asynchronous` is its counterpart, in the same order."""
+"""Send calls from threads, on urllib3 and sockets. `asynchronous` contains the same transport for asyncio, with its
+functions in the same order.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ _BROKEN = (Failed, MalformedAnswer, OSError)
 
 
 class BlockingTransport:
-    """Sends calls to an endpoint, and to the other places that calls name, over persistent connections. Threads can
-    share it, and it works across forks.
+    """Sends calls to an endpoint, and to other places that calls name, over persistent connections. Threads can share
+    it, and a forked child can use it.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
@@ -79,13 +81,13 @@ class BlockingTransport:
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     def close(self) -> None:
-        """Close the idle connections. The other connections close when their calls end."""
+        """Close the idle connections. Each other connection is closed when its call ends."""
         self._wires.close()
         for other in list(self._others.values()):
             other.close()
 
     def _beside(self, place: Place) -> BlockingTransport:
-        """Return the transport for another place. It is created on first use."""
+        """Return the transport for another place. It is created when it is first needed."""
         found = self._others.get(place)
         if found is None:
             made = BlockingTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
@@ -93,7 +95,9 @@ class BlockingTransport:
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity, renewed in the background: the requests of botocore do not know this call's deadline."""
+        """Return the identity. It is renewed in the background, because the requests of botocore do not know the
+        deadline of this call.
+        """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
         return self._signer.current() or renewal.result(exchange.left())
@@ -105,7 +109,7 @@ class BlockingTransport:
 
 
 class Source(OpenAnswer["_Body"]):
-    """An open answer whose events are read in the calling thread."""
+    """The open stream of an answer. The calling thread reads its events."""
 
     def next(self) -> dict[str, Any] | Fault | None:
         """Return the next event, the fault that broke the stream, or None at the end of the body."""
@@ -128,7 +132,9 @@ class Source(OpenAnswer["_Body"]):
 
 
 class _Body:
-    """The body of an answer, read as it arrives. Any interruption of the reading closes the connection."""
+    """The body of an answer, which is read while it arrives. If the reading is interrupted, the connection is
+    closed.
+    """
 
     def __init__(self, wires: Wires, wire: Wire, answer: Answer, exchange: Exchange) -> None:
         self._wires = wires
@@ -137,7 +143,9 @@ class _Body:
         self._exchange = exchange
 
     def read(self, limit: str) -> bytes:
-        """Return the bytes that have arrived, waiting for them as long as `limit` allows; empty bytes at the end."""
+        """Return the bytes that have arrived. If none have arrived, wait for them at most as long as `limit` allows.
+        Return empty bytes at the end of the body.
+        """
         data = self._answer.take()
         if not data:
             self._exchange.begin(limit)
@@ -153,7 +161,7 @@ class _Body:
         return self._answer.take()
 
     def close(self) -> None:
-        """Release the connection. If it has unread bytes, it is closed."""
+        """Release the connection. If the answer has unread bytes, the connection is closed."""
         wire, self._wire = self._wire, None
         if wire is None:
             return
@@ -163,7 +171,9 @@ class _Body:
             wire.close()
 
     def _more(self) -> bool:
-        """Wait for more of the body. Return False at its end, which releases the connection."""
+        """Wait for more bytes of the body, and return True. At the end of the body, release the connection and return
+        False.
+        """
         wire = self._wire
         if wire is None or self._answer.complete:
             self.close()
@@ -177,7 +187,7 @@ class _Body:
 
 
 def fault_of(error: Exception, exchange: Exchange, broken: str) -> Fault:
-    """Return the fault for an error of the network. `broken` is the code of a connection lost at this point."""
+    """Return the fault for an error of the network. `broken` is the code of the fault if the connection was lost."""
     if isinstance(error, Failed):
         return exchange.failed(error.code, error.error)
     if is_late(error):

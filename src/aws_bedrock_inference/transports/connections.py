@@ -1,4 +1,4 @@
-"""The settings of connections in both transports: keep-alive, certificates, and proxies."""
+"""The settings of the connections that both transports use: keep-alive, certificates, and proxies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SOCKET_OPTIONS: list[tuple[int, int, int]] = [
 
 
 class InvalidBundle(BotoCoreError):
-    """The CA bundle cannot be read, or contains no certificates."""
+    """The file of CA certificates (the CA bundle) cannot be read, or contains no certificates."""
 
     fmt = (
         "The CA bundle {path} cannot be used: {reason}. Set AWS_CA_BUNDLE, `ca_bundle` of the profile or "
@@ -52,7 +52,7 @@ class InvalidBundle(BotoCoreError):
 
 
 def made_socket(address: Any) -> socket.socket:
-    """Return a socket for one of `getaddrinfo`'s addresses, with the options that all connections have."""
+    """Return a socket for an address from `getaddrinfo`, with the options that all connections have."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
     for level, name, value in SOCKET_OPTIONS:
@@ -72,7 +72,9 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
 
 
 def proxy_authorization(proxy: str) -> dict[str, str]:
-    """Return the header for the user and password in a proxy's URL, or an empty dictionary if it has none."""
+    """Return the authorization header for the user and password in the proxy's URL. Return an empty dictionary if the
+    URL has none.
+    """
     parts = urlsplit(proxy)
     if not parts.username or parts.password is None:
         return {}
@@ -81,6 +83,6 @@ def proxy_authorization(proxy: str) -> dict[str, str]:
 
 
 def without_credentials(proxy: str) -> str:
-    """Return a proxy's URL without its user and password, which aiohttp would otherwise write into its errors."""
+    """Return the proxy's URL without its user and password, because aiohttp would write them into its errors."""
     parts = urlsplit(proxy)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

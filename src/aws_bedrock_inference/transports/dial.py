@@ -1,4 +1,6 @@
-"""Establish a blocking connection to the endpoint (address, TCP, proxy, TLS) within one time limit."""
+"""Establish a blocking connection to the endpoint within one time limit: look up the address, connect, pass the proxy,
+and start TLS.
+"""
 
 from __future__ import annotations
 
@@ -57,9 +59,8 @@ class Dialler:
                 self._tunnel = _connect_request(*self._there, proxy_authorization(endpoint.proxy))
 
     def dial(self, exchange: Exchange) -> Any:
-        """Return a connected socket, or urllib3's equivalent of a socket for TLS inside TLS.
-
-        Raises `Failed`, and `TimeoutError` when the time of `exchange` has expired.
+        """Return a connected socket. If TLS runs inside TLS, because the proxy uses TLS too, return urllib3's
+        equivalent of a socket. Raises `Failed`, and `TimeoutError` when the time of `exchange` has expired.
         """
         try:
             wire: Any = _connected(_addresses(*self._first, exchange), exchange)
@@ -85,7 +86,9 @@ def _addresses(host: str, port: int, exchange: Exchange) -> list[Address]:
 
 
 def _connected(addresses: list[Address], exchange: Exchange) -> socket.socket:
-    """Return the first socket that connects. An address that does not respond delays the next one by `STAGGER` only."""
+    """Return the first socket that connects. If an address does not respond within `STAGGER` seconds, the next address
+    is tried in parallel.
+    """
     waiting = iter(addresses)
     more, error = True, OSError("no address")
     with selectors.DefaultSelector() as selector:
@@ -129,8 +132,8 @@ def _begun(address: Address) -> socket.socket:
 
 
 def _secured(wire: Any, context: ssl.SSLContext, host: str, exchange: Exchange, code: str | None) -> Any:
-    """Return `wire` secured with TLS. `code` is the fault code of every failure. If it is None, the code depends on
-    the failure.
+    """Return `wire` secured with TLS. `code` is the code of the fault if this fails. If `code` is None, the code
+    depends on the failure.
     """
     wire.settimeout(exchange.left())
     name = host.rstrip(".")  # certificates have names without the trailing dot

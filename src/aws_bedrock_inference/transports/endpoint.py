@@ -1,4 +1,6 @@
-"""The endpoint and the credentials of calls, found as boto3 finds them: by one query to a boto3 client."""
+"""Find the endpoint and the credentials of calls as boto3 finds them. A boto3 client prepares one call that is never
+sent, and this module reads botocore's decisions from it.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ class NoRegion(NoRegionError):
 
 
 class InvalidProxy(InvalidProxiesConfigError):
-    """The proxy's URL is invalid. The message does not quote it, since it may contain a password."""
+    """The proxy's URL is invalid. The message does not quote the URL, because the URL can contain a password."""
 
     fmt = (
         "The proxy URL in HTTPS_PROXY, HTTP_PROXY or Config(proxies=...) does not have the form "
@@ -49,8 +51,8 @@ class InvalidProxy(InvalidProxiesConfigError):
 
 
 class UnreadableCredentials(BotoCoreError):
-    """The source of the credentials did not return JSON. The message does not quote its output, which may contain
-    secrets.
+    """The source of the credentials did not return JSON. The message does not quote the output of the source, because
+    the output can contain secrets.
     """
 
     fmt = (
@@ -61,13 +63,15 @@ class UnreadableCredentials(BotoCoreError):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The endpoint of calls. `url` has no trailing slash. `account` is empty if the credentials do not contain the
-    account; then `whose` identifies the access key, or is empty if the credentials would first have to be fetched.
-    `principal` is a hash of the signing identity (see `principals`).
+    """The endpoint of calls.
 
-    `proxy` is the proxy's URL or None. `verify` is the path of the CA bundle, or True for botocore's own. `session` is
-    the session that the endpoint was found with, or None for boto3's default session. `beside` caches other objects
-    that were found from this endpoint.
+    `url` has no trailing slash. `account` is the account of the credentials, or empty if the credentials do not
+    contain it. In this case `whose` identifies the access key; `whose` is empty if the credentials must be fetched
+    first. `principal` is a hash of the signing identity (see `principals`).
+
+    `proxy` is the proxy's URL or None. `verify` is the path of the CA bundle, or True for botocore's own bundle.
+    `session` is the session in which the endpoint was found, or None for boto3's default session. `beside` caches
+    other objects that were found from this endpoint.
     """
 
     url: str
@@ -82,8 +86,8 @@ class Endpoint:
     beside: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Endpoint:
-        """Return the endpoint of a client with these options. If `session` is None, it is this endpoint's session. May
-        read files.
+        """Return the endpoint of a client with these options. If `session` is None, this endpoint's session is used.
+        The method can read files.
 
         Without `endpoint_url`, an endpoint that is not AWS's own (a gateway, a simulator) is used for every Region.
         """
@@ -95,18 +99,20 @@ class Endpoint:
 
 
 def unread_region() -> str:
-    """Return a sentence for users who set `AWS_REGION`, which other SDKs read and boto3 does not."""
+    """Return a sentence for users who set `AWS_REGION`, which other SDKs read but boto3 ignores. Return an empty text
+    if `AWS_REGION` is not set.
+    """
     region = os.environ.get("AWS_REGION")
     return f" AWS_REGION is set to {region}, but boto3 reads AWS_DEFAULT_REGION." if region else ""
 
 
 def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> Endpoint:
-    """Return the address to which boto3 would send a call, with the signer that it would use.
+    """Return the address to which boto3 would send a call, with the signer that boto3 would use.
 
     `session` is a boto3 or botocore session, or None for boto3's default session. boto3 finds the Region, the endpoint
     (also from `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL`, the profile's services section, FIPS and
-    dual-stack), proxies, CA bundle, credentials and bearer token (`AWS_BEARER_TOKEN_BEDROCK`). Client certificates and
-    `proxies_config` are not used.
+    dual-stack), proxies, the CA bundle, credentials and the bearer token (`AWS_BEARER_TOKEN_BEDROCK`). Client
+    certificates and `proxies_config` are not used.
 
     Raises `NoRegion` if no Region is found, `InvalidEndpointConfigurationError` if a bearer token would be sent
     unencrypted to another machine, `InvalidProxy` if the proxy's URL is invalid, and boto3's exceptions for an invalid
@@ -119,7 +125,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
         raise NoRegion(unread=unread_region()) from None
     except (JSONDecodeError, UnicodeDecodeError):
         asked = None
-    if asked is None:  # raised here, since the caught exceptions contain what was read
+    if asked is None:  # raised outside the handler: the caught exception contains the output, which may be secret
         raise UnreadableCredentials
     url = str(asked.request.url).removesuffix(_PATH)
     _check_url(url)
@@ -155,10 +161,10 @@ class _Asked(Exception):  # not an error: carries botocore's decisions out of a 
 
 
 def _ask(client: Any) -> _Asked:
-    """Let botocore prepare a call up to its signing, and return what it decided.
+    """Let botocore prepare a call until just before it is signed, and return what botocore decided.
 
-    `client.meta` does not have the final URL: botocore resolves endpoint rules and authentication schemes for each
-    call.
+    `client.meta` does not contain the final URL, because botocore resolves endpoint rules and authentication schemes
+    for each call.
     """
 
     def stop(request: AWSRequest, signature_version: Any, signing_name: str, region_name: str, **_: object) -> NoReturn:
@@ -180,7 +186,9 @@ def _ask(client: Any) -> _Asked:
 
 
 def _check_url(url: str) -> None:
-    """Raise `InvalidEndpointConfigurationError` for a URL that botocore accepts but cannot connect to."""
+    """Raise `InvalidEndpointConfigurationError` for a URL that botocore accepts although no connection to it is
+    possible.
+    """
     if not is_http(url):
         raise InvalidEndpointConfigurationError(
             msg=f"The endpoint URL {masked(url)} does not have the form http://host:port or https://host:port."
@@ -193,7 +201,7 @@ def _private(url: str) -> bool:
 
 
 def _with_scheme(proxy: str | None) -> str | None:
-    """Return the proxy's URL with its scheme. Raises `InvalidProxy`."""
+    """Return the proxy's URL with a scheme, such as `http://`. Raises `InvalidProxy` if the URL is invalid."""
     if not proxy:
         return None
     url = proxy if "://" in proxy else f"http://{proxy.removeprefix('//')}"

@@ -1,8 +1,8 @@
 """Decode the bytes of a stream into boto3's events and into faults.
 
-Frames are read as botocore reads them (`fast/frames.py`). botocore drops the text of an exception whose name is not in
-the stream's model, such as `modelTimeoutException` in ConverseStream. This decoder preserves the name and the text of
-every exception.
+`fast/frames.py` reads the frames of the stream as botocore reads them. botocore drops the text of an exception whose
+name is not in the stream's model, such as `modelTimeoutException` in ConverseStream. This decoder preserves the name
+and the text of every exception.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Body(Protocol):
-    """The body of an answer. Each transport has its own, blocking or awaited."""
+    """The body of an answer. Each transport has its own class for it."""
 
     def close(self) -> None:
         """Release the connection. A repeated call has no effect."""
@@ -34,10 +34,10 @@ B = TypeVar("B", bound=Body)
 
 
 class Decoder:
-    """Decodes one stream. Pass arriving bytes to `feed`, call `next` until it returns None, and call `end` after the
-    last bytes.
+    """Decodes one stream. Pass the bytes that arrive to `feed`, then call `next` until it returns None. Call `end`
+    after the last bytes.
 
-    `head` is boto3's response without the stream. Its request id is set in the faults.
+    `head` is boto3's response without the stream. Each fault contains the request id of `head`.
     """
 
     def __init__(self, plan: Operation, head: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Decoder:
         return None
 
     def end(self) -> Fault | None:
-        """Return the fault of a stream that ends in the middle of a frame, or None if it does not."""
+        """Return a fault if the stream ended in the middle of a frame, or None if it ended between two frames."""
         if not self._frames.open:
             return None
         return unanswered(None, code="StreamBroken", message="the stream ended in the middle of a frame")
@@ -89,7 +89,9 @@ class Decoder:
 
 
 class OpenAnswer(Generic[B]):
-    """The open stream of an answer, in either transport. It holds a connection until the stream ends or is closed."""
+    """The open stream of an answer, for both transports. It occupies a connection until the stream ends or is
+    closed.
+    """
 
     def __init__(self, plan: Operation, head: dict[str, Any], body: B, exchange: Exchange) -> None:
         self.response = head
@@ -101,7 +103,9 @@ class OpenAnswer(Generic[B]):
 
     @property
     def begun(self) -> bool:
-        """True once the answer has contained content. It selects the time limit of the next wait."""
+        """True if the answer has already contained content. The next wait then has the limit `idle`, and otherwise
+        `first_content`.
+        """
         return self._limit == "idle"
 
     @begun.setter
@@ -111,7 +115,9 @@ class OpenAnswer(Generic[B]):
 
     @property
     def quiet(self) -> bool:
-        """True while a long silence does not indicate a failure. Then the next wait may be longer."""
+        """True while a long silence does not indicate a failure, for example while the model thinks. The next wait is
+        then allowed to be longer.
+        """
         return self._exchange.quiet
 
     @quiet.setter
@@ -119,7 +125,7 @@ class OpenAnswer(Generic[B]):
         self._exchange.quiet = quiet
 
     def close(self) -> None:
-        """Release the connection. If it has unread bytes, it is closed."""
+        """Release the connection. If the answer has unread bytes, the connection is closed."""
         self._ended = True
         self._body.close()
 

@@ -1,7 +1,8 @@
 """Failures of the network, without the secrets that libraries leave in their exceptions.
 
-aiohttp's errors contain the request's headers and the proxy's password, and a traceback holds the variables of its
-frames. A fault therefore contains a new exception with only the type, the number and the text.
+aiohttp's errors contain the request's headers and the proxy's password. A traceback contains the variables of the
+functions in it. A fault therefore contains a new exception that has only the type, the number and the text of the
+original.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from aws_bedrock_inference.background import BackgroundFull
 
 
 class MalformedAnswer(Exception):
-    """An answer that is not HTTP/1.1, or more than one answer to one request. The text does not quote the answer."""
+    """An answer that is not HTTP/1.1, or more than one answer to one request. The text of the exception does not quote
+    the answer.
+    """
 
 
 class ConnectionClosed(ConnectionError):
@@ -22,7 +25,7 @@ class ConnectionClosed(ConnectionError):
 
 
 class Failed(Exception):
-    """A failure whose code is known at the place where it occurs, for example while a connection is established."""
+    """A failure whose code is already known where the failure occurs, for example while a connection is established."""
 
     def __init__(self, code: str, error: Exception) -> None:
         super().__init__(code)
@@ -34,25 +37,27 @@ _OURS = (MalformedAnswer, ConnectionClosed, BackgroundFull)
 
 
 def is_late(error: BaseException) -> bool:
-    """Return whether our own time limit expired. ETIMEDOUT is also a `TimeoutError`, but means that the peer is
-    gone.
+    """Return whether a time limit of this package expired. ETIMEDOUT is also a `TimeoutError`, but means that the peer
+    no longer responds.
     """
     return isinstance(error, TimeoutError) and error.errno is None
 
 
 def peer_vanished(error: BaseException | None) -> bool:
-    """Return whether TCP itself gave up, because the peer did not acknowledge the sent data."""
+    """Return whether the operating system gave up the connection, because the peer did not acknowledge the data."""
     return isinstance(error, OSError) and error.errno in (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
 def handshake_code(error: BaseException) -> str:
-    """Return the code of a failed TLS handshake. If the peer broke it off, the next handshake may succeed."""
+    """Return the code of a failed TLS handshake. It is a different code if the peer closed the connection, because the
+    next handshake can then succeed.
+    """
     broken_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or not isinstance(error, ssl.SSLError)
     return "EndpointConnectionError" if broken_off else "SSLError"
 
 
 def clean(error: BaseException) -> Exception:
-    """Return a new exception with the facts of `error` and nothing else."""
+    """Return a new exception that contains the type, the number and the text of `error`, and nothing else."""
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):
         return type(root)(*root.args)
@@ -68,7 +73,7 @@ def clean(error: BaseException) -> Exception:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the innermost error that states the reason: one of the operating system, or one of this package."""
+    """Return the innermost error that states the reason. It is an error of the operating system or of this package."""
     seen = [error]
     while (under := seen[-1].__cause__ or seen[-1].__context__) is not None and under not in seen:
         seen.append(under)

@@ -1,7 +1,8 @@
-"""One HTTP/1.1 answer, read by h11 from the bytes of a connection, except for plain chunks (`fast/chunks.py`). No I/O.
+"""Read one HTTP/1.1 answer from the bytes of a connection, without I/O. h11 parses the answer, and `fast/chunks.py`
+parses plain chunks.
 
-h11 accepts some answers whose end is ambiguous. Such answers could assign later answers to the wrong requests. Here
-they are malformed, or their connection is not used again.
+h11 accepts some answers whose end is ambiguous. After such an answer, a later answer could be assigned to the wrong
+request. This module therefore refuses such answers as malformed, or does not use their connection again.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ _REQUEST = Request(method="POST", target="/", headers=[("Host", "")])
 
 
 class Answer:
-    """The answer to one request. Pass received bytes to `feed` until it has a head, and then until it is `complete`."""
+    """The answer to one request. Pass received bytes to `feed` until `status` is set, and then until the answer is
+    `complete`.
+    """
 
     def __init__(self) -> None:
         self.status = 0
@@ -61,9 +64,8 @@ class Answer:
         self._connection.send(_REQUEST)
 
     def feed(self, data: bytes) -> None:
-        """Add received bytes; empty bytes mean that the server has closed the connection.
-
-        Raises `MalformedAnswer` and `ConnectionClosed`.
+        """Add received bytes. Empty bytes mean that the server has closed the connection. Raises `MalformedAnswer` and
+        `ConnectionClosed`.
         """
         while not self.status and data and not self._split:
             end = _HEAD_END.search(data)
@@ -77,13 +79,13 @@ class Answer:
             self._parse(rest)
 
     def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
-        """Read the plain chunks in `data`. Return the rest for h11, which then reads everything that follows."""
+        """Read the plain chunks in `data`. Return the rest for h11, which then also reads everything that follows."""
         if data:
             rest = chunks.feed(data, self._body)
             if rest is None:
                 return None
         elif chunks.inside:
-            raise ConnectionClosed("closed in the middle of the answer")
+            raise ConnectionClosed("the server closed the connection in the middle of the answer")
         else:
             rest = b""
             if chunks.held:
@@ -143,7 +145,11 @@ class Answer:
 
     def _refused(self, error: RemoteProtocolError, *, closed: bool) -> Exception:
         if closed:
-            return ConnectionClosed("closed in the middle of the answer" if self.status else "closed without an answer")
+            return ConnectionClosed(
+                "the server closed the connection in the middle of the answer"
+                if self.status
+                else "the server closed the connection without an answer"
+            )
         if error.error_status_hint == _TOO_LONG:
             return MalformedAnswer(f"a head, a trailer or a line of the body is longer than {MAX_HEAD} bytes")
         return MalformedAnswer(f"the {'body' if self.status else 'head'} is not valid HTTP/1.1")

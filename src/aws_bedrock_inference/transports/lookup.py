@@ -1,4 +1,4 @@
-"""The addresses of a host, looked up in the background."""
+"""Look up the addresses of a host in the background."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
 
 def literal(host: str, port: int) -> list[Address] | None:
-    """Return the address if `host` is one, or None if it is a name."""
+    """Return the address if `host` is an IP address, or None if it is a name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
@@ -31,16 +31,15 @@ def literal(host: str, port: int) -> list[Address] | None:
 
 
 def look_up(host: str, port: int) -> Future[list[Address]]:
-    """Start to look up `host`, or join the look-up that is running. Its result is never empty.
-
-    Raises `BackgroundFull`.
+    """Start to look up `host`, or join a look-up of `host` that is already running. The result contains at least one
+    address. Raises `BackgroundFull`.
     """
     return background.start(("address", host, port), lambda: _addresses(host, port))
 
 
 def _addresses(host: str, port: int) -> list[Address]:
-    """Return the addresses in the resolver's order, but alternating between IPv4 and IPv6: one of the two may not
-    work.
+    """Return the addresses in the order of the resolver, but alternate between IPv4 and IPv6, because one of the two
+    can be unreachable.
     """
     found = [Address(*address) for address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     first = [address for address in found if address.family == found[0].family]

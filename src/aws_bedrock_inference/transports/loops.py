@@ -1,5 +1,7 @@
-"""aiohttp's connections. They are reused only when no bytes of an earlier answer can be left, and close with their
-event loop.
+"""The connections of aiohttp for each event loop.
+
+A connection is used again only if no bytes of an earlier answer can remain in it. All connections of an event loop are
+closed with the loop.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
 class LoopConnections:
-    """The connections of one event loop. They close when it ends: `asyncio.run` closes its asynchronous generators."""
+    """The connections of one event loop. They are closed when the loop ends, because `asyncio.run` closes the
+    asynchronous generators of the loop.
+    """
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.loop = asyncio.get_running_loop()
@@ -53,13 +57,13 @@ class LoopConnections:
             begun.send(None)
 
     async def close(self) -> None:
-        """Close the idle connections. The other connections close when their calls end."""
+        """Close the idle connections. Each other connection is closed when its call ends."""
         self.connector.retire()
         if not self.connector.in_use():
             await self._close()
 
     def retire(self) -> None:
-        """Close the idle connections from another thread."""
+        """Close the idle connections. This method can be called from another thread."""
         if self.loop.is_closed():
             self.abandon()
         else:
@@ -67,7 +71,9 @@ class LoopConnections:
                 self.loop.call_soon_threadsafe(self.connector.retire)
 
     def abandon(self) -> None:
-        """Close all connections without awaiting: the loop is closed, or nothing uses these connections any more."""
+        """Close all connections without awaiting. Call this only if the loop is closed or nothing uses the connections
+        any more.
+        """
         self.session.detach()
         if self.loop.is_closed():
             _with_closed(self.loop, self.connector.drop)
@@ -76,15 +82,19 @@ class LoopConnections:
                 self.loop.call_soon_threadsafe(self.connector.drop)
 
     def collect(self) -> None:
-        """Close all connections in a finaliser. If the loop is closed, its tasks that wait for answers are being
-        collected, too. They must not be woken, since no call may continue inside the garbage collector.
+        """Close all connections in a finalizer.
+
+        If the loop is closed, its tasks that wait for answers are also being collected. Then the connections are not
+        closed, because this would wake the tasks, and no call is allowed to continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
             self.abandon()
 
     def disown(self) -> None:
-        """Leave the connections and the selector to the parent process, which owns them."""
+        """Stop using the connections and the selector, without closing them, because they belong to the parent
+        process.
+        """
         self.session.detach()
         self.connector.disowned = True
 
@@ -100,7 +110,7 @@ class LoopConnections:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Creates connections that know whether they may be used again."""
+    """Creates connections and records whether each of them can be used again."""
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         super().__init__(
@@ -118,7 +128,7 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection. From now on the running exchange waits for its answer."""
+        """Return a connection. The exchange of the running task then starts to wait for its answer."""
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
         exchange.begin(first)
@@ -129,11 +139,11 @@ class _Connector(aiohttp.TCPConnector):
         return bool(self._acquired)
 
     def forget(self) -> None:
-        """Use none of the existing connections for another request."""
+        """Use no existing connection for another request."""
         self.era += 1
 
     def retire(self) -> None:
-        """Close the idle connections, and close each other one after its call."""
+        """Close the idle connections now, and each other connection after its call."""
         self.retired = True
         for kept in list(self._conns.values()):
             for handler, _ in kept:
@@ -146,7 +156,7 @@ class _Connector(aiohttp.TCPConnector):
             handler.abort()
         closing = self.close().__await__()
         with suppress(StopIteration, RuntimeError):
-            next(closing)  # it would wait for connections that have just been closed
+            next(closing)  # `close` would otherwise wait for connections that have just been closed
 
     def __del__(self, *_: Any) -> None:
         if not self.disowned and not self.closed and self._loop.is_closed() and not self.in_use():
@@ -154,7 +164,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Handler(ResponseHandler):
-    """One connection of aiohttp, used again only if no bytes of the last answer can be left in it."""
+    """One connection of aiohttp. It is used again only if no bytes of the last answer can remain in it."""
 
     def __init__(self, connector: _Connector, handlers: WeakSet[_Handler]) -> None:
         super().__init__(connector._loop)  # noqa: SLF001 - aiohttp's own way to create one
@@ -165,7 +175,9 @@ class _Handler(ResponseHandler):
         handlers.add(self)
 
     async def read(self) -> Any:
-        """Return the next head. The number of interim answers is limited, and a switch of protocols is an error."""
+        """Return the next head. Raise an error if there are too many interim answers, or if the server switches
+        protocols.
+        """
         answer = await super().read()
         self._last = status = answer[0].code
         if status >= 200:  # noqa: PLR2004 - the final answer
@@ -173,7 +185,7 @@ class _Handler(ResponseHandler):
             return answer
         self._interim += 1
         if status == SWITCHING:
-            raise BadHttpMessage("the server switched protocols without a request")
+            raise BadHttpMessage("the server switched to another protocol, which the request did not ask for")
         if self._interim > MAX_INTERIM:
             raise BadHttpMessage(f"more than {MAX_INTERIM} interim answers")
         return answer
@@ -186,7 +198,7 @@ class _Handler(ResponseHandler):
         return super().should_close or connector.retired or self._era != connector.era or self._last in (204, 304)
 
     def is_connected(self) -> bool:
-        """Return whether the connection is ready for a request: open, and with nothing to be read."""
+        """Return whether the connection is ready for a request: it is open, and no bytes wait to be read."""
         if not super().is_connected() or self.should_close:
             return False
         transport: Any = self.transport
@@ -197,7 +209,7 @@ class _Handler(ResponseHandler):
 
 
 class _Resolver(AbstractResolver):
-    """Looks up names in the background. A look-up continues if its call stops waiting for it."""
+    """Looks up names in the background. If a call stops waiting for a look-up, the look-up continues."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -212,11 +224,11 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing, because the resolver holds no resources."""
 
 
 async def finished(work: Future[Any]) -> Any:
-    """Return the result of `work`, which continues if the waiting task is cancelled or its loop is closed."""
+    """Return the result of `work`. The work continues if the waiting task is cancelled or its loop is closed."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -234,7 +246,9 @@ async def finished(work: Future[Any]) -> Any:
 
 
 def _with_closed(loop: Any, close: Callable[[], None]) -> None:
-    """Run `close` so that callbacks run immediately: transports close in callbacks, which a closed loop never runs."""
+    """Run `close` with a loop that calls its callbacks immediately. Transports close in callbacks, and a closed loop
+    would never call them.
+    """
 
     def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop
         callback(*args)

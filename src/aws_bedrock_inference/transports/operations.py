@@ -1,7 +1,7 @@
-"""The HTTP form of boto3's methods: writing requests, and reading answers into dictionaries.
+"""Convert the arguments of boto3's methods into HTTP requests, and answers into boto3's dictionaries.
 
-Everything comes from botocore: its service model, validator, serializer and parsers, combined once for each operation.
-`fast.request` and `fast.response` are shortcuts for common requests and answers.
+botocore's service model, validator, serializer and parsers are combined once for each operation. `fast.request` and
+`fast.response` are faster paths for common requests and answers.
 """
 
 from __future__ import annotations
@@ -63,14 +63,15 @@ class Request(NamedTuple):
 
 
 class MalformedError(ValueError):
-    """An answer that does not match the service model."""
+    """Raised for an answer that does not match the service model."""
 
 
 class Operation:
-    """One operation of the runtime. `stream` is the name of the response's member with the event stream, or None.
+    """One operation of the service `bedrock-runtime`. `stream` is the name of the response's member with the event
+    stream, or None.
 
-    `plain(params)` returns whether boto3's `params` are valid and consist of JSON values only. Such params are checked
-    and written here, at a third of botocore's cost; botocore handles all others. Call it once for each call.
+    `plain(params)` returns whether boto3's `params` are valid and consist of JSON values only. Such params are written
+    without botocore, at a third of the cost; botocore handles all other params. Call `plain` once for each call.
     """
 
     def __init__(self, service: ServiceModel, model: OperationModel) -> None:
@@ -92,14 +93,13 @@ class Operation:
             for name, shape in (self._events.members.items() if self._events else ())
             if shape.serialization.get("event")
         }
-        # An answer without headers or a stream, such as Converse's, is only JSON and can be read faster.
+        # An answer without headers or a stream, such as Converse's, consists only of JSON and can be read faster.
         whole = not any("location" in member.serialization for member in output.members.values())
         self._read = Structure(output) if whole and not self.stream else None
 
     def validate(self, params: Mapping[str, Any]) -> str | None:
-        """Return the errors in boto3's `params`, as a sentence without any of their values, or None.
-
-        Params that are `plain` need not be validated.
+        """Return a sentence about the errors in boto3's `params`, or None if there are none. The sentence contains no
+        values from `params`. Params that are `plain` need no validation.
         """
         if self._input is None:
             return None
@@ -109,14 +109,14 @@ class Operation:
         report = _validator.validate(params, self._input)
         if not report.has_errors():
             return None
-        # The report's own text shows values, which may be prompts. Therefore only its parts are used.
+        # The text of botocore's report contains values, which can be prompts. So only parts of it are used.
         findings = getattr(report, "_errors", None)
         if findings is None:
             return f"{xform_name(self.name)}: the request does not match boto3's service model"
         return f"{xform_name(self.name)}: " + "; ".join(self._sentence(finding) for finding in findings)
 
     def _sentence(self, finding: tuple[str, str, Mapping[str, Any]]) -> str:
-        """Describe one finding of botocore's validator, without the value."""
+        """Return a sentence about one error that botocore's validator found, without the value."""
         reason, place, facts = finding
         where = place.lstrip(".") or "the request"
         if reason == "unknown field":
@@ -152,9 +152,8 @@ class Operation:
         return Request(self._model.http["method"], self._uri.format_map(labels), headers, body.encode())
 
     def response(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Return boto3's response to a successful call; for a streaming operation, the response without the stream.
-
-        Raises `MalformedError`.
+        """Return boto3's response to a successful call. For a streaming operation, it is the response without the
+        stream. Raises `MalformedError`.
         """
         if self._read is not None:
             response = _as_modelled(self._read, read_json(body))
@@ -172,8 +171,8 @@ class Operation:
         return {**response, "ResponseMetadata": _metadata(status, headers)}
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Return the dictionary of boto3's `ClientError`. If the body has no code, the code is that of a header or the
-        status.
+        """Return the dictionary of boto3's `ClientError`. If the body has no error code, the code is taken from a
+        header, or else from the status.
         """
         raw = {"status_code": status, "headers": headers, "body": body, "context": {}}
         response: dict[str, Any] = {}
@@ -190,16 +189,15 @@ class Operation:
         return {**response, "Error": error, "ResponseMetadata": _metadata(status, headers)}
 
     def event(self, headers: Mapping[str, Any], payload: bytes) -> dict[str, Any]:
-        """Return boto3's form of one event of the stream, or an empty dictionary if botocore does not know the event.
-
-        Raises `MalformedError`.
+        """Return one event of the stream in boto3's form. Return an empty dictionary if the service model does not
+        contain the event. Raises `MalformedError`.
         """
         name: Any = headers.get(":event-type")
         read = self._event_reads.get(name)
         return {} if read is None else {name: _as_modelled(read, read_json(payload) if payload else {})}
 
     def event_status(self, exception: str) -> int | None:
-        """Return the HTTP status of a stream's exception in the service model, or None if the model has none."""
+        """Return the HTTP status of a stream's exception from the service model. Return None if it has none."""
         shape = self._events.members.get(exception)
         status: int | None = shape.metadata.get("error", {}).get("httpStatusCode") if shape is not None else None
         return status
@@ -227,7 +225,7 @@ _decoded = json.JSONDecoder().decode  # as json.loads does, without its checks o
 
 
 def read_json(body: bytes) -> Any:
-    """Return the JSON in `body`. Raises `MalformedError`, which does not quote the body."""
+    """Return the value of the JSON in `body`. Raises `MalformedError`, whose text does not quote the body."""
     try:
         return _decoded(body.decode())
     except (ValueError, RecursionError) as error:
@@ -236,12 +234,14 @@ def read_json(body: bytes) -> Any:
 
 
 def worded(message: Any) -> str:
-    """Return the message of an error, or an empty string if it is not text."""
+    """Return the message of an error. Return an empty string if the message is not text."""
     return message if isinstance(message, str) else ""
 
 
 def _as_modelled(read: Structure, value: Any) -> dict[str, Any]:
-    """Return boto3's form of `value`, as far as it can be read. Raises `MalformedError` without `value`."""
+    """Return `value` in boto3's form, without the parts that cannot be read. Raises `MalformedError`, whose text does
+    not quote `value`.
+    """
     try:
         return read(value)
     except Exception:  # noqa: BLE001, S110 - foreign data may have any form; it is read again below
@@ -265,7 +265,7 @@ def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _only_json(model: OperationModel, labels: frozenset[str]) -> bool:
-    """Return whether a request of `model` is JSON only, apart from the `labels` in its path."""
+    """Return whether a request of `model` consists only of JSON, apart from the `labels` in its path."""
     shape: Any = model.input_shape
     if shape is None or "payload" in shape.serialization or model.endpoint is not None:
         return False
@@ -285,7 +285,7 @@ def _bytes(body: Any) -> bytes:
 
 
 def _places(shape: Any) -> dict[str, str]:
-    """Return the path of each member of a request and of its parts: `maxTokens` is `inferenceConfig.maxTokens`."""
+    """Return the path of each member of a request, such as `inferenceConfig.maxTokens` for `maxTokens`."""
     places: dict[str, str] = {}
     for name, member in shape.members.items() if shape is not None else ():
         for inner in member.members if member.type_name == "structure" else ():

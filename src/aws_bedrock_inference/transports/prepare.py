@@ -1,4 +1,4 @@
-"""The preparation of a request in both transports: writing and signing."""
+"""Write and sign the HTTP request of a call, for both transports."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ PORTS = {"http": 80, "https": 443}
 
 
 class UnsendableHeader(ValueError):
-    """A header that cannot be sent, such as a session token with a line break in it."""
+    """Raised for a header that cannot be sent, such as a session token with a line break in it."""
 
 
 class Outgoing:
-    """Writes requests to one endpoint."""
+    """Writes the requests to one endpoint."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         parts = urlsplit(endpoint.url)
@@ -74,7 +74,7 @@ class Outgoing:
         return Request(request.method, target, headers, request.body)
 
     def encoded(self, request: Request) -> bytes:
-        """Return the bytes of a request that `write` returned."""
+        """Return the bytes to send for a request that `write` returned."""
         lines = [f"{request.method} {self._before}{request.target} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in request.headers.items()]
         if request.body or request.method != "GET":
@@ -83,5 +83,5 @@ class Outgoing:
 
 
 def unsendable(error: UnsendableHeader) -> Fault:
-    """Return the fault of a request that cannot be sent."""
+    """Return the fault for a request that cannot be sent, because of `error`."""
     return unanswered(UnsendableHeader(*error.args), code="ParamValidationError", message=str(error))

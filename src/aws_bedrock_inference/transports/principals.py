@@ -1,4 +1,4 @@
-"""The identity that signs the calls of a client, as far as it is known without a network request."""
+"""Determine the identity that signs the calls of a client, without a request to the network."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _ACCOUNT = re.compile(r"(?:arn:[\w-]{1,20}:iam::)?(\d{12})(?::role/| )")
 
 
 def principal(core: Any, credentials: Any, token_for: str | None) -> str:
-    """Return a hash of the identity behind botocore's session `core`. It is the same in two processes only if they use
-    the same role (of an `AssumedRole` or a profile), the same access key or the same token. It is empty if nothing is
-    signed. `token_for` is the signing name whose bearer token is sent instead of a signature.
+    """Return a hash of the identity that signs for botocore's session `core`, or an empty text if nothing is signed.
 
-    Temporary keys without a profile that names their role, such as those of an instance, are a different identity
+    Two processes have the same hash only if they use the same role (of an `AssumedRole` or a profile), the same access
+    key or the same token. `token_for` is the signing name whose bearer token is sent instead of a signature.
+
+    Temporary keys without a profile that names their role, such as the keys of an instance, are a different identity
     after each renewal. Credentials that are unknown before they are fetched get a unique identity.
     """
     if token_for is not None:
@@ -45,13 +46,15 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
 
 
 def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
-    """Return the account of the credentials: the account in the credentials, or else in their role. For a token, and
-    for credentials of an instance without an account, it is the account that the user sets. It is empty if the account
-    is unknown before the credentials are fetched.
+    """Return the account of the credentials, or an empty text if the account is unknown before the credentials are
+    fetched.
+
+    The account is stated in the credentials, or else in the ARN of their role. For a token, and for credentials of an
+    instance without an account, it is the account that the user sets.
     """
     if token_for is not None:
         return _stated(core)
-    if isinstance(credentials, RefreshableCredentials):  # whose property would fetch them
+    if isinstance(credentials, RefreshableCredentials):  # reading their property would fetch them
         account = vars(credentials).get("_account_id")
     else:
         account = getattr(credentials, "account_id", None)
@@ -65,7 +68,9 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
 
 
 def _stated(core: Any) -> str:
-    """Return the account that the user sets. botocore reads the variable only together with keys in the environment."""
+    """Return the account that the user sets. botocore reads the variable `AWS_ACCOUNT_ID` only together with keys in
+    the environment.
+    """
     return os.environ.get("AWS_ACCOUNT_ID") or str(core.get_scoped_config().get("aws_account_id", ""))
 
 

@@ -1,4 +1,6 @@
-"""The boto3 release that first supported an operation or a member of a request, for users of an older boto3."""
+"""Find the release of boto3 that first supported an operation or a member of a request. Messages to users of an older
+boto3 name this release.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ import botocore
 
 _INDEX = re.compile(r"\[\d+\]")
 
-# Operations that take the same members. `releases.toml` lists each member once.
+# Operations that accept the same members. `releases.toml` lists each member once.
 _SAME = (
     ("ConverseStream.", "Converse."),
     ("CountTokens.input.converse.", "Converse."),
@@ -20,9 +22,10 @@ _SAME = (
 
 
 def too_old_for(operation: str, place: str = "", member: str = "") -> str | None:
-    """Return what to install if a newer boto3 than the installed one supports the operation, or its `member` at
-    botocore's `place` in a request, such as `messages[0].content[1]`. Return None if no release is known to support
-    it.
+    """Return which boto3 to install, if a newer boto3 than the installed one supports the operation or the `member`.
+    Return None if no release is known to support it.
+
+    `place` is the position of the member in a request, as botocore writes it, such as `messages[0].content[1]`.
     """
     releases = _releases()
     if not member:

@@ -1,4 +1,4 @@
-"""The time limits of one request in flight, and the faults of the network."""
+"""Apply the time limits of one request in flight, and create the faults for failures of the network."""
 
 from __future__ import annotations
 
@@ -43,10 +43,11 @@ _MESSAGES = {
 
 
 class Exchange:
-    """The limits of one request to `host`. Each wait has its own limit, and none extends beyond the end of the attempt
-    (`Timeout(total=...)`) or of the call. While the model is `quiet`, the idle limit is longer.
+    """The limits of one request to `host`.
 
-    `begin` starts a wait. A wait may take several steps, such as many receives, which share the time that is `left`.
+    Each wait has its own limit. No wait lasts beyond the end of the attempt (`Timeout(total=...)`) or of the call.
+    While the model is `quiet`, the idle limit is longer. `begin` starts a wait. If a wait consists of several steps,
+    such as several receives, the steps share the time that is `left`.
     """
 
     def __init__(self, call: Call, host: str, clock: Clock) -> None:
@@ -61,8 +62,8 @@ class Exchange:
         self._until = self._end
 
     def begin(self, limit: str) -> None:
-        """Start the wait called `limit` in `Timeout`, or the wait for credentials, which is limited only by the end of
-        the attempt and of the call.
+        """Start the wait whose limit is called `limit` in `Timeout`, or the wait for credentials. Only the end of the
+        attempt and of the call limits the wait for credentials.
         """
         seconds = self._seconds(limit)
         until = (self._started if limit == "first_content" else self._clock()) + seconds
@@ -77,7 +78,9 @@ class Exchange:
         return None if seconds > LONGEST else seconds if seconds > SHORTEST else SHORTEST
 
     def timeout(self, limit: str) -> float | None:
-        """Begin the wait called `limit`, and return its maximum length in seconds, or None if it has no limit."""
+        """Start the wait whose limit is called `limit`, and return its maximum length in seconds, or None if it has no
+        limit.
+        """
         self.begin(limit)
         seconds = self._until - self._clock()
         return None if seconds > LONGEST else max(seconds, SHORTEST)
@@ -101,6 +104,6 @@ class Exchange:
         return seconds * QUIET if self.quiet and limit == "idle" else seconds
 
     def failed(self, code: str, error: BaseException) -> Fault:
-        """Return the fault with the code `code` for the network's `error`."""
+        """Return the fault with this code for an error of the network."""
         reason = clean(error)
         return unanswered(reason, code=code, message=f"{_MESSAGES[code].format(host=self._host)}: {reason}")

@@ -1,4 +1,6 @@
-"""Blocking connections: a connection that carries one exchange after another, and the pool of idle connections."""
+"""Blocking connections, and the pool of idle connections. A connection carries one exchange (a request and its answer)
+after another.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.timeouts import Exchange
 
-# The maximum number of idle connections in the pool. More connections than that may be in use.
+# The maximum number of idle connections in the pool. More connections than that can be in use.
 KEPT = 256
 
 READ = 65_536
@@ -30,7 +32,9 @@ _WRITE = 16_384
 
 
 class Wire:
-    """One connection. Each step uses the remaining time of the exchange, regardless of the number of receives."""
+    """One connection. All steps of an exchange share the time of the exchange, regardless of how many receives they
+    need.
+    """
 
     def __init__(self, sock: Any) -> None:
         self.socket = sock
@@ -39,8 +43,8 @@ class Wire:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Close the child's copy of the descriptor without sending anything, since the connection belongs to the
-        parent.
+        """Close the child's copy of the descriptor. This sends nothing to the server, because the connection belongs
+        to the parent.
         """
         self.socket.close()
 
@@ -49,7 +53,7 @@ class Wire:
         answer, broken = Answer(), None
         try:
             self._write(request, exchange)
-        except BrokenPipeError as error:  # the answer may have come before the request was read
+        except BrokenPipeError as error:  # the server can have answered before it read the request
             broken = error
         try:
             while not answer.status:
@@ -68,7 +72,7 @@ class Wire:
         answer.feed(self.socket.recv(READ))
 
     def ready(self) -> bool:
-        """Return whether the connection is ready for a request: open, and with nothing to be read."""
+        """Return whether the connection is ready for a request: it is open, and no bytes wait to be read."""
         try:
             return not wait_for_read(self.socket, timeout=0.0)
         except (OSError, ValueError):
@@ -85,8 +89,8 @@ class Wire:
 
 
 class Wires:
-    """The pool of idle connections. Its steps are atomic without a lock, since a forked child could inherit a locked
-    lock.
+    """The pool of idle connections. Each of its steps is atomic without a lock, because a forked child could inherit a
+    locked lock.
     """
 
     def __init__(self, dial: Callable[[Exchange], Any], clock: Clock) -> None:
@@ -97,12 +101,14 @@ class Wires:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Drop the parent's connections. Each of them closes its own descriptor in the child."""
+        """Remove the parent's connections from the pool in a forked child. Each connection closes its own descriptor
+        in the child.
+        """
         self._dropped.detach()
         self._keep_in(deque())
 
     def take(self, exchange: Exchange) -> Wire:
-        """Return the connection that was used last, or a new one. Raises what `dial` raises."""
+        """Return the idle connection that was used last, or a new connection. Raises the exceptions of `dial`."""
         fresh_enough = self._clock() - KEPT_SECONDS
         while self._kept:
             try:
@@ -116,7 +122,7 @@ class Wires:
         return Wire(self._dial(exchange))
 
     def keep(self, wire: Wire) -> None:
-        """Put a connection whose answer has ended into the pool."""
+        """Put a connection back into the pool after its answer has ended."""
         wire.fresh = False
         wire.idle_since = self._clock()
         self._kept.append(wire)
@@ -126,7 +132,9 @@ class Wires:
             self._expire(wire.idle_since - KEPT_SECONDS)
 
     def forget(self, most: int = 0) -> None:
-        """Close the connections that have been idle longest, until at most `most` are left."""
+        """Close connections until at most `most` are left. The connections that have been idle longest are closed
+        first.
+        """
         while len(self._kept) > most:
             try:
                 self._kept.popleft().close()
@@ -134,20 +142,22 @@ class Wires:
                 return
 
     def _keep_in(self, kept: deque[Wire]) -> None:
-        """Use `kept` as the pool. Its connections close when this object is dropped without being closed."""
+        """Use `kept` as the pool. Its connections are closed when this object is garbage collected without a call of
+        `close`.
+        """
         self._kept = kept
         self._dropped = weakref.finalize(self, _close_all, kept)
 
     def _expire(self, before: float) -> None:
-        """Close the connections that have been idle since `before`. The pool reuses the last used ones first, so that
-        after a burst the others would stay open forever.
+        """Close the connections that have been idle since `before`. The pool uses the most recently used connection
+        first. Without this method, the other connections would stay open forever after a burst.
         """
         with suppress(IndexError):  # another thread has taken it
             while self._kept[0].idle_since <= before:
                 self._kept.popleft().close()
 
     def close(self) -> None:
-        """Close the idle connections, and close each other one when its call ends."""
+        """Close the idle connections. Each other connection is closed when its call ends."""
         self._closed = True
         self.forget()
 

@@ -1,4 +1,6 @@
-"""The batch job of a run: created, watched, stopped and read. Each step is in the journal before the next step."""
+"""The batch job of a run with a deadline: create it, poll it, stop it and read its results. Each step is in the
+journal before the next step.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +48,8 @@ _STOPPING = "STOPPING"
 
 
 class BatchJob:
-    """The job of `noted` at `service`. `records` is the number of its records. `trouble` is the last error of the
-    service, or an empty text.
+    """The batch job of a run. `noted` has its facts in the journal, and `service` executes it. `records` is the number
+    of its records. `trouble` is the last error of the service, or an empty text.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class BatchJob:
         self._paid: set[int] = set()
 
     def seen(self, needs: float) -> Seen:
-        """Return all known facts, for the rule."""
+        """Return all known facts, from which the rule decides the next step. On demand would need `needs` seconds."""
         noted = self.noted
         return Seen(
             now=self._wall(),
@@ -91,8 +93,8 @@ class BatchJob:
         )
 
     async def submit(self, seconds: float) -> None:
-        """Create the job, within `seconds`. Its token is in the journal before that, so that the next run finds the job
-        if this run is killed here.
+        """Create the job, within `seconds`. The job's token is written to the journal first. If this run is killed
+        after that, the next run finds the job by its token.
         """
         if not self.noted.token:
             await self._note(token=uuid4().hex)
@@ -111,7 +113,7 @@ class BatchJob:
         await self._note(job_id=job_id, job=Watched("", self._records, self._wall(), self._wall()))
 
     async def look(self) -> None:
-        """Request the status of the job, and read its results if it has ended."""
+        """Request the status of the job. If the job has ended, read its results."""
         try:
             found = await _within(_CALL_SECONDS, partial(self._service.get_job_status, self.noted.job_id))
         except Exception as error:  # noqa: BLE001 - the status is requested again, until on demand takes over
@@ -129,12 +131,14 @@ class BatchJob:
             await self._note(job=job)
 
     async def stop(self, reason: str) -> None:
-        """Stop the job; `reason` is the reason why on demand takes over."""
+        """Stop the job. `reason` is the reason why calls on demand take over."""
         await self._note(taken=reason, job=replace(self._watched, stopped=self._wall()))
         await self._cancel()
 
     async def leave(self, reason: str) -> None:
-        """Stop watching the job: no more results are expected."""
+        """Stop polling the job, because no more results are expected. `reason` is the reason why calls on demand take
+        over.
+        """
         await self._note(taken=self.noted.taken or reason, over=True)
 
     @property
@@ -147,7 +151,7 @@ class BatchJob:
         await asyncio.to_thread(self._journal.note, **self.noted.facts())
 
     def _moved(self, found: JobStatus) -> Watched:
-        """Return the current state of the job, with the time of its last progress."""
+        """Return the current state of the job. The state includes the time at which a count last changed."""
         now, before = self._wall(), self._watched
         status, processed = found["status"], found["processed"]
         return replace(
@@ -168,7 +172,7 @@ class BatchJob:
             self.trouble, _ = _trouble(error)
 
     def _lines(self) -> Iterator[dict[str, Any]]:
-        """Yield the waiting records in the form of a batch job."""
+        """Yield the waiting records in the form of records of a batch job."""
         weights = Weights()
         for questions in self._journal.waiting():
             for question in questions:
@@ -177,7 +181,7 @@ class BatchJob:
                     yield {"recordId": id_in_job(question), "modelInput": body}
 
     async def _read(self) -> int:
-        """Write the fates of the records that have results; return the number of these records."""
+        """Store the results of the job as fates of the records. Return the number of records with a result."""
         found: set[int] = set()
         try:
             result = await asyncio.to_thread(self._service.get_job_result, self.noted.job_id)
@@ -192,7 +196,9 @@ class BatchJob:
         return len(found)
 
     def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
-        """Write the fates of records from their first results. Return the answers and faults that the tally counts."""
+        """Store the fates of a group of records from their first results. Return the answers and the faults, which the
+        tally counts.
+        """
         made: list[tuple[Fate, Answer | Fault]] = []
         bill = self._tally.bill
         for result in piece:
@@ -203,7 +209,7 @@ class BatchJob:
             if question.state is not State.WAITING:
                 continue
             if isinstance(result.output, dict) and question.number not in self._paid:
-                self._paid.add(question.number)  # also a discarded answer costs; results may be read more than once
+                self._paid.add(question.number)  # AWS charges for a discarded answer too; the results can be read twice
                 bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
             fate = fate_of(question, result, self._job, self._route, self._wall())
             if fate is not None:
@@ -221,7 +227,9 @@ class BatchJob:
 
 
 async def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return the result of a call in a thread. Raise `TimeoutError` after `seconds`: a deadline does not wait."""
+    """Call `call` in a thread, and return its result. Raise `TimeoutError` after `seconds`, because a run with a
+    deadline cannot wait longer.
+    """
     try:
         return await asyncio.wait_for(asyncio.to_thread(call), seconds)
     except TimeoutError:
@@ -229,7 +237,7 @@ async def _within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _trouble(error: Exception) -> tuple[str, bool]:
-    """Return the reason of a failed request, and whether a later attempt may succeed."""
+    """Return the reason why a request to the service failed, and whether a later attempt can succeed."""
     fault = classify(error)
     if isinstance(error, TimeoutError):
         return str(error), True

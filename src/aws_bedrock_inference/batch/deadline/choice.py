@@ -1,4 +1,6 @@
-"""The choice between a batch job, the flex tier and on demand, by price and time."""
+"""Choose between three ways to answer the records of a run: a batch job, the flex tier, and on demand. The choice
+depends on price and time.
+"""
 
 from __future__ import annotations
 
@@ -32,19 +34,20 @@ _TOKENS_A_SECOND = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The seconds that on demand needs per record, and the origin of this number."""
+    """The seconds that calls on demand need for one record, and the origin of this number."""
 
     each: float
     known_from: str
 
     def needs(self, records: int) -> float:
-        """Return the seconds that on demand needs for `records`."""
+        """Return the seconds that calls on demand need for this number of records."""
         return max(LEAST_NEEDED, self.each * records)
 
 
 def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
-    """Return the pace of on demand: the pace of the quota, or that of an earlier run (`per_minute` answers) if it was
-    slower. If both are unknown, the pace is estimated from the length of the answers.
+    """Return the pace of calls on demand. It is the pace that the quota allows, or the pace of an earlier run
+    (`per_minute` answers) if that run was slower. If both are unknown, the pace is estimated from the length of the
+    answers.
     """
     records = max(1, weights.records)
     by_quota = weights.seconds(rpm, tpm)
@@ -62,7 +65,9 @@ def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way: its maximum cost (None if unknown), its time, and the reason if it is not possible."""
+    """One of the three ways: its maximum cost (None if unknown), its time, and the reason if the way is not
+    possible.
+    """
 
     way: Way
     cost: float | None
@@ -72,14 +77,14 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The selected `way`, the reason, and all `options`."""
+    """The selected `way`, the reason for the selection, and all `options`."""
 
     way: Way
     why: str
     options: tuple[Option, ...]
 
     def lines(self, deadline: float, now: float) -> Iterator[str]:
-        """Yield the choice in words."""
+        """Yield lines of text that describe the choice."""
         yield f"By {local_time(deadline, now)} (in {duration(deadline - now)}):"
         for option in self.options:
             cost = "price unknown" if option.cost is None else f"up to {dollars(option.cost)}"
@@ -99,9 +104,11 @@ def choose(
     no_service: str = "",
     budget: float | None = None,
 ) -> Choice:
-    """Choose the cheapest possible way. If a price is unknown, batch counts as the cheapest and on demand as the most
-    expensive, which is AWS's usual order. `no_service` is the reason if no batch job can be created, `least` the
-    minimum number of its records, and `budget` the remaining budget.
+    """Choose the cheapest way that is possible. If a price is unknown, batch is assumed to be the cheapest and on
+    demand the most expensive, which is AWS's usual order.
+
+    `no_service` is the reason if no batch job can be created. `least` is the minimum number of records of a batch job,
+    and `budget` is the remaining budget.
     """
     needed = pace.needs(weights.records)
     left = deadline - now

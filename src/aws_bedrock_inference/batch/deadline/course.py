@@ -1,4 +1,4 @@
-"""The part of a progress display about a deadline."""
+"""The lines about a deadline in the progress display of a run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The current `way` for the deadline `noted`.
+    """The state of a run with a deadline: the current `way`, and the facts `noted` in the journal.
 
-    `takes_over` is the time when on demand takes over, None if nothing is left to take over. `trouble` is the reason
-    why the status of the batch job is unknown.
+    `takes_over` is the time when calls on demand take over, or None if there is nothing to take over. `trouble` is the
+    reason why the status of the batch job is unknown.
     """
 
     noted: Noted
@@ -26,11 +26,11 @@ class Course:
 
     @property
     def waits(self) -> bool:
-        """True while a batch job does the work and no call is sent."""
+        """True while a batch job processes the records and the run sends no calls."""
         return self.way == "batch job"
 
     def lines(self, now: float) -> list[str]:
-        """Return the lines of a display."""
+        """Return the lines about the deadline for a display."""
         by = f"{self.way} by {local_time(self.noted.deadline, now)}, {_from_now(self.noted.deadline - now)}"
         if self.takes_over is None:
             return [f"{by} (the batch job: {self.noted.taken})" if self.noted.taken else by]
@@ -42,7 +42,7 @@ class Course:
         return ["".join([by, *state]), over, *trouble]
 
     def plain(self) -> dict[str, Any]:
-        """Return the values for a program."""
+        """Return the state as a dictionary for programs."""
         takes_over = None if self.takes_over is None else round(self.takes_over)
         return {**self.noted.plain(), "way": self.way, "takes_over": takes_over}
 

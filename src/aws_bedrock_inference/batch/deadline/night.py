@@ -1,4 +1,6 @@
-"""A run with a deadline: choose the way, watch a batch job, and start on demand in time for the remaining records."""
+"""Run a job with a deadline: choose the way, poll the batch job, and start calls on demand in time for the remaining
+records.
+"""
 
 from __future__ import annotations
 
@@ -45,23 +47,24 @@ NO_SERVICE = "a batch job requires an S3 prefix and a role: --output-s3-uri and 
 
 
 def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], None]) -> Night | None:
-    """Return the `Night` of a job with a deadline, or None. Raises `ValueError` for an invalid deadline."""
+    """Return the `Night` of a job, or None if the job has no deadline. Raises `ValueError` for an invalid deadline."""
     if job.by is None:
         return None
-    read(job.by)  # raises for an invalid deadline; a run that continues may have a past deadline
+    read(job.by)  # raises an error for an invalid deadline; if a run continues, its deadline can be in the past
     return Night(job, region, concurrency=concurrency, say=say)
 
 
 def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Callable[[Record], Awaitable[Answer]]:
-    """Return the function that sends one record."""
+    """Return the function that sends one record. If there is a `night`, the function follows its deadline."""
     ask = job.asker(client)
     return ask if night is None else night.ask(ask, job.asker(client, tier=FLEX))
 
 
 class Night:
-    """The deadline of `job`, in a Region. `concurrency` is the maximum of calls in flight; `say` receives messages.
+    """The part of a run that depends on its deadline, for `job` in a Region.
 
-    `over` returns when on demand may start. After that, `ask` chooses the tier of each record.
+    `concurrency` is the maximum number of calls in flight; `say` receives messages. `over` returns when calls on
+    demand are allowed to start. After that, `ask` chooses the tier of each record.
     """
 
     def __init__(
@@ -89,14 +92,16 @@ class Night:
         self._ending = Ending()
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """End the run. A batch job continues, and the same command continues the run."""
+        """End the run. A batch job continues on the side of the service; the same command later continues the run."""
         self._ending = Ending(interrupted=True, terminated=terminated)
         self._intake.wake.set()
 
     def ask(
         self, on_demand: Callable[[Record], Awaitable[Answer]], flex: Callable[[Record], Awaitable[Answer]]
     ) -> Callable[[Record], Awaitable[Answer]]:
-        """Return the function that sends a record. If flex was chosen, it uses the tier flex while time allows."""
+        """Return the function that sends a record. If the flex tier was chosen, the function uses flex until the
+        remaining time is needed for on demand.
+        """
 
         async def asked(record: Record) -> Answer:
             if not self._has_time_for_flex():
@@ -113,7 +118,9 @@ class Night:
     async def over(
         self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
     ) -> Ending:
-        """Do the steps before on demand. The ending is early if the run was interrupted."""
+        """Do all steps that come before calls on demand. Return an ending with `early` set if the run was
+        interrupted.
+        """
         self._journal, self._tally, self._intake = journal, tally, intake
         while not intake.ended and not self._ending.early:
             await self._woken(None)
@@ -142,7 +149,9 @@ class Night:
         return self._ending
 
     def ended(self, ending: Ending) -> None:
-        """Record the pace of on demand. After a complete run, also record that the next run chooses again."""
+        """Store the pace of the calls on demand. If the run is complete, also store that the next run chooses a new
+        way.
+        """
         tally = self._tally
         facts: dict[str, object] = {}
         if self._noted.way != "flex" and tally.answered - tally.collected >= _ENOUGH_ANSWERS:
@@ -160,7 +169,7 @@ class Night:
         return weights
 
     def _begin(self, weights: Weights) -> None:
-        """Continue the way in the journal, or choose a way."""
+        """Continue the way that the journal contains, or choose a way."""
         now, by = self._wall(), str(self._job.by)
         facts = self._journal.facts()
         self._pace = pace(
@@ -191,7 +200,9 @@ class Night:
         self._journal.note(**self._noted.facts())
 
     async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
-        """Perform the steps of the rule, until it leaves the job or the run is interrupted."""
+        """Perform the steps that the rule decides, until the rule ends the wait for the job or the run is
+        interrupted.
+        """
         while not self._ending.early:
             if batch_job.noted.job_id:
                 before = self._tally.collected, self._tally.failed
@@ -219,7 +230,7 @@ class Night:
                     return
 
     def _report(self, reason: str) -> None:
-        """Report the results of the job and the number of remaining records."""
+        """Report the number of results of the job, and the number of remaining records."""
         left = self._journal.counts()[State.WAITING]
         got = f"The batch job answered {self._tally.collected:,} records"
         why = f" ({reason})" if reason else ""
@@ -244,14 +255,14 @@ class Night:
         self._tally.course = Course(self._noted, way, takes_over, trouble)
 
     async def _woken(self, seconds: float | None) -> None:
-        """Wait until the intake or an interruption wakes the run, or for at most `seconds`."""
+        """Wait until the intake or an interruption wakes the run, but at most `seconds`."""
         self._intake.wake.clear()
         if not self._ending.early and not (seconds is None and self._intake.ended):
             await self._intake.woken(seconds, self._sleep)
 
 
 def planned_choice(job: Job, weights: Weights, *, concurrency: int, now: float) -> list[str]:
-    """Return the lines about the way that a run would choose."""
+    """Return lines of text about the way that a run would choose."""
     at = pace(weights, rpm=job.rpm, tpm=job.tpm, concurrency=concurrency, per_minute=None)
     deadline = moment(job.by or "", now)
     return list(_chosen(job, weights, at, now=now, deadline=deadline, spent=0.0).lines(deadline, now))

@@ -1,4 +1,6 @@
-"""The facts in the journal about a deadline, with which a killed run continues the same job."""
+"""The facts about a deadline that the journal stores. With them, a run continues the batch job of a run that was
+killed.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,12 @@ FACT = "deadline"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The `deadline` that `by` meant when the run started, and the way that was chosen.
+    """The facts about a deadline. `deadline` is the time that the option `by` meant when the run started. `way` is the
+    way that was chosen.
 
-    For a batch job, `token` is written before the job is created and `job_id` after that; `job` is its last known
-    state. `taken` is the reason why on demand took over. `over` is True when no more results are expected of the job.
-    `complete` is True when the run was complete, so that the next run chooses again.
+    For a batch job, `token` is stored before the job is created and `job_id` after it is created. `job` is the last
+    known state of the job. `taken` is the reason why calls on demand took over. `over` is True if no more results of
+    the job are expected. `complete` is True if the run was complete; the next run then chooses a new way.
     """
 
     by: str
@@ -41,7 +44,7 @@ class Noted:
         return bool(self.token) and not self.over
 
     def plain(self) -> dict[str, Any]:
-        """Return the values for a program."""
+        """Return the facts as a dictionary for programs."""
         return {
             "deadline": round(self.deadline),
             "way": self.way,
@@ -51,12 +54,12 @@ class Noted:
         }
 
     def facts(self) -> dict[str, str]:
-        """Return the facts for the journal."""
+        """Return the facts in the form in which the journal stores them."""
         return {FACT: json.dumps(asdict(self))}
 
 
 def noted_in(facts: Mapping[str, Any]) -> Noted | None:
-    """Return the deadline in the facts of a journal, or None without a deadline."""
+    """Return the deadline from the facts of a journal, or None if the journal has no deadline."""
     text = facts.get(FACT)
     if not text:
         return None
@@ -66,6 +69,6 @@ def noted_in(facts: Mapping[str, Any]) -> Noted | None:
 
 
 def _known(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that this version knows; a newer version may have added fields."""
+    """Return the fields that this version knows. A newer version of this package can have stored additional fields."""
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in given.items() if name in names}

@@ -1,4 +1,6 @@
-"""Convert the results of a batch job to fates of the records whose requests they answer."""
+"""Convert the results of a batch job into fates of the records. A result is used only if the request of its record has
+not changed.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,16 @@ _NUMBER = re.compile(r"(\d{1,18})-", re.ASCII)
 
 
 def id_in_job(question: Question) -> str:
-    """Return the id of a record in the job. It contains the digest of the request, so that the result of a request
-    that changed meanwhile matches no record.
+    """Return the id that a record has in the batch job. The id contains a digest of the request. If the request
+    changes later, the result of the job matches no record.
     """
     return f"{question.number}-{question.asked.hex()}"
 
 
 def question_of(record_id: str, journal: JournalReads) -> Question | None:
-    """Return the record of the journal with this id in the job, or None if no record has this request now."""
+    """Return the record of the journal that has this id in the batch job. Return None if no record has this request
+    now.
+    """
     number = _NUMBER.match(record_id)
     question = journal.question(int(number[1])) if number else None
     return question if question is not None and id_in_job(question) == record_id else None
@@ -48,10 +52,10 @@ def is_result(result: JobRecord) -> bool:
 def fate_of(
     question: Question, result: JobRecord, job: Job, route: Route, at: float
 ) -> tuple[Fate, Answer | Fault] | None:
-    """Return the fate of a record from its result, with the answer or the fault that the tally counts.
+    """Return the fate of a record from its result in the batch job, with the answer or the fault for the tally.
 
-    None leaves the record to on demand. This is the case for a transient error, an error that affects every record, an
-    empty answer, and an answer that does not fit the schema.
+    Return None if the record must be sent on demand. This is the case for a transient error, an error that affects
+    every record, an empty answer, and an answer that does not fit the schema.
     """
     if result.output is None:
         if result.error is None or result.error.code == 0:

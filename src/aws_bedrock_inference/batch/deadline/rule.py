@@ -1,4 +1,6 @@
-"""The rule for a batch job with a deadline: it derives the next action from known facts, without a clock or service."""
+"""The rule for a batch job with a deadline. It derives the next action from known facts, without a clock or a service.
+If the job is late, calls on demand *take over*: the job is stopped, and the remaining records are sent on demand.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +11,15 @@ from typing import TypeAlias
 from aws_bedrock_inference.jobs.values import COMPLETED
 
 MARGIN = 1.25
-"""On demand takes over when the remaining time is this multiple of the time that it needs."""
+"""Calls on demand take over when the remaining time is this multiple of the time that they need."""
 
 _LAST = 1 + (MARGIN - 1) / 2  # the wait for the results of a job ends at this multiple: half of the margin
 
 LEAST_NEEDED = 60.0
-"""Minimum of seconds for on demand: a long answer and its retries."""
+"""The minimum of seconds that calls on demand get. It is enough for a long answer and its retries."""
 
 STALLED_AFTER = 3600.0
-"""Seconds without progress after which a running or validated job counts as stalled. AWS guarantees no time."""
+"""The seconds without progress after which a running or validated job is treated as stalled. AWS guarantees no time."""
 
 _LOOK_EVERY = 60.0
 _LOOK_AGAIN = 15.0  # while a job stops, or until its results appear
@@ -28,7 +30,7 @@ _STOPS_WITHIN = 900.0
 _RESULTS_WITHIN = 600.0
 
 GONE = "GONE"
-"""This package's status for a job that no longer exists."""
+"""The status that this package uses for a job that no longer exists."""
 
 _UNMOVED = frozenset({"SUBMITTED", "VALIDATING"})
 _MOVING = frozenset({"IN_PROGRESS", "STOPPING"})
@@ -36,26 +38,28 @@ _MOVING = frozenset({"IN_PROGRESS", "STOPPING"})
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """Create the job, or find the job with the same token."""
+    """The action to create the job, or to find the job with the same token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Request the status of the job again at the time `until`."""
+    """The action to request the status of the job again at the time `until`."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """Stop the job: on demand takes over."""
+    """The action to stop the job. Calls on demand take over."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """Leave the job; on demand sends the records without an answer. `reason` is empty if the job answered all."""
+    """The action to stop waiting for the job. Calls on demand send the records without an answer. `reason` is empty if
+    the job answered all records.
+    """
 
     reason: str = ""
 
@@ -65,9 +69,11 @@ Action: TypeAlias = Submit | Watch | TakeOver | Finish
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The last known state of a job. Its `status` started at `since`, and a count last changed at `moved`. `found` of
-    its `records` have a result that was read. `stopped` is the time of the stop request, and `ended` the time when the
-    end was detected.
+    """The last known state of a job.
+
+    The `status` started at `since`, and a count last changed at `moved`. `found` is the number of its `records` whose
+    results were read. `stopped` is the time of the request to stop the job. `ended` is the time when the end of the
+    job was detected.
     """
 
     status: str
@@ -83,10 +89,11 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The facts for a decision. On demand would need `needs` seconds for the records without an answer.
+    """The facts for a decision.
 
-    `begun` is True if a job may exist although none is known. `failed_at` is the time of the last creation that failed
-    for a transient reason. `refused` is the reason if a creation failed permanently.
+    Calls on demand would need `needs` seconds for the records without an answer. `begun` is True if a job can exist
+    although its id is unknown. `failed_at` is the time of the last attempt to create a job that failed for a transient
+    reason. `refused` is the reason if the creation failed permanently.
     """
 
     now: float
@@ -99,12 +106,14 @@ class Seen:
 
     @property
     def takes_over(self) -> float:
-        """The latest time when on demand takes over."""
+        """The latest time at which calls on demand take over."""
         return self.deadline - MARGIN * self.needs
 
 
 def decide(seen: Seen) -> Action:
-    """Return the next action. Every `Watch` ends after `now`, and on demand always has the time that it needs."""
+    """Return the next action. Every `Watch` ends after `now`. The rule always leaves calls on demand the time that
+    they need.
+    """
     if seen.job is None:
         return _before(seen)
     if seen.job.status == GONE:
@@ -113,7 +122,7 @@ def decide(seen: Seen) -> Action:
         return _after(seen, seen.job, seen.job.ended)
     if seen.job.stopped is not None:
         given_up = min(seen.job.stopped + _STOPS_WITHIN, seen.deadline - _LAST * seen.needs)
-        return _until(seen, given_up, Finish("the job was told to stop, but has not stopped yet"))
+        return _until(seen, given_up, Finish("the job was requested to stop, but has not stopped yet"))
     if seen.now >= seen.takes_over:
         return TakeOver("on demand needs the remaining time")
     return _watched(seen, seen.job)
@@ -141,7 +150,9 @@ def _watched(seen: Seen, job: Watched) -> Action:
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
-    """Wait for the results that the counts imply. AWS does not state when they appear, or if a stopped job has any."""
+    """Decide how long to wait for the results of an ended job. The counts of the job imply their number. AWS does not
+    state when the results appear, or whether a stopped job has results.
+    """
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
     why = "" if job.stopped is not None else f"the job is {job.status}" + (f": {job.error}" if job.error else "")
     if job.found >= due:

@@ -1,4 +1,4 @@
-"""The service of batch jobs that a deadline needs. `BedrockJobClient` implements it."""
+"""The interface of a batch job service for runs with a deadline. `BedrockJobClient` implements it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class JobService(Protocol):
-    """The operations on batch jobs. They block, so they are called in a thread."""
+    """The operations on batch jobs. They block, so the run calls them in a thread."""
 
     def create_job(self, *, records: Iterable[Mapping[str, Any]], name: str, client_token: str) -> str:
-        """Create a job, or find the job with this token; return its id."""
+        """Create a job, or find the job with this token. Return the id of the job."""
 
     def get_job_status(self, job_id: str) -> JobStatus:
         """Return the current status of a job."""

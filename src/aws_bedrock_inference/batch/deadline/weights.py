@@ -1,4 +1,6 @@
-"""The weight of the records of a run: tokens, cost at each tier, and features that a batch job does not support."""
+"""Add up the records of a run: their tokens, their cost at each tier, and their features that a batch job does not
+support.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,9 @@ _OF_A_PROMPT = frozenset(Prompt._fields) - {"more"}
 
 @dataclass
 class Weights:
-    """The sums of the requests. `costs` are maximum costs in US dollars by tier, None if a price is unknown. `unfit`
-    counts the records that a batch job does not support, by reason. `forms` counts the operations.
+    """The sums of the requests of a run. `costs` contains the maximum cost in US dollars for each tier, or None if a
+    price is unknown. `unfit` contains, for each reason, the number of records that a batch job does not support.
+    `forms` contains the number of records for each operation.
     """
 
     records: int = 0
@@ -53,7 +56,7 @@ class Weights:
     forms: Counter[str] = field(default_factory=Counter)
 
     def add(self, operation: str, params: Mapping[str, Any], route: Route, guess: Estimate) -> None:
-        """Count a call that would be sent."""
+        """Add a request to the sums."""
         self.records += 1
         self.output_tokens += guess.output_tokens
         self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
@@ -70,14 +73,16 @@ class Weights:
             self.costs[name] = None if so_far is None or cost is None else so_far + cost
 
     def seconds(self, rpm: float | None, tpm: float | None) -> float | None:
-        """Return the seconds at a quota if every answer has its maximum length, or None without a quota."""
+        """Return the seconds that the quota needs for all requests if every answer has its maximum length. Return None
+        without a quota.
+        """
         times = [self.records / rpm] if rpm else []
         times += [self.charge / tpm] if tpm else []
         return max(times) * 60 if times else None
 
 
 def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str, Any] | None:
-    """Count the record. Return its `modelInput` for a batch job, or None if its request is invalid."""
+    """Add the record to the sums. Return its `modelInput` for a batch job, or None if its request is invalid."""
     request = job.request(record)
     try:
         if "body" in request:
@@ -96,7 +101,7 @@ def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str,
 
 
 def _converse(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of Converse for the arguments of `invoke`."""
+    """Return the parameters of Converse that correspond to arguments of `invoke`."""
     given = {name: value for name, value in request.items() if name not in _OF_A_CALL}
     ours = {name: given.pop(name) for name in _OF_A_PROMPT & given.keys()}
     return Prompt(**ours, more=given).params(PRIORITIES["batch"])

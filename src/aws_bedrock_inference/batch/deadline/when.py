@@ -1,4 +1,4 @@
-"""A deadline: a time of day, a date with a time, or a span from now."""
+"""Read a deadline: a time of day, a date with a time, or a span of time from now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 from aws_bedrock_inference.bounds import shown
 
 When: TypeAlias = str | datetime | timedelta
-"""`08:00`, `08:00 Europe/Berlin`, `2026-12-01T08:00+01:00`, `3h`, `1h30m`; or a value of `datetime`."""
+"""A deadline in one of these forms: `08:00`, `08:00 Europe/Berlin`, `2026-12-01T08:00+01:00`, `3h`, `1h30m`, or a
+value of `datetime`.
+"""
 
 _SPAN = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m(?:in)?)?(?:(\d+(?:\.\d+)?)s)?", re.ASCII
@@ -21,14 +23,14 @@ _FORMS = (
     "08:00 Europe/Berlin, 08:00+01:00 or 08:00Z"
 )
 _DAY = timedelta(days=1)
-_MOST_DAYS = 31  # AWS ends a batch job after 7
+_MOST_DAYS = 31  # AWS stops a batch job after 7 days
 
 
 def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
-    """Return the deadline in seconds since the epoch. A time of day means its next occurrence. `zone` applies to a time
-    without a zone; None is the zone of this machine.
+    """Return the deadline in seconds since the epoch. A time of day means its next occurrence.
 
-    Raises `ValueError` for an invalid deadline, a past deadline, or one more than 31 days away.
+    `zone` applies to a time without a zone; None is the zone of this machine. Raises `ValueError` for an invalid
+    deadline, a deadline in the past, or a deadline more than 31 days away.
     """
     found = read(when, now, zone)
     if found <= now:
@@ -39,7 +41,9 @@ def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
 
 
 def read(when: When, now: float = 0.0, zone: tzinfo | None = None) -> float:
-    """Return the deadline, which may be in the past. Raises `ValueError` for an invalid deadline."""
+    """Return the deadline in seconds since the epoch. It can be in the past. Raises `ValueError` for an invalid
+    deadline.
+    """
     if isinstance(when, timedelta):
         return now + when.total_seconds()
     if isinstance(when, datetime):
@@ -72,8 +76,8 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
 
 
 def _next(clock: time, now: float, zone: tzinfo | None) -> float:
-    """Return the next moment when clocks show this time. If clocks show it twice, the first future moment counts. If
-    clocks skip it, the result is as long after midnight as on other days.
+    """Return the next moment when the clocks of the zone show this time. If the clocks show it twice, return the first
+    moment in the future. If the clocks skip it, return the moment that is as long after midnight as on other days.
     """
     day = datetime.fromtimestamp(now, zone).date()
     while True:

@@ -1,4 +1,4 @@
-"""Times and durations of a deadline in words."""
+"""Write the times and durations of a deadline as text."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def duration(seconds: float) -> str:
 
 
 def local_time(moment: float, now: float) -> str:
-    """Return a time on the clock of this machine, with its date if it is not today's."""
+    """Return a time as text on the clock of this machine. The date is added if it is not today's date."""
     then, today = (datetime.fromtimestamp(time, UTC).astimezone() for time in (moment, now))
     return then.strftime("%H:%M" if then.date() == today.date() else "%a %d %b %H:%M")

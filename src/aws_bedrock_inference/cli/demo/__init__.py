@@ -1,4 +1,6 @@
-"""`bedrock demo`: send the same prompts in the same scenario with boto3, twice, and with this package."""
+"""`bedrock demo`: send the same prompts in the same simulated scenario with three clients. Two clients use boto3, with
+different retry settings, and one uses this package.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,8 @@ if TYPE_CHECKING:
 
 _MAX_TOKENS = 400
 _STREAMED = 3  # every third answer is a stream, of the same prompts for all clients
-_PROMPTS = 500  # the prompts of the file, repeated: so many that the burst at the start has little weight
-_MOST_SECONDS = 100.0  # prompts without an answer by then count as unanswered
+_PROMPTS = 500  # the prompts of the file are repeated, so that the burst at the start has little weight
+_MOST_SECONDS = 100.0  # prompts without an answer after this time are unanswered
 
 
 @click.command(cls=Command)
@@ -55,9 +57,11 @@ def compare(
     prompts: int | None = None,
     most_seconds: float = _MOST_SECONDS,
 ) -> int:
-    """Send the prompts of `source` through the scenario `day` with all clients at the same time; return the exit code.
+    """Send the prompts of `source` through the scenario `day` with all clients at the same time, and return the exit
+    code.
 
-    Each client has a separate simulator. If `prompts` exceeds the number of prompts in the file, the file is repeated.
+    Each client has a separate simulator. If `prompts` is larger than the number of prompts in the file, the prompts of
+    the file are repeated.
     """
     records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}
@@ -113,5 +117,5 @@ def _written(records: Sequence[Record], folder: Path) -> Path:
 
 
 def _without_trouble(day: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scenario with the same answers, but without quota and faults."""
+    """Return the scenario without its quota and its faults. The models' answers do not change."""
     return {key: value for key, value in day.items() if key in ("seed", "answers")}

@@ -1,4 +1,4 @@
-"""The side of this package: it sends the prompts in the same way as `bedrock run`."""
+"""The client of `bedrock demo` that uses this package. It sends the prompts in the same way as `bedrock run`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_ours(source: Path, output: Path, side: Side, task: Task, say: Callable[[str], None]) -> bool:
-    """Send all records of `source` and store the results in `side`; return False if it was interrupted."""
+    """Send all records of `source`, and store the results in `side`. Return False if the run was interrupted."""
     job = Job(
         source=source,
         output=output,

@@ -1,8 +1,9 @@
-"""The sides of boto3: many threads, boto3's retries, errors caught and counted.
+"""The clients of `bedrock demo` that use boto3: many threads, boto3's retries, and errors that are caught and counted.
 
-The comparison is fair. The connection pool has one connection per thread, and streams are closed. The number of threads
-is the best one for `adaptive` in this scenario: of 12, 16, 20, 24, 32 and 48 threads, 24 used most of the quota. boto3
-loses answers to broken streams, which it never retries, and to the outage, which exhausts its retry quota.
+The comparison is fair. The connection pool has one connection per thread, and streams are closed. The number of
+threads is the best number for boto3's mode `adaptive` in this scenario: of 12, 16, 20, 24, 32 and 48 threads, 24 used
+most of the quota. boto3 loses answers when streams break, because it never retries streams, and in the outage, because
+the outage exhausts its retry quota.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ ADAPTIVE: dict[str, Any] = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
 
 
 def run_plain(records: Sequence[Record], side: Side, task: Task, retries: Any) -> None:
-    """Send all `records` with boto3's `retries` and store the results in `side`.
+    """Send all `records` with the settings `retries` of boto3, and store the results in `side`.
 
     The threads are daemons, because an interrupted demo must not wait for boto3's retries.
     """

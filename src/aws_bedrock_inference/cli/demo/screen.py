@@ -1,4 +1,6 @@
-"""The screen of the demo: all sides while they run, and the table at the end."""
+"""The output of `bedrock demo`: the progress of all clients while they run, and the table at the end. A *side* is one
+client with its results.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def introduction(prompts: int, quota: Mapping[str, float]) -> str:
 
 @contextlib.contextmanager
 def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]:
-    """Show all sides during the block: bars on a terminal, elsewhere a line every ten seconds."""
+    """Show the progress of all sides during the block: bars on a terminal, or otherwise a line every ten seconds."""
     if console.is_terminal:
         with Live(get_renderable=lambda: _bars(sides, total), console=console, refresh_per_second=8):
             yield
@@ -91,7 +93,7 @@ def _line(sides: Sequence[Side]) -> str:
 
 
 def table(sides: Sequence[Side], reference: Mapping[str, str], tpm: float) -> Table:
-    """Return the comparison. `reference` has the complete answer to every prompt."""
+    """Return the table that compares the sides. `reference` contains the complete answer to every prompt."""
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("")
     for side in sides:

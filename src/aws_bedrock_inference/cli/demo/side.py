@@ -1,4 +1,6 @@
-"""One side of the comparison: its task, the results of its user, and the requests that its service received."""
+"""One side of the comparison in `bedrock demo`: a client, the results that its user gets, and the requests that its
+service received.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """The endpoint and the options of the calls. `streamed` selects the records whose answers are streams."""
+    """The endpoint and the options of the calls of one side. `streamed` selects the records whose answers are
+    streams.
+    """
 
     url: str
     session: boto3.Session
@@ -31,8 +35,9 @@ class Task:
 
 @dataclass
 class Side:
-    """The results of one side, filled while it runs. `answers` has each text that the user received as an answer;
-    `failures` has the reason of each failure.
+    """The results of one side, which are added while it runs.
+
+    `answers` contains each text that the user received as an answer. `failures` contains the reason of each failure.
     """
 
     name: str
@@ -45,27 +50,27 @@ class Side:
     _ended: float | None = None
 
     def begin(self, day: Mapping[str, Any], simulator: Simulator) -> None:
-        """Restart the scenario and the time."""
+        """Restart the simulator with the scenario `day`, and start measuring the time."""
         simulator.scenario(dict(day))
         self._started = self.clock()
 
     def done(self) -> None:
-        """Stop the time, if it has not stopped."""
+        """Stop measuring the time. A repeated call has no effect."""
         self._ended = self.clock() if self._ended is None else self._ended
 
     def end(self, simulator: Simulator) -> None:
-        """Stop the time, and store the statistics of the service."""
+        """Stop measuring the time, and store the statistics of the simulated service."""
         self.done()
         self.stats = simulator.stats()
 
     @property
     def counts(self) -> tuple[int, int]:
-        """The numbers of prompts answered and failed so far."""
+        """The numbers of prompts that were answered and that failed so far."""
         return self.progress() if self.progress is not None else (len(self.answers), len(self.failures))
 
     @property
     def seconds(self) -> float:
-        """The duration so far, in seconds."""
+        """The time since the side started, in seconds."""
         return (self.clock() if self._ended is None else self._ended) - self._started
 
     @property
@@ -74,7 +79,9 @@ class Side:
         return sum(self.stats["throttled"].values())
 
     def used(self, tpm: float) -> float:
-        """Return the charged share of the tokens that the service allowed, including its burst."""
+        """Return the share of the allowed tokens that the service charged. The allowed tokens include the service's
+        burst. `tpm` is the quota in tokens per minute.
+        """
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
         return float(self.stats["tokens"]["charged"]) / allowed
 

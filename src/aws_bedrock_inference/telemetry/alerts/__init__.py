@@ -1,4 +1,5 @@
-"""Alerts: few rules over the counts of all processes, one alert for each incident, and its end.
+"""Alerts: a few rules over the counts of all processes. Each incident raises one alert at its beginning and one at
+its end.
 
 observe(alerts=Alerts("arn:aws:sns:eu-west-1:123456789012:oncall", store="redis://host", service="checkout"))
 """
@@ -23,15 +24,15 @@ __all__ = ["Alert", "Alerts", "Sns", "Webhook"]
 
 
 class Alerts:
-    """Raises one alert for each incident of a service, and reports its end.
+    """Raises one alert for each incident of a service, and reports the end of the incident.
 
     Each of `sinks` receives every alert: `"log"` (the default), the URL of a webhook or a `Webhook`, the ARN of an
     Amazon SNS topic or an `Sns`, or a function, which is called with an `Alert` in a separate thread.
 
-    `store` is a URL such as `redis://host` or `sqlite:///path`, where the processes of a service combine their counts,
-    so that only one of them raises the alert. Without it, each process judges alone. `service` is the name of the
-    service in the store and in its alerts. `quota` is the `Quota` of the clients; with it, quotas that are nearly
-    exhausted raise alerts, too.
+    `store` is a URL such as `redis://host` or `sqlite:///path`. The processes of a service combine their counts in
+    the store, so that only one of them raises the alert. Without a store, each process examines only its own counts.
+    `service` is the name of the service in the store and in its alerts. `quota` is the `Quota` of the clients; if it
+    is passed, quotas that are nearly exhausted raise alerts, too.
     """
 
     def __init__(
@@ -50,7 +51,9 @@ class Alerts:
         self._service = name_of("service", service, "checkout") if service else ""
 
     def __eq__(self, other: object) -> bool:
-        """Return whether `other` raises the same alerts; `observe` runs only one of them."""
+        """Return True if `other` raises the same alerts; otherwise return False. `observe` runs only one of two equal
+        `Alerts`.
+        """
         return isinstance(other, Alerts) and self._given == other._given and self._quota is other._quota
 
     def __hash__(self) -> int:

@@ -29,41 +29,43 @@ _WORDS = {
     "spend": Words(
         "Spending is far above what is usual",
         "Calls succeed, but cost several times as much as on other days at this time. A loop that calls the model "
-        "repeatedly looks like this; so does new work that was not announced.",
+        "repeatedly has this effect, and so does additional work that was not announced.",
         (
-            "Start with the tenants and the model named here: which program calls, and does it make progress?",
-            "Limit what one call or one run may cost: MaxCost, or bedrock run --max-cost.",
+            "Start with the tenants and the model in this alert. Find out which program calls, and if it progresses.",
+            "Limit the cost of one call with MaxCost, or of one run with bedrock run --max-cost.",
         ),
     ),
     "refused": Words(
         "More answers are refused or filtered than usual",
         "A guardrail, the provider's filter or the model itself blocks a growing part of the answers.",
-        ("Find out what changed: prompts, guardrail, model. The policy Filtered shows the categories.",),
+        ("Find out whether prompts, guardrail or model changed. The policy Filtered shows the categories.",),
     ),
     "truncated": Words(
         "More answers are truncated than usual",
         "A growing part of the answers ends because it reaches max_tokens or the end of the context window.",
-        ("Raise max_tokens, ask for shorter answers, or use the policy Complete, which raises it by itself.",),
+        ("Raise max_tokens, request shorter answers, or use the policy Complete, which repeats with a higher limit.",),
     ),
     "letters": Words(
         "The number of dead letters is growing",
-        "More calls than usual fail permanently and are stored. Their callers get no answer until they are sent again.",
-        ("List the causes: bedrock dlq stats. When they are fixed, send the calls again: bedrock dlq redrive.",),
+        "More calls than usual fail permanently and are stored as dead letters. The callers get no answer until these "
+        "calls are sent again.",
+        ("List the causes with bedrock dlq stats. Fix them, then send the calls again with bedrock dlq redrive.",),
     ),
     "letters-lost": Words(
         "Failed calls could not be stored as dead letters",
         "The dead-letter store refused them, so these calls are lost.",
-        ("Read the store's error in the log: a full disk, for example, or a missing table or permission.",),
+        ("Read the store's error in the log. Examples are a full disk, a missing table and a missing permission.",),
     ),
     "quota": Words(
         "A quota per minute is nearly exhausted",
-        "Over the last ten minutes calls used nearly the whole quota, so calls wait, and more work waits longer.",
+        "Over the last ten minutes, calls used nearly the whole quota, so calls wait for quota. If more work is added, "
+        "the waits become longer.",
         ("Request a higher quota (bedrock quota increase), use another Region, or move work to a batch job.",),
     ),
     "day": Words(
         "The Region's daily token quota is nearly exhausted",
-        "AWS counts daily tokens for all models of a Region together. When they are exhausted, every model there "
-        "refuses calls until midnight UTC.",
+        "AWS counts daily tokens for all models of a Region together. When the daily tokens are exhausted, AWS refuses "
+        "calls of all models in this Region until midnight UTC.",
         (
             "Stop work that can wait until tomorrow, such as batch runs, or move it to another Region or account.",
             "Ask AWS Support for more tokens per day.",
@@ -74,13 +76,14 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The facts of an incident when it is reported. `state` is `open` at its beginning and `ended` at its end. Both
-    alerts have the same `incident`; `id` identifies this one.
+    """The facts of an incident at the time of the report. `state` is `open` at the beginning of the incident and
+    `ended` at its end. Both alerts have the same `incident`, but different values of `id`.
 
-    `rule` is the rule that raised it: `new` (a permanent cause seen for the first time), `failures`, `stops`, `spend`,
-    `letters`, `lost`, `quota` or `day`. `share` and `usual` are fractions of all calls, or in `unit` if the alert has
-    one. `causes` counts failures by cause. `sample` has the code, the request id and the recognized words of one
-    failure, and no other text of the service, because that may quote the request. Times are ISO 8601, UTC.
+    `rule` is the rule that raised the alert: `new` (a permanent cause seen for the first time), `failures`, `stops`,
+    `spend`, `letters`, `lost`, `quota` or `day`. `share` and `usual` are fractions of all calls. If the alert has a
+    `unit`, `share` and `usual` are amounts in this unit. `causes` counts failures by cause. `sample` has the code,
+    the request id and the recognized words of one failure. It contains no other text of the service, because such
+    text can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str
@@ -109,7 +112,7 @@ class Alert:
 
     @property
     def summary(self) -> str:
-        """One line for a person."""
+        """A human-readable summary in one line."""
         where = ", ".join(self.models[:3]) + (f" in {', '.join(self.regions[:3])}" if any(self.regions) else "")
         who = f"{self.service}: " if self.service else ""
         if self.state == "ended":
@@ -142,7 +145,9 @@ class Alert:
 
 
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
-    """Return the alert about the beginning or the end of `incident`. The book's slots are `ahead` of the clock."""
+    """Return the alert about the beginning or the end of `incident`. `ahead` is the number of slots by which the book
+    is ahead of the clock.
+    """
     title, meaning, remedies, link = _words(incident)
     models, regions = (
         tuple(dict.fromkeys(filter(None, (place.partition("|")[side] for place in incident.places)))) for side in (0, 2)

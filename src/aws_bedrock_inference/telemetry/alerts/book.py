@@ -1,7 +1,8 @@
-"""The state that a store keeps for a service: the counts of all processes, and the incidents. It is called the book.
+"""The state that a store contains for a service: the counts of all processes, and the incidents. It is called the
+book.
 
-This code is pure. The caller that holds the store adds reports to the book, looks for signs of trouble, and writes
-the book back. The size of the book is bounded, whatever is reported.
+This code is pure: it uses no store, no clock and no thread. The caller reads the book from the store, adds reports to
+the book, looks for signs of trouble, and writes the book back. The size of the book is limited, whatever is reported.
 """
 
 from __future__ import annotations
@@ -26,27 +27,31 @@ MOST_PLACES = 200
 MOST_CAUSES = 500
 MOST_OPEN = 100
 
-# Slots by which a clock may go back without effect, because clocks of servers and processes differ by some seconds.
+# The number of slots by which a clock can go back without effect: the clocks of processes differ by a few seconds.
 SKEW = 6
 
-# Slots in which a new place only learns what is usual.
+# The number of slots in which a new place only learns its usual values.
 YOUNG = 720
 
-# Slots without a rise after which an incident ends, and slots in which other signs join an incident.
+# The number of slots without a rise after which an incident ends, and the number of slots from the beginning of an
+# incident in which other signs can join it.
 QUIET = 30
 JOINS = 30
 
-# The rules about failures: the signs of one incident may be several causes and places.
+# The rules about failures. One incident of such a rule can include several causes and places.
 _FAILING = frozenset({"new", "failures"})
 
-# The rules whose signs at several places have one reason: more work, or another prompt. Each quota is its own.
+# The rules whose signs at several places usually have one reason, such as more work or a changed prompt. The rules
+# about quotas are not included, because each quota is a separate incident.
 _ALIKE = frozenset({"spend", "stops"})
 
 
 class Book:
     """The counts of all processes, in time slots of ten seconds. `slot` is the last slot that was examined. `fresh`
-    are the permanent causes that were reported for the first time since then. Slots never go back: if the clock was
-    set back, they are `ahead` of it by whole days, so that the daily pattern stays in place.
+    contains the permanent causes whose first report came after that slot.
+
+    Slots never go back. If the clock was set back, `ahead` is the number of slots by which the book is ahead of the
+    clock. This number is a whole number of days, so that the daily pattern stays correct.
     """
 
     def __init__(self) -> None:
@@ -85,7 +90,9 @@ class Book:
             self._use(use, slot)
 
     def evaluate(self, now: float) -> list[tuple[Incident, bool]]:
-        """Return the incidents that began by `now`, and those that ended (with True)."""
+        """Return the incidents that began by `now`, each with False, and the incidents that ended by `now`, each with
+        True.
+        """
         slot = self._slot(now)
         self._learn(slot)
         began = []
@@ -106,7 +113,7 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the slot for a time. It is never before the last slot that was examined."""
+        """Return the slot for a time. The result is never before the last slot that was examined."""
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
         if behind > 0:
@@ -218,13 +225,13 @@ class Book:
             day.add(slot, use.tokens, use.tpd)
 
     def plain(self) -> list[Any]:
-        """Return a value that `of` can read."""
+        """Return the content as plain values for JSON, from which `of` creates the object again."""
         kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
         return [self.slot, self.ahead, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the book that was written by `plain`."""
+        """Return the book whose method `plain` returned these values."""
         book = cls()
         book.slot, book.ahead, places, causes, quotas, days, incidents = plain
         book.places = {name: Place.of(each) for name, each in places.items()}

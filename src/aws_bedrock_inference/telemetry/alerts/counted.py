@@ -1,4 +1,6 @@
-"""Turn a tally into a report: look prices up, and remove everything from samples that may be a secret."""
+"""Convert the tally of this process (its counts) into a report: look up prices, and remove from samples everything
+that can be a secret.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 # An operation that AWS does not charge.
 _FREE = "count_tokens"
 
-# The bars in the name of a quota. A model id that is none may have one, too.
+# The number of bars (`|`) in the name of a quota. An invalid model id can contain a bar, too.
 _PARTS = 3
 
 
@@ -34,7 +36,7 @@ class Limits(Protocol):
 
 
 def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
-    """Return the report of `counts`. `quota` has the limits; `now` is a time of its clock."""
+    """Return the report of `counts`. `quota` has the limits. `now` is the current time on the quota's clock."""
     answers = tuple(_answers(*key[1:], row) for key, row in counts.answers.items())
     failures = tuple(
         Failures(
@@ -64,8 +66,8 @@ def place_of(route: Route) -> str:
 
 @lru_cache(1000)
 def recognised(cause: str, message: str) -> str:
-    """Return the words of `message` that the catalogue has for `cause`. They come from the catalogue, so they quote
-    nothing of the request.
+    """Return the words of `message` by which the catalogue recognizes `cause`. The words come from the catalogue, so
+    they cannot quote the request.
     """
     text = " ".join(message.lower().split())
     known = (each for each in catalogue().signatures if each.cause.slug == cause)

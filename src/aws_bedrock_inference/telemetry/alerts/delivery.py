@@ -24,17 +24,23 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MOST_QUEUED = 1000
-"""The most alerts that wait for one sink. The oldest is dropped for a new one."""
+"""The maximum number of alerts that wait for one sink. When another alert arrives, the oldest waiting alert is
+dropped.
+"""
 
 PATIENCE = 3600.0
-"""The seconds after which the delivery of an alert is given up. A permanent failure ends it immediately."""
+"""The number of seconds after which the delivery of an alert is given up. A permanent failure ends the delivery
+immediately.
+"""
 
 SCHEDULE = Hint(base=1.0, cap=60.0, attempts=1_000_000)
-"""The waits between delivery attempts: a sink that recovers gets its alerts within a minute."""
+"""The waits between delivery attempts, which are short enough that a sink gets its alerts within a minute after it
+recovers.
+"""
 
 
 class NotDelivered(Exception):
-    """A sink refused an alert. `fault` says whether to retry."""
+    """A sink refused an alert. `fault` shows whether the delivery can be retried."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -75,12 +81,12 @@ class Outlet:
                 self._thread = started(self._run)
             self._changed.notify_all()
         if given_up is not None:
-            if self.lost.bit_count() == 1:  # 1, 2, 4, 8 …: a flood of alerts must not become one of lines
+            if self.lost.bit_count() == 1:  # after 1, 2, 4, 8 … dropped alerts, to limit the lines
                 _log.error("%d alerts were not delivered to %s: too many are waiting", self.lost, _name(self._sink))
             self._done(given_up)
 
     def close(self, until: float) -> None:
-        """Wait until all alerts are delivered, but at most until `until`, then stop."""
+        """Wait until all alerts are delivered, but not longer than until `until`. Then stop."""
         with self._changed:
             while self._thread is not None and self._queue and self._clock() < until:
                 self._changed.wait(max(0.0, until - self._clock()))
@@ -139,7 +145,7 @@ class Outlet:
                 return False
 
     def _waited(self, seconds: float) -> bool:
-        """Wait. Return False if the outlet closes meanwhile."""
+        """Wait for `seconds`. Return False if the outlet closes during the wait; otherwise return True."""
         until = self._clock() + seconds
         with self._changed:
             while not self._closing and (left := until - self._clock()) > 0:

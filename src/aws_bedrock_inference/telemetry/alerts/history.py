@@ -16,59 +16,63 @@ SLOT = 10.0
 """Seconds in a slot."""
 
 RECENT = 60
-"""Slots that are looked at."""
+"""The number of recent slots that the rules examine: ten minutes."""
 
 A_DAY = 8640
-"""Slots."""
+"""The number of slots in a day."""
 
 QUARTER = 90
-"""Slots of a quarter of an hour, in which the pattern of a day is kept."""
+"""The number of slots in a quarter of an hour. The daily pattern has one value for each quarter of an hour."""
 
 _QUARTERS = A_DAY // QUARTER
 
-# The usual value is a mean over about a day; with each slot, older slots lose this factor of their weight.
+# The usual value is a weighted mean over about a day. With each new slot, the weight of older slots is multiplied by
+# this factor.
 _KEPT = exp(-1.0 / A_DAY)
 
-# A quarter with fewer cases, or with a smaller share, is no evidence.
+# A quarter of an hour with fewer cases, or with a smaller share, is not evidence.
 _LEAST = 50
 _NOTHING = 1e-9
 
-# A quarter of what flows has enough cases if it was seen for so many seconds: a slot counts as ten.
+# The number of seconds in a slot. For a `Flow`, the observed seconds of a quarter of an hour are counted in place of
+# cases.
 _SECONDS = 10
 
 
 class Ring(dict[int, int]):
-    """Counts by slot, those of the last ten minutes."""
+    """The counts of the last ten minutes, by slot."""
 
     def add(self, slot: int, count: int) -> None:
         """Add to the count of a slot."""
         self[slot] = self.get(slot, 0) + count
 
     def last(self, slot: int, slots: int) -> int:
-        """Return the sum of the last `slots` up to `slot`."""
+        """Return the sum of the counts in the last `slots` slots. The last of these slots is `slot`."""
         return sum(count for at, count in self.items() if slot - slots < at <= slot)
 
     def plain(self) -> list[int]:
-        """Return a value that `of` can read: the first slot, and the counts from there."""
+        """Return a list from which `of` creates the object again: the first slot, then the counts of all slots from
+        the first one on.
+        """
         first = min(self, default=0)
         return [first, *(self.get(slot, 0) for slot in range(first, max(self, default=-1) + 1))]
 
     @classmethod
     def of(cls, plain: list[int]) -> Self:
-        """Return the object that was written by `plain`."""
+        """Return the object whose method `plain` returned these values."""
         return cls((slot, count) for slot, count in enumerate(plain[1:], plain[0]) if count)
 
 
 class Pattern:
-    """The share, or the rate, of earlier days in each quarter of an hour of the day. Values older than a day fade by
-    `fade` per day.
+    """The daily pattern: the share, or the rate, that was measured on earlier days in each quarter of an hour of the
+    day. A value that is older than one day is multiplied by `fade` for each further day.
     """
 
     def __init__(self, fade: float) -> None:
         self._fade = fade
         self._quarter, self._cases, self._of = 0, 0, 0
         self._text = ""
-        self._days: dict[int, list[float]] | None = {}  # by quarter: its day, its share, and what earlier days leave
+        self._days: dict[int, list[float]] | None = {}  # by quarter: the last day, its share, and that of earlier days
 
     def add(self, slot: int, cases: int, of: int) -> None:
         """Count a slot that has ended."""
@@ -80,8 +84,8 @@ class Pattern:
         self._of += of
 
     def expected(self, slot: int) -> float:
-        """Return the largest value that earlier days had at this time of day, a quarter of an hour before it, or a
-        quarter of an hour after it.
+        """Return the largest value that was measured on earlier days in this quarter of an hour, in the previous
+        quarter, or in the next quarter.
         """
         now = slot // QUARTER
         return max(self._before(quarter) for quarter in (now - 1, now, now + 1))
@@ -113,8 +117,8 @@ class Pattern:
         )
 
     def _known(self) -> dict[int, list[float]]:
-        """Return the days. They stay text until they are needed, because they are read far less often than they are
-        stored.
+        """Return the measured days. They are stored as text and parsed only when they are needed, because they are
+        read far less often than they are stored.
         """
         if self._days is None:
             rows = (row.split(",") for row in self._text.split(";") if row)
@@ -132,8 +136,8 @@ class Pattern:
 
 
 class Share:
-    """Cases among all events: failures of one cause among the attempts at a place, or truncated answers among its
-    answers.
+    """The share of certain events among all events: failures of one cause among the attempts at a place, or truncated
+    answers among all answers at a place.
     """
 
     def __init__(self) -> None:
@@ -147,8 +151,8 @@ class Share:
         return (self._cases + PRIOR * WEIGHT) / (self._of + WEIGHT)
 
     def learn(self, slot: int, of: int, *, usual: bool) -> None:
-        """Remove a slot from the recent ones. If the slot is not `usual`, only the daily pattern learns from it, not
-        the usual value.
+        """Move a slot from the recent counts to the long-term values. If `usual` is False, the slot changes only the
+        daily pattern and not the usual value.
         """
         cases = self.recent.pop(slot, 0)
         self.pattern.add(slot, cases, of)
@@ -157,12 +161,12 @@ class Share:
             self._of = self._of * _KEPT + of
 
     def plain(self) -> list[Any]:
-        """Return a value that `of` can read."""
+        """Return the content as plain values for JSON, from which `of` creates the object again."""
         return [self.recent.plain(), self.pattern.plain(), round(self._cases, 4), round(self._of, 2)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object that was written by `plain`."""
+        """Return the object whose method `plain` returned these values."""
         made = cls()
         recent, pattern, made._cases, made._of = plain
         made.recent = Ring.of(recent)
@@ -185,8 +189,8 @@ class Flow:
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:
-        """Remove a slot from the recent ones. If the slot is not `usual`, only the daily pattern learns from it, not
-        the usual value.
+        """Move a slot from the recent counts to the long-term values. If `usual` is False, the slot changes only the
+        daily pattern and not the usual value.
         """
         count = self.recent.pop(slot, 0)
         self.learned += 1
@@ -196,13 +200,13 @@ class Flow:
             self._slots = self._slots * _KEPT + 1.0
 
     def plain(self) -> list[Any]:
-        """Return a value that `of` can read."""
+        """Return the content as plain values for JSON, from which `of` creates the object again."""
         numbers = [self.learned, round(self._sum, 6), round(self._slots, 4)]
         return [self.recent.plain(), self.pattern.plain(), *numbers]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object that was written by `plain`."""
+        """Return the object whose method `plain` returned these values."""
         made = cls()
         recent, pattern, made.learned, made._sum, made._slots = plain
         made.recent = Ring.of(recent)

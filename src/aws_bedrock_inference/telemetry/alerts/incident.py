@@ -1,19 +1,20 @@
-"""One incident: what began, when and where, and all facts about it until its end."""
+"""One incident: what began, when and where, and all facts about the incident until its end."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-# Names that an alert lists of one kind; there may be thousands of tenants.
+# The maximum number of names of one kind in an alert, because there can be thousands of tenants.
 LISTED = 10
 
 
 @dataclass(slots=True)
 class Incident:
-    """An incident of one rule. `keys` are the counts that rose, each with the slot of its last rise and its window.
-    `cases` counts failures by cause, `share` is the largest share or rate, and `usual` the usual one. The incident
-    began at `start`, in seconds since the epoch, and was `opened` at a time of the book.
+    """An incident of one rule. `keys` are the counts that rose, each with the slot of its last rise and the length of
+    its window. `cases` counts failures by cause. `share` is the largest share or rate, and `usual` is the usual share
+    or rate. `start` is the beginning of the incident in seconds since the epoch. `opened` is the time when the
+    incident was opened, on the book's time scale.
     """
 
     id: str
@@ -40,12 +41,12 @@ class Incident:
         self.share = max(self.share, share)
 
     def reaches(self, place: str, operations: list[str], tenants: list[str]) -> None:
-        """Widen the scope."""
+        """Add a place, and the operations and tenants that met the incident there."""
         for names, more in ((self.places, [place]), (self.operations, operations), (self.tenants, tenants)):
             names.extend([name for name in more if name and name not in names][: max(0, LISTED - len(names))])
 
     def is_over(self, slot: int, quiet: int) -> bool:
-        """Return whether none of the counts has risen for `quiet` slots and for the length of its window."""
+        """Return True if none of the counts has risen in the last `quiet` slots; otherwise return False."""
         return all(slot - last >= quiet for last, _ in self.keys.values())
 
     def plain(self) -> dict[str, Any]:

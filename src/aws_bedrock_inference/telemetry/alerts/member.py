@@ -1,9 +1,9 @@
-"""One of the processes that share a store of alerts. It reports its counts, examines all reports when it is its turn,
-and renews its claim on the alerts that it has to deliver. It uses no thread and no clock, because its owner calls
-`step` every ten seconds.
+"""One of the processes that share a store of alerts. The process reports its counts, examines all reports when it is
+its turn, and renews its claim on the alerts that it has to deliver. `Member` uses no thread and no clock, because its
+owner calls `step` every ten seconds.
 
 If the store refuses three reports in a row, the process continues alone with the last state that it has seen, because
-an extra alert is better than none.
+a duplicate alert is better than no alert.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ALONE = 3
-"""The number of consecutive reports that the store refuses before a process judges alone."""
+"""After the store has refused this number of consecutive reports, a process examines only its own counts."""
 
 # Reports kept while the store fails: one minute. Older reports no longer matter.
 _KEPT = 6
@@ -61,8 +61,8 @@ class Member(Locked):
         self._held, self._done, self._alone = {}, [], None
 
     def step(self, report: Report, *, last: bool = False) -> None:
-        """Report, and examine the reports if it is this process's turn. With `last`, hand over the alerts that could
-        not be delivered.
+        """Send the report of this process, and examine all reports if it is this process's turn. With `last`, release
+        the alerts that this process could not deliver to the other processes.
         """
         with self._lock:
             done, self._done = self._done, []
@@ -76,16 +76,20 @@ class Member(Locked):
             return
         self._failures += 1
         if self._failures == ALONE:
-            _log.warning("alerts: this process judges alone until the store works: %s", problem)
+            _log.warning(
+                "alerts: this process examines only its own counts until the store is available again: %s", problem
+            )
             self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
         if self._alone is not None:
             for each in self._unsent if self._failures == ALONE and self._unsent else (whole,):
                 self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
 
     def _report(self, report: Report) -> Exception | None:
-        """Send this report, and earlier reports that failed, to the store, and examine all reports if it is this
-        process's turn. Return the reason if this failed. If another process has the turn, return the reason why the
-        last examination failed, because it is not yet known whether the other process succeeds.
+        """Send this report to the store, together with earlier reports that failed. If it is this process's turn,
+        examine all reports.
+
+        Return None if this succeeded, and otherwise the reason why it failed. If another process has the turn, return
+        the reason why the last examination failed, because it is not yet known whether the other process succeeds.
         """
         self._unsent.append(report)
         try:

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from aws_bedrock_inference.telemetry.alerts.history import A_DAY, Flow, Ring, Share
 
-# Names that are kept of one kind.
+# The maximum number of stored names of one kind.
 NAMED = 20
 
-# The part of a tenant's spending that remains in the next slot, so that about ten minutes count.
+# In each slot, a tenant's earlier spending is multiplied by this factor, so that about the last ten minutes count.
 _KEPT = 0.98
 
 MILLION = 1_000_000
@@ -17,8 +17,8 @@ MILLION = 1_000_000
 
 
 class Place:
-    """The attempts and answers of the last minutes, the dead letters, and the spending: in dollars, or in tokens if
-    the price is unknown. `spenders` are the tenants by their recent spending.
+    """The counts of one place in the last minutes: attempts, answers, dead letters, and spending. The spending is in
+    dollars, or in tokens if the price is unknown. `spenders` contains the recent spending of each tenant.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class Place:
         self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
-        """Add to a tenant's spending."""
+        """Add tokens and cost to a tenant's spending."""
         amount = tokens if cost is None else round(cost * MILLION)
         (self.tokens if cost is None else self.spend).recent.add(slot, amount)
         if tenant in self.spenders or len(self.spenders) < NAMED:
@@ -39,19 +39,19 @@ class Place:
         return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
 
     def leave(self, slot: int) -> None:
-        """Remove a slot from the recent ones, after the causes have learned from it."""
+        """Remove a slot from the recent counts, after the causes have learned from the slot."""
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)
         self.spenders = {name: int(part * _KEPT) for name, part in self.spenders.items() if part}
 
     def plain(self) -> list[Any]:
-        """Return a value that `of` can read."""
+        """Return the content as plain values for JSON, from which `of` creates the object again."""
         rings, flows = (self.attempts, self.answers), (self.spend, self.tokens, self.letters)
         return [self.seen, self.spenders, *(ring.plain() for ring in rings), *(flow.plain() for flow in flows)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object that was written by `plain`."""
+        """Return the object whose method `plain` returned these values."""
         made = cls()
         made.seen, made.spenders, attempts, answers, spend, tokens, letters = plain
         made.attempts, made.answers = Ring.of(attempts), Ring.of(answers)
@@ -61,8 +61,8 @@ class Place:
 
 class Cause:
     """One cause of failures at a place, or one way in which answers stop there (`kind` is then `stop`). `operations`
-    and `tenants` are those that saw it, each with the slot of the last time. `sample` is the last failure. The last
-    incident ended in the slot `over`.
+    and `tenants` contain the operations and tenants that met the cause, each with the slot of the last occurrence.
+    `sample` is the last failure. `over` is the slot in which the last incident ended.
     """
 
     def __init__(self, name: str, place: str, kind: str) -> None:
@@ -85,13 +85,13 @@ class Cause:
                 names[name] = slot
 
     def plain(self) -> list[Any]:
-        """Return a value that `of` can read."""
+        """Return the content as plain values for JSON, from which `of` creates the object again."""
         own = [self.name, self.place, self.kind, self.seen, self.over, self.operations, self.tenants, self.sample]
         return [*own, self.share.plain()]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object that was written by `plain`."""
+        """Return the object whose method `plain` returned these values."""
         name, place, kind, seen, over, operations, tenants, sample, share = plain
         made = cls(name, place, kind)
         made.seen, made.over, made.operations, made.tenants, made.sample = seen, over, operations, tenants, sample
@@ -109,12 +109,12 @@ class Quota:
         self.tpm: float | None = None
 
     def plain(self) -> list[Any]:
-        """Return a value that `of` can read."""
+        """Return the content as plain values for JSON, from which `of` creates the object again."""
         return [self.seen, self.requests.plain(), self.tokens.plain(), self.rpm, self.tpm]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object that was written by `plain`."""
+        """Return the object whose method `plain` returned these values."""
         made = cls()
         made.seen, requests, tokens, made.rpm, made.tpm = plain
         made.requests, made.tokens = Ring.of(requests), Ring.of(tokens)

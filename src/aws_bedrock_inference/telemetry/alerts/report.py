@@ -1,5 +1,5 @@
-"""The report of one process about a few seconds: counts, and one sample of each failure, but nothing else about a
-single call.
+"""The report of one process about a few seconds. It contains counts and one sample of each failure, but nothing else
+about an individual call.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Answers(NamedTuple):
 
 
 class Failures(NamedTuple):
-    """Attempts that failed with one cause. `kind` is `permanent`, `transient`, or `refusal` for a call that this
-    package refused because of earlier failures. `code`, `request_id`, `message` and `advice` are those of the last
-    attempt.
+    """Attempts that failed with one cause. `kind` is `permanent`, `transient` or `refusal`; a refusal is a call that
+    this package refused because of earlier failures. `code`, `request_id`, `message` and `advice` are those of the
+    last failed attempt.
     """
 
     place: str
@@ -43,7 +43,7 @@ class Failures(NamedTuple):
 
 
 class Letters(NamedTuple):
-    """Dead letters that were stored, and that were lost."""
+    """The number of dead letters that were stored, and of those that were lost because the store refused them."""
 
     place: str
     cause: str
@@ -64,8 +64,9 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The counts of one process. `held` are the alerts that it is delivering, `delivered` the alerts finished since
-    its last report, and `released` the alerts that another process may deliver.
+    """The counts of one process. `held` contains the alerts that the process is delivering. `delivered` contains the
+    alerts whose delivery ended after the previous report. `released` contains the alerts that another process is
+    allowed to deliver.
     """
 
     answers: tuple[Answers, ...] = ()
@@ -93,7 +94,7 @@ class Report:
             )
             report = cls(*rows, *(tuple(name) for name in names))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"a report that cannot be read: {error}") from error
+            raise ValueError(f"the report cannot be read: {error}") from error
         if version != FORMAT:
-            raise ValueError(f"a report of format {version}; this version reads format {FORMAT}")
+            raise ValueError(f"the report has format {version}, but this version reads only format {FORMAT}")
         return report

@@ -1,4 +1,6 @@
-"""Find signs of trouble in the book (the stored counts): each rule examines the counts of all processes at one time."""
+"""Find signs of trouble in the book, which contains the stored counts. Each rule examines the counts of all processes
+at one time.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +26,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.alerts.place import Cause
     from aws_bedrock_inference.telemetry.alerts.rules import Surge
 
-# The part of the opening threshold that keeps an incident open.
+# An incident stays open while its share is at least this part of the threshold that opened it.
 _KEEPS = 0.5
 _KEEPS_QUOTA = 0.9
 
 
 class Sign(NamedTuple):
-    """A rise of `key`, seen over `window` slots. If `open` is False, it cannot open an incident, but it keeps an open
-    one from ending. `since` is the slot in which it began. `share` and `usual` are in `unit`, or fractions of all if
-    `unit` is empty.
+    """A rise of the count `key` over `window` slots. If `opens` is False, the sign cannot open an incident, but it
+    keeps an open incident from ending. `since` is the slot in which the rise began. `share` and `usual` are in
+    `unit`; if `unit` is empty, they are fractions of all events.
     """
 
     rule: str
@@ -50,7 +52,7 @@ class Sign(NamedTuple):
 
 
 def signs(book: Book, slot: int) -> Iterator[Sign]:
-    """Return the signs of trouble at `slot`, first those that open incidents."""
+    """Return the signs of trouble at `slot`. The signs that open incidents come first."""
     found = [*_causes(book, slot), *_flows(book, slot), *_quotas(book, slot), *_days(book, slot)]
     return iter(sorted(found, key=lambda sign: not sign.opens))
 
@@ -116,7 +118,9 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return whether a surge opens an incident, the count of a slot, and the usual count; None if it is no surge."""
+    """Return whether a surge opens an incident, the count in a slot, and the usual count. Return None if there is no
+    surge.
+    """
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)
     if second < _KEEPS * max(surge.factor * flow.usual * half, surge.floor / 2):

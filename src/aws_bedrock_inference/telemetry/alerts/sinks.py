@@ -36,7 +36,7 @@ _SERVERS = 500
 _URL = re.compile(r"[!-~]+")
 _HEADER = re.compile(r"[\t -~\xa0-\xff]+")
 
-# SNS takes a subject of fewer than 100 characters of ASCII without line breaks (API reference of Publish, 2026-11).
+# SNS accepts a subject of fewer than 100 characters of ASCII without line breaks (API reference of Publish, 2026-11).
 _SUBJECT = 99
 
 
@@ -49,10 +49,11 @@ def to_log(alert: Alert) -> None:
 
 
 class Webhook:
-    """Posts alerts to a URL as JSON. `headers` are sent with each. With `secret`, the header `X-Signature` is the
-    HMAC-SHA256 of `X-Timestamp`, a dot and the body, in hexadecimal.
+    """Posts alerts to a URL as JSON. `headers` are sent with each alert. With `secret`, the header `X-Signature` is
+    the HMAC-SHA256 of `X-Timestamp`, a dot and the body, in hexadecimal.
 
-    Redirects are not followed. A status of 2xx is a delivery; 408, 425, 429 and 5xx are retried.
+    Redirects are not followed. A status of 2xx means that the alert is delivered. After the status 408, 425, 429 or
+    5xx, the delivery is retried.
     """
 
     def __init__(
@@ -67,11 +68,14 @@ class Webhook:
         if not is_http(url) or not _URL.fullmatch(url):
             raise ValueError(f"Webhook({shown(url)}): pass a URL that begins with https:// or http://")
         if urlsplit(url).username is not None:
-            raise ValueError("Webhook(<a URL with a user's name>): pass it as headers={'Authorization': 'Basic …'}")
+            raise ValueError(
+                "Webhook(<URL hidden>): the URL contains a user name or password. Remove it from the URL, "
+                "and pass headers={'Authorization': 'Basic …'} instead"
+            )
         for name, value in (headers or {}).items():
             if not (_is_header(name) and name.isascii() and _is_header(value)):
                 raise ValueError(
-                    f"Webhook(headers={{{shown(name)}: {shown(value)}}}): pass texts of one line, in Latin-1"
+                    f"Webhook(headers={{{shown(name)}: {shown(value)}}}): pass texts of one line in Latin-1"
                 )
         if not is_number(timeout, above=0):
             raise ValueError(f"Webhook(timeout={shown(timeout)}): pass seconds above 0")
@@ -130,8 +134,8 @@ def _refusal(error: urllib.error.HTTPError) -> Fault:
 class Sns(Locked):
     """Publishes alerts to an Amazon SNS topic: JSON for programs, a text for e-mail, a line for phones.
 
-    `session` is a boto3 or botocore session; by default boto3's default session is used. It needs the permission
-    sns:Publish on the topic.
+    `session` is a boto3 or botocore session; by default boto3's default session is used. The session's credentials
+    need the permission sns:Publish on the topic.
     """
 
     def __init__(self, arn: str, *, session: Any = None, endpoint_url: str | None = None) -> None:
@@ -149,7 +153,7 @@ class Sns(Locked):
         return f"Sns({self.name!r})"
 
     def after_fork(self) -> None:
-        """Forget the parent's connections."""
+        """Forget the parent's connections in a forked child."""
         super().after_fork()
         self._client = None
 
@@ -171,7 +175,7 @@ class Sns(Locked):
             if self._client is None:
                 from botocore.config import Config  # noqa: PLC0415 - heavy; only who publishes needs it
 
-                # The outlet retries, so botocore must not.
+                # The outlet already retries deliveries, so botocore must not retry.
                 config = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
                 options = {"region_name": self._region, "endpoint_url": self._endpoint, "config": config}
                 self._client, _, _ = make_client("sns", self._session, **options)
@@ -179,7 +183,7 @@ class Sns(Locked):
 
 
 def as_text(alert: Alert) -> str:
-    """Return an alert as a letter for people."""
+    """Return the human-readable text of an alert, for e-mail."""
     lines = [alert.summary, "", alert.meaning, *(f"* {remedy}" for remedy in alert.remedies), alert.link, ""]
     facts = {
         "Began": alert.start,
@@ -196,7 +200,9 @@ def as_text(alert: Alert) -> str:
 
 
 def sink_of(given: Any) -> Callable[[Alert], Any]:
-    """Return the sink for `given`: `log`, a URL, the ARN of a topic, or a function. Raises `ValueError`."""
+    """Return the sink for `given`: `log`, a URL, the ARN of a topic, or a function. Raises `ValueError` for any other
+    value.
+    """
     if callable(given):
         sink: Callable[[Alert], Any] = given
         return sink

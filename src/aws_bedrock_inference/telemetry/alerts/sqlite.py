@@ -1,4 +1,4 @@
-"""The store for the processes of one machine, in a file."""
+"""The alert store for the processes of one machine, in a file."""
 
 from __future__ import annotations
 
@@ -47,11 +47,13 @@ class SqliteAlerts:
         self._file = SharedFile(self.path, ALERTS, timeout=timeout)
 
     def report(self, service: str, text: str) -> Question[Turn | None]:
-        """Store a report, and get the turn if a look is due."""
+        """Store a report. Return the turn if the reports are due for examination; otherwise return None."""
         return Question(partial(self._report, service, text), 2 * self._timeout, self.place)
 
     def settle(self, service: str, turn: Turn, memory: str) -> Question[bool]:
-        """Replace the memory, and delete the reports that were examined."""
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return False if
+        the turn now belongs to another process.
+        """
         return Question(partial(self._settle, service, turn, memory), 2 * self._timeout, self.place)
 
     def close(self) -> None:

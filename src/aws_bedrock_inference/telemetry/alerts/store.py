@@ -1,9 +1,9 @@
-"""The stores that the processes of a service share, so that one incident raises one alert: the protocol, and a store
-in memory.
+"""The stores that the processes of a service share, so that one incident raises one alert. This file has the
+protocol, and a store in memory.
 
 A process reports its counts every ten seconds. The process that reports when the counts are due for examination gets
-the turn: it receives the state of the rules (the memory) and all reports since the last turn. It writes the new
-memory back if the turn still belongs to it. A store contains only texts.
+the turn: it receives the state of the rules (the memory) and all reports since the last turn. The process writes the
+new memory back if the turn still belongs to it. A store contains only texts.
 """
 
 from __future__ import annotations
@@ -27,18 +27,22 @@ EVERY = 10.0
 """Seconds between two reports of a process."""
 
 DUE = 8.0
-"""Seconds after a look until the next look is due. This is less than `EVERY`, because no clock keeps it exactly."""
+"""The number of seconds from one examination of the reports until the next one is due. This is less than `EVERY`,
+because no process reports at exact intervals.
+"""
 
 TURN = 20.0
-"""Seconds after which another process gets the turn, because the first one has ended or is stuck."""
+"""The number of seconds after which another process gets the turn. The process that had the turn has then ended or is
+stuck.
+"""
 
 MOST_REPORTS = 5000
-"""The most reports that wait for a look; later ones are dropped."""
+"""The maximum number of reports that wait for examination. Further reports are dropped."""
 
 
 class Turn(NamedTuple):
-    """The right of one process to examine the reports: the time of the store, the memory, and the reports with their
-    times.
+    """The turn: the right of one process to examine the reports. It contains the current time of the store, the
+    memory, and the reports with their times.
     """
 
     token: str
@@ -53,11 +57,11 @@ class AlertStore(Protocol):
     place: str
 
     def report(self, service: str, text: str) -> StoreRequest[Turn | None]:
-        """Store a report, and get the turn if a look is due."""
+        """Store a report. Return the turn if the reports are due for examination; otherwise return None."""
 
     def settle(self, service: str, turn: Turn, memory: str) -> StoreRequest[bool]:
-        """Replace the memory, and delete the reports that were examined. Return False if the turn now belongs to
-        another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return False if
+        the turn now belongs to another process.
         """
 
     def close(self) -> None:
@@ -76,7 +80,7 @@ class _Room:
 
 class MemoryAlerts(Locked):
     """Stores everything in this object, for one process. `clock` returns seconds since the epoch. `memories` contains
-    the initial state for each service.
+    the initial state of the alert rules for each service.
     """
 
     place = "memory"
@@ -87,16 +91,18 @@ class MemoryAlerts(Locked):
         self._rooms = {service: _Room(memory) for service, memory in (memories or {}).items()}
 
     def after_fork(self) -> None:
-        """Start empty in a forked child: the parent reports its own counts."""
+        """Start empty in a forked child, because the parent reports its own counts."""
         super().after_fork()
         self._rooms = {}
 
     def report(self, service: str, text: str) -> Instant[Turn | None]:
-        """Store a report, and get the turn if a look is due."""
+        """Store a report. Return the turn if the reports are due for examination; otherwise return None."""
         return Instant(partial(self._report, service, text))
 
     def settle(self, service: str, turn: Turn, memory: str) -> Instant[bool]:
-        """Replace the memory, and delete the reports that were examined."""
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return False if
+        the turn now belongs to another process.
+        """
         return Instant(partial(self._settle, service, turn, memory))
 
     def close(self) -> None:
@@ -127,16 +133,18 @@ class MemoryAlerts(Locked):
 
 
 def due(now: float, looked_at: float, taken_at: float) -> bool:
-    """Return whether the reports are due for examination at `now`. They are also due if the clock was set back."""
+    """Return True if the reports are due for examination at `now`, or if the clock was set back; otherwise return
+    False.
+    """
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 
 
 def open_alert_store(url: str) -> AlertStore:
     """Return the store at `url`: sqlite:///path for the processes of one machine, redis://host for many machines.
 
-    Raises `ValueError`.
+    Raises `ValueError` for any other URL.
     """
-    from aws_bedrock_inference.telemetry.alerts.sqlite import SqliteAlerts  # noqa: PLC0415 - only who shares needs it
+    from aws_bedrock_inference.telemetry.alerts.sqlite import SqliteAlerts  # noqa: PLC0415 - only needed for shared stores
 
     def server(url: str) -> AlertStore:
         from aws_bedrock_inference.telemetry.alerts.valkey import ValkeyAlerts  # noqa: PLC0415 - redis-py is an extra

@@ -1,5 +1,5 @@
-"""The counts of this process since its last report. They are updated in the threads of the calls, so this must be
-quick, and they are bounded.
+"""The counts of this process since its last report. The threads of the calls update the counts, so an update must be
+quick. The number of counts is limited.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 MOST_ROWS = 1000
-"""The most rows of each kind in one report. Beyond it, events are counted without operation and tenant, and finally
-not at all.
+"""The maximum number of rows of each kind in one report. Beyond this number, events are counted without operation and
+tenant, and finally not counted.
 """
 
-# Characters of a message that are kept until its words are looked for in the catalogue.
+# The maximum number of characters of a message that are stored until the catalogue is searched for its words.
 _MESSAGE = 2000
 
 
@@ -70,8 +70,9 @@ class Failed:
 
 
 class Counts(NamedTuple):
-    """The counts: answers by route, operation, tenant and tier; failures by route, operation, tenant and cause; dead
-    letters by route and cause (stored, lost).
+    """The counts of a process. Answers are counted by route, operation, tenant and tier. Failures are counted by
+    route, operation, tenant and cause. Dead letters are counted by route and cause, separately for those that were
+    stored and those that were lost.
     """
 
     answers: dict[tuple[str, str, str, str], Answered]
@@ -87,7 +88,7 @@ class Tally(Locked):
         self._counts = Counts({}, {}, {})
 
     def after_fork(self) -> None:
-        """Start empty in a forked child: the counts belong to the parent."""
+        """Start empty in a forked child, because the counts belong to the parent."""
         super().after_fork()
         self._counts = Counts({}, {}, {})
 
@@ -127,7 +128,7 @@ class Tally(Locked):
         self._failed(event.route, "", "", event.fault)
 
     def left(self, event: FellBack) -> None:
-        """Count the last attempt on a route that a call left."""
+        """Count the last attempt on a route before the call left the route."""
         if event.attempts:
             self._failed(event.route, "", "", event.fault)
 
@@ -187,7 +188,9 @@ HEARD: dict[type, Callable[[Tally, Any], None]] = {
 
 
 def kind_of(fault: Fault) -> str:
-    """Return what a failure means for alerts: whether it is transient, and whether it is a consequence of others."""
+    """Return the kind of a failure for alerts: `permanent`, `transient`, or `refusal` for a call that this package
+    refused because of earlier failures.
+    """
     if fault.kind is Kind.REFUSED and fault.category is not Category.PERMANENT:
         return "refusal"
     return "permanent" if fault.category is Category.PERMANENT else "transient"

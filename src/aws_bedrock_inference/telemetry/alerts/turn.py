@@ -1,5 +1,5 @@
-"""Examine all reports once, as a pure function: it takes the old memory (the state of the rules), and returns the new
-memory and the alerts to deliver.
+"""Examine all reports once, as a pure function. The function receives the old memory, which is the state of the alert
+rules. It returns the new memory and the alerts to deliver.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 MOST_UNDELIVERED = 1000
-"""The most alerts that wait for a process to deliver them. If there are more, the oldest is dropped."""
+"""The maximum number of alerts that wait for a process to deliver them. If there are more, the oldest alert is
+dropped.
+"""
 
 LAPSE = 60.0
-"""Seconds after which an alert belongs to no process, if the process that delivers it has not renewed its claim,
-because that process has ended.
+"""The number of seconds after which another process can deliver an alert, if the process that delivers it has not
+renewed its claim. That process has then ended.
 """
 
 
@@ -32,19 +34,20 @@ class MemoryUnreadable(ValueError):
 
 _REMEDY = "Update aws-bedrock-inference in all processes, or set another store or service in Alerts"
 
-# The memory that this process wrote last, which it need not parse again if nobody has written since.
+# The memory that this process wrote last. It is not parsed again if no other process has written since.
 _last: dict[str, Any] = {}
 
 
 def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service: str) -> tuple[str, list[Alert]]:
-    """Return the new memory after `reports` (time and text), and the alerts that the caller has to deliver.
+    """Return the new memory after `reports` (each with its time and text), and the alerts that the caller has to
+    deliver.
 
-    Raises `MemoryUnreadable`.
+    Raises `MemoryUnreadable` if the old memory cannot be read.
     """
     known = _last.pop(memory, ())
     book, waiting = known or _read(memory)
     for at, text in reports:
-        with suppress(Exception):  # from another version, or foreign: one report must not end all looks
+        with suppress(Exception):  # from another version or program; the other reports count
             report = Report.from_json(text)
             book.add(report, at)
             for name in report.delivered:
@@ -73,9 +76,9 @@ def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
         version, book, waiting = json.loads(memory)
         found = Book.of(book) if version == FORMAT else None
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise MemoryUnreadable(f"the memory of alerts cannot be read: {error}. {_REMEDY}") from error
+        raise MemoryUnreadable(f"the stored state of the alert rules cannot be read: {error}. {_REMEDY}") from error
     if found is None:
         raise MemoryUnreadable(
-            f"the memory of alerts has format {version}, but this version reads format {FORMAT}. {_REMEDY}"
+            f"the stored state of the alert rules has format {version}, not {FORMAT} as this version. {_REMEDY}"
         )
     return found, waiting

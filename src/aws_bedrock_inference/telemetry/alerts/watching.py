@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FLUSH = 5.0
-"""The most seconds that the end of the program waits for undelivered alerts."""
+"""The maximum number of seconds that the end of the program is delayed until all alerts are delivered."""
 
 
 class Watching:
@@ -65,7 +65,7 @@ class Watching:
                 self._start()
 
     def close(self) -> None:
-        """Report what remains, and wait at most five seconds for undelivered alerts."""
+        """Send the last report. Then wait at most five seconds until the remaining alerts are delivered."""
         with self._lock:
             closed, self._closed = self._closed, True
             thread = self._thread
@@ -94,7 +94,7 @@ class Watching:
     def _report(self, *, last: bool) -> None:
         try:
             self._member.step(counted(self._tally.take(), self._quota, clocks.monotonic()), last=last)
-        except Exception:  # noqa: BLE001 - alerts must not end because of one report
+        except Exception:  # noqa: BLE001 - one failed report must not end the alerts
             _log.exception("alerts: a report failed")
 
     def _deliver(self, alert: Alert) -> None:
@@ -104,7 +104,7 @@ class Watching:
             outlet.put(alert)
 
     def _taken(self, alert: Alert) -> None:
-        """Record that one outlet has finished with `alert`."""
+        """Record that one sink has finished with `alert`."""
         with self._lock:
             left = self._outstanding.pop(alert.id, 1) - 1
             if left > 0:

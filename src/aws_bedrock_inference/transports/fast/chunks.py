@@ -1,8 +1,8 @@
-"""The plain part of a chunked body: lines that contain only a size, each followed by its data.
+"""Read the plain part of a chunked body. A plain chunk is a line that contains only the size, followed by the data.
 
-A stream of events consists of thousands of small chunks, and h11 needs 4 us for each. h11 reads everything that is not
-plain: a chunk extension, the last chunk, trailers, a line that is not a size. It has read nothing of the body before
-that.
+A stream of events consists of thousands of small chunks, and h11 needs 4 us for each. Therefore this module reads the
+plain chunks from the start of the body. From the first part that is not plain, h11 reads the rest: a chunk extension,
+the last chunk, trailers, or a line that is not a size.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MALFORMED = "the body is not valid HTTP/1.1"
 
 
 class Chunks:
-    """A reader of plain chunks. `held` is the beginning of an incomplete line."""
+    """A reader of plain chunks. `held` contains the beginning of a line that is not complete yet."""
 
     def __init__(self) -> None:
         self.held = b""
@@ -27,12 +27,12 @@ class Chunks:
 
     @property
     def inside(self) -> bool:
-        """True if the current chunk has not ended."""
+        """True while a part of the current chunk is missing."""
         return self._left > 0
 
     def feed(self, data: bytes, body: list[bytes]) -> bytes | None:
-        """Add the data of the chunks to `body`. Return the first part that is not plain and everything after it, or
-        None.
+        """Append the content of the plain chunks to `body`. Return the rest of `data` from the first part that is not
+        plain, or None if there is no such part.
 
         Raises `MalformedAnswer`.
         """
@@ -60,7 +60,7 @@ class Chunks:
         return None
 
     def _begin(self, data: bytes, body: list[bytes]) -> None:
-        """Add the beginning of a chunk."""
+        """Append the beginning of an incomplete chunk to `body`."""
         content = data[: max(0, self._left - len(_END))]
         body.append(content)
         self._left -= len(content)

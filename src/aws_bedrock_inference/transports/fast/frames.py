@@ -1,8 +1,8 @@
-"""Frames of an event stream, read as botocore's `EventStreamBuffer` reads them, in a fifth of the time.
+"""Read the frames of an event stream as botocore's `EventStreamBuffer` reads them, in a fifth of the time.
 
-A frame is a prelude (two lengths and their checksum), headers, a payload, and a checksum of all of it
-(https://smithy.io/2.0/aws/amazon-eventstream.html). The headers of a stream's frames repeat, so botocore parses each
-kind only once. The limits and the errors are botocore's.
+A frame is a prelude (two lengths and their checksum), headers, a payload, and a checksum of the whole frame
+(https://smithy.io/2.0/aws/amazon-eventstream.html). The frames of a stream have few different headers, so botocore
+parses each kind of header only once. The limits and the errors are the same as in botocore.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """Frames from bytes that arrive in pieces. Pass them to `feed`, and call `next` until it returns None.
+    """The frames in bytes that arrive in pieces. Pass the bytes to `feed`, and call `next` until it returns None.
 
-    The pieces of a frame are joined when the last of them has arrived. Joining each piece would copy a long frame as
-    many times as it has pieces.
+    The pieces of a frame are joined when the last piece has arrived. If each piece were joined when it arrives, a long
+    frame would be copied as many times as it has pieces.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Frames:
 
     @property
     def open(self) -> int:
-        """The number of bytes that do not yet belong to a complete frame."""
+        """The number of received bytes that belong to an incomplete frame."""
         return len(self._data) - self._at + sum(map(len, self._more))
 
     def feed(self, data: bytes) -> None:

@@ -1,8 +1,9 @@
-"""A fast check whether a request's params are valid and consist of JSON values only, apart from their blobs.
+"""Check quickly whether the parameters of a request are valid and consist only of JSON values and blobs.
 
-botocore inspects the type of each shape again for every request, once to validate and once to serialize; a check
-inspects it once in total. It accepts only params that botocore certainly accepts and sends unchanged. botocore handles
-all others, valid or not, so that its findings and its conversions remain the only ones. A test checks that both agree.
+botocore inspects the type of each shape twice for every request: to validate and to serialize it. A check of this
+module inspects the type once, when the check is created. A check accepts only parameters that botocore certainly
+accepts and sends unchanged. botocore handles all others, so that errors and conversions are always those of botocore.
+A test checks that both agree.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ _LARGEST = sys.float_info.max
 
 
 def plain(shape: Any) -> Check:
-    """Return a function that checks whether a value matches `shape` and is already JSON. `bytes` represent their
-    base64.
+    """Return a function that checks whether a value matches `shape` and is already JSON. The function also accepts
+    `bytes`, which are sent as base64.
     """
     make = _CHECKS.get(shape.type_name)
     return make(shape) if make is not None else never
 
 
 class Structure:
-    """Checks one structure. The checks of its members are created on first use, since shapes may contain themselves."""
+    """Checks one structure. The checks of its members are created on first use, because a shape can contain itself."""
 
     def __init__(self, shape: Any) -> None:
         self._union: bool = shape.is_tagged_union
@@ -36,7 +37,9 @@ class Structure:
         self._checks: dict[str, Check] = {}
 
     def __call__(self, value: Any) -> bool:
-        """Return whether `value` has all required members, has no unknown member, and is plain in every part."""
+        """Return whether `value` has all required members and no unknown member, and whether the check of each member
+        accepts the member.
+        """
         if type(value) is not dict or (self._union and len(value) != 1) or not self._required <= value.keys():
             return False
         for name, part in value.items():
@@ -122,7 +125,7 @@ def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each t
 
 
 def never(_: Any) -> bool:
-    """Return False, so that botocore handles the value."""
+    """Return False, so that botocore handles every value of this shape."""
     return False
 
 

@@ -1,7 +1,9 @@
-"""Read a JSON answer by its shape in the service model, with botocore's result at a third of its cost.
+"""Read a JSON answer according to its shape in the service model. The result equals botocore's result, at a third of
+the cost.
 
-botocore visits every member of the model and inspects its shape each time. A reader visits only the members in the
-answer and inspects each shape once. A test checks that both are equal for every answer that botocore can read.
+botocore visits every member in the model and inspects the shape of each member every time. A reader of this module
+visits only the members in the answer, and inspects each shape once. A test checks that both results are equal for
+every answer that botocore can read.
 """
 
 from __future__ import annotations
@@ -33,13 +35,13 @@ _BESIDE = frozenset({"metrics", "performanceConfig", "serviceTier", "trace", "us
 
 
 class Structure:
-    """Reads one structure. The readers of its members are created on first use, since shapes may contain themselves.
+    """Reads one structure. The readers of its members are created on first use, because a shape can contain itself.
 
     As in botocore, members that are null or not in the model are omitted, and an unknown member of a tagged union is
     reported by its name. Raises an exception for data that botocore cannot read, for example `ValueError` for a union
     without exactly one member.
 
-    `numbers` states whether numbers are converted: botocore converts them in answers, but not in events.
+    If `numbers` is True, numbers are converted. botocore converts numbers in answers, but not in events.
     """
 
     def __init__(self, shape: Any, *, numbers: bool = True) -> None:
@@ -69,7 +71,7 @@ class Structure:
 
     @cached_property
     def lenient(self) -> Structure:
-        """The reader of the same structure that tolerates errors which botocore does not."""
+        """The reader of the same structure that also reads data with errors on which botocore fails."""
         return _Lenient(self._shape, numbers=self._numbers)
 
     def _meet(self, key: str) -> tuple[str, Reader | None] | None:
@@ -80,7 +82,7 @@ class Structure:
         return known
 
     def _reader(self, shape: Any) -> Reader | None:
-        """Return the function that converts JSON of `shape` into boto3's form, or None if the two forms are the
+        """Return the function that converts JSON of `shape` into boto3's form. Return None if the two forms are the
         same.
         """
         kind = shape.type_name
@@ -94,8 +96,8 @@ class Structure:
 
 
 class _Lenient(Structure):
-    """Reads answers that botocore cannot read. It omits invalid numbers and dates and unreadable members next to the
-    content; a union without a member is empty. It never omits content.
+    """Reads answers that botocore cannot read. It omits invalid numbers and dates, and unreadable members other than
+    the content. A union without a member becomes empty. Content is never omitted.
     """
 
     def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
@@ -111,7 +113,7 @@ class _Lenient(Structure):
         return result
 
     def _may_miss(self, key: str, part: Any) -> bool:
-        """Return whether the answer can be read without this member."""
+        """Return whether an answer is still useful if this member cannot be read."""
         if part is None or key == "__type" or key in _BESIDE:
             return True
         _, member = self._members[key]

@@ -1,7 +1,7 @@
-"""The proof of identity of a request: AWS Signature Version 4, a bearer token, or nothing.
+"""Add the proof of identity to a request: AWS Signature Version 4, a bearer token, or nothing.
 
 The signature equals botocore's byte for byte. It is computed here because botocore derives the day's key again for
-every request and processes each header several times, which costs more than the rest of the preparation of a call.
+every request and processes each header several times. This would cost more than all other preparation of a call.
 """
 
 from __future__ import annotations
@@ -38,18 +38,20 @@ class Signer(Protocol):
 
     @property
     def source(self) -> Any:
-        """The source of the credentials or of the token. Signers with the same source renew it together."""
+        """The source of the credentials or of the token. Signers with the same source share one renewal."""
 
     def due(self) -> bool:
-        """Return whether `identity` would now use the network, to renew credentials that have expired or soon will."""
+        """Return whether `identity` would now send a request over the network, because the credentials have expired or
+        will expire soon.
+        """
 
     def current(self) -> Any:
-        """Return the identity that is still valid while a renewal runs, or None if the caller must wait for the
+        """Return the identity that is still valid during a renewal. Return None if the caller must wait for the
         renewal.
         """
 
     def identity(self) -> Any:
-        """Return the identity. Raises botocore's errors if there is none, such as `NoCredentialsError`."""
+        """Return the identity. If there is none, raise botocore's error, such as `NoCredentialsError`."""
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
         """Return the headers to add to `request`, which is sent to `host` at `now`, in seconds since the epoch."""
@@ -75,17 +77,17 @@ class Unsigned:
     source = None
 
     def due(self) -> bool:
-        """Return False."""
+        """Return False, because nothing can be renewed."""
         return False
 
     def current(self) -> None:
-        """Return None."""
+        """Return None, because there is no identity."""
 
     def identity(self) -> None:
-        """Return None."""
+        """Return None, because there is no identity."""
 
     def sign(self, identity: None, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as in every signer
-        """Return no headers."""
+        """Return an empty dictionary, because no header is added."""
         return {}
 
 
@@ -97,14 +99,14 @@ class Bearer:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock of a token that a thread of the parent may have been renewing."""
+        """Replace the lock of the token in a forked child, because a thread of the parent may hold the lock."""
         renew_lock(self.source)
 
     def current(self) -> None:
-        """Return None: botocore does not report how long a token is still valid."""
+        """Return None, because botocore does not report how long a token is still valid."""
 
     def due(self) -> bool:
-        """Return whether the token is of a kind that renews itself."""
+        """Return whether the token belongs to a kind of tokens that renew themselves."""
         return self.source is not None and not isinstance(self.source, FrozenAuthToken)
 
     def identity(self) -> str:
@@ -122,7 +124,7 @@ class Bearer:
 
 
 class SigV4:
-    """AWS Signature Version 4 with headers. `credentials` are botocore's, which renew themselves."""
+    """AWS Signature Version 4 in headers. `credentials` are credentials of botocore, which renew themselves."""
 
     def __init__(self, credentials: Any, service: str, region: str) -> None:
         self.source = credentials
@@ -133,7 +135,7 @@ class SigV4:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock of credentials that a thread of the parent may have been renewing."""
+        """Replace the lock of the credentials in a forked child, because a thread of the parent may hold the lock."""
         renew_lock(self.source)
 
     def due(self) -> bool:
@@ -142,8 +144,8 @@ class SigV4:
         return needed is not None and needed()
 
     def current(self) -> Any:
-        """Return credentials whose renewal is due but not yet mandatory: botocore starts it 15 minutes before they
-        expire, and requires it 10 minutes before.
+        """Return the credentials if their renewal is due but not yet mandatory. botocore starts the renewal 15 minutes
+        before they expire, and requires it 10 minutes before they expire.
         """
         credentials = self.source
         if not isinstance(credentials, RefreshableCredentials):
@@ -153,13 +155,13 @@ class SigV4:
         return getattr(credentials, "_frozen_credentials", None)
 
     def identity(self) -> Any:
-        """Return the current credentials, renewed if necessary."""
+        """Return the current credentials. If they have expired, botocore renews them first."""
         if self.source is None:
             raise NoCredentialsError
         return self.source.get_frozen_credentials()
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
-        """Return `X-Amz-Date`, `Authorization` and, for temporary credentials, `X-Amz-Security-Token`."""
+        """Return the headers `X-Amz-Date`, `Authorization` and, for temporary credentials, `X-Amz-Security-Token`."""
         timestamp = _timestamp(int(now))
         day = timestamp[:8]
         added = {"X-Amz-Date": timestamp}
