@@ -71,7 +71,7 @@ def test_a_break_at_any_place_is_joined(service: Simulator, how: str, model: str
             at = stream.reply.seams[0].at if how == OTHERWISE and stream.reply.seams else len(text)
             assert received[:at] == text[:at]
             assert received == text or how == OTHERWISE
-    assert resumed > STREAMS / 2
+    assert resumed > STREAMS / 3  # the others broke before their first content
 
 
 @pytest.mark.parametrize("model", ["us.amazon.nova-lite-v1:0", "us.anthropic.claude-3-haiku-20240307-v1:0"])
