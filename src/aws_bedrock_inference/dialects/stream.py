@@ -44,8 +44,8 @@ class Transcript:
 
     `begun` becomes True with the first event that has content; if the call were repeated after this event, the
     consumer would notice. `whole` becomes True with the event that completes the answer. `quiet` is False while text
-    arrives, and otherwise True: a long silence does not indicate a failure while the model thinks, writes the input
-    of a tool, or waits for a tool of the service.
+    arrives. It is True before and after all other content: a long silence then does not indicate a failure, because
+    the model thinks, writes the input of a tool, or waits for a tool of the service.
 
     `intervened` is True if a guardrail changed or blocked the answer of a native stream; Converse reports this as its
     stop reason. `failure` is the code and the message of an error that the model itself reported. `index` is the

@@ -50,8 +50,8 @@ class Broken(NamedTuple):
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
     """Return the rest of the answer `whole` that follows the text already written, or None if the conversation does
-    not continue that answer. `how` is the way to continue. For `loosely`, `chance` (from 0 to 1) selects the
-    deviation. For `otherwise`, `other` returns the continuation in other words.
+    not continue that answer. `how` is the way to continue. For `loosely`, `chance` (from 0 to 1) selects what the
+    model repeats or writes first. For `otherwise`, `other` returns the continuation in other words.
     """
     written = broken.written
     if broken.said is None:

@@ -1,5 +1,5 @@
 """Read JSON as strictly as a service does. Python's own reader also accepts values that the JSON standard does not
-contain, and values that Python cannot write as JSON again. This module refuses both.
+allow, and values that Python cannot write as JSON again. This module refuses both.
 """
 
 from __future__ import annotations

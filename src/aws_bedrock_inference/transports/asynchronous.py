@@ -46,8 +46,8 @@ _inherited: list[_Loops] = []
 
 
 class AiohttpTransport:
-    """Sends calls to one endpoint over persistent connections. A call can name another place, such as another Region;
-    it is then sent there.
+    """Sends calls to one endpoint over persistent connections. If a call names another place, such as another Region,
+    the call is sent to that place.
 
     Each event loop has its own connections. They are closed when the event loop is closed.
     """
@@ -112,7 +112,7 @@ class AiohttpTransport:
                 )
         except (aiohttp.ClientError, OSError) as error:
             if peer_vanished(error) and not isinstance(error, aiohttp.ClientConnectorError):
-                connections.connector.forget()  # the others have probably failed, too
+                connections.connector.forget()  # the other idle connections have probably failed
             return Outcome(fault=_fault(error, exchange, "ConnectionClosedError", proxy=self._proxy))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:

@@ -32,8 +32,8 @@ _BROKEN = (Failed, MalformedAnswer, OSError)
 
 
 class BlockingTransport:
-    """Sends calls to one endpoint over persistent connections. A call can name another place, such as another Region;
-    it is then sent there. Threads can share this transport, and a forked child can use it.
+    """Sends calls to one endpoint over persistent connections. If a call names another place, such as another Region,
+    the call is sent to that place. Threads can share this transport, and a forked child can use it.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
@@ -104,7 +104,7 @@ class BlockingTransport:
 
     def _fault(self, error: Exception, exchange: Exchange, broken: str, wire: Wire | None) -> Fault:
         if wire is not None and not wire.fresh and peer_vanished(error):
-            self._wires.forget()  # the others have probably failed, too
+            self._wires.forget()  # the other idle connections have probably failed
         return fault_of(error, exchange, broken)
 
 
