@@ -196,8 +196,8 @@ def _join(values: list[Any]) -> Any:
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """Return `old` extended by `new`. Texts, bytes, lists and the members of dictionaries are each appended to the
-    part of the same kind.
+    """Return `old` combined with `new`. Texts, bytes and lists are joined; dictionaries are combined member by
+    member; any other value is replaced by `new`.
     """
     if isinstance(old, dict) and isinstance(new, dict):
         return {**old, **{name: _merged(old[name], value) if name in old else value for name, value in new.items()}}

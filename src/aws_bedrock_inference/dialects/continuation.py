@@ -121,11 +121,11 @@ class Rest:
 
     @property
     def verified(self) -> bool:
-        """True if this part certainly begins at the end of the first part."""
+        """True if this part is known to begin at the end of the first part."""
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
-        """Yield the events for the consumer that an event of the second part causes."""
+        """Yield the events that the consumer receives for one event of the second part."""
         if not isinstance(item, dict) or "messageStart" in item:
             return
         index, delta = _place(item)
@@ -145,8 +145,9 @@ class Rest:
         yield self._given(item)
 
     def _held(self) -> Iterator[dict[str, Any]]:
-        """Yield the text that was held back, because other content follows. If the second part breaks before this
-        point, it is too short to be useful.
+        """Yield the text that was held back to find out whether it repeats the anchor. Content of another kind
+        follows, so the text is now complete. If the second part breaks before this point, it is too short to be
+        useful.
         """
         piece = self.cut.end() if self.cut is not None else ""
         if piece:

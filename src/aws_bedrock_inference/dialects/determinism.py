@@ -15,11 +15,12 @@ _TEMPERATURE = "temperature"
 # The names of top k: Anthropic, Mistral and Llama; Nova; Cohere.
 _TOP_K = ("top_k", "topK", "k")
 
-# Members that contain such settings: Converse and Nova; Titan; Nova's other name; the fields that Converse passes on.
+# Members that contain temperature and top k: Converse and Nova; Titan; Nova's other name; the fields that Converse
+# passes on.
 _SETTINGS = ("inferenceConfig", "textGenerationConfig", "inference_params", "additionalModelRequestFields")
 
-# Tools that the service runs and whose results depend on the outside world. Converse's have a certain member,
-# Anthropic's a certain type.
+# Tools that the service runs and whose results depend on the outside world. In Converse, they have
+# the member `systemTool`. In Anthropic's format, their types begin with these words.
 _SYSTEM_TOOL = "systemTool"
 _OUTSIDE = ("web_search", "web_fetch", "code_execution", "mcp")
 

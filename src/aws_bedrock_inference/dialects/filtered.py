@@ -33,7 +33,7 @@ FILTER_CAUSES: dict[str, Source] = {"guardrail-blocked": "guardrail", "content-f
 """The causes (in the error catalogue) of errors that report filtered content."""
 
 _GUARDRAIL_REASON, _REFUSAL = "guardrail_intervened", "refusal"
-_OF_REASON: dict[str, Source] = {_GUARDRAIL_REASON: "guardrail", _REFUSAL: "model"}  # all others: the provider
+_OF_REASON: dict[str, Source] = {_GUARDRAIL_REASON: "guardrail", _REFUSAL: "model"}  # otherwise: the provider
 
 # The lists in an assessment, with a name for items that have no name. The text that a word list or a regular expression
 # matched is part of the prompt, and is not read.

@@ -41,7 +41,7 @@ _BLOCKS = {
     "video": Need.VIDEO,
     "video_url": Need.VIDEO,
 }
-_TOOLS, _UNSIGNED = Need.TOOLS, Need.UNSIGNED_REASONING  # looked up for each block
+_TOOLS, _UNSIGNED = Need.TOOLS, Need.UNSIGNED_REASONING  # precomputed, because each block needs it
 _MEDIA = frozenset({Need.AUDIO, Need.DOCUMENT, Need.IMAGE, Need.VIDEO})
 _ROLES = {"system": Need.SYSTEM, "developer": Need.SYSTEM, "tool": Need.TOOLS, "function": Need.TOOLS}
 
@@ -65,7 +65,7 @@ _THINKING = {
     "enabled": Need.THINKING_BUDGET,
 }
 
-# Fields in addition to Converse's own: those that Nova has, and the fields for reasoning of Nova and OpenAI.
+# The member for fields that Converse does not have, Nova's own fields, and the fields for reasoning of Nova and OpenAI.
 _FIELDS, _FIELDS_OF_NOVA = "additionalModelRequestFields", frozenset({CONVERSE_SETTINGS, "reasoningConfig"})
 _REASONING = frozenset({"reasoning", "reasoningConfig"})
 

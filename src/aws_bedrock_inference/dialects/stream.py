@@ -42,14 +42,14 @@ _ANTHROPIC = frozenset(
 class Transcript:
     """Follows the events of a ConverseStream. `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
 
-    `begun` becomes True with the first event that has content; if the call were repeated after it, the consumer would
-    notice. `whole` becomes True with the event that completes the answer. `quiet` is False while text arrives. Before
-    and after all other content, a long silence does not indicate a failure, because the model thinks, writes the input
-    of a tool, or waits for a tool of the service.
+    `begun` becomes True with the first event that has content; if the call were repeated after this event, the
+    consumer would notice. `whole` becomes True with the event that completes the answer. `quiet` is False while text
+    arrives. It is True before and after all other content: a long silence then does not indicate a failure, because
+    the model thinks, writes the input of a tool, or waits for a tool of the service.
 
     `intervened` is True if a guardrail changed or blocked the answer of a native stream; Converse reports this as its
-    stop reason. `failure` is the code and the message of an error that the model itself reported. `index` is the index
-    of the current block, and `open` is True if more of that block is expected.
+    stop reason. `failure` is the code and the message of an error that the model itself reported. `index` is the
+    index of the current block, and `open` is True if more of that block is expected.
     """
 
     may_end = False
@@ -155,8 +155,8 @@ class NativeTranscript(Transcript):
 
     Supports Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral,
     Cohere, AI21 and OpenAI, in which the text is a field of the chunk. In every dialect, the last chunk has
-    `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an answer of Titan, Titan sends a
-    single chunk, which reports this and has no stop reason.
+    `amazon-bedrock-invocationMetrics`. If a guardrail blocks an answer of Titan, the stream is different: it has only
+    one chunk, which reports this and has no stop reason.
 
     `may_end` is True if a body that ends now is complete. This is the case after such a last chunk. It is also the
     case in a stream without any known field, because nothing is known about its end.

@@ -24,8 +24,8 @@ _SETTINGS = frozenset({*_LATENCIES, _TIER})
 def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
     """Return the service tier of a call.
 
-    `answer` is a response, or the transcript of a stream. It takes precedence over `request`, because a tier without
-    capacity can pass the call to another tier.
+    `answer` is a response, or the transcript of a stream. It takes precedence over `request`, because the service can
+    process the call in another tier if the requested tier has no capacity.
     """
     stated = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
     if _SETTINGS.isdisjoint(stated) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case

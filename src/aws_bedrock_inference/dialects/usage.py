@@ -123,8 +123,8 @@ def intervened(body: Mapping[str, Any]) -> bool:
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether a guardrail blocked the answer. The answer then ends with `chunk` and has no stop reason.
 
-    `alone` is True for the first chunk. Titan marks a blocked answer by a count. In the other flat dialects, the
-    blocked answer consists of a single chunk.
+    `alone` is True for the first chunk. Titan marks a blocked answer by a count. In the other flat dialects, a
+    blocked answer consists of only one chunk.
     """
     if not intervened(chunk):
         return False
@@ -155,8 +155,8 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Return `usage`, which comes from headers or metrics, with the number of cache writes for one hour added. Only
-    the model's `body` contains this number.
+    """Return `usage`, which comes from headers or metrics, and add the number of cache writes for one hour to it.
+    Only the model's `body` contains this number.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
@@ -173,7 +173,7 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
-    """Return the `usage` of a stream with reasoning without duplicate cache writes.
+    """Remove duplicate cache writes from the `usage` of a stream with reasoning, and return the result.
 
     The service sometimes reports the cache writes of such a stream twice. If the input exceeds the estimate
     `most_input`, the cache writes are reduced by the excess, but at most to half.

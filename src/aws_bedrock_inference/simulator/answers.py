@@ -34,11 +34,11 @@ LARGEST = 2**31 - 1
 """The largest integer of the service model's type `Integer`: https://smithy.io/2.0/spec/simple-types.html#integer"""
 
 NAMED, OFF = "named", "off"
-"""The settings for a model that is free to use tools: it uses the tools that the question names (`named`), or none
-(`off`).
+"""Settings for a model that is free to choose its tools. `named`: the model uses the tools that the question names.
+`off`: the model uses no tools.
 """
 
-_LONGEST = 1_000_000  # tokens of one answer
+_LONGEST = 1_000_000  # maximum tokens of one answer
 _REASONING = 40  # tokens of the reasoning before an answer
 
 END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
@@ -53,11 +53,11 @@ END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
 
 @dataclass(slots=True)
 class Prompt:
-    """The parts of a request in any format that determine the answer. The readers of the formats add the parts one
-    after the other.
+    """The parts of a request that determine the answer, whatever the format of the request. The readers of the
+    formats add the parts one after the other.
 
     `format` is the JSON schema that the answer must follow. `cited` is the document that the answer quotes. `broken`
-    is the interrupted answer that the conversation possibly continues.
+    describes an interrupted answer in the conversation, which the model may have to continue.
     """
 
     max_tokens: int | None = None
@@ -201,7 +201,7 @@ def _digest(seed: int, model: str, text: str) -> bytes:
 
 
 def _drawn(digest: bytes) -> tuple[float, float, float]:
-    """Return three numbers from 0 to 1, which are always the same for a prompt."""
+    """Return three numbers from 0 to 1. The same prompt always gives the same numbers."""
     first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
     return first, second, third
 
@@ -237,8 +237,8 @@ def _normal(first: float, second: float) -> tuple[float, float]:
 
 
 def _prose(tokens: int, where: float) -> str:
-    """Return whole sentences with about `tokens` tokens, but at least one sentence. `where` selects the place in the
-    text from which they are copied.
+    """Return whole sentences from the built-in text: about `tokens` tokens, but at least one sentence. `where`, from
+    0 to 1, selects the first sentence.
     """
     text, starts = _corpus()
     start = starts[int(where * len(starts))]

@@ -30,7 +30,9 @@ class Invalid(Exception):
 
 
 def read(s3: S3, given: dict[str, Any], region: str, arn: str, limits: Batch) -> list[Record]:
-    """Return the records of the job that the request `given` has created. Raises Invalid."""
+    """Read the input of a job from S3 and return its records. `given` is the body of the request that created the
+    job. Raises Invalid.
+    """
     source = given["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
     where, output = Location.of(source), Location.of(given["outputDataConfig"]["s3OutputDataConfig"]["s3Uri"])
     try:

@@ -35,8 +35,8 @@ _MANIFEST = "manifest.json.out"
 
 
 class Job:
-    """A batch job: the request that created it, and its current state. `wanted` has the operation, model and Region of
-    each record.
+    """A batch job: the request that created it, and its current state. `wanted` has the operation, the model and the
+    Region, which are the same for all records.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of a job, in their order
@@ -106,7 +106,7 @@ class Job:
         self._become("Failed", at)
 
     def due(self) -> float:
-        """Return the time of the next step."""
+        """Return the time at which the job does its next step."""
         if self.ended:
             return inf
         if self._told_to_stop is not None:
@@ -178,8 +178,8 @@ class Job:
             self._end("Completed", at, s3)
 
     def _error(self) -> tuple[int, str] | None:
-        """Return the error of the next record, or None. The errors of the scenario are spread evenly over the
-        records.
+        """Return the code and message of the error for the next record, or None if the record succeeds. The errors of
+        the scenario are spread evenly over the records.
         """
         share = self._rule.errors
         if floor((self.processed + 1) * share + 1e-9) == floor(self.processed * share + 1e-9):

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Scenario
 
 POOL = "batch"
-"""The name of the quota pool of batch records. Records use no on-demand quota. They need no profile, even if on-demand
-calls need one.
+"""The name of the quota pool for batch records, which use no on-demand quota. A batch job does not need an inference
+profile, even if on-demand calls of its model need one.
 """
 
 _PAGE = 100
@@ -45,8 +45,8 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class BatchJobs:
-    """All batch jobs that were created since the scenario was loaded at the time `epoch`. `now` is in seconds since
-    then.
+    """The batch jobs that were created since the scenario was loaded. `epoch` is the time of day when the scenario
+    was loaded, and `now` is the number of seconds since then.
     """
 
     def __init__(self, scenario: Scenario, control_plane: ControlPlane, epoch: float) -> None:
@@ -75,7 +75,7 @@ class BatchJobs:
         return {}
 
     def due(self) -> float:
-        """Return the time at which `run` has work again."""
+        """Return the next time at which `run` has work to do."""
         return min((job.due() for job in list(self._jobs.values())), default=inf)
 
     def run(self, now: float) -> None:
@@ -116,8 +116,8 @@ class BatchJobs:
         return job
 
     def _check(self, given: dict[str, Any], asked: Asked, now: float) -> Asked:
-        """Raise the errors that the service returns immediately. Otherwise return the operation, model and Region of
-        each record.
+        """Check the request for a new job. Return the operation, the model and the Region, which are the same for all
+        records. Raises the errors that the service returns immediately.
         """
         settings, role, model = self._scenario.batch, given["roleArn"], given["modelId"]
         base, _ = split_profile(model)

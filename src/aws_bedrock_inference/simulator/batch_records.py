@@ -70,8 +70,8 @@ def _output(body: dict[str, Any], wanted: Asked, scenario: Scenario) -> tuple[An
 
 @cache
 def _nothing() -> dict[str, None]:
-    """Return every kind of content block with the value null. In the output file of a job with Converse bodies, each
-    block contains all kinds.
+    """Return a content block with the names of all kinds, each with the value null. In the output file of a job with
+    Converse bodies, each block contains all these names.
     """
     return dict.fromkeys(shape("ContentBlock").members)
 

@@ -19,7 +19,9 @@ _TOOL_NAME = re.compile(MESSAGES["tool_name"])
 
 
 def check_version(base: str, body: Mapping[str, Any]) -> None:
-    """Refuse a body of the older Text Completions API, and an invalid version. Raises ServiceError."""
+    """Refuse a body of the Text Completions API, which the Messages API has replaced. Also refuse an invalid version.
+    Raises ServiceError.
+    """
     if "prompt" in body and "messages" not in body:
         raise refused("completions", model=claude_name(base))
     version = body.get("anthropic_version")

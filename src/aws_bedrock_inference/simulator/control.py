@@ -1,8 +1,9 @@
 """The simulator's own pages below `/_simulator/`. Programs read its statistics there, load a scenario, or advance its
 clock.
 
-Web pages are refused. A browser sends the header `Origin` with each request from a web page, sends no JSON to another
-origin without asking it first, and sends the host name of the web page even if that name resolves to this machine.
+Requests that a web page sends are refused. They are recognized as follows: a browser adds the header `Origin` to each
+request from a web page, does not send JSON to another origin without asking that origin first, and sends the host
+name of the web page even if that name resolves to this machine.
 """
 
 from __future__ import annotations

@@ -89,8 +89,8 @@ class ControlPlane:
         return self._profile(asked.model, region)
 
     def check(self, asked: Asked, seconds: float, now: float) -> None:
-        """Refuse a call of the runtime if the scenario has its own tables and they do not allow the call for this
-        account.
+        """Refuse a call of the runtime that the scenario's own tables do not allow for this account. A scenario
+        without these tables allows every call.
         """
         if not self._own or asked.base.startswith("arn:") or asked.model.startswith("arn:"):
             return

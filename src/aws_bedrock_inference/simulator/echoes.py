@@ -132,8 +132,8 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return a tuple that contains the member, or None if the member does not exist. The tuple distinguishes a member
-    with the value None from a missing member.
+    """Return the member at this path as a tuple of one item, or None if the member does not exist. A member with the
+    value None is returned as `(None,)`.
     """
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):

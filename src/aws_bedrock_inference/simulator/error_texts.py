@@ -25,7 +25,9 @@ class ServiceError(Exception):
 
 
 class ServiceMissing(ServiceError):
-    """The answer to a request for another service, such as STS, which sends forms and reads answers in XML."""
+    """The answer to a request that is meant for a service other than Bedrock, such as STS. Clients of such a service
+    send forms and expect XML.
+    """
 
 
 class ModelRefusal(ServiceError):

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXACTLY, LOOSELY, OTHERWISE = "exactly", "loosely", "otherwise"
-"""The ways to continue an answer. `exactly`: begin with the quotation and continue. `loosely`: repeat more, or write
-something before the quotation. `otherwise`: continue with other words than before.
+"""The ways in which a model continues an answer. `exactly`: begin with the quotation and continue. `loosely`: repeat
+more, or write something before the quotation. `otherwise`: continue with other words than before.
 """
 
 _LEAST = 8  # minimum length of a quotation, in characters
@@ -39,8 +39,8 @@ class Broken(NamedTuple):
     prefilled: tuple[str, ...] = ()
 
     def readings(self) -> Iterator[Broken]:
-        """Yield the possible interpretations of the conversation. The user has possibly written the beginning of a
-        prefill, and the model only the rest.
+        """Yield the possible interpretations of the conversation. The model wrote the whole prefill, or the user
+        wrote the beginning of the prefill and the model wrote the rest.
         """
         yield self
         if self.said is None:
@@ -50,7 +50,8 @@ class Broken(NamedTuple):
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
     """Return the rest of the answer `whole` that follows the text already written, or None if the conversation does
-    not continue that answer. `chance`, from 0 to 1, determines how much is repeated. `other` creates different words.
+    not continue that answer. `how` is the way to continue. For `loosely`, `chance` (from 0 to 1) selects what the
+    model repeats or writes first. For `otherwise`, `other` returns the continuation in other words.
     """
     written = broken.written
     if broken.said is None:

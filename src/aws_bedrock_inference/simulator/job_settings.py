@@ -22,7 +22,7 @@ class Batch:
     file_bytes: int = _GIGABYTE
     job_bytes: int = 5 * _GIGABYTE
     jobs: int | None = None
-    # Refused by the service itself, according to public logs of 2026-07 to 2026-09.
+    # The service refuses batch jobs of these models, according to public logs of 2026-07 to 2026-09.
     unsupported: tuple[str, ...] = (
         *("anthropic.claude-opus-4-7*", "anthropic.claude-opus-4-8*", "anthropic.claude-sonnet-5*"),
         *("anthropic.claude-fable-*", "openai.gpt-5.6*", "moonshot*kimi-k3*"),

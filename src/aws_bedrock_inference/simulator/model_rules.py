@@ -18,7 +18,7 @@ _RULES: dict[str, Any] = tomllib.loads(files(__package__).joinpath("model_rules.
 MESSAGES: dict[str, Any] = _RULES["messages"]
 """The parts of a request of Anthropic's Messages API."""
 
-_KEPT = 4096  # the number of stored answers is limited, since ids come from outside
+_KEPT = 4096  # maximum number of cached results, because clients can send any number of ids
 _ID, _ARN = re.compile(_RULES["ids"]["model"]), re.compile(_RULES["ids"]["arn"])
 
 
@@ -50,8 +50,8 @@ def is_id(model: str) -> bool:
 
 @lru_cache(maxsize=_KEPT)
 def listed(name: str, base: str) -> bool:
-    """Return whether the list with the name `name` contains the model. Each list contains the models that behave
-    differently in one way.
+    """Return whether the list `name` contains the model. Each list contains the models that differ from all others in
+    one way.
     """
     return matches(base, _RULES["lists"][name])
 
@@ -67,7 +67,7 @@ def media(base: str) -> Media:
 @lru_cache(maxsize=_KEPT)
 def tool_prompt_tokens(base: str, *, forced: bool) -> int:
     """Return the number of prompt tokens that the model uses for instructions about tools, in addition to the tools
-    themselves. With `forced`, the model must use a tool.
+    themselves. `forced` is True if the model must use a tool.
     """
     found = _first("tool_prompt", base)
     tokens: int = found.get("forced", found["tokens"]) if forced else found["tokens"]

@@ -8,9 +8,9 @@ from typing import Any
 
 from aws_bedrock_inference.simulator.pattern_match import covers, matches, parsed
 
-_LONGEST = 10_000  # characters
-_MOST_WRITTEN = 20_000  # characters of all texts that are tried
-_BRANCHES = 6  # alternatives that are tried
+_LONGEST = 10_000  # maximum characters of a text
+_MOST_WRITTEN = 20_000  # maximum characters of all texts that are tried
+_BRANCHES = 6  # maximum number of alternatives that are tried
 _CLASSES = {
     op.CATEGORY_DIGIT: "1234567890",
     op.CATEGORY_WORD: "simulated",

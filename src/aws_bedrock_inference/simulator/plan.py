@@ -31,10 +31,10 @@ Step = float | bytes | Break
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The head of an answer, then its steps.
+    """The plan of an answer: its head, and the steps that follow.
 
     With `streamed`, each piece is written separately; otherwise, head and body are written together. The code that
-    runs the steps must close the generator, also if the client has disconnected, because quotas are settled at that
+    runs the steps must close the generator, even if the client has disconnected, because quotas are settled at that
     time.
     """
 
@@ -52,7 +52,7 @@ def whole(
     wait: float = 0.0,
     on_done: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Return the plan of an answer in one piece. `on_done` is called at the end of the answer, also if the client has
+    """Return the plan of an answer in one piece. `on_done` is called at the end of the answer, even if the client has
     disconnected.
     """
     return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, on_done))

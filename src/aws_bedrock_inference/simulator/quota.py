@@ -65,8 +65,8 @@ class Bucket:
         return self._level
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether the bucket contains `amount`. A full bucket admits every amount that a full minute would
-        cover.
+        """Return whether the bucket contains `amount`. A full bucket also admits a larger amount, up to the limit for
+        one minute.
         """
         return amount <= self.limit and self.level(now) >= min(amount, self.capacity)
 
@@ -87,7 +87,7 @@ class Bucket:
 
 
 class Fixed:
-    """A counter of the use in each window of fixed times. A new window starts with 0."""
+    """Counts the use in windows that start at fixed times. At the start of each window, the count is 0."""
 
     def __init__(self, limit: float, window: float, now: float) -> None:
         self.limit = limit

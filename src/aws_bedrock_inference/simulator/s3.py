@@ -37,7 +37,9 @@ class Location(NamedTuple):
 
 
 class S3:
-    """An S3 endpoint. The credentials come from the environment; if it has none, arbitrary credentials are used."""
+    """An S3 endpoint. The credentials come from the environment; if the environment has none, arbitrary credentials
+    are used.
+    """
 
     def __init__(self, endpoint: str, region: str) -> None:
         from botocore.client import Config  # noqa: PLC0415 - slow to import; only batch jobs need it

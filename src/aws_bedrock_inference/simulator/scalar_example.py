@@ -81,8 +81,8 @@ def varied(text: str, variant: int) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the minimum and the maximum of a number, and for each whether it is excluded. In draft 4, this is a
-    boolean.
+    """Return the minimum and the maximum of a number, each with True if the number must not be equal to it. In draft
+    4 of JSON Schema, a separate boolean states this.
     """
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -119,7 +119,9 @@ def integer(schema: dict[str, Any], variant: int) -> int:
 
 
 def _multiple(step: float, low: float, high: float, *, open_low: bool, open_high: bool, variant: int) -> float:
-    """Return a multiple of the step: the smallest positive one within the bounds, or else the largest."""
+    """Return a multiple of the step within the bounds: the smallest positive multiple, or the largest multiple if
+    none is positive.
+    """
     least = (floor(low / step) + 1 if open_low else ceil(low / step)) if low > -inf else -inf
     greatest = (ceil(high / step) - 1 if open_high else floor(high / step)) if high < inf else inf
     if least > greatest:

@@ -1,8 +1,8 @@
 """Read a scenario. It describes the quotas of the simulated account, the speed of its models, and the faults that
 occur.
 
-A scenario is written as TOML and read into frozen values. An unknown key is refused, because a misspelt fault would
-otherwise never occur. The message states the place of the key and the allowed keys.
+A scenario is written as TOML and read into objects that cannot be changed. An unknown key is refused, because a
+misspelt fault would otherwise never occur. The message states the place of the key and the allowed keys.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ _WHEN = {"rate", "from", "until", "first", "requests"}
 def tables(source: str | Path | dict[str, Any] | None, **options: Any) -> dict[str, Any]:
     """Return the tables of a scenario.
 
-    `source` is a path, the name of a scenario that ships with the package, or the tables themselves. `options` replace
-    whole tables and top-level values. Raises ScenarioError, also if the tables are not a valid scenario.
+    `source` is a path, the name of a scenario that ships with the package, or the tables themselves. `options`
+    replace whole tables and top-level values. Raises ScenarioError if the scenario cannot be read or is not valid.
     """
     written = {} if source is None else source if isinstance(source, dict) else parse(_written(source))
     found = {**written, **options}

@@ -25,9 +25,9 @@ from aws_bedrock_inference.simulator.scalar_example import (
 from aws_bedrock_inference.simulator.schema_references import REFERENCES, referred, resolved
 from aws_bedrock_inference.simulator.schema_rules import merged, stated_limits, types, violates
 
-_MOST_STEPS = 3000  # maximum number of schemas read for one example: a schema of 64 KB has about as many
-_DESCRIPTION = 2000  # characters of a description that are read, from its end
-_MOST_ITEMS = 1000  # items of an array, and members of an object that its schema does not name
+_MOST_STEPS = 3000  # maximum number of schemas read for one example; a schema of 64 KB contains about 3000
+_DESCRIPTION = 2000  # number of characters that are read at the end of a description
+_MOST_ITEMS = 1000  # maximum items of an array, and maximum members of an object that its schema does not name
 
 
 def example(schema: Any) -> Any:

@@ -36,9 +36,9 @@ _WORDED_NUMBER = re.compile(rf"({'|'.join(sorted(_WORDED))}):? (-?\d{{1,9}}(?:\.
 _STATED_PATTERN = re.compile(r"\{(?:[^{}]{0,200}, )?pattern: (.{1,500}?)(?:, \w{1,20}: [^{}]{0,200})?\}$")
 _ALL = ("object", "array", "string", "number", "integer", "boolean", "null")
 _PYTHON: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
-_DEEPEST = 60  # references and nested schemas that are followed
-_MOST_BRANCHES = 20  # branches of a second `anyOf` that are combined with those of the first
-_MOST_PAIRS = 400  # pairs of branches of two `anyOf`; a third `anyOf` multiplies them again
+_DEEPEST = 60  # maximum number of references and nested schemas that are followed
+_MOST_BRANCHES = 20  # maximum branches of a second `anyOf` that are combined with those of the first
+_MOST_PAIRS = 400  # maximum pairs of branches of two `anyOf`; a third `anyOf` multiplies the pairs
 _GREATEST = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
 

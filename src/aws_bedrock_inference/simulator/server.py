@@ -89,7 +89,7 @@ class Endpoint:
             return control.answer(request, self._bound, self)
         if not is_about_jobs(request):
             return self.service.handle(request)
-        # The answer waits for the work that is due, but no client waits forever.
+        # The answer waits for the batch work that is due, but at most as long as a client waits.
         await asyncio.wait({asyncio.ensure_future(asyncio.to_thread(self.service.work))}, timeout=_WORK_SECONDS)
         answer = self.service.handle(request)
         self.changed_jobs.set()
@@ -209,7 +209,7 @@ async def _work(endpoint: Endpoint) -> NoReturn:
 
 
 def leave() -> NoReturn:
-    """End the process immediately. Otherwise the threads of granian, which outlive its loop, would panic while the
+    """End the process immediately, because granian's threads outlive its event loop and would panic while the
     interpreter shuts down.
     """
     sys.stdout.flush()
@@ -228,7 +228,7 @@ def _listener(endpoint: Endpoint, host: str, port: int) -> Server:
 
 
 def _port(host: str, port: int) -> int:
-    """Return the port. If it is 0, return a free port. Raises an error if the address is in use, because granian would
+    """Return `port`, or a free port if `port` is 0. Raises OSError if the address is in use, because granian would
     not report this.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -79,8 +79,8 @@ class Service:
         return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
-        """Return whether connections are refused now, and the seconds until this can change. The seconds are None if
-        it never changes.
+        """Return whether connections are refused now, and the number of seconds until this can change. The number is
+        None if this never changes.
         """
         now = self.now
         spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]
@@ -88,7 +88,7 @@ class Service:
         return any(rule.since <= now < rule.until for rule in spans), min(edges, default=None)
 
     def handle(self, request: Request) -> Plan:
-        """Return the plan of the answer to a request. Every request gets a plan, also a request that is not valid."""
+        """Return the plan of the answer to a request. The plan for an invalid request is an answer with an error."""
         self.stats.arrived(self.now)
         self._count += 1
         fault = None

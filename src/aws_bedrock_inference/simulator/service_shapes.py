@@ -65,7 +65,7 @@ def shape(name: str, service: str = RUNTIME) -> Shape:
         kind,
         _TYPES[kind],
         given.get("min"),
-        None if kind == "blob" else given.get("max"),  # the limit of a blob counts bytes before base64
+        None if kind == "blob" else given.get("max"),  # a blob's limit counts the bytes before base64
         {member: part["shape"] for member, part in given.get("members", {}).items() if "location" not in part},
         item.get("shape", ""),
         tuple(member for member in given.get("required", ()) if "location" not in given["members"][member]),
@@ -78,7 +78,7 @@ def shape(name: str, service: str = RUNTIME) -> Shape:
 
 
 def quicker(pattern: str) -> str:
-    """Return a pattern that matches the same texts, but never needs much time."""
+    """Return a pattern that matches the same texts as `pattern`, but always takes little time."""
     return _QUICKER.get(pattern, pattern)
 
 

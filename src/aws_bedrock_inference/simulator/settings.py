@@ -157,8 +157,9 @@ class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
     The filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded.
-    `requests` and `first` count the requests that match the filters. `rate` is the share of the remaining requests
-    that are affected. `after` is a number of stream events, and `seconds` is the duration.
+    Only requests that match the filters are counted: `requests` contains the numbers of those that can be affected,
+    and `first` limits the fault to the first of them. Of the remaining requests, the share `rate` is affected.
+    `after` is a number of stream events, and `seconds` is the duration of the fault.
     """
 
     kind: str

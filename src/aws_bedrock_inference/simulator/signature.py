@@ -106,8 +106,8 @@ def _check_clock(stamp: str, now: datetime) -> None:
 def _canonical_paths(path: str) -> Iterator[str]:
     """Return the forms of the path that the client has possibly signed.
 
-    The server receives the decoded path. Therefore two forms of the model id are tried: with `:` and `/` encoded, and
-    unchanged.
+    The server receives the decoded path. Therefore three forms of the model id are tried: with `:` and `/` encoded,
+    with only `:` encoded, and unchanged.
     """
     head, _, rest = path.removeprefix("/").partition("/")
     model, _, tail = rest.rpartition("/")

@@ -1,5 +1,5 @@
-"""Read JSON as strictly as a service does. Python's reader also accepts values that are not in the standard or that it
-cannot write again; they are refused.
+"""Read JSON as strictly as a service does. Python's own reader also accepts values that the JSON standard does not
+allow, and values that Python cannot write as JSON again. This module refuses both.
 """
 
 from __future__ import annotations

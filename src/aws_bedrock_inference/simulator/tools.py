@@ -53,12 +53,14 @@ class Offer:
         self.choice, self.name = choice, str(name)
 
     def ask(self, question: str) -> None:
-        """Process a new question of the conversation. A question is a message of the user without tool results."""
+        """Store a new question of the conversation, and forget the tools used for the previous question. A question
+        is a message of the user without tool results.
+        """
         self.question = question
         self.used.clear()
 
     def use(self, name: str) -> None:
-        """Process the use of a tool in the conversation."""
+        """Store that the model has used this tool in the conversation."""
         self.used.append(name)
         self.ever.append(name)
 

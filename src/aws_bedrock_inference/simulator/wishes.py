@@ -71,7 +71,9 @@ def thinks(fields: dict[str, Any]) -> bool:
 
 
 def has_effort(body: dict[str, Any]) -> bool:
-    """Return whether the model's own fields in a Converse request set its reasoning effort, as for Qwen."""
+    """Return whether the model's own fields in a Converse request set the reasoning effort of the model. Qwen has
+    such a field.
+    """
     fields = body.get("additionalModelRequestFields")
     return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")
 

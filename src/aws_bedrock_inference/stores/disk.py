@@ -59,8 +59,8 @@ def is_still(path: Path, file: Identity | None) -> bool:
 def remove_emptied(path: Path) -> None:
     """Remove a file that was emptied while it was open.
 
-    Otherwise, SQLite would continue with its log alone. A process that opens the file now could not use this log, and
-    SQLite would later write a part of the log into the file.
+    If the empty file remained, SQLite would continue with the log of the old file. A process that opens the file now
+    could not use this log, and SQLite would later write a part of the log into the file.
     """
     if _emptied(path):
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
@@ -111,8 +111,8 @@ def _file_system(directory: Path) -> str:
 
 
 def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
-    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if another program wrote the file,
-    or a version of this package that is too new.
+    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if the file comes from another
+    program, or from a version of this package that is newer than this version can read.
     """
     if _stamps(connection) == (schema.application, schema.version):
         return
@@ -120,7 +120,7 @@ def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
         connection.execute("BEGIN IMMEDIATE")
         application, version = _stamps(connection)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        # Files from before formats were numbered have this package's tables, but neither of the two numbers.
+        # Files from before formats were numbered have this package's tables, but neither `application` nor `version`.
         if application not in (0, schema.application) or (not application and tables and tables != {*schema.tables}):
             raise StoreUnusable(
                 f"{path} is a database of another program. The file was not changed. "

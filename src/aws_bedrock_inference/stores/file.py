@@ -148,7 +148,7 @@ class SharedFile:
         refuse_network(self.path)
         if not self.path.exists():
             self._make()
-        file = identity(self.path)  # before opening: the next request notices a replacement in between
+        file = identity(self.path)  # before opening, so that a later replacement is noticed
         return self._connected(self.path), file
 
     def _make(self) -> None:

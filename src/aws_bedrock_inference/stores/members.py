@@ -1,4 +1,4 @@
-"""Describe shared quotas and their members for people. A member is a process that uses the quota."""
+"""Describe shared quotas and their members in human-readable form. A member is a process that uses the quota."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ class SharedQuota:
         return sizes
 
     def reasons(self, dimension: str) -> dict[str, list[str]]:
-        """Return the reasons why the members estimate a limit as they do. Each reason has the names of the members
-        that state it.
+        """Return the reasons for the members' estimates of this dimension's limit. Each reason has the names of the
+        members that state it.
         """
         believed: dict[str, list[str]] = {}
         for member in self.members:

@@ -40,9 +40,9 @@ class MemberReport:
 
     `used` is the member's use in the last minute, by dimension, including the tokens that its calls in flight have
     `reserved`. `waiting` is the number of waiting calls and `consumers` the tokens per minute, both by priority.
-    `throttled` is the number of throttles since the process started. `minute` is the use that still uses up the quota
-    after this member has left: (seconds ago, requests, tokens). `reasons` are texts that explain the estimated limits,
-    by dimension.
+    `throttled` is the number of throttles since the process started. `minute` lists the use in the last minute as
+    (seconds ago, requests, tokens), because this use still counts against the quota after the member has left.
+    `reasons` are texts that explain the estimated limits, by dimension.
     """
 
     used: Mapping[str, int] = field(default_factory=dict)

@@ -49,7 +49,7 @@ class Worker:
         if no thread can be started.
         """
         crew, future = self._crew, Future[Any]()
-        # If a task is cancelled, this must not cancel a future that is still queued.
+        # The cancellation of a task must not cancel a future that is still queued.
         future.set_running_or_notify_cancel()
         with crew.lock:
             waiting = crew.queue.qsize()

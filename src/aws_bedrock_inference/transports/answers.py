@@ -30,8 +30,8 @@ ERROR = 301
 
 
 def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Outcome:
-    """Return the outcome of a call without a stream, from the server's answer. `wall` is the time of day; a
-    `Retry-After` with a date needs it.
+    """Return the outcome of a call without a stream, from the server's answer. `wall` is the time of day, which is
+    needed to read a `Retry-After` with a date.
     """
     if status >= ERROR:
         return Outcome(fault=refusal(plan, status, headers, body, wall=wall))
@@ -44,8 +44,8 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
 
 
 def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Fault:
-    """Return the fault for an answer with an error status. `wall` is the time of day; a `Retry-After` with a date
-    needs it.
+    """Return the fault for an answer with an error status. `wall` is the time of day, which is needed to read a
+    `Retry-After` with a date.
     """
     response = plan.error(status, headers, body)
     error = response["Error"]
@@ -72,7 +72,7 @@ def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) ->
 
 def _foreign_message(body: bytes) -> str:
     """Return the message in the JSON of an error that does not come from AWS. Proxies and gateways nest the message,
-    or use other names of fields.
+    or use field names that AWS does not use.
     """
     try:
         value = json.loads(body)

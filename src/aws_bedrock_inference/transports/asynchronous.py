@@ -40,13 +40,14 @@ _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 # Errors that come from a proxy, although aiohttp does not report them as errors of the proxy.
 _OF_PROXY = (aiohttp.ClientConnectorDNSError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError)
 
-# A forked child's copies of its parent's connections. They are never garbage collected, because this could change
-# the parent's selector.
+# A forked child's copies of its parent's connections. They are never garbage collected, because a
+# collection could change the parent's selector.
 _inherited: list[_Loops] = []
 
 
 class AiohttpTransport:
-    """Sends calls to an endpoint, and to other places that calls name, over persistent connections.
+    """Sends calls to one endpoint over persistent connections. If a call names another place, such as another Region,
+    the call is sent to that place.
 
     Each event loop has its own connections. They are closed when the event loop is closed.
     """
@@ -73,8 +74,8 @@ class AiohttpTransport:
         self._loops = {}
 
     def __del__(self) -> None:
-        # Not `weakref.finalize`, which would keep the loops alive, and with a closed loop its tasks, which refer to
-        # this transport.
+        # `weakref.finalize` is not used, because it would keep closed loops alive. A loop keeps its tasks alive, and
+        # the tasks refer to this transport.
         for connections in self._loops.values():
             connections.collect()
 
@@ -111,7 +112,7 @@ class AiohttpTransport:
                 )
         except (aiohttp.ClientError, OSError) as error:
             if peer_vanished(error) and not isinstance(error, aiohttp.ClientConnectorError):
-                connections.connector.forget()  # `forget` on one connection's failure applies to all of them
+                connections.connector.forget()  # the other idle connections have probably failed
             return Outcome(fault=_fault(error, exchange, "ConnectionClosedError", proxy=self._proxy))
         body = _Body(answer, exchange)
         if plan.stream and answer.status < ERROR:
@@ -123,7 +124,7 @@ class AiohttpTransport:
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     async def close(self) -> None:
-        """Close the idle connections of all event loops. Each other connection is closed when its call ends."""
+        """Close the idle connections of all event loops. A connection in use is closed when its call ends."""
         self._closed = True
         for other in list(self._others.values()):
             await other.close()
@@ -146,8 +147,8 @@ class AiohttpTransport:
         return found
 
     async def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity. It is renewed in the background, because the requests of botocore do not know the
-        deadline of this call.
+        """Return the identity that signs the call. A background thread renews it if necessary, because botocore's own
+        requests do not know the deadline of this call.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):

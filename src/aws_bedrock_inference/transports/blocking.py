@@ -32,8 +32,8 @@ _BROKEN = (Failed, MalformedAnswer, OSError)
 
 
 class BlockingTransport:
-    """Sends calls to an endpoint, and to other places that calls name, over persistent connections. Threads can share
-    it, and a forked child can use it.
+    """Sends calls to one endpoint over persistent connections. If a call names another place, such as another Region,
+    the call is sent to that place. Threads can share this transport, and a forked child can use it.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
@@ -81,7 +81,7 @@ class BlockingTransport:
         return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
 
     def close(self) -> None:
-        """Close the idle connections. Each other connection is closed when its call ends."""
+        """Close the idle connections. A connection in use is closed when its call ends."""
         self._wires.close()
         for other in list(self._others.values()):
             other.close()
@@ -95,8 +95,8 @@ class BlockingTransport:
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity. It is renewed in the background, because the requests of botocore do not know the
-        deadline of this call.
+        """Return the identity that signs the call. A background thread renews it if necessary, because botocore's own
+        requests do not know the deadline of this call.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
@@ -104,7 +104,7 @@ class BlockingTransport:
 
     def _fault(self, error: Exception, exchange: Exchange, broken: str, wire: Wire | None) -> Fault:
         if wire is not None and not wire.fresh and peer_vanished(error):
-            self._wires.forget()  # `forget` on one connection's failure applies to all of them
+            self._wires.forget()  # the other idle connections have probably failed
         return fault_of(error, exchange, broken)
 
 

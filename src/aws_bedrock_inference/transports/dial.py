@@ -59,7 +59,7 @@ class Dialler:
                 self._tunnel = _connect_request(*self._there, proxy_authorization(endpoint.proxy))
 
     def dial(self, exchange: Exchange) -> Any:
-        """Return a connected socket. If TLS runs inside TLS, because the proxy uses TLS too, return urllib3's
+        """Return a connected socket. If the proxy also uses TLS, TLS runs inside TLS; the result is then urllib3's
         equivalent of a socket. Raises `Failed`, and `TimeoutError` when the time of `exchange` has expired.
         """
         try:

@@ -1,5 +1,5 @@
 """Find the endpoint and the credentials of calls as boto3 finds them. A boto3 client prepares one call that is never
-sent, and this module reads botocore's decisions from it.
+sent, and this module reads botocore's decisions from this call.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ class OpenAnswer(Generic[B]):
 
     @property
     def begun(self) -> bool:
-        """True if the answer has already contained content. The next wait then has the limit `idle`, and otherwise
-        `first_content`.
+        """True if the answer has already contained content. The limit of the next wait is then `idle`; before the
+        first content, it is `first_content`.
         """
         return self._limit == "idle"
 

@@ -1,7 +1,7 @@
 """Failures of the network, without the secrets that libraries leave in their exceptions.
 
-aiohttp's errors contain the request's headers and the proxy's password. A traceback contains the variables of the
-functions in it. A fault therefore contains a new exception that has only the type, the number and the text of the
+aiohttp's errors contain the request's headers and the proxy's password. A traceback contains the local variables of
+its functions. A fault therefore contains a new exception that has only the type, the number and the text of the
 original.
 """
 
@@ -73,7 +73,9 @@ def clean(error: BaseException) -> Exception:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the innermost error that states the reason. It is an error of the operating system or of this package."""
+    """Return the innermost cause of `error` that comes from the operating system or from this package. If there is
+    none, return `error` itself.
+    """
     seen = [error]
     while (under := seen[-1].__cause__ or seen[-1].__context__) is not None and under not in seen:
         seen.append(under)

@@ -36,7 +36,7 @@ MAX_INTERIM = 32
 SWITCHING = 101
 
 _START = b"HTTP/1."
-_HEAD_END = re.compile(rb"\n\r?\n")  # as h11 finds it
+_HEAD_END = re.compile(rb"\n\r?\n")  # h11's own pattern
 _VERSIONS = (b"1.1", b"1.0")
 _NO_BODY = (204, 304)
 _TOO_LONG = 431
@@ -98,7 +98,7 @@ class Answer:
             self._connection.receive_data(data)
             while not self.complete and (event := self._connection.next_event()) is not NEED_DATA:
                 self._read(event)
-        except RemoteProtocolError as error:  # its text may quote the answer
+        except RemoteProtocolError as error:  # the text of the error may quote the answer
             raise self._refused(error, closed=not data) from None
         if not self.status and not _START.startswith(self._connection.trailing_data[0][: len(_START)]):
             raise MalformedAnswer("the answer does not begin with HTTP/1")

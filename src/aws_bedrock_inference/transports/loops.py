@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.timeouts import Exchange
 
 
-# The exchange of the running task that waits for a connection, and the name of its next wait.
+# For the running task: the exchange that waits for a connection, and the name of the next wait of the exchange.
 connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
 class LoopConnections:
-    """The connections of one event loop. They are closed when the loop ends, because `asyncio.run` closes the
-    asynchronous generators of the loop.
+    """The connections of one event loop. They are held by an asynchronous generator. `asyncio.run` closes the
+    asynchronous generators when the loop ends, and this closes the connections.
     """
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
@@ -57,7 +57,7 @@ class LoopConnections:
             begun.send(None)
 
     async def close(self) -> None:
-        """Close the idle connections. Each other connection is closed when its call ends."""
+        """Close the idle connections. A connection in use is closed when its call ends."""
         self.connector.retire()
         if not self.connector.in_use():
             await self._close()
@@ -135,7 +135,7 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     def in_use(self) -> bool:
-        """Return whether a call is using a connection."""
+        """Return whether any call is using one of the connections."""
         return bool(self._acquired)
 
     def forget(self) -> None:
@@ -143,7 +143,7 @@ class _Connector(aiohttp.TCPConnector):
         self.era += 1
 
     def retire(self) -> None:
-        """Close the idle connections now, and each other connection after its call."""
+        """Close the idle connections now. A connection in use is closed after its call."""
         self.retired = True
         for kept in list(self._conns.values()):
             for handler, _ in kept:

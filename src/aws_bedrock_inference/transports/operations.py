@@ -265,7 +265,7 @@ def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _only_json(model: OperationModel, labels: frozenset[str]) -> bool:
-    """Return whether a request of `model` consists only of JSON, apart from the `labels` in its path."""
+    """Return whether a request of the operation `model` consists only of JSON, apart from the `labels` in its path."""
     shape: Any = model.input_shape
     if shape is None or "payload" in shape.serialization or model.endpoint is not None:
         return False

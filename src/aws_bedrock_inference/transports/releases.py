@@ -22,8 +22,8 @@ _SAME = (
 
 
 def too_old_for(operation: str, place: str = "", member: str = "") -> str | None:
-    """Return which boto3 to install, if a newer boto3 than the installed one supports the operation or the `member`.
-    Return None if no release is known to support it.
+    """Return a sentence that names the release of boto3 to install, if the installed boto3 is too old for the
+    operation or its `member`. Return None if no newer release is known to support it.
 
     `place` is the position of the member in a request, as botocore writes it, such as `messages[0].content[1]`.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.transports.timeouts import Exchange
 
-# The maximum number of idle connections in the pool. More connections than that can be in use.
+# The maximum number of idle connections in the pool. The number of connections in use is not limited.
 KEPT = 256
 
 READ = 65_536
@@ -89,7 +89,7 @@ class Wire:
 
 
 class Wires:
-    """The pool of idle connections. Each of its steps is atomic without a lock, because a forked child could inherit a
+    """The pool of idle connections. It uses atomic operations and no lock, because a forked child could inherit a
     locked lock.
     """
 
@@ -149,15 +149,15 @@ class Wires:
         self._dropped = weakref.finalize(self, _close_all, kept)
 
     def _expire(self, before: float) -> None:
-        """Close the connections that have been idle since `before`. The pool uses the most recently used connection
-        first. Without this method, the other connections would stay open forever after a burst.
+        """Close the connections that have not been used since the time `before`. The pool always takes the connection
+        that was used last, so the other connections would stay open forever after a burst of calls.
         """
         with suppress(IndexError):  # another thread has taken it
             while self._kept[0].idle_since <= before:
                 self._kept.popleft().close()
 
     def close(self) -> None:
-        """Close the idle connections. Each other connection is closed when its call ends."""
+        """Close the idle connections. A connection in use is closed when its call ends."""
         self._closed = True
         self.forget()
 

@@ -1,8 +1,8 @@
 """Read the plain part of a chunked body. A plain chunk is a line that contains only the size, followed by the data.
 
 A stream of events consists of thousands of small chunks, and h11 needs 4 us for each. Therefore this module reads the
-plain chunks from the start of the body. From the first part that is not plain, h11 reads the rest: a chunk extension,
-the last chunk, trailers, or a line that is not a size.
+plain chunks at the start of the body. A part that is not plain is a chunk extension, the last chunk, a trailer, or a
+line that is not a size. h11 reads the first such part and everything after it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Check quickly whether the parameters of a request are valid and consist only of JSON values and blobs.
 
 botocore inspects the type of each shape twice for every request: to validate and to serialize it. A check of this
-module inspects the type once, when the check is created. A check accepts only parameters that botocore certainly
-accepts and sends unchanged. botocore handles all others, so that errors and conversions are always those of botocore.
-A test checks that both agree.
+module inspects the type once, when the check is created. A check accepts only parameters that botocore would accept
+and send unchanged. All other parameters are passed to botocore, so that errors and conversions are always those of
+botocore. A test checks that this module and botocore agree.
 """
 
 from __future__ import annotations

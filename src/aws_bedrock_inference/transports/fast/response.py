@@ -30,7 +30,7 @@ _NUMBERS: dict[str, Reader] = {
 }
 _OTHERS: dict[str, Reader] = {"blob": b64decode, "timestamp": DEFAULT_TIMESTAMP_PARSER}
 
-# Members in addition to the content. If one of them cannot be read, the answer still can.
+# Members other than the content. If one of them cannot be read, the answer is still useful.
 _BESIDE = frozenset({"metrics", "performanceConfig", "serviceTier", "trace", "usage"})
 
 
@@ -71,7 +71,7 @@ class Structure:
 
     @cached_property
     def lenient(self) -> Structure:
-        """The reader of the same structure that also reads data with errors on which botocore fails."""
+        """A reader of the same structure that can also read data with errors. botocore fails on these errors."""
         return _Lenient(self._shape, numbers=self._numbers)
 
     def _meet(self, key: str) -> tuple[str, Reader | None] | None:

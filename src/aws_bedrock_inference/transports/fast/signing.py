@@ -46,8 +46,8 @@ class Signer(Protocol):
         """
 
     def current(self) -> Any:
-        """Return the identity that is still valid during a renewal. Return None if the caller must wait for the
-        renewal.
+        """Return the identity that calls use during a renewal, if it is still valid. Return None if the caller must
+        wait for the renewal.
         """
 
     def identity(self) -> Any:
