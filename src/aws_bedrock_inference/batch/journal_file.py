@@ -45,9 +45,9 @@ def journal_of(output: Path) -> Path:
 class Held:
     """The locked file of a journal. Other runs cannot use it, also not in this process.
 
-    This process must not close a second descriptor of the file while SQLite has the file open, because the operating
-    system would then release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). For this reason,
-    a set contains the files that this process has locked.
+    If this process closed a second descriptor of the file while SQLite has the file open, the operating system would
+    release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, a set contains
+    the files that this process has locked.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:

@@ -70,7 +70,7 @@ class Kept:
         if self._failures:
             if now < self._due:
                 return None
-            self._due = now + AGAIN_FIRST  # one call tries the store; the others continue without it
+            self._due = now + AGAIN_FIRST  # one call tries the store; the other calls continue without the store
         try:
             answered = yield from ask(request(*of))
         except Exception as error:  # noqa: BLE001 - a store must not fail a call, whatever it raises
