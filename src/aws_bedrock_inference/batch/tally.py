@@ -81,9 +81,9 @@ class Tally:
     `reasons` has the number of failed records by error code, and `examples` has the first fault of each code.
 
     `collected` is the number of answers from a batch job; they are included in `answered`. `course` is the state of a
-    deadline.
+    run with a deadline.
 
-    `letters` states which failures were stored as dead letters. It is None if failures are not stored as dead letters.
+    `letters` is the result of storing the failures as dead letters, or None if they are not stored.
 
     `bill` has the cost of the calls.
 

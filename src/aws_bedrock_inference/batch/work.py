@@ -178,7 +178,7 @@ async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: J
             f"such record is {str(changed)[:80]!r}. Choose another output file, pass --on-change keep to keep those "
             "answers, or pass --on-change ask to send their records again"
         ) from None
-    except OSError as error:  # only reading the input can raise this: an error of a call is stored as the fate of its record
+    except OSError as error:  # an error of the input, not of a call
         return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))
 
 

@@ -162,7 +162,7 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield the reasons for each estimated limit. The reason that most members state comes first."""
+    """Yield the reasons why limits were estimated. The reason that most members report comes first."""
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):

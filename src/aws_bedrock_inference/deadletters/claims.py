@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 
 LEASE = 1000.0
-"""The seconds for which a letter is claimed. The call that sends the letter can take at most nine tenths of this time:
-900 s, the default total timeout.
+"""The seconds for which a letter is claimed. The call that sends the letter can take at most nine tenths of this
+time, which is 900 s, the default total timeout.
 """
 
 
@@ -102,7 +102,8 @@ def release(
         packed = queue.packed_answer(answer, sealed=claimed.sealed)
         return patient(lambda: queue.store.update(ended, claimed.version, packed))
     except StoreUnavailable as trouble:
-        # The result without the answer may be small enough. Without a result, the request would be sent again.
+        # Store the result without the answer, which may be too large. If no result were stored, the request would be
+        # sent again.
         done = patient(lambda: queue.store.update(ended, claimed.version))
         LOGGER.error("the answer to letter %s was not stored: %s", claimed.id, trouble)
         return done

@@ -33,7 +33,7 @@ KEPT = {
     for name in (method, operation)
 }
 
-# Refusals because of the request itself.
+# Refusals whose cause is the request itself.
 _OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.check import Check
     from aws_bedrock_inference.foundation.listing import Listing, Missing
 
-# The seconds between two attempts to read the lists after a failure, because somebody may grant the permission later.
+# The seconds from a failed attempt to read the lists to the next attempt. Somebody may have granted the permission in
+# the meantime.
 AGAIN = 300.0
 
 
@@ -111,7 +112,7 @@ class Models(Locked):
         problems.
 
         The access is requested from AWS each time. The other facts come from the lists. If the caller has no
-        permission to read the lists, AWS is asked about this id alone.
+        permission to read the lists, the method asks AWS about this id only.
         """
         name = str(id)
         listing = self.listing()
@@ -143,9 +144,9 @@ class Models(Locked):
         """Return the id to call in this Region for the model of `id`. It is `id` itself, the model's own id, or an
         inference profile.
 
-        * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. All destination Regions
-          of the returned id match it. These Regions come from the list that AWS returns, not from the profile's
-          prefix.
+        * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. Each destination Region
+          of the returned id matches one of the patterns. These Regions come from the list that AWS returns, not from
+          the profile's prefix.
 
         A global profile is returned only if `id` is a global profile and `within` is None or `*`. A profile that the
         account has created is returned only if `id` is that profile.

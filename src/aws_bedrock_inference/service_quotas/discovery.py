@@ -1,7 +1,7 @@
 """Read the account's quotas from Service Quotas, and store them on disk.
 
-Quotas are read before calls, and only on request. Calls never need them, so a program that cannot read the quotas
-continues without them.
+Quotas are read only if the program requests it, before its calls. Calls do not need them, so a program that cannot
+read the quotas continues without them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NEEDED = "servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServi
 
 
 class QuotasUnknown(RuntimeError):
-    """The account's quotas could not be read, and no earlier copy of them is stored."""
+    """The account's quotas could not be read, and no stored quotas from an earlier reading exist."""
 
 
 def discover(

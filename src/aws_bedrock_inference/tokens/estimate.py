@@ -79,8 +79,8 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
     Three kinds of usage are ignored:
 
-    * Text was the smaller part of the request. The ratio would absorb the error in the estimate of the other parts.
-    * The usage equals the estimate. The stream then reported no usage.
+    * Text was the smaller part of the request. The error in the estimate of the other parts would distort the ratio.
+    * The usage equals the estimate, which means that the stream reported no usage.
     * The number is impossible for any tokenizer, so it is wrong.
     """
     if not isinstance(guess, Weighed):

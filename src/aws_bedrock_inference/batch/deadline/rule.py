@@ -57,8 +57,8 @@ class TakeOver:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The action to stop waiting for the job. Calls on demand send the records without an answer. `reason` is empty if
-    the job answered all records.
+    """The action to stop waiting for the job. The records that have no answer are then sent on demand. `reason` is
+    empty if the job answered all records.
     """
 
     reason: str = ""

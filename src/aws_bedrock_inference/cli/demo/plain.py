@@ -60,7 +60,7 @@ def _note(record: Record, ask: Callable[[Record], str], side: Side) -> None:
         text = ask(record)
     except ClientError as error:
         side.failures.append(error.response["Error"]["Code"] or "error without a code")
-    except (BotoCoreError, HTTPError) as error:  # when a stream breaks, urllib3's error is not wrapped
+    except (BotoCoreError, HTTPError) as error:  # botocore does not wrap urllib3's error if a stream breaks
         side.failures.append(type(error).__name__)
     else:
         side.answers[record.key] = text
