@@ -36,8 +36,8 @@ def may_pass(fault: Fault) -> bool:
 
 
 def ask_again_after(fault: Fault) -> float:
-    """Return the seconds to wait before the next probe: the value that AWS documents or states for this fault, or else
-    the default for its kind.
+    """Return the seconds to wait before the next probe: the wait that AWS documents for the cause or states in its
+    response, or, without such a wait, the default for this kind of fault.
     """
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented

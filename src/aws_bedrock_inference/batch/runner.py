@@ -150,7 +150,7 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Do the file operations of a turn. The thread of the journal runs this."""
+        """Perform the file operations of a turn. This method runs in the thread of the journal."""
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()

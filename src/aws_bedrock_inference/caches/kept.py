@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 AGAIN_FIRST = 1.0
 AGAIN_LONGEST = 30.0
 
-# The seconds by which the clocks of machines can differ. An answer from further in the future comes from a wrong clock.
+# The seconds by which the clocks of machines can differ. If the time of an answer is further in the future, a clock is
+# wrong.
 SKEW = 60.0
 
 

@@ -128,8 +128,8 @@ class Commands(click.Group):
 
 
 def _add_debug(command: click.Command) -> None:
-    """Add the option `--debug` to the command and its subcommands, so that the option can also be written after
-    them.
+    """Add the option `--debug` to the command and its subcommands, so that the option can also be written after the
+    name of a command.
     """
 
     def debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature

@@ -52,7 +52,9 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Return the URL of a store after a test that adds a member and removes it. If the test fails, end the command."""
+    """Test a store by adding a member and removing it, and return the URL of the store. If the test fails, end the
+    command.
+    """
     store = opened_store(ctx, param, value)
     if store is not None:
         try:

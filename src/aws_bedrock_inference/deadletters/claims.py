@@ -43,8 +43,8 @@ PAUSES = (0.5, 1.0, 2.0)
 
 
 def patient(ask: Callable[[], T]) -> T:
-    """Send a request to a store, and send it again after a transient failure. A redrive has calls in flight, so it
-    must not stop immediately.
+    """Send a request to a store, and repeat it after a transient failure, because a redrive with calls in flight must
+    not stop at the first failure.
     """
     for pause in PAUSES:
         try:

@@ -242,7 +242,7 @@ class DynamoLetters:
                 return
 
     def _read(self, ids: list[str]) -> dict[str, Record]:
-        """Return the letters with these ids, as far as they exist."""
+        """Return the letters with these ids, by id. Ids without a letter are omitted."""
         read: dict[str, Record] = {}
         for start in range(0, len(ids), _PER_BATCH):
             wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _PER_BATCH]]}}

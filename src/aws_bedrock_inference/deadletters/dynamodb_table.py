@@ -1,5 +1,5 @@
-"""Create and query the DynamoDB table of dead letters and its index. A table that an older version created is
-upgraded.
+"""Create and query the DynamoDB table of dead letters and its index. A table that an earlier version of this package
+created is upgraded.
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ class Summary:
 
     `first` and `last` are the times of the first and the last failure, in seconds since the epoch. `cause`, `code`,
     `decision` and `category` describe the last failure. `version` counts the changes. `owner` is the redrive that has
-    claimed the letter for `lease` seconds, until the time `until` of the owner's clock. `sealed` and `redacted` are
-    True if the content was encrypted or redacted.
+    claimed the letter for `lease` seconds. The claim ends at the time `until`, by the clock of the owner. `sealed`
+    and `redacted` are True if the content was encrypted or redacted.
     """
 
     id: str

@@ -223,7 +223,9 @@ class DeadLetterQueue:
         return summary
 
     def packed_answer(self, plain: Any, *, sealed: bool) -> bytes:
-        """Return an answer as bytes for the store. They are sealed if the letter of the answer is sealed."""
+        """Return an answer as bytes for the store. With `sealed`, the bytes are encrypted, as the letter of the
+        answer is.
+        """
         return self._envelope.pack(plain, sealed=sealed)
 
     def create(self) -> list[str]:

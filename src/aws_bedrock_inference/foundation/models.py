@@ -45,8 +45,9 @@ class Models(Locked):
       `~/.cache`.
     * `clock`: returns the time of day.
 
-    If AWS does not answer, older lists are used, and `missing` states the reason. No permission is required: without
-    a permission some facts are unknown, and `missing` names the permission.
+    If AWS does not answer, the stored lists are used although they are older than `max_age`, and `missing` states the
+    reason. No permission is required: without a permission some facts are unknown, and `missing` names the
+    permission.
 
     Raises `ValueError` for an invalid `max_age`.
     """
@@ -162,7 +163,7 @@ class Models(Locked):
         return resolved(name, within, listing)
 
     def sync(self) -> Listing:
-        """Read the lists from AWS now, and store them. If neither list can be read, the older lists remain in use."""
+        """Read the lists from AWS now, and store them. If neither list can be read, the stored lists remain in use."""
         with self._lock:
             return self._sync()
 
@@ -188,7 +189,9 @@ class Models(Locked):
         return end
 
     def listing(self) -> Listing:
-        """Return the current lists, from memory or from disk. If both are too old, read the lists from AWS."""
+        """Return the current lists, from memory or from disk. If the lists in both places are too old, read the lists
+        from AWS.
+        """
         now = self._clock()
         with self._lock:
             held = self._listing

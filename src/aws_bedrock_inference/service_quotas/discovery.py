@@ -48,10 +48,10 @@ def discover(
     * `cache`: the directory that stores the quotas. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
       `~/.cache`.
 
-    If Service Quotas does not answer, the function returns older quotas, and `stale`, `why` and `age` of the result
-    state this.
+    If Service Quotas does not answer, the function returns the stored quotas although they are older than `max_age`;
+    `stale`, `why` and `age` of the result show this.
 
-    Raises `QuotasUnknown` if there are no older quotas, and botocore's `NoRegionError` if no Region is found.
+    Raises `QuotasUnknown` if no quotas are stored, and botocore's `NoRegionError` if no Region is found.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy, and only this code needs it
 

@@ -79,8 +79,8 @@ class Side:
         return sum(self.stats["throttled"].values())
 
     def used(self, tpm: float) -> float:
-        """Return the share of the allowed tokens that the service charged. The allowed tokens include the service's
-        burst. `tpm` is the quota in tokens per minute.
+        """Return the tokens that the service charged, as a fraction of the allowed tokens. The allowed tokens include
+        the service's burst. `tpm` is the quota in tokens per minute.
         """
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
         return float(self.stats["tokens"]["charged"]) / allowed
