@@ -1,5 +1,5 @@
-"""The temporary credentials of assumed roles. The first call that needs them requests them from AWS STS. They are
-renewed before they expire, and shared within the process.
+"""The temporary credentials of assumed roles. The first call that needs credentials requests them from AWS STS. The
+credentials are renewed before they expire, and shared within the process.
 
 They are objects of botocore's class `DeferredRefreshableCredentials`, so boto3 and this package use them like any
 other credentials.
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 # Seconds before the expiry at which a renewal starts: 15 minutes as in botocore, or a quarter of a short session, which
-# would otherwise always be due for renewal. Until the last minute calls continue with the current credentials.
+# would otherwise always be due for renewal. Until one minute before the expiry, calls continue with the current
+# credentials.
 _EARLY = 900
 _LAST = 60
 
@@ -46,7 +47,7 @@ PAUSE = 30.0
 _MOST = 1000
 _COMPONENT = "aws_bedrock_inference_roles"
 
-# One attempt, because the call that needs the credentials is retried by its own rules.
+# STS gets one attempt, because the client already retries the call that needs the credentials.
 _STS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1})
 
 # These parameters decide whether AWS creates a session and for how long, not what the session may do.
@@ -73,7 +74,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
     `region`.
 
     `principal` describes, as text, the identity that AWS sees, with the roles that were assumed before it. `lead_to`
-    contains the credentials of roles that are assumed with these credentials.
+    contains the credentials of further roles, which are assumed with these credentials.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -102,7 +103,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
         """Return whether the credentials expire within `refresh_in` seconds, so that they should be renewed. For a
-        short time after a failed renewal, return True only in their last minute, when they must be renewed.
+        short time after a failed renewal, return True only if the credentials expire within one minute.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
@@ -170,7 +171,7 @@ def _fault_of(role: AssumedRole, error: Exception) -> Fault:
     fault = unidentified(error)
     itself = fault.cause in _NOT_TRUSTED and not isinstance(
         error, RoleNotAssumed
-    )  # otherwise the role that leads to this one
+    )  # if False, the error is about the role with which this role is assumed
     advice = _what_to_check(role) if itself else fault.advice
     return replace(fault, message=f"could not assume {role.role_arn}: {fault.message}", advice=advice)
 
@@ -226,8 +227,8 @@ class RoleSession(Session):
 def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
     """Return a boto3 session with the settings of `session` that signs requests with the credentials of `role`.
 
-    Raises `ValueError` if there is no Region. Also raises it if the role is assumed with another role's credentials
-    and its duration is longer than AWS allows in that case.
+    Raises `ValueError` if there is no Region. Also raises `ValueError` if the role is assumed with another role's
+    credentials, and `role.duration` is longer than the hour that AWS then allows.
     """
     base = core_of(session)
     config = base.get_default_client_config()

@@ -70,8 +70,8 @@ class AssumedRole:
         self._check()
 
     def session(self) -> Any:
-        """Return a boto3 session that signs requests with the role's credentials. It sends no request to AWS before
-        its first call.
+        """Return a boto3 session that signs requests with the role's credentials. The role is assumed at the first
+        call of the session, not before.
         """
         return session_for(self)
 
@@ -116,9 +116,9 @@ def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = cl
 
     The role is assumed with the credentials of its own `session`. Without that session, `base_session` is used, and
     without `base_session`, boto3's default session. Settings such as proxies, endpoints and the profile come from the
-    same session.
+    session that assumes the role.
 
-    Raises `ValueError` if neither the role nor that session has a Region.
+    Raises `ValueError` if neither the role nor the session that assumes the role has a Region.
     """
     from aws_bedrock_inference.accounts.credentials import signing_with  # noqa: PLC0415 - loads botocore
 

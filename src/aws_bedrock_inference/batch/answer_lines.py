@@ -1,5 +1,5 @@
-"""Write and read the lines of the output file. Each line has the form of its record, and states the answer, the model,
-the time and the usage.
+"""Write and read the lines of the output file. Each line has the form of its record, and contains the answer, the
+model, the time and the usage.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def made_by(model: str, at: float) -> dict[str, Any]:
 
 
 def key_of_answer(line: Any) -> str | None:
-    """Return the id of the record that a line of the output file answers, or None if the line is not an answer."""
+    """Return the id of the record whose answer is in a line of the output file. Return None if the line contains no
+    answer.
+    """
     if not isinstance(line, dict):
         return None
     answers = "text" in line or "modelOutput" in line or ("custom_id" in line and "response" in line)

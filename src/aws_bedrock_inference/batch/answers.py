@@ -98,8 +98,8 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return the fault of a record if no request could be created from the record, or if its answer could not
-    be read.
+    """Return the fault for `error`, which was raised while a request was created from a record or while its answer
+    was read.
     """
     return Fault(
         code=type(error).__name__,

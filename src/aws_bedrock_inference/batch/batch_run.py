@@ -95,7 +95,9 @@ class _BaseRun:
 
     @property
     def cost(self) -> float | None:
-        """The cost in US dollars of all answers so far, also of earlier runs. None if it is partly unknown."""
+        """The cost in US dollars of all answers so far, including earlier runs. None if the cost of any answer is
+        unknown.
+        """
         facts = self._tally.bill.facts()
         return None if facts["cost_unknown"] else float(facts["cost"])
 
@@ -161,9 +163,9 @@ class BatchRun(_BaseRun):
                 print(answer["id"], answer["text"])
 
     `source` and `output` are files as for the command `bedrock run`, and `options` are its options. The iteration
-    yields each answer, in the form of the output file, as soon as it is stored on the disk. Answers of earlier runs
-    come first, so that a program that was killed receives every answer after its restart. Calls continue while the
-    program works on an answer.
+    yields each answer as soon as the answer is stored on the disk. An answer has the form of a line of the output
+    file. Answers of earlier runs come first, so that a program that was killed receives every answer after its
+    restart. Calls continue while the program works on an answer.
 
     The policies of `client` apply. Set its `priority="batch"` if other calls share its quota. With a deadline `by`,
     `jobs` (a `BedrockJobClient`) is allowed to answer the records as a batch job, until calls on demand must take
@@ -202,7 +204,7 @@ class BatchRun(_BaseRun):
         """Yield the stored answers, then wait for more answers until the run has ended."""
         seen = 0
         while True:
-            ended = self._has_ended  # read before the journal: the next round reads answers that arrive later
+            ended = self._has_ended  # read first, so that no answer is missed
             for rows in self._journal.answers(after=seen):
                 for seq, line in rows:
                     seen = seq
@@ -255,7 +257,7 @@ class AsyncBatchRun(_BaseRun):
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
-        await asyncio.sleep(0)  # let a run that has not started start, so that it receives the interruption
+        await asyncio.sleep(0)  # a run that has not started yet starts first, so that it receives the interruption
         self._interrupt()
         await asyncio.wait({self._task})
         await asyncio.to_thread(self._close, error)

@@ -71,7 +71,7 @@ class Bill:
 
 
 def check_limit(limit: float | None) -> None:
-    """Raise `ValueError` if `limit` is not a valid maximum in US dollars, or cannot be enforced."""
+    """Raise `ValueError` if `limit` is not a valid maximum cost in US dollars, or if it cannot be enforced."""
     if limit is not None:
         MaxCost(limit)  # raises for an invalid limit
         if policies_are_off():
@@ -103,12 +103,12 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return a cost for programs, without its unknown parts. Return None if no part of it is known."""
+    """Return `cost`, the sum of the known costs. Return None if the sum is 0 only because all costs are unknown."""
     return None if unknown and not cost else cost
 
 
 def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
-    """Return a cost as text. A cost that is unknown is called unknown, and not shown as 0."""
+    """Return a cost as text. Answers whose cost is unknown are reported as such, and not as a cost of 0."""
     of = "" if limit is None else f" of {dollars(limit)}"
     parts = [f"{dollars(cost)}{of}"] if of or known(cost, unknown) is not None else []
     answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"

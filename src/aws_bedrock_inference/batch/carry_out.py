@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
 
-# Without a quota, only this number bounds the load. With a quota, the ledger bounds it, so more can be in flight.
+# Maximum calls in flight: without a quota, only this number limits the load. With a quota, the quota limits the load,
+# so more calls can be in flight.
 CONCURRENCY = 64
 _CONCURRENCY_WITH_QUOTA = 512
 
-# A few waiting calls are enough to use all of the quota; more would only wait longer in the queue.
+# The maximum number of calls that wait for quota. A few are enough to use all of the quota; more would only wait
+# longer.
 _ENOUGH_WAITING = 8
 
 
@@ -60,7 +62,8 @@ async def carry_out(
         if job.max_tokens is None:
             client.listen(_unbounded_reported(say))
         async with client:
-            # In a thread, so that the loop handles an interruption while long files are compared.
+            # The files are opened in a thread, so that the event loop can handle an interruption while long files are
+            # compared.
             journal, output = await asyncio.to_thread(opened_files, job, say)
             tally.bill.begin(journal.facts(), journal.counts()[State.ANSWERED])
             ending = Ending(broken="The run ended with an error.")
@@ -94,8 +97,8 @@ def concurrency_of(job: Job) -> int:
 def governing(job: Job) -> tuple[Quota, Pipeline]:
     """Return the quota and the pipeline of a job, without the policies `Degrade` and `DeadLetter`.
 
-    A run records failures itself, to send the records again. With `Degrade`, answers of a substitute would hide
-    failures. With `DeadLetter`, a call would become a dead letter before the run has sent it again.
+    A run records failures itself, to send the records again. `Degrade` would hide failures behind substitute answers.
+    `DeadLetter` would store a call as a dead letter although the run sends the record again.
     """
     if job.pipeline is None:
         quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)

@@ -35,8 +35,8 @@ def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bo
 
 
 def _place(database: sqlite3.Connection, number: int, asked: bytes, source: str) -> None:
-    """Assign the record of the input to an answer that was adopted from a file, and move the answer to the record's
-    position in the input.
+    """Connect an answer that was adopted from a file with its record in the input, and move the answer to the
+    position of this record.
     """
     (last,) = database.execute("SELECT max(number) FROM records").fetchone()
     values = {"new": last + 1, "old": number, "asked": asked, "source": source}

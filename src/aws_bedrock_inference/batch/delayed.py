@@ -1,4 +1,4 @@
-"""The records whose call failed with a transient fault, and which wait for another attempt."""
+"""Store which records failed with a transient fault and wait for another attempt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _MOST = 1000
 
 
 class Delayed:
-    """The numbers of delayed records, each with the number of its delays, ordered by the time of the next attempt."""
+    """The delayed records, ordered by the time of the next attempt. For each record, its position in the input and
+    the count of its delays are stored.
+    """
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, int]] = []

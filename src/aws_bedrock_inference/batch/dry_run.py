@@ -39,8 +39,8 @@ _NOT_SENT = refusal("DryRun", "a dry run sends nothing", Category.PERMANENT, "dr
 class Plan:
     """The sums of the requests that a run would send.
 
-    `output_tokens` is an upper bound. `unbounded` is the number of records without a maximum of their own; for these
-    records, the maximum of the model applies. `bill` is the cost in US dollars, `routes` the routes of the calls, and
+    `output_tokens` is an upper bound. `unbounded` is the number of records without `max_tokens`; for these records,
+    the maximum of the model applies. `bill` is the cost in US dollars, `routes` the routes of the calls, and
     `weights` the use of the quota and the cost at other tiers.
     """
 

@@ -24,7 +24,8 @@ class State(IntEnum):
     it.
 
     A CLAIMED record is in flight. A DELAYED record waits for another attempt of the same run. The call of a PARKED
-    record failed with a fault that affects every record. A HELD record is not in the sample.
+    record failed with a fault that affects every record. A HELD record is not in the sample to which the run is
+    limited.
     """
 
     WAITING = 0

@@ -39,7 +39,7 @@ def source_of(given: str | Path) -> Source:
 
 def holds_output(source: Source, output: Path) -> bool:
     """Return whether the output file is the input, or is in the directory that is the input. Return False for a path
-    that cannot be examined; the error is raised when the path is opened.
+    that cannot be examined: opening the path later raises the error.
     """
     if isinstance(source, S3Location):
         return False
@@ -74,9 +74,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
 
 
 def is_at_hand(source: Source) -> bool:
-    """Return whether the source can be read to its end without waiting for another program. This is not the case for a
-    pipe.
-    """
+    """Return whether the source can be read to its end without waiting for another program. Return False for a pipe."""
     return isinstance(source, S3Location) or source.is_file() or source.is_dir()
 
 

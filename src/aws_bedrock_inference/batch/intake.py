@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.batch.spooled import Spooled
 
-# The maximum of records that are gathered, and of their characters.
+# The maximum number of records that are collected before they are written, and the maximum number of their characters.
 _MOST = 500
 _LONGEST = 4_000_000
 
 
 class Intake:
-    """A reader of `items`. It gathers records until it has many, or until the run is idle; then `spool` writes them.
-    This is fast for a file, and causes no delay for a slow pipe.
+    """Reads records from `items`, and collects them until there are many, or until the run is idle. Then `spool`
+    writes them. This is fast for a file, and causes no delay for a slow pipe.
 
     Create the reader inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when
     all records are written, unless an error occurred. `wake` is set for each new record and at the end. `error` is the
@@ -51,7 +51,7 @@ class Intake:
         threading.Thread(target=self._read, args=(items,), daemon=True, name="bedrock-input").start()
 
     def flush(self) -> None:
-        """Write the gathered records. Any thread can call this method."""
+        """Write the collected records. Any thread can call this method."""
         with self._writing:
             gathered, self._gathered = self._gathered, []
             try:
@@ -103,7 +103,7 @@ class Intake:
         self._call(self.wake.set)
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, so no one waits
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for the event
             self._loop.call_soon_threadsafe(function, *arguments)
 
 

@@ -19,7 +19,7 @@ class Interruption:
     """Handles the signals of Ctrl-C and SIGTERM. The first signal ends the run cleanly, the second ends it
     immediately, and the third kills the process.
 
-    A signal can arrive before the run has started. In this case, the run ends when it starts.
+    A signal can arrive before the run has started. In this case, the run ends as soon as it has started.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)

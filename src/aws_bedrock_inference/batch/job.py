@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Job:
     """The options of a job.
 
-    `streamed` selects the records whose answers are streams. `timeout` is the total timeout of one record in seconds,
-    including waits and retries. None for `timeout` and `concurrency` means a default.
+    `streamed` selects the records whose answers are received as streams. `timeout` is the total timeout of one record
+    in seconds, including waits and retries. If `timeout` or `concurrency` is None, a default applies.
 
     `order` is the order of the output: `arrival` appends each answer when it arrives, `input` writes the file at the
     end. `on_change` applies if a record has an answer but its request has changed (another model, system prompt or
@@ -41,7 +41,7 @@ class Job:
     again. `give_up_after` is the maximum number of seconds that the run waits for the end of a fault that affects
     every record.
 
-    `max_cost` is the maximum cost of all answers of the journal, in US dollars. `dead_letters` stores the records that
+    `max_cost` is the maximum cost in US dollars of all answers in the journal. `dead_letters` stores the records that
     have failed when the run ends, and replaces a `DeadLetter` in `pipeline`. `brake` returns the reason why the run
     must stop now, or an empty text. `by` is the deadline for all answers, and `jobs` the service that is allowed to
     answer them as a batch job.

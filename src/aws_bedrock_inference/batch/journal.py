@@ -1,9 +1,8 @@
 """The journal of a run. It contains every record and the fate of each record (answered, failed, or to be sent again).
 The output file and the failures file are exported from it.
 
-The journal is a SQLite file next to the output file. Each change is one transaction. A change is reported only after
-it is stored on the disk (write-ahead log, `synchronous = FULL`), so that a power failure loses no answer that was
-reported.
+The journal is a SQLite file next to the output file. Each change is one transaction. An answer is reported only after
+it is stored on the disk (write-ahead log, `synchronous = FULL`). A power failure therefore loses no reported answer.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ class Journal(JournalReads):
         self._with_retries(lambda: self._spool(records, on_change))
 
     def exported(self, **facts: Any) -> None:
-        """Record that the output contains all answers."""
+        """Record that the output contains all answers, and store `facts`."""
         self.stale = False
         self.note(stale=None, **facts)
 
@@ -143,7 +142,7 @@ class Journal(JournalReads):
         return identity(self.path) == self._held.file
 
     def rescue(self) -> None:
-        """If the journal was deleted or renamed, copy it back to its path, unless the path is another file now."""
+        """If the journal was deleted or renamed, copy it back to its path, unless another file is now at this path."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._lock:
             if not self.path.exists():

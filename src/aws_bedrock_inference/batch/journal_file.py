@@ -43,11 +43,11 @@ def journal_of(output: Path) -> Path:
 
 
 class Held:
-    """The locked file of a journal. Other runs cannot use it, also not in this process.
+    """The locked file of a journal. No other run can use it, not even in this process.
 
-    This process must not close a second descriptor of the file while SQLite has the file open, because the operating
-    system would then release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). For this reason,
-    a set contains the files that this process has locked.
+    If this process closed a second descriptor of the file while SQLite has the file open, the operating system would
+    release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, a set contains
+    the files that this process has locked.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:
@@ -67,7 +67,7 @@ class Held:
 def held(path: Path) -> Held:
     """Lock the file at `path`. If the file does not exist, create it, readable only by its owner.
 
-    Raises `ValueError` if another run uses the file, or if it cannot be used.
+    Raises `ValueError` if another run uses the file, or if the file cannot be used.
     """
     if kind := network_of(path):
         raise ValueError(

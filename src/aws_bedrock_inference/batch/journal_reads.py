@@ -113,8 +113,8 @@ class JournalReads:
             raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows of a query, up to the size of one piece. The texts in the second column count for the
-        size.
+        """Return the first rows of a query, up to the size of one piece. The size is the length of the texts in the
+        second column.
         """
         rows: list[Any] = []
         left = _PIECE

@@ -38,7 +38,9 @@ _THREADS = 4
 
 
 class Kept(NamedTuple):
-    """The number of failures that have a dead letter at `place`, and the number of letters that were discarded."""
+    """The result of storing dead letters: the number of failures that have a letter at `place`, and the number of
+    discarded letters.
+    """
 
     place: str
     failures: int
@@ -50,8 +52,8 @@ def keep_letters(
 ) -> Kept | None:
     """Store a dead letter for each failure in the journal. Discard the letters of records that are now answered.
 
-    If the run was interrupted, or no call could succeed, it will continue, so no new letters are stored. If the store
-    fails, `say` receives the reason, and the result is None.
+    No new letters are stored if the run was interrupted or no call could succeed, because such a run is continued
+    later. If the store fails, `say` receives the reason, and the result is None.
     """
     if ending.broken:
         return None
@@ -106,7 +108,9 @@ def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
 
 
 def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callable[[Row], Letter]) -> int:
-    """Store a letter for each failure that is not in `there`. Return the number of all failures."""
+    """Store a letter for each failed record that has none yet; `there` contains the records that have one. Return the
+    number of all failures.
+    """
     failures = 0
     with ThreadPoolExecutor(_THREADS, "bedrock-letters") as pool:
         for rows in journal.failed():

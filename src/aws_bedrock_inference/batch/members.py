@@ -60,8 +60,8 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
     """Return the record that the template builds from `source`. If `source` already contains a request, return
     `source` itself.
 
-    The template reads its data from fields of `source`. Other known fields stay in the record. Unknown fields are
-    omitted, unless their names look like an option. Raises `ProblemError`.
+    The template reads its data from fields of `source`. Other known fields stay in the record, and unknown fields are
+    omitted. Raises `ProblemError` if the name of an unused field looks like an option.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:

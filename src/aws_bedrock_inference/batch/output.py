@@ -1,7 +1,7 @@
 """Export the journal of a run to files: the answers while the run continues, and the failures at its end.
 
-The output file never determines which records are done. If another program changes the file during a run, nothing is
-lost, because the file is written again from the journal.
+The journal, not the output file, determines which records are done. If another program changes the output file during
+a run, nothing is lost, because the file is written again from the journal.
 """
 
 from __future__ import annotations
@@ -85,7 +85,9 @@ class Output:
 
     @property
     def trouble(self) -> str:
-        """The reason why the file is incomplete or has another path than intended. Empty if neither is the case."""
+        """The reason why the file is incomplete or has a different path than intended. Empty if the file is as
+        intended.
+        """
         if self._trouble or self.path == self._intended:
             return self._trouble
         return f"{self._intended} is now another file; all answers are in {self.path}."
@@ -146,8 +148,8 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Remove the rest of the file if it is only an incomplete line, and return whether it is. After a power
-        failure, such a line can contain zeros.
+        """Return whether `rest`, the end of the file, is only an incomplete line, and if so, remove it. `expected` is
+        the complete line, or empty. After a power failure, an incomplete line can end with zeros.
         """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
@@ -183,7 +185,9 @@ class Output:
             self._say(f"{self._intended} was {what} during the run. All answers are written again to {path}.")
 
     def _changed(self) -> str:
-        """Return what another program has done to the file, or an empty text."""
+        """Return a description of how another program has changed the file, or an empty text if the file is
+        unchanged.
+        """
         try:
             there = os.path.samestat(self.path.stat(), os.fstat(self._file.fileno()))
         except OSError:

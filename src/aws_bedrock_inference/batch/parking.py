@@ -13,28 +13,31 @@ from aws_bedrock_inference.knowledge.lifecycle import heals_after
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.fates import Fate
 
-# A run parks after this many consecutive records failed with the same fault that does not depend on the record.
+# A run parks after this many consecutive records have failed with the same fault, and the fault does not depend on the
+# record.
 ENOUGH_IN_A_ROW = 5
 
-# Seconds between two probes where AWS documents none: a network recovers within seconds, a person renews credentials
-# within minutes, a daily quota takes longer.
+# Seconds between two probes for faults for which AWS documents no wait: a network recovers within seconds, a person
+# renews credentials within minutes, and a daily quota takes longer.
 _RHYTHM = {Kind.UNREACHABLE: 10.0, Kind.DENIED: 60.0}
 _SLOW = 900.0
 
 GIVE_UP_AFTER = 86_400.0
-"""The default of the seconds that a run with earlier answers stays parked. A daily quota is available again after a
-day.
+"""The default of `give_up_after` for a run that already has answers: one day, because a daily quota is then available
+again.
 """
 
 
 def may_pass(fault: Fault) -> bool:
-    """Return whether a fault that affects every record can end later without another command from the user."""
+    """Return whether a fault that affects every record can end while the run waits, so that the user need not start
+    the run again.
+    """
     return heals_after(fault.cause) is not None or (fault.kind is not Kind.NOT_FOUND and fault.cause not in NEVER)
 
 
 def ask_again_after(fault: Fault) -> float:
-    """Return the seconds to wait before the next probe: the value that AWS documents or states for this fault, or else
-    the default for its kind.
+    """Return the seconds to wait before the next probe: the wait that AWS documents for the cause or states in its
+    response, or, without such a wait, the default for this kind of fault.
     """
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented
@@ -57,8 +60,8 @@ class Parking:
     `give_up_after` is the maximum number of seconds that the run stays parked. None means one day for a run that had
     answers before. A run without answers does not park by default, because nothing shows that its calls can succeed.
 
-    `met` contains the consecutive records that failed with the same fault, by number. `fault` is the fault for which
-    the run is parked, `next` the time of the next probe, and `probed` the record that is sent as the probe.
+    `met` contains the latest consecutive records that failed with the same fault. `fault` is the fault because of
+    which the run is parked, `next` the time of the next probe, and `probed` the record that is sent as the probe.
     """
 
     def __init__(self, give_up_after: float | None = None) -> None:
@@ -70,11 +73,11 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return whether the previous records failed with a different fault, and the run is not parked."""
+        """Return True if the run is not parked and the previous records failed with a different fault than `fault`."""
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
-        """Count a record that failed with the fault. Return whether the caller must now call `park`."""
+        """Add a record that failed with `fault` to `met`. Return whether the caller must now call `park`."""
         self.met.pop(fate.number, None)  # moved to the end of `met`, so that the next probe is another record
         self.met[fate.number] = (fate, fault)
         if self.fault is None:

@@ -32,8 +32,8 @@ class Piece(NamedTuple):
 def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield each line of the blocks, without its line end.
 
-    A line longer than `LONGEST_LINE` is truncated to `LONGEST_LINE` + 1 bytes, so that the memory contains at most one
-    block and one such line.
+    A line longer than `LONGEST_LINE` is truncated to `LONGEST_LINE` + 1 bytes, so that at most one block and one line
+    are in memory.
     """
     longest = LONGEST_LINE
     begun = bytearray()

@@ -136,8 +136,8 @@ def records_from(pieces: Iterable[Piece], template: Template | None = None) -> I
 
 
 def parsed(text: str, advice: str) -> Any:
-    """Return the value of a JSON text. Raises `ProblemError` for NaN, halves of characters, and numbers that are too
-    large. If the text is not JSON, the message of the error ends with `advice`.
+    """Return the value of a JSON text. Raises `ProblemError` for NaN, for half of a surrogate pair, and for numbers
+    that are too large. If the text is not JSON, the message of the error ends with `advice`.
     """
     try:
         value = _DECODER.decode(text)

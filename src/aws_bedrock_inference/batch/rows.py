@@ -50,7 +50,7 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
         _check(columns, template)
     except ProblemError as problem:
         raise ValueError(f"{name}, line 1: {problem}") from None
-    # The limit of a cell applies to the process; its default is 128 kB. This line never lowers it.
+    # The csv module has one maximum cell size for the whole process, by default 128 kB. This line never lowers it.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
     data = template.fields if template else frozenset[str]()
@@ -71,8 +71,8 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
 
 
 class _Texts:
-    """The lines of a table as texts. An invalid line raises `ProblemError`; the iteration can then continue with the
-    next line.
+    """Iterates over the lines of a table as texts. An invalid line raises `ProblemError`; the caller can then
+    continue with the next line.
     """
 
     def __init__(self, lines: Iterable[bytes]) -> None:
@@ -89,8 +89,8 @@ class _Texts:
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
-    """Return the delimiter and the column names. The delimiter is the one that yields a column `id`, or else the most
-    columns.
+    """Return the delimiter and the column names. The delimiter is the character that yields a column `id`, or, if
+    none does, the most columns.
     """
     made = []
     for delimiter in _DELIMITERS:

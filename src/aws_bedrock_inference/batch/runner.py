@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.batch.tally import Tally
 
-# The maximum of fates in a turn, and the seconds that a turn waits for more fates while calls are in flight.
+# The maximum number of fates in a turn, and the seconds for which a turn waits for more fates while calls are in
+# flight.
 _MOST = 100
 _GATHER = 0.01
 
@@ -38,7 +39,8 @@ _CHECK_EVERY = 0.05  # seconds between two checks whether the queue for quota ha
 
 
 class Run:
-    """A run over the records that `intake` reads into `journal`, with answers to `output` and counts in `tally`.
+    """Sends the records that `intake` reads into `journal`, writes the answers to `output`, and counts them in
+    `tally`.
 
     At most `concurrency` records are in flight. No record is claimed while `room` returns False. A record with a
     transient fault is sent again after the others, up to `rounds` times (default 3: several minutes, including the
@@ -148,7 +150,7 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Do the file operations of a turn. The thread of the journal runs this."""
+        """Perform the file operations of a turn. This method runs in the thread of the journal."""
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()
@@ -187,7 +189,9 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the delayed records to send again now, each with its delays. New records are sent first."""
+        """Return the delayed records to send again now, each with the count of its delays. New records are sent
+        first.
+        """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
         due = self._delayed.due(now, self._slots) if self._may_ask_again else {}
@@ -199,7 +203,9 @@ class Run:
         return bool(self._delayed) and (self._all_claimed or self._delayed.is_full)
 
     async def _pause(self) -> None:
-        """Wait until there is work, and a moment longer for fates that arrive together."""
+        """Wait until there is work. Then wait a moment longer, so that fates that arrive together are written
+        together.
+        """
         more = self._fates or self._is_idle or (self._slots > 0 and not self._drained)
         if not (more or self._ending.early or self._error):
             await self._until_woken()
@@ -219,7 +225,9 @@ class Run:
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Wait for the calls in flight and write their fates. Only at the maximum cost, the wait is not bounded."""
+        """Wait for the calls in flight and write their fates. The wait has a limit, unless the run has reached its
+        maximum cost.
+        """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             await self._turn(last=True)
@@ -278,7 +286,9 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the records with the fault if it is transient, otherwise mark them as failed: others succeed."""
+        """Delay the records in `Parking.met`, or mark them as failed if their fault is not transient. Other records
+        succeed, so the fault does not affect every record.
+        """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):
                 self._delay(fate, fault)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _MINUTE = 60
 
-# The minutes from which the remaining time is estimated. A quota has a rhythm of one minute, but a single minute can
-# be untypical.
+# The minutes from which the remaining time is estimated. Quotas apply per minute, but an individual minute can be
+# untypical.
 _PACE_MINUTES = 3
 
-# An outage, rather than a slow service: no success for this many seconds, and for this multiple of the usual time
-# between two answers.
+# An outage is assumed, and not only a slow service, if no call has succeeded for this many seconds and for this
+# multiple of the usual time between two answers.
 _OUTAGE_AFTER = 3.0
 _OUTAGE_GAPS = 5.0
 
@@ -63,8 +63,9 @@ class Meter:
 class Tally:
     """The counts of one run.
 
-    `bad` is the number of invalid lines, and `tokens` is the charge to the quota. `total` is the number of records, or
-    None until the input is read. `lost` is the number of records that were in flight when an earlier run was killed.
+    `bad` is the number of invalid lines, and `tokens` is the number of tokens that were charged to the quota. `total`
+    is the number of records, or None until the input is read. `lost` is the number of records that were in flight
+    when an earlier run was killed.
 
     `fates` has the number of records in each state at the end, including earlier runs.
 
@@ -80,9 +81,9 @@ class Tally:
     `reasons` has the number of failed records by error code, and `examples` has the first fault of each code.
 
     `collected` is the number of answers from a batch job; they are included in `answered`. `course` is the state of a
-    deadline.
+    run with a deadline.
 
-    `letters` states which failures were stored as dead letters. It is None if failures are not stored as dead letters.
+    `letters` is the result of storing the failures as dead letters, or None if they are not stored.
 
     `bill` has the cost of the calls.
 
@@ -122,7 +123,7 @@ class Tally:
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
         self._outages = 0.0
-        self._burndowns: dict[str, float] = {}  # by model, if the quota measured a value that differs from the table
+        self._burndowns: dict[str, float] = {}  # the measured rate of each model, if it differs from the table
         self.pace = Meter(lambda: self.clock() - self._outages - self._outage, _PACE_MINUTES)
 
     @property

@@ -74,7 +74,8 @@ async def asked(
         failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
     )
     tally.skipped = journal.counts()[State.ANSWERED]
-    # A changed record ends the run, so a file is read completely before the first call. A pipe can be too slow.
+    # A changed record ends the run, so a file is read completely before the first call. For a pipe, this could take too
+    # long.
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(
@@ -111,7 +112,7 @@ async def asked(
 
 
 def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:
-    """Read the input. If an input file with the same digest was already read completely, do nothing."""
+    """Start to read the input. If an input file with the same digest was already read completely, read nothing."""
     digest: bytes | None = None
     bad = 0
 
@@ -177,15 +178,15 @@ async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: J
             f"such record is {str(changed)[:80]!r}. Choose another output file, pass --on-change keep to keep those "
             "answers, or pass --on-change ask to send their records again"
         ) from None
-    except OSError as error:  # an error of the input: errors of calls belong to their records
+    except OSError as error:  # an error of the input, not of a call
         return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))
 
 
 def closed_files(
     job: Job, journal: Journal, output: Output, ending: Ending, *, last: Callable[[], None] = lambda: None
 ) -> str:
-    """Close the files. Return the reason if a file is incomplete, or an empty text. `last` is called when the other
-    files have been written, while the journal is still open.
+    """Close the files. If a file is incomplete, return the reason; otherwise return an empty text. `last` is called
+    when the other files have been written, while the journal is still open.
     """
     trouble = ""
     try:

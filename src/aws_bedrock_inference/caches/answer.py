@@ -1,5 +1,5 @@
-"""Convert an answer to the bytes that a store contains, and back. The bytes are JSON, and each reader receives a
-separate copy of the answer. An item is a response, or one event of a stream.
+"""Convert an answer to the bytes that a store contains, and convert the bytes back to the answer. The bytes are JSON,
+and each reader receives a separate copy of the answer. An item is a response, or one event of a stream.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 LARGEST = 1_000_000
 """The maximum size of a stored answer in bytes. It is a hundred times the size of most answers."""
 
-# JSON has no bytes: they become an object with this one member. The first byte of an answer states if it has any.
+# JSON cannot contain bytes, so bytes become an object with this one member. The first byte of a stored answer shows
+# whether the answer contains such an object.
 _BYTES = "$bytes"
 _MARK = f'{{"{_BYTES}": "'
 _WITH, _WITHOUT = b"1", b"0"
 
 
 class Recording:
-    """Records the items of an answer. It serializes each item before the caller, who can change the item, receives
-    it. `whole` is False if an item cannot be serialized. `body` is the body of an InvokeModel response.
+    """Records the items of an answer. Each item is serialized before the caller receives it, because the caller can
+    change it. `whole` is False if an item cannot be serialized. `body` is the body of an InvokeModel response.
     """
 
     def __init__(self) -> None:
@@ -42,7 +43,7 @@ class Recording:
             self.whole = False
             return
         if self._blobs != before and text.count(_MARK) != self._blobs - before:
-            self.whole = False  # another value looks like serialized bytes
+            self.whole = False  # the answer contains a text that looks like serialized bytes
         self._items.append(text)
 
     def add_response(self, response: dict[str, Any]) -> None:
@@ -84,7 +85,7 @@ class Answer:
         self._read = [] if read is None else [read]
 
     def items(self) -> list[Any]:
-        """Return the response, or the first part and the events of a stream. Each call returns a new copy."""
+        """Return the response, or for a stream its first part and its events. Each call returns a new copy."""
         try:
             return self._read.pop()  # the copy that `read_answer` parsed
         except IndexError:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 AGAIN_FIRST = 1.0
 AGAIN_LONGEST = 30.0
 
-# The seconds by which the clocks of machines can differ. An answer from further in the future comes from a wrong clock.
+# The seconds by which the clocks of machines can differ. If the time of an answer is further in the future, a clock is
+# wrong.
 SKEW = 60.0
 
 
@@ -70,7 +71,7 @@ class Kept:
         if self._failures:
             if now < self._due:
                 return None
-            self._due = now + AGAIN_FIRST  # one call tries the store; the others continue without it
+            self._due = now + AGAIN_FIRST  # one call tries the store; the other calls continue without the store
         try:
             answered = yield from ask(request(*of))
         except Exception as error:  # noqa: BLE001 - a store must not fail a call, whatever it raises

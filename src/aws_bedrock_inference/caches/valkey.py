@@ -26,7 +26,7 @@ class ValkeyAnswers:
     """Stores each answer with its own key, until it expires by the server's clock.
 
     The server's settings `maxmemory` and `maxmemory-policy` limit the number of answers. The age of an answer is
-    measured by `clock`, which is the clock of each machine. Connections and `timeout` are the same as in
+    measured by `clock`, by default the clock of the machine. Connections and `timeout` are the same as in
     `stores.server.Server`.
     """
 

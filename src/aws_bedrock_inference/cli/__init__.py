@@ -20,7 +20,8 @@ from aws_bedrock_inference.cli.terminal import leaving_at_once, prepare_outputs,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Command name: its line in `bedrock --help`. Each command is a function in a module of the same name, loaded on use.
+# Maps the name of each command to its line in `bedrock --help`. Each command is a function in a module of the same
+# name, loaded on use.
 COMMANDS = {
     "explain": "Explain an AWS error: meaning, what to do, whether to retry.",
     "doctor": "Find out why calls fail, and prove it.",
@@ -127,8 +128,8 @@ class Commands(click.Group):
 
 
 def _add_debug(command: click.Command) -> None:
-    """Add the option `--debug` to the command and its subcommands, so that the option can also be written after
-    them.
+    """Add the option `--debug` to the command and its subcommands, so that the option can also be written after the
+    name of a command.
     """
 
     def debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature

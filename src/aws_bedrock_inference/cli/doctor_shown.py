@@ -21,7 +21,7 @@ _SIGNS = {
     Status.SKIPPED: ("-", "skip", "dim"),
 }
 _WIDEST = 100
-_NAME = 22  # columns: the longest name of a probe
+_NAME = 22  # columns: the longest name of a check
 _NARROW = 72  # columns: in a narrower terminal, a column of names would leave too little room for the messages
 
 

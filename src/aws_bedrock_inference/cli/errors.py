@@ -51,8 +51,8 @@ _Places = dict[str, dict[str, list[str]]]
 
 
 def _of_service(service: str | None, places: _Places) -> _Places:
-    """Return the errors of a service. If the catalogue has no entries for the service, return the common errors in the
-    service's chapter, or else all common errors.
+    """Return the errors of a service. If the catalogue has no entries for the service, return the common errors that
+    its chapter lists, or, if it has no chapter, all common errors.
     """
     if service is None:
         return places

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 OTHER = "Other"
-"""The heading of the options to which no heading is assigned."""
+"""The heading for options without a heading of their own."""
 
-# The allowed numbers, as click adds them: `1<=x<=5`. An error message states them, so the help omits them.
+# Matches the range of numbers that click adds to the help of an option, such as `1<=x<=5`. An error message states the
+# range, so the help omits it.
 _RANGE = re.compile(r"(?:[\d.]+<=?)?x(?:[<>]=?[\d.]+)?")
 
 

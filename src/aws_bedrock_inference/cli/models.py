@@ -218,5 +218,5 @@ def _print_missing(listing: Listing) -> None:
 
 
 def _is_old(listing: Listing) -> bool:
-    """Return whether these are cached lists, because no list could be read from AWS now."""
+    """Return whether `listing` comes from the cache because no list could be read from AWS now."""
     return len(listing.missing) == 2  # noqa: PLR2004 - both lists

@@ -132,7 +132,9 @@ def output_s3_option(*, required: bool = False) -> Callable[[F], F]:
 
 
 def rate_options(least: click.FloatRange) -> Callable[[F], F]:
-    """Return the options `--rpm` and `--tpm` for the quota. `least` is the type of the two numbers."""
+    """Return the options `--rpm` and `--tpm` for the quota. `least` is click's type for both numbers, which contains
+    their minimum.
+    """
 
     def add(function: F) -> F:
         for name, unit in (("--tpm", "tokens"), ("--rpm", "requests")):

@@ -39,7 +39,7 @@ _PRECISION: tuple[tuple[float, int, int, str], ...] = (
     (inf, 1800, 3600, "h"),
 )
 
-# A fault is shown only after this many seconds without an answer, because retries handle shorter faults.
+# A fault is shown only after this many seconds without an answer, because retries end most faults earlier.
 _TROUBLE_AFTER = 3.0
 
 

@@ -162,7 +162,8 @@ def _of_store(quota: SharedQuota) -> _Experience:
     known.learned = quota.burndown
     calls = quota.used("requests")
     if calls and known.sizes.count:
-        # The input is the use of the last minute, without reserved tokens and without the mean answer.
+        # The mean input of a call is the tokens of the last minute, without reserved tokens, divided by the calls,
+        # minus the charge for the mean answer.
         charge = (quota.used("tokens") - quota.reserved) / calls
         known.inputs = charge - known.burndown * known.sizes.output / known.sizes.count
     if known.inputs is None or known.inputs < 0:
@@ -193,7 +194,7 @@ def _advice(known: _Experience, table: QuotaTable | str) -> Iterator[str]:
 
 
 def _beyond_pools(table: QuotaTable) -> Iterator[str]:
-    """Yield lines about the quota of all models of the Region together, and about how to request more."""
+    """Yield lines about the quota that all models in the Region share, and about how to request an increase."""
     daily = table.cross_model
     if daily is not None and daily.value is not None:
         yield f"Tokens per day: {daily.value:,.0f}, weighted by price. {quota_facts()['cross_model']['text']}"

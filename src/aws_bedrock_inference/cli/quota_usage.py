@@ -52,7 +52,9 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Return the URL of a store after a test that adds a member and removes it. If the test fails, end the command."""
+    """Test a store by adding a member and removing it, and return the URL of the store. If the test fails, end the
+    command.
+    """
     store = opened_store(ctx, param, value)
     if store is not None:
         try:
@@ -162,7 +164,7 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield the reasons for each estimated limit. The reason that most members state comes first."""
+    """Yield the reasons why limits were estimated. The reason that most members report comes first."""
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):

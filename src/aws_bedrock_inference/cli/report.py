@@ -23,7 +23,7 @@ HIDDEN = "..."
 # Options whose values are parts of prompts.
 _TEXTS = ("--system", "--template")
 
-# The password of a URL: between the user and the host. It may contain every character that does not end this part.
+# Matches the password in a URL, between the user and the host.
 _PASSWORD = re.compile(r"(\w://[^/?#\s]*?:)[^\s]*@")
 
 _MOST_REASONS = 5
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 
 def exit_code(tally: Tally, ending: Ending) -> int:
-    """Return the exit code of a run. If a person must solve one problem and another run would solve a second problem,
-    the code is that of the first problem.
+    """Return the exit code of a run. A problem that a person must solve takes precedence over a problem that another
+    run would solve.
     """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED

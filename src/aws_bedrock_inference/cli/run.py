@@ -191,7 +191,7 @@ def run(
                     _say(console, line)
                 ctx.exit(NEEDS_CORRECTION if plan.bad or plan.refused else 0)
             ending = asyncio.run(_watched(job, tally, console, as_json=shown_as == "json"))
-        except KeyboardInterrupt:  # the run handles signals itself; this is before or after it
+        except KeyboardInterrupt:  # the run handles its signals itself, so this one came before or after the run
             ending = Ending(interrupted=True, terminated=bool(terminated))
         if shown_as == "json":
             _say(console, _progress(job, tally, console).json(ended=ending.name))

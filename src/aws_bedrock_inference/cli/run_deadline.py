@@ -53,7 +53,7 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return the options of a job. The options for the bucket and the role are replaced by a client for batch jobs."""
+    """Return the options of a job. A client for batch jobs replaces the options for the bucket and the role."""
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")
     if output is None:

@@ -258,7 +258,7 @@ def sparkline(counts: Counter[int], first: datetime, last: datetime) -> str:
 
 
 def _time(*times: datetime) -> str:
-    """Return a time. If the first and the last time differ, return both."""
+    """Return the first and the last time as text, or one time if they are equal."""
     return " to ".join(dict.fromkeys(f"{at:%Y-%m-%d %H:%M}" for at in times))
 
 

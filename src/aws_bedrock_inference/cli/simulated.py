@@ -30,7 +30,8 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
             f"--simulate used {scenario} as its scenario. Write --simulate last, or write --simulate=bad-day."
         )
     need_extra()
-    # The simulator is local, so no proxy is used for it. Python prefers the lower-case name.
+    # The simulator is local, so no proxy is used for it. Python prefers the lower-case name of this environment
+    # variable.
     os.environ["no_proxy"] = ",".join(
         filter(None, [os.environ.get("no_proxy", os.environ.get("NO_PROXY")), "127.0.0.1"])
     )

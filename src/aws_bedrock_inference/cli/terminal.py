@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Output(io.FileIO):
-    """Standard output. If it cannot be written, the process ends, always in the same way, whichever library writes."""
+    """Standard output. If it cannot be written, the process ends, whichever library writes."""
 
     def write(self, data: Any) -> int:
         """Write `data`. If standard output cannot be written, end the process."""

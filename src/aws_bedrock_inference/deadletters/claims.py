@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.queue import DeadLetterQueue
 
 LEASE = 1000.0
-"""The seconds for which a letter is claimed. The call that sends the letter can take at most nine tenths of this time:
-900 s, the default total timeout.
+"""The seconds for which a letter is claimed. The call that sends the letter can take at most nine tenths of this
+time, which is 900 s, the default total timeout.
 """
 
 
@@ -43,8 +43,8 @@ PAUSES = (0.5, 1.0, 2.0)
 
 
 def patient(ask: Callable[[], T]) -> T:
-    """Send a request to a store, and send it again after a transient failure. A redrive has calls in flight, so it
-    must not stop immediately.
+    """Send a request to a store, and repeat it after a transient failure, because a redrive with calls in flight must
+    not stop at the first failure.
     """
     for pause in PAUSES:
         try:
@@ -102,7 +102,8 @@ def release(
         packed = queue.packed_answer(answer, sealed=claimed.sealed)
         return patient(lambda: queue.store.update(ended, claimed.version, packed))
     except StoreUnavailable as trouble:
-        # The result without the answer may be small enough. Without a result, the request would be sent again.
+        # Store the result without the answer, which may be too large. If no result were stored, the request would be
+        # sent again.
         done = patient(lambda: queue.store.update(ended, claimed.version))
         LOGGER.error("the answer to letter %s was not stored: %s", claimed.id, trouble)
         return done

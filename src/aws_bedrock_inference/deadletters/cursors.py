@@ -29,8 +29,8 @@ def cursor_of(state: State, place: Place | None) -> str:
 
 
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
-    """Return the states that remain to be listed, and the place in the first of them. Raises `ValueError` for an
-    invalid cursor.
+    """Return the states that remain to be listed, and the place in the first of these states at which the next page
+    starts. Raises `ValueError` for an invalid cursor.
     """
     if cursor is None:
         return states, None

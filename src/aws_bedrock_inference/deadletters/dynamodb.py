@@ -52,8 +52,8 @@ class DynamoLetters:
 
     The Region, the endpoint and the credentials are found in the same way as in boto3, from `session` if it is set.
 
-    Lists read the index `by-state`, so their cost does not grow with the number of finished letters. A table without
-    the index, such as a table from AWS's documentation, is scanned completely.
+    Letters are listed with the index `by-state`, so the cost of a list does not grow with the number of finished
+    letters. A table without this index, such as a table from AWS's documentation, is scanned completely.
 
     DynamoDB's expressions have no clock. A claim is therefore treated as abandoned if its version has not changed for
     the time of its lease. The process that waits for the letter measures this time with its `clock`.
@@ -94,7 +94,8 @@ class DynamoLetters:
             try:
                 self._client().put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)")
             except ClientError as error:
-                # boto3 retries a request whose response was lost: the letter exists, and may have been claimed since.
+                # If a response was lost, boto3 has sent the request again. The letter then exists, and may already be
+                # claimed.
                 if code_of(error) != "ConditionalCheckFailedException":
                     raise
 
@@ -205,7 +206,7 @@ class DynamoLetters:
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
-            # boto3 retries a request whose response was lost: the stored summary may be the new one.
+            # If a response was lost, boto3 has sent the request again. The stored summary can then be the new one.
             there: Any = error.response.get("Item", {})
             return bool(there.get("summary") == item["summary"])
         return True
@@ -241,7 +242,7 @@ class DynamoLetters:
                 return
 
     def _read(self, ids: list[str]) -> dict[str, Record]:
-        """Return the letters with these ids, as far as they exist."""
+        """Return the letters with these ids, by id. Ids without a letter are omitted."""
         read: dict[str, Record] = {}
         for start in range(0, len(ids), _PER_BATCH):
             wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _PER_BATCH]]}}
@@ -259,7 +260,9 @@ class DynamoLetters:
         return record_of(item)
 
     def _from_bucket(self, where: str) -> bytes:
-        """Return the content of an object in S3, or no bytes if it cannot be read: others can still be read."""
+        """Return the content of an object in S3. If it cannot be read, return no bytes, so that other letters can
+        still be read.
+        """
         bucket, _, key = where.removeprefix("s3://").partition("/")
         try:
             return bytes(self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
@@ -268,7 +271,9 @@ class DynamoLetters:
             return b""
 
     def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
-        """Return the attribute that contains `content`, or the attribute with its place in S3."""
+        """Return the attribute of an item that contains `content`. If `content` has more than `room` bytes, store it
+        in S3, and return the attribute with its place in S3.
+        """
         if len(content) <= room:
             return {name: {"B": content}}
         if self._bucket is None:

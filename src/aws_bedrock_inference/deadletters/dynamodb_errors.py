@@ -25,7 +25,7 @@ from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Errors of boto3 that last until a person changes something.
+# Errors of boto3 that continue until a person changes something.
 _LASTING = (
     NoRegionError,
     NoCredentialsError,
@@ -76,7 +76,7 @@ def store_errors(place: str, table: str) -> Iterator[None]:
         kind = StoreUnusable if isinstance(error, _LASTING) else StoreUnavailable
         raise kind(f"{place} cannot be used: {masked(' '.join(str(error).split()))}") from error
     except ValueError as error:
-        # An item that is not a letter, or an endpoint that is not a URL.
+        # An item is not a letter, or the endpoint is not a URL.
         raise StoreUnusable(f"{place} cannot be used: {masked(str(error))}") from error
 
 

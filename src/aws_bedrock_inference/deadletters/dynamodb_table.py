@@ -1,5 +1,5 @@
-"""Create and query the DynamoDB table of dead letters and its index. A table that an older version created is
-upgraded.
+"""Create and query the DynamoDB table of dead letters and its index. A table that an earlier version of this package
+created is upgraded.
 """
 
 from __future__ import annotations
@@ -150,7 +150,9 @@ def _await(client: Any, table: str) -> None:
 
 
 def query_of(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
-    """Return the parameters of a query for letters of a state, within the selected times, through the index."""
+    """Return the parameters of a query that finds the letters of a state within the selected times. The query uses
+    the index.
+    """
     condition = "#state = :state"
     values: dict[str, Any] = {":state": {"S": state}}
     if wanted.since > -inf or wanted.until < inf:

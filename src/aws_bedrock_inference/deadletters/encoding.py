@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _LOST = "$lost"
-# Maximum depth of a stored request: boto3 accepts less.
+# The maximum nesting depth of a stored request. boto3 refuses requests of this depth.
 DEEPEST = 200
 
 

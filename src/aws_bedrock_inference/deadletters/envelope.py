@@ -19,9 +19,9 @@ Seal: TypeAlias = "tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]"
 Redact: TypeAlias = "Callable[[Any], Any]"
 """A function that receives a request, or the part of an answer that arrived, and returns the part to store."""
 
-# The first byte is the format.
+# The first byte of the stored content states its format.
 _PLAIN, _COMPRESSED = b"0", b"1"
-# Smaller contents, in bytes, are not compressed.
+# Content with fewer bytes is not compressed.
 _WORTH = 4096
 
 
@@ -47,7 +47,7 @@ class Envelope:
         return self._seal is not None
 
     def redacted(self, value: Any) -> Any:
-        """Return the part of a request or an answer to store. Raises `StoreUnusable` if the function fails."""
+        """Return the part of a request or an answer to store. Raises `StoreUnusable` if `redact` fails."""
         if self._redact is None or value is None:
             return value
         try:

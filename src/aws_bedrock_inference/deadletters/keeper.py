@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.envelope import Redact, Seal
     from aws_bedrock_inference.deadletters.letter import Letter, Summary
 
-# Letters that are written at the same time. In an outage, thousands of calls fail together; the others wait.
+# The maximum number of letters that are written at the same time. In an outage, thousands of calls fail together; the
+# other letters wait.
 THREADS = 4
 
 

@@ -26,7 +26,7 @@ STATES: tuple[State, ...] = ("dead", "claimed", "redriven", "discarded")
 answer. `discarded`: a person discarded it.
 """
 
-# Maximum entries of a letter's history: the newest entries.
+# The maximum number of entries in a letter's history. Only the newest entries are kept.
 _LONGEST_HISTORY = 20
 
 
@@ -56,8 +56,8 @@ class Summary:
 
     `first` and `last` are the times of the first and the last failure, in seconds since the epoch. `cause`, `code`,
     `decision` and `category` describe the last failure. `version` counts the changes. `owner` is the redrive that has
-    claimed the letter for `lease` seconds, until the time `until` of the owner's clock. `sealed` and `redacted` are
-    True if the content was encrypted or redacted.
+    claimed the letter for `lease` seconds. The claim ends at the time `until`, by the clock of the owner. `sealed`
+    and `redacted` are True if the content was encrypted or redacted.
     """
 
     id: str
@@ -198,7 +198,7 @@ def content_of(plain: dict[str, Any]) -> Content:
         raise ValueError(f"this is not the content of a letter: {error}") from None
 
 
-# The fields of an item in AWS's documentation; the last two exist after a retry.
+# The fields of an item in AWS's documentation. The last two exist only after a retry.
 _MEMBERS = ("id", "timestamp", "request", "error", "metadata")
 _RETRIED = ("retried", "retry_result")
 

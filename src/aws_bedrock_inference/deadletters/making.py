@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.knowledge.explain import Explanation
 
-# The operations of letters, by boto3's names of the method and of the operation.
+# Maps boto3's names of a method and of its operation to the operation that a letter contains.
 KEPT = {
     name: method
     for method, operation in (
@@ -33,7 +33,7 @@ KEPT = {
     for name in (method, operation)
 }
 
-# Refusals because of the request itself.
+# Refusals whose cause is the request itself.
 _OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 

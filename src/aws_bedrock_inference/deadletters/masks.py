@@ -13,7 +13,7 @@ from aws_bedrock_inference.knowledge.masking import masked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A value that is masked after every name of a secret.
+# A test value: it is masked only if it follows the name of a secret.
 _PROBE = "a1" * 12
 
 

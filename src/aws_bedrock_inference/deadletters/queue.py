@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.letter import Summary
     from aws_bedrock_inference.deadletters.store import LetterStore
 
-# Letters per page: memory contains at most one page of a long queue.
+# Letters per page. At most one page of a long queue is in memory.
 PAGE = 100
 
 
@@ -80,12 +80,12 @@ class DeadLetterQueue:
         """Store a failed request, and return the id of its letter.
 
         `error` is the exception or its text. `request_data` contains the complete arguments of the client method,
-        including bytes and floats. `metadata` is for people to read; secrets in it are masked. `tags` are names and
-        values for filters.
+        including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
+        are names and values for filters.
 
-        If the store fails while an exception is being handled (or is passed as `error`), this exception is not
-        replaced. The method returns None, and the log and a note on the exception contain the reason. Without an
-        exception, the method raises `StoreUnavailable`.
+        If the store fails, the method raises `StoreUnavailable`. If an exception is being handled or is passed as
+        `error`, the method returns None instead, so that it does not replace this exception. The log and a note on
+        the exception then contain the reason.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -125,8 +125,8 @@ class DeadLetterQueue:
         return Summaries([record.summary for record in records], cursor)
 
     def letters(self, *, state: str = "dead", **filters: Any) -> Iterator[Letter]:
-        """Yield all letters of a state, or of all states with `all`, the newest first. The memory contains one page of
-        letters.
+        """Yield all letters of a state, or of all states with `all`, the newest first. Only one page of letters is in
+        memory.
         """
         cursor: str | None = None
         while True:
@@ -223,7 +223,9 @@ class DeadLetterQueue:
         return summary
 
     def packed_answer(self, plain: Any, *, sealed: bool) -> bytes:
-        """Return an answer as bytes for the store. They are sealed if the letter of the answer is sealed."""
+        """Return an answer as bytes for the store. With `sealed`, the bytes are encrypted, as the letter of the
+        answer is.
+        """
         return self._envelope.pack(plain, sealed=sealed)
 
     def create(self) -> list[str]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # The fraction of a lease that a call may take.
 _OF_LEASE = 0.9
 
-# Consecutive failures after which a redrive stops: such a fault does not depend on the single letter.
+# A redrive stops after this many consecutive failures, because their cause is then not an individual letter.
 MOST_FAILURES = 20
 
 # Letters per page.
@@ -137,7 +137,7 @@ class Redrive:
     def _report(self) -> RedriveReport:
         try:
             leased = sum(1 for _ in self._of_state("claimed"))
-        except StoreUnavailable as trouble:  # the results of this redrive are still known
+        except StoreUnavailable as trouble:  # return the known results nevertheless
             leased, self._stopped = 0, self._stopped or str(trouble)
         return RedriveReport(**self._numbers, leased=leased, stopped=self._stopped, results=tuple(self._results))
 
@@ -213,7 +213,7 @@ class Redrive:
         reason = self._refusal(summary)
         try:
             letter = None if reason else patient(lambda: self._queue.get(summary.id))
-        except StoreUnusable as trouble:  # the letter is sealed or damaged
+        except StoreUnusable as trouble:  # the letter cannot be decrypted, or is damaged
             letter, reason = None, str(trouble)
         if letter is not None:
             reason = unsendable(letter)

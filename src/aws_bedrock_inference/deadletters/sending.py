@@ -1,4 +1,4 @@
-"""Send the request of a dead letter again, with the method of a client that corresponds to the letter's operation."""
+"""Send the request of a dead letter again, with the client's method for the letter's operation."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
     known = _named_parameters(method)
     extra = {name: value for name, value in given.items() if value is not None and name in known}
     request = {**extra, **letter.request}
-    if timeout is not None and "timeout" in known:  # a timeout of the request must not outlast the lease
+    if timeout is not None and "timeout" in known:  # the call must end before the lease expires
         own: Any = request.get("timeout")
         request["timeout"] = min(own, timeout) if is_number(own) else timeout
     token = being_sent.set(letter.id)

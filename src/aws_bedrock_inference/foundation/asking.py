@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 
 class ControlPlane:
-    """Sends requests about one account in one Region. If a permission is missing, no method raises an exception, and
-    the result names the permission.
+    """Sends requests about one account in one Region. If a permission is missing, the methods raise no exception; the
+    result names the permission.
     """
 
     def __init__(self, session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> None:
@@ -54,7 +54,7 @@ class ControlPlane:
 
     def lists(self, now: float) -> Listing:
         """Return the lists of models and profiles, as far as the caller has permission to read them. If a listed
-        model requires a certain data-retention mode, also return the account's mode.
+        model requires a specific data-retention mode, also return the account's mode.
         """
         missing: list[Missing] = []
         models = self._asked("ListFoundationModels", self._models, missing)

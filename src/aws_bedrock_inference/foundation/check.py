@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.listing import FoundationModel, InferenceProfile, Listing, Missing
 
 NEAR = timedelta(days=90)
-"""The period before a model's last day in which a check reports that day. It is half of the six months for which AWS
-lists a model as Legacy.
+"""A check reports the last day of a model if that day is at most this period away. It is half of the six months for
+which AWS lists a model as Legacy.
 """
 
 AGREEMENT_MINUTES = 15  # facts: "wait 15 minutes; still pending, every 15 minutes", AWS's troubleshooting page
@@ -105,7 +105,7 @@ def refuses_retention(base: str, mode: str | None) -> bool:
 
 
 class Read(NamedTuple):
-    """All that could be read about one id, from which `made` creates a `Check`."""
+    """The facts that could be read about one id, from which `made` creates a `Check`."""
 
     name: str
     base: str
@@ -124,7 +124,7 @@ class Read(NamedTuple):
 
 
 def made(read: Read, listing: Listing, now: float) -> Check:
-    """Return the check of an id, based on all that could be read about it."""
+    """Return the `Check` of an id from the facts that could be read about the id."""
     base, model, profile, access = read.base, read.model, read.profile, read.access
     last = model.end_of_life if model and model.lifecycle else lifecycle.end_of_life(base)
     ending = last is not None or (model is not None and model.lifecycle == "LEGACY")

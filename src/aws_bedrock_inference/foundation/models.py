@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.check import Check
     from aws_bedrock_inference.foundation.listing import Listing, Missing
 
-# The seconds between two attempts to read the lists after a failure, because somebody may grant the permission later.
+# The seconds from a failed attempt to read the lists to the next attempt. Somebody may have granted the permission in
+# the meantime.
 AGAIN = 300.0
 
 
@@ -44,8 +45,9 @@ class Models(Locked):
       `~/.cache`.
     * `clock`: returns the time of day.
 
-    If AWS does not answer, older lists are used, and `missing` states the reason. No permission is required: without
-    a permission some facts are unknown, and `missing` names the permission.
+    If AWS does not answer, the stored lists are used although they are older than `max_age`, and `missing` states the
+    reason. No permission is required: without a permission some facts are unknown, and `missing` names the
+    permission.
 
     Raises `ValueError` for an invalid `max_age`.
     """
@@ -111,7 +113,7 @@ class Models(Locked):
         problems.
 
         The access is requested from AWS each time. The other facts come from the lists. If the caller has no
-        permission to read the lists, AWS is asked about this id alone.
+        permission to read the lists, the method asks AWS about this id only.
         """
         name = str(id)
         listing = self.listing()
@@ -143,9 +145,9 @@ class Models(Locked):
         """Return the id to call in this Region for the model of `id`. It is `id` itself, the model's own id, or an
         inference profile.
 
-        * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. All destination Regions
-          of the returned id match it. These Regions come from the list that AWS returns, not from the profile's
-          prefix.
+        * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. Each destination Region
+          of the returned id matches one of the patterns. These Regions come from the list that AWS returns, not from
+          the profile's prefix.
 
         A global profile is returned only if `id` is a global profile and `within` is None or `*`. A profile that the
         account has created is returned only if `id` is that profile.
@@ -161,7 +163,7 @@ class Models(Locked):
         return resolved(name, within, listing)
 
     def sync(self) -> Listing:
-        """Read the lists from AWS now, and store them. If neither list can be read, the older lists remain in use."""
+        """Read the lists from AWS now, and store them. If neither list can be read, the stored lists remain in use."""
         with self._lock:
             return self._sync()
 
@@ -187,7 +189,9 @@ class Models(Locked):
         return end
 
     def listing(self) -> Listing:
-        """Return the current lists, from memory or from disk. If both are too old, read the lists from AWS."""
+        """Return the current lists, from memory or from disk. If the lists in both places are too old, read the lists
+        from AWS.
+        """
         now = self._clock()
         with self._lock:
             held = self._listing

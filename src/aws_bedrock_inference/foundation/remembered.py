@@ -17,7 +17,7 @@ _FORMAT = 1
 
 # Parsed files with their modification time, because a client checks a file for each new model id.
 _read: dict[str, tuple[int, Listing | None]] = {}
-# The listings that this process has read from AWS itself, whatever directory stores them.
+# The listings that this process has read from AWS itself, regardless of the directory that stores them.
 _synced: dict[tuple[str, str, str], Listing] = {}
 
 

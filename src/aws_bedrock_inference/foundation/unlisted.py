@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.foundation.listing import FoundationModel, Listing
     from aws_bedrock_inference.knowledge.abilities import Needs
 
-# For each kind of content in a request: its names in the list, and the reason if a model does not support it.
+# For each kind of content in a request: the names of this kind in the list of models, and the reason to report if a
+# model does not support this kind.
 _INPUTS = {
     Need.IMAGE: ({"IMAGE"}, "does not support images"),
     Need.VIDEO: ({"VIDEO"}, "does not support videos"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Items that a thread reads together: switching threads takes longer than reading a record.
+# The number of items that a thread reads together, because switching threads takes longer than reading a record.
 _PIECE = 100
 
 

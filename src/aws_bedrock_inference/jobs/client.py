@@ -85,7 +85,9 @@ class BedrockJobClient(Jobs):
 
     @cached_property
     def limits(self) -> JobLimits:
-        """The limits of one job: the account's quotas for the model, or AWS's published values if those are unknown."""
+        """The limits of one job: the account's quotas for the model, or AWS's published values if these quotas are
+        unknown.
+        """
         if self._limits is not None:
             return self._limits
         base = target(self.model_id).base
@@ -113,13 +115,13 @@ class BedrockJobClient(Jobs):
         """Create a job and return its id, an ARN.
 
         Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. A record is a prompt with an id and arguments of
-        `invoke`, or it has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3. `system`,
-        `max_tokens` and `temperature` apply to prompts. The records can be larger than the memory.
+        `invoke`, or it has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3.
+        `system`, `max_tokens` and `temperature` apply to prompts. The records need not fit into memory.
 
         The same content always has the same job. If a job with this content is running or has completed, its id is
-        returned. A restarted program can therefore call this method again. If the job failed or was stopped, a new job
-        is created. If `client_token` is set, it identifies the content instead of the content's digest. Pass a new
-        token to run the same prompts again, and a different token for each content. AWS stops the job after
+        returned. A restarted program can therefore call this method again. If the job failed or was stopped, a new
+        job is created. If `client_token` is set, it identifies the content instead of the content's digest. Pass a
+        different token for each content, and a new token to run the same prompts again. AWS stops the job after
         `timeout_hours`. Records that were not processed by then have no output.
 
         Raises `ValueError` for invalid records, and the exceptions of botocore.

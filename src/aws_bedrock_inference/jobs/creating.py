@@ -33,7 +33,7 @@ SHORTEST_HOURS, LONGEST_HOURS = 24, 168
 _NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")
 _LONGEST_NAME, _LONGEST_SUFFIX = 63, 4
 _TOKEN = re.compile(r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}")
-_LONGEST_TOKEN = 240  # AWS's maximum is 256; the rest is for the number of a later attempt
+_LONGEST_TOKEN = 240  # AWS's maximum is 256; the other characters are for the number of a later attempt
 
 _PAGE = 1000
 
@@ -134,7 +134,7 @@ class AwsJobs:
             self.stop(job_id)
         except ClientError:
             job = self.status(job_id)
-            if status_of(job)["status"] not in ENDED:  # the stop failed although the job runs
+            if status_of(job)["status"] not in ENDED:  # the job still runs, so the error is a real one
                 raise
             return job
         return self.status(job_id)
@@ -145,8 +145,8 @@ class AwsJobs:
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return the job with the order's token that is running or has completed, or None. Also return the number of
-        failed and stopped jobs with this token.
+        """Return two values: the job with the order's token if it is running or has completed, otherwise None; and
+        the number of failed and stopped jobs with this token.
         """
         ended = 0
         for job in self._with_token(order):

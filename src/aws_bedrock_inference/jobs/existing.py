@@ -82,8 +82,8 @@ class Jobs:
         return self._heard.add(listener)
 
     def get_job_status(self, job_id: str, *, take_over: bool = True) -> JobStatus:
-        """Return the current status of the job: `status` in the words of AWS's documentation, `error`, counts and
-        times.
+        """Return the current status of the job: its `status` in the words of AWS's documentation, its `error`, its
+        counts and its times.
 
         If the process that ran a job on demand has died, another process takes the job over after it has requested the
         status several times. `take_over=False` prevents this.

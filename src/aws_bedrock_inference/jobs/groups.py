@@ -35,7 +35,8 @@ _FOLDERS, _STATE = "groups/", "group.json"
 # The account has reached its quota of jobs of the model: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelInvocationJob.html
 _NO_ROOM = "ServiceQuotaExceededException"
 
-# AWS's words for running jobs, in the order of their life. An unknown word also means a running job.
+# AWS's words for the statuses of a running job, in the order in which a job has them. An unknown word also means a
+# running job.
 _RUNS = ("Submitted", "Validating", "Scheduled", "InProgress", "Stopping")
 _COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "errorRecordCount")
 
@@ -99,7 +100,7 @@ class Groups:
         return _combined(group_id, group, [self._part(group, part) for part in group["parts"]])
 
     def parts(self, group_id: str) -> Iterator[dict[str, Any]]:
-        """Yield the jobs of the group in the order of its records, in the form of GetModelInvocationJob."""
+        """Yield the jobs of the group in the order of their records. Each job has the form of GetModelInvocationJob."""
         group = self._read(group_id).value
         for part in group["parts"]:
             yield self._part(group, part)

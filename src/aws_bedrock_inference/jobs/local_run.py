@@ -30,10 +30,10 @@ INPUT, OUTPUT, MANIFEST, STATE = "input.jsonl", "input.jsonl.out", "manifest.jso
 
 _PARTS = "parts/"
 
-# Maximum of records in flight. The client's quota bounds them too.
+# The maximum number of records in flight. The client's quota can reduce this number.
 _CONCURRENCY = 16
 
-# Maximum of rounds for a record with a transient fault, each with the client's own retries.
+# The maximum number of rounds for a record with a transient fault. Each round includes the client's own retries.
 _ROUNDS = 3
 
 
@@ -74,8 +74,8 @@ class LocalRun:
             self._lease.renew(owner="")
 
     def _ask_missing(self) -> None:
-        """Send the records without a result. An error that does not belong to a single record is raised after the
-        records in flight have finished.
+        """Send the records that have no result yet. An error that is not caused by an individual record is raised
+        after the records in flight have finished.
         """
         done = {_number(part) for part in self._parts()}
         missing = ((number, record) for number, record in self._records() if number not in done)

@@ -46,7 +46,9 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether the output of this record was already used, because the input contains the record twice."""
+        """Return whether the output of this record was already used. This happens if the input contains the record
+        twice.
+        """
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:

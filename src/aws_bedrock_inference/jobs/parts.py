@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.splitting import Part
     from aws_bedrock_inference.s3 import S3Location
 
-_LONGEST_NAME = 56  # AWS's maximum is 63; the rest is for the number of the part
+_LONGEST_NAME = 56  # AWS's maximum is 63; the other characters are for the number of the part
 
 
 def upload_parts(s3: Any, output: S3Location, lines: Prepared, order: Order, limits: JobLimits) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""Read and write JSON objects in S3 that several processes change. Conditional writes prevent that two changes
-overwrite each other.
+"""Read and write JSON objects in S3 that several processes change. Conditional writes prevent two processes from
+overwriting each other's changes.
 
 Each write states the version that it replaces (If-Match), or that no object exists (If-None-Match). If several
 processes write at the same time, one write succeeds and the others are refused. S3 supports these conditions; other
@@ -30,7 +30,8 @@ FAILURES = (BotoCoreError, ClientError, Refused)
 
 _ABSENT = frozenset({"404", "NoSuchKey"})
 
-# Another write came first or is in progress: https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+# The codes of a refused conditional write, because another write came first or is in progress:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _LOST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 
 # Endpoints without conditions may answer 501 (RFC 9110).
@@ -89,8 +90,8 @@ def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) 
 
 
 def enforces(client: Any, place: S3Location, stored: Stored) -> bool:
-    """Return whether the endpoint refuses to create an object that exists. An endpoint that does not refuse has then
-    written the same value again.
+    """Return whether the endpoint refuses to create an object that exists. If the endpoint does not refuse, it has
+    written the same value again, which changes nothing.
     """
     try:
         _put(client, place, stored.value, IfNoneMatch="*")
@@ -108,7 +109,8 @@ def _written(client: Any, place: S3Location, value: dict[str, Any], **condition:
             return Stored(value, _put(client, place, value))
         if code not in _LOST | _ABSENT:
             raise failure(place, error) from error
-    # The SDK retries a request whose response was lost, and the retry finds the object of the first request.
+    # If a response was lost, the SDK has sent the request again, and the repeated request finds the object of the first
+    # request.
     now = read(client, place)
     return now if now is not None and now.value == value else None
 

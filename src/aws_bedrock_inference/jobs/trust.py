@@ -64,9 +64,9 @@ def lets_assume(statement: Mapping[str, Any], *principals: str) -> bool:
     """
     if statement.get("Effect") != "Allow":
         return False
-    principal = statement.get("Principal", "*")  # without it, the statement has a NotPrincipal
+    principal = statement.get("Principal", "*")  # if absent, there is a NotPrincipal
     named = ["*"] if principal == "*" else [*texts(principal.get("Service")), *texts(principal.get("AWS"))]
-    actions = texts(statement.get("Action", "*"))  # without it, the statement has a NotAction
+    actions = texts(statement.get("Action", "*"))  # if absent, there is a NotAction
     return not {*principals, "*"}.isdisjoint(named) and any(fnmatchcase(_ACTION, action.lower()) for action in actions)
 
 

@@ -25,8 +25,8 @@ def input_location(output: S3Location, name: str) -> S3Location:
 
 
 def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
-    """Upload the lines, unless an earlier process has uploaded them: an object in S3 is always complete. The file with
-    the lines is closed afterwards.
+    """Upload the lines, unless the object already exists in S3: an object in S3 is always complete. The file with the
+    lines is closed afterwards.
     """
     from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415 - heavy, and only needed for an upload
 

@@ -14,8 +14,8 @@ _UNITS = 10**6
 
 
 def dollars(cost: float | None) -> str:
-    """Return a cost in US dollars as text. From one dollar on, it is rounded to cents, and below to millionths of a
-    dollar.
+    """Return a cost in US dollars as text. A cost of at least one dollar is rounded to cents, and a smaller cost to
+    millionths of a dollar.
     """
     if cost is None:
         return "cost unknown"

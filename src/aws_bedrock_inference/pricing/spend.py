@@ -69,7 +69,7 @@ class Spend(Locked):
         self.limit = limit
         self._limit = _units(limit)
         self._spent = _units(spent)
-        self._paid = self._asked = 0  # of finished calls: their cost, and their highest possible cost
+        self._paid = self._asked = 0  # the sums for finished calls: their cost, and their highest possible cost
         self._in_flight: set[Hold] = set()
         self._reserved = 0
         self._queue: deque[Hold] = deque()

@@ -68,7 +68,7 @@ def _route(model: str, region: str) -> Route:
     return Route(model, region, base=base, pool=pool)
 
 
-@lru_cache(maxsize=4096)  # bounded, because ids may come from outside
+@lru_cache(maxsize=4096)  # bounded, because users of the program may choose the ids
 def _rates(route: Route, tier: str, path: str) -> Rates | None:
     models = _table()["models"]
     own = read(path) if path else {}

@@ -1,7 +1,7 @@
 """Read the account's quotas from Service Quotas, and store them on disk.
 
-Quotas are read before calls, and only on request. Calls never need them, so a program that cannot read the quotas
-continues without them.
+Quotas are read only if the program requests it, before its calls. Calls do not need them, so a program that cannot
+read the quotas continues without them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NEEDED = "servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServi
 
 
 class QuotasUnknown(RuntimeError):
-    """The account's quotas could not be read, and no earlier copy of them is stored."""
+    """The account's quotas could not be read, and no stored quotas from an earlier reading exist."""
 
 
 def discover(
@@ -48,10 +48,10 @@ def discover(
     * `cache`: the directory that stores the quotas. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
       `~/.cache`.
 
-    If Service Quotas does not answer, the function returns older quotas, and `stale`, `why` and `age` of the result
-    state this.
+    If Service Quotas does not answer, the function returns the stored quotas although they are older than `max_age`;
+    `stale`, `why` and `age` of the result show this.
 
-    Raises `QuotasUnknown` if there are no older quotas, and botocore's `NoRegionError` if no Region is found.
+    Raises `QuotasUnknown` if no quotas are stored, and botocore's `NoRegionError` if no Region is found.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy, and only this code needs it
 

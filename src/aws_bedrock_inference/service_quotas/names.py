@@ -72,7 +72,7 @@ def meaning(code: str, name: str) -> Meaning | None:
     return Meaning(dimension, model, {pool: 1}, label, certain=True)
 
 
-@lru_cache(maxsize=4096)  # needed for every call; bounded, because ids may come from outside
+@lru_cache(maxsize=4096)  # used by every call; bounded, because users may choose the ids
 def model_of_id(base_model_id: str) -> Model | None:
     """Return the model with this base id, which has no geography prefix. Return None if its provider is unknown."""
     label, _, rest = base_model_id.lower().partition(".")

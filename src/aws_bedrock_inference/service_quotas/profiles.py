@@ -35,10 +35,12 @@ PATIENCE = 3.0
 # Seconds by which the end of the wait may be late.
 GRACE = 1.0
 
-# The seconds between two look-ups of an ARN after a failure, because somebody may grant the permission later.
+# The seconds from a failed look-up of an ARN to the next look-up. Somebody may have granted the permission in the
+# meantime.
 AGAIN = 300.0
 
-# The number of stored ARNs. A program with more ARNs, such as one for each customer, looks up the oldest again.
+# The number of stored ARNs. If a program uses more ARNs, such as one for each customer, the oldest ARNs are looked up
+# again.
 _MOST = 4096
 
 

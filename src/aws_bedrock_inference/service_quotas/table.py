@@ -47,9 +47,9 @@ class Limits:
     """The limits of one model in one quota pool: requests per minute (`rpm`), tokens per minute (`tpm`) and tokens
     per day (`tpd`). None means that no such quota is listed. Many models have no quota for requests.
 
-    `tpd` is the account's daily quota for all models of the Region together, if AWS lists it. AWS weights the tokens
-    of each model by their price against this quota, so for one model it is only an upper bound. `known` contains the
-    listed quota behind each number.
+    `tpd` is the account's daily quota for all models of the Region together, if AWS lists it. For this quota, AWS
+    weights the tokens of each model by their price, so for one model `tpd` is only an upper bound. `known` contains
+    the listed quota behind each number.
     """
 
     rpm: float | None = None
@@ -98,7 +98,7 @@ class QuotaTable:
         """Return the limits of a model in a quota pool. The arguments have the form of `Route.base` and `Route.pool`.
 
         Return None if the table contains no quota of requests or tokens per minute that certainly belongs to this
-        model. The limits are then unknown. It does not mean that there is no limit.
+        model. None means that the limits are unknown, not that there is no limit.
         """
         model = model_of_id(base_model_id)
         return self._limits(model, pool) if model is not None else None
@@ -118,8 +118,8 @@ class QuotaTable:
 
     @cached_property
     def cross_model(self) -> Found | None:
-        """The account's quota of tokens per day for all models of the Region together, or None. AWS weights tokens by
-        price against this quota.
+        """The account's quota of tokens per day for all models of the Region together, or None. For this quota, AWS
+        weights the tokens of each model by their price.
         """
         return next((found for found, what in self._meant if what.model is None), None)
 

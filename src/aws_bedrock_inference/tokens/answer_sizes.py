@@ -22,7 +22,8 @@ _BUCKETS = 300
 ENOUGH = 50
 _QUANTILE = 0.98
 
-# Twice the tokens that 98 % of answers need, so that the other 2 % and longer answers in future still fit.
+# The recommendation is twice the tokens that 98 % of the answers need, so that the other 2 % and longer future answers
+# still fit.
 _ROOM = 2
 
 # A gain of less than a tenth does not justify a new setting.

@@ -51,8 +51,8 @@ def _text(value: Any, apart: list[Part]) -> int:
 
 
 def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
-    """Add `part` to the list of parts that are not text. If it is text after all, return its number of bytes
-    instead.
+    """Add `part` to `apart`, the list of parts that are not text, and return 0. If `part` is text after all, only
+    return its number of bytes.
     """
     if kind == "json":
         return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)

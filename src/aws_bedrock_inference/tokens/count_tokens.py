@@ -22,8 +22,8 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
     which is `converse`, `invoke_model` or the stream of one of them.
 
     `modelId` becomes the id of the foundation model, because the service was reported to refuse the id of an
-    inference profile. The ARN of an application inference profile does not contain its model. It is left unchanged,
-    and the service will probably refuse it. Not every model supports CountTokens. Sources:
+    inference profile. The ARN of an application inference profile does not contain its model. Such an ARN is left
+    unchanged, and the service will probably refuse it. Not every model supports CountTokens. Sources:
     https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report for the
     refusal.
 

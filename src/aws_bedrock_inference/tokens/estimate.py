@@ -77,10 +77,10 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
 def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> None:
     """Improve the ratio in `gauge` with the usage of a call that ended successfully.
 
-    Three kinds of usage are ignored:
+    The usage is ignored in three cases:
 
-    * Text was the smaller part of the request. The ratio would absorb the error in the estimate of the other parts.
-    * The usage equals the estimate. The stream then reported no usage.
+    * Text was the smaller part of the request. The error in the estimate of the other parts would distort the ratio.
+    * The usage equals the estimate, which means that the stream reported no usage.
     * The number is impossible for any tokenizer, so it is wrong.
     """
     if not isinstance(guess, Weighed):
@@ -93,8 +93,8 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
 
 def _body(params: Mapping[str, Any]) -> Any:
-    """Return the parsed JSON of an InvokeModel body. If the body is not JSON, return the part whose text can be
-    counted.
+    """Return the parsed JSON of an InvokeModel body. If the body is not JSON, return its text, or an empty object if
+    its text cannot be counted.
     """
     body = params["body"]
     if not isinstance(body, (str, bytes, bytearray)):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# A JPEG has its size after its metadata: profiles and thumbnails of up to 64 KiB each. A size beyond this position is
-# not searched.
+# The size in a JPEG file follows the metadata: profiles and thumbnails of up to 64 KiB each. The search for the size
+# ends at this position.
 HEAD = 256 * 1024
 
 # Start-of-frame markers. In the same range, 0xC4, 0xC8 and 0xCC mark tables and an extension.

@@ -13,7 +13,8 @@ from aws_bedrock_inference.forks import Locked
 if TYPE_CHECKING:
     from types import FrameType
 
-# The number of models that cause a warning in one process. It is limited because ids may come from outside.
+# The number of models that cause a warning in one process. It is limited because users of the program may choose the
+# ids.
 _MOST = 1024
 _PACKAGE = __package__.partition(".")[0]
 

@@ -131,7 +131,7 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-@lru_cache(maxsize=1024)  # needed for each part; bounded, because ids may come from outside
+@lru_cache(maxsize=1024)  # used for each part; bounded, because users may choose the ids
 def _rule(table: str, base_model: str) -> dict[str, Any]:
     return next(
         entry for entry in _rules()[table] if any(re.fullmatch(pattern, base_model) for pattern in entry["patterns"])

@@ -12,8 +12,8 @@ from aws_bedrock_inference.forks import Locked
 # scripts differ by half or more.
 PRIOR = 0.25
 
-# The rule counts as one answer with this many bytes of text, so that one unusual answer does not replace it, but two or
-# three normal answers do.
+# This initial ratio counts as one answer with this many bytes of text, so that one unusual answer does not outweigh the
+# initial ratio, but two or three normal answers do.
 PRIOR_BYTES = 256
 
 # Longer text has more weight, up to this limit, so that one huge prompt does not outweigh later small ones.

@@ -1,5 +1,5 @@
-"""The batch job of a run with a deadline: create it, poll it, stop it and read its results. Each step is in the
-journal before the next step.
+"""The batch job of a run with a deadline: create it, poll it, stop it and read its results. Each step is written to
+the journal before the next step starts.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class BatchJob:
         self._paid: set[int] = set()
 
     def seen(self, needs: float) -> Seen:
-        """Return all known facts, from which the rule decides the next step. On demand would need `needs` seconds."""
+        """Return the known facts, from which the rule derives the next step. Calls on demand would need `needs`
+        seconds for the remaining records.
+        """
         noted = self.noted
         return Seen(
             now=self._wall(),
@@ -151,7 +153,7 @@ class BatchJob:
         await asyncio.to_thread(self._journal.note, **self.noted.facts())
 
     def _moved(self, found: JobStatus) -> Watched:
-        """Return the current state of the job. The state includes the time at which a count last changed."""
+        """Return the state of the job after a poll. The state includes the time at which a count last changed."""
         now, before = self._wall(), self._watched
         status, processed = found["status"], found["processed"]
         return replace(
@@ -181,7 +183,7 @@ class BatchJob:
                     yield {"recordId": id_in_job(question), "modelInput": body}
 
     async def _read(self) -> int:
-        """Store the results of the job as fates of the records. Return the number of records with a result."""
+        """Store the results of the job as the fates of its records. Return the number of records with a result."""
         found: set[int] = set()
         try:
             result = await asyncio.to_thread(self._service.get_job_result, self.noted.job_id)
@@ -209,7 +211,7 @@ class BatchJob:
             if question.state is not State.WAITING:
                 continue
             if isinstance(result.output, dict) and question.number not in self._paid:
-                self._paid.add(question.number)  # AWS charges for a discarded answer too; the results can be read twice
+                self._paid.add(question.number)  # counted once, also if the answer is then discarded
                 bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
             fate = fate_of(question, result, self._job, self._route, self._wall())
             if fate is not None:
@@ -227,8 +229,8 @@ class BatchJob:
 
 
 async def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Call `call` in a thread, and return its result. Raise `TimeoutError` after `seconds`, because a run with a
-    deadline cannot wait longer.
+    """Call `call` in a thread, and return its result. If it takes longer than `seconds`, raise `TimeoutError`,
+    because a run with a deadline cannot wait.
     """
     try:
         return await asyncio.wait_for(asyncio.to_thread(call), seconds)

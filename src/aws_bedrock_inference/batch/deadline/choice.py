@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.deadline.noted import Way
     from aws_bedrock_inference.batch.deadline.weights import Weights
 
-# Seconds that must remain until on demand would take over. A batch job is validated and waits in a queue first; with
-# less time, it would usually be stopped.
+# A batch job is possible only if at least this many seconds remain until calls on demand would take over. A job is
+# validated and waits in a queue first; with less time, it would usually be stopped.
 _HEAD_START = 1800.0
 
-# The assumed ratio of the time of flex to that of on demand. AWS answers flex after other calls and states no time.
+# The flex tier is assumed to take this many times as long as on demand. AWS answers flex calls after other calls, and
+# publishes no times.
 _FLEX_TIMES = 2.0
 
-# The assumed time of a call if neither a quota nor a rate is known: a number of seconds, plus one second for so many
+# The assumed time of a call if neither a quota nor a rate is known: this many seconds, plus one second per this many
 # tokens.
 _SECONDS_FOR_A_CALL = 1.0
 _TOKENS_A_SECOND = 50.0
@@ -65,7 +66,7 @@ def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One of the three ways: its maximum cost (None if unknown), its time, and the reason if the way is not
+    """One of the three ways: its maximum cost (None if unknown), the time that it needs, and the reason if it is not
     possible.
     """
 
@@ -107,8 +108,8 @@ def choose(
     """Choose the cheapest way that is possible. If a price is unknown, batch is assumed to be the cheapest and on
     demand the most expensive, which is AWS's usual order.
 
-    `no_service` is the reason if no batch job can be created. `least` is the minimum number of records of a batch job,
-    and `budget` is the remaining budget.
+    If no batch job can be created, `no_service` is the reason. `least` is the minimum number of records of a batch
+    job. `budget` is the remaining budget in US dollars.
     """
     needed = pace.needs(weights.records)
     left = deadline - now

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 class Course:
     """The state of a run with a deadline: the current `way`, and the facts `noted` in the journal.
 
-    `takes_over` is the time when calls on demand take over, or None if there is nothing to take over. `trouble` is the
-    reason why the status of the batch job is unknown.
+    `takes_over` is the time when calls on demand take over the records of the batch job, or of the flex tier. It is
+    None if calls on demand have nothing to take over. `trouble` is the reason if the status of the job is unknown, or
+    an empty text.
     """
 
     noted: Noted

@@ -50,7 +50,7 @@ def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], No
     """Return the `Night` of a job, or None if the job has no deadline. Raises `ValueError` for an invalid deadline."""
     if job.by is None:
         return None
-    read(job.by)  # raises an error for an invalid deadline; if a run continues, its deadline can be in the past
+    read(job.by)  # raises an error for an invalid deadline; the deadline of a continued run can be in the past
     return Night(job, region, concurrency=concurrency, say=say)
 
 
@@ -63,8 +63,8 @@ def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Calla
 class Night:
     """The part of a run that depends on its deadline, for `job` in a Region.
 
-    `concurrency` is the maximum number of calls in flight; `say` receives messages. `over` returns when calls on
-    demand are allowed to start. After that, `ask` chooses the tier of each record.
+    `concurrency` is the maximum number of calls in flight; `say` receives messages. The method `over` returns when
+    calls on demand are allowed to start. Then the function from `ask` chooses the tier of each record.
     """
 
     def __init__(
@@ -118,8 +118,8 @@ class Night:
     async def over(
         self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
     ) -> Ending:
-        """Do all steps that come before calls on demand. Return an ending with `early` set if the run was
-        interrupted.
+        """Perform all steps that precede the calls on demand. If the run was interrupted, return an ending whose
+        `early` is True.
         """
         self._journal, self._tally, self._intake = journal, tally, intake
         while not intake.ended and not self._ending.early:
@@ -149,8 +149,8 @@ class Night:
         return self._ending
 
     def ended(self, ending: Ending) -> None:
-        """Store the pace of the calls on demand. If the run is complete, also store that the next run chooses a new
-        way.
+        """Store the pace of the calls on demand. If the run is complete, also store this fact: the next run then
+        chooses a new way.
         """
         tally = self._tally
         facts: dict[str, object] = {}
@@ -158,7 +158,7 @@ class Night:
             facts["per_minute"] = tally.pace.per_minute()
         if not ending.early:
             facts |= replace(self._noted, complete=True).facts()
-        with contextlib.suppress(JournalBroken):  # the run has reported it
+        with contextlib.suppress(JournalBroken):  # the run has already reported this error
             self._journal.note(**facts)
 
     def _weighed(self) -> Weights:
@@ -169,7 +169,7 @@ class Night:
         return weights
 
     def _begin(self, weights: Weights) -> None:
-        """Continue the way that the journal contains, or choose a way."""
+        """Continue the way that an earlier run stored in the journal, or choose a way."""
         now, by = self._wall(), str(self._job.by)
         facts = self._journal.facts()
         self._pace = pace(
@@ -255,7 +255,7 @@ class Night:
         self._tally.course = Course(self._noted, way, takes_over, trouble)
 
     async def _woken(self, seconds: float | None) -> None:
-        """Wait until the intake or an interruption wakes the run, but at most `seconds`."""
+        """Wait until new input or an interruption wakes the run, but at most `seconds`."""
         self._intake.wake.clear()
         if not self._ending.early and not (seconds is None and self._intake.ended):
             await self._intake.woken(seconds, self._sleep)

@@ -1,5 +1,5 @@
-"""The facts about a deadline that the journal stores. With them, a run continues the batch job of a run that was
-killed.
+"""The facts about a deadline that the journal stores. With these facts, a run continues the batch job of an earlier
+run that was killed.
 """
 
 from __future__ import annotations

@@ -36,8 +36,8 @@ def id_in_job(question: Question) -> str:
 
 
 def question_of(record_id: str, journal: JournalReads) -> Question | None:
-    """Return the record of the journal that has this id in the batch job. Return None if no record has this request
-    now.
+    """Return the record of the journal that has this id in the batch job. Return None if no record has this id, for
+    example because its request has changed.
     """
     number = _NUMBER.match(record_id)
     question = journal.question(int(number[1])) if number else None

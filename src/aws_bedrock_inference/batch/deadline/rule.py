@@ -13,16 +13,16 @@ from aws_bedrock_inference.jobs.values import COMPLETED
 MARGIN = 1.25
 """Calls on demand take over when the remaining time is this multiple of the time that they need."""
 
-_LAST = 1 + (MARGIN - 1) / 2  # the wait for the results of a job ends at this multiple: half of the margin
+_LAST = 1 + (MARGIN - 1) / 2  # the wait for the results of a job ends at this multiple, which leaves half of the margin
 
 LEAST_NEEDED = 60.0
-"""The minimum of seconds that calls on demand get. It is enough for a long answer and its retries."""
+"""The minimum time for calls on demand, in seconds. It is enough for a long answer and its retries."""
 
 STALLED_AFTER = 3600.0
 """The seconds without progress after which a running or validated job is treated as stalled. AWS guarantees no time."""
 
 _LOOK_EVERY = 60.0
-_LOOK_AGAIN = 15.0  # while a job stops, or until its results appear
+_LOOK_AGAIN = 15.0  # while a job is being stopped, or until its results appear
 _TRY_AGAIN = 60.0
 
 # Seconds to wait for a job to stop, and for the results of an ended job to appear, if the deadline allows.
@@ -43,7 +43,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The action to request the status of the job again at the time `until`."""
+    """The action to wait until the time `until`, and then request the status of the job."""
 
     until: float
 
@@ -57,8 +57,8 @@ class TakeOver:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The action to stop waiting for the job. Calls on demand send the records without an answer. `reason` is empty if
-    the job answered all records.
+    """The action to stop waiting for the job. The records that have no answer are then sent on demand. `reason` is
+    empty if the job answered all records.
     """
 
     reason: str = ""
@@ -111,8 +111,8 @@ class Seen:
 
 
 def decide(seen: Seen) -> Action:
-    """Return the next action. Every `Watch` ends after `now`. The rule always leaves calls on demand the time that
-    they need.
+    """Return the next action. A returned `Watch` always lies in the future. The rule always leaves calls on demand
+    the time that they need.
     """
     if seen.job is None:
         return _before(seen)
@@ -150,8 +150,8 @@ def _watched(seen: Seen, job: Watched) -> Action:
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
-    """Decide how long to wait for the results of an ended job. The counts of the job imply their number. AWS does not
-    state when the results appear, or whether a stopped job has results.
+    """Decide how long to wait for the results of an ended job. The expected number of results follows from the counts
+    of the job. AWS does not document when results appear, or whether a stopped job has results.
     """
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
     why = "" if job.stopped is not None else f"the job is {job.status}" + (f": {job.error}" if job.error else "")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 BATCH, FLEX = "batch", "flex"
 _TIERS = (BATCH, FLEX, DEFAULT)
 
-# Features that a batch job does not support (as of 2026-11). A job might ignore a guardrail, so only calls use it.
-# Media in S3 would have to be in the folder of the job's input.
+# Features that a batch job does not support (as of 2026-11). A job might ignore a guardrail, so records with a
+# guardrail are sent as calls. Media in S3 would have to be in the folder of the job's input.
 _UNFIT = {
     Need.TOOLS: "tools",
     Need.SCHEMA: "a schema for the answer",
@@ -91,7 +91,7 @@ def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str,
             operation, params = "converse", {"modelId": job.model, **_converse(request)}
         guess = estimate(operation, params, route.base)
     except (BadRequestError, BodyError):
-        return None  # the call reports the reason
+        return None  # the reason is reported when the record is sent
     weights.add(operation, params, route, guess)
     if not record.is_prompt:
         return dict(record.source["modelInput"])

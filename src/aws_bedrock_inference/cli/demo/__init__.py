@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MAX_TOKENS = 400
-_STREAMED = 3  # every third answer is a stream, of the same prompts for all clients
+_STREAMED = 3  # every third answer is a stream, for all clients
 _PROMPTS = 500  # the prompts of the file are repeated, so that the burst at the start has little weight
-_MOST_SECONDS = 100.0  # prompts without an answer after this time are unanswered
+_MOST_SECONDS = 100.0  # a prompt that has no answer after this time counts as unanswered
 
 
 @click.command(cls=Command)

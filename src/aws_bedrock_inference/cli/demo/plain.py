@@ -1,9 +1,9 @@
 """The clients of `bedrock demo` that use boto3: many threads, boto3's retries, and errors that are caught and counted.
 
-The comparison is fair. The connection pool has one connection per thread, and streams are closed. The number of
-threads is the best number for boto3's mode `adaptive` in this scenario: of 12, 16, 20, 24, 32 and 48 threads, 24 used
-most of the quota. boto3 loses answers when streams break, because it never retries streams, and in the outage, because
-the outage exhausts its retry quota.
+The comparison is fair: the connection pool has one connection per thread, and streams are closed. The number of
+threads is the best number for boto3's mode `adaptive` in this scenario: of 12, 16, 20, 24, 32 and 48 threads, 24
+threads used the largest part of the quota. boto3 loses answers when streams break, because it never retries streams,
+and in the outage, because the outage exhausts its retry quota.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _note(record: Record, ask: Callable[[Record], str], side: Side) -> None:
         text = ask(record)
     except ClientError as error:
         side.failures.append(error.response["Error"]["Code"] or "error without a code")
-    except (BotoCoreError, HTTPError) as error:  # when a stream breaks, urllib3's error is not wrapped
+    except (BotoCoreError, HTTPError) as error:  # botocore does not wrap urllib3's error if a stream breaks
         side.failures.append(type(error).__name__)
     else:
         side.answers[record.key] = text

@@ -55,7 +55,7 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
         try:
             while not over.wait(_LINE_EVERY):
                 console.print(_line(sides), soft_wrap=True)
-        except SystemExit as error:  # the output was closed: this ends the command, not only this thread
+        except SystemExit as error:  # the output was closed, which ends the command, not only this thread
             unread.append(error)
             signal.pthread_kill(main, signal.SIGINT)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Task:
     """The endpoint and the options of the calls of one side. `streamed` selects the records whose answers are
-    streams.
+    received as streams.
     """
 
     url: str
@@ -35,7 +35,7 @@ class Task:
 
 @dataclass
 class Side:
-    """The results of one side, which are added while it runs.
+    """The results of one side. They are updated while the side runs.
 
     `answers` contains each text that the user received as an answer. `failures` contains the reason of each failure.
     """
@@ -79,8 +79,8 @@ class Side:
         return sum(self.stats["throttled"].values())
 
     def used(self, tpm: float) -> float:
-        """Return the share of the allowed tokens that the service charged. The allowed tokens include the service's
-        burst. `tpm` is the quota in tokens per minute.
+        """Return the tokens that the service charged, as a fraction of the allowed tokens. The allowed tokens include
+        the service's burst. `tpm` is the quota in tokens per minute.
         """
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
         return float(self.stats["tokens"]["charged"]) / allowed
