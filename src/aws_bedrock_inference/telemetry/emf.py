@@ -44,7 +44,7 @@ MODEL, CAUSE = "ModelId", "Cause"
 _SAYS = ("_aws", "Operation", "Region", "Context")
 
 MOST_MODELS = 100
-"""The maximum number of models with separate metrics, and the maximum number of such causes. They are limited because
+"""The maximum number of models with separate metrics. The same maximum applies to causes. There is a maximum because
 CloudWatch charges for each metric.
 """
 

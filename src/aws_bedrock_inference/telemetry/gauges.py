@@ -90,8 +90,8 @@ def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
-    """Return the used part, the limit and the queue of each quota. If several `Quota` objects count the same quota,
-    their counts are added, and the limit is the largest of their limits.
+    """Return the use, the limit and the queue of each quota. If several `Quota` objects count the same quota, their
+    counts are added, and the limit is the largest of their limits.
     """
     used: dict[tuple[str, str], float] = defaultdict(float)
     limits: dict[tuple[str, str], float] = defaultdict(float)

@@ -227,8 +227,9 @@ class Spans:
 
 def instrumented(operation: str, region: str) -> bool:
     """Return True if the call belongs to a boto3 client for which OpenTelemetry's botocore instrumentation creates
-    spans and metrics; otherwise return False. This package then leaves the spans of the attempts to the
-    instrumentation, because it knows more about an answer, and existing dashboards can depend on its spans.
+    spans and metrics; otherwise return False. If it is True, this package leaves these spans and metrics to the
+    instrumentation, because the instrumentation knows more about an answer than this package's wrapper does, and
+    existing dashboards can depend on its spans.
     """
     if not (region and operation[:1].isupper()):  # only boto3's models name operations this way
         return False
