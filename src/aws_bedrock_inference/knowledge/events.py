@@ -2,10 +2,10 @@
 traceback; its "head" is its first line. `lines.py` defines the kinds of lines: stamped, levelled, continuation and
 plain.
 
-An event extends from one stamped line to the next. In a log without stamped lines, it extends from one levelled line
-to the next. In a log without levelled lines, either, an event is a line with its continuations, or a traceback. Only
-the lines of the event itself and the next two lines decide, and the length of an event is limited. Therefore a reader
-that stores `REACH` bytes before a line finds the same events, however the log is divided into blocks.
+An event extends from one stamped line to the next. If no line is stamped, an event extends from one levelled line to
+the next. If no line is levelled, either, an event is a line with its continuations, or a traceback. Only lines near
+the event are examined, and the length of an event is limited. Therefore a reader that stores `REACH` bytes before a
+line finds the same events, however the log is divided into blocks.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def _bridges(buffer: bytes, before: Line, following: int) -> bool:
 
 
 def _end(buffer: bytes, start: int) -> int:
-    """Return the end of the event that starts at `start`."""
+    """Return the position of the end of the event that starts at `start`."""
     head = line_at(buffer, start)
     takes = _Takes.MORE_MESSAGE if STARTS.match(buffer, head.text) else _takes(buffer, head)
     traced = takes is _Takes.MORE_MESSAGE
@@ -149,7 +149,7 @@ class _Takes(Enum):
     NONE = "none"
 
     def line(self, buffer: bytes, line: Line) -> bool:
-        """Return whether a line belongs to an event of this kind."""
+        """Return True if a line belongs to an event of this kind; otherwise return False."""
         if self is _Takes.MORE_MESSAGE:
             own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
             return line.kind is Kind.PLAIN and not own

@@ -88,10 +88,9 @@ class Candidate:
 
 
 def judge(seen: Evidence) -> Verdict:
-    """Return the verdict on one error.
-
-    Verdicts on errors with certain facts are cached, because most errors repeat. Verdicts on texts are not cached:
-    the lines of a log differ, and the cache for a large log would need too much memory.
+    """Return the verdict on one error. The verdict is cached if the error has certain facts, because most of these
+    errors repeat. The verdict on a text is not cached: the lines of a log differ, and the cache for a large log would
+    need too much memory.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -107,7 +106,7 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return the verdict on a text. First check whether the text is from AWS."""
+    """Return the verdict on a text, after a check whether the text is from AWS."""
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -119,9 +118,8 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Return the verdict on a text without a known cause. The decision is FAIL if the text describes a lasting
-    problem. This rule is only for pasted texts. If a program received an unknown error, the call gets one more
-    attempt.
+    """Return `verdict`, which has no known cause, with the decision FAIL if the text describes a lasting problem.
+    This rule applies only to pasted texts. If a program received an unknown error, the call gets one more attempt.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them
@@ -178,7 +176,9 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
 
 
 def _repeats(words: str, codes: frozenset[str]) -> bool:
-    """Return whether the words only repeat the code, as `access denied` does. They do not show the service."""
+    """Return True if the words only repeat the code, as `access denied` does, and so do not show the service;
+    otherwise return False.
+    """
     return words.replace(" ", "") in {code.lower() for code in codes}
 
 
@@ -229,7 +229,9 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return whether a candidate's only evidence is its code, which the service named in the text also uses."""
+    """Return True if the only evidence for a candidate is its code, and the service that the text names also uses
+    this code; otherwise return False.
+    """
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
@@ -261,7 +263,9 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return what AWS's models contain about a certain code outside the catalogue, if all have one decision."""
+    """Return the errors of AWS's service models that have the error's certain code, if the catalogue does not contain
+    this code and all models lead to one decision.
+    """
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()

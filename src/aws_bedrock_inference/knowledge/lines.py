@@ -100,8 +100,8 @@ class Kind(IntEnum):
 
 
 class Line(NamedTuple):
-    """One line: its kind, the position at which the program's own text begins, and its source if several programs
-    write to one log.
+    """One line of a log: its kind, the position at which the program's own text begins, and the program that wrote
+    the line (its source) if several programs write to one log.
     """
 
     kind: Kind
@@ -127,9 +127,9 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
-    """Return whether a stamped line continues the traceback above it. This happens in logs that write a time before
-    each line of a traceback. Both lines then have the same second, the next line is also stamped, and this line is a
-    frame or is below a frame.
+    """Return True if a stamped line continues the traceback above it; otherwise return False. Some logs contain a
+    time before each line of a traceback. A line continues the traceback if both lines have the same second, the next
+    line is also stamped, and this line is a frame or is below a frame.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -149,8 +149,8 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
-    """Return whether a line reports no problem, because its level is low and it contains no word that indicates an
-    error.
+    """Return True if a line reports no problem, because its level is low and it contains no word that indicates an
+    error; otherwise return False.
     """
     end = below(buffer, line.text)
     calm = has_calm_level(buffer, line.text, end)
@@ -164,7 +164,9 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return whether `Caused by:` is the first line of an event that is not a frame."""
+    """Return True if the first line of the event that is not a frame begins with `Caused by:`; otherwise return
+    False.
+    """
     at = 0
     while at < len(event):
         line = line_at(event, at)
