@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.fault import Fault
 
-# `InvalidParameterValueError` is a code, but many programs have an `InvalidRequestError`.
+# A name with many capitals can be a code, such as `InvalidParameterValueError`. Many programs use an
+# `InvalidRequestError`.
 _HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3
 _NO_WORD = 15  # letters: English words that are also codes are shorter
 
 ANY = "any"
 """The name that stands for the service in errors that every service can return."""
 
-HOME = "bedrock-runtime"  # the service of an error that may be from any service
+HOME = "bedrock-runtime"  # the service that is assumed for an error of any service
 
 
 class Catalogue:

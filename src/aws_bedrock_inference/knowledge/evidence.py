@@ -42,9 +42,9 @@ _SAYS_REFUSAL = re.compile(
     r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $|\b(?:client|server) error '$|resulted in a `$",
     re.IGNORECASE,
 )
-_SAYING = ("status", "http", "error", "code=", "resulted in")  # neither pattern matches without one of these
-_CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # the words after a status in Python's requests
-_BEFORE = 60  # characters before a number that may mark it as a status
+_SAYING = ("status", "http", "error", "code=", "resulted in")  # without one of these words, neither pattern can match
+_CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # Python's requests writes one of these after a status
+_BEFORE = 60  # characters before a number in which words that mark an HTTP status are searched
 _MOST_NUMBERS = 50
 _REFUSALS = 400
 _OPERATION = re.compile(
@@ -53,9 +53,9 @@ _OPERATION = re.compile(
 )
 # A text without one of these names no operation. Searching for them is much faster than the pattern.
 _CALLS, _NAMESPACE = ("when calling the ", "operation error "), re.compile(":[A-Z]")
-# The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
+# The wording of boto3's `ClientError`. If a text contains one error in this form, its code and operation are certain.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
-# The forms of an answer's code in other SDKs and tools: both of Go, Java, Ruby, PHP, fluent-bit, JSON and XML bodies.
+# The forms of an error code in other SDKs and tools: both SDKs for Go, Java, Ruby, PHP, fluent-bit, JSON and XML.
 _NAMES_CODES = (
     "api error ",
     "status code: ",

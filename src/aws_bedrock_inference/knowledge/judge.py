@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
     from aws_bedrock_inference.knowledge.modelled import Verdict as ModelVerdict
 
-# The weight of each kind of evidence. A matching message outweighs a code, and both together outweigh either; another
-# service named in the text counts against.
+# The weight of each kind of evidence. A matching message outweighs a code, and both together outweigh either alone. If
+# the text names another service than that of the cause, this lowers the cause's score.
 _MESSAGE, _CODE = 100.0, 40.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
 _NETWORK = -50.0  # words about the end of a connection have less weight than a sentence with the reason
-_PASSED_ON = -20.0  # a code of a service whose errors the certain service passes on: less than a code of every service
-_ELSEWHERE = -30.0  # a code of other services, with a meaning that every service may have
+_PASSED_ON = -20.0  # a code of a service whose errors the known service passes on; it weighs less than a general code
+_ELSEWHERE = -30.0  # a code of other services, if its cause can occur in every service
 _FIRM = 130.0  # a code with a single meaning outweighs the messages of other errors, but not its own messages
 _FOREIGN = 0.5  # without a named service, the meaning at every service comes first
 _LONGEST_COUNTED = 60
 _RANK = 200.0
-_TELLING = 25  # characters: fewer, without an AWS code or service, can come from any program
+_TELLING = 25  # characters: without an AWS code or service, a shorter message can be from any program
 _MOST_ALTERNATIVES = 3
-_NARROW = 16_384  # characters: a message that a narrow table splits into lines is not a log
-_LONGEST_KEPT = 2_048  # characters: repeated messages are short
+_NARROW = 16_384  # characters: only a shorter text can be a message that a narrow table splits into lines
+_LONGEST_KEPT = 2_048  # characters: only verdicts on shorter texts are cached, because repeated messages are short
 
 MODELLED, UNKNOWN = "modelled", "unknown"
 """The names of two causes: an error that only AWS's service models describe, and an unknown error."""

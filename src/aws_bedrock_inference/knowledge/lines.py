@@ -19,7 +19,7 @@ LEVEL = rb"(?:" + _LEVELS + rb"|" + _LEVELS.lower() + rb")\b"
 _COLOUR = rb"(?:\x1b\[[\d;]{0,16}m){0,4}"
 _DATE = rb"\d{4}[-/]\d\d[-/]\d\d"
 _ISO = _DATE + rb"[T ]\d\d:\d\d:\d\d[.,\d]{0,10}(?:Z| ?[+-]\d\d:?\d\d)?"
-_ISO_T = _ISO.replace(b"[T ]", b"T")  # transports write this letter
+_ISO_T = _ISO.replace(b"[T ]", b"T")  # log transports write the letter T between date and time
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _SYSLOG = _MONTH + rb" [ \d]\d \d\d:\d\d:\d\d[.\d]{0,7}"
 
@@ -86,7 +86,7 @@ _GOES_ON = re.compile(
     rb"[ \t]|\xc2\xa0|[})\]]|[Cc]aused by:|Suppressed:|\.\.\. \d|at |--- |---> |goroutine \d|created by |exit status \d"
     rb"|From previous event|Node\.js v\d|stack backtrace:|note: run with|\[Previous line|\xe2[\x94\x95]"
 )
-# Docker's own files have a record for each line of a trace.
+# Docker's own log files have a JSON record for each line of a traceback.
 _RECORD_GOES_ON = re.compile(rb'\{"log":\s?"(?:\\t|[ \t]|[Cc]aused by:|Suppressed:|\.\.\. \d|at )')
 BLANK = re.compile(rb"\s*?(?:\n|\Z)")
 RAISED = re.compile(rb"(?=[\w.$:]{0,99}[a-z])[A-Za-z_][\w.$]{0,99}(?::|\s*?(?:\n|\Z))")

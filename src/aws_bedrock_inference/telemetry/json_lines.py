@@ -105,7 +105,7 @@ def _message(record: logging.LogRecord) -> str:
 def _without_source(traceback: str) -> str:
     """Return a traceback without its source lines. It still has the files, the line numbers and the functions."""
     kept: list[str] = []
-    depth = inf  # belongs to the frame before; source lines and their marks are indented further
+    depth = inf  # the indentation of the last frame: its source lines and their marks are indented further
     for line in traceback.split("\n"):
         indent = len(line) - len(line.lstrip(" |"))
         if _FRAME.match(line):

@@ -30,7 +30,7 @@ MOST_OPEN = 100
 # The number of slots by which a clock can go back without effect: the clocks of processes differ by a few seconds.
 SKEW = 6
 
-# The number of slots in which a new place only learns its usual values.
+# The number of slots for which a place is new. In this time, open incidents also change its usual values.
 YOUNG = 720
 
 # The number of slots without a rise after which an incident ends, and the number of slots from the beginning of an
