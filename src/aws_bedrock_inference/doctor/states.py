@@ -29,9 +29,7 @@ def facts() -> dict[str, dict[str, Any]]:
 
 
 def region_of_bucket(answer: Answer) -> str:
-    """Return the bucket's Region from an answer of S3, which contains the Region even if S3 refuses the request. The
-    result is empty if the answer has none.
-    """
+    """Return the bucket's Region from an answer of S3, or an empty text. Refusals contain it, too."""
     response: dict[str, Any] = answer.value or getattr(answer.error, "response", None) or {}
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str(response.get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
@@ -201,9 +199,7 @@ def role(seen: Seen) -> Finding | None:
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return who has to assume the role, first in words and then as principals of a policy. Both are empty if this is
-    unknown.
-    """
+    """Return who has to assume the role, in words and as principals of a policy; both are empty if unknown."""
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
         services = facts()["principals"].get(service, [])
@@ -281,7 +277,7 @@ def execution(seen: Seen) -> Finding | None:
 
 
 def _message(cause: str) -> str:
-    """Return the message in the `cause` of an execution, which is JSON if a Lambda function raised the error."""
+    """Return the message in an execution's `cause`, which is JSON if a Lambda function raised the error."""
     try:
         found = json.loads(cause)
     except ValueError:
@@ -298,7 +294,5 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the first of `causes` that the error can have. If the error can have none of them, return the
-    first one.
-    """
+    """Return the first of `causes` that the error can have, or the first of all if it can have none."""
     return next((each for each in seen.world.candidates if each in causes), causes[0])

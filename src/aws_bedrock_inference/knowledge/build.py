@@ -190,9 +190,7 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
-    """Raise CatalogueError for a cause without a description, and for a second entry of one code, because the second
-    entry would never be used.
-    """
+    """Raise CatalogueError for a cause without a description, and for a second entry of one code."""
     met: set[tuple[str, str]] = set()
     for fault in faults:
         service = fault["service"]
@@ -222,9 +220,7 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy in the form in which the index stores it. `when` and `unless` are omitted if the TOML file does
-    not have them.
-    """
+    """Return a remedy as the index stores it: without `when` and `unless` if the TOML file omits them."""
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
         raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
@@ -277,9 +273,8 @@ def written(index: dict[str, Any]) -> str:
 
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return botocore's operations in two dictionaries: first those of the catalogue's services, then those of all
-    other services. In the first dictionary, the service "" marks an operation that services outside the catalogue
-    also have.
+    """Return botocore's operations in two dictionaries: those of the catalogue's services, and those of all others.
+    In the first dictionary, the service "" marks an operation that other services also have.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

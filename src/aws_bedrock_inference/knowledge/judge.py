@@ -119,7 +119,7 @@ def _owned(verdict: Verdict) -> Verdict:
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
     """Return `verdict`, which has no known cause, with the decision FAIL if the text describes a lasting problem.
-    This rule applies only to pasted texts. If a program received an unknown error, the call gets one more attempt.
+    Only pasted texts are judged in this way: if a program received an unknown error, the call gets one more attempt.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them
@@ -176,9 +176,7 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
 
 
 def _repeats(words: str, codes: frozenset[str]) -> bool:
-    """Return True if the words only repeat the code, as `access denied` does, and so do not show the service;
-    otherwise return False.
-    """
+    """Return True if the words only repeat the code, as `access denied` does, and so do not show the service."""
     return words.replace(" ", "") in {code.lower() for code in codes}
 
 
@@ -229,9 +227,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return True if the only evidence for a candidate is its code, and the service that the text names also uses
-    this code; otherwise return False.
-    """
+    """Return True if a candidate's only evidence is its code, which the service named in the text also uses."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
@@ -263,9 +259,7 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return the errors of AWS's service models that have the error's certain code, if the catalogue does not contain
-    this code and all models lead to one decision.
-    """
+    """Return the errors of AWS's models with a certain code outside the catalogue, if all have one decision."""
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()
