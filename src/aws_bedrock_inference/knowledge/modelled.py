@@ -93,8 +93,8 @@ class Modelled:
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
     """Return the errors with this code in AWS's service models, one for each service. `service` is any name that AWS
-    uses; None stands for all services. With `fresh`, a code that the index does not contain is searched in the models
-    of an installed botocore of another version, which takes a second.
+    uses. With `fresh`, a missing code is also searched in an installed botocore of another version, which takes a
+    second.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:
