@@ -92,9 +92,8 @@ class Modelled:
 
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
-    """Return the errors with this code in AWS's service models, one for each service. `service` is any name that AWS
-    uses. With `fresh`, a missing code is also searched in an installed botocore of another version, which takes a
-    second.
+    """Return the errors with this code in AWS's models, one for each service. `service` is any name that AWS uses.
+    With `fresh`, a missing code is also searched in an installed botocore of another version (one second).
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:
