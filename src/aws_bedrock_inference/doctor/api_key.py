@@ -1,4 +1,5 @@
-"""Reads what the text of a Bedrock API key shows: the kind of the key, its Region, its expiry time and its owner.
+"""Reads the facts that the text of a Bedrock API key contains: the kind of the key, its Region, its expiry time and
+its owner.
 
 A short-term key is a presigned URL in base64, which contains the key's Region and its latest expiry time. A long-term
 key contains the name of an IAM user's credential; only IAM stores its expiry time. Both forms are described in
@@ -34,7 +35,7 @@ class ApiKey:
 
 
 def read_key(key: str) -> ApiKey:
-    """Return the facts that the text of an API key shows."""
+    """Return the facts that the text of an API key contains."""
     if key.startswith(_SHORT):
         return _short(_text(key.removeprefix(_SHORT)))
     if key.startswith(_LONG):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.base import BaseClient
     from aws_bedrock_inference.clock import Clock
 
-# The part of a probe's limit for a connection, and again for an answer.
+# The part of a probe's time limit that a connection can take, and that an answer can then take.
 _PART = 0.4
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Says(Enum):
-    """The possible results when a policy is evaluated for an action of a role."""
+    """The possible results of the evaluation of a policy for an action and a role."""
 
     ALLOWED = "allowed"
     LEFT_TO_IAM = "left to IAM"
@@ -30,8 +30,8 @@ _HARMLESS = frozenset({"aws:securetransport"})
 
 
 def key_policy(policy: Any, role_arn: str, actions: Iterable[str]) -> Says:
-    """Return the result of a key policy for the actions of a role. The result is `LEFT_TO_IAM` if the key policy lets
-    the account's IAM policies decide.
+    """Return what a KMS key policy decides about these actions of the role. The result is `LEFT_TO_IAM` if the key
+    policy lets the account's IAM policies decide.
     """
     account = role_arn.split(":")[4]
     itself = {role_arn, "*"}
@@ -56,8 +56,8 @@ def _key_action(policy: Any, itself: set[str], root: set[str], action: str) -> S
 
 
 def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Says:
-    """Return `DENIED` if a bucket policy denies the action to the role. Return `UNKNOWN` if a condition decides, and
-    `SILENT` if the policy denies nothing.
+    """Return what a bucket policy decides: `DENIED` if it denies the role this action on the resource, `UNKNOWN` if
+    this depends on a condition, and `SILENT` if it denies nothing.
     """
     account = role_arn.split(":")[4]
     whom = {role_arn, "*", account, f"{role_arn.partition(':iam:')[0]}:iam::{account}:root"}
@@ -101,8 +101,8 @@ def _whom(statement: Mapping[str, Any]) -> set[str]:
 
 
 def _names(statement: Mapping[str, Any], member: str, value: str) -> bool:
-    """Return whether a statement applies to a value: its `Action` or `Resource` includes the value, or its
-    `NotAction` or `NotResource` does not exclude the value.
+    """Return True if a statement applies to `value`; otherwise return False. It applies if its `Action` or `Resource`
+    (the `member`) includes the value, or if its `NotAction` or `NotResource` does not exclude the value.
     """
     negated = f"Not{member}" in statement
     patterns = texts(statement.get(f"Not{member}" if negated else member))

@@ -73,8 +73,8 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the finding of a probe that was skipped, because a probe that it needs failed, had no result, or was
-    skipped.
+    """Return the finding of a probe that was skipped because of the probe `need`. The probe `need` must run first,
+    but its own `finding` is that it failed, had no result, or was skipped.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")

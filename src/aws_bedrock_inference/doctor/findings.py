@@ -34,12 +34,15 @@ class Status(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one probe. `status` is its status, and `message` is a short sentence. `tried` states what the
-    probe did: the request that it sent, the setting that it read, or the source of its conclusion.
+    """The result of one probe.
 
-    `cause` is the name of a cause in the catalogue, or is empty. `fields` are the values of placeholders in the
-    remedies of this cause, such as BUCKET. `excludes` are causes that the probe showed to be absent. `of_error` is
-    True if the finding explains the error that the doctor diagnoses.
+    * `status` is its status, and `message` is a short sentence.
+    * `tried` states what the probe did: the request that it sent, the setting that it read, or the facts that it
+      compared.
+    * `cause` is the name of a cause in the catalogue. It is empty if the probe found no cause.
+    * `fields` are the values of placeholders in the remedies of this cause, such as BUCKET.
+    * `excludes` are causes that the error does not have, as the probe showed.
+    * `of_error` is True if the finding explains the error that the doctor diagnoses.
     """
 
     status: Status
@@ -67,7 +70,9 @@ def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Findi
 
 
 def cause_of(error: Exception, *, otherwise: str) -> str:
-    """Return the cause of an error according to the catalogue. The result is `otherwise` if the cause is unknown."""
+    """Return the name of the cause that the catalogue finds for an error. The result is `otherwise` if the catalogue
+    finds none.
+    """
     cause = explain(error).cause
     return cause if cause in catalogue().causes else otherwise
 
@@ -96,8 +101,8 @@ class Check:
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
-        """The remedies of the finding's cause. Placeholders are replaced by the values that the probe knows. It is
-        empty if the finding is not a problem.
+        """The remedies of the finding's cause. Placeholders are replaced by the values that the probe knows. The
+        tuple is empty if the finding is not a problem.
         """
         if not self.finding.cause or self.status is Status.OK:
             return ()
@@ -167,8 +172,8 @@ class Report:
 
     @property
     def first(self) -> Check | None:
-        """The failed check to act on first. It is None if no check failed. A check that explains the error has
-        priority. Otherwise, the order of dependency decides.
+        """The failed check that the user has to fix first. It is None if no check failed. A check that explains the
+        error comes first. If there is none, the first failed check in the order of dependency comes first.
         """
         bad = [check for check in self.checks if check.status is Status.FAILED]
         return next((check for check in bad if check.finding.of_error), bad[0] if bad else None)
@@ -213,5 +218,5 @@ class Report:
 
 
 def of_error(finding: Finding) -> Finding:
-    """Mark the finding as one that explains the error to diagnose."""
+    """Return the finding, marked as one that explains the error to diagnose."""
     return replace(finding, of_error=True)

@@ -21,8 +21,8 @@ ALLOWED = "allowed"
 @dataclass(frozen=True, slots=True)
 class Judged:
     """IAM's decision about one action on one resource. `missing` are the condition keys whose values the simulation
-    lacked. `scp` is False if the service control policies do not allow the action, and `boundary` is False if the
-    permissions boundary does not allow it.
+    did not have. `scp` is False if the service control policies do not allow the action, and `boundary` is False if
+    the permissions boundary does not allow it.
     """
 
     action: str
@@ -65,8 +65,8 @@ def find_principal(world: World) -> Principal:
 
 
 def _of_iam(world: World, arn: str) -> Principal:
-    """Return the principal with the ARN that IAM uses. The ARN of a session does not contain its role's path, so the
-    path is read from IAM.
+    """Return the principal, with the ARN that IAM uses, for the ARN of a caller. The ARN of a session does not
+    contain its role's path, so the path is read from IAM.
     """
     head, _, session = arn.partition(":assumed-role/")
     if not session:
@@ -87,8 +87,8 @@ def judge(
     resources: Sequence[str],
     context: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Return IAM's answer to the question whether the principal is allowed to use the actions on the resources.
-    `context` contains the values of condition keys.
+    """Ask IAM's policy simulator whether the principal is allowed these actions on these resources, and return its
+    answer. `context` contains the values of condition keys.
     """
     entries = [
         {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}
@@ -106,7 +106,7 @@ def judge(
 
 
 def judgements(answer: Answer) -> list[Judged]:
-    """Return the decisions in an answer, one for each pair of action and resource."""
+    """Return the decisions in an answer of the simulator, one for each pair of action and resource."""
     found = []
     for result in answer.value.get("EvaluationResults", ()):
         parts = result.get("ResourceSpecificResults") or [result]

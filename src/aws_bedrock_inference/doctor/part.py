@@ -1,7 +1,7 @@
-"""Creates the probes of a resource of another service that an error names, such as a bucket. Such a probe checks
+"""Creates the probes of resources of other services, such as a bucket, that an error names. Such a probe checks
 whether the resource exists and what its state is. A "probe" is one read-only check of the doctor, and its result is a
 "finding". A "cause" is an entry of the error catalogue. A "part" is a kind of resource with the rules for its probe.
-"Seen" is a resource that was read.
+`Seen` is a resource that a probe has read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ _NAMES = {
 
 
 def named(world: World, name: str) -> str:
-    """Return the value that the error's text contains for a placeholder of the catalogue or of this file."""
+    """Return the value that the error's text contains for `placeholder`, which is a placeholder of the catalogue or
+    of this file. The result is empty if there is no value.
+    """
     own = _NAMES.get(name)
     if own is None:
         found = world.named(name)
@@ -47,7 +49,7 @@ def named(world: World, name: str) -> str:
 
 
 def without_account(value: str) -> str:
-    """Return a name or an ARN. In an ARN, the placeholder ACCOUNT replaces the account id."""
+    """Return `value`, a name or an ARN. In an ARN, the account id is replaced by the placeholder ACCOUNT."""
     return masked(value, accounts=True).replace("*" * 12, "ACCOUNT")
 
 
@@ -65,12 +67,14 @@ class Seen:
     fields: dict[str, str]
 
     def ends(self, message: str, cause: str, **fields: str) -> Finding:
-        """Return a failed finding, because calls fail while the resource has this state."""
+        """Return a failed finding with this cause. It means that calls fail while the resource has its
+        present state.
+        """
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
     def may(self, message: str, *causes: str) -> Finding:
-        """Return a failed finding if the error can have one of `causes`, which this state of the resource leads to.
-        Otherwise, return a warning.
+        """Return a failed finding if the error can have one of `causes`; otherwise return a warning. The present
+        state of the resource can lead to these causes.
         """
         cause = next((each for each in self.world.candidates if each in causes), "")
         if cause:
@@ -78,7 +82,9 @@ class Seen:
         return warning(f"{self.what} {self.name} {message}", self.tried, **self.fields)
 
     def well(self, message: str, *excludes: str) -> Finding:
-        """Return an ok finding that excludes the causes, because the resource's state does not lead to them."""
+        """Return an ok finding. It shows that the error has none of the causes `excludes`, because the resource's
+        state does not lead to them.
+        """
         return ok(f"{self.what} {self.name} {message}", self.tried, excludes=excludes)
 
 
@@ -88,7 +94,8 @@ class Part:
 
     * `names` and `optional` map parameters of the operation to placeholders, whose values are in the error's text.
       The values of `optional` can be missing from the text.
-    * `missing` are the causes that apply if the resource does not exist.
+    * `judge` evaluates the state of a resource that exists. It returns None if the state is good.
+    * `missing` are the causes of the error if the resource does not exist.
     * `states` are causes that the resource's state can lead to. They are excluded if `judge` returns None.
     * `may_tell` are further causes that `judge` can prove or exclude.
     * `denied` are causes that are proved if AWS refuses the read and the error can have them.

@@ -47,7 +47,9 @@ def probe(
     calls: Iterable[str] = (),
     asked: bool = False,
 ) -> Callable[[Examine], Probe]:
-    """Make a probe of the function. The probe has the function's name, with hyphens instead of underscores."""
+    """Return a decorator that makes a probe of a function. The probe has the function's name, with hyphens instead of
+    underscores.
+    """
 
     def made(function: Examine) -> Probe:
         name = function.__name__.replace("_", "-")
@@ -58,8 +60,8 @@ def probe(
 
 def chosen(probes: dict[str, Probe], causes: Iterable[str] | None = None, *, asked: Iterable[str] = ()) -> list[Probe]:
     """Return the probes that can prove or exclude one of `causes`, and all probes that these probes need, in order.
-    If `causes` is None, return all probes. Probes with `asked` are then returned only if the argument `asked` names
-    them.
+    If `causes` is None, return all probes; those whose attribute `asked` is True are then returned only if the
+    argument `asked` names them.
     """
     if causes is None:
         return [each for each in probes.values() if not each.asked or each.name in asked]

@@ -64,7 +64,7 @@ class Route:
     @property
     def open_end(self) -> str:
         """A sentence that states that calls can be processed in more Regions than `regions` contains. It is empty if
-        this is not the case.
+        `regions` contains all of them.
         """
         if self.profile is None and (target(self.name).pool in _POOLS or can_be_looked_up(self.name)):
             return "The other Regions that can answer the call are unknown."
@@ -72,7 +72,7 @@ class Route:
 
     @property
     def shown(self) -> str:
-        """The model id as messages show it. In an ARN, the account is left out."""
+        """The model id as messages show it: an ARN is shown without its account id."""
         return masked(self.name, accounts=True)
 
     @property
@@ -82,7 +82,7 @@ class Route:
 
 
 def find_route(world: World) -> Route:
-    """Return the route of calls to `world.model_id`. All requests for it are sent concurrently."""
+    """Return the route of calls to `world.model_id`. The requests that find the route are sent concurrently."""
     name = world.model_id or ""
     questions = {
         "ListFoundationModels": partial(world.ask, "bedrock", "list_foundation_models"),
@@ -131,8 +131,8 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 
 
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
-    """Return whether the Region offers the id. The result is None if the lists cannot show this. The lists are
-    complete, but they do not contain the account's own resources.
+    """Return True if the Region offers the model id `name`, and False if it does not. Return None if the lists cannot
+    show this, because they do not contain the account's own resources.
     """
     if profile is not None or listing.find(name) is not None:
         return True

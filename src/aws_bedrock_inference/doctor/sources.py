@@ -46,14 +46,14 @@ _SOURCES = {
 
 
 def source(credentials: Any) -> str:
-    """Return the usual name of a source of credentials."""
+    """Return the usual name of the source that these credentials come from."""
     method = str(getattr(credentials, "method", "") or "")
     return _SOURCES.get(method, method or "a source without a name")
 
 
 def out_of(core: Any) -> str:
-    """Return words that name the profile whose command fetches credentials (its `credential_process`). The result is
-    empty if the profile has no such command.
+    """Return words that name the profile whose command (its `credential_process`) fetches the credentials. The result
+    is empty if the profile has no such command.
     """
     command = "credential_process" in core.get_scoped_config()
     return f" from the credential_process of the profile {core.profile or 'default'}" if command else ""
@@ -87,7 +87,9 @@ def end_of_login(core: Any) -> float | None:
 
 
 def hides(credentials: Any, core: Any) -> str:
-    """Return a sentence if keys in the environment override the credentials of a profile."""
+    """Return a sentence if keys in environment variables override the credentials of a profile; otherwise return an
+    empty text.
+    """
     gives = core.profile or _GIVE & core.full_config["profiles"].get("default", {}).keys()
     if not gives or getattr(credentials, "method", "") != ENVIRONMENT:
         return ""
@@ -95,7 +97,9 @@ def hides(credentials: Any, core: Any) -> str:
 
 
 def half(environ: Mapping[str, str]) -> str:
-    """Return a sentence if a secret key is set without a key id. boto3 ignores such a key silently."""
+    """Return a sentence if a secret key is set without a key id; otherwise return an empty text. boto3 ignores such a
+    secret key without a message.
+    """
     if environ.get("AWS_SECRET_ACCESS_KEY") and not environ.get("AWS_ACCESS_KEY_ID"):
         return "AWS_SECRET_ACCESS_KEY is set without AWS_ACCESS_KEY_ID, so boto3 ignores it."
     return ""

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 @cache
 def facts() -> dict[str, dict[str, Any]]:
-    """Return the tables of states.toml, which contain the limits and the states of resources."""
+    """Return the content of states.toml: the limits and the states of resources."""
     return tomllib.loads(files("aws_bedrock_inference.doctor").joinpath("states.toml").read_text(encoding="utf-8"))
 
 
 def region_of_bucket(answer: Answer) -> str:
-    """Return the bucket's Region, which S3 names even in a refusal. The result is empty if the answer has none."""
+    """Return the bucket's Region from an answer of S3, or an empty text. Refusals contain it, too."""
     response: dict[str, Any] = answer.value or getattr(answer.error, "response", None) or {}
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str(response.get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
@@ -41,7 +41,7 @@ def bucket(seen: Seen) -> Finding | None:
 
 
 def bucket_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """Compare the bucket's Region with the client's Region after a refusal, which contains the bucket's Region."""
+    """Compare the bucket's Region, which S3's refusal contains, with the client's Region."""
     return _other_region(seen, region_of_bucket(answer))
 
 
@@ -69,7 +69,7 @@ def stored_object(seen: Seen) -> Finding | None:
 
 
 def object_refused(seen: Seen, answer: Answer) -> Finding | None:
-    """Check whether the object was deleted or never existed."""
+    """After a refusal, check whether the object was deleted or never existed."""
     response: dict[str, Any] = getattr(answer.error, "response", None) or {}
     if response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-delete-marker") == "true":
         return seen.ends("was deleted: its newest version is a delete marker.", "s3-key-missing")
@@ -199,7 +199,7 @@ def role(seen: Seen) -> Finding | None:
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return who is expected to assume the role, in words and as principals; both are empty if unknown."""
+    """Return who has to assume the role, in words and as principals of a policy; both are empty if unknown."""
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
         services = facts()["principals"].get(service, [])
@@ -277,7 +277,7 @@ def execution(seen: Seen) -> Finding | None:
 
 
 def _message(cause: str) -> str:
-    """Return the message in an execution's cause, which is JSON if a Lambda function raised the error."""
+    """Return the message in an execution's `cause`, which is JSON if a Lambda function raised the error."""
     try:
         found = json.loads(cause)
     except ValueError:

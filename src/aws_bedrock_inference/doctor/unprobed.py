@@ -35,8 +35,8 @@ def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
 
 
 def by_hand(world: World, cause: str) -> str:
-    """Return a sentence with the command that checks a cause of the error by hand. If there is no such command, the
-    sentence contains the first remedy of the cause.
+    """Return a sentence with the command that the user can run to check whether the error has this cause. If the
+    catalogue has no command for it, the sentence contains the first remedy of the cause.
     """
     remedies = _remedies(world, cause)
     command = next((remedy.run for remedy in remedies if remedy.run), "")
@@ -46,9 +46,7 @@ def by_hand(world: World, cause: str) -> str:
 
 
 def _remedies(world: World, cause: str) -> tuple[Remedy, ...]:
-    """Return the remedies of a cause for the error. Placeholders are replaced by the values that the error's text
-    contains.
-    """
+    """Return the remedies of a cause. Placeholders are replaced by the values that the error's text contains."""
     error = world.error
     if error is None or cause not in catalogue().causes:
         return () if error is None else error.remedies

@@ -35,13 +35,13 @@ BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 class World:
     """The settings that a diagnosis is about.
 
-    * `limit` is the maximum time for one probe, in seconds. `wait` is the maximum time for a connection, and then
-      again for an answer; both together are within `limit`.
+    * `limit` is the maximum time for one probe, in seconds. `wait` is the maximum time for a connection, and the
+      maximum time for an answer after that; both together are within `limit`.
     * `wall` returns the time of day.
     * `account` is the account id that the caller expects, and `project` the id or ARN of the Bedrock project in the
       calls.
     * `max_tokens` is the maximum length of an answer, and `concurrency` the number of concurrent calls.
-    * `config` contains botocore's settings of the client in question, if this is a boto3 client.
+    * `config` contains botocore's settings of the client whose calls fail, if this is a boto3 client.
     * `error` is the explanation of the error to diagnose, and `error_text` is its text.
     """
 
@@ -92,12 +92,12 @@ class World:
         return named(placeholder, self.error_text)
 
     def asked_about(self, *causes: str) -> bool:
-        """Return whether the error to diagnose can have one of these causes."""
+        """Return True if the cause of the error to diagnose is one of `causes`; otherwise return False."""
         return self.error is not None and self.error.cause in causes
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """The causes that the error's text suggests, the most likely first."""
+        """The causes that the error can have according to its text, the most likely first."""
         return () if self.error is None else (self.error.cause, *self.error.alternatives)
 
     @cached_property
@@ -117,8 +117,8 @@ class World:
         return self.ask("sts", "get_caller_identity")
 
     def ask_all(self, questions: Iterable[Callable[[], Answer]]) -> list[Answer]:
-        """Return the answers to several requests. The requests are sent concurrently, so all of them take as long as
-        the slowest request.
+        """Return the answers to several requests. The requests are sent concurrently, so together they take only as
+        long as the slowest of them.
         """
         answers: dict[int, Answer | Exception] = {}
 
@@ -189,7 +189,7 @@ class Answer:
 
     @property
     def silent(self) -> bool:
-        """True if no service answered the request."""
+        """True if no service answered the request; otherwise False."""
         return self.error is not None and not self.status
 
     @property
@@ -207,7 +207,9 @@ class Answer:
         return "" if self.why is None else f"{self.why.title[:1].lower()}{self.why.title[1:]}"
 
     def why_not(self, permission: str) -> str:
-        """Return the reason why the request has no response. It is the missing permission, or the service's error."""
+        """Return the reason why the request has no response. The reason is that `permission` is missing, or it is the
+        service's error.
+        """
         if self.denied:
             return f"the identity lacks {permission}"
         return self.reason

@@ -67,7 +67,7 @@ class Need(StrEnum):
     GUARDRAIL = "guardrail"
     PROJECT = "project"
     PROMPT = "prompt"
-    """A prompt from Bedrock's Prompt management, which specifies its own model."""
+    """A prompt from Amazon Bedrock Prompt management, which specifies the model itself."""
     STORE = "store"
     """A request whose answer AWS stores."""
     STORED_RESPONSE = "stored_response"
@@ -101,8 +101,8 @@ def unable(base_model_id: str, needs: Needs) -> str | None:
 
 
 def bound(needs: Needs, *, elsewhere: bool) -> str | None:
-    """Return the reason why a request cannot be sent to another model, or with `elsewhere` to another Region or
-    account. Return None if the request can be sent there.
+    """Return the reason why a request cannot be sent to another model. If `elsewhere` is True, return the reason why
+    it cannot be sent to another Region or account. Return None if there is no such reason.
     """
     if Need.STORED_RESPONSE in needs.uses:
         return "the request continues a stored response, which exists only where it was created"
@@ -116,8 +116,9 @@ def bound(needs: Needs, *, elsewhere: bool) -> str | None:
 
 
 def form_of_body(body: Mapping[str, Any], base_model_id: str) -> str:
-    """Return the model family in whose format a body of InvokeModel is written. The body itself decides, and
-    otherwise the model that the body was written for. The result is empty if neither shows the family.
+    """Return the model family in whose format a body of InvokeModel is written. If the body does not show the family,
+    `base_model_id` decides, which is the model that the body was written for. The result is empty if neither shows
+    the family.
     """
     for form in _data()["form"]:
         if any(mark in body for mark in form["marks"]):

@@ -190,7 +190,7 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
-    """Refuse a cause without a description, and a second entry for a code, which would never be used."""
+    """Raise CatalogueError for a cause without a description, and for a second entry of one code."""
     met: set[tuple[str, str]] = set()
     for fault in faults:
         service = fault["service"]
@@ -220,7 +220,7 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy as the index stores it, without `when` and `unless` if the TOML file does not have them."""
+    """Return a remedy as the index stores it: without `when` and `unless` if the TOML file omits them."""
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
         raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
@@ -274,7 +274,7 @@ def written(index: dict[str, Any]) -> str:
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Return botocore's operations in two dictionaries: those of the catalogue's services, and those of all others.
-    In the first one, the service "" marks an operation that services outside the catalogue also have.
+    In the first dictionary, the service "" marks an operation that other services also have.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

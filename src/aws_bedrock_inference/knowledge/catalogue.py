@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.fault import Fault
 
-# `InvalidParameterValueError` is a code, but many programs have an `InvalidRequestError`.
+# A name with many capitals can be a code, such as `InvalidParameterValueError`. Many programs use an
+# `InvalidRequestError`.
 _HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3
 _NO_WORD = 15  # letters: English words that are also codes are shorter
 
 ANY = "any"
 """The name that stands for the service in errors that every service can return."""
 
-HOME = "bedrock-runtime"  # the service of an error that may be from any service
+HOME = "bedrock-runtime"  # the service that is assumed for an error of any service
 
 
 class Catalogue:
@@ -64,7 +65,7 @@ class Catalogue:
     @cached_property
     def _parts(self) -> Parts:
         """The words of all signatures, indexed for a fast search. The index is created when the first error is
-        evaluated.
+        examined.
         """
         return Parts(part for _, part in self._told)
 
@@ -98,7 +99,7 @@ class Catalogue:
 
     def matching(self, text: str, there: set[str]) -> Iterator[tuple[Signature, str]]:
         """Yield the signatures that match a normal text, in the catalogue's order, each with the words that matched.
-        `there` contains the text's clues.
+        `there` contains the clues of the text.
         """
         found: dict[Signature, list[str]] = {}
         for number in self._parts.within(text, there):
@@ -109,9 +110,9 @@ class Catalogue:
                 yield signature, decided
 
     def code(self, name: str) -> str:
-        """Return the error code that a name in a text stands for, or an empty string. Streams write the first letter
-        of a code in lower case. A name completely in lower case is accepted as a code only if it is longer than
-        ordinary words.
+        """Return the error code that the name `name` in a text stands for, or an empty string if it stands for none.
+        Streams write the first letter of a code in lower case. A name that is completely in lower case is accepted
+        only if it is longer than ordinary words.
         """
         if name in self.by_code:
             return name
@@ -124,7 +125,9 @@ class Catalogue:
         return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
-        """Return the entry for an unknown code whose name has a known shape, such as a name that ends in `NotFound`."""
+        """Return the entry for a code that the catalogue does not contain. The shape of the code decides, such as a
+        name that ends in `NotFound`. The result is None if its shape is unknown, too.
+        """
         like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
         return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
 
@@ -133,8 +136,8 @@ class Catalogue:
         return {code.lower(): code for code in self.by_code}
 
     def status(self, service: str, code: str) -> int | None:
-        """Return the HTTP status with which a service returns a code, or with which it returns a cause that has no
-        code. The result is None if the status is unknown.
+        """Return the HTTP status with which a service returns `code`, which is a code, or a cause that has no code.
+        The result is None if the status is unknown.
         """
         told: dict[str, dict[str, int]] = {name: about["status"] for name, about in self.services.items()}
         return told.get(service or HOME, {}).get(code) or told[ANY].get(code)
@@ -149,8 +152,8 @@ class Catalogue:
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault of a cause. A message with this cause supplies the fault. If no message has the cause, a
-        code supplies it.
+        """Return the fault of a cause, without the facts of one occurrence. It is that of a message with this cause
+        or, if no message has the cause, that of a code.
         """
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)

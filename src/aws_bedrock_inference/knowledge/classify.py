@@ -1,6 +1,5 @@
-"""Converts an error to a `Fault`: the cause of the error, whether to retry the call, and how.
-
-`judge.py` decides the cause and returns it as a "verdict", whose "template" is a fault without the facts of one
+"""Converts an error to a `Fault`, which contains the cause of the error, whether to retry the call, and how to retry
+it. `judge.py` decides the cause and returns it as a "verdict", whose "template" is a fault without the facts of one
 occurrence. This module adds these facts, such as the wait that the answer states. The catalogue is read at the first
 fault, not at import.
 """
@@ -63,9 +62,9 @@ def answered(
 
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
-    """Return the fault of a failure on the client's side of the connection. `code` is botocore's name of the failure,
-    if botocore has a name for it. The fault contains a stand-in for `error` instead of `error` itself, because
-    `error` can contain headers and passwords.
+    """Return the fault of a call that failed before an answer arrived, such as a failed connection. `code` is
+    botocore's name of the failure, if botocore has a name for it. The fault does not contain `error` itself, which
+    can contain headers and passwords, but a stand-in for it.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
     return placed(_template(verdict, code).with_details(code, masked(message), error=stand_in(error)), error, RUNTIME)
@@ -115,8 +114,8 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 
 def _template(verdict: Verdict, code: str) -> Fault:
-    """Return the template of a verdict: its fault, without the facts of one occurrence. Only the error's own code can
-    show that the request was not sent; other words of the text cannot.
+    """Return the template of a verdict, which is its fault without the facts of one occurrence. Only `code`, the
+    error's own code, can show that the request was not sent; other words of the text cannot show this.
     """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent

@@ -43,7 +43,7 @@ _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len,
 
 
 class Asked(NamedTuple):
-    """The error that remedies are for: its text, its service and its operation."""
+    """The error for which remedies are selected: its text, its service and its operation."""
 
     text: str
     service: str = ""
@@ -51,8 +51,8 @@ class Asked(NamedTuple):
 
 
 def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
-    """Return the remedies of the steps that apply to the error's text. Placeholders in their commands are replaced by
-    the values that the text contains.
+    """Return the remedies of those `steps` that apply to the error's text. Placeholders in the commands are replaced
+    by the values that the text contains.
     """
     values: dict[str, str] = {}
 
@@ -74,8 +74,8 @@ def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
 
 
 def with_values(run: str, values: Mapping[str, str]) -> str:
-    """Return a command in which these placeholders are replaced by their values, quoted for a shell and masked like
-    values from a text.
+    """Return the command `run`, in which placeholders are replaced by `values`. The values are quoted for a shell,
+    and masked like values from a text.
     """
     if not values:
         return run
@@ -93,8 +93,8 @@ def _is_foreign(text: str) -> bool:
 
 
 def _value(name: str, error: Asked) -> str:
-    """Return a placeholder's value as one word of a shell. The result is empty if the value cannot be used in a
-    command.
+    """Return the value of the placeholder `name`, quoted as one word of a shell. The result is empty if the error's
+    text has no value for it, or has a value that cannot be used in a command.
     """
     if name == _OPERATION:
         return error.operation if error.operation.isalnum() else ""
@@ -108,8 +108,8 @@ def _value(name: str, error: Asked) -> str:
 
 
 def named(placeholder: str, text: str) -> str:
-    """Return the value that a text contains for a placeholder, or an empty string. The value can contain an account
-    id.
+    """Return the value that a text contains for a placeholder, or an empty string if there is none. The value can
+    contain an account id.
     """
     if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
         for pattern in _compiled(placeholder):

@@ -1,5 +1,5 @@
-"""Finds the routes on which a failed request can succeed. A route is the model, Region, quota pool and account of a
-call; the cause of the fault decides which of these must differ.
+"""Decides on which other routes a failed request can succeed. A route is the model, Region, quota pool and account of
+a call. The cause of the fault decides which of these four must be different.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return the properties of which at least one must differ on a route where the same request can succeed. The
-    result is empty if the request would fail on every route.
+    """Return the properties of a route of which at least one must be different so that the same request can succeed.
+    The result is empty if the request would fail on every route.
     """
     listed = _groups().get(fault.cause)
     if listed is not None:
@@ -34,7 +34,9 @@ def elsewhere(fault: Fault) -> frozenset[str]:
 
 
 def closes(fault: Fault) -> bool:
-    """Return whether this fault means that every call on the same route fails until somebody changes a setting."""
+    """Return True if this fault means that every call on the same route fails until somebody changes a setting;
+    otherwise return False.
+    """
     listed = _groups().get(fault.cause)
     return listed is not None and listed.closes
 

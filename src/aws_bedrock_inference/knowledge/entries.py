@@ -34,9 +34,7 @@ class Remedy(NamedTuple):
 
     @property
     def alone(self) -> str:
-        """The sentence for a reader who does not see the command. Parts of the sentence that mention the command are
-        removed.
-        """
+        """The sentence for a reader who does not see the command: without the parts that mention the command."""
         return _OF_A_COMMAND.sub("", self.do).strip()
 
 
@@ -130,9 +128,9 @@ class Signature:
         return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
 
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the longest part of a normal text that decided, or an empty string if the text does not match.
-        `found` contains the words of `contains` that the text contains. If `contains` is empty, it contains those of
-        the first word of `all`.
+        """Return the longest part of a normal text that shows that the text matches this signature. The result is
+        empty if the text does not match. `found` contains those words of `contains` that occur in the text. If
+        `contains` is empty, `found` contains those of the first word of `all`.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
@@ -161,7 +159,7 @@ class Entry:
     firm: bool = False
     signatures: list[Signature] = field(default_factory=list)
     own_codes: frozenset[str] = frozenset()
-    """The codes that identify the service, because only some services have them."""
+    """The codes of this entry that only some services have, so that they identify the service."""
 
     @cached_property
     def template(self) -> Fault:
@@ -169,7 +167,9 @@ class Entry:
         return _template(self.cause, self.data)
 
     def meanings(self) -> list[Entry | Signature]:
-        """Return the possible meanings of this error: the meaning of its codes, and the meaning of each message."""
+        """Return all possible meanings of this error: first the meaning of its codes, then the meaning of each
+        message.
+        """
         return [self, *self.signatures]
 
 
@@ -196,7 +196,7 @@ def _template(cause: Cause, data: dict[str, Any]) -> Fault:
 
 
 def cause_of(slug: str, data: dict[str, Any]) -> Cause:
-    """Return the cause with the name `slug` from its entry in the index."""
+    """Return the cause with the name `slug`. `data` is its entry in the index."""
     known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
     known["origin"] = Origin(data["origin"])
     known["advice"] = tuple(_step(*facts) for facts in known.pop("remedies"))

@@ -1,11 +1,11 @@
-"""Finds the first and the last line of an event in a log, from the lines of the event alone. An "event" is one log
-message with all its lines, such as a traceback; its "head" is its first line. `lines.py` defines the kinds of lines:
-stamped, levelled, continuation and plain.
+"""Finds the first and the last line of an event in a log. An "event" is one log message with all its lines, such as a
+traceback; its "head" is its first line. `lines.py` defines the kinds of lines: stamped, levelled, continuation and
+plain.
 
-An event extends from one stamped line to the next. If no line is stamped, it extends from one levelled line to the
-next. If no line is levelled, either, an event is a line with its continuations, or a traceback. The length of an
-event is limited. Therefore a reader that stores `REACH` bytes before a line finds the same events, however the log is
-divided into blocks.
+An event extends from one stamped line to the next. If no line is stamped, an event extends from one levelled line to
+the next. If no line is levelled, either, an event is a line with its continuations, or a traceback. Only lines near
+the event are examined, and the length of an event is limited. Therefore a reader that stores `REACH` bytes before a
+line finds the same events, however the log is divided into blocks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from aws_bedrock_inference.knowledge.lines import (
 from aws_bedrock_inference.knowledge.objects import object_around
 
 REACH = 1 << 15
-"""The number of bytes above a line in which the head of the line's event is searched."""
+"""The maximum distance, in bytes, between a line and the head of the event that the line belongs to."""
 
 _LONGEST, _MOST_LINES = 1 << 16, 2_000
 _NEAR = 20
@@ -43,7 +43,9 @@ _ERROR = re.compile(EXCEPTION.pattern + rb":|[^\n]{0,99}error occurred \(")
 
 
 def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
-    """Return the start (not before `floor`) and the end of the event that contains the line at `line`."""
+    """Return the start and the end of the event that contains the line at position `line`. The start is not before
+    `floor`.
+    """
     start = _head_above(buffer, line, floor)
     if line_at(buffer, start).kind < Kind.STAMPED:
         whole = object_around(buffer, line, floor)
@@ -55,16 +57,16 @@ def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
 
 
 def lines_after(buffer: bytes, end: int) -> int:
-    """Return the number of complete lines after `end`, at most 2. Two lines are enough to decide whether an event has
-    ended.
+    """Return 0, 1 or 2: the number of complete lines after position `end`, of which at most two are counted. Two
+    lines are enough to decide whether an event has ended.
     """
     first = buffer.find(b"\n", end)
     return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
 
 
 def _head_above(buffer: bytes, line: int, floor: int) -> int:
-    """Return the nearest stamped line at or above `line`. Without a stamped line, return the nearest levelled line.
-    Without a levelled line, return the first line that the line at `line` continues.
+    """Return the nearest stamped line that is at or above `line`. If there is none, return the nearest levelled line.
+    If there is none, either, return the line that `line` continues, or `line` itself.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -85,7 +87,9 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int:
 
 
 def _continues(buffer: bytes, at: int) -> bool:
-    """Return whether a line continues the line above it. The form of both lines decides."""
+    """Return True if the line at position `at` continues the line above it; otherwise return False. The form of both
+    lines decides.
+    """
     line = line_at(buffer, at)
     if at == 0 or line.kind > Kind.CONTINUES:
         return False
@@ -112,7 +116,7 @@ def _bridges(buffer: bytes, before: Line, following: int) -> bool:
 
 
 def _end(buffer: bytes, start: int) -> int:
-    """Return the end of the event that starts at `start`."""
+    """Return the position of the end of the event that starts at `start`."""
     head = line_at(buffer, start)
     takes = _Takes.MORE_MESSAGE if STARTS.match(buffer, head.text) else _takes(buffer, head)
     traced = takes is _Takes.MORE_MESSAGE
@@ -137,7 +141,7 @@ def _end(buffer: bytes, start: int) -> int:
 
 
 class _Takes(Enum):
-    """The kinds of lines that belong to an event in addition to its continuations."""
+    """Decides which kinds of lines belong to an event in addition to the continuations of its lines."""
 
     ALL = "all lines: the head is stamped, and may be the first line of a message"
     PLAIN = "lines without a level: the head has a level and no time"
@@ -145,7 +149,7 @@ class _Takes(Enum):
     NONE = "none"
 
     def line(self, buffer: bytes, line: Line) -> bool:
-        """Return whether a line belongs to an event of this kind."""
+        """Return True if a line belongs to an event of this kind; otherwise return False."""
         if self is _Takes.MORE_MESSAGE:
             own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
             return line.kind is Kind.PLAIN and not own

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.catalogue import Catalogue
 
 LONGEST = 98_304
-"""The maximum number of characters that are read. From a longer text, the first third and the last two thirds of this
-number are read, because errors are usually there.
+"""The maximum number of characters of a text that are read. Of a longer text, only the beginning and the end are
+read, because errors are usually there: together this number of characters, two thirds of them from the end.
 """
 
 CODE, OPERATION, SERVICE = "code", "operation", "service"
@@ -42,9 +42,9 @@ _SAYS_REFUSAL = re.compile(
     r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $|\b(?:client|server) error '$|resulted in a `$",
     re.IGNORECASE,
 )
-_SAYING = ("status", "http", "error", "code=", "resulted in")  # neither pattern matches without one of these
-_CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # the words after a status in Python's requests
-_BEFORE = 60  # characters before a number that may mark it as a status
+_SAYING = ("status", "http", "error", "code=", "resulted in")  # without one of these words, neither pattern can match
+_CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # Python's requests writes one of these after a status
+_BEFORE = 60  # characters before a number in which words that mark an HTTP status are searched
 _MOST_NUMBERS = 50
 _REFUSALS = 400
 _OPERATION = re.compile(
@@ -53,9 +53,9 @@ _OPERATION = re.compile(
 )
 # A text without one of these names no operation. Searching for them is much faster than the pattern.
 _CALLS, _NAMESPACE = ("when calling the ", "operation error "), re.compile(":[A-Z]")
-# The wording of boto3's `ClientError`: a text with one error in this form states it as the exception does.
+# The wording of boto3's `ClientError`. If a text contains one error in this form, its code and operation are certain.
 _STATED = re.compile(r"error occurred \(([\w.:-]{1,80})\) when calling the (\w{2,60}) operation")
-# The forms of an answer's code in other SDKs and tools: both of Go, Java, Ruby, PHP, fluent-bit, JSON and XML bodies.
+# The forms of an error code in other SDKs and tools: both SDKs for Go, Java, Ruby, PHP, fluent-bit, JSON and XML.
 _NAMES_CODES = (
     "api error ",
     "status code: ",
@@ -90,7 +90,7 @@ _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/"
 
 
 class Words(NamedTuple):
-    """A text as it is compared with the catalogue's messages (a normal text), with its clues."""
+    """A normal text, which can be compared with the catalogue's messages, and its clues."""
 
     lower: str
     there: set[str]
@@ -122,9 +122,9 @@ class Evidence(NamedTuple):
 
 
 def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
-    """Return the evidence with all facts that its text shows. The function accepts every text and never raises.
-
-    With `rejoined`, a line break is removed as if it were inside a word, because narrow tables break words.
+    """Return the evidence `seen`, with all facts that its text shows in addition. The function accepts every text and
+    never raises. If `rejoined` is True, line breaks are removed as if each of them were inside a word, because narrow
+    tables break words.
     """
     known = catalogue()
     text, plain = _plain(_sentence(seen), rejoined=rejoined)
@@ -158,7 +158,7 @@ def _sentence(seen: Evidence) -> str:
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
     """Return the names of the certain facts, the certain code and the certain operation. They are the facts that were
-    stated, or otherwise the facts of the only error in the text.
+    stated. If none was stated, they are the facts of the error in the text, if the text contains only one error.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -172,8 +172,8 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the code that a text names, if the text names only one code and the catalogue does not have it. Codes in
-    the catalogue do not need this rule.
+    """Return the code that a text names, if the text names only one code and the catalogue does not contain this
+    code. For codes in the catalogue, this function is not needed.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
@@ -191,8 +191,8 @@ def like_codes(text: str) -> list[str]:
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the part of the text that is read, and the same part without the marks of terminals and the escapes of
-    JSON and XML.
+    """Return the part of the text that is read, unchanged, and then the same part without the marks of terminals and
+    without the escapes of JSON and XML.
     """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
@@ -212,8 +212,8 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the error code that a name with dots contains: the whole name, its last two parts (`Runtime.ExitError`),
-    its last part (`botocore.errorfactory.X`) or its first part (`X:http://...`).
+    """Return the error code that a name with dots contains. The code is the whole name, its last two parts
+    (`Runtime.ExitError`), its last part (`botocore.errorfactory.X`) or its first part (`X:http://...`).
     """
     if name.isalnum():
         return known.code(name)
@@ -245,8 +245,8 @@ def _status(text: str) -> int | None:
 
 
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
-    """Return the services that the operation and the text name, the most specific service first. Also return whether
-    the operation belongs to only one service.
+    """Return the services that the operation and the text name, the most specific service first. The second value is
+    True if the operation belongs to only one service; otherwise it is False.
     """
     possible, only = places(operation)
     if only:

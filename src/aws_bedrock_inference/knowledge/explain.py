@@ -104,8 +104,8 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 
 
 def _of_cause(slug: str, service: str | None) -> Explanation:
-    """Return the explanation of the cause with this name (slug). It is the explanation for the named service, or
-    otherwise for the first service that has the cause.
+    """Return the explanation of the cause with the name `slug`. It is the explanation for `service`. If `service`
+    does not have the cause, it is the one for the first service that has it.
     """
     place = resolve(service) if service else ""
     every = ((entry, meaning) for entry in catalogue().entries for meaning in entry.meanings())
@@ -118,8 +118,8 @@ def _of_cause(slug: str, service: str | None) -> Explanation:
 
 
 def _members(response: dict[str, Any] | None) -> str:
-    """Return the members of boto3's error dictionary other than code and message. For example, S3 writes the name of
-    the bucket in such a member.
+    """Return the members of boto3's error dictionary except for the code and the message. In such a member, S3
+    returns the name of the bucket, for example.
     """
     error = response.get("Error") if response else None
     members = error.items() if isinstance(error, dict) else ()
@@ -157,22 +157,26 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
 
 
 def _status(verdict: Verdict) -> int | None:
-    """Return the service's HTTP status in the text. A proxy can answer a refused request with another status."""
+    """Return the HTTP status that the text contains, but only if the service itself can have returned it. A proxy can
+    answer a refused request with another status.
+    """
     status = verdict.evidence.status
     refused = verdict.template.kind in {Kind.DENIED, Kind.INVALID} and not verdict.evidence.certain
     return None if status in _OF_PROXIES and refused else status
 
 
 def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
-    """Return the cause's steps. Advice of the fault that differs comes first, because it describes the occurrence."""
+    """Return the steps of the cause. If the fault has its own advice, this advice is the first step, because it
+    describes the individual failure.
+    """
     known = cause.steps(service) if cause else ()
     own = Step(Remedy(masked(fault.advice, accounts=True)))
     return known if known and fault.advice in ("", *(step.remedy.alone for step in known)) else (own, *known)
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return the practice if it belongs to the service that answered, or to a service whose errors that service
-    passes on.
+    """Return the name of the practice `slug` if it applies to the service that answered, or to a service whose errors
+    that service passes on. Otherwise return an empty text.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()
@@ -180,7 +184,7 @@ def _practice(slug: str, service: str) -> str:
 
 
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
-    """Return the explanation of a fault that was classified earlier, with the fault's own decision."""
+    """Return the explanation of a fault that the client has already classified. Its decision is that of the fault."""
     cause, service = catalogue().causes.get(fault.cause), _first(seen)
     return Explanation(
         cause=fault.cause,
@@ -208,7 +212,7 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
 
 
 def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Explanation:
-    """Return the explanation of a code from the services' own models, if all of them lead to one decision."""
+    """Return the explanation of a code from AWS's service models. These models lead to one decision."""
     first, verdict = models[0], models[0].verdict
     statuses = {each.status for each in models}
     return Explanation(
@@ -240,8 +244,8 @@ def _words(code: str) -> str:
 
 
 def _first(seen: Evidence) -> str:
-    """Return the service of an error. If the name of the operation fits several services, return the service that the
-    text names.
+    """Return the service of an error. If an operation with this name exists in several services, return the one that
+    the text names.
     """
     named = [service for service in seen.services if service != ANY]
     if len(named) > 1 and not catalogue().services.keys() & set(named):

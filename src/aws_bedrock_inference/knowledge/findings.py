@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 50
 _MOST_PARTS = 8
-"""The maximum number of rows for one cause. All further parts of the cause share one more row."""
+"""The maximum number of rows for one cause. The parts of the cause that have no row of their own share one more row."""
 
 
 class Timeline:
@@ -39,9 +39,7 @@ class Timeline:
             self.buckets, self.width = self.by(wider), wider
 
     def by(self, width: int) -> Counter[int]:
-        """Return the counts in buckets of `width` seconds. A width below the timeline's own width is replaced by the
-        timeline's own width.
-        """
+        """Return the counts in buckets of `width` seconds, or in the timeline's own buckets if these are wider."""
         counts: Counter[int] = Counter()
         for start, count in self.buckets.items():
             counts[start - start % max(width, self.width)] += count
@@ -112,8 +110,8 @@ class Finding:
     parts: dict[Subject, Part] = field(default_factory=dict)
 
     def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
-        """Count one event in the part that it belongs to. Subjects beyond the maximum are counted together in one
-        part without a name.
+        """Count one event in the part that has the event's subject. If the maximum number of parts is reached, events
+        about further subjects are counted together in one part without a name.
         """
         subject = meaning.subject
         if subject not in self.parts and len(self.parts) >= _MOST_PARTS:

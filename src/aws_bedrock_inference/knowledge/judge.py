@@ -26,21 +26,21 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
     from aws_bedrock_inference.knowledge.modelled import Verdict as ModelVerdict
 
-# The weight of each kind of evidence. A matching message outweighs a code, and both together outweigh either; another
-# service named in the text counts against.
+# The weight of each kind of evidence. A matching message outweighs a code, and both together outweigh either alone. If
+# the text names another service than that of the cause, this lowers the cause's score.
 _MESSAGE, _CODE = 100.0, 40.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
 _NETWORK = -50.0  # words about the end of a connection have less weight than a sentence with the reason
-_PASSED_ON = -20.0  # a code of a service whose errors the certain service passes on: less than a code of every service
-_ELSEWHERE = -30.0  # a code of other services, with a meaning that every service may have
+_PASSED_ON = -20.0  # a code of a service whose errors the known service passes on; it weighs less than a general code
+_ELSEWHERE = -30.0  # a code of other services, if its cause can occur in every service
 _FIRM = 130.0  # a code with a single meaning outweighs the messages of other errors, but not its own messages
 _FOREIGN = 0.5  # without a named service, the meaning at every service comes first
 _LONGEST_COUNTED = 60
 _RANK = 200.0
-_TELLING = 25  # characters: fewer, without an AWS code or service, can come from any program
+_TELLING = 25  # characters: without an AWS code or service, a shorter message can be from any program
 _MOST_ALTERNATIVES = 3
-_NARROW = 16_384  # characters: a message that a narrow table splits into lines is not a log
-_LONGEST_KEPT = 2_048  # characters: repeated messages are short
+_NARROW = 16_384  # characters: only a shorter text can be a message that a narrow table splits into lines
+_LONGEST_KEPT = 2_048  # characters: only verdicts on shorter texts are cached, because repeated messages are short
 
 MODELLED, UNKNOWN = "modelled", "unknown"
 """The names of two causes: an error that only AWS's service models describe, and an unknown error."""
@@ -88,10 +88,9 @@ class Candidate:
 
 
 def judge(seen: Evidence) -> Verdict:
-    """Return the verdict on one error.
-
-    Verdicts on errors with certain facts are cached, because most errors repeat. Verdicts on texts are not cached:
-    the lines of a log differ, and the cache for a large log would need too much memory.
+    """Return the verdict on one error. The verdict is cached if the error has certain facts, because most of these
+    errors repeat. The verdict on a text is not cached: the lines of a log differ, and the cache for a large log would
+    need too much memory.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -107,7 +106,7 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return the verdict on a text. First check whether the text is from AWS."""
+    """Return the verdict on a text, after a check whether the text is from AWS."""
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -119,9 +118,8 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Return the verdict on a text without a known cause. The decision is FAIL if the text describes a lasting
-    problem. This rule is only for pasted texts. If a program received an unknown error, the call gets one more
-    attempt.
+    """Return `verdict`, which has no known cause, with the decision FAIL if the text describes a lasting problem.
+    Only pasted texts are judged in this way: if a program received an unknown error, the call gets one more attempt.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them
@@ -178,7 +176,7 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
 
 
 def _repeats(words: str, codes: frozenset[str]) -> bool:
-    """Return whether the words only repeat the code, as `access denied` does. They do not show the service."""
+    """Return True if the words only repeat the code, as `access denied` does, and so do not show the service."""
     return words.replace(" ", "") in {code.lower() for code in codes}
 
 
@@ -229,7 +227,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return whether a candidate's only evidence is its code, which the service named in the text also uses."""
+    """Return True if a candidate's only evidence is its code, which the service named in the text also uses."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
@@ -261,7 +259,7 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return what AWS's models contain about a certain code outside the catalogue, if all have one decision."""
+    """Return the errors of AWS's models with a certain code outside the catalogue, if all have one decision."""
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()

@@ -1,9 +1,7 @@
-"""Finds words about lasting problems in a text from AWS whose cause is unknown. If the text contains such words, the
-call is not retried.
-
-For example, `permission denied` and `should be a string` describe problems that a retry does not change, whatever the
-text is about. If the text also contains a word about time (`timed out`, `in progress`), no decision is made. The
-words are data in `lasting.toml`.
+"""Finds words about lasting problems in a text from AWS whose cause is unknown. Such words mean that the call is not
+retried. For example, `permission denied` and `should be a string` describe problems that a retry does not change,
+whatever the text is about. If the text also contains a word about time (`timed out`, `in progress`), the words decide
+nothing. They are data in `lasting.toml`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """Reads the facts in `lifecycle.toml`: the last day of each model, its successor, the providers that require a
-use-case form, and access that becomes available without any action.
+use-case form, and the causes of failed calls that end without any action.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def successors(base_model_id: str) -> tuple[str, ...]:
 
 
 def successor(base_model_id: str, offered: Container[str] | None = None) -> str | None:
-    """Return the best successor of a model. If `offered` is known, the successor must be in `offered`."""
+    """Return the best successor of a model. `offered` contains the models that the Region offers, or is None if this
+    is unknown. If `offered` is not None, only a model in it can be the successor.
+    """
     found = successors(base_model_id)
     return next((each for each in found if offered is None or each in offered), None)
 
@@ -55,8 +57,8 @@ def ending(base_model_id: str, offered: Container[str] | None = None) -> str:
 
 
 def advice_on(cause: str, base_model_id: str) -> str:
-    """Return the sentence that names the successor of a retired model, if this cause means that the model is retired.
-    The sentence is added to the advice for the error.
+    """Return the sentence that names the successor of a retired model, which is added to the advice for the error.
+    The result is empty if `cause` does not mean that the model is retired.
     """
     if cause not in _RETIRED and cause != _UNKNOWN:
         return ""
@@ -80,8 +82,9 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the seconds until the next check whether the cause of a failed call has ended without any action. The
-    result is None for a cause that does not end in this way, and for calls that are retried anyway.
+    """Return the number of seconds until it is useful to check again whether the cause of a failed call has ended
+    without any action. The result is None for a cause that does not end in this way, and for a cause after which
+    calls are retried anyway.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

@@ -19,7 +19,7 @@ LEVEL = rb"(?:" + _LEVELS + rb"|" + _LEVELS.lower() + rb")\b"
 _COLOUR = rb"(?:\x1b\[[\d;]{0,16}m){0,4}"
 _DATE = rb"\d{4}[-/]\d\d[-/]\d\d"
 _ISO = _DATE + rb"[T ]\d\d:\d\d:\d\d[.,\d]{0,10}(?:Z| ?[+-]\d\d:?\d\d)?"
-_ISO_T = _ISO.replace(b"[T ]", b"T")  # transports write this letter
+_ISO_T = _ISO.replace(b"[T ]", b"T")  # log transports write the letter T between date and time
 _MONTH = rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _SYSLOG = _MONTH + rb" [ \d]\d \d\d:\d\d:\d\d[.\d]{0,7}"
 
@@ -86,7 +86,7 @@ _GOES_ON = re.compile(
     rb"[ \t]|\xc2\xa0|[})\]]|[Cc]aused by:|Suppressed:|\.\.\. \d|at |--- |---> |goroutine \d|created by |exit status \d"
     rb"|From previous event|Node\.js v\d|stack backtrace:|note: run with|\[Previous line|\xe2[\x94\x95]"
 )
-# Docker's own files have a record for each line of a trace.
+# Docker's own log files have a JSON record for each line of a traceback.
 _RECORD_GOES_ON = re.compile(rb'\{"log":\s?"(?:\\t|[ \t]|[Cc]aused by:|Suppressed:|\.\.\. \d|at )')
 BLANK = re.compile(rb"\s*?(?:\n|\Z)")
 RAISED = re.compile(rb"(?=[\w.$:]{0,99}[a-z])[A-Za-z_][\w.$]{0,99}(?::|\s*?(?:\n|\Z))")
@@ -100,8 +100,8 @@ class Kind(IntEnum):
 
 
 class Line(NamedTuple):
-    """One line: its kind, the position at which the program's own text begins, and its source if several programs
-    write to one log.
+    """One line of a log: its kind, the position at which the program's own text begins, and the program that wrote
+    the line (its source) if several programs write to one log.
     """
 
     kind: Kind
@@ -127,9 +127,9 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
-    """Return whether a stamped line continues the traceback above it. This happens in logs that write a time before
-    each line of a traceback. Both lines then have the same second, the next line is also stamped, and this line is a
-    frame or is below a frame.
+    """Return True if a stamped line continues the traceback above it; otherwise return False. Some logs contain a
+    time before each line of a traceback. A line continues the traceback if both lines have the same second, the next
+    line is also stamped, and this line is a frame or is below a frame.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -149,8 +149,8 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
-    """Return whether a line reports no problem, because its level is low and it contains no word that indicates an
-    error.
+    """Return True if a line reports no problem, because its level is low and it contains no word that indicates an
+    error; otherwise return False.
     """
     end = below(buffer, line.text)
     calm = has_calm_level(buffer, line.text, end)
@@ -164,7 +164,9 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return whether `Caused by:` is the first line of an event that is not a frame."""
+    """Return True if the first line of the event that is not a frame begins with `Caused by:`; otherwise return
+    False.
+    """
     at = 0
     while at < len(event):
         line = line_at(event, at)

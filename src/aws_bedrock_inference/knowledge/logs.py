@@ -1,4 +1,4 @@
-"""Reads logs as they are stored: compressed or not, and of any size. It also reads times in many formats."""
+"""Reads logs of any size, compressed or not. It also reads times in many formats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLOCK = 1 << 18
-"""The number of bytes that are examined together. A larger block is not faster."""
+"""The number of bytes of a log that are examined together. Larger blocks are not faster."""
 
 _GZIP, _ZSTD, _BZIP2, _XZ, _ZIP = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ", b"PK\x03\x04"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -26,10 +26,9 @@ _NEAR_ENOUGH = 0.7
 
 
 def meanings(text: str, service: str | None = None) -> list[Explanation]:
-    """Return the meanings of a text, of a single code, or of the name of a cause. If a code has different meanings in
-    different services, return one meaning for each service.
-
-    The list is empty for an unknown error, and for an error of another program.
+    """Return the meanings of a text, of an individual code, or of the name of a cause. If a code has different
+    meanings in different services, return one meaning for each service. The list is empty for an unknown error, and
+    for an error of a program that is not part of AWS.
     """
     word = text.strip().strip("\"'()")
     if word in catalogue().causes:
@@ -98,8 +97,8 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Return one meaning for all services that share it. If no service was specified, the error can come from any of
-    them.
+    """Return the meaning that several services share. If no service was specified, the error can come from any of
+    these services.
     """
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}
@@ -110,14 +109,14 @@ def _at_home(alike: list[Explanation]) -> Explanation:
 
 
 def _models(code: str, service: str | None) -> list[Modelled]:
-    """Return the facts that AWS's service models contain about a code. One service of the catalogue can stand for
-    several services of AWS.
+    """Return the errors with this code in AWS's service models. One service of the catalogue can stand for several
+    services of AWS.
     """
     return [each for each in modelled(code) if service is None or resolve(each.service) == service]
 
 
 def _by_decision(facts: list[Modelled]) -> list[Explanation]:
-    """Return one meaning for each decision to which the services' models lead."""
+    """Return one meaning for each decision (such as RETRY) to which these errors of the service models lead."""
     alike: dict[tuple[Decision, str], list[Modelled]] = {}
     for each in facts:
         alike.setdefault((each.verdict.decision, each.verdict.reason), []).append(each)
@@ -125,8 +124,8 @@ def _by_decision(facts: list[Modelled]) -> list[Explanation]:
 
 
 def spelling(word: str) -> str:
-    """Return the known code that a word stands for. For example, `botocore.errorfactory.X`, `x` and `X:`
-    stand for X.
+    """Return the known code that a word stands for. For example, `botocore.errorfactory.X`, `x` and `X:` stand for
+    the code X.
     """
     last = re.split(r"[.:#]", word.rstrip(":#."))[-1]
     for candidate in (word, last, last[:1].upper() + last[1:]):

@@ -1,9 +1,9 @@
 """Searches a log for lines that can be part of an error. A "mark" is a word that such lines contain, such as
 `exception`; a line without a mark is not examined.
 
-A search of a log for forty words would take longer than all later steps. Therefore the text is first reduced to its
-letters in lower case, which halves its size, and is searched for a few parts that many marks share. Marks with a rare
-letter are found by this letter. Each line that can contain a mark is then compared word by word.
+A search for each of the forty marks would take longer than all later steps. Therefore the text is first reduced to
+its letters in lower case, which halves its size. Then it is searched for a few parts that many marks have in common,
+and for the other marks by their rare letters. In each line that is found, all marks are then searched.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ WEAK = (
     *(b"problem", b"unknown", b"unsupported", b"unprocessed", b"refusal", b"intervened", b"is empty", b"blocked by"),
     *(b"try again", b"only one ", b"only be "),
 )
-"""The marks that lines without an error also contain. They are valid only if the line's level is not low."""
+"""The marks that also occur in lines without an error. They are valid only if the line's level is not low."""
 
 _PIECE = 1 << 15
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
@@ -68,7 +68,9 @@ def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
 
 
 def _stop(buffer: bytes, begin: int, end: int) -> int:
-    """Return the end of a piece of complete lines. A long line is a piece of its own."""
+    """Return the end of the piece that begins at `begin`. A piece consists of complete lines, and a line that is
+    longer than the limit is a piece of its own.
+    """
     if end - begin <= _PIECE:
         return end
     return buffer.rfind(b"\n", begin, begin + _PIECE) + 1 or buffer.find(b"\n", begin, end) + 1 or end

@@ -1,10 +1,11 @@
 """Removes secrets from a text before the text is shown, stored or sent. Every text that leaves this package passes
-through `masked`, because services repeat parts of requests, clients quote headers, and people paste logs.
+through `masked`, because services repeat parts of requests, clients quote headers, and people paste logs. A secret is
+recognized by its form (`AKIA...`, a JWT, a private key), or by a name and a separator before it. The names are
+searched in the spellings of AWS's SDKs and of programs that print secrets.
 
-A secret is recognized by its form (`AKIA...`, a JWT, a private key), or by its name and a separator before it. The
-names have the spellings of AWS's SDKs and of programs that print them. Each pattern takes linear time, because every
-repetition is limited, or ends at a character that the repetition cannot contain. A pattern runs only on a text that
-contains one of the pattern's hints. A search for all hints takes one nanosecond per byte.
+Each pattern takes linear time, because every repetition is limited, or ends at a character that the repetition cannot
+contain. A pattern is used only if the text contains one of the pattern's hints, which are short words. A search for
+all hints takes one nanosecond per byte.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _PLAIN = r"[^\s\"'`,;&|│){}\[\]<>\\%]|%(?!2[267C]|3B|7D)|&(?!\w)"
 
 
 def _named(names: str, least: int, scheme: str = "") -> str:
-    """Return the pattern for a value of at least `least` characters after one of the names."""
+    """Return the pattern that finds a value of at least `least` characters after one of the `names`."""
     return rf"""(?ix)(?P<before>(?:{names}){_TO_VALUE}(?=\S)(?:{scheme}))
         (?:(?P<quote>{_QUOTE})(?:{scheme}){_PLAIN_WORD}(?:(?!(?P=quote))(?:\\.|.)){{{least},16384}}
         |{_PLAIN_WORD}(?:{_PLAIN}){{{least},16384}})"""
@@ -144,10 +145,9 @@ _UNSEEN = re.compile(
 
 
 def masked(text: str, *, accounts: bool = False) -> str:
-    """Return the text with access keys, secrets, tokens, signatures and passwords masked.
-
-    Set `accounts` for texts that are shown or passed on. Account ids and the names of people in ARNs are then masked,
-    too, and control characters that would affect a terminal are removed.
+    """Return the text with access keys, secrets, tokens, signatures and passwords masked. Set `accounts` to True for
+    a text that is shown or passed on: account ids and the names of people in ARNs are then masked, too, and control
+    characters that would affect a terminal are removed.
     """
     text = _UNSEEN.sub("", text) if accounts else text  # before the masks: a secret may contain colour codes
     shown = _remembered(text) if len(text) <= _SHORT else _masked(text)

@@ -54,8 +54,8 @@ def meaning(event: bytes) -> Meaning | None:
 
 
 def example(event: bytes, known: Meaning) -> str:
-    """Return the line of an event that contains the words that decided the cause. Secrets are masked. A long line is
-    shortened to the part around these words.
+    """Return the line of an event that contains the words that decided the cause. Secrets in the line are masked. If
+    the line is long, return only the part around these words.
     """
     lines = [" ".join(line.split()) for line in _text(event).splitlines()] or [""]
     for words in filter(None, (known.words, known.code)):
@@ -79,8 +79,8 @@ def _text(event: bytes) -> str:
 
 
 def _shortened(event: bytes) -> bytes:
-    """Return an event. If it is long, omit most frames of its traces, and return only its first lines and the lines
-    with marks.
+    """Return an event, shortened if it is long. Of a long event, only the first lines and the lines with marks are
+    returned, and most frames of its tracebacks are omitted.
     """
     if len(event) <= _EXPLAINED:
         return event
@@ -100,7 +100,9 @@ def _subject(known: Explanation, text: str) -> Subject:
 
 
 def _place(resource: str) -> str:
-    """Return the name of a resource without the name of a single object in it, such as a key in a bucket."""
+    """Return the name of a resource without the name of an individual object in the resource, such as a key in a
+    bucket.
+    """
     bucket, slash, _ = resource.partition("/")
     return f"{bucket}/*" if slash and ":s3:" in resource else resource
 

@@ -1,4 +1,4 @@
-"""Finds the program's own message in an event of a log, without the additions of loggers and transports. An "event"
+"""Finds the program's own message in an event of a log, without the text that loggers and transports add. An "event"
 is one log message with all its lines.
 """
 

@@ -92,8 +92,8 @@ class Modelled:
 
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
-    """Return what the models contain about a code, one item for each service. `service` is any name that AWS uses.
-    With `fresh`, installed models of another version are searched for a missing code, which takes a second.
+    """Return the errors with this code in AWS's models, one for each service. `service` is any name that AWS uses.
+    With `fresh`, a missing code is also searched in an installed botocore of another version (one second).
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:
@@ -112,7 +112,7 @@ def has_model(service: str) -> bool:
 
 
 def service_names(service: str, index: dict[str, Any] | None = None) -> set[str]:
-    """Return the names that the models use for a service that a person calls `service`."""
+    """Return the names that the models use for the service that a user calls `service`."""
     services = (index or _shipped())["services"]
     wanted = _plain(service)
     exactly = {name for name in services if _plain(name) == wanted}

@@ -1,7 +1,6 @@
-"""Finds the facts that a model id shows: the model's provider, the quota that its calls use, and how its tokens count
-against that quota. A "pool" is one of the separate quotas of a model: on-demand, geographic, global or provisioned.
-
-The facts are data with a date in `models.toml`, which is read at the first use.
+"""Finds the facts about a model from its model id: the model's provider, the quota that its calls use, and how its
+tokens count against that quota. A "pool" is one of the separate quotas of a model: on-demand, geographic, global or
+provisioned. The facts are data with a date in `models.toml`, which is read at the first use.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 UNKNOWN_MODEL = "unknown-model"
-"""The name that stands for the model of an ARN whose model is unknown."""
+"""The model name that is used for an ARN whose model is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +64,14 @@ def cannot_count(message: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def draws_nothing(base_model_id: str) -> bool:
-    """Return whether a model computes its answers without random sampling, as embedding models do."""
+    """Return True if a model computes its answers without random sampling, as embedding models do; otherwise return
+    False.
+    """
     return any(re.fullmatch(pattern, base_model_id, re.DOTALL) for pattern in _data()["computing"]["patterns"])
 
 
 def cache_writes_reported() -> float:
-    """Return the factor by which the number of cache writes that a stream reports can be too high."""
+    """Return the factor by which the number of cache writes that a stream reports can exceed the real number."""
     return float(_data()["cache_writes"]["reported"])
 
 
@@ -125,7 +126,9 @@ def can_be_looked_up(arn: str) -> bool:
 
 
 def is_untold(model_id: str) -> bool:
-    """Return whether an id is an ARN that names neither its model nor the Regions that answer its calls."""
+    """Return True if an id is an ARN that names neither its model nor the Regions that answer its calls; otherwise
+    return False.
+    """
     return model_id.startswith("arn:") and _kind_and_name(model_id)[0] in _data()["arns"]["untold"]
 
 
@@ -145,7 +148,7 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
 
 
 def providers() -> tuple[str, ...]:
-    """Return the names of providers with which model ids begin, such as `anthropic`."""
+    """Return the names of providers, such as `anthropic`, with which model ids begin."""
     return tuple(_data()["profiles"]["providers"])
 
 

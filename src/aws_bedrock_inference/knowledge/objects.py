@@ -1,5 +1,5 @@
-"""Finds JSON objects as the AWS CLI and log stores print them. Either each member is on its own line without a time,
-or all events are on one line.
+"""Finds JSON objects in logs, as the AWS CLI and log stores print them: each member of the object on its own line, or
+all events on one line.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def _record(element: Any) -> Any:
 
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:
-    """Return the start and the end of the outermost object around a line. If an array contains all events, this is
-    the outermost object inside that array.
+    """Return the start and the end of the outermost JSON object that contains the line. If one array contains all
+    events, return the outermost object inside this array.
     """
     if not _MEMBER.match(buffer, line):
         return None

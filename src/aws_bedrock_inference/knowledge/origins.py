@@ -1,9 +1,7 @@
 """Finds the place where a failure arose (its "origin"): the called service, a source of credentials, the network or
-this machine. The facts for this are the host or the operation that failed, and the error number of the operating
-system.
-
-The catalogue states the origin of each cause. Some errors look the same wherever they arise, such as `Throttling`, a
-read timeout or a failed connection. For these errors, the facts in the exception and its chain of causes decide.
+this machine. The catalogue states the origin of each cause. However, some errors look the same wherever they arise,
+such as `Throttling`, a read timeout or a failed connection. For these errors, the facts in the exception and its
+chain of causes decide: the host or the operation that failed, and the error number of the operating system.
 """
 
 from __future__ import annotations
@@ -108,7 +106,7 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
 
 
 def _on_the_way(fault: Fault, origin: Origin) -> Fault:
-    """Return `fault` with an origin in the network, or in a missing resource of this machine."""
+    """Return `fault` with the origin `origin`: the network, or this machine because it lacks a resource."""
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)
     if fault.cause == UNKNOWN:

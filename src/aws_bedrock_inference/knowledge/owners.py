@@ -24,10 +24,11 @@ _TELLING = 25  # characters: other programs may also write a shorter sentence
 
 
 def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
-    """Return `AWS`, or the name of another program or service. The result is empty if the text shows no program.
+    """Return `AWS`, or the name of the other program or service that the text comes from. The result is empty if the
+    text does not show where it comes from. `seen` is the completed evidence of the error, `entry` is the catalogue's
+    entry that was found for it, and `words` are the words that decided.
 
-    `seen` is the completed evidence of the error, `entry` is the catalogue's entry that was found for it, and `words`
-    are the words that decided. Marks decide in this order:
+    Marks decide in this order:
 
     * marks of a server that implements AWS's protocols, because it uses AWS's codes and SDKs;
     * marks that only AWS writes;
@@ -43,14 +44,18 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
 
 
 def _marked(words: Words, kind: str) -> str:
-    """Return the program that the first mark of this kind in the words belongs to, or an empty string."""
+    """Return the program to which the first mark of this kind in the words belongs. The result is empty if the words
+    contain no such mark.
+    """
     names, marks = _marks(kind)
     found = marks.within(f" {words.lower} ", words.there)
     return next((names[number] for number in found), NOBODY)
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
-    """Return whether the words that decided are a sentence that only one service, and no other program, writes."""
+    """Return True if the words that decided are a sentence that only one service of AWS writes, and no other program;
+    otherwise return False.
+    """
     if entry is None or entry.service == ANY or words in entry.codes or len(words) < _TELLING:
         return False
     known = catalogue()

@@ -1,5 +1,5 @@
-"""The patterns that find values in a text for the placeholders of commands. A placeholder, such as `FUNCTION` or
-`BUCKET`, is replaced by the name of a function, bucket or role in the text.
+"""The patterns that find the values of placeholders in a text. A placeholder, such as `FUNCTION` or `BUCKET`, is a
+word in a command that is replaced by a name from the text, such as that of a function or a bucket.
 """
 
 from __future__ import annotations

@@ -40,10 +40,8 @@ _CERTAIN = {
 
 
 class Seen(NamedTuple):
-    """One error in its original form: its evidence, and the facts that are shown together with the verdict.
-
-    `fault` is set if the exception is from this package and already contains its fault. `response` is boto3's
-    dictionary.
+    """One error, as it was passed: its evidence, and the facts that are shown together with the verdict. `fault` is
+    set if the exception is from this package and already contains its fault. `response` is boto3's dictionary.
     """
 
     evidence: Evidence
@@ -144,8 +142,8 @@ def spelt(code: str) -> str:
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the error's code that belongs to the verdict: the code that the verdict's entry lists, or otherwise the
-    error's first code.
+    """Return the code of the error that the verdict is about: the code that the verdict's entry contains. If the
+    entry contains none of the error's codes, return the error's first code.
     """
     codes, entry = verdict.evidence.codes, verdict.entry
     own = (code for code in codes if entry is not None and code in entry.codes)
@@ -247,7 +245,9 @@ def _bare(code: str) -> str:
 
 
 def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
-    """Return an exception whose class, or base class, has a name in the catalogue, and that name."""
+    """Return `error`, and the name of its class or base class that is in the catalogue. Return None if no such name
+    is in the catalogue.
+    """
     known = catalogue().by_code
     return next(((error, kind.__name__) for kind in type(error).__mro__[:-2] if kind.__name__ in known), None)
 

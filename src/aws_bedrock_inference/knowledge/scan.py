@@ -3,8 +3,8 @@ log message with all its lines; its "head" is its first line. A "mark" is a word
 `marks.py`).
 
 Most lines of a log are not errors. Therefore each block is first searched for marks, which takes some nanoseconds per
-byte. Only the events around a mark are decoded and explained, and similar events are explained only once. An error
-message without a mark, in its code or around the code, is not found.
+byte. Only the events around a mark are decoded and explained, and similar events are explained only once. An event
+that contains no mark, neither in an error code nor in the text around the code, is not found.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ line belongs to, and a time before that head.
 """
 
 _DECIDE = 2
-"""The number of lines after an event that are needed to decide that the event has ended: an empty line, and a line
-that can follow it.
+"""The number of complete lines below an event that must be known before the end of the event is decided: an empty
+line, and a line that can follow the empty line.
 """
 
 _MOST_REMEMBERED, _MOST_SOURCES = 1 << 14, 1 << 10
@@ -98,17 +98,17 @@ class LogScan:
                 self._search(last=False)
 
     def close(self) -> None:
-        """Finish the log, because the last event is now complete."""
+        """Count the last event, which is now complete, and prepare for another log."""
         self._search(last=True)
         self._rest, self._searched, self._length = b"", 0, 0
 
     def by_cause(self) -> list[Finding]:
-        """Return the errors of AWS, the most frequent first."""
+        """Return the findings about errors of AWS, the most frequent first."""
         return self._found(conditional=False)
 
     def possible(self) -> list[Finding]:
-        """Return the errors that can be from AWS or from another program, because nothing in their events shows the
-        source.
+        """Return the findings about errors that can be from AWS or from another program, because nothing in their
+        events shows the source.
         """
         return self._found(conditional=True)
 
@@ -117,8 +117,8 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block with a line break in each line that is too long. The position of the break in the line
-        does not depend on the block.
+        """Return the block with a line break inside each line that is too long. The break is at the same position in
+        the line, however the log is divided into blocks.
         """
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
@@ -172,8 +172,8 @@ class LogScan:
         finding.add(at, known, lambda: example(event, known))
 
     def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
-        """Return whether an event continues the previous event of its source. Lines of other sources can be between
-        the two.
+        """Return True if an event continues the previous event of the same source; otherwise return False. Lines of
+        other sources can be between these two events.
         """
         line = line_at(event, 0)
         if not line.source:

@@ -47,10 +47,8 @@ def _modelled(name: str) -> str:
 
 def part(service: str, text: str) -> str:
     """Return AWS's name of the service that a text names by an operation or an endpoint. If the text names none,
-    return the catalogue's service.
-
-    One service of the catalogue can combine several of AWS's services, and one of AWS's services can have several
-    endpoints.
+    return `service`, the catalogue's service. One service of the catalogue can combine several of AWS's services, and
+    one of AWS's services can have several endpoints.
     """
     parts: dict[str, str] = catalogue().services.get(service, {}).get("parts", {})
     return next((name for name, pattern in parts.items() if re.search(pattern, text)), service)

@@ -1,8 +1,6 @@
 """Selects the remedies of a cause that apply to one text. A "step" is a remedy with the conditions under which it is
-shown.
-
-A step for a different situation is left out. A command is adapted to the subject of the text. A command that creates
-or deletes something is left out, unless exactly that operation failed.
+shown. A step for a different situation is omitted. In a command, placeholders are replaced by values from the text. A
+command that creates or deletes something is omitted, unless the operation of this command failed.
 """
 
 from __future__ import annotations
@@ -37,11 +35,10 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps that can apply to a text, with the values that the text contains.
-
-    The first step without the pattern `when` is the first general step. A step that inserts a value from the text
-    replaces it. The steps before it are for individual messages: they are not used if only a code or the name of a
-    cause is known.
+    """Yield the remedies of the steps that can apply to a text, with the values that the text contains. The first
+    step without the pattern `when` is the general step. If another step inserts a value from the text, it is used in
+    place of the general step. The steps before the general step are for individual messages: they are not used if
+    only a code or the name of a cause is known, and no text.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False
@@ -94,8 +91,8 @@ def _flat(text: str) -> str:
 
 
 def fitting(run: str, error: Asked) -> str:
-    """Return the command for this error. The result is empty if the command would create or delete something and the
-    failed operation was a different one.
+    """Return the command `run` for this error. The result is empty if the command creates or deletes something and
+    the operation that failed was a different one.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

@@ -28,8 +28,8 @@ _NUMBER = re.compile(r"[0-9]{1,15}(?:\.[0-9]{0,15})?")
 
 
 def retry_after(value: object, wall: float) -> float | None:
-    """Return the seconds in the header `Retry-After`, which can contain a date; `wall` is the current time of day.
-    The result is None if the header states no wait.
+    """Return the wait in seconds that the header `Retry-After` states, as a number or a date. `wall` is the current
+    time of day, in seconds since the epoch. The result is None if the header states no wait.
     """
     seconds = _number(value)
     if seconds is None and isinstance(value, str):
@@ -50,9 +50,9 @@ def milliseconds(value: object) -> float | None:
 
 
 def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
-    """Return the two waits that an error states, both in seconds: the first one for `retry_after`, and the second
-    one, which AWS states in milliseconds, for `suggested_wait`. `response` is boto3's dictionary of the error, if it
-    has one.
+    """Return the two waits that an error states, in seconds. The first is for `retry_after`. The second, which AWS
+    states in milliseconds, is for `suggested_wait`. A wait that is not stated is None. `response` is boto3's
+    dictionary of the error, if it has one.
     """
     if response is not None:
         metadata = response.get("ResponseMetadata")
@@ -71,7 +71,7 @@ def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, fl
 
 
 def _first(values: Iterable[object]) -> float | None:
-    """Return the first valid wait. The current time of day is read only if a wait is a date."""
+    """Return the first valid wait of `values`. The time of day is read only if a value is a date."""
     for value in values:
         wait = retry_after(value, clocks.wall()) if value is not None else None
         if wait is not None:

@@ -1,5 +1,5 @@
-"""Prepares texts so that each text can be searched quickly for thousands of parts. A "normal" text is lower case,
-with straight quotes and single spaces. The "clues" of a text are the words and pieces that the search looks up.
+"""Prepares texts so that they can be searched quickly for thousands of phrases ("parts"). A "normal" text is lower
+case, with straight quotes and single spaces. The "clues" of a text are the words and pieces that the search looks up.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Parts:
 
     The clues of a part are its words without the first and the last word, because these two can be parts of longer
     words in a text. The longest clue is looked up first. For a part without inner words, the clues are the four
-    pieces of four characters that begin at its first four characters. Each text is cut into such pieces, so a text
-    that contains the part has one of them as a piece.
+    pieces of four characters that begin at its first four characters. The text is cut into pieces of four characters,
+    one after the other. If the text contains the part, one of these clues is one of its pieces.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:

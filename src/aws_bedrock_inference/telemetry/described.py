@@ -35,15 +35,15 @@ _LONGEST = 256
 
 
 class Described:
-    """The attributes that spans and metrics have in common, in one version of the names."""
+    """Creates the attributes that spans and metrics have in common, in one version of the names."""
 
     def __init__(self, names: Names) -> None:
         self.name = names.attributes
         self._operations = names.operations
 
     def operation(self, operation: str, route: Route) -> str:
-        """Return the name of an operation in OpenTelemetry's conventions. Return an empty text if the conventions for
-        generative AI do not contain the operation.
+        """Return the name that OpenTelemetry's conventions for generative AI give to an operation. The result is
+        empty if they have no name for it.
         """
         found = self._operations.get(operation, "")
         return EMBEDDINGS if found and "embed" in (route.base or route.model) else found

@@ -44,8 +44,8 @@ MODEL, CAUSE = "ModelId", "Cause"
 _SAYS = ("_aws", "Operation", "Region", "Context")
 
 MOST_MODELS = 100
-"""The maximum number of models, and of causes, with separate metrics. It is limited because CloudWatch charges for
-each metric.
+"""The maximum number of models with separate metrics. The same maximum applies to causes. There is a maximum because
+CloudWatch charges for each metric.
 """
 
 MOST_OPEN = 10_000
@@ -58,10 +58,12 @@ def embedded_metrics(
     by: Collection[str] = (),
     write: Callable[[str], object] | None = None,
 ) -> Callable[[], None]:
-    """Write CloudWatch metrics of every call of the process from now on, until the returned function is called.
+    """Write CloudWatch metrics of every call of the process, until the returned function is called.
 
-    `by` lists names of `context(...)` that become additional dimensions. CloudWatch charges for each of their values
-    separately, so at most 50 values of a name are used. `write` receives the lines instead of stdout.
+    * `namespace` is the CloudWatch namespace of the metrics.
+    * `by` lists names of `context(...)` that become additional dimensions. CloudWatch charges for each value of a
+      dimension separately, so at most 50 values of a name are used.
+    * `write` is a function that receives the lines; without it, they are written to stdout.
     """
     name_of("namespace", namespace, "checkout/bedrock")
     if isinstance(by, str) or not all(str(name).isidentifier() for name in by):

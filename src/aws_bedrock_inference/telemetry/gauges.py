@@ -1,7 +1,7 @@
-"""Instruments that are read when metrics are collected: counters, and gauges of quotas, their queues, and circuits.
-
-Gauges belong to the process and not to one observer, because OpenTelemetry cannot remove an instrument. If an
-instrument is created a second time, OpenTelemetry returns the first instrument with its first callbacks.
+"""Instruments that OpenTelemetry reads when it collects metrics: counters, and gauges of quotas, of the queues for
+quotas, and of circuits. A gauge belongs to the process and not to one observer, because OpenTelemetry cannot remove
+an instrument. If an instrument is created a second time, OpenTelemetry returns the first instrument with its first
+callbacks.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The circuits of the process whose state has ever changed, with their last states. If two clients have separate
-    circuits for one model, the circuit that changed last is reported.
+    """The last state of each circuit of the process that has ever changed its state. If two clients have separate
+    circuits for one model, the state of the circuit that changed last is reported.
     """
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ CIRCUITS = Circuits()
 
 
 def create_gauges(meter: Meter, names: Names, described: Described) -> None:
-    """Create the gauges."""
+    """Create the gauges of quotas, queues and circuits."""
     quotas = partial(_quotas, described)
     for key, read in (
         ("quota_used", lambda: quotas()[0]),
@@ -78,7 +78,7 @@ def create_gauges(meter: Meter, names: Names, described: Described) -> None:
 
 
 def create_counters(meter: Meter, names: Names, read: Callable[[str], Iterable[Gauge]]) -> None:
-    """Create the counters. `read` returns the values of the counter with a given key."""
+    """Create the counters. `read` is called with the key of a counter and returns the counter's values."""
     for key, metric in names.metrics.items():
         if metric.kind == "counter":
             observing = _observing(partial(read, key))
@@ -90,8 +90,8 @@ def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
-    """Return use, limit and queue of each quota. If several `Quota` objects count the same quota, their counts are
-    added, and the limit is the largest of their limits.
+    """Return the use, the limit and the queue of each quota. If several `Quota` objects count the same quota, their
+    counts are added, and the limit is the largest of their limits.
     """
     used: dict[tuple[str, str], float] = defaultdict(float)
     limits: dict[tuple[str, str], float] = defaultdict(float)

@@ -1,4 +1,4 @@
-"""Log records as lines of JSON, with the keys of AWS's documents and the keys of this package's events."""
+"""Writes log records as lines of JSON. The keys are those of AWS's documents and those of this package's events."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record's line."""
+        """Return the record as one line of JSON."""
         line = {
             "timestamp": f"{_second(int(record.created))}.{int(record.created % 1 * 1000):03d}Z",
             "level": record.levelname,
@@ -103,9 +103,9 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _without_source(traceback: str) -> str:
-    """Return a traceback with files, line numbers and functions, but without source lines."""
+    """Return a traceback without its source lines. It still has the files, the line numbers and the functions."""
     kept: list[str] = []
-    depth = inf  # belongs to the frame before; source lines and their marks are indented further
+    depth = inf  # the indentation of the last frame: its source lines and their marks are indented further
     for line in traceback.split("\n"):
         indent = len(line) - len(line.lstrip(" |"))
         if _FRAME.match(line):

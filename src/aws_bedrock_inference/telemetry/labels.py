@@ -1,5 +1,5 @@
-"""The caller's context as labels of metrics. Each label value creates a separate series, so the number of values must
-stay small.
+"""The labels of metrics that come from the caller's `context(...)`. Each value of a label creates a separate series
+of metrics, so the number of values must stay small.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.contexts import Context
 
 OTHER = "other"
-"""The label value that replaces values beyond the limit."""
+"""The label value that stands for all values beyond the limit."""
 
 
 def reported(context: Context) -> Context:
-    """Return a context without secrets that a program may have set by mistake."""
+    """Return a copy of a context without secrets that a program may have put into the context by mistake."""
     return tuple(masked_in(dict(context)).items())
 
 

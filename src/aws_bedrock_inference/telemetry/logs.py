@@ -28,10 +28,9 @@ DOCUMENTED = logging.getLogger("bedrock_client")
 
 
 def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO | None = None) -> logging.Logger:
-    """Write lines of JSON from `level` on, and return the logger `bedrock_client` for the program's own lines.
-
-    The lines of this package's log (logger `aws_bedrock_inference`) are written, too. All lines go to `stream`, or to
-    stderr by default. A second call changes level and stream; it does not add a second handler.
+    """Write log lines of at least `level` as JSON, and return the logger `bedrock_client` for the program's own
+    lines. The lines of this package's log (logger `aws_bedrock_inference`) are written, too. All lines go to
+    `stream`, or to stderr by default. A second call changes level and stream; it does not add a second handler.
     """
     _HANDLER.setStream(stream or _stderr())
     for logger in (DOCUMENTED, LOGGER):
@@ -42,10 +41,9 @@ def setup_structured_logging(level: int | str = logging.INFO, *, stream: TextIO 
 
 
 def log_bedrock_error(error: object, context: Mapping[str, Any] | None = None) -> None:
-    """Write an error to the logger `bedrock_client`, as `Bedrock API error` with its type, message and cause.
-
-    `error` is an exception or a text. `context` is written as `data`. Because it is the program's own data, only
-    secrets in it are masked.
+    """Write an error to the logger `bedrock_client`. The line's message is `Bedrock API error`; the line contains the
+    error's type, message and cause. `error` is an exception or a text. `context` is written as `data`. Because
+    `context` is the program's own data, only secrets in it are masked.
     """
     data = {
         **fault_fields(_fault(error)),
@@ -105,11 +103,11 @@ class JsonLines(logging.StreamHandler[TextIO]):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the counts of the parent in a forked child, because the parent reports them itself."""
+        """Forget the counted lines of the parent in a forked child, because the parent reports these lines itself."""
         self._repeats, self._timer = Repeats(), None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, or count it."""
+        """Write a record, or only count it if many records like it were written."""
         kind = _kind(record)
         admitted = kind is None or self._repeats.admits(kind, record, record.created)
         self._tell(record.created)
@@ -119,7 +117,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
             self._wake(record.created)
 
     def tell(self) -> None:
-        """Write the lines counted until now."""
+        """Write one line for each kind of lines that were omitted until now."""
         self.acquire()
         try:
             self._tell(inf)
@@ -130,7 +128,9 @@ class JsonLines(logging.StreamHandler[TextIO]):
             self.release()
 
     def close(self) -> None:
-        """Write the lines counted until now, for example at the end of the program."""
+        """Write one line for each kind of lines that were omitted until now. This also happens at the end of the
+        program.
+        """
         with suppress(ValueError):  # the stream is closed
             self.tell()
         super().close()
@@ -141,7 +141,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
                 super().emit(_told(repeated))
 
     def _wake(self, now: float) -> None:
-        """Schedule the report of omitted lines, so that it is written even if no other line follows."""
+        """Schedule the lines that report omitted lines, so that they are written even if nothing else is logged."""
         if self._timer is None:
             due = self._repeats.due
             self._timer = self._make_timer(max(0.0, due - now), lambda: self._at(due))
@@ -170,7 +170,7 @@ def _fault(error: object) -> Fault:
 
 
 class _Stderr:
-    """A stream that writes to the `sys.stderr` of the moment, because programs and tests replace `sys.stderr`."""
+    """A stream that writes to the current `sys.stderr`, because programs and tests replace `sys.stderr`."""
 
     def write(self, text: str) -> None:
         if sys.stderr is not None:  # a program may have none
@@ -189,7 +189,9 @@ _HANDLER = JsonLines(_stderr())  # the only one of a process
 
 
 def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
-    """Return a key that a line shares with its repetitions. Return None for a line that is always written."""
+    """Return a key that is the same for a line and its repetitions. Return None for a line that must always be
+    written.
+    """
     fields = event_of(record)
     if "cause" not in fields and fields.get("event") != ThrottleReceived.__name__:
         return None

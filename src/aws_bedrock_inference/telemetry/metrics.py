@@ -133,7 +133,9 @@ class Metrics:
             count(paid, "cache_write_tokens", usage.cache_write_tokens)
 
     def _counted(self, key: str) -> list[tuple[float, Attributes]]:
-        """Return a counter's values. Bedrock does not report which tokens are text and which are pictures."""
+        """Return the current values of the counter with this key. Bedrock does not report which tokens are text and
+        which are pictures.
+        """
         kind: Attributes = {self._modality: "unknown"} if key.endswith("_tokens") else {}
         return [(value, {**attributes, **kind}) for value, attributes in self._series.read(key)]
 

@@ -1,5 +1,5 @@
-"""The names of OpenTelemetry's metrics and attributes, in the version that the environment selects. `names.toml`
-contains them.
+"""The names of OpenTelemetry's metrics and attributes, in the version of the conventions that the environment
+variables select. `names.toml` contains the names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _TABLE: dict[str, Any] = tomllib.loads(files(__package__).joinpath("names.toml").read_text(encoding="utf-8"))
 
 CLOUDWATCH: dict[str, Any] = _TABLE["cloudwatch"]
-"""The metrics of CloudWatch, their namespace and their limits."""
+"""The names of the CloudWatch metrics, their namespace and their limits."""
 
 PROVIDER = "aws.bedrock"
 OWN = "aws_bedrock_inference."
@@ -50,7 +50,9 @@ class Names:
 
 
 def names(environment: Mapping[str, str] | None = None) -> Names:
-    """Return the names in the version that the environment selects. The default is the older version."""
+    """Return the names in the version of the conventions that the environment variables select. Without a selection,
+    return the names of the earlier version.
+    """
     chosen = (os.environ if environment is None else environment).get(_TABLE["variable"], "")
     return Names(new=_TABLE["token"] in {token.strip() for token in chosen.split(",")})
 

@@ -25,11 +25,11 @@ class Sink(Protocol):
         """Report `event`. It runs in the thread or task of the call."""
 
     def close(self) -> None:
-        """Report everything that is not yet reported, and release all resources."""
+        """Report all events that are not yet reported, and release all resources."""
 
 
 class Sinks(Hashable, Protocol):
-    """An argument of `observe` that creates its own sink. Equal arguments share one sink."""
+    """An argument of `observe` that creates a sink. Equal arguments share one sink."""
 
     def sink(self) -> Sink:
         """Return a new sink."""
@@ -78,8 +78,8 @@ class _Reports(Locked):
         self._running: dict[Hashable, tuple[Callable[[], object], int]] = {}
 
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
-        """Start a report unless it is running. The returned function ends the caller's use of the report; a second
-        call does nothing.
+        """Start a report with `begin` unless a report with this `key` is running. The returned function ends the
+        caller's use of the report; when it is called a second time, it does nothing.
         """
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
 
 SCOPE = "aws_bedrock_inference"
-"""The name of the tracer and of the meter."""
+"""The name under which the tracer and the meter are requested."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class OpenTelemetry:
     meter_provider: metrics.MeterProvider | None = None
 
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
-        """Return a sink that sends spans and metrics to these providers. The environment selects the version of their
-        names when this method is called.
+        """Return a sink that sends spans and metrics to these providers. The version of their names is read from the
+        environment variables when this method is called.
         """
         return OpenTelemetrySink(self, clock)
 
@@ -98,8 +98,8 @@ class OpenTelemetrySink:
         }
 
     def __call__(self, event: object) -> None:
-        """Report `event` to OpenTelemetry: first as a measurement, then in the span. The span is last so that it is
-        still open for the measurement. The span is updated even if the measurement fails.
+        """Report `event` to OpenTelemetry, first in metrics and then in the call's span, because the span must still
+        be open when the metrics are recorded. The span is updated even if the metrics fail.
         """
         kind = type(event)
         try:
@@ -110,8 +110,8 @@ class OpenTelemetrySink:
             self._spanned.get(kind, self._spans.other)(event)
 
     def close(self) -> None:
-        """End the open spans. A thread that is inside a call restores the previous current span later, at the end of
-        that call.
+        """End the open spans. If a thread is inside a call, the span that was current before the call becomes current
+        again at the end of the call.
         """
         self._forget_ids()
         self._spans.close()

@@ -32,8 +32,8 @@ _PARAMETER = re.compile(r"(, value: ).*(?=, type: <class )", re.DOTALL)
 
 def plain(value: Any, *around: int) -> Any:
     """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None. Any other object is
-    replaced by its text if the text is informative, and otherwise by the name of its type. `around` contains the ids
-    of the enclosing containers.
+    replaced by its text if the text is informative, and otherwise by the name of its type. `around` contains the
+    Python ids of the containers that contain `value`, so that a container inside itself is noticed.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -64,7 +64,7 @@ def _contents(value: Any, around: tuple[int, ...]) -> Any:
 
 
 def whole_characters(text: str) -> str:
-    """Return the text with limited length and without lone surrogates, which few JSON readers accept."""
+    """Return the text, shortened if it is too long, and without lone surrogates, which few JSON readers accept."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text):,} characters)"
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -79,9 +79,8 @@ def text_of(value: object) -> str:
 
 
 def error_text(error: object) -> str:
-    """Return the text of an error without secrets, and without its request as far as possible. If the error passed
-    through a client of this package, its text does not quote the request. The text of botocore's errors is returned
-    without the values that botocore rejected.
+    """Return the text of an error with secrets masked. The text does not quote the request if the error passed
+    through a client of this package. For an error of botocore, the values that botocore rejected are omitted.
     """
     fault = getattr(error, "fault", None)
     known = isinstance(fault, Fault) and not isinstance(error, BedrockError)

@@ -1,5 +1,5 @@
-"""Sampling of repeated log lines: in each time window, the first few lines of each kind are written, and the others
-are counted.
+"""Limits repeated log lines. In each time window, the first few lines of each kind are written, and the others are
+only counted.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Repeats(Generic[T]):
 
     @property
     def due(self) -> float:
-        """The time from which `ended` returns something. It is infinite if no line was omitted."""
+        """The time at which the first window with omitted lines ends, so that `ended` returns it. It is infinite if
+        no line was omitted.
+        """
         return self._due
 
     def admits(self, kind: Hashable, line: T, now: float) -> bool:
@@ -72,8 +74,8 @@ class Repeats(Generic[T]):
         return False
 
     def ended(self, now: float) -> list[Repeated[T]]:
-        """Return the omitted lines of all windows that have ended by `now`. If `now` is infinite, return those of all
-        windows. Each window is returned only once.
+        """Return the counts of omitted lines for all windows that have ended by `now`. If `now` is infinite, return
+        those of all windows. Each window is returned only once.
         """
         if now >= self._due:
             for kind, window in list(self._windows.items()):

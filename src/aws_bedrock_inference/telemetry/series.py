@@ -59,20 +59,20 @@ class AllSeries(Locked):
         self._others = Series({described.name["error"]: OTHER}, described.name["token_type"])
 
     def of(self, operation: str, route: Route, fault: Fault | None = None, context: Context = ()) -> Series:
-        """Return the series of a call or an attempt."""
+        """Return the series of a call or an attempt, and create it if it is new."""
         failed = None if fault is None else (fault.code, fault.cause, fault.decision)
         key = operation, route.health_key, failed, context
         known = self._known.get(key)
         return known if known is not None else self._new(key, operation, route, fault, context)
 
     def count(self, series: Series, key: str, value: float = 1) -> None:
-        """Add to a counter."""
+        """Add `value` to the counter `key` of a series."""
         with self._lock:
             counts = series.counts
             counts[key] = counts.get(key, 0) + value
 
     def read(self, key: str) -> list[tuple[float, Attributes]]:
-        """Return a counter's values."""
+        """Return the values of the counter with this key, one for each series."""
         with self._lock:
             series = [*self._all.values(), self._others]
             return [(each.counts[key], each.attributes) for each in series if key in each.counts]
@@ -106,6 +106,6 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 
 
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
-    """Return the series that are counted for a meter provider; None stands for the program's own provider."""
+    """Return the series for the metrics of `provider`, a meter provider. None stands for the program's own provider."""
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

@@ -1,4 +1,4 @@
-"""The events of a call as events of its span, under the names of docs/events.md."""
+"""Converts the events of a call to events of the call's span. Their names are those in docs/events.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _OF_THE_SPAN = frozenset({"event", "call_id", "context", "trace_id", "span_id", 
 
 
 def span_event(event: Any) -> tuple[str, Attributes]:
-    """Return the name and the attributes of `event`, such as `aws_bedrock_inference.retry_scheduled`."""
+    """Return the name, such as `aws_bedrock_inference.retry_scheduled`, and the attributes of the span event for
+    `event`.
+    """
     said = fields_of(event)
     return _name(said["event"]), {f"{OWN}{name}": value for name, value in said.items() if name not in _OF_THE_SPAN}
 

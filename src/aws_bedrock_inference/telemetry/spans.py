@@ -44,7 +44,7 @@ _LONGEST_REASON = 100
 
 
 class _Current:
-    """A span that is current in this thread from its creation until `leave` is called."""
+    """A span that is the current span of this thread from its creation until `leave` is called."""
 
     __slots__ = ("_key", "_token", "thread")
 
@@ -54,16 +54,16 @@ class _Current:
         self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
 
     def leave(self) -> None:
-        """Restore the span that was current before. If this has already happened, do nothing; with two listeners, the
-        first listener restores the span for both. If another thread ends the call, because the thread of the call
-        stopped running it, no span is restored.
+        """Make the span current again that was current before. If this has already happened, do nothing; with two
+        listeners, the first one does it for both. Do nothing, either, if another thread ends the call because the
+        call's own thread has stopped running it.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)
 
 
 class _Open:
-    """The spans of a call in flight."""
+    """The open spans of a call in flight: the span of the call, and the span of its current attempt."""
 
     __slots__ = ("attempt", "attempt_current", "call", "current", "model", "whole")
 
@@ -189,7 +189,7 @@ class Spans:
             one.call.add_event(*span_event(event))
 
     def ids(self, call_id: int) -> Ids | None:
-        """Return the ids of the span of a call in flight."""
+        """Return the trace id and the span id of a call in flight."""
         one = self._open.get(call_id)
         if one is None:
             return None
@@ -227,8 +227,9 @@ class Spans:
 
 def instrumented(operation: str, region: str) -> bool:
     """Return True if the call belongs to a boto3 client for which OpenTelemetry's botocore instrumentation creates
-    spans and metrics; otherwise return False. The instrumentation knows more about an answer than this package's
-    wrapper does, and existing dashboards can depend on its spans.
+    spans and metrics; otherwise return False. If it is True, this package leaves these spans and metrics to the
+    instrumentation, because the instrumentation knows more about an answer than this package's wrapper does, and
+    existing dashboards can depend on its spans.
     """
     if not (region and operation[:1].isupper()):  # only boto3's models name operations this way
         return False

@@ -68,7 +68,9 @@ def agreement(world: World) -> Finding:
 
 
 def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
-    """Return the cause and the message of what prevents calls. Both are empty if nothing is known to prevent them."""
+    """Return the cause that prevents calls to the model, and a message about it. Both are empty if no such cause is
+    known.
+    """
     agreement = access["agreementAvailability"]
     if agreement["status"] == "PENDING":
         return _PENDING, f"The agreement for {base} is being created. This takes up to {AGREEMENT_MINUTES} minutes."
@@ -153,8 +155,8 @@ def data_retention(world: World) -> Finding:
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:
-    """Return the data-retention mode of each Region, and an answer that failed, or None. In the project's Region, the
-    project's mode applies if the project has one.
+    """Return the data-retention mode of each Region, and the first answer that reports a failure, or None if there is
+    none. In the project's Region, the mode is that of the project if the project has one.
     """
     questions = [partial(world.ask, "bedrock", "get_account_data_retention", region_name=each) for each in regions]
     if world.project:
@@ -224,7 +226,9 @@ def enforced_guardrails(world: World) -> Finding:
 
 
 def _concerns(config: dict[str, Any], base: str) -> bool:
-    """Return whether a guardrail is enforced on a model. The configuration contains model ids, or `ALL`."""
+    """Return True if a guardrail is enforced on the model `base`; otherwise return False. Its configuration lists
+    model ids, or contains `ALL`.
+    """
     models = config.get("modelEnforcement") or {}
     included, excluded = models.get("includedModels", ["ALL"]), models.get("excludedModels", [])
     return base not in excluded and ("ALL" in included or base in included)

@@ -44,8 +44,8 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the general cause of failed batch jobs if the error to diagnose can have this cause. Otherwise, return
-    the more specific `cause`.
+    """Return the cause for a finding. It is the specific `cause`, unless the error to diagnose cannot have this cause
+    but can have the general cause of failed batch jobs. In that case, it is the general cause.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
@@ -60,7 +60,7 @@ class _Role(NamedTuple):
 
 
 def _role_of(world: World) -> _Role | None:
-    """Return the batch role. The result is None if no role was specified."""
+    """Return the role of the batch job. The result is None if no role was specified."""
     text = world.role_arn or (named(world, "ROLE_ARN") if _about_jobs(world) else "")
     parts = _ROLE.fullmatch(text)
     return _Role(text, *parts.groups()) if parts else None
@@ -71,7 +71,9 @@ def _about_jobs(world: World) -> bool:
 
 
 def _output_of(world: World) -> S3Location | None:
-    """Return the location of the output. The result is None if no location was specified, or if its URI is invalid."""
+    """Return the S3 location of the batch job's output. The result is None if no location was specified, or if its
+    URI is invalid.
+    """
     if world.output_s3_uri:
         with suppress(ValueError):
             return S3Location.parse(world.output_s3_uri)
@@ -228,8 +230,8 @@ def _key_in(encryption: dict[str, Any]) -> str:
 
 
 def _key_state(world: World, key: str) -> tuple[Status, str] | None:
-    """Return the status and the message of the finding if the state of the KMS key alone decides. Otherwise, return
-    None.
+    """Return the status and the message of the finding if the state of the KMS key alone shows whether the key can be
+    used. If the key's policy must be read, too, return None.
     """
     answer = world.ask("kms", "describe_key", KeyId=key)
     if answer.code == "NotFoundException":
@@ -244,8 +246,8 @@ def _key_state(world: World, key: str) -> tuple[Status, str] | None:
 
 
 def _key_rights(world: World, key: str, arn: str) -> tuple[Status, str]:
-    """Return the result of the key's policy for the role. If the policy lets IAM decide, also check the role's IAM
-    policies.
+    """Return the status and the message of the finding that follows from the key's policy for the role. If the policy
+    lets IAM decide, also check the role's IAM policies.
     """
     answer = world.ask("kms", "get_key_policy", KeyId=key, PolicyName="default")
     if answer.why is not None:
@@ -276,8 +278,8 @@ _SAID = {
 
 
 def _refused(world: World, arn: str, actions: Sequence[str], resource: str) -> list[str] | Finding:
-    """Return the actions on a resource that IAM does not allow the role. If IAM could not be queried, return a
-    warning.
+    """Return those of `actions` on the resource that IAM does not allow the role. If IAM could not be queried, return
+    a warning.
     """
     answer = world.ask(
         "iam",

@@ -61,8 +61,8 @@ def region(world: World) -> Finding:
 
 
 def _like(error: BotoCoreError) -> str:
-    """Return a sentence that names the profile whose name is most similar to a missing profile. The result is empty
-    for other errors.
+    """Return a sentence about an error that reports a missing profile. The sentence names the existing profile with
+    the most similar name. The result is empty for other errors.
     """
     if not isinstance(error, ProfileNotFound):
         return ""

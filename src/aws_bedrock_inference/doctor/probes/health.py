@@ -19,7 +19,7 @@ _HOME = "us-east-1"
 
 @probe("places", needs=["identity"], tells=_CAUSES, calls=["health:DescribeEvents"])
 def health(world: World) -> Finding:
-    """Query AWS Health for open issues of the service in question."""
+    """Query AWS Health for open issues of the service that the calls use."""
     service = world.error.service if world.error is not None and world.error.service else "bedrock"
     tried = f"called health:DescribeEvents for {world.region}"
     wanted = {
@@ -42,7 +42,9 @@ def health(world: World) -> Finding:
 
 
 def _is_of(code: str, service: str) -> bool:
-    """Return whether a service code of AWS Health, such as BEDROCK, stands for a service of the error catalogue."""
+    """Return whether `code`, a service code of AWS Health such as BEDROCK, stands for `service`, a service of the
+    error catalogue.
+    """
     return bool(code) and service.startswith(code.lower())
 
 

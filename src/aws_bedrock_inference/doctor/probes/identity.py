@@ -86,7 +86,7 @@ def _found(world: World, found: Any, tried: str) -> Finding:
 
 
 def _of_key(world: World, key: ApiKey) -> Finding:
-    """Evaluate a Bedrock API key by what its text contains, without a request."""
+    """Evaluate the facts that the text of a Bedrock API key contains, without a request."""
     tried = f"read the API key in {BEARER}"
     others = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE") if world.environ.get(name)]
     hides = f" The API key overrides {' and '.join(others)}." if others else ""
@@ -143,8 +143,8 @@ def _behind_key(world: World, key: ApiKey) -> Finding:
 
 
 def _other_account(world: World, account: str) -> str:
-    """Return a sentence if the caller's account differs from the expected account. The sentence contains only the
-    last 4 digits of both account ids.
+    """Return a sentence if the caller's account differs from the expected account; otherwise return an empty text.
+    The sentence contains only the last 4 digits of both account ids.
     """
     model = (world.model_id or "").split(":")
     expected = {

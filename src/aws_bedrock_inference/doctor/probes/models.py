@@ -72,7 +72,7 @@ def _unknown(world: World, route: Route, tried: str) -> Finding:
 
 
 def _elsewhere(world: World, route: Route) -> list[str]:
-    """Return those of the large Regions that offer the model id."""
+    """Return those of the Regions with many models in which the model id is offered."""
     of = world.core.get_partition_for_region
     regions = [each for each in _LARGE if each != world.region and of(each) == world.partition]
     if route.bare:
@@ -150,9 +150,7 @@ _UNUSED = 30 * 86_400
     calls=_CALLS,
 )
 def wire_shape(world: World) -> Finding:
-    """Compare the way in which the model is called with the path of the endpoint and with the abilities of
-    the model.
-    """
+    """Check that the endpoint's path and the model support the operation with which the model is called."""
     if world.model_id is None:
         return skipped(NO_MODEL)
     route, tried = world.route, "read the endpoint and the Region's lists"

@@ -116,8 +116,8 @@ def _questions(world: World, principal: Principal, places: dict[str, list[str]])
 
 
 def _rank(judged: Judged) -> tuple[bool, bool, bool]:
-    """Return a key that sorts refusals: refusals by the organization first, then by the permissions boundary, then by
-    explicit denies.
+    """Return a key that sorts refusals: first refusals by the organization, then refusals by the permissions
+    boundary, then explicit denies, then all others.
     """
     return judged.scp, judged.boundary, judged.decision != "explicitDeny"
 
@@ -153,7 +153,7 @@ def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
 
 
 def _as_word(arn: str) -> str:
-    """Return an ARN for a command. The placeholder ACCOUNT replaces the account id."""
+    """Return an ARN for use in a command. The account id is replaced by the placeholder ACCOUNT."""
     return masked(arn, accounts=True).replace("*" * 12, "ACCOUNT")
 
 

@@ -50,7 +50,9 @@ def dead_letters(world: World) -> Finding:
 
 
 def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
-    """Return whether a table can store dead letters, according to DynamoDB's description of the table."""
+    """Return the finding that states whether a table can store dead letters. `found` is DynamoDB's description of the
+    table.
+    """
     status = found.get("TableStatus", "ACTIVE")
     cause = facts()["dynamodb"].get(status)
     if cause:
@@ -129,8 +131,8 @@ def _file(path: Path) -> Finding:
 
 
 def _content(path: Path) -> tuple[int, int, set[str]]:
-    """Return the application id, the version and the tables of a SQLite file. With `immutable`, SQLite creates no
-    other file next to it.
+    """Return the application id, the version and the tables of a SQLite file. The file is opened with `immutable`, so
+    that SQLite creates no other file next to it.
     """
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
     try:

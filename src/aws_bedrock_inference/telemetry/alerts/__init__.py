@@ -51,8 +51,8 @@ class Alerts:
         self._service = name_of("service", service, "checkout") if service else ""
 
     def __eq__(self, other: object) -> bool:
-        """Return True if `other` raises the same alerts; otherwise return False. `observe` runs only one of two equal
-        `Alerts`.
+        """Return True if `other` has the same settings and so raises the same alerts; otherwise return False.
+        `observe` runs only one of two equal `Alerts`.
         """
         return isinstance(other, Alerts) and self._given == other._given and self._quota is other._quota
 
@@ -60,5 +60,5 @@ class Alerts:
         return hash(self._service)
 
     def sink(self) -> Watching:
-        """Return a listener that counts and reports until it is closed. `observe` adds it."""
+        """Return the listener that `observe` adds. It counts events and raises alerts until it is closed."""
         return Watching(self._sinks, self._store, self._quota, self._service)

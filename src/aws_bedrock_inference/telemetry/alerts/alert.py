@@ -18,7 +18,7 @@ _MOST_REMEDIES = 3
 
 
 class Words(NamedTuple):
-    """The texts of an alert rule. They are used if the cause of the alert is not in the catalogue."""
+    """The texts of an alert rule. An alert contains them if its cause is not in the error catalogue."""
 
     title: str
     meaning: str
@@ -132,21 +132,21 @@ class Alert:
         return f"{self.share:.1%} of the {of}, usually {self.usual:.2%}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields and `summary`, as a webhook sends them."""
+        """Return the fields and the `summary` of the alert as a dictionary, which a webhook sends."""
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {"summary": self.summary, **plain}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the alert whose `to_dict` is `plain`."""
+        """Create the alert from the dictionary that `to_dict` returned."""
         values: dict[str, Any] = {each.name: plain[each.name] for each in fields(cls)}
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls(**{**values, **lists})
 
 
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
-    """Return the alert about the beginning or the end of `incident`. `ahead` is the number of slots by which the book
-    is ahead of the clock.
+    """Return the alert about the beginning of `incident`, or about its end if `ended` is True. `ahead` is the number
+    of time slots by which the stored counts (the book) are ahead of the clock.
     """
     title, meaning, remedies, link = _words(incident)
     models, regions = (
@@ -181,7 +181,7 @@ def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead
 
 
 def _words(incident: Incident) -> tuple[str, str, tuple[str, ...], str]:
-    """Return title, meaning, remedies and link."""
+    """Return the title, the meaning, the remedies and the link that an alert about this incident shows."""
     own = _WORDS.get(incident.cause if incident.rule in ("stops", "lost") else incident.rule)
     if own is not None:
         return own.title, own.meaning, own.remedies, ""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The most entries of each kind, and the most open incidents. The entry seen longest ago is dropped first.
+# The maximum number of entries of each kind, and of open incidents. The entry seen longest ago is dropped first.
 MOST_PLACES = 200
 MOST_CAUSES = 500
 MOST_OPEN = 100
@@ -30,7 +30,7 @@ MOST_OPEN = 100
 # The number of slots by which a clock can go back without effect: the clocks of processes differ by a few seconds.
 SKEW = 6
 
-# The number of slots in which a new place only learns its usual values.
+# The number of slots for which a place is new. In this time, open incidents also change its usual values.
 YOUNG = 720
 
 # The number of slots without a rise after which an incident ends, and the number of slots from the beginning of an
@@ -90,8 +90,8 @@ class Book:
             self._use(use, slot)
 
     def evaluate(self, now: float) -> list[tuple[Incident, bool]]:
-        """Return the incidents that began by `now`, each with False, and the incidents that ended by `now`, each with
-        True.
+        """Return the incidents that began since the previous call, each with False, and the incidents that ended,
+        each with True. `now` is the current time in seconds since the epoch.
         """
         slot = self._slot(now)
         self._learn(slot)
@@ -113,7 +113,7 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the slot for a time. The result is never before the last slot that was examined."""
+        """Return the slot that contains the time `at`, or the last examined slot if that slot is later."""
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
         if behind > 0:
@@ -121,7 +121,9 @@ class Book:
         return max(slot + self.ahead, self.slot)
 
     def _opened(self, sign: Sign, slot: int) -> Incident | None:
-        """Return a new incident, or None if `sign` belongs to an open incident or if too many are open."""
+        """Return a new incident that begins with `sign`. Return None if `sign` belongs to an open incident, or if too
+        many incidents are open.
+        """
         if any(sign.key in each.keys for each in self.incidents.values()):
             return None
         cause = self.causes.get(sign.key)
@@ -142,8 +144,10 @@ class Book:
         return incident if open_one is None else None
 
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
-        """Return whether `sign` belongs to an open incident: the same cause at another place, or, for transient
-        failures, another cause at the same place soon after the beginning.
+        """Return True if `sign`, whose cause is of this `kind`, belongs to the open `incident`; otherwise return
+        False. Soon after the beginning of an incident, a sign belongs to it if it has the same cause at another
+        place, or another transient cause at the same place. Refusals and dead letters at the place of an incident of
+        failures belong to it at any time.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places
@@ -225,13 +229,13 @@ class Book:
             day.add(slot, use.tokens, use.tpd)
 
     def plain(self) -> list[Any]:
-        """Return the content as plain values for JSON, from which `of` creates the object again."""
+        """Return the book as values that JSON can write. `of` creates the book again from them."""
         kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
         return [self.slot, self.ahead, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the book whose method `plain` returned these values."""
+        """Create the book from the values that its method `plain` returned."""
         book = cls()
         book.slot, book.ahead, places, causes, quotas, days, incidents = plain
         book.places = {name: Place.of(each) for name, each in places.items()}
@@ -243,8 +247,8 @@ class Book:
 
 
 def _kept(kept: dict[str, T], name: str, make: Callable[[], T], most: int) -> T:
-    """Return the entry called `name`, and create it if it does not exist. To make room, the entry that was seen
-    longest ago is dropped.
+    """Return the entry `name` of the dictionary `kept`. If there is none, create it with `make`. If `kept` then has
+    more than `most` entries, the entry that was seen longest ago is dropped.
     """
     found = kept.get(name)
     if found is None:

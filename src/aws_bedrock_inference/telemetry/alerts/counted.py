@@ -1,5 +1,5 @@
-"""Convert the tally of this process (its counts) into a report: look up prices, and remove from samples everything
-that can be a secret.
+"""Convert the counts of this process into a report, with costs in dollars, and without anything that can be a
+secret.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ledger import Ledger
     from aws_bedrock_inference.telemetry.alerts.tally import Answered, Counts
 
-# An operation that AWS does not charge.
+# The operation whose calls AWS does not charge.
 _FREE = "count_tokens"
 
 # The number of bars (`|`) in the name of a quota. An invalid model id can contain a bar, too.
@@ -29,14 +29,16 @@ _PARTS = 3
 
 
 class Limits(Protocol):
-    """A `Quota`."""
+    """A `Quota`, from which only the limits are read."""
 
     def ledger(self, route: Route, now: float) -> Ledger:
-        """Return the ledger of a route."""
+        """Return the ledger, which contains the limits of the quota that calls on this route use."""
 
 
 def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
-    """Return the report of `counts`. `quota` has the limits. `now` is the current time on the quota's clock."""
+    """Return the report of `counts`. The limits of quotas are read from `quota`, if it is passed. `now` is the
+    current time on the clock of `quota`.
+    """
     answers = tuple(_answers(*key[1:], row) for key, row in counts.answers.items())
     failures = tuple(
         Failures(
@@ -95,7 +97,9 @@ def _usage(row: Answered) -> Usage:
 
 
 def _uses(counts: Counts, quota: Limits | None, now: float) -> list[Use]:
-    """Return the use of each quota whose limits are known."""
+    """Return the use of each quota that the counted calls used, with the limits from `quota`. The result is empty
+    without `quota`.
+    """
     if quota is None:
         return []
     uses: dict[str, Use] = {}

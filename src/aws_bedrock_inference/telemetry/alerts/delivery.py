@@ -34,13 +34,13 @@ immediately.
 """
 
 SCHEDULE = Hint(base=1.0, cap=60.0, attempts=1_000_000)
-"""The waits between delivery attempts, which are short enough that a sink gets its alerts within a minute after it
-recovers.
+"""The waits between attempts to deliver an alert, in seconds. They are short, so that a sink gets its alerts within a
+minute after it has recovered.
 """
 
 
 class NotDelivered(Exception):
-    """A sink refused an alert. `fault` shows whether the delivery can be retried."""
+    """A sink refused an alert. `fault` shows whether another attempt can succeed."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -86,7 +86,7 @@ class Outlet:
             self._done(given_up)
 
     def close(self, until: float) -> None:
-        """Wait until all alerts are delivered, but not longer than until `until`. Then stop."""
+        """Wait until all alerts are delivered, or until the time `until`. Then stop."""
         with self._changed:
             while self._thread is not None and self._queue and self._clock() < until:
                 self._changed.wait(max(0.0, until - self._clock()))
@@ -110,7 +110,9 @@ class Outlet:
             self._done(alert)
 
     def _next(self) -> Alert | None:
-        """Return the next alert, which stays in the queue until it is delivered, or None at the end."""
+        """Return the next alert, or None if the outlet is closed and no alert is left. The alert stays in the queue
+        until it is delivered.
+        """
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
@@ -145,7 +147,9 @@ class Outlet:
                 return False
 
     def _waited(self, seconds: float) -> bool:
-        """Wait for `seconds`. Return False if the outlet closes during the wait; otherwise return True."""
+        """Wait for this number of seconds. Return False if the outlet was closed during the wait; otherwise return
+        True.
+        """
         until = self._clock() + seconds
         with self._changed:
             while not self._closing and (left := until - self._clock()) > 0:
@@ -154,7 +158,9 @@ class Outlet:
 
 
 def started(run: Callable[[], None]) -> threading.Thread | None:
-    """Return a running thread, or None if the program is ending and cannot start threads."""
+    """Start a thread that calls `run`, and return the thread. Return None if the program is ending and cannot start
+    threads.
+    """
     thread = threading.Thread(target=run, name="bedrock-alerts", daemon=True)
     try:
         thread.start()
@@ -164,6 +170,8 @@ def started(run: Callable[[], None]) -> threading.Thread | None:
 
 
 def _name(sink: Sink) -> str:
-    """Return a sink's name without the object that a function is bound to, which may contain a secret."""
+    """Return the name of a sink for the log. If the sink is a method, the name does not contain the method's object,
+    because that object can contain a secret.
+    """
     name: str = getattr(sink, "name", "") or getattr(sink, "__qualname__", type(sink).__qualname__)
     return name

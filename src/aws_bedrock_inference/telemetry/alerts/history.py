@@ -1,8 +1,6 @@
 """The stored values of one count: its last ten minutes, its usual value, and its values at the same time on earlier
-days.
-
-The usual value excludes the last ten minutes, because otherwise an incident would raise the usual value and hide
-itself. For one day, it also excludes an open incident.
+days. The last ten minutes do not change the usual value, because otherwise an incident would raise the usual value
+and hide itself. For the same reason, an open incident does not change the usual value for one day.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import Any, Self
 from aws_bedrock_inference.telemetry.alerts.rules import PRIOR, WEIGHT
 
 SLOT = 10.0
-"""Seconds in a slot."""
+"""The number of seconds in a time slot."""
 
 RECENT = 60
 """The number of recent slots that the rules examine: ten minutes."""
@@ -51,21 +49,21 @@ class Ring(dict[int, int]):
         return sum(count for at, count in self.items() if slot - slots < at <= slot)
 
     def plain(self) -> list[int]:
-        """Return a list from which `of` creates the object again: the first slot, then the counts of all slots from
-        the first one on.
+        """Return the number of the first slot, then the counts of all slots from that slot to the last. `of` creates
+        the object again from this list.
         """
         first = min(self, default=0)
         return [first, *(self.get(slot, 0) for slot in range(first, max(self, default=-1) + 1))]
 
     @classmethod
     def of(cls, plain: list[int]) -> Self:
-        """Return the object whose method `plain` returned these values."""
+        """Create the object from the values that its method `plain` returned."""
         return cls((slot, count) for slot, count in enumerate(plain[1:], plain[0]) if count)
 
 
 class Pattern:
-    """The daily pattern: the share, or the rate, that was measured on earlier days in each quarter of an hour of the
-    day. A value that is older than one day is multiplied by `fade` for each further day.
+    """The daily pattern: for each quarter of an hour of the day, the share or the rate that was measured on earlier
+    days. For each day after the first, an old value is multiplied by `fade`.
     """
 
     def __init__(self, fade: float) -> None:
@@ -75,7 +73,7 @@ class Pattern:
         self._days: dict[int, list[float]] | None = {}  # by quarter: the last day, its share, and that of earlier days
 
     def add(self, slot: int, cases: int, of: int) -> None:
-        """Count a slot that has ended."""
+        """Count a slot that has ended, with `cases` cases among `of` events."""
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
@@ -98,7 +96,9 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the value that the days up to the day of `found` contribute to a later `day`."""
+        """Return the largest share that the stored days, faded, still have on `day`. `found` contains the last
+        measured day, its share, and the share of the days before it.
+        """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
 
@@ -117,8 +117,8 @@ class Pattern:
         )
 
     def _known(self) -> dict[int, list[float]]:
-        """Return the measured days. They are stored as text and parsed only when they are needed, because they are
-        read far less often than they are stored.
+        """Return the measured values of each quarter of an hour. They are stored as text, which is parsed only when
+        it is needed, because the values are stored far more often than they are read.
         """
         if self._days is None:
             rows = (row.split(",") for row in self._text.split(";") if row)
@@ -126,18 +126,18 @@ class Pattern:
         return self._days
 
     def plain(self) -> list[Any]:
-        """Return a value that `read` can read."""
+        """Return the content as values that JSON can write. `read` reads them."""
         return [self._quarter, self._cases, self._of, self._text]
 
     def read(self, plain: list[Any]) -> None:
-        """Read the value that `plain` wrote."""
+        """Replace the content by the values that `plain` returned."""
         self._quarter, self._cases, self._of, self._text = plain
         self._days = None
 
 
 class Share:
-    """The share of certain events among all events: failures of one cause among the attempts at a place, or truncated
-    answers among all answers at a place.
+    """The share of one kind of event among all events. Examples are the failures with one cause among the attempts at
+    a place, and the truncated answers among all answers at a place.
     """
 
     def __init__(self) -> None:
@@ -161,12 +161,12 @@ class Share:
             self._of = self._of * _KEPT + of
 
     def plain(self) -> list[Any]:
-        """Return the content as plain values for JSON, from which `of` creates the object again."""
+        """Return the content as values that JSON can write. `of` creates the object again from them."""
         return [self.recent.plain(), self.pattern.plain(), round(self._cases, 4), round(self._of, 2)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object whose method `plain` returned these values."""
+        """Create the object from the values that its method `plain` returned."""
         made = cls()
         recent, pattern, made._cases, made._of = plain
         made.recent = Ring.of(recent)
@@ -185,7 +185,7 @@ class Flow:
 
     @property
     def usual(self) -> float:
-        """The usual count of a slot."""
+        """The usual count in one slot."""
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:
@@ -200,13 +200,13 @@ class Flow:
             self._slots = self._slots * _KEPT + 1.0
 
     def plain(self) -> list[Any]:
-        """Return the content as plain values for JSON, from which `of` creates the object again."""
+        """Return the content as values that JSON can write. `of` creates the object again from them."""
         numbers = [self.learned, round(self._sum, 6), round(self._slots, 4)]
         return [self.recent.plain(), self.pattern.plain(), *numbers]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object whose method `plain` returned these values."""
+        """Create the object from the values that its method `plain` returned."""
         made = cls()
         recent, pattern, made.learned, made._sum, made._slots = plain
         made.recent = Ring.of(recent)

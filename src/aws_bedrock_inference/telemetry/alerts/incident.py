@@ -36,12 +36,14 @@ class Incident:
     note: str = ""
 
     def rises(self, key: str, slot: int, window: int, share: float = 0.0) -> None:
-        """Record that `key` is above its usual value now."""
+        """Record that the count `key` is above its usual value in `slot`. `window` is the number of slots that were
+        examined, and `share` is the share or rate in them.
+        """
         self.keys[key] = [slot, window]
         self.share = max(self.share, share)
 
     def reaches(self, place: str, operations: list[str], tenants: list[str]) -> None:
-        """Add a place, and the operations and tenants that met the incident there."""
+        """Add a place of the incident, and the operations and tenants whose calls failed or stopped there."""
         for names, more in ((self.places, [place]), (self.operations, operations), (self.tenants, tenants)):
             names.extend([name for name in more if name and name not in names][: max(0, LISTED - len(names))])
 
@@ -50,5 +52,5 @@ class Incident:
         return all(slot - last >= quiet for last, _ in self.keys.values())
 
     def plain(self) -> dict[str, Any]:
-        """Return a value that `Incident(**plain)` can read."""
+        """Return the content as values that JSON can write. `Incident(**plain)` creates the incident again."""
         return asdict(self)

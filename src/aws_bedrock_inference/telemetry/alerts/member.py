@@ -36,8 +36,9 @@ _KEPT = 6
 
 
 class Member(Locked):
-    """A process of `service` that uses `store`, or works alone if it is None. `deliver` is called with each alert that
-    this process has to deliver; `delivered` is called when the delivery is finished.
+    """A process of `service` that shares `store` with other processes. If `store` is None, the process works alone.
+    `deliver` is called with each alert that this process has to deliver. When a delivery has ended, the method
+    `delivered` must be called.
     """
 
     def __init__(self, store: AlertStore | None, service: str, deliver: Callable[[Alert], None], wall: Clock) -> None:
@@ -61,8 +62,9 @@ class Member(Locked):
         self._held, self._done, self._alone = {}, [], None
 
     def step(self, report: Report, *, last: bool = False) -> None:
-        """Send the report of this process, and examine all reports if it is this process's turn. With `last`, release
-        the alerts that this process could not deliver to the other processes.
+        """Send the report of this process, and examine all reports if it is this process's turn. `last` is True for
+        the last report of the process. The alerts that it could not deliver are then released, so that other
+        processes can deliver them.
         """
         with self._lock:
             done, self._done = self._done, []
@@ -85,11 +87,10 @@ class Member(Locked):
                 self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
 
     def _report(self, report: Report) -> Exception | None:
-        """Send this report to the store, together with earlier reports that failed. If it is this process's turn,
-        examine all reports.
-
-        Return None if this succeeded, and otherwise the reason why it failed. If another process has the turn, return
-        the reason why the last examination failed, because it is not yet known whether the other process succeeds.
+        """Send this report to the store, after the earlier reports that could not be sent. If it is this process's
+        turn, examine all reports. Return None if this succeeded, and otherwise the reason why it failed. If another
+        process has the turn, return the reason why this process's last examination failed, because it is not yet
+        known whether the other process succeeds.
         """
         self._unsent.append(report)
         try:

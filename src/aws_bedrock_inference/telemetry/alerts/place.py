@@ -13,7 +13,7 @@ NAMED = 20
 _KEPT = 0.98
 
 MILLION = 1_000_000
-"""Dollars are counted in whole millionths."""
+"""The factor from dollars to the unit in which they are counted: whole millionths of a dollar."""
 
 
 class Place:
@@ -28,30 +28,34 @@ class Place:
         self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
-        """Add tokens and cost to a tenant's spending."""
+        """Add the `cost` of calls, or their `tokens` if the cost is unknown, to the spending of the place and of the
+        tenant.
+        """
         amount = tokens if cost is None else round(cost * MILLION)
         (self.tokens if cost is None else self.spend).recent.add(slot, amount)
         if tenant in self.spenders or len(self.spenders) < NAMED:
             self.spenders[tenant] = self.spenders.get(tenant, 0) + amount
 
     def largest(self) -> list[str]:
-        """Return the tenants with the highest recent spending."""
+        """Return the three tenants with the highest recent spending, the highest first."""
         return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
 
     def leave(self, slot: int) -> None:
-        """Remove a slot from the recent counts, after the causes have learned from the slot."""
+        """Remove a slot from the recent counts. Before this, the causes must have added the slot to their long-term
+        values.
+        """
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)
         self.spenders = {name: int(part * _KEPT) for name, part in self.spenders.items() if part}
 
     def plain(self) -> list[Any]:
-        """Return the content as plain values for JSON, from which `of` creates the object again."""
+        """Return the content as values that JSON can write. `of` creates the object again from them."""
         rings, flows = (self.attempts, self.answers), (self.spend, self.tokens, self.letters)
         return [self.seen, self.spenders, *(ring.plain() for ring in rings), *(flow.plain() for flow in flows)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object whose method `plain` returned these values."""
+        """Create the object from the values that its method `plain` returned."""
         made = cls()
         made.seen, made.spenders, attempts, answers, spend, tokens, letters = plain
         made.attempts, made.answers = Ring.of(attempts), Ring.of(answers)
@@ -60,9 +64,10 @@ class Place:
 
 
 class Cause:
-    """One cause of failures at a place, or one way in which answers stop there (`kind` is then `stop`). `operations`
-    and `tenants` contain the operations and tenants that met the cause, each with the slot of the last occurrence.
-    `sample` is the last failure. `over` is the slot in which the last incident ended.
+    """The counts of one cause of failures at a place. If `kind` is `stop`, they are the counts of the answers at this
+    place that were refused, or of those that were truncated. `operations` and `tenants` contain the operations and
+    tenants of the counted calls, each with the slot of the last of these calls. `sample` is the last failure. `over`
+    is the slot in which the last incident with this cause ended.
     """
 
     def __init__(self, name: str, place: str, kind: str) -> None:
@@ -74,7 +79,7 @@ class Cause:
         self.sample: dict[str, str] = {}
 
     def meets(self, slot: int, count: int, operation: str, tenant: str) -> None:
-        """Count cases."""
+        """Add `count` failures or answers of an operation and a tenant."""
         self.seen = slot
         self.share.recent.add(slot, count)
         for names, name in ((self.operations, operation), (self.tenants, tenant)):
@@ -85,13 +90,13 @@ class Cause:
                 names[name] = slot
 
     def plain(self) -> list[Any]:
-        """Return the content as plain values for JSON, from which `of` creates the object again."""
+        """Return the content as values that JSON can write. `of` creates the object again from them."""
         own = [self.name, self.place, self.kind, self.seen, self.over, self.operations, self.tenants, self.sample]
         return [*own, self.share.plain()]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object whose method `plain` returned these values."""
+        """Create the object from the values that its method `plain` returned."""
         name, place, kind, seen, over, operations, tenants, sample, share = plain
         made = cls(name, place, kind)
         made.seen, made.over, made.operations, made.tenants, made.sample = seen, over, operations, tenants, sample
@@ -109,12 +114,12 @@ class Quota:
         self.tpm: float | None = None
 
     def plain(self) -> list[Any]:
-        """Return the content as plain values for JSON, from which `of` creates the object again."""
+        """Return the content as values that JSON can write. `of` creates the object again from them."""
         return [self.seen, self.requests.plain(), self.tokens.plain(), self.rpm, self.tpm]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Return the object whose method `plain` returned these values."""
+        """Create the object from the values that its method `plain` returned."""
         made = cls()
         made.seen, requests, tokens, made.rpm, made.tpm = plain
         made.requests, made.tokens = Ring.of(requests), Ring.of(tokens)
@@ -128,12 +133,12 @@ class Day:
         self.day, self.used, self.limit = day, used, limit
 
     def add(self, slot: int, tokens: int, limit: float | None) -> None:
-        """Count tokens."""
+        """Add tokens that were used in `slot`. `limit` is the daily quota, or None if it is unknown."""
         if slot // A_DAY != self.day:
             self.day, self.used = slot // A_DAY, 0
         self.used += tokens
         self.limit = limit or self.limit
 
     def plain(self) -> list[Any]:
-        """Return a value that `Day(*plain)` can read."""
+        """Return the content as values that JSON can write. `Day(*plain)` creates the object again."""
         return [self.day, self.used, self.limit]

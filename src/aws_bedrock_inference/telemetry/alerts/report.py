@@ -43,7 +43,9 @@ class Failures(NamedTuple):
 
 
 class Letters(NamedTuple):
-    """The number of dead letters that were stored, and of those that were lost because the store refused them."""
+    """The number of dead letters of a place that were stored (`kept`), and of those that were lost because the store
+    refused them.
+    """
 
     place: str
     cause: str
@@ -78,12 +80,12 @@ class Report:
     released: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """Return a value that `from_json` can read."""
+        """Return the report as a text that `from_json` can read."""
         return json.dumps([FORMAT, *(getattr(self, each.name) for each in fields(self))], separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the report that `to_json` wrote. Raises `ValueError` for anything else."""
+        """Create the report from the text that `to_json` returned. Raises `ValueError` for any other text."""
         try:
             version, answers, failures, letters, uses, *names = json.loads(text)
             rows: tuple[Any, ...] = (

@@ -1,9 +1,12 @@
 """The rules that raise alerts, as arithmetic on counts, without time, input or output.
 
-A share of calls has risen if four conditions are true. The share is large. It is far above the usual share, and above
-the share at the same time on earlier days. And it is not due to chance: with the usual share, a count this high would
-occur in one of ten million examinations. An examination of a dozen causes every ten seconds makes three million
-examinations a month.
+A share of calls has risen if four conditions are true:
+
+* It is large.
+* It is far above the usual share.
+* It is far above the share at the same time on earlier days.
+* It is not due to chance. With the usual share, a count this high would occur only once in ten million examinations.
+  A dozen causes that are examined every ten seconds make three million examinations a month.
 """
 
 from __future__ import annotations
@@ -16,24 +19,26 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHANCE = 1e-7
-"""The probability above which a high count is treated as random."""
+"""The limit below which a rise is not due to chance. It is compared with the probability that a count is this high
+when the share is as usual.
+"""
 
 OUTSTANDING = 1.5
-"""An alert is raised only if a value exceeds this factor times the value at the same time on earlier days. Therefore
-a nightly job that fails every night in the same way raises no alert.
+"""The factor by which a value must exceed the value at the same time on earlier days before an alert is raised.
+Therefore a nightly job that fails every night in the same way raises no alert.
 """
 
 PRIOR, WEIGHT = 0.005, 100.0
-"""The share that is assumed to be usual for a new count, and the number of calls whose weight this assumption has."""
+"""The usual share that a new count is assumed to have, and the weight of this assumption as a number of calls."""
 
 
 BURST = 3
-"""The number of slots that a rule excludes from a window before it examines the rest. The worst slots are excluded,
-because half a minute of a deployment, or one bad second, ends before anybody has read the alert.
+"""The number of the worst slots in a window that a rule excludes in its second test. They are excluded because half a
+minute of a deployment, or one bad second, ends before anybody has read the alert.
 """
 
 LASTING = 0.7
-"""The part of the threshold that the rest of the window must reach after the worst slots were excluded."""
+"""The part of the threshold that the share in a window must still reach without the window's worst slots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +53,15 @@ class Rise:
     windows: tuple[int, ...]
 
     def threshold(self, usual: float, pattern: float) -> float:
-        """Return the smallest share that counts as a rise."""
+        """Return the smallest share that counts as a rise. `usual` is the usual share, and `pattern` is the share at
+        the same time on earlier days.
+        """
         return max(self.floor, self.factor * usual, OUTSTANDING * pattern)
 
     def holds(self, slots: Sequence[tuple[int, int]], usual: float, pattern: float) -> bool:
-        """Return True if the share in `slots` has risen above `usual` and above the daily `pattern`; otherwise return
-        False. Each slot has its cases and its total.
+        """Return True if the share in `slots` has risen above the `usual` share and above the `pattern`, which is the
+        share at the same time on earlier days; otherwise return False. Each of `slots` has its number of cases and
+        its total.
         """
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)
@@ -76,7 +84,7 @@ a tenth of all answers.
 
 
 def tail(cases: float, mean: float) -> float:
-    """Return the probability that a Poisson count of this mean is at least `cases`."""
+    """Return the probability that a random count (a Poisson variable) with the mean `mean` is at least `cases`."""
     if cases <= mean or mean <= 0.0:
         return 1.0 if cases <= mean else 0.0
     term = exp(cases * log(mean) - mean - lgamma(cases + 1.0))
@@ -90,9 +98,10 @@ def tail(cases: float, mean: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """A rule for an amount per time. The amount surges if, in both halves of a window of `window` slots, it is at
-    least `factor` times the usual amount and the amount on earlier days, and at least `floor` in the whole window. In
-    its first `learning` slots, the rule only learns the usual amount.
+    """A rule for an amount per time. The amount surges if three conditions are true. In each half of a window of
+    `window` slots, it is at least `factor` times the usual amount. In each half, it is also at least `factor` times
+    the amount on earlier days. In the whole window, it is at least `floor`. In the first `learning` slots of a place,
+    the rule only learns the usual amount and raises no alert.
     """
 
     floor: float
@@ -101,8 +110,8 @@ class Surge:
     learning: int
 
     def holds(self, first: float, second: float, usual: float, pattern: float) -> bool:
-        """Return True if the amounts in the two halves of a window are a surge; otherwise return False. `usual` and
-        `pattern` are amounts per slot.
+        """Return True if the amounts in the first and the second half of a window are a surge; otherwise return
+        False. `usual` is the usual amount per slot, and `pattern` is the amount per slot on earlier days.
         """
         expected = self.factor * max(usual, pattern) * self.window / 2
         return first + second >= self.floor and min(first, second) >= expected and first > 0.0
@@ -110,7 +119,8 @@ class Surge:
 
 SPEND = Surge(floor=250_000, factor=3.0, window=60, learning=8640)
 """The rule for spending, in millionths of a dollar. `floor` is a quarter of a dollar in ten minutes, which is 36
-dollars a day. The rule only learns on the first day, so that the first morning is not reported as a surge.
+dollars a day. On the first day, the rule only learns, because otherwise the first morning would be reported as a
+surge.
 """
 
 TOKENS = Surge(floor=250_000, factor=3.0, window=60, learning=8640)
@@ -120,7 +130,9 @@ LETTERS = Surge(floor=20, factor=3.0, window=60, learning=0)
 """The rule for dead letters. Twenty dead letters in ten minutes are more than a person reads one by one."""
 
 DAY_NEARLY = 0.85
-"""The used part of a Region's daily token quota from which the quota counts as nearly exhausted."""
+"""A part of a Region's daily token quota. When this part is used, the quota counts as nearly exhausted."""
 
 MINUTE_NEARLY = 0.95
-"""The used part of a quota per minute, measured over ten minutes, from which the quota counts as nearly exhausted."""
+"""A part of a quota per minute. When this part is used, as a mean over ten minutes, the quota counts as nearly
+exhausted.
+"""

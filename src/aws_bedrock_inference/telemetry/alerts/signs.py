@@ -1,5 +1,5 @@
-"""Find signs of trouble in the book, which contains the stored counts. Each rule examines the counts of all processes
-at one time.
+"""Find signs of trouble in the stored counts of a service (the book). Each rule examines the counts of all processes
+together.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _since(cause: Cause, of: Ring, slot: int, window: int, least: float) -> int:
-    """Return the first slot of the window with a share high enough to keep an incident open."""
+    """Return the first slot of the window in which the share of the cause was at least `least`. If there is none,
+    return `slot`, the last slot of the window.
+    """
     recent = cause.share.recent
     high = (at for at in recent if at > slot - window and recent[at] >= least * of.get(at, 0))
     return min(high, default=slot)
@@ -118,8 +120,8 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return whether a surge opens an incident, the count in a slot, and the usual count. Return None if there is no
-    surge.
+    """Return None if the count of `flow` has not surged. Otherwise return whether the surge opens an incident, the
+    count per slot, and the usual count per slot.
     """
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)

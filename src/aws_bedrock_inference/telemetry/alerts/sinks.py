@@ -41,8 +41,8 @@ _SUBJECT = 99
 
 
 def to_log(alert: Alert) -> None:
-    """Write `alert` to the logger `aws_bedrock_inference.alerts`, at level WARNING at the beginning and INFO at the
-    end. The record's attribute `alert` is the whole alert.
+    """Write `alert` to the logger `aws_bedrock_inference.alerts`. The level is WARNING at the beginning of an
+    incident and INFO at its end. The log record's attribute `alert` contains the whole alert.
     """
     level = logging.INFO if alert.state == "ended" else logging.WARNING
     LOGGER.log(level, "%s", alert.summary, extra={"alert": alert.to_dict()})
@@ -115,7 +115,7 @@ def _is_header(value: object) -> bool:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Refuse redirects, because a POST would become a GET."""
+        """Follow no redirect, because a POST would become a GET."""
 
 
 def _refusal(error: urllib.error.HTTPError) -> Fault:
@@ -132,10 +132,9 @@ def _refusal(error: urllib.error.HTTPError) -> Fault:
 
 
 class Sns(Locked):
-    """Publishes alerts to an Amazon SNS topic: JSON for programs, a text for e-mail, a line for phones.
-
-    `session` is a boto3 or botocore session; by default boto3's default session is used. The session's credentials
-    need the permission sns:Publish on the topic.
+    """Publishes alerts to an Amazon SNS topic: JSON for programs, a human-readable text for e-mail, and one line for
+    phones. `session` is a boto3 or botocore session; by default boto3's default session is used. The session's
+    credentials need the permission sns:Publish on the topic.
     """
 
     def __init__(self, arn: str, *, session: Any = None, endpoint_url: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The alert store for the processes of one machine, in a file."""
+"""The alert store that the processes of one machine share, in a file."""
 
 from __future__ import annotations
 
@@ -47,12 +47,14 @@ class SqliteAlerts:
         self._file = SharedFile(self.path, ALERTS, timeout=timeout)
 
     def report(self, service: str, text: str) -> Question[Turn | None]:
-        """Store a report. Return the turn if the reports are due for examination; otherwise return None."""
+        """Store a report. If the stored reports are due for examination, return the turn, which is the right to
+        examine them; otherwise return None.
+        """
         return Question(partial(self._report, service, text), 2 * self._timeout, self.place)
 
     def settle(self, service: str, turn: Turn, memory: str) -> Question[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return False if
-        the turn now belongs to another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True if
+        this was done. Return False, and change nothing, if the turn now belongs to another process.
         """
         return Question(partial(self._settle, service, turn, memory), 2 * self._timeout, self.place)
 

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import StoreRequest
 
 EVERY = 10.0
-"""Seconds between two reports of a process."""
+"""The number of seconds between two reports of a process."""
 
 DUE = 8.0
-"""The number of seconds from one examination of the reports until the next one is due. This is less than `EVERY`,
-because no process reports at exact intervals.
+"""The number of seconds from one examination of the reports until the next one is due. It is less than `EVERY`,
+because the intervals between the reports of a process are not exact.
 """
 
 TURN = 20.0
-"""The number of seconds after which another process gets the turn. The process that had the turn has then ended or is
-stuck.
+"""The number of seconds after which another process gets the turn if the turn has not ended. The process that had the
+turn has then ended or is stuck.
 """
 
 MOST_REPORTS = 5000
@@ -57,11 +57,13 @@ class AlertStore(Protocol):
     place: str
 
     def report(self, service: str, text: str) -> StoreRequest[Turn | None]:
-        """Store a report. Return the turn if the reports are due for examination; otherwise return None."""
+        """Store a report. If the stored reports are due for examination, return the turn, which is the right to
+        examine them; otherwise return None.
+        """
 
     def settle(self, service: str, turn: Turn, memory: str) -> StoreRequest[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return False if
-        the turn now belongs to another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True if
+        this was done. Return False, and change nothing, if the turn now belongs to another process.
         """
 
     def close(self) -> None:
@@ -79,8 +81,8 @@ class _Room:
 
 
 class MemoryAlerts(Locked):
-    """Stores everything in this object, for one process. `clock` returns seconds since the epoch. `memories` contains
-    the initial state of the alert rules for each service.
+    """Stores everything in this object, so only one process can use it. `clock` returns seconds since the epoch.
+    `memories` contains the initial state of the alert rules for each service.
     """
 
     place = "memory"
@@ -96,12 +98,14 @@ class MemoryAlerts(Locked):
         self._rooms = {}
 
     def report(self, service: str, text: str) -> Instant[Turn | None]:
-        """Store a report. Return the turn if the reports are due for examination; otherwise return None."""
+        """Store a report. If the stored reports are due for examination, return the turn, which is the right to
+        examine them; otherwise return None.
+        """
         return Instant(partial(self._report, service, text))
 
     def settle(self, service: str, turn: Turn, memory: str) -> Instant[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return False if
-        the turn now belongs to another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True if
+        this was done. Return False, and change nothing, if the turn now belongs to another process.
         """
         return Instant(partial(self._settle, service, turn, memory))
 
@@ -134,7 +138,7 @@ class MemoryAlerts(Locked):
 
 def due(now: float, looked_at: float, taken_at: float) -> bool:
     """Return True if the reports are due for examination at `now`, or if the clock was set back; otherwise return
-    False.
+    False. `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn.
     """
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
 MOST_ROWS = 1000
-"""The maximum number of rows of each kind in one report. Beyond this number, events are counted without operation and
-tenant, and finally not counted.
+"""The maximum number of rows of each kind in one report. An event that would need one more row is counted without its
+operation and tenant. If even this would need one more row, the event is not counted.
 """
 
 # The maximum number of characters of a message that are stored until the catalogue is searched for its words.
@@ -37,7 +37,9 @@ _MESSAGE = 2000
 
 
 class Answered:
-    """Answers of one kind: their number, the tokens of their usage, and their stop reasons."""
+    """Answers with the same route, operation, tenant and tier: their number, the tokens of their usage, and their
+    stop reasons.
+    """
 
     __slots__ = (
         "cache_read",
@@ -58,7 +60,9 @@ class Answered:
 
 
 class Failed:
-    """Failed attempts of one kind, with the code, the request id and the message of the last one."""
+    """Failed attempts with the same route, operation, tenant and cause, and the code, the request id and the message
+    of the last of them.
+    """
 
     __slots__ = ("advice", "code", "count", "kind", "message", "request_id", "route")
 
@@ -93,7 +97,7 @@ class Tally(Locked):
         self._counts = Counts({}, {}, {})
 
     def take(self) -> Counts:
-        """Return the counts since the last call of this method."""
+        """Return the events that were counted since the last call of this method."""
         with self._lock:
             counts, self._counts = self._counts, Counts({}, {}, {})
         return counts
@@ -124,11 +128,11 @@ class Tally(Locked):
                 row.truncated += stop in TRUNCATED
 
     def attempt_failed(self, event: RetryScheduled | StreamResumed) -> None:
-        """Count an attempt that is followed by another."""
+        """Count a failed attempt that is followed by another attempt."""
         self._failed(event.route, "", "", event.fault)
 
     def left(self, event: FellBack) -> None:
-        """Count the last attempt on a route before the call left the route."""
+        """Count the last failed attempt on a route, when the call leaves the route."""
         if event.attempts:
             self._failed(event.route, "", "", event.fault)
 

@@ -1,5 +1,5 @@
-"""Examine all reports once, as a pure function. The function receives the old memory, which is the state of the alert
-rules. It returns the new memory and the alerts to deliver.
+"""Examine all reports of a service once, as a pure function. The function receives the old memory, which is the state
+of the alert rules. It returns the new memory and the alerts to deliver.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 MOST_UNDELIVERED = 1000
-"""The maximum number of alerts that wait for a process to deliver them. If there are more, the oldest alert is
-dropped.
-"""
+"""The maximum number of alerts that wait for delivery by a process. If there are more, the oldest alert is dropped."""
 
 LAPSE = 60.0
-"""The number of seconds after which another process can deliver an alert, if the process that delivers it has not
-renewed its claim. That process has then ended.
+"""The number of seconds after which another process can deliver an alert. This happens only if the process that
+delivers the alert has ended, so that it no longer renews its claim.
 """
 
 
@@ -34,13 +32,13 @@ class MemoryUnreadable(ValueError):
 
 _REMEDY = "Update aws-bedrock-inference in all processes, or set another store or service in Alerts"
 
-# The memory that this process wrote last. It is not parsed again if no other process has written since.
+# The memory that this process wrote last. It is parsed again only if another process has written since.
 _last: dict[str, Any] = {}
 
 
 def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service: str) -> tuple[str, list[Alert]]:
-    """Return the new memory after `reports` (each with its time and text), and the alerts that the caller has to
-    deliver.
+    """Return the new memory after all `reports` were counted, and the alerts that the caller has to deliver. Each
+    report is a text with the time when it arrived.
 
     Raises `MemoryUnreadable` if the old memory cannot be read.
     """

@@ -1,4 +1,6 @@
-"""The alert store for the processes of many machines, on a Redis or Valkey server. All times are the server's time."""
+"""The alert store that the processes of many machines share, on a Redis or Valkey server. All times are the server's
+time.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ return 1
 
 
 class ValkeyAlerts:
-    """Stores the reports of processes in a list, and the state of the alert rules in a hash. Connections, `timeout`
-    and `place` are those of `Server`.
+    """Stores the reports of processes in a list, and the state of the alert rules in a hash. `timeout` and `place`
+    have the same meaning as in `Server`, which makes the connections.
     """
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT) -> None:
@@ -54,17 +56,19 @@ class ValkeyAlerts:
         self._timeout = timeout
 
     def report(self, service: str, text: str) -> Question[Turn | None]:
-        """Store a report. Return the turn if the reports are due for examination; otherwise return None."""
+        """Store a report. If the stored reports are due for examination, return the turn, which is the right to
+        examine them; otherwise return None.
+        """
         return Question(partial(self._report, service, text), 2 * self._timeout, self.place)
 
     def settle(self, service: str, turn: Turn, memory: str) -> Question[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return False if
-        the turn now belongs to another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True if
+        this was done. Return False, and change nothing, if the turn now belongs to another process.
         """
         return Question(partial(self._settle, service, turn, memory), 2 * self._timeout, self.place)
 
     def close(self) -> None:
-        """Close the connections. The next request opens one again."""
+        """Close the connections. The next request opens a new one."""
         self._server.close()
 
     def __repr__(self) -> str:

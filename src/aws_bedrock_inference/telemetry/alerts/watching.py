@@ -1,4 +1,6 @@
-"""The listener of alerts. It counts events in the threads of the calls; a separate thread reports every ten seconds."""
+"""The listener that raises alerts. It counts events in the threads of the calls. A separate thread sends a report of
+the counts every ten seconds.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 FLUSH = 5.0
-"""The maximum number of seconds that the end of the program is delayed until all alerts are delivered."""
+"""The maximum number of seconds by which the end of the program is delayed so that alerts are delivered."""
 
 
 class Watching:
-    """Counts and reports until `close`."""
+    """Counts the events of calls and reports the counts, until `close` is called."""
 
     attempts = False
 
@@ -49,7 +51,7 @@ class Watching:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start empty in a forked child, where the parent's threads do not exist."""
+        """Start without counts in a forked child, in which the threads of the parent do not exist."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
