@@ -33,7 +33,9 @@ ENDING, UNLISTED = Warned(), Warned()
 
 
 class Listed:
-    """The stored lists of the account's models for one endpoint, if they were read before."""
+    """The lists of the account's models for one endpoint, as they were stored when the lists were last read. If they
+    were never read, nothing is refused.
+    """
 
     def __init__(self, endpoint: Endpoint, wall: Clock = clocks.wall) -> None:
         self._endpoint = endpoint

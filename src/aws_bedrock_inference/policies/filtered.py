@@ -38,8 +38,8 @@ class Filtered:
     """A policy for answers whose content a guardrail, a provider's filter or the model itself withheld.
 
     * `on_filtered`, default `return`: what the caller receives. `return` delivers the answer as the service sent it.
-      `raise` raises `ContentFilteredError`. Any other text is a message that replaces the answer. A function is called with the
-      `FilteredContent`, and returns the message.
+      `raise` raises `ContentFilteredError`. Any other text is a message that replaces the answer. A function is called
+      with the `FilteredContent`, and returns the message.
     * `message`: a message, as an alternative to `on_filtered`. Here `return` and `raise` are ordinary texts.
 
     If only some words or pictures were removed, the answer is delivered without a replacement.

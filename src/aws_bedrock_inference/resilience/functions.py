@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 def known_fault(error: BaseException, handled: BaseException | None = None) -> Fault:
-    """Return the fault for an exception of a user's function. The fault of an unknown exception allows no retry.
-    `handled` is the exception that the program was handling when it called the function.
+    """Return the fault for an exception of a user's function. If the catalogue does not know the exception, its fault
+    allows no retry. `handled` is the exception that the program was handling when it called the function.
     """
     with apart_from(handled, error):
         return _known_fault(error)
