@@ -145,8 +145,8 @@ class BaseClient:
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
-        """Return the flow that produces the complete answer to `call`. With `stream`, the answer is received as a
-        stream; otherwise it is received in one piece.
+        """Return the flow that produces the complete answer to `call`. If `stream` is True, the answer is received as
+        a stream. If it is False, the answer is received in one piece. If it is `auto`, `Safer` decides.
         """
         if stream == AUTO:
             return self._safer.flow(call, self._send, self._collect)

@@ -263,7 +263,7 @@ class CircuitBreaker:
 
     def _admit(self, rule: _Rule) -> int:
         """Return the circuit's generation if a call is admitted; otherwise raise `CircuitBreakerOpenError`. If the
-        circuit is open, one call is admitted as a test every `wait` seconds.
+        circuit is not closed, one call is admitted as a test after each wait of the `rule`.
         """
         with self.lock:
             if self._state != self.CLOSED:
