@@ -35,7 +35,9 @@ def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
 
 
 def attempt(step: Step, clock: Clock) -> Step:
-    """Return `step`, the innermost one of a pipeline, with `AttemptStarted` and `AttemptEnded` around it."""
+    """Return a step that runs `step`, the innermost step of a pipeline, and emits `AttemptStarted` before it and
+    `AttemptEnded` after it.
+    """
 
     def around(call: Call) -> Flow:
         return _attempted(step(call), call, clock) if call.call_id else step(call)

@@ -72,7 +72,7 @@ class CircuitBreaker:
 
     | | `execute(func)` | `call(func)` |
     |---|---|---|
-    | opens after | `failure_threshold` failures within `failure_window` | as many without a success |
+    | opens after | `failure_threshold` failures within `failure_window` | `failure_threshold` consecutive failures |
     | tests the target after | `recovery_timeout`, 30 s | `timeout`, 60 s |
     | refuses with | "Circuit breaker is open" | "Circuit breaker is OPEN" |
 

@@ -103,8 +103,9 @@ def retry_with_exponential_backoff(
     """Call `func` until it succeeds, fails permanently, or has been repeated `max_retries` times.
 
     The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, plus or minus up to a
-    fifth. It is longer if the service states a longer wait. If the service states more than `max_delay`, the exception
-    is raised immediately. The last exception is raised unchanged, with notes about all attempts.
+    fifth. If the service asks for a longer wait, this wait is used. If the service asks for a wait longer than
+    `max_delay`, the exception is raised immediately. The last exception is raised unchanged, with notes about all
+    attempts.
     """
     hint = _hint(base_delay, max_delay)
     return _repeated(

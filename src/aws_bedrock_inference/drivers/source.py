@@ -62,11 +62,11 @@ def raise_destruction(error: BaseException | None) -> None:
 
 
 class ItemFlow:
-    """A handle on a flow that delivers items. It contains the outcome once the flow has ended, and `ended` is called
-    with the outcome, too.
+    """A handle on a flow that delivers items. When the flow has ended, the handle contains the outcome, and `ended`
+    is called with the outcome.
 
-    The reaper keeps the flow itself. A handle that is collected half-read only reports to the reaper that the flow is
-    abandoned.
+    The reaper holds a reference to the flow itself. If the garbage collector finds the handle before the stream was
+    read to its end, the handle only reports to the reaper that the flow is abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:

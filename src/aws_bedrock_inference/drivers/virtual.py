@@ -38,7 +38,7 @@ class Task:
 
 
 class VirtualDriver:
-    """Runs many flows at the same virtual time. `now` is the virtual time in seconds; `clock` reads it.
+    """Runs many flows with one common virtual time. `now` is the virtual time in seconds; `clock` returns it.
 
     `send(call, now)` returns the number of seconds that the service will take, and the outcome.
     """

@@ -144,7 +144,9 @@ def is_same(route: Route, other: Route) -> bool:
 
 
 def route_of(found: Target, call: Call, place: Place | None) -> Route:
-    """Return the route to the target `found`, for a call that was made for another route."""
+    """Return the route of `call` if it is sent to the target `found` instead of the route that the caller requested.
+    `place` is the endpoint of the target.
+    """
     split = target(found.model_id)
     if place is None or found.here:
         return replace(call.route, model=str(found.model_id), base=split.base, pool=split.pool)

@@ -136,7 +136,7 @@ def _named(function: Callable[..., Any]) -> tuple[str, Route]:
 
 
 def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
-    """Emit `CallEnded`, and raise the exception of a failed call."""
+    """Emit `CallEnded`. If the call failed, also raise its exception."""
     guard.ended(call, outcome)
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, call.route)

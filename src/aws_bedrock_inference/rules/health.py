@@ -19,8 +19,8 @@ INCREASE = 0.1
 """The amount by which a success increases the share."""
 
 IN_A_ROW = 4
-"""After this number of breaches in a row, a route rests. An outage quickly causes so many breaches in a row. If 20 %
-of the attempts fail at random, four breaches in a row occur one time in 600.
+"""After this number of breaches in a row, a route rests. An outage causes so many breaches within a short time. If 20
+% of the attempts fail at random, four breaches in a row occur one time in 600.
 """
 
 REST = 8.0

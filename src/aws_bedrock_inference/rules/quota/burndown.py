@@ -20,8 +20,8 @@ together determine the pace, and the limit is learned (`learning`).
 
 Throttles can continue after a failed step: a service with a bucket of one minute has used up the bucket for the earlier
 steps. In this case, the burndown is computed from the tokens that the service accepted. In any period, the service
-accepts at most the limit for this period plus the limit for one minute. If throttles still continue, each doubt raises
-the burndown by a step, at most to its first value. Values below LEAST are not tried.
+accepts at most the limit for this period plus the limit for one minute. If there are still more throttles than
+usual, the burndown rises by a step each time, at most to its first value. Values below LEAST are not tried.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Division:
         )
 
     def plan(self, members: Iterable[Iterable[Need]], now: float, total: float) -> None:
-        """Divide `total` among all members."""
+        """Divide `total` among `members`, and store this division as the plan."""
         self._levels, self.surplus = divide(members, total)
         self.at = now
 

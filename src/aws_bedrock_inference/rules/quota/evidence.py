@@ -41,7 +41,7 @@ class Prior(NamedTuple):
     """The evidence that a change of the estimate requires, and the size of the changes.
 
     * `doubt`: the evidence at which a trial starts.
-    * `below`: the rate of a trial is below the rate that the throttles explain, by this part.
+    * `below`: the fraction by which the rate of a trial is below the rate that the throttles explain.
     * `gone`: the evidence at which the rate counts as the cause of the throttles.
     * `cut`: if throttles continue after the rate was reduced by this part, they are noise.
     * `rows`, `kept`: this many rows of throttles in half a minute lower the rate, each time at most to this part.
@@ -62,7 +62,9 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The values before a trial, and the rate of throttles then. Slack and burst are 0 if they are not suspects."""
+    """The values from before a trial, and the rate of throttles at that time. `slack` and `burst` are 0 if they are
+    not suspected as the cause of the throttles.
+    """
 
     estimate: float
     slack: float

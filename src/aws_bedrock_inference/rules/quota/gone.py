@@ -118,7 +118,9 @@ class Gone:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the object that `plain` stored. Raises `TypeError` or `ValueError` if the data has another form."""
+        """Return the object that `plain` contains. Raises `TypeError` or `ValueError` if the data has a different
+        form.
+        """
         gone = cls()
         for name, steps in dict(plain.get("uses", {})).items():
             gone._uses[name] = {int(step): (_amount(requests), _amount(tokens)) for step, requests, tokens in steps}

@@ -213,7 +213,7 @@ class Ledger:
             return taken(self.window, in_flight, self.queue.waiting(), consumers, stalled=stalled)
 
     def needs(self, now: float) -> Needs:
-        """Return what this process needs of a shared quota."""
+        """Return the needs of this process, for which it requests a share of a shared quota."""
         with self._lock:
             self.window.refresh(now)
             uses = self.window.uses(now)

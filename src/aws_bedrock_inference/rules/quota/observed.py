@@ -97,14 +97,14 @@ class Estimator(Protocol):
         """The part of the calls that is throttled whatever the rate is."""
 
     def adopt(self, estimate: float) -> None:
-        """Observe the estimate of another member of a shared quota."""
+        """Take into account the estimate of another member of a shared quota."""
 
     def adopt_noise(self, noise: float) -> None:
-        """Observe the noise that another member has found."""
+        """Take into account the noise that another member has found."""
 
 
 class EstimatorFactory(Protocol):
     """A function or class that creates an estimator, such as `learning.EvidenceEstimator`."""
 
     def __call__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> Estimator:
-        """Return an estimator that starts from `estimate`."""
+        """Return an estimator that starts from `estimate`, the limit in units per minute."""

@@ -53,7 +53,9 @@ class Ticket:
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait on this ticket. The flag is set first: a concurrent `attach` sees the flag or is called."""
+        """End the wait for this ticket. The flag is set before the attached function is called. A concurrent `attach`
+        therefore sees the flag, or its function is called.
+        """
         self._woken = True
         if self._wake is not None:
             self._wake()

@@ -157,7 +157,9 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls in flight have reservations. Other processes count it now."""
+        """Forget the use of the last minute, unless calls in flight have reservations. Other processes count this use
+        from now on.
+        """
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end)
