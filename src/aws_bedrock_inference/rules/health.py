@@ -111,7 +111,9 @@ class Health(Locked):
             return True
 
     def rest(self, now: float, seconds: float) -> bool:
-        """Let the route rest for `seconds` until its next probe. Return True if it was not resting before."""
+        """Let the route rest for `seconds` until its next probe. Return True if it was not resting before, otherwise
+        False.
+        """
         with self._lock:
             began = not self.resting
             self.share *= DECREASE

@@ -49,7 +49,9 @@ LEFT = ""
 
 
 class Gone:
-    """The uses of gone members, by the name of the member and by the step of time in which they stop counting."""
+    """The uses of members that have left or fallen silent. They are stored by the name of the member, and by the step
+    of time in which they stop counting.
+    """
 
     def __init__(self) -> None:
         self._uses: dict[str, dict[int, tuple[float, float]]] = {}
