@@ -1,8 +1,8 @@
 """Run work that cannot be interrupted: name look-ups, botocore's renewal of credentials, requests to a store.
 
-Each piece of work runs in a separate daemon thread. Therefore a call can stop waiting for the work at the call's
-deadline, and the process can exit before the work has ended. asyncio's default executor is not used, because a few
-stuck look-ups would block it for all of its users.
+Each piece of work runs in a separate daemon thread. Therefore a call can stop waiting for the work when the call's
+deadline passes, and the process can exit before the work has ended. asyncio's default executor is not used: all users
+of the executor would be blocked by a few look-ups that never end.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ MOST = 64
 
 
 class BackgroundFull(ConnectionError):
-    """Too much background work is stuck, so no more is started."""
+    """Too much background work is running without progress, so no more work is started."""
 
 
 class NoThreadLeft(BackgroundFull):
-    """The system, or a program that is ending, cannot start another thread."""
+    """No thread can be started, because the system has reached a limit or the program is ending."""
 
 
 class Background:
@@ -44,7 +44,8 @@ class Background:
         """Start `work` in a thread, and return the future of `work`. If work with the same `key` is already running,
         start nothing and return the future of the running work.
 
-        Raises `BackgroundFull` if too much work is stuck, and `NoThreadLeft` if no thread can be started.
+        Raises `BackgroundFull` if too much work is running without progress, and `NoThreadLeft` if no thread can be
+        started.
         """
         running = self._running
         with self._lock:

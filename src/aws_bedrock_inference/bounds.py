@@ -33,8 +33,9 @@ def is_number(
     whole: bool = False,
     infinite: bool = False,
 ) -> bool:
-    """Return True if `value` is a number within the given limits; otherwise return False. A bool or NaN is not
-    accepted, and infinity is accepted only if `infinite` is True.
+    """Return True if `value` is a number within the given limits; otherwise return False. The number must be greater
+    than `above`, at least `least` and at most `most`. A bool or NaN is not accepted, and infinity is accepted only if
+    `infinite` is True.
 
     If `whole` is True, the number must be an int or an equivalent type such as NumPy's integers; 5.0 is not accepted.
     """

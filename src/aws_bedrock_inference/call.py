@@ -72,7 +72,8 @@ def pin_name(pin: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The target of a call. The target determines which quota and which circuit the call uses.
+    """The route of a call: the model, and the account and endpoint with which it is called. The route determines
+    which quota and which circuit the call uses.
 
     * `model`: the model id as the caller wrote it.
     * `base`: the model id without its geography prefix.
@@ -107,7 +108,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The estimated size of a call in tokens, before the call is sent.
+    """The size of a call in tokens, estimated before the call is sent.
 
     Bedrock reserves `input_tokens + output_tokens` when it admits the call. When the call ends, Bedrock charges each
     output token as `burndown` tokens. If `metered` is False, as for CountTokens, the call uses no inference quota. If
@@ -163,7 +164,9 @@ class Usage:
         return {name: getattr(self, name) for name in names if name not in rare or getattr(self, name)}
 
     def charge(self, burndown: float) -> float:
-        """Return the tokens that this usage charges to the quota. Reads from the prompt cache are free."""
+        """Return the number of tokens by which this usage reduces the quota. Each output token counts as `burndown`
+        tokens. Reads from the prompt cache are free.
+        """
         return self.input_tokens + self.cache_write_tokens + self.output_tokens * burndown
 
 
@@ -253,7 +256,7 @@ class Call(NamedTuple):
         return self.operation in _STREAMS and not self.collected
 
     def until(self, deadline: float) -> Call:
-        """Return a copy of the call with another deadline."""
+        """Return a copy of the call with a different deadline."""
         return Call(
             self.operation,
             self.params,
@@ -293,8 +296,8 @@ class Attempt:
 
 
 def sent(attempts: tuple[Attempt, ...]) -> int:
-    """Return the number of attempts that were sent. An attempt that the circuit, the queue or the deadline refused was
-    not sent.
+    """Return the number of attempts that were sent. An attempt that the circuit breaker, the queue or the deadline
+    refused was not sent.
     """
     return sum(attempt.fault.kind is not Kind.REFUSED for attempt in attempts)
 

@@ -68,7 +68,7 @@ def texts(context: Context) -> dict[str, str]:
 
 
 class Scope:
-    """A context manager that can be entered several times, also by several threads."""
+    """A context manager that several threads can enter, and that one thread can enter several times."""
 
     __slots__ = ("names",)
 
@@ -118,8 +118,8 @@ class Scope:
 
 
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
-    """Return the frames that remain after `scope` ends. In a generator, `scope` can end before an inner scope ends,
-    or in a thread or task that never entered `scope`.
+    """Return the frames that remain after `scope` ends. The innermost frame is not always the one of `scope`: in a
+    generator, `scope` can end before an inner scope ends, or in a thread or task that never entered `scope`.
     """
     if frame is None:
         return None

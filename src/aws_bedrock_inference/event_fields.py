@@ -37,7 +37,7 @@ _ID = re.compile(r"[!-~]{1,200}", re.ASCII)
 
 
 def fields_of(event: Any) -> dict[str, Any]:
-    """Return the values of `event`, with the context of its call and the ids of its trace."""
+    """Return the values of `event` by name, together with the context of its call and the ids of its trace."""
     said: dict[str, Any] = {"event": type(event).__name__}
     kind: Any = type(event)
     for name in _names(kind):
@@ -54,7 +54,9 @@ def fields_of(event: Any) -> dict[str, Any]:
 
 
 def request_id_of(fault: Fault) -> str | None:
-    """Return the request id of a fault, or None if it has none or the value does not look like an id."""
+    """Return the request id of a fault. Return None if the fault has no request id, or if the value does not look
+    like an id.
+    """
     return id_of(fault.request_id)
 
 
@@ -96,8 +98,8 @@ def named(code: str) -> str | None:
 
 
 def _parts(name: str, value: Any) -> dict[str, Any]:
-    """Return the values for one field of an event: one value, several values, or none if the field contains no
-    information.
+    """Return the fields for one value of an event, which has the name `name`: one field, several fields, or none if
+    the value contains no information.
     """
     if isinstance(value, Route):
         at = {"model": masked(value.model), "region": value.region} if name == "route" else {}

@@ -53,7 +53,9 @@ class CallStarted(NamedTuple):
 
 
 class AttemptStarted(NamedTuple):
-    """A request of a call is sent now, after all waits. `attempt` is the attempt's number in the call, from 1."""
+    """A request of a call is sent now, after all waits. `attempt` is the number of the attempt in the call; the first
+    attempt has the number 1.
+    """
 
     operation: str
     route: Route
@@ -62,10 +64,10 @@ class AttemptStarted(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """A request got its answer, or failed with `fault`. `seconds` is the time since the request was sent. For a
-    stream that the caller reads, `seconds` includes the time that the caller takes. `first_content` is the time until
-    the first content of a stream, or None for other answers. If the program interrupts an attempt, `AttemptEnded` is
-    not emitted; the next event is the end of the call.
+    """A request received its answer, or failed with `fault`. `seconds` is the time since the request was sent. If the
+    caller reads the answer as a stream, `seconds` includes the time that the caller takes. `first_content` is the
+    time until the first content of a stream, or None for other answers. If the program interrupts an attempt,
+    `AttemptEnded` is not emitted; the next event is the end of the call.
     """
 
     operation: str
@@ -113,8 +115,8 @@ class CallEnded(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class RetryScheduled(Event):
     """An attempt failed, and the next attempt follows after `wait` seconds. `attempt` is the number of the failed
-    attempt. If the service had already started to process the failed attempt, `tokens` is the most that AWS can have
-    charged for it. AWS charges the next attempt in addition.
+    attempt. If the service had already started to process the failed attempt, AWS may have charged up to `tokens`
+    tokens for it. AWS charges the next attempt in addition.
     """
 
     route: Route
@@ -141,8 +143,9 @@ class StreamResumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class ContentFiltered(Event):
-    """The content of a call was filtered. The policy `Filtered` then returned its message instead (`replaced` is
-    True) or raised an exception (`replaced` is False). A filtered answer that is returned unchanged emits no event.
+    """The content of a call was filtered. The policy `Filtered` then returned the program's own message instead
+    (`replaced` is True), or raised an exception (`replaced` is False). A filtered answer that is returned unchanged
+    emits no event.
     """
 
     route: Route
@@ -177,11 +180,15 @@ class QuotaQueued(Event):
 class ThrottleReceived(Event):
     """The service throttled a call that the ledger had admitted. The ledger is this process's account of the quota.
 
-    `limit` is the quota dimension that the service named, and `cause` the dimension that the ledger considers
-    exhausted. `reserved` is the reservation of this call, and `outstanding` the sum of the reservations of all calls
-    in flight, both in tokens. `used` is the use of the dimension in the last minute, and `estimate` the new estimated
-    limit per minute; both cover this process alone. `waiting` has the number of waiting calls for each priority, and
-    `consumers` the tokens that each priority used in the last minute. `advice` is the recommended action.
+    * `limit`: the quota dimension that the service named.
+    * `cause`: the quota dimension that the ledger considers exhausted.
+    * `reserved`: the number of tokens that this call had reserved.
+    * `outstanding`: the number of tokens that all calls in flight have reserved.
+    * `used`: the use of the dimension in the last minute, by this process alone.
+    * `estimate`: the new estimated limit per minute, for this process alone.
+    * `waiting`: the number of waiting calls, by priority.
+    * `consumers`: the number of tokens used in the last minute, by priority.
+    * `advice`: the recommended action.
     """
 
     route: Route
@@ -233,8 +240,8 @@ class AnswerCached(Event):
 
 @dataclass(frozen=True, slots=True)
 class CacheStoreChanged(Event):
-    """The store of a cache, at `place`, became unavailable, or available again. While it is unavailable, calls are
-    sent without the cache.
+    """The store of a cache became unavailable, or available again. `place` names the store. While it is unavailable,
+    calls are sent without the cache.
     """
 
     place: str
@@ -253,8 +260,8 @@ class DeadLetterKept(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterLost(Event):
-    """A call failed permanently because of `fault`, and the store at `place` could not store it as a dead letter;
-    `message` is the reason.
+    """A call failed permanently because of `fault`, but the store at `place` could not store it as a dead letter.
+    `message` is the reason why the store failed.
     """
 
     route: Route

@@ -92,8 +92,8 @@ class BedrockError(Exception):
 
     @property
     def attempts(self) -> int:
-        """The number of requests sent; 0 if the call was refused before the first. `outcome.earlier` lists all but the
-        last.
+        """The number of requests that were sent; 0 if the call was refused before the first request.
+        `outcome.earlier` contains all attempts except the last one.
         """
         return self.outcome.attempts
 
@@ -147,7 +147,7 @@ class InvalidRequest(Refused, ValueError):
 
     @property
     def advice(self) -> str:
-        """The problem, its place in the request, and the recommended action."""
+        """The recommended action, together with the problem and its place in the request."""
         return f"{self.fault.message.rstrip('.')}. {self.fault.advice}"
 
 
@@ -156,7 +156,9 @@ class CircuitOpen(Refused):
 
 
 class QuotaExhausted(Refused):
-    """A call larger than the quota, a daily quota that is exhausted, or a quota that AWS has set to 0."""
+    """A call that was refused because it is larger than the quota, because the daily quota is exhausted, or because
+    AWS has set the quota to 0.
+    """
 
 
 class QueueFull(Refused):
@@ -164,7 +166,7 @@ class QueueFull(Refused):
 
 
 class DeadlineTooClose(Refused, TimeoutError):
-    """A call that could not end before its deadline."""
+    """A call that was refused because it could not end before its deadline."""
 
 
 class BudgetExhausted(Refused):
@@ -223,7 +225,9 @@ class _Answered(ServiceFault):
 
     @property
     def answer(self) -> dict[str, Any]:
-        """The answer that arrived, in Converse's form or as the body of InvokeModel; empty if there was none."""
+        """The answer that arrived, in Converse's form or as the body of InvokeModel. It is empty if no answer
+        arrived.
+        """
         value = self.outcome.value
         answer: dict[str, Any] = {} if value is None else value if isinstance(value, dict) else value.response({})
         return answer
@@ -249,7 +253,9 @@ class ContentFilteredError(_Answered, InvalidByService):
 
 
 class AnswerIncomplete(_Answered):
-    """An answer without the requested tool call or JSON: the answer was truncated, or the JSON violates its schema."""
+    """An answer that lacks the requested tool call or JSON, because the answer was truncated or the JSON violates its
+    schema.
+    """
 
 
 class Denied(ServiceFault):

@@ -62,12 +62,12 @@ class Origin(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """The retry schedule of a fault, in seconds and counts. The defaults are those of AWS SDK retry 2.1 for transient
-    errors.
+    """The retry schedule of a fault. The defaults are those of AWS SDK retry 2.1 for transient errors.
 
-    `base` and `cap` are the first and the longest wait of the exponential backoff, and `floor` is the shortest useful
-    wait. `attempts` is the maximum number of attempts. `cost` is the amount that each retry takes from the shared
-    retry budget.
+    * `base`, `cap`: the first and the longest wait of the exponential backoff, in seconds.
+    * `floor`: the shortest useful wait, in seconds.
+    * `attempts`: the maximum number of attempts.
+    * `cost`: the amount that each retry takes from the shared retry budget.
     """
 
     base: float = 0.05
@@ -118,7 +118,9 @@ class Fault:
 
     @property
     def stated_wait(self) -> float:
-        """The seconds to wait that the service states, before the same request is sent again; 0 if it states none."""
+        """The number of seconds that the service asks the client to wait before it repeats the request; 0 if the
+        service asks for no wait.
+        """
         return max(self.retry_after or 0.0, self.suggested_wait or 0.0)
 
     def with_details(
@@ -133,8 +135,8 @@ class Fault:
         response: dict[str, Any] | None = None,
         error: BaseException | None = None,
     ) -> Fault:
-        """Return a copy of this fault with the facts of one error. This method takes a quarter of the time of
-        `dataclasses.replace`.
+        """Return a copy of this fault with the details of one error, such as its message and its request id. This
+        method takes a quarter of the time of `dataclasses.replace`.
         """
         fault = object.__new__(Fault)
         fault.__dict__.update(

@@ -36,8 +36,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """An object that a flow waits for. When the wait ends, the function `wake` that was attached to the object is
-    called.
+    """An object for which a flow waits. When the wait ends, the object calls the function `wake` that was registered
+    with `attach`.
     """
 
     def attach(self, wake: Callable[[], object]) -> bool:
@@ -96,8 +96,8 @@ ABANDONED = Fault(
     cause="abandoned",
     origin=Origin.CALLER,
 )
-"""The fault of a stream whose consumer stopped reading. Every call that the program itself ends has the cause of this
-fault.
+"""The fault of a stream whose consumer stopped reading. All faults of calls that the program itself ended have the
+same `cause` as this fault.
 """
 
 INTERRUPTED = ABANDONED.with_details(
@@ -176,7 +176,9 @@ def emit(event: object) -> Generator[Effect, Any, None]:
 
 
 def send(call: Call) -> Flow:
-    """Send `call` to the service once: the innermost step of every pipeline for a unary operation."""
+    """Send `call` to the service once. This is the innermost step of every pipeline for an operation with one
+    response.
+    """
     outcome = cast("Outcome", (yield Send(call)))
     return outcome if outcome.fault is None else unechoed(call, outcome)
 
@@ -207,8 +209,8 @@ def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
 
 
 def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
-    """Run `flow`, and replace each effect that the flow yields by the effect that `see` returns. Both effects must
-    have the same type of reply. Interruptions pass unchanged.
+    """Run `flow`, and replace each effect that the flow yields by the effect that `see` returns for it. The two
+    effects must have the same type of reply. Interruptions pass unchanged.
     """
     try:
         effect = next(flow)

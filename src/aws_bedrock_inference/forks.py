@@ -1,7 +1,7 @@
-"""State that must not cross a fork.
+"""Renew the state that a forked child process must not share with its parent.
 
-A forked child inherits locks that none of its threads will release, connections that its parent still uses, and leases
-that belong to its parent. Every object with such state registers itself with `renew_after_fork`.
+A forked child inherits locks that none of its threads will release, connections that its parent still uses, and
+leases that belong to its parent. Every object with such state registers itself with `renew_after_fork`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Forked(Protocol):
     """An object with state that belongs to one process."""
 
     def after_fork(self) -> None:
-        """Replace locks and forget the parent's resources without closing them. Runs in the child, before the child's
-        own code.
+        """Replace the locks, and forget the parent's resources without closing them. This method runs in the child
+        process, before the child's own code.
         """
 
 
 class Locked:
-    """The base class of an object whose state one lock guards. A forked child gets a new lock, because another thread
-    of the parent can have held the lock during the fork.
+    """The base class of an object whose state is guarded by one lock. A forked child gets a new lock, because another
+    thread of the parent may have held the lock during the fork.
     """
 
     def __init__(self) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 
 
 def place(directory: str | Path | None, kind: str, whose: str, region: str, endpoint: str) -> Path:
-    """Return the path of a cache file of one kind, for one account (or access key) and Region at one endpoint."""
+    """Return the path of a cache file in `directory`. The file contains answers of the kind `kind` for one account
+    (or access key) and Region at one endpoint.
+    """
     if directory is None:
         directory = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "aws-bedrock-inference"  # noqa: PTH111 - which raises without a home
     where = hashlib.sha256(endpoint.encode()).hexdigest()[:8]

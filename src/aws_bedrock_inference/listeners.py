@@ -63,7 +63,7 @@ class Listeners(Locked):
         return stop
 
     def reach(self, within: Listeners) -> None:
-        """Let these listeners also receive the events that the listeners `within` receive."""
+        """From now on, also pass the events of `within` to these listeners."""
         with self._lock:
             self._within.add(within)
         within.refresh()

@@ -38,8 +38,9 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class AppliedGuardrail:
-    """A guardrail that intervened. `origins` lists who applied it: the `request`, or the `account` or `organization`,
-    which enforce it for every request. `origins` is empty if the trace does not contain this.
+    """A guardrail that intervened. `origins` lists how the guardrail came to apply: through the `request`, or because
+    the `account` or the `organization` enforces it for every request. `origins` is empty if the guardrail's trace
+    does not contain this.
     """
 
     id: str
@@ -56,11 +57,13 @@ class AppliedGuardrail:
 class FilteredContent:
     """The reason why content was filtered.
 
-    `source` names the filter: a `guardrail`, the content filter of the model's `provider`, or the `model`, which
-    refused. `reason` is the service's own term: a stop reason, or the cause of an error. `categories` are the names
-    in the guardrail's trace or in the refusal, if the request asked for them. `enforced_by` lists the guardrails that
-    intervened. `partial` is True if words or pictures were removed and the rest is the answer. Only a guardrail's
-    trace shows this, so an answer without a trace counts as blocked.
+    * `source`: the filter: a `guardrail`, the content filter of the model's `provider`, or the `model` itself, which
+      refused.
+    * `reason`: the service's own term: a stop reason, or the cause of an error.
+    * `categories`: the names in the guardrail's trace or in the model's refusal, if the request asked for them.
+    * `enforced_by`: the guardrails that intervened.
+    * `partial`: True if words or pictures were removed and the rest is the answer. Only a guardrail's trace shows
+      this, so an answer without a trace counts as blocked.
     """
 
     source: Source
@@ -80,8 +83,9 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hop:
-    """A route that a call left: the fault that made the call leave, the number of requests sent on this route, and
-    their usage if the service reported it. AWS charges for an answer that was filtered.
+    """A route that a call left. It contains the fault that made the call leave, the number of requests that were sent
+    on this route, and their usage if the service reported it. AWS charges for an answer even if the answer was
+    filtered.
     """
 
     route: Route
@@ -141,4 +145,4 @@ class Replaced(NamedTuple):
 
 
 PLAIN = Made()
-"""A plain answer: one request, one answer."""
+"""The history of a plain answer, which one request produced."""

@@ -26,8 +26,8 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the flow of `call` with `CallStarted` before it, and with the call's number and context in all of its
-    events. If the call `streams`, its consumer can read it in another thread or task.
+    """Return the flow of `call`, with `CallStarted` before it. All of its events contain the number and the context
+    of the call. If `streams` is True, the consumer of the call can read its stream in another thread or task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)
@@ -35,7 +35,9 @@ def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
 
 
 def attempt(step: Step, clock: Clock) -> Step:
-    """Return `step`, the innermost one of a pipeline, with `AttemptStarted` and `AttemptEnded` around it."""
+    """Return a step that runs `step`, the innermost step of a pipeline, and emits `AttemptStarted` before it and
+    `AttemptEnded` after it.
+    """
 
     def around(call: Call) -> Flow:
         return _attempted(step(call), call, clock) if call.call_id else step(call)

@@ -31,13 +31,13 @@ class Place(Protocol):
 
     @property
     def whose(self) -> str:
-        """The account. If the account is unknown, this is a name for the access key, or empty if the credentials
-        would have to be fetched first.
+        """The account. If the account is unknown, the value is a name for the access key. It is empty if the
+        credentials would have to be fetched first.
         """
 
     @property
     def session(self) -> Any:
-        """The session of boto3 or botocore; None for boto3's default session."""
+        """The boto3 or botocore session. None stands for boto3's default session."""
 
     @property
     def beside(self) -> dict[Any, Any]:
@@ -46,7 +46,7 @@ class Place(Protocol):
         """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:
-        """Return another place: the endpoint and identity that a client with these options would use. If `session` is
+        """Return a new place: the endpoint and identity that a client with these options would use. If `session` is
         None, the session of this place is used. This method can read files. Raises the exceptions that boto3 raises.
         """
 

@@ -53,8 +53,8 @@ _REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refu
 
 
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
-    """Return the exception for `outcome`, chained to the original error. Its route is `route`, or the last route of a
-    fallback.
+    """Return the exception for `outcome`, with the original error as its cause. The exception contains the last route
+    if a `Fallback` used several routes, and `route` otherwise.
     """
     fault, route = outcome.fault, outcome.made.route or route
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception

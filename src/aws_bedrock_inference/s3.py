@@ -33,7 +33,7 @@ _CHANGED = ("412", "PreconditionFailed")
 
 
 class S3Location(NamedTuple):
-    """An object, or all objects whose keys start with `key`."""
+    """The location of one object in S3, or of all objects whose keys start with `key`."""
 
     bucket: str
     key: str
@@ -43,7 +43,9 @@ class S3Location(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> S3Location | None:
-        """Return the location of an S3 URL, or None for other text. Raises `ValueError` without a bucket."""
+        """Return the location of an S3 URL, or None if `text` is not an S3 URL. Raises `ValueError` if the URL names
+        no bucket.
+        """
         if not text.lower().startswith(_SCHEME):
             return None
         bucket, _, key = text[len(_SCHEME) :].partition("/")
@@ -53,7 +55,7 @@ class S3Location(NamedTuple):
 
 
 class S3Object(NamedTuple):
-    """An object in the state in which it was listed."""
+    """An object in S3, with its size and version as they were when the object was listed."""
 
     location: S3Location
     size: int
@@ -61,11 +63,11 @@ class S3Object(NamedTuple):
 
 
 def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
-    """Yield the object at `location`. If it does not exist or the key ends with `/`, yield the objects whose keys start
-    with this key.
+    """Yield the object at `location`. If there is no such object, or if the key ends with `/`, yield the objects
+    whose keys start with this key.
 
-    Empty objects are omitted. Objects whose names start with `_` or `.` are omitted too: programs use them as markers.
-    Raises `OSError` with the error of S3 and the remedy.
+    Empty objects are omitted. Objects whose names start with `_` or `.` are omitted too: programs use them as
+    markers. If S3 returns an error, `OSError` is raised, with the error and the remedy.
     """
     if location.key and not location.key.endswith("/"):
         found = _head(client, location)
@@ -147,6 +149,6 @@ def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
 
 
 def failure(location: S3Location, error: Exception) -> OSError:
-    """Return the exception for an error of S3, with the error and the remedy."""
+    """Return the exception for an error of S3. Its message contains the error and the remedy."""
     fault = classify(error)
     return OSError(f"{location}: {fault}. {fault.advice}")

@@ -1,5 +1,5 @@
-"""Create boto3 clients, one at a time because boto3 documents that creation is not thread-safe, and read their
-identity.
+"""Create boto3 clients, and read their identity. Clients are created one at a time, because boto3 documents that
+their creation is not thread-safe.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _AWS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 def of_aws(url: str) -> bool:
-    """Return whether a URL is one of AWS's own endpoints."""
+    """Return True if a URL is one of AWS's own endpoints; otherwise return False."""
     return (urlsplit(url).hostname or "").endswith(_AWS)
 
 
 def is_http(url: Any) -> bool:
-    """Return whether `url` is http://host or https://host, with or without a port."""
+    """Return True if `url` is http://host or https://host, with or without a port; otherwise return False."""
     try:
         parts = urlsplit(url)
         return bool(parts.hostname) and parts.scheme in ("http", "https") and parts.port != 0
@@ -46,13 +46,13 @@ def is_http(url: Any) -> bool:
 
 
 def is_session(value: Any) -> bool:
-    """Return whether `value` can be a session of boto3 or botocore."""
+    """Return True if `value` can be a session of boto3 or botocore; otherwise return False."""
     return hasattr(getattr(value, "_session", value), "create_client")
 
 
 def key_of(access_key: str) -> str:
-    """Return a name for an access key. If the account of the key is unknown, stored answers of AWS are found by this
-    name.
+    """Return a name for an access key that does not reveal the key. If the account of the key is unknown, stored
+    answers of AWS are stored and looked up under this name.
     """
     return hashlib.sha256(access_key.encode()).hexdigest()[:16]
 
@@ -66,8 +66,9 @@ def core_of(session: Any = None) -> Any:
 
 
 def make_client(service: str, session: Any = None, **options: Any) -> tuple[Any, Any, Any]:
-    """Return a client of `service`, its botocore session, and the credentials that the client signs with (None if it
-    has none). `session` is a boto3 or botocore session, or None for boto3's default session.
+    """Return three values: a client of `service`, its botocore session, and the credentials with which the client
+    signs requests (None if it has no credentials). `session` is a boto3 or botocore session, or None for boto3's
+    default session.
     """
     with _making:
         core = _core(session)

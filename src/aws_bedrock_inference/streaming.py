@@ -32,7 +32,9 @@ _RAISE_LIMIT = (
 
 
 def stream(call: Call) -> Flow:
-    """Deliver the response's `Head`, then its events. The outcome's value is the transcript of the received events."""
+    """Deliver the `Head` of the response, and then its events. The value of the outcome is the transcript of the
+    received events.
+    """
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
         return unechoed(call, opened)
@@ -106,7 +108,7 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
     """Return the fault of a stream that ended too early. If the stream exceeded a time limit while the model was
     working, the fault contains the number of tokens that AWS charges. Such a stream is not retried if a repeated
-    request would be silent for equally long.
+    request would probably be silent for the same time.
     """
     if fault.code not in _LATE or not transcript.begun:
         return fault

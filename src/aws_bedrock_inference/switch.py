@@ -18,8 +18,8 @@ _STATES = ("on", "off")
 
 
 def policies_are_off() -> bool:
-    """Return whether the environment turns the policies off. Raises `ValueError` if the variable is neither `on` nor
-    `off`.
+    """Return True if the environment turns the policies off; otherwise return False. Raises `ValueError` if the
+    variable is neither `on` nor `off`.
     """
     value = os.environ.get(VARIABLE, "")
     state = value.strip().lower()
@@ -34,7 +34,7 @@ def policies_are_off() -> bool:
 
 @cache
 def _warn() -> None:
-    """Log once in the process that the policies are off."""
+    """Log that the policies are off. This is logged only once in each process."""
     logging.getLogger("aws_bedrock_inference").warning(
         "%s=off: each call is one attempt without retries, quota, circuit breaker and default deadline", VARIABLE
     )

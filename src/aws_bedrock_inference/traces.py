@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SILENT = "suppress_instrumentation"
-"""The key in OpenTelemetry's context that tells its instrumentations not to create spans."""
+"""The key in OpenTelemetry's context that tells OpenTelemetry's instrumentations not to create spans."""
 
 
 class Ids(NamedTuple):
@@ -29,13 +29,15 @@ _span_of: list[SpanOf] = []
 
 
 def provide(span_of: SpanOf) -> Callable[[], None]:
-    """Let the function `ids` use `span_of` from now on. The returned function removes `span_of` again."""
+    """From now on, let the function `ids` use `span_of` to find the span of a call. The returned function ends this."""
     _span_of.append(span_of)
     return lambda: _span_of.remove(span_of)
 
 
 def ids(call_id: int = 0) -> Ids | None:
-    """Return the ids of the call's span, or those of the currently active span if the call has none."""
+    """Return the ids of the open span of the call `call_id`. If the call has no span, return the ids of the currently
+    active span.
+    """
     if call_id:
         for span_of in _span_of:
             if (found := span_of(call_id)) is not None:

@@ -1,4 +1,4 @@
-"""The text of an exception, and the part of an outcome that can be pickled."""
+"""Create the text of an exception, and remove from an outcome the parts that cannot be pickled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
 
 
 def portable(outcome: Outcome) -> Outcome:
-    """Return the outcome without the original exceptions, which cannot be pickled."""
+    """Return a copy of the outcome without the original exceptions, which cannot be pickled."""
 
     def bare(part: T) -> T:
         return replace(part, fault=replace(part.fault, error=None))

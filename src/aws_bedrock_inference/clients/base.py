@@ -93,7 +93,9 @@ class BaseClient:
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Turn this copy of a client into a client with its own pipeline (see the function `sibling`)."""
+        """Give this copy of a client its own pipeline, and call `hear` with the events of the copy (see the function
+        `sibling`).
+        """
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
         self.listen(hear)
@@ -143,7 +145,9 @@ class BaseClient:
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
-        """Return the flow that produces the complete answer to `call`, received as a stream or in one piece."""
+        """Return the flow that produces the complete answer to `call`. If `stream` is True, the answer is received as
+        a stream. If it is False, the answer is received in one piece. If it is `auto`, `Safer` decides.
+        """
         if stream == AUTO:
             return self._safer.flow(call, self._send, self._collect)
         if isinstance(stream, str):
@@ -152,8 +156,8 @@ class BaseClient:
         return self._collect(call._replace(collected=True)) if stream else self._send(call)
 
     def _probe_call(self) -> Call:
-        """Return the smallest possible call of the client's model, which tests whether the model can be called. For
-        an imported model, the call is InvokeModel, because imported models do not support Converse.
+        """Return the smallest possible call to the client's model. It tests whether the model can be called. For an
+        imported model, the call is InvokeModel, because imported models do not support Converse.
         """
         native = ":imported-model/" in self.model_id
         return self._make_call("invoke_model" if native else "converse", smallest_request(native=native))
@@ -210,8 +214,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """From now on, query AWS for the model behind an ARN that does not contain its model. If the client has no
-        ARN of this kind, do nothing.
+        """Query AWS from now on if an ARN does not contain its model. If the client has no ARN of this kind, do
+        nothing.
         """
 
         def guess(call: Call, route: Route) -> Estimate:
@@ -223,7 +227,7 @@ class BaseClient:
         self._collect = self._routes.looked_up(self._collect, guess)
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
-        """Raise the call's exception, or return if the call succeeded."""
+        """Raise the exception of the call if the call failed; otherwise do nothing."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
 
@@ -263,8 +267,9 @@ class Finish:
 
 
 def _limits(timeout: Any, attempt: Timeout, total: float) -> tuple[Timeout, float]:
-    """Return the limits of each attempt and the limit of the whole call. A number as `timeout` sets the limit of the
-    call, a `Timeout` sets the limits of each attempt.
+    """Return two values: the limits of each attempt, and the limit of the whole call. If `timeout` is a number, it
+    replaces `total`, the limit of the whole call. If it is a `Timeout`, it replaces `attempt`, the limits of each
+    attempt.
     """
     if isinstance(timeout, Timeout):
         return timeout, total
@@ -281,7 +286,7 @@ def _closed(_: Call) -> Flow:
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """Set `RetryAttempts` in the response, at the place where boto3 has it."""
+    """Return the response with `RetryAttempts` at the place where boto3 sets it."""
     if outcome.earlier:
         response["ResponseMetadata"]["RetryAttempts"] = max(0, outcome.attempts - 1)
     return response

@@ -241,4 +241,4 @@ class BedrockClient(BaseClient):
 
 
 class BedrockStreamingClient(BedrockClient):
-    """`BedrockClient` under a name that suggests `invoke_stream`."""
+    """The same as `BedrockClient`. The name suggests the method `invoke_stream`."""

@@ -44,7 +44,9 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Return the outcome of the CountTokens call `call`, sent by `step` or estimated here."""
+        """Return the outcome of `call`, a call of CountTokens. It is sent by `step`, or the tokens are estimated in
+        this process.
+        """
         given = call.params["modelId"]
         counted = self._counted.get(given, given)
         refused: Fault | None = None
@@ -77,8 +79,8 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember which id is sent to CountTokens in place of `given`. Return True if this was not known before, and
-        False otherwise.
+        """Remember that `counted` is sent to CountTokens instead of `given`. If `counted` is None, CountTokens
+        accepts no id of this model. Return True if this was not known before, otherwise False.
         """
         with self._lock:
             if given in self._counted and self._counted[given] == counted:
@@ -90,9 +92,9 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return True if an error shows that CountTokens rejects an id; otherwise return False. If the id is not the
-    caller's `own`, other refusals count as rejections, too, because the caller can lack access to the model behind a
-    profile.
+    """Return True if an error shows that CountTokens rejects an id; otherwise return False. If the id is not the one
+    that the caller passed (`own` is False), other refusals count as rejections, too, because the caller may have no
+    access to the model behind a profile.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

@@ -33,7 +33,9 @@ ENDING, UNLISTED = Warned(), Warned()
 
 
 class Listed:
-    """The stored lists of the account's models for one endpoint, if they were read before."""
+    """The lists of the account's models for one endpoint, as they were stored when the lists were last read. If they
+    were never read, nothing is refused.
+    """
 
     def __init__(self, endpoint: Endpoint, wall: Clock = clocks.wall) -> None:
         self._endpoint = endpoint
@@ -42,7 +44,8 @@ class Listed:
     def refusal(self, name: str, base: str) -> str | None:
         """Return the reason to refuse a call of the model `name` without sending it, or None if the call is not
         refused. The call is refused only if a recent list of this account and Region does not contain the model. If
-        only an older list does not contain the model, or if the model is near its end of life, log a warning once.
+        the list is not recent and does not contain the model, or if the model is near its end of life, log a warning
+        once.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)

@@ -52,7 +52,8 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
 
 def _answers(call: Call, fault: Fault) -> bool:
     """Return True if an imported model rejected the request body of InvokeModel; otherwise return False. This package
-    does not know the body's format for imported models. A rejection shows that the model is loaded.
+    does not know the format of the body for imported models. Therefore a rejection by the model shows that the model
+    is loaded.
     """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 
@@ -62,8 +63,8 @@ def _heals(fault: Fault) -> bool:
 
 
 def _pause(fault: Fault, tries: int) -> float:
-    """Return the seconds to wait before the next attempt: the wait that AWS states or documents for the cause. If
-    there is none, return an exponential backoff within the bounds of the fault's retry schedule.
+    """Return the seconds to wait before the next attempt. This is the wait that AWS states in its answer or documents
+    for the cause. If AWS does neither, return an exponential backoff within the bounds of the fault's retry schedule.
     """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))

@@ -53,7 +53,7 @@ class Reply:
 
     @property
     def output(self) -> dict[str, Any]:
-        """Converse's `output`, with the message; empty if the answer has none."""
+        """The `output` of Converse, which contains the message. It is empty if the answer contains no `output`."""
         output: dict[str, Any] = self.response.get("output", {})
         return output
 

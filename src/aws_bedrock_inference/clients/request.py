@@ -48,7 +48,7 @@ class ConverseOptions(TypedDict, total=False):
 
 
 class BadRequestError(ValueError):
-    """Invalid arguments. The clients raise it as `InvalidRequest` with the route."""
+    """Invalid arguments. The clients convert this exception to `InvalidRequest`, which also names the route."""
 
 
 class Prompt(NamedTuple):
@@ -96,7 +96,7 @@ class Prompt(NamedTuple):
 
 
 def _tier(tier: str, priority: float) -> str:
-    """Return the service tier of that name; for `match`, the tier that corresponds to `priority`."""
+    """Return the service tier with the name `tier`. For `match`, return the tier that corresponds to `priority`."""
     if tier == "match":
         return "priority" if priority < NORMAL else "default" if priority == NORMAL else "flex"
     if tier not in TIERS:

@@ -52,15 +52,13 @@ class Routes:
         return route
 
     def refusal(self, route: Route) -> str | None:
-        """Return the reason to refuse calls on a route without sending them, or None if calls are not refused. `find`
-        returned the route.
+        """Return the reason to refuse calls on `route` without sending them, or None if calls are not refused.
+        `route` must be a result of `find`.
         """
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
-        """Return a step that runs `step`. If the model of a call is unknown, the returned step first looks up the
-        model.
-        """
+        """Return a step that looks up the model of a call if this model is unknown, and then runs `step`."""
 
         def flow(call: Call) -> Flow:
             if call.route.base == UNKNOWN_MODEL:

@@ -21,14 +21,14 @@ NOTICE = "\n[Stream was interrupted. Retrying...]\n"
 
 
 class _Ending:
-    """The handling of the end of a stream, which the blocking and the asyncio classes share."""
+    """The end of a stream: the code that the blocking and the asyncio classes share."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.head: dict[str, Any] = {}
 
     def check(self, outcome: Outcome | None) -> None:
-        """Raise the fault of a broken stream. A stream that the consumer closed is not broken."""
+        """Raise the exception of a broken stream. A stream that the consumer closed is not broken."""
         if outcome is not None and outcome.fault not in (None, ABANDONED):
             raise error_of(outcome, self.call.operation, self.call.route)
 
@@ -54,8 +54,8 @@ class EventStream(_Ending):
         self._stream = stream
 
     def begin(self) -> None:
-        """Read the stream up to its first content, unless this was done before. Faults before the first content were
-        retried.
+        """Read the stream up to its first content, unless it was already read that far. Faults before the first
+        content are retried.
         """
         if self.head:
             return
@@ -101,8 +101,8 @@ class AsyncEventStream(_Ending):
         self._stream = stream
 
     async def begin(self) -> None:
-        """Read the stream up to its first content, unless this was done before. Faults before the first content were
-        retried.
+        """Read the stream up to its first content, unless it was already read that far. Faults before the first
+        content are retried.
         """
         if self.head:
             return

@@ -41,9 +41,10 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """The state `closed`, `open` or `half-open`. It equals the same word in capitals or with an underscore.
+    """The state of a circuit breaker: `closed`, `open` or `half-open`. It also equals the same word in capitals or
+    with an underscore.
 
-    As a dictionary key, the state matches only the word that it prints.
+    If the state is the key of a dictionary, only the word that `print` shows for the state finds this key.
     """
 
     __slots__ = ()
@@ -58,7 +59,7 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The rule of one page: the wait before a test, the text of a refusal, and how results are counted."""
+    """The rule of one page: how long to wait before a test, the text of a refusal, and how results are counted."""
 
     wait: float
     refusal: str
@@ -71,7 +72,7 @@ class CircuitBreaker:
 
     | | `execute(func)` | `call(func)` |
     |---|---|---|
-    | opens after | `failure_threshold` failures within `failure_window` | as many without a success |
+    | opens after | `failure_threshold` failures within `failure_window` | `failure_threshold` consecutive failures |
     | tests the target after | `recovery_timeout`, 30 s | `timeout`, 60 s |
     | refuses with | "Circuit breaker is open" | "Circuit breaker is OPEN" |
 
@@ -153,7 +154,7 @@ class CircuitBreaker:
 
     @property
     def failure_count(self) -> int:
-        """The number of failures that are counted, at most `failure_threshold`. While the circuit is open, no failure
+        """The number of counted failures, which is at most `failure_threshold`. While the circuit is open, no failure
         expires.
         """
         return len(self._failures)
@@ -170,8 +171,8 @@ class CircuitBreaker:
 
     @property
     def last_failure_time(self) -> float:
-        """The time of day of the last failure, or 0 before the first failure. An open circuit waits from this time
-        on.
+        """The time of day of the last failure, or 0 before the first failure. An open circuit measures its wait from
+        this time.
         """
         return self._last_failure
 
@@ -261,8 +262,8 @@ class CircuitBreaker:
         return value
 
     def _admit(self, rule: _Rule) -> int:
-        """Return the circuit's generation for a call that is admitted. If the circuit is open, one call is admitted
-        as a test every `wait` seconds.
+        """Return the circuit's generation if a call is admitted; otherwise raise `CircuitBreakerOpenError`. If the
+        circuit is not closed, one call is admitted as a test after each wait of the `rule`.
         """
         with self.lock:
             if self._state != self.CLOSED:
@@ -283,7 +284,7 @@ class CircuitBreaker:
             self._change(self.OPEN)
 
     def _report(self, generation: int, verdict: Callable[[], None]) -> None:
-        """Count the result of a call. Ignore it if the circuit has changed its state since the call began."""
+        """Count the result of a call. Ignore the result if the circuit has changed its state since the call began."""
         with self.lock:
             if generation == self._generation:
                 verdict()

@@ -22,9 +22,10 @@ class TokenBucket:
     """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second.
 
     Any number of threads can share the bucket. A call that has to wait takes its tokens before it waits, so that the
-    level falls below 0 and later calls wait longer. `capacity`, `refill_rate` and `tokens` can be set at any time; a
-    wait that has already begun keeps its length. A subclass can hold `lock` and call or extend `_refill`, as with the
-    page's class. `clock` and `sleep` replace the clock and the sleep function, and `wall` replaces the time of day.
+    number of tokens falls below 0 and later calls wait longer. `capacity`, `refill_rate` and `tokens` can be set at
+    any time; a wait that has already begun keeps its length. A subclass can acquire `lock`, and can call or extend
+    `_refill`, as with the page's class. `clock` and `sleep` replace the clock and the sleep function, and `wall`
+    replaces the time of day.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class TokenBucket:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Reset a negative level in a forked child, because the waiting calls belong to the parent."""
+        """Set a negative number of tokens to 0 in a forked child, because the waiting calls belong to the parent."""
         self.lock = threading.RLock()
         self._level = max(0.0, self._level)
 
@@ -79,8 +80,8 @@ class TokenBucket:
     def consume(self, tokens: float = 1.0, block: bool = True, timeout: float | None = None) -> bool:  # noqa: FBT001, FBT002 - the documented signature
         """Take `tokens` from the bucket. Return True if they were taken, and False otherwise.
 
-        With `block`, callers wait in order of arrival, for at most `timeout` seconds. False is returned immediately
-        if the wait would take longer, or if `tokens` is more than the capacity.
+        If `block` is True, callers wait in order of arrival, for at most `timeout` seconds. If the wait would take
+        longer, or if `tokens` is more than the capacity, return False immediately.
         """
         if not is_number(tokens, least=0, infinite=True):
             raise ValueError(f"consume({shown(tokens)}): pass a number of tokens, 0 or more")

@@ -1,5 +1,5 @@
-"""Two functions of AWS's troubleshooting pages about an error: the decision what to do, and whether another attempt
-can help.
+"""Two functions of AWS's troubleshooting pages. One decides what to do about an error. The other decides whether
+another attempt can help.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from aws_bedrock_inference.resilience.functions import known_fault
 
 
 def handle_aws_error(error: Any) -> str:
-    """Return the decision about an error: `RETRY`, `FAIL` or `RETRY_LIMITED`."""
+    """Return the decision whether the call that failed with this error can be repeated: `RETRY`, `FAIL` or
+    `RETRY_LIMITED`.
+    """
     return classify(error).decision.value
 
 

@@ -77,10 +77,10 @@ def stream_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Iterator[str]:
-    """Yield the pieces of `client.invoke_stream(prompt=prompt)`. If the stream breaks, start the answer again.
+    """Yield the pieces of `client.invoke_stream(prompt=prompt)`. If the stream breaks, request the answer again.
 
-    After a break, the text `INTERRUPTED` is yielded, then the whole answer from its beginning. If the stream breaks
-    in every attempt, its last exception is raised.
+    After a break, the text `INTERRUPTED` is yielded, and then the whole answer from its beginning. If the stream
+    breaks in every attempt, the exception of the last attempt is raised.
     """
     invoke_stream = client_method(client, "invoke_stream", "stream_with_retry")
     if not is_number(max_retries, least=0, whole=True):
@@ -127,9 +127,10 @@ def _read(stream: Any) -> Generator[str]:
 def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any = None) -> dict[str, Any]:
     """Return the answer of `client.invoke(prompt=prompt)` as a dictionary whose `output` is text.
 
-    If the content was filtered (an error that says so, or a stop reason such as `content_filtered`,
-    `guardrail_intervened` or `refusal`), `output` is `fallback_message`, or by default a sentence of apology. Other
-    errors are raised. `stop_reason` is the answer's stop reason, or `content_filtered` for an error.
+    Filtered content is recognized by an error that reports it, or by a stop reason such as `content_filtered`,
+    `guardrail_intervened` or `refusal`. If the content was filtered, `output` is `fallback_message`, or by default a
+    sentence of apology. Other errors are raised. `stop_reason` is the answer's stop reason, or `content_filtered` for
+    an error.
     """
     invoke, handled = client_method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED
@@ -153,7 +154,7 @@ def _is_filtered(fault: Fault) -> bool:
 
 
 def _is_partial(answer: Any) -> bool:
-    """Return True if some words of an answer were masked and the answer was returned with the other words; otherwise
+    """Return True if only some words of an answer were masked and the rest of the answer was returned; otherwise
     return False.
     """
     filtered = filtered_of(answer) if isinstance(answer, dict) else attribute(answer, "filtered")
@@ -161,8 +162,8 @@ def _is_partial(answer: Any) -> bool:
 
 
 def _text(answer: Any) -> str:
-    """Return the text of an answer, which is a `Reply`, boto3's dictionary, a model's own body, or an answer of
-    another client.
+    """Return the text of an answer. The answer can be a `Reply`, boto3's dictionary, the body of a model in its own
+    format, or an answer of a different client.
     """
     text = attribute(answer, "text")
     if isinstance(text, str):

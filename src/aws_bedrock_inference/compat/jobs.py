@@ -28,10 +28,11 @@ def create_job_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Any:
-    """Create a job with one prompt by `client.create_job(prompt=prompt)`, wait for the job, and return its result.
+    """Create a job with one prompt by calling `client.create_job(prompt=prompt)`, wait for the job, and return its
+    result.
 
-    The creation is repeated up to `max_retries` times. If the creation or the job fails, the failure is logged and
-    the result is None.
+    If the creation fails, it is repeated up to `max_retries` times. If the creation still fails, or if the job fails,
+    the failure is logged and the result is None.
     """
     create = client_method(client, "create_job", "create_job_with_retry")
     try:

@@ -103,8 +103,9 @@ def retry_with_exponential_backoff(
     """Call `func` until it succeeds, fails permanently, or has been repeated `max_retries` times.
 
     The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, plus or minus up to a
-    fifth. It is longer if the service states a longer wait. If the service states more than `max_delay`, the exception
-    is raised immediately. The last exception is raised unchanged, with notes about all attempts.
+    fifth. If the service asks for a longer wait, this wait is used. If the service asks for a wait longer than
+    `max_delay`, the exception is raised immediately. The last exception is raised unchanged, with notes about all
+    attempts.
     """
     hint = _hint(base_delay, max_delay)
     return _repeated(
@@ -121,7 +122,8 @@ def retry_with_exponential_backoff(
 def calculate_backoff(
     retries: int, base_delay: float = 1.0, max_delay: float = 60.0, *, chance: Chance = clocks.chance
 ) -> float:
-    """Return the seconds to wait before a repeat; `retries` is the number of the repeat, 1 for the first.
+    """Return the seconds to wait before a call is repeated. `retries` is the number of the repeat; the first repeat
+    has the number 1.
 
     The wait is `base_delay` x 2^(retries-1), plus or minus up to a fifth, and at most `max_delay`.
     """
@@ -140,8 +142,8 @@ def _repeated(
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> T:
-    """Call `func` up to `calls` times. Stop earlier if `again` returns False, or if the service states a wait longer
-    than `longest`.
+    """Call `func` up to `calls` times, until it succeeds. Stop earlier if `again` returns False, or if the service
+    asks for a wait longer than `longest`. `wait` returns the seconds to wait after a call.
     """
     if is_async(func):
         raise TypeError("func is a coroutine function, which this function cannot await; pass a function without async")
@@ -189,8 +191,8 @@ def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: 
 
 
 def _any_error(fault: Fault, _: int) -> bool:
-    """Return True for every error except for an exhausted daily quota, because the page's functions repeat a call
-    after any error.
+    """Return True for every error except an exhausted daily quota, because the page's functions repeat a call after
+    any error.
     """
     return fault.decision is Decision.FAIL or fault.hint.attempts > 1
 

@@ -1,1 +1,1 @@
-"""Perform the effects of flows: blocking, asyncio, and virtual time."""
+"""Drivers, which perform the effects of flows: a blocking driver, an asyncio driver, and a driver with virtual time."""

@@ -1,10 +1,10 @@
 """End flows that nobody will finish: a stream that is dropped half-read, or a task that is destroyed while it waits.
 
-The garbage collector finds abandoned flows at any moment and in any thread, even in a thread that holds a policy's
-lock. At that moment, the finalizer must not take a lock, read, write, or run a step of a flow. Therefore this module
-keeps a reference to every open flow until the flow ends, so that the flow itself is not collected. When the owner of
-a flow is collected, the owner only puts the flow into a queue. A separate thread, the reaper, then ends the flow as a
-user would end it: the flow releases its resources and wakes callers that wait for them.
+The garbage collector can find an abandoned flow at any moment and in any thread, even in a thread that holds a
+policy's lock. At that moment, the finalizer must not take a lock, read, write, or run a step of a flow. Therefore
+this module keeps a reference to every open flow until the flow ends, so that the flow itself is not collected. When
+the owner of a flow is collected, its finalizer only puts the flow into a queue. A separate thread, the reaper, then
+ends the flow as a user would end it: the flow releases its resources and wakes callers that wait for them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ INHERITED = Fault(
 
 
 class Source(Protocol):
-    """An open stream of answers, of either driver."""
+    """An open stream of an answer, for the blocking and the asyncio driver."""
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -110,8 +110,8 @@ class OpenFlow:
             ended(outcome)
 
     def inherit(self) -> None:
-        """Leave the flow to the parent process, where the call continues. In the child, further reading raises an
-        error, and the connection is not used.
+        """In a forked child, leave the flow to the parent process, where the call continues. If the child reads the
+        stream, an error is raised, and the connection is not used.
         """
         _parents.append((self.flow, self.source, self.ended))
         self.flow, self.source, self.ended, self.reply = _inherited(), None, None, True

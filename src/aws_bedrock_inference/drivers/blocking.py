@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class EventSource(Protocol):
-    """An open stream of answers, not yet read to its end."""
+    """An open stream of an answer, not yet read to its end."""
 
     response: dict[str, Any]
 
@@ -34,7 +34,7 @@ class EventSource(Protocol):
 
 
 class Transport(Protocol):
-    """Sends one call once, and never retries. A failure is not raised; it is a fault in the outcome."""
+    """Sends a call once, without retries. A failure is not raised; it is a fault in the outcome."""
 
     def send(self, call: Call) -> Outcome:
         """Send `call`. The value of the outcome is boto3's response, or an `EventSource` for a streaming operation."""
@@ -124,10 +124,11 @@ class Driver:
 
 
 class Stream(ItemFlow):
-    """A flow that delivers items. Iterate over this handle to read them. `outcome` is set when the flow has ended.
+    """A handle on a flow that delivers items. Iterate over the handle to read the items. `outcome` is set when the
+    flow has ended.
 
-    If the handle is closed, or left to the garbage collector, the flow learns that no more items are wanted, and
-    releases its resources.
+    If the handle is closed, or left to the garbage collector, the flow receives the information that no more items
+    are wanted, and releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: Driver, ended: Callable[[Outcome], object] | None = None) -> None:

@@ -1,6 +1,7 @@
-"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and its end.
+"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and the end
+of the handle.
 
-The other code of the two drivers is the same loop with and without `await`, which one function cannot contain.
+The other code of the two drivers is the same loop with and without `await`. One function cannot contain both loops.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 
 
 def raise_destruction(error: BaseException | None) -> None:
-    """Raise GeneratorExit if the waiting task is being destroyed; otherwise do nothing. During the destruction, a
-    library can replace the GeneratorExit with a RuntimeError about its closed loop. GeneratorExit is raised in this
-    case, too.
+    """Raise GeneratorExit if the waiting task is being destroyed; otherwise do nothing. `error` is the exception that
+    the wait raised. During the destruction, a library can replace the GeneratorExit with a RuntimeError about its
+    closed loop. In this case, GeneratorExit is raised, too.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -61,11 +62,11 @@ def raise_destruction(error: BaseException | None) -> None:
 
 
 class ItemFlow:
-    """A handle on a flow that delivers items. It contains the outcome once the flow has ended, and `ended` is called
-    with the outcome, too.
+    """A handle on a flow that delivers items. When the flow has ended, the handle contains the outcome, and `ended`
+    is called with the outcome.
 
-    The reaper keeps the flow itself. A handle that is collected half-read only reports to the reaper that the flow is
-    abandoned.
+    The reaper holds a reference to the flow itself. If the garbage collector finds the handle before the stream was
+    read to its end, the handle only reports to the reaper that the flow is abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
@@ -74,8 +75,8 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Return the reply to resume the flow with. No other thread or task is allowed to resume the flow until it
-        has delivered an item.
+        """Return the reply with which the flow is resumed. Until the flow has delivered an item, no other thread or
+        task is allowed to resume it.
         """
         reply = self._open.reply
         if reply is BUSY:

@@ -1,7 +1,8 @@
-"""The virtual-time driver: it runs many flows in one thread, in which an hour passes as fast as it can be computed.
+"""The virtual-time driver: it runs many flows in one thread. An hour of virtual time takes only as long as the
+computer needs to compute it.
 
-The driver is for simulation and tests. The service is a function of call and time. This function returns the outcome
-and the number of seconds that the service takes.
+The driver is for simulation and tests. The service is a function of the call and the time. This function returns the
+outcome and the number of seconds that the service takes.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Task:
 
 
 class VirtualDriver:
-    """Runs many flows at the same virtual time. `now` is the virtual time in seconds; `clock` reads it.
+    """Runs many flows with one common virtual time. `now` is the virtual time in seconds; `clock` returns it.
 
     `send(call, now)` returns the number of seconds that the service will take, and the outcome.
     """

@@ -129,7 +129,7 @@ def standard(
 
 def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:
     """Raise `ValueError` if a client gets both `quota` and `pipeline`, because the pipeline already contains a quota.
-    Also raise it if one of the two has the wrong type.
+    Also raise `ValueError` if `quota` or `pipeline` has the wrong type.
     """
     for name, value, kind in (("quota", quota, Quota), ("pipeline", pipeline, Pipeline)):
         if value is not None and not isinstance(value, kind):

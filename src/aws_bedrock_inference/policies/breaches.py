@@ -21,32 +21,34 @@ _TOO_CLOSE = too_close("").cause
 
 
 def answered(outcome: Outcome) -> bool:
-    """Return whether the route answered. A stream from which the caller stopped reading after its first content
-    counts as answered.
+    """Return True if the route answered; otherwise return False. A stream from which the caller stopped reading after
+    its first content counts as answered.
     """
     return outcome.fault is None or (outcome.emitted > 0 and outcome.fault.cause == ABANDONED.cause)
 
 
 def is_breach(fault: Fault) -> bool:
-    """Return whether a fault is a breach, that is, evidence that its route is unhealthy. A fault in the request, in
-    the credentials or on this machine is not a breach.
+    """Return True if a fault is a breach, that is, evidence that its route is unhealthy; otherwise return False. A
+    fault in the request, in the credentials or on this machine is not a breach.
     """
     return fault.kind is not Kind.REFUSED and fault.origin in _LIVE and (fault.unhealthy or fault.kind in _BREACHES)
 
 
 def is_shut(fault: Fault) -> bool:
-    """Return whether no call can use a fallback target, because its credentials or its certificate are wrong, or a
-    permission is missing.
+    """Return True if a fault shows that no call can use a fallback target: its credentials or its certificate are
+    wrong, or a permission is missing. Otherwise return False.
 
-    On the requested route, such a fault is not a breach: it is raised, and later calls still use that route.
+    On the requested route, such a fault is not a breach: the exception is raised, and later calls still use that
+    route.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
 
 
 def may_still_answer(outcome: Outcome) -> bool:
-    """Return whether a further attempt on the route can succeed. This includes a route that had no quota in its share
-    of the call's time, because it may have quota in the rest of that time.
+    """Return True if a further attempt on the route can succeed; otherwise return False. The result is also True if
+    the quota had no room in the route's share of the call's time, because the quota can have room in the rest of that
+    time.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

@@ -163,8 +163,8 @@ class Cache:
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for the leader, and return the result for this follower. The result is a stored answer with the fault
-        that it replaces, a fault, or a `Verdict`.
+        """Wait for the leader, and return the result for this follower: a stored answer with the fault that the
+        answer replaces, a fault, or a `Verdict`.
         """
         try:
             while follower.verdict is Verdict.WAIT:
@@ -236,14 +236,16 @@ class Cache:
         return outcome
 
     def _notify(self, flight: Flight, verdict: Any, outcome: Outcome | None) -> None:
-        """Pass `verdict` to the followers. If it is None, make the next follower the leader."""
+        """Pass `verdict` to the followers. If `verdict` is None, make the next follower the leader."""
         if verdict is not None:
             self._flights.land(flight, verdict)
         else:
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Deliver a stored answer. `failed` is the outcome of the call's own request, if the answer replaces it."""
+        """Deliver a stored answer. If the stored answer replaces the failure of the call's own request, `failed` is
+        the outcome of that request.
+        """
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))
         earlier = () if failed is None or fault is None else (*failed.earlier, Attempt(fault, 0.0))
@@ -266,8 +268,9 @@ class Cache:
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of the leader's stream. It also notes on the flight when the leader's
-    caller receives an item and when it reads the next one, so that followers notice a caller that pauses.
+    """Return a function that records each item of the leader's stream. The function also stores, on the flight, when
+    the leader's caller receives an item and when that caller reads the next item. Followers can then notice a caller
+    that pauses.
     """
 
     def take(item: Any) -> Iterator[Any]:

@@ -27,7 +27,8 @@ _LARGER = 2
 
 
 class Complete:
-    """A policy for requests with tools or a JSON schema, because a truncated answer to such a request is useless.
+    """A policy for requests with tools or a JSON schema. It repeats such a request if the answer was truncated,
+    because a truncated tool call or JSON is useless.
 
     `max_tokens` can truncate an answer inside a tool call, before a required tool call, or inside the JSON that a
     schema requires. The policy then sends the request again with twice the limit, as far as the model and the quota
@@ -51,7 +52,7 @@ class Complete:
         self.repeats = repeats
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline) with a check that its answers are complete."""
+        """Return `step` (the rest of the pipeline), and check whether its answers are complete."""
 
         def flow(call: Call) -> Flow:
             if call.operation not in _CONVERSE or not asks_for_form(call.params):

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Deadline:
-    """A total timeout, in seconds. It applies to calls without a deadline: such a call must end `seconds` after its
-    arrival.
+    """A limit for the total time of a call. It applies to calls that have no deadline of their own: such a call must
+    end at most `seconds` after its arrival.
 
     * `seconds`, default 900: long enough to generate many thousand tokens and to wait a minute or two for quota. It
       is short enough that a forgotten call ends by itself. `math.inf` removes the limit.
 
-    A deadline that the call itself has takes precedence.
+    If a call has its own deadline, that deadline applies instead.
 
     Refuses with `DeadlineTooClose` a call whose deadline has passed. Emits nothing. Raises `ValueError` for an
     invalid number.

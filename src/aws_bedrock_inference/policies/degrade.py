@@ -110,7 +110,9 @@ class Degrade:
 
 
 def may_be_degraded(fault: Fault) -> bool:
-    """Return whether a substitute can replace a fault. It can if the caller does not need to correct anything."""
+    """Return True if a substitute can replace a fault; otherwise return False. A substitute is possible if the caller
+    does not need to correct anything.
+    """
     if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
         return False
     if fault.kind is Kind.UNKNOWN:  # only the status shows that an unknown error is the service's own

@@ -22,9 +22,10 @@ def unfit(needs: Needs, asked: Route, route: Route, place: Place | None, wall: f
     """Return the reason why `route` certainly cannot answer a call with these needs. Return None if no such reason is
     known.
 
-    `asked` is the route that the caller requested. The same model on another route is not checked again, because the
-    caller chose that model. This function sends no request to AWS. It uses the lists of the Region only if they were
-    already read. `wall` is the time of day, in seconds since the epoch.
+    `asked` is the route that the caller requested. If `route` has the same model as `asked`, the abilities of the
+    model are not checked, because the caller chose it. `place` is the endpoint of `route`. This function sends no
+    request to AWS. It uses the lists of the Region only if they were already read. `wall` is the time of day, in
+    seconds since the epoch.
     """
     elsewhere = any(getattr(asked, name) != getattr(route, name) for name in _ELSEWHERE)
     reason = bound(needs, elsewhere=elsewhere)

@@ -136,8 +136,8 @@ class Fallback:
         return self._health.get(key) or self._health.of(key, Health, now)
 
     def differences(self, fault: Fault) -> frozenset[str]:
-        """Return what must differ on another route so that the call can succeed after `fault`. Return an empty set if
-        no other route can help.
+        """Return the set of properties in which another route must differ so that the call can succeed there after
+        `fault`. Return an empty set if no other route can help.
         """
         for cause, differences in self.on.items():
             if fnmatchcase(fault.cause, cause) or (cause == FILTERED and fault.cause in FILTER_CAUSES):
@@ -161,12 +161,12 @@ class Pins(Locked):
         self._routes: LRUCache[str, int] = LRUCache(most)
 
     def get(self, pin: str) -> int | None:
-        """Return the number of the route, or None for a new conversation."""
+        """Return the number of the conversation's route, or None if the conversation is new."""
         with self._lock:
             return self._routes.get(pin)
 
     def set(self, pin: str, number: int) -> None:
-        """Assign the conversation to that route."""
+        """Assign the conversation `pin` to the route with this number."""
         with self._lock:
             self._routes[pin] = number
 

@@ -69,8 +69,8 @@ class Filtered:
         self.raises = message is None and choice == "raise"
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step` (the rest of the pipeline) with the chosen result for filtered content. With `return`, return
-        `step` unchanged.
+        """Return `step` (the rest of the pipeline), and handle the filtered content in its answers. If `on_filtered`
+        is `return`, return `step` unchanged.
         """
         if self.on_filtered is None and not self.raises:
             return step
@@ -139,7 +139,7 @@ class Filtered:
         return (yield from given(whole, [*items, *end]))
 
     def _message(self, filtered: FilteredContent, form: Any) -> Any:
-        """Return the message for the caller, or None if no message has the type `form`."""
+        """Return the message for the caller, or None if there is no message of the type `form`."""
         message: Any = self.on_filtered
         if callable(message):
             try:
@@ -155,8 +155,8 @@ class Filtered:
 
 
 class _Held:
-    """The end of a filtered stream. It is withheld until the stream is complete, and the items before it are
-    delivered immediately.
+    """The handling of a stream that can be filtered. The end of the stream is held back until the stream is complete,
+    and the items before the end are delivered immediately.
     """
 
     def __init__(self) -> None:
@@ -182,8 +182,8 @@ def _is_plain(function: Any) -> bool:
 
 
 def _why(outcome: Outcome) -> FilteredContent | None:
-    """Return the reason why an answer or an error of Converse was filtered. Return None for an answer that was not
-    filtered, or only in part.
+    """Return the reason why an answer or an error of Converse was filtered. Return None if an answer was not
+    filtered, or if only a part of it was filtered.
     """
     if outcome.fault is not None:
         return filtered_by(outcome.fault)
@@ -211,8 +211,8 @@ def _request_id(outcome: Outcome) -> str | None:
 
 
 def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) -> Outcome:
-    """Return the outcome with a fault that reports the filtered content. The value of the outcome still contains the
-    received content. `head` is the response without the content.
+    """Return the outcome with a fault that reports the filtered content. The value of the returned outcome still
+    contains the received content. `head` is the response without the content.
     """
     if outcome.fault is not None:
         return outcome

@@ -7,7 +7,7 @@ results:
 * the fault, if the follower's own request would fail in the same way,
 * the notice that the leader failed or left, and that this follower is now the leader.
 
-After `LEADERS` failed leaders, all followers send their own requests.
+If `LEADERS` leaders of one flight have failed, each follower sends its own request.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ LEADERS = 3
 
 
 class Verdict(Enum):
-    """The result for a follower if it is neither an answer nor a fault: wait, become the leader, send the request
-    alone, or start again.
+    """The result for a follower if it receives neither an answer nor a fault. The follower then waits, becomes the
+    leader, sends its own request, or starts again.
     """
 
     WAIT = "wait"
@@ -39,8 +39,8 @@ class Verdict(Enum):
 
 
 class Follower:
-    """A call that waits for its leader, as a `Waiter` for which a client can wait. `verdict` is an answer, a fault or
-    a `Verdict`.
+    """A call that waits for its leader. It is a `Waiter`, for which a flow can wait. `verdict` is an answer, a fault
+    or a `Verdict`.
     """
 
     __slots__ = ("_lock", "_wake", "verdict")
@@ -57,8 +57,8 @@ class Follower:
             return self.verdict is Verdict.WAIT
 
     def wake(self) -> bool:
-        """Wake the waiting call. Return False if its event loop has closed. Call this method without holding the
-        lock.
+        """Wake the waiting call. Return True if this succeeded, and False if the call's event loop has closed. Call
+        this method without holding the lock.
         """
         wake = self._wake
         try:
@@ -73,8 +73,8 @@ class Flight:
     """The shared request for one key.
 
     `expired` is the stored answer that was too old. `looked` is True if the store was queried. `led_since` is the
-    time at which the current leader started. `held_since` is the time at which the leader's caller received an item
-    that it has not finished processing. It is infinite while the leader waits for the service.
+    time at which the current leader started. `held_since` is the time at which the leader's caller received the item
+    that it is still processing. `held_since` is infinite while the leader waits for the service.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
@@ -104,8 +104,8 @@ class Flights(Locked):
         self._flights = {}
 
     def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
-        """Return the flight with this key, and a new follower if the flight already has a leader. Without a flight,
-        create it: the call is then its leader.
+        """Return the flight with this key, and a new follower of this flight. If there is no flight with this key,
+        create one and return it with None: the call is then its leader.
         """
         with self._lock:
             flight = self._flights.get(key)
@@ -141,8 +141,8 @@ class Flights(Locked):
             follower.wake()
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
-        """Make the next follower the leader, because the current leader `failed` or left. A follower that cannot be
-        woken is skipped, because its call has left, too.
+        """Make the next follower the leader. `failed` is True if the current leader failed, and False if it left. A
+        follower that cannot be woken is skipped, because its call has also left.
         """
         flight.held_since = inf
         flight.failures += failed

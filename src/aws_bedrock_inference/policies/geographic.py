@@ -28,8 +28,8 @@ _LONGEST = 20.0
 
 class GeographicProfile:
     """A policy that calls a model through the inference profile of the Region's geography, after the service has
-    reported that on-demand throughput isn't supported. The failed call is sent again through the profile. Later
-    calls use the profile immediately.
+    reported that on-demand throughput isn't supported. The failed call is sent again through the profile. Later calls
+    of the model are sent through the profile from the beginning.
 
     * `models`: a `Models`, which finds the profile. It uses the session and Region of the client.
     * `within`: limits the Regions that are allowed to answer calls, as in `Models.resolve`.

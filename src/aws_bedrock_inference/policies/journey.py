@@ -1,5 +1,5 @@
 """Send one call on the routes of a `Fallback`, one after another, until a route answers. A route is a model in one
-Region and account; a leg is a route with what this call needs to use it.
+Region and account. A leg is a route together with the endpoint and credentials that this call needs on the route.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ _FILTERED = Fault(
 
 
 class Journey:
-    """One call with the routes that it has used. `_hops` contains those that it has left, with their outcomes."""
+    """One call and the routes that it has used. `_hops` contains the routes that the call has left, with their
+    outcomes.
+    """
 
     def __init__(self, policy: Fallback, call: Call, clock: Clock) -> None:
         self.policy = policy
@@ -92,7 +94,9 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route: the pinned route, the best that accepts a call now, or the healthiest."""
+        """Return the first route for the call: the pinned route, or the best route that accepts a call now. If no
+        route accepts one, return the healthiest route.
+        """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
         if pinned is not None and pinned in self._untried:
@@ -118,7 +122,8 @@ class Journey:
 
     def _next(self, fault: Fault) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
         """Return the next route: the best route that the call has not used and that can help. Healthy routes come
-        first. If there is none, return a route that the call has left although a further attempt on it can succeed.
+        first. If there is no unused route that can help, return a route that the call has left but on which a further
+        attempt can succeed.
         """
         if self.sent >= self.policy.attempts and not fault.paced:
             return None
@@ -138,7 +143,9 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route that can still answer, after its backoff."""
+        """Return the first of the routes that the call has left and that can still answer, after the backoff of this
+        route.
+        """
         found = self._left_with_hope()
         if found is None:
             return None
@@ -152,12 +159,12 @@ class Journey:
         return leg, Turn.YES
 
     def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
-        """Return the first route that the call left although it can still answer."""
+        """Return the first of the routes that the call has left although they can still answer."""
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return whether a call should wait for the quota of an earlier route, as it would without a fallback, and
-        not for the quota of the last route, which can be the smallest.
+        """Return True if the call should wait for the quota of an earlier route, as it would wait without a fallback.
+        Return False if it should wait for the quota of the last route, which can be smaller.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -182,7 +189,9 @@ class Journey:
         return found
 
     def _needs(self) -> Needs:
-        """Return what the call needs from a model. Most calls never leave their route and never need this."""
+        """Return the properties that a model needs to answer the call. They are computed only when a call leaves its
+        route, because most calls never do.
+        """
         if self._needed is None:
             self._needed = needs(self.call.operation, self.call.params, self.call.estimate)
         return self._needed
@@ -222,8 +231,9 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt, and return whether the call leaves the route now. If the fault may affect only this
-        request, a healthy route gets a second attempt. If the fault suggests an outage, the call leaves immediately.
+        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. If the fault
+        can affect only this request, a healthy route gets a second attempt. If the fault suggests an outage, the call
+        leaves immediately.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -238,7 +248,9 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome. Add a fault if the answer was filtered and `on` moves filtered answers."""
+        """Return the outcome. If the answer was filtered and the option `on` moves filtered answers to another route,
+        add a fault.
+        """
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)
@@ -256,7 +268,9 @@ class Journey:
         return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
-        """Return the call's failure on the best route that received a request, with the other routes' results."""
+        """Return the failure of the call: the outcome of the best route that received a request, together with the
+        results of the other routes.
+        """
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())
             refused = too_close if late else invalid_request
@@ -274,7 +288,7 @@ class Journey:
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 
     def _gave_up(self, outcome: Outcome) -> str:
-        """Return the reason why the call ended, if it used only one route."""
+        """Return the reason why the call ended after it used only one route."""
         if self.sent >= self.policy.attempts:
             return f"the fallback's limit of {self.policy.attempts} attempts is reached"
         return outcome.gave_up if len(self._hops) > 1 else "no other route could answer the call"
@@ -295,5 +309,7 @@ def _refused(outcome: Outcome) -> bool:
 
 
 def is_filtered_answer(outcome: Outcome) -> bool:
-    """Return whether an outcome is an answer whose content was filtered, not an error that reports filtering."""
+    """Return True if an outcome is an answer whose content was filtered. Return False otherwise, also for an error
+    that reports filtered content.
+    """
     return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)

@@ -17,8 +17,9 @@ KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_w
 
 
 def is_sound(outcome: Outcome) -> bool:
-    """Return whether other callers can receive the answer of an outcome. The answer must come from the requested
-    route. No part of it may be a substitute, or a continuation whose fit with the earlier text is unverified.
+    """Return True if other callers can receive the answer of an outcome; otherwise return False. The answer must come
+    from the requested route. No part of it may be a substitute, or a continuation that is not known to fit the text
+    before it.
     """
     made = outcome.made
     if outcome.fault is not None or made.degraded_by is not None or made.replaced or made.route is not None:
@@ -27,8 +28,8 @@ def is_sound(outcome: Outcome) -> bool:
 
 
 def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
-    """Return whether an answer is complete, that is, whether the model itself ended it. Only complete answers are
-    stored. `body` is the body of an InvokeModel answer.
+    """Return True if an answer is complete, that is, if the model itself ended it; otherwise return False. Only
+    complete answers are stored. `body` is the body of an InvokeModel answer.
     """
     if call.streams:
         transcript = outcome.value
@@ -45,8 +46,8 @@ def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
 
 
 def may_heal(outcome: Outcome) -> bool:
-    """Return whether the call failed before it delivered anything, with a temporary fault. An expired answer can then
-    replace the failure.
+    """Return True if the call failed with a temporary fault before it delivered anything; otherwise return False. If
+    it is True, an expired answer can replace the failure.
     """
     fault = outcome.fault
     if fault is None or outcome.emitted:
@@ -55,7 +56,7 @@ def may_heal(outcome: Outcome) -> bool:
 
 
 def for_all(fault: Fault) -> Fault | None:
-    """Return the outcome's fault if every equal request would fail with it, because the request is invalid. Otherwise
-    return None.
+    """Return `fault` if every equal request would fail with it, because the request is invalid. Otherwise return
+    None.
     """
     return fault if fault.kind is Kind.INVALID and fault.decision is Decision.FAIL else None

@@ -63,7 +63,7 @@ class MaxCost:
 
     @property
     def exhausted(self) -> bool:
-        """True if the limit is reached, so that every further call is refused."""
+        """True if the limit is reached, so that every further call is refused; otherwise False."""
         return self._spend.exhausted
 
     def around(self, step: Step, clock: Clock) -> Step:
@@ -101,8 +101,8 @@ class MaxCost:
 
 
 def _cost(outcome: Outcome, rates: Rates | None, most: float) -> float:
-    """Return the cost of an attempt. If the service may have processed an attempt without an answer, return the
-    highest possible cost.
+    """Return the cost of an attempt in US dollars. If there is no answer but the service may have processed the
+    attempt, return the highest possible cost, `most`.
     """
     if outcome.usage is not None:
         cost = rates.cost(outcome.usage) if rates is not None else None

@@ -1,5 +1,5 @@
-"""Find the places of a `Fallback`'s routes, and check the Regions that can answer their calls. A place is an endpoint
-with the session whose credentials sign the calls.
+"""Find the places of a `Fallback`'s routes, and check which Regions can answer calls on these routes. A place is an
+endpoint with the session whose credentials sign the calls.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds the places of routes, and checks their Regions against `within`, the patterns of the allowed Regions.
+    """Finds the places of routes, and checks that only Regions that match `within` can answer their calls. `within`
+    contains patterns of the allowed Regions.
 
-    This object stores the results of the checks. It does not store the places: a policy can outlive its clients, and
-    their sessions are large. A place is stored with the client's place from which it was derived.
+    This object stores the results of the checks. It does not store the places, because a policy can exist longer than
+    its clients, and their sessions are large. A place is stored with the client's place from which it was derived.
     """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
@@ -57,7 +58,7 @@ class Places:
         self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
     def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
-        """Return the place for the calls to a target, or the reason why there is no place."""
+        """Return the place for the calls to a target. If there is no place, return the reason."""
         known: Place | None = home.beside.get(wanted)
         if known is not None:
             return known
@@ -75,8 +76,8 @@ class Places:
         return missed
 
     def passed_over(self, reason: str) -> None:
-        """Log the reason why calls cannot use a route, once for each reason. Without this log line nobody would
-        notice a target that never receives a call.
+        """Log the reason why calls cannot use a route. Each reason is logged only once. Without this log line, nobody
+        would notice a target that never receives a call.
         """
         kind = _NUMBER.sub("0", reason)
         if kind not in self._logged and len(self._logged) < _REASONS:
@@ -86,8 +87,8 @@ class Places:
     def strays(
         self, route: Route, place: Place | None, now: float, seconds: float
     ) -> Generator[Effect, Any, str | None]:
-        """Return the reason to refuse calls on `route`: a Region that is not allowed can answer them. Return None if
-        all Regions are allowed.
+        """Return the reason to refuse calls on `route` if a Region that is not allowed could answer them. Return None
+        if all Regions that can answer are allowed.
         """
         if self.within is None:
             return None
@@ -156,8 +157,8 @@ def found_leg(
 
 
 class Late(str):
-    """The reason why one call did not have enough time for a look-up. It is not stored, because the next call may
-    have more time.
+    """The reason why a route could not be checked: one call did not have enough time for the look-up. It is not
+    stored, because the next call may have more time.
     """
 
     __slots__ = ()
@@ -171,7 +172,9 @@ def _elsewhere(home: Place, wanted: Target) -> Place:
 
 
 def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, Any]:
-    """Call `answer` in a background thread, and return its result. If it fails, return its error as a text."""
+    """Call `answer` in a background thread, and return its result. If it fails, return its error as a text. Wait for
+    at most `seconds`.
+    """
     from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
     from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - the same
 

@@ -42,12 +42,12 @@ class Pool:
         self.largest = min(minute, ledger.day.limit)
 
     def too_large(self, tokens: float) -> Fault:
-        """Return the fault for a call that needs more tokens than the quota of a minute or of a day."""
+        """Return the fault for a call that needs more tokens than the quota of a minute or of a day allows."""
         return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
 
     def idle(self, now: float) -> bool:
-        """Return whether a new object would act the same, so that this one can be removed. This is the case if no
-        call is in flight, waiting or counted, and nothing has been learned.
+        """Return True if a new object would act the same, so that this one can be removed; otherwise return False. It
+        can be removed if no call is in flight, waiting or counted, and nothing has been learned.
         """
         ledger = self.ledger
         taken = ledger.snapshot(now)

@@ -37,31 +37,35 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
-"""The default number of calls ahead of a new call: at ten calls per second, the last one waits a quarter of an hour."""
+"""The default maximum of calls in front of a new call: at ten calls per second, the last one waits a quarter of an
+hour.
+"""
 
 LIVING: Living[Quota] = Living()
 """The `Quota` objects of this process that are still in use. Metrics read them."""
 
 
 class Quota:
-    """A policy that admits calls as the quota allows, with one ledger for each (account, Region, model, pool).
+    """A policy that admits calls as the quota allows, with one ledger for each quota. A quota belongs to one account,
+    Region, model and quota pool.
 
     `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. `tpd` counts
     all models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated
     limit is lowered. Limits that are not configured are estimated from throttles. Before a call is sent, its input
-    and `max_tokens` are reserved; at the end, it is charged for its real use. A call that does not fit waits, in the
-    order of priority, then in turns by tenant, then by arrival.
+    and `max_tokens` are reserved. When the call ends, only the tokens that it really used remain charged. If a call
+    does not fit, it waits. Waiting calls are ordered by priority, then in turns by tenant, then by arrival.
 
-    `concurrency` limits the calls in flight; without it, only capacity errors limit them. `waiting` is the maximum
-    number of calls that are sent before a new one (default 10,000), so that one tenant does not fill the queue for
-    the others. `store` is a URL such as `redis://host` or `sqlite:///path`: all processes with the same store share
-    one quota, except for `tpd`. A store that cannot be used at all raises `StoreUnusable` from the first call.
+    `concurrency` limits the number of calls in flight. If it is not set, only errors about a lack of capacity limit
+    this number. `waiting` is the maximum number of calls that are sent before a new one (default 10,000), so that one
+    tenant does not fill the queue for the others. `store` is a URL such as `redis://host` or `sqlite:///path`: all
+    processes with the same store share one quota, except for `tpd`. If a store cannot be used at all, the first call
+    raises `StoreUnusable`.
 
-    `shares` are guaranteed parts, not ceilings: {"batch": 0.2} reserves a fifth of this process's quota for batch
-    calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The default
-    is 0.05 for each priority.
+    `shares` are guaranteed parts, not maximum parts: {"batch": 0.2} reserves a fifth of this process's quota for
+    batch calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The
+    default is 0.05 for each priority.
 
-    Clients with the same object share the quota.
+    Clients with the same `Quota` object share the quota.
 
     Raises `QuotaExhausted` (the call is larger than `tpm` or `tpd`, or the daily quota is exhausted), `QueueFull` and
     `DeadlineTooClose`. Emits `QuotaQueued` and `ThrottleReceived`.
@@ -123,7 +127,7 @@ class Quota:
         return quota
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: C901 - another frame would slow down every call
-        """Return a step that sends a call with `step` as soon as the ledger admits the call."""
+        """Return a step that waits until the ledger admits a call, and then sends the call with `step`."""
         pools = self._ledgers
         self._clock = clock
 
@@ -174,29 +178,34 @@ class Quota:
         return self._pool(route, now).ledger
 
     def waiting(self, route: Route | None = None) -> int:
-        """Return how many calls wait for the quota of `route`, or for any quota of this object if `route` is None."""
+        """Return the number of calls that wait for the quota of `route`. If `route` is None, return the number of
+        calls that wait for any quota of this object.
+        """
         pools = dict(self._ledgers)
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def explain(self, now: float | None = None) -> str:
-        """Return a text that states the estimated limits of each quota in use, their evidence, and what
-        limits calls.
+        """Return a text about each quota in use: its estimated limits, the evidence for them, and the dimension that
+        limits calls now.
         """
         now = clocks.monotonic() if now is None else now
         pools = dict(self._ledgers)
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
 
     def pools(self) -> list[tuple[str, Pool, Snapshot]]:
-        """Return each quota in use: its key (account, Region, model, pool, joined by `|`), its state, its use."""
+        """Return three values for each quota in use: its key (account, Region, model and pool, joined by `|`), its
+        state, and its use.
+        """
         now = self._clock()
         return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
 
     def set_burndown(self, model_id: str, burndown: float) -> None:
-        """Set how many tokens of the quota one output token of a model counts, in all quotas of the model.
+        """Set the burndown of a model in all of its quotas: the number of tokens of the quota that one output token
+        counts.
 
-        The value is used as it is, and no other value is tried. Without this call, the value is that of the table of
-        models. If `tpm` is configured and the value in the table is above 1, lower values are tried in small steps,
-        which are logged.
+        The number is used as it is, and no other number is tried. If this method is not called, the number is that of
+        the table of models. If `tpm` is configured and the number in the table is above 1, lower numbers are tried in
+        small steps, which are logged.
         """
         if not is_number(burndown, above=0):
             raise ValueError(f"set_burndown(..., {shown(burndown)}): pass a number above 0, such as 5")
@@ -245,7 +254,9 @@ class Quota:
         return self._days.of(f"{route.account} {route.region}", lambda: Day(limit, ends), now)
 
     def _needless(self, day: Day, now: float) -> bool:
-        """Return whether `day` can be deleted: a new object would act the same, and no ledger uses `day`."""
+        """Return True if `day` can be deleted, because no ledger uses it and a new object would act the same;
+        otherwise return False.
+        """
         return day.idle(now) and all(pool.ledger.day is not day for pool in list(self._ledgers.values()))
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:
@@ -291,7 +302,7 @@ class Quota:
 
 
 def _aside(step: Step, call: Call, clock: Clock) -> Flow:
-    """Run a call that this quota does not admit: the call has a separate quota, or it uses no quota."""
+    """Run a call that this policy does not admit, because the call has its own quota or uses no quota."""
     if call.quota is not None and call.estimate.metered:
         step = call.quota.around(step, clock)
         call = call._replace(quota=None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def opened(store: str | ShareStore) -> ShareStore:
-    """Return the store of shared quotas. If `store` is a URL, open the store."""
+    """Return the store of a shared quota. If `store` is a URL, open the store at this URL."""
     if isinstance(store, str):
         from aws_bedrock_inference.stores import open_store  # noqa: PLC0415 - only shared quotas need it
 

@@ -10,7 +10,7 @@ from aws_bedrock_inference.pricing import dollars
 
 
 def too_large(tokens: float, quota: float, period: str = "minute") -> Fault:
-    """Return the fault of a call that is larger than the quota of a minute or a day."""
+    """Return the fault of a call that is larger than the quota of a minute or a day. `period` is `minute` or `day`."""
     return refusal(
         "QuotaExhausted",
         f"the call would reserve {tokens:,.0f} tokens (input + max_tokens), but the quota is {quota:,.0f} per {period}",
@@ -120,7 +120,7 @@ def invalid_request(message: str) -> Fault:
 
 
 def client_closed() -> Fault:
-    """Return the fault of a call whose client was closed before the call could be sent."""
+    """Return the fault of a call whose client was closed before the call was sent."""
     return refusal(
         "ClientClosed",
         "the client is closed and cannot send calls",

@@ -122,13 +122,17 @@ class Resume:
         )
 
     def _too_late(self, resumed: int, start: float, call: Call) -> str | None:
-        """Return the reason why the answer is not resumed again, or None if it is resumed."""
+        """Return the reason why the answer is not resumed again, or None if it is resumed. `resumed` is the number of
+        earlier resumptions.
+        """
         if resumed >= self.interruptions:
             return f"the stream broke {resumed + 1} times"
         return "the next part would start after the deadline" if start >= call.deadline else None
 
     def _how(self, call: Call, transcript: Transcript, ways: Sequence[Joint]) -> Joint:
-        """Return the first of `ways` (ways to resume) that is possible for this call and its answer."""
+        """Return the first of `ways` (ways to resume) that is possible for this call and the part of its answer that
+        arrived.
+        """
         anew = (call.on_interrupt or self.on_interrupt) == "restart"
         if anew or not can_be_continued(call.params, transcript.message()):
             return "restart"
@@ -140,7 +144,7 @@ class Resume:
 
 
 def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
-    """Return a message about an invalid `on_interrupt` of a call, or None if it is valid."""
+    """Return a message about the `on_interrupt` of a call if it is invalid, or None if it is valid."""
     if on_interrupt not in _WAYS:
         return f"on_interrupt={shown_name(on_interrupt, _WAYS)}: pass one of {', '.join(_WAYS)}"
     if on_interrupt != "raise" and not any(isinstance(policy, Resume) for policy in pipeline.policies):

@@ -104,8 +104,8 @@ class Retry:
 
 
 def _at_stake(call: Call, fault: Fault) -> int:
-    """Return the number of tokens that a failed attempt may have been charged. This is the whole reservation if the
-    service received the request and did not refuse it, because it may have generated the whole answer. Otherwise it
-    is 0.
+    """Return the number of tokens that AWS may have charged for a failed attempt. This is the whole reservation if
+    the service received the request and did not refuse it, because the service may have generated the whole answer.
+    Otherwise it is 0.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

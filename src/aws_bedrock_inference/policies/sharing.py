@@ -2,12 +2,12 @@
 
 About once a second, one call reports to the store what this process needs. The store replies with a lease: the share
 of the quota that the process can use for a few seconds. After the lease has expired, by the process's own clock, the
-process uses nothing until the store has renewed the lease.
+process uses no quota until the store has renewed the lease.
 
 If the store fails while a lease is valid, the process prolongs its lease, because the store cannot give the share to
-another process. A process without a lease waits for the second failure. Then it uses the quota divided by the last
-known number of members, or UNSEEN if it never reached the store. A store that cannot be used at all raises an error
-at the first call.
+another process. If the store fails while a process has no lease, the process waits for a second failure. Then it uses
+the quota divided by the last known number of members. If it never reached the store, it uses the share UNSEEN. A
+store that cannot be used at all raises an error at the first call.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ AGAIN_LONGEST = 4.0
 
 
 class Membership:
-    """The member of the shared quota `pool` at `store`. `due` is the time of the next request to the store."""
+    """The membership of this process in the shared quota `pool` at `store`. `due` is the time of the next request to
+    the store.
+    """
 
     def __init__(self, store: ShareStore, pool: str, ledger: Ledger, clock: Clock) -> None:
         self.due = -inf
@@ -108,7 +110,7 @@ class Membership:
         self.due = self._ledger.window.leased_until = -inf
 
     def lapsed(self, now: float) -> bool:
-        """Return whether the lease of this process has expired, by its own clock."""
+        """Return True if the lease of this process has expired, by its own clock; otherwise return False."""
         return now >= self._ledger.window.leased_until
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
@@ -137,7 +139,9 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Log one warning if members that do not know their account may use this quota, too."""
+        """Log one warning if some members of this quota may be counted separately, because they do not know their
+        account.
+        """
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
             if view is not None and view.members:
@@ -161,7 +165,9 @@ class Membership:
                     self._ledger.forget()
 
     def leave_at_exit(self, silent: set[ShareStore]) -> None:
-        """Free the share at the end of the program. If the store fails, add it to `silent`; it is not used again."""
+        """Free the share at the end of the program. If the store fails, add the store to `silent`, so that it is not
+        used again.
+        """
         request = None if self._store in silent else self._leaving()
         if request is not None:
             try:
@@ -175,7 +181,7 @@ class Membership:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
-        """Record the length of an answer. After a throttle, report to the store with the next call."""
+        """Record the length of an answer. If the call was `throttled`, report this to the store with the next call."""
         if throttled:
             self.throttles += 1
             if not self._failures:
@@ -212,13 +218,17 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return an estimate for the request. An increase is reported in steps, because it replaces others' values."""
+        """Return the estimate of the dimension `name` in the form for a report to the store. The report contains an
+        increase only in steps, because each increase replaces the estimate of the other members.
+        """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
         return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
-        """Return the report for other members. While the lease is valid, it includes what can be used at once."""
+        """Return the report for other members. While the lease is valid, the report includes the use that is possible
+        at once.
+        """
         taken = self._ledger.snapshot(now)
         requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))
         report = MemberReport(
@@ -263,7 +273,7 @@ class Membership:
 
 
 def _without_account(pool: str) -> str:
-    """Return the name of this quota without the account. Return an empty string if the name has no account."""
+    """Return the name of this quota without the account. Return an empty string if the name contains no account."""
     account, bar, rest = pool.partition("|")
     return bar + rest if account else ""
 

@@ -1,5 +1,5 @@
 """The other routes of a `Fallback`. A route is a model in one Region and account. `Target` is the user's description
-of a route, and `Leg` is the route of one call.
+of a route. `Leg` is a route as one call uses it.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Target:
 
 
 class Leg(NamedTuple):
-    """A route of one call. `target` is None if it is the route that the caller requested. `number` is its position in
-    the list of routes, beginning with 0.
+    """A route as one call uses it. `target` is None if it is the route that the caller requested. `number` is its
+    position in the list of routes, beginning with 0.
     """
 
     number: int
@@ -111,8 +111,8 @@ class Leg(NamedTuple):
         )
 
     def differs(self, other: Leg, differences: frozenset[str]) -> bool:
-        """Return whether this route differs from `other` in at least one of `differences`, such as `model` or
-        `region`.
+        """Return True if this route differs from `other` in at least one of `differences`, such as `model` or
+        `region`; otherwise return False.
         """
         here, there = self.route, other.route
         return any(
@@ -127,8 +127,8 @@ class Leg(NamedTuple):
 
 
 def tier_of(call: Call, wanted: Target | None = None) -> str:
-    """Return the service tier of a call that is sent to the target `wanted`. If `wanted` is None, the call is sent on
-    the requested route.
+    """Return the service tier of a call that is sent to the target `wanted`. If `wanted` is None, return the tier of
+    the call on the requested route.
     """
     if wanted is not None and wanted.tier is not None:
         return wanted.tier
@@ -137,12 +137,16 @@ def tier_of(call: Call, wanted: Target | None = None) -> str:
 
 
 def is_same(route: Route, other: Route) -> bool:
-    """Return whether two routes are the same: the same model at the same endpoint, called with the same credentials."""
+    """Return True if two routes are the same: the same model at the same endpoint, called with the same credentials.
+    Otherwise return False.
+    """
     return route == other and (route.endpoint, route.principal) == (other.endpoint, other.principal)
 
 
 def route_of(found: Target, call: Call, place: Place | None) -> Route:
-    """Return the route to the target `found`, for a call that was made for another route."""
+    """Return the route of `call` if it is sent to the target `found` instead of the route that the caller requested.
+    `place` is the endpoint of the target.
+    """
     split = target(found.model_id)
     if place is None or found.here:
         return replace(call.route, model=str(found.model_id), base=split.base, pool=split.pool)

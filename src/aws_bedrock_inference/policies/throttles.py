@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Settle the reservation of a call that reported no usage. Return the dimension (requests or tokens) that the
-    service throttled, or None. If it is unknown whether the service processed the request, the whole reservation is
-    charged.
+    """Replace the reservation of a call that reported no usage by the tokens to charge. If it is unknown whether the
+    service processed the request, the whole reservation is charged. Return the dimension (requests or tokens) that
+    the service throttled, or None if it did not throttle the call.
     """
     fault = outcome.fault if outcome is not None else None
     if not ticket.admitted or (fault is not None and not fault.reached):
@@ -53,7 +53,7 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
     """Emit the event `ThrottleReceived` for a throttled call, and return the outcome. `limit` is the dimension that
     was exhausted. If the ledger decides when the call is sent again, the outcome is marked as paced. If the daily
     quota is exhausted, the outcome contains the seconds until the ledger admits the call. The caller then learns this
-    time immediately, without a second attempt that is refused.
+    time from the first attempt, and need not send a second one.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)
@@ -79,13 +79,13 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
 
 
 def learned(call: Call, burndown: Burndown) -> Generator[Effect, None, None]:
-    """Emit the event `BurndownChanged`: the burndown rate of the call's quota has changed."""
+    """Emit the event `BurndownChanged`, because the burndown of the call's quota has changed."""
     burndown.news = False
     yield from emit(BurndownChanged(call.route, burndown.rate, burndown.table, burndown.reason))
 
 
 def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
-    """Describe the quota with this key as text: each limit, the reason for its value, and what limits the rate of
+    """Return a text about the quota with this key: each limit, the reason for its value, and what limits the rate of
     calls.
     """
     lines = [" ".join(part for part in key.split("|") if part)]

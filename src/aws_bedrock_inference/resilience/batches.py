@@ -34,8 +34,8 @@ class Form(Protocol):
 
 
 class Remainder(NamedTuple):
-    """The form of DynamoDB's batches. The member of the answer that `left` names contains the unprocessed requests,
-    which can be sent again unchanged.
+    """The form of DynamoDB's batches. The unprocessed requests are in one member of the answer, whose name is `left`.
+    They can be sent again unchanged.
     """
 
     left: str
@@ -81,7 +81,7 @@ class Positions(NamedTuple):
         return {**params, self.entries: [params[self.entries][place] for place in faults]}, _slowest(faults.values())
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:  # noqa: ARG002 - as the protocol
-        """Replace each failed result in the merged answer with the result of the retry."""
+        """Replace each failed result in the combined answer with the result of the retry."""
         for place, result in zip(self._faults(combined, service), partial[self.results], strict=True):
             combined[self.results][place] = result
         combined[self.number] = sum("ErrorCode" in result for result in combined[self.results])
@@ -193,8 +193,8 @@ class Batch:
 
 
 def _fault(code: str, message: str, service: str) -> Fault:
-    """Return the fault of one entry. The fault is not counted against the service's health, because the rest of the
-    batch succeeded.
+    """Return the fault of one entry. The fault does not count as a sign of an unhealthy service, because the rest of
+    the batch succeeded.
     """
     return replace(classify({"Error": {"Code": code, "Message": message}}, service=service), unhealthy=False)
 
@@ -208,8 +208,8 @@ def _heals(fault: Fault, result: Params | None = None) -> bool:
 
 
 def _slowest(faults: Any) -> Fault | None:
-    """Return the fault with the longest waits, because all entries are sent again together. Return None if there are
-    no faults.
+    """Return the fault with the longest waits, because all failed entries are sent again together. Return None if
+    there are no faults.
     """
     slowest: Fault | None = max(faults, key=lambda fault: fault.hint.base, default=None)
     if slowest is not None and slowest.decision is Decision.FAIL:
@@ -218,7 +218,7 @@ def _slowest(faults: Any) -> Fault | None:
 
 
 def _sum(one: Params, other: Params) -> Params:
-    """Return the sums of all numbers, including those in nested tables and indexes."""
+    """Return the sum of `one` and `other`: each number is added, also the numbers in nested tables and indexes."""
     both = {**one, **other}
     for name in one.keys() & other.keys():
         if isinstance(one[name], dict):

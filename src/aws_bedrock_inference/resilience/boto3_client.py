@@ -68,8 +68,8 @@ class Guarded(BaseClient):
 
 
 def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
-    """Return `client` with the policies of `guard` around its calls. If `client` is already wrapped, the new guard
-    replaces its previous guard.
+    """Return `client` with the policies of `guard` around its calls. `safe` are the names of operations that can
+    always be retried. If `client` is already wrapped, the new guard replaces its previous guard.
     """
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
     if not issubclass(own, BaseClient):
@@ -107,7 +107,9 @@ def _switch_off_retries(client: BaseClient) -> None:
 
 
 def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
-    """Reject a DynamoDB answer that was damaged in transit, as botocore's own retries do."""
+    """Reject a DynamoDB answer that was damaged in transit. botocore's own retries, which are switched off, do the
+    same.
+    """
     expected = response_dict["headers"].get("x-amz-crc32")
     actual = crc32(response_dict["body"])
     if expected is not None and int(expected) != actual:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 def known_fault(error: BaseException, handled: BaseException | None = None) -> Fault:
-    """Return the fault for an exception of a user's function. The fault of an unknown exception allows no retry.
-    `handled` is the exception that the program was handling when it called the function.
+    """Return the fault for an exception of a user's function. If the catalogue does not know the exception, its fault
+    allows no retry. `handled` is the exception that the program was handling when it called the function.
     """
     with apart_from(handled, error):
         return _known_fault(error)
@@ -136,7 +136,7 @@ def _named(function: Callable[..., Any]) -> tuple[str, Route]:
 
 
 def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
-    """Emit `CallEnded`, and raise the exception of a failed call."""
+    """Emit `CallEnded`. If the call failed, also raise its exception."""
     guard.ended(call, outcome)
     if outcome.fault is not None:
         raise raisable(outcome, call.operation, call.route)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def apart_from(handled: BaseException | None, error: BaseException) -> Iterator[None]:
-    """Remove `handled` from the context chain of `error` during the block. An explicit cause (`raise ... from
-    handled`) remains. `handled` is the value of `sys.exception()` before the call.
+    """Return a context manager. During its block, `handled` is removed from the context chain of `error`. An explicit
+    cause (`raise ... from handled`) remains. `handled` is the value of `sys.exception()` before the call.
     """
     links = [] if handled is None else [link for link in chain(error) if attribute(link, "__context__") is handled]
     for link in links:

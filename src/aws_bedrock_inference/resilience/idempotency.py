@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
 Condition = Callable[[Mapping[str, Any]], bool]
-"""A function that returns whether a request with these parameters can be repeated safely after the service may have
-executed it.
+"""A function that takes the parameters of a request. It returns True if the request can be repeated safely after the
+service may have executed it; otherwise it returns False.
 """
 
 # RFC 9110 section 9.2 defines these methods as safe or idempotent. AWS's PUT operations are idempotent if they replace
@@ -217,8 +217,8 @@ _NEVER_SENT = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND, Kind.REFUSED
 
 
 def repeatable(operation: OperationModel) -> Condition:
-    """Return the condition under which a request of `operation` can be repeated when it is unknown whether the
-    service executed it.
+    """Return a function that decides, from the parameters of a request of `operation`, whether the request can be
+    repeated when it is unknown whether the service executed it.
     """
     service, name = operation.service_model.service_name, operation.name
     documented = _BY_OPERATION.get((service, name))

@@ -77,7 +77,7 @@ class Guard:
         return Call(operation, params, route, arrived=now, deadline=deadline, call_id=call_id, context=current())
 
     def around(self, step: Step, *, streams: bool = False) -> Step:
-        """Return `step` with all policies around it, and with the events of the call and of its attempts."""
+        """Return a step that runs `step` inside all policies, and emits the events of the call and of its attempts."""
         inner = self.pipeline.around(attempt(step, self.clock), self.clock)
         return lambda call: observed(inner(call), call, streams=streams)
 
@@ -91,7 +91,7 @@ def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str
     """Return the exception for a failed outcome: the original exception of the last attempt that has one.
 
     The exception gets the attributes `fault` and `outcome`, and notes that state what was tried and what to do. If
-    nothing was sent, there is no original exception, and a `Refused` is returned.
+    nothing was sent, there is no original exception, and the result is a `Refused`.
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -138,8 +138,8 @@ def _earlier(attempt: Attempt) -> str:
 
 
 def _bare(fault: Fault) -> Fault:
-    """Return the fault without its exception. Otherwise a reference cycle would keep all frames of the exception
-    alive.
+    """Return a copy of the fault without its original exception. With it, a reference cycle would keep all frames of
+    the exception alive.
     """
     return replace(fault, error=None)
 

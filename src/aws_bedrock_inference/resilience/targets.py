@@ -1,6 +1,7 @@
 """Check the object that was passed to `resilient()`, and reject it if its calls cannot be guarded.
 
-To guard means to add this package's policies. A guard that silently does nothing would be worse than an error.
+To guard means to add this package's policies. A guard that has no effect, and does not report this, would be worse
+than an error.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ def name_of(function: Any) -> str:
 
 
 def like(function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that copies the attributes of `function` that contain its name and documentation to a
-    guarded function. An attribute with a wrong type is not copied.
+    """Return a decorator for a guarded function. It copies those attributes of `function` that contain its name and
+    documentation. An attribute with a wrong type is not copied.
     """
     names = [
         name

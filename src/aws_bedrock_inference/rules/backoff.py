@@ -29,7 +29,9 @@ def full(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # n
 
 
 def equal(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return a random wait between half the ceiling and the ceiling, for faults after which a short wait is useless."""
+    """Return a random wait between half the ceiling and the ceiling. It is used for faults after which a short wait
+    is useless.
+    """
     half = ceiling(hint, retry) / 2
     return half + chance() * half
 
@@ -51,8 +53,8 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
     """Return the seconds to wait after `fault`, before the retry with the number `retry`.
 
-    The wait is at least as long as the service states, and at least the fault's minimum (`floor`). A paced fault, for
-    which the quota decides when the call is sent again, waits only as long as the service states.
+    The wait is at least as long as the service asks for, and at least the fault's minimum (`floor`). After a paced
+    fault, the wait is exactly as long as the service asks for, because the quota decides when the call is sent again.
     """
     if fault.paced:
         return fault.stated_wait

@@ -93,7 +93,7 @@ class Circuit:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child, keep the state, but do not wait for the results of the parent's calls."""
+        """Keep the state in a forked child, but expect no results of calls that the parent sent."""
         self._lock = threading.Lock()
         self._begin(self.state, self._pass.generation + 1)
 
@@ -139,9 +139,9 @@ class Circuit:
             return sum(self._failed)
 
     def idle(self, now: float) -> bool:
-        """Return whether a new circuit would act the same, so that this one can be removed. This is the case if no
-        calls are in flight and no failure is recent. A circuit that opened long ago is also idle, because nobody uses
-        it any more.
+        """Return True if a new circuit would act the same, so that this one can be removed; otherwise return False.
+        It can be removed if no calls are in flight and no failure is recent. A circuit that opened long ago can also
+        be removed, because nobody uses it any more.
         """
         recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
         with self._lock:

@@ -19,8 +19,8 @@ INCREASE = 0.1
 """The amount by which a success increases the share."""
 
 IN_A_ROW = 4
-"""After this number of breaches in a row, a route rests. An outage causes so many. If 20 % of the attempts fail at
-random, four failures in a row occur one time in 600.
+"""After this number of breaches in a row, a route rests. An outage causes so many breaches within a short time. If 20
+% of the attempts fail at random, four breaches in a row occur one time in 600.
 """
 
 REST = 8.0
@@ -65,8 +65,8 @@ class Health(Locked):
         self._breached_at = 0.0
 
     def turn(self, now: float) -> Turn:
-        """Return whether the next call uses the route. Call this method once for each call, because it updates the
-        state.
+        """Return whether the next call uses the route. Call this method once for each call, because the method
+        updates the state.
         """
         with self._lock:
             if self.resting:
@@ -85,8 +85,9 @@ class Health(Locked):
             return Turn.YES
 
     def succeeded(self, *, probe: bool = False) -> bool:
-        """Record a success, and return whether it ended the rest. While the route rests, only a probe can end the
-        rest, because calls that started before the outage do not show the current state of the route.
+        """Record a success. Return True if it ended the rest of the route, otherwise False. While the route rests,
+        only a probe can end the rest, because calls that started before the outage do not show the current state of
+        the route.
         """
         with self._lock:
             if self.resting and not probe:
@@ -97,7 +98,7 @@ class Health(Locked):
             return back
 
     def breached(self, now: float) -> bool:
-        """Record a breach, and return whether it makes the route rest."""
+        """Record a breach. Return True if it makes the route rest, otherwise False."""
         with self._lock:
             if self.resting:
                 return False
@@ -110,7 +111,9 @@ class Health(Locked):
             return True
 
     def rest(self, now: float, seconds: float) -> bool:
-        """Let the route rest for `seconds` until its next probe. Return True if it was not resting before."""
+        """Let the route rest for `seconds` until its next probe. Return True if it was not resting before, otherwise
+        False.
+        """
         with self._lock:
             began = not self.resting
             self.share *= DECREASE
@@ -118,7 +121,7 @@ class Health(Locked):
             return began
 
     def idle(self) -> bool:
-        """Return whether a new object would act the same, so that this one can be removed."""
+        """Return True if a new object would act the same, so that this one can be removed; otherwise return False."""
         return self.share >= 1.0 and not self.resting
 
     def _rest(self, now: float, seconds: float) -> None:

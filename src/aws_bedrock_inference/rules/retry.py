@@ -39,14 +39,14 @@ class Stop:
 
 
 LEFT_TO_CALLER = "retries are left to the caller"
-"""The reason why a call under `Retry(attempts=1)` is not retried: only its caller retries it."""
+"""The reason why a call is not retried with `Retry(attempts=1)`: only the caller retries such a call."""
 
 
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
     * `capacity`, default 500: the units of a full budget. A retry costs 14 units, and a retry after a throttle costs
-      5 units. Without a success in between, the budget is therefore enough for about 35 retries, or 100 retries after
+      5 units. If no call succeeds, a full budget is therefore enough for about 35 retries, or 100 retries after
       throttles.
 
     A call that succeeds after retries returns the cost of its last retry to the budget. A call that succeeds at the
@@ -91,11 +91,12 @@ def decide(
     jitter: Jitter,
     chance: Chance,
 ) -> Again | Stop:
-    """Return the decision after `outcome`, which ended with `fault`.
+    """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` are the
+    failed attempts before.
 
     Attempts are counted separately for each error code, because each code has its own maximum. `most` is the maximum
-    of all attempts together. Throttles that the quota paces are not counted: they end with the deadline, and cost the
-    service almost nothing. If `most` is 1, nothing is retried.
+    of all attempts together. Throttles after which the quota decides when to send the call again are not counted:
+    they end with the deadline, and cost the service almost nothing. If `most` is 1, nothing is retried.
 
     A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """

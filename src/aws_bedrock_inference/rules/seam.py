@@ -25,7 +25,7 @@ TELLING = 12
 SHARED = 8
 
 MARK = "====="
-"""The line that the request contains before and after the anchor. A model can copy these lines into its answer."""
+"""A line that the request contains both before and after the anchor. A model can copy these lines into its answer."""
 
 # Other ways to write the same character, in addition to those that Unicode calls compatible.
 _SAME = str.maketrans(
@@ -48,9 +48,9 @@ def anchor_of(text: str) -> str:
 
 
 class Seam:
-    """Receives the second part of an answer, and returns its text without the content that the first part already
-    has. `verified` states whether the two parts certainly fit. It is None until the beginning of the second part has
-    been read.
+    """Receives the second part of an answer, and returns its text without the beginning that repeats the first part.
+    `verified` is True if the two parts are known to fit, False if this is unknown, and None until the beginning of
+    the second part has been read.
     """
 
     def __init__(self, received: str) -> None:
@@ -93,7 +93,9 @@ class Seam:
         return rest.lstrip().lstrip(MARK[0]).removeprefix("\n") if copied else rest
 
     def _repeats(self) -> bool:
-        """Return whether the second part still repeats the first part, because some models begin their answer again."""
+        """Return True if the second part still repeats the first part; otherwise return False. Some models begin
+        their answer again.
+        """
         if len(self._held) >= len(self._received) + REACH or self.anchor in self._held:
             return False
         last = self._held[-ANCHOR:]
@@ -105,8 +107,8 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return whether `anchor` ends with its own beginning. A second part that repeats only the end of such an anchor
-    can look as if it repeated the whole anchor.
+    """Return True if `anchor` ends with the same text with which it begins; otherwise return False. A second part
+    that repeats only the end of such an anchor can look as if it repeated the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 

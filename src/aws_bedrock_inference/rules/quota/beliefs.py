@@ -1,4 +1,6 @@
-"""The estimates of a shared quota's limits that all members use, by dimension (requests or tokens)."""
+"""The estimates of a shared quota's limits, by dimension (requests or tokens). All members of the quota use the same
+estimates.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ class Beliefs:
         self._limits: dict[str, tuple[float, int]] = {}
 
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
-        """Use the estimates of a member (`LeaseRequest.limits`). One that has an older stamp can only lower the
-        value.
+        """Use the estimates that a member has sent (`LeaseRequest.limits`). If an estimate has an older stamp than
+        the shared estimate, it can only lower the shared estimate.
         """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)
@@ -43,7 +45,9 @@ class Beliefs:
         return limit if limit < UNLIMITED else 0.0
 
     def told(self) -> tuple[tuple[str, float, int], ...]:
-        """Return (dimension, estimate, stamp), sorted by dimension, in the form of `Grant.limits`."""
+        """Return a tuple (dimension, estimate, stamp) for each dimension, sorted by dimension. `Grant.limits` has the
+        same form.
+        """
         return tuple(
             (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())
         )
@@ -54,7 +58,9 @@ class Beliefs:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the beliefs that `plain` stored. Raises `TypeError` or `ValueError` if the data has another form."""
+        """Return the estimates that `plain` contains. Raises `TypeError` or `ValueError` if the data has a different
+        form.
+        """
         beliefs = cls()
         beliefs._limits = {name: (float(limit), int(stamp)) for name, (limit, stamp) in dict(plain).items()}
         if not all(isfinite(limit) for limit, _ in beliefs._limits.values()):

@@ -1,10 +1,10 @@
 """Learn the burndown, if the limit of tokens is configured ("told").
 
 When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
-burndown of each model, but it may be wrong, or older than the model. If its number is too high, the limit is never used
-fully, and no throttle shows this; only a trial of a lower number does. If its number is too low, throttles arrive long
-before the minute is full. Without a configured limit, nothing is learned here: limit and burndown together determine
-the pace, and the limit is learned (`learning`).
+burndown of each model. A number in the table can be wrong, or missing for a new model. If the number is too high, the
+limit is never used fully, and no throttle shows this; only a trial of a lower number does. If the number is too low,
+throttles arrive long before the minute is full. If no limit is configured, no burndown is learned: limit and burndown
+together determine the pace, and the limit is learned (`learning`).
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -18,10 +18,10 @@ the pace, and the limit is learned (`learning`).
     too low    throttles, while minutes with     the burndown is set to the number that     immediately: resting
                waiting calls are far from full   would have filled the minute, plus 10 %
 
-Throttles can continue after a failure, because a bucket of a minute has paid for the earlier steps. Then the burndown
-is computed from what the service accepted: in any time, at most the limit times the time plus one minute's worth. If
-throttles still continue, each doubt raises the burndown by a step, at most to its first value. Values below LEAST are
-not tried.
+Throttles can continue after a failed step: a service with a bucket of one minute has used up the bucket for the earlier
+steps. In this case, the burndown is computed from the tokens that the service accepted. In any period, the service
+accepts at most the limit for this period plus the limit for one minute. If there are still more throttles than
+usual, the burndown rises by a step each time, at most to its first value. Values below LEAST are not tried.
 """
 
 from __future__ import annotations
@@ -85,9 +85,9 @@ LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """The state at one time: input and output tokens of all calls that had ended; the burndown from then on; `busy`,
-    which is True if tokens or a row of throttles had delayed calls before; and the seconds `lost` in short problems
-    of the service.
+    """The state at one time. `input` and `output` are the tokens of all calls that had ended by then, and `rate` is
+    the burndown from then on. `busy` is True if tokens or a row of throttles had delayed calls since the previous
+    mark. `lost` is the number of seconds lost in short problems of the service since that mark.
     """
 
     at: float
@@ -99,18 +99,22 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step down: its time, on a clock that runs only while the limit is used fully, and the burndown before it."""
+    """A step that lowered the burndown: its time, and the burndown before the step. The time is measured on a clock
+    that runs only while the limit is used fully.
+    """
 
     full: float
     rate: float
 
 
 class Burndown:
-    """The burndown: `rate` starts from the `table` and is `factor` times the number in the table.
+    """The burndown of one quota, as `rate`. It starts from the number in the `table` of models, and is always
+    `factor` times this number.
 
-    `told` is the configured limit in tokens per minute; without it, nothing is learned. The ledger adds up `charged`,
-    `output` and `reserved`: the tokens that ended calls were charged, their output tokens, and their reservations.
-    `reason` explains the rate. `news` is True if the rate has changed since the last report.
+    `told` is the configured limit in tokens per minute. If no limit is configured, no burndown is learned. The ledger
+    adds up three sums over the calls that have ended: `charged` (the tokens that the quota was charged), `output`
+    (the output tokens), and `reserved` (the reserved tokens). `reason` explains the rate. `news` is True if the rate
+    has changed since the last report.
     """
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
@@ -137,21 +141,25 @@ class Burndown:
 
     @property
     def learned(self) -> bool:
-        """True if the rate differs from the table."""
+        """True if the rate differs from the number in the table."""
         return self.rate != self.table
 
     def state(self, rate: float) -> None:
-        """Use the `rate` that the user has set, and learn no other."""
+        """Use the `rate` that the user has set, and learn no other rate from now on."""
         self.rate, self.factor, self.reason = rate, rate / (self.table or 1.0), "as set with set_burndown"
         self.due = inf
 
     @property
     def found(self) -> bool:
-        """True if the rate was learned by this or another member, and not set by the user."""
+        """True if this member or another member learned the rate. False if the rate is that of the table, or if the
+        user set it.
+        """
         return self.learned and self.due < inf
 
     def adopt(self, rate: float, now: float) -> None:
-        """Use the rate of another member of a shared quota, and wait before the next step of this member."""
+        """Use the rate that another member of a shared quota has learned, and wait before the next step of this
+        member.
+        """
         if self.due < inf and rate != self.rate:
             self._mark(now)
             self._stepped.clear()
@@ -159,11 +167,13 @@ class Burndown:
             self._change(rate, "another member of the shared quota found it")
 
     def held(self, seconds: float) -> None:
-        """Count time in which a call waited for tokens."""
+        """Add `seconds` to the time in which calls waited for tokens."""
         self._held += seconds
 
     def look(self, now: float, limit: Limit, admitted: float) -> None:
-        """Lower the rate by a step if all conditions are true. `admitted` is the number of all calls."""
+        """Lower the rate by a step if all conditions for a step are true. `admitted` is the number of calls that were
+        admitted since the start.
+        """
         self.due = now + LOOK
         seconds = now - self._marks[-1].at
         doubts = self._doubts
@@ -187,8 +197,9 @@ class Burndown:
             self._change(self.rate * (1.0 - step), f"a trial: with {self.rate:.3g}, the limit was not used fully")
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
-        """Weigh the throttle of a call that was admitted `age` seconds ago; `in_a_row` is its number in the row.
-        Return the tokens by which the last minute was charged too little, if a step has now failed, and otherwise 0.
+        """Weigh the throttle of a call that was admitted `age` seconds ago. `in_a_row` is the throttle's number in
+        its row of throttles. If this throttle shows that a step has failed, return the number of tokens by which the
+        charges of the last minute were too low; otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -264,21 +275,21 @@ class Burndown:
         self._lost = 0.0
 
     def _taken(self) -> float:
-        """Return the charge of the calls that ended in the last half minute, in tokens per second."""
+        """Return the tokens that the quota was charged, per second, for the calls that ended in the last 30 seconds."""
         marks, last = self._marks, self._marks[-1]
         first = marks[-min(len(marks), 1 + int(PACE / LOOK))]
         charge = last.input - first.input + (last.output - first.output) * self.rate
         return charge / max(LOOK, last.at - first.at)
 
     def _owed(self, now: float, rate: float) -> float:
-        """Return the tokens that the last minute would have been charged in addition at `rate`."""
+        """Return how many more tokens the last minute would have been charged if `rate` had applied."""
         marks = [mark for mark in self._marks if mark.at >= now - MINUTE]
         return sum(
             (after.output - mark.output) * max(0.0, rate - mark.rate) for mark, after in itertools.pairwise(marks)
         )
 
     def _bound(self, share: float) -> float:
-        """Return the highest burndown that fits the tokens that the service accepted."""
+        """Return the highest burndown that agrees with the number of tokens that the service accepted."""
         last, told = self._marks[-1], self._told * share
         return min(
             (

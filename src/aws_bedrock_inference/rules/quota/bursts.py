@@ -1,4 +1,6 @@
-"""Learn the burst, which can be sent at once. It causes a throttle if calls were faster than the rate."""
+"""Learn the burst: the amount of quota that can be used at once. If calls before a throttle were faster than the
+rate, the burst is a possible cause of the throttle.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ SMALL = 0.5
 
 
 class Burst:
-    """The burst: `seconds` of the rate that can be sent at once, at most `most`."""
+    """The burst, that is, how much quota can be used at once. It is measured in `seconds` of use at the normal rate,
+    and is at most `most` seconds.
+    """
 
     def __init__(self, most: float, regrows: float) -> None:
         self._regrows = regrows
@@ -32,7 +36,7 @@ class Burst:
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
-        """Let the burst grow for `seconds`, and return it."""
+        """Let the burst grow for `seconds`, and return the new burst."""
         self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
         return self.seconds
 
@@ -41,7 +45,9 @@ class Burst:
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return whether the calls before a throttle were much faster than `rate`, and the burst can be reduced."""
+        """Return True if the calls before a throttle were much faster than `rate`, and the burst is large enough to
+        be reduced; otherwise return False.
+        """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 
     def blame(self, throttle: Throttle, now: float) -> bool:

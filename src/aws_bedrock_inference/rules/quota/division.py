@@ -1,7 +1,8 @@
-"""The latest division of one quota among its members, and the form in which a store saves it.
+"""The latest division of one quota among its members, and the form in which a store saves the division.
 
-Versions of this package without tenants read and write the same state. They know only `levels`, the entries for calls
-without a tenant. A division that they plan has no current `tenants`, so a version with tenants plans it again.
+Earlier versions of this package, which do not know tenants, read and write the same state. They know only `levels`,
+the entries for calls without a tenant. A division that such a version has planned contains no valid `tenants`, so a
+version that knows tenants plans the division again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ PLAN = 0.2
 
 
 class Division:
-    """The plan, made at time `at`, of the share of each member. `surplus` is what each member gets beyond its needs."""
+    """The plan of how a quota is divided among its members. The plan was made at the time `at`. `surplus` is the part
+    that each member gets in addition to its needs.
+    """
 
     __slots__ = ("_levels", "at", "surplus")
 
@@ -32,22 +35,26 @@ class Division:
         self.surplus = 0.0
 
     def covers(self, needs: Collection[Need], now: float) -> bool:
-        """Return whether the plan is new enough and contains all priorities and tenants of these needs."""
+        """Return True if the plan is recent and contains all priorities and tenants of these needs; otherwise return
+        False.
+        """
         return now - self.at < PLAN and all(
             (need.priority, need.tenant) in self._levels for need in needs if need.need > 0.0
         )
 
     def plan(self, members: Iterable[Iterable[Need]], now: float, total: float) -> None:
-        """Divide `total` among all members."""
+        """Divide `total` among `members`, and store this division as the plan."""
         self._levels, self.surplus = divide(members, total)
         self.at = now
 
     def due(self, needs: Iterable[Need]) -> float:
-        """Return the fraction of the quota for a member with these needs."""
+        """Return the fraction of the quota that a member with these needs gets."""
         return due(needs, self._levels, self.surplus)
 
     def parts(self, needs: Collection[Need]) -> tuple[float, ...]:
-        """Return, for each need, its part of all calls of its tenant; an empty tuple if no need names a tenant."""
+        """Return, for each need, the number of its calls as a fraction of all calls of its tenant. Return an empty
+        tuple if no need names a tenant.
+        """
         return parts(needs, self._levels) if any(need.tenant for need in needs) else ()
 
     def plain(self) -> dict[str, Any]:
@@ -62,7 +69,9 @@ class Division:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the plan that `plain` stored, without levels if a version without tenants planned last."""
+        """Return the plan that `plain` contains. If a version without tenants planned last, the returned plan has no
+        levels, and a new plan is needed.
+        """
         division = cls(finite(plain["planned"]))
         division.surplus = finite(plain["surplus"])
         known = plain.get("tenants", {})

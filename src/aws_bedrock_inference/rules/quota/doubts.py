@@ -1,8 +1,9 @@
-"""Distinguish throttles that a trial causes from the usual throttles.
+"""Distinguish throttles that a trial causes from the usual throttles. In a trial, a limit is tested by sending more
+than is known to be accepted.
 
-While nothing is tried, the usual throttles are counted: which part of the calls is throttled, and how many throttles
-come together, as in a short problem of the service. During a trial, throttles beyond the usual number are added up as
-evidence, as in `evidence`.
+While there is no trial, the usual throttles are counted: which part of the calls is throttled, and how many throttles
+come together, as in a short problem of the service. During a trial, each throttle beyond the usual number increases
+the evidence against the trial (the doubt), with the method of `evidence`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ MANY = 4000.0
 
 
 class Doubts:
-    """The throttles beyond the usual ones."""
+    """The evidence that a trial causes more throttles than usual."""
 
     def __init__(self) -> None:
         self._admitted = 0.0
@@ -38,11 +39,13 @@ class Doubts:
 
     @property
     def enough(self) -> bool:
-        """True if the trial is a far more probable cause of the throttles than chance."""
+        """True if the throttles are so many that the trial is a far more probable cause than chance."""
         return self.doubt > DOUBT + WORST * self._worst
 
     def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
-        """Count the calls up to number `admitted`, in `seconds`. `anyway` is True if nothing was tried in this time."""
+        """Record that `seconds` have passed and that `admitted` calls have been admitted since the start. `anyway` is
+        True if there was no trial in these seconds.
+        """
         calls = admitted - self._admitted
         self._admitted = admitted
         self._worst *= 0.5 ** (seconds / FORGOTTEN)
@@ -56,7 +59,7 @@ class Doubts:
                 self._calls, self._throttles = self._calls / 2.0, self._throttles / 2.0
 
     def throttle(self, *, anyway: bool) -> None:
-        """Count a throttle."""
+        """Record a throttle. `anyway` is True if there was no trial when it occurred."""
         most = DOUBT + WORST * self._worst + SLIGHT  # a larger doubt would only take longer to disappear
         self.doubt = min(most, self.doubt + log(MORE + MORE_AND / self._usual))
         self._most = max(self._most, self.doubt)
@@ -64,7 +67,9 @@ class Doubts:
             self._throttles += 1.0
 
     def end(self, *, anyway: bool) -> None:
-        """Start again. If the doubt arose without a trial, remember its size: later trials need more evidence."""
+        """Set the doubt to zero. `anyway` is True if the doubt arose without a trial. In that case its size is
+        remembered, and later trials need more evidence.
+        """
         if anyway:
             self._worst = max(self._worst, self._most)
         self.doubt = self._most = 0.0

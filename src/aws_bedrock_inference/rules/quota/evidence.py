@@ -38,10 +38,14 @@ DUE = 12.0
 
 
 class Prior(NamedTuple):
-    """The evidence that changes need. A trial starts at `doubt`, and its rate is `below` the one that the throttles
-    explain. The rate is the cause at evidence `gone`. If throttles continue after the rate was cut by `cut`, they are
-    noise. `rows` rows in half a minute lower the rate, each at most to `kept` of it. A burst grows back in `regrows`
-    seconds.
+    """The evidence that a change of the estimate requires, and the size of the changes.
+
+    * `doubt`: the evidence at which a trial starts.
+    * `below`: the fraction by which the rate of a trial is below the rate that the throttles explain.
+    * `gone`: the evidence at which the rate counts as the cause of the throttles.
+    * `cut`: if throttles continue after the rate was reduced by this part, they are noise.
+    * `rows`, `kept`: this many rows of throttles in half a minute lower the rate, each time at most to this part.
+    * `regrows`: the seconds in which a burst grows back.
     """
 
     doubt: float
@@ -58,7 +62,9 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The values before a trial, and the rate of throttles then. Slack and burst are 0 if they are not suspects."""
+    """The values from before a trial, and the rate of throttles at that time. `slack` and `burst` are 0 if they are
+    not suspected as the cause of the throttles.
+    """
 
     estimate: float
     slack: float
@@ -83,15 +89,15 @@ class Evidence:
 
     @property
     def tolerated(self) -> float:
-        """The part of the calls whose throttles are tolerated."""
+        """The part of the calls that can be throttled without counting as evidence."""
         return self.noise if self.noise > TOLERATED else TOLERATED
 
     def forget(self) -> None:
-        """Start again after a change. The noise remains."""
+        """Delete the counts after a change. The noise remains."""
         self.calls = self.throttles = self.doubt = 0.0
 
     def admit(self, calls: float, *, on_trial: bool) -> None:
-        """Count `calls` that were admitted."""
+        """Record that `calls` more calls were admitted."""
         self.calls += calls
         self._well += calls
         tolerated = self.tolerated
@@ -101,28 +107,30 @@ class Evidence:
             self.forget()
 
     def throttle(self, size: float) -> None:
-        """Count a throttle. `size` is the size of the throttled call relative to the mean of all calls."""
+        """Record a throttle. `size` is the size of the throttled call divided by the mean size of all calls."""
         self.size += SIZE_WEIGHT * (size - self.size)
         self.throttles += 1.0
         self.doubt += log(MORE + MORE_AND / self.tolerated)
         self.doubt += log(min(SIZES, max(1.0 / SIZES, size)))
 
     def withdraw(self, before: tuple[float, float]) -> None:
-        """Remove the throttles since `mark` returned `before`, because they have another cause."""
+        """Remove the throttles that were recorded since `mark` returned `before`, because they have another cause."""
         self.throttles = min(self.throttles, before[0])
         self.doubt = min(self.doubt, before[1])
 
     def mark(self) -> tuple[float, float]:
-        """Return the present state, for a later `withdraw`."""
+        """Return the present state. It can be passed to `withdraw` later."""
         return self.throttles, self.doubt
 
     def find_noise(self, rate: float) -> None:
-        """Treat `rate` of the calls as noise from now on, based on the calls since the last change."""
+        """Treat throttles as noise from now on if no larger part of the calls than `rate` is throttled. The rate was
+        measured on the calls since the last change.
+        """
         self.noise = max(self.noise, rate)
         self._seen = max(self.calls, 1.0 / self.noise)
 
     def learn(self) -> None:
-        """Add the calls and throttles since the last change to the average of the noise, if there is noise."""
+        """If there is noise, include the calls and throttles since the last change in its average."""
         if self.noise:
             self._seen = min(MEMORY, self._seen + self.calls)
             self.noise += (self.throttles - self.noise * self.calls) / max(self._seen, self.calls)
@@ -130,12 +138,13 @@ class Evidence:
                 self.noise = 0.0
 
     def blame(self) -> None:
-        """Record that throttles had a proven cause other than noise. `doubtful` then needs less evidence."""
+        """Record that throttles had a proven cause other than noise. From then on, `doubtful` needs less evidence."""
         self._well = 1.0
 
     def doubtful(self, enough: float) -> bool:
-        """Return whether there are too many throttles. Under noise, a longer time without a proven cause needs more
-        evidence, because chance had more opportunities to look like more than noise.
+        """Return True if there are too many throttles; otherwise return False. `enough` is the evidence that is
+        needed if there is no noise. If there is noise, the needed evidence grows with the time since the last proven
+        cause, because in a long time noise alone can look like too many throttles.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
@@ -145,8 +154,9 @@ class Evidence:
         return self.throttles / max(self.calls, self.throttles, 1.0)
 
     def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
-        """Return True if the throttles have gone since their rate was `rate`, False if not, and None while this is
-        open. `gone` is the necessary evidence. If it stays open for long, return True if `blamed`.
+        """Return True if the throttles have stopped since their rate was `rate`, False if they continue, and None
+        while this is not yet decided. `gone` is the evidence that the answer True needs. If no decision is reached
+        for a long time, return True if `blamed`.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

@@ -1,8 +1,10 @@
-"""The share of each member of a shared quota: the needs are served by priority, then the rest is divided.
+"""Compute the share of each member of a shared quota. The needs are served in the order of their priority. Then the
+rest of the quota is divided.
 
 The smallest priority is served first. Within one priority, every member gets what it needs if the quota is
-sufficient. Otherwise each tenant gets the same share, at most what it needs, regardless of how many members have
-calls of this tenant. Each call of a tenant gets the same part of this share, and no member gets more than it needs.
+sufficient. Otherwise each tenant gets the same share, but at most what the tenant needs. It does not matter how many
+members have calls of this tenant. Each call of a tenant gets the same part of this share, and no member gets more
+than it needs.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ OTHERS = "\n"
 
 
 class Need(NamedTuple):
-    """The fraction of the quota that a member needs for a priority and tenant, and the number of these calls."""
+    """The fraction of the quota that a member needs for one priority and tenant, and the number of calls that need
+    it.
+    """
 
     priority: float
     need: float
@@ -48,8 +52,8 @@ UNLIMITED = 1e300
 
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
-    """Divide `total` among `members`, which are given as their needs. Return the part for each call, by priority and
-    tenant, and the surplus that each member gets beyond its needs.
+    """Divide `total` among `members`, each of which is passed as its needs. Return two values: the part for each
+    call, by priority and tenant, and the surplus that each member gets in addition to its needs.
     """
     wants: dict[float, dict[str, list[tuple[float, float]]]] = {}
     count = 0
@@ -84,7 +88,7 @@ def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
 
 
 def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
-    """Return, for each need, its part of all calls of its tenant."""
+    """Return, for each need, the number of its calls as a fraction of all calls of its tenant."""
     return tuple(
         min(1.0, max(need.calls, FEWEST) / levels[need.priority, need.tenant][1]) if need.need > 0.0 else 1.0
         for need in needs
@@ -92,7 +96,9 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """The needs of all members for one tenant. `turns` is the number of tenants that it stands for, normally 1."""
+    """The needs of all members for one tenant. `turns` is the number of tenants that this object stands for: 1, or
+    more for a group of tenants.
+    """
 
     tenant: str
     need: float
@@ -106,8 +112,8 @@ class _Wanted(NamedTuple):
 
 
 def _level(wants: list[tuple[float, float]], left: float) -> tuple[float, float]:
-    """Divide `left` among `wants`, which are pairs (need, calls). Return the level and the sum that is used. Each
-    pair gets the level multiplied by its calls, at most its need.
+    """Divide `left` among `wants`, which are pairs (need, calls). Return the level, which is the share of one call,
+    and the sum that is used. Each pair gets the level multiplied by its calls, but at most its need.
     """
     total = sum(need for need, _ in wants)
     if total <= left + TOLERANCE:

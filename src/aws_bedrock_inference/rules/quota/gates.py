@@ -44,9 +44,10 @@ CAPACITY_OVER = 2.0
 
 
 class Pause:
-    """A row of throttles (almost no call succeeds between two of them) and the pauses that the row causes. A pause
-    lasts `part` of the time since the row began. `in_a_row` is the number of throttles in the row; a success ends the
-    row. `answered` is True if a call has succeeded since the service last reported an exhausted day.
+    """A row of throttles and the pauses that the row causes. Throttles are a row if almost no call succeeds between
+    them; a success ends the row. `in_a_row` is the number of throttles in the row. A pause lasts `part` of the time
+    since the row began. `answered` is True if a call has succeeded since the service last reported that the daily
+    quota is exhausted.
     """
 
     __slots__ = (
@@ -73,9 +74,9 @@ class Pause:
         self._throttles = self._through = 0.0
 
     def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0, admitted: float = 0.0) -> bool:
-        """Count the throttle of a call that was admitted at `admitted_at`. Return False if the previous throttle had
-        not arrived by then; otherwise return True. `stated` is the wait that the service asks for, in seconds.
-        `admitted` is the number of all calls admitted so far.
+        """Record the throttle of a call that was admitted at `admitted_at`. Return True if the previous throttle had
+        already arrived at that time; otherwise return False. `stated` is the wait that the service asks for, in
+        seconds. `admitted` is the number of calls that were admitted so far.
         """
         self.obey(stated, now)
         self._throttles += 1.0
@@ -94,7 +95,7 @@ class Pause:
         return True
 
     def stalled_too_long(self, now: float) -> bool:
-        """Return whether no call has succeeded for longer than a full minute could explain."""
+        """Return True if no call has succeeded for longer than a full minute could explain; otherwise return False."""
         return self.in_a_row > 1 and now > self._since + STALLED
 
     def park(self, until: float) -> None:
@@ -103,13 +104,15 @@ class Pause:
         self._probing = True
 
     def obey(self, stated: float, now: float) -> None:
-        """Pause for the wait that the service states, but let one call test the service after `PARKED` seconds."""
+        """Pause for the time that the service asks for. If this time is longer than `PARKED` seconds, one call tests
+        the service after `PARKED` seconds.
+        """
         if stated:
             self.park(now + min(stated, PARKED))
 
     def exhaust(self, now: float, day: Day) -> None:
-        """Pause until the exhausted `day` ends, for at most `PARKED` seconds. If this model was answered since the
-        last such error, pause the other models that share the day, too.
+        """Pause until `day` ends, whose quota is exhausted, but for at most `PARKED` seconds. If a call of this model
+        has succeeded since the last such error, also pause the other models that share the day.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -118,7 +121,9 @@ class Pause:
             self.answered = False
 
     def follow(self, day: Day, now: float) -> None:
-        """If another model's ledger has reported that `day` is exhausted, pause until the day can be tried again."""
+        """If another model's ledger has recorded that `day` is exhausted, pause until the service can be tested
+        again.
+        """
         if now < day.exhausted_until:
             self.exhausted_until = max(self.exhausted_until, day.exhausted_until)
             self.park(day.exhausted_until)
@@ -136,7 +141,9 @@ class Pause:
             self.in_a_row = 0
 
     def on_admit(self, now: float) -> None:
-        """If this call is the first one after a pause, hold back the other calls for `PROBE` seconds."""
+        """Record that a call is admitted. If it is the first call after a pause, hold back the other calls for
+        `PROBE` seconds.
+        """
         if self._probing:
             self._probing = False
             self.until = now + PROBE
@@ -147,10 +154,12 @@ class Day(Locked):
     had one daily quota for all models of a Region since 2026-09-21.
 
     `limit` is in tokens after burndown. AWS weights tokens by their price in an unpublished way, so the service can
-    report an exhausted day earlier. Until `exhausted_until`, no model is then called. AWS uses the same message for a
-    model whose quota is held at 0, as in new accounts, while other models work. Therefore the message stops all
-    models only if the model has been answered since the last such message. Otherwise each other model tests the
-    service with one call. `ends` is a time of the ledgers' clock.
+    report an exhausted day before `limit` is reached. After such a report, no model is called until
+    `exhausted_until`. `ends` is the end of the day. Both are times of the ledgers' clock.
+
+    AWS uses the same message for a model whose quota is set to 0, as in new accounts, although other models can be
+    called. Therefore the message stops all models only if a call of this model has succeeded since the last such
+    message. Otherwise each other model tests the service with one call.
     """
 
     def __init__(self, limit: float = inf, ends: float = inf) -> None:
@@ -162,16 +171,20 @@ class Day(Locked):
         super().__init__()
 
     def after_fork(self) -> None:
-        """Count the reservations of the parent process's calls as used."""
+        """In a forked child, count the reservations of the parent process's calls as used."""
         super().after_fork()
         self.used, self.reserved = self.used + self.reserved, 0.0
 
     def free(self, now: float) -> bool:
-        """Return whether the day limits no call: no limit is set, and the service has not reported an exhausted day."""
+        """Return True if the day limits no call: no limit is set, and the service has not reported an exhausted day.
+        Otherwise return False.
+        """
         return self.limit == inf and now >= self.exhausted_until
 
     def reserve(self, tokens: float, now: float) -> float:
-        """Reserve the tokens of a call and return 0, or return the seconds to wait before the next attempt."""
+        """Reserve `tokens` for a call and return 0. If they do not fit, reserve nothing and return the seconds to
+        wait before the next attempt.
+        """
         if self.limit == inf:
             return 0.0
         with self._lock:
@@ -188,7 +201,7 @@ class Day(Locked):
                 self.used += used
 
     def idle(self, now: float) -> bool:
-        """Return whether a new `Day` would act the same."""
+        """Return True if a new `Day` would act the same, so that this one can be removed; otherwise return False."""
         self.wait_for(0.0, now)
         return not self.used and not self.reserved and now >= self.exhausted_until
 
@@ -217,7 +230,9 @@ class Day(Locked):
 
 
 class Concurrency:
-    """A limit of the calls in flight. Without `ceiling`, there is no limit until the service lacks capacity."""
+    """A limit for the number of calls in flight. If `ceiling` is not set, there is no limit until the service reports
+    a lack of capacity.
+    """
 
     __slots__ = ("_errors", "_reduced_at", "_reduced_from", "ceiling", "in_flight", "most")
 
@@ -235,7 +250,9 @@ class Concurrency:
         return self.most == inf and not self._errors
 
     def on_capacity_error(self, admitted_at: float, now: float) -> None:
-        """Lower the limit after several capacity errors, except for errors of calls from before the last decrease."""
+        """Record a capacity error, and lower the limit if there were several. Ignore errors of calls that were
+        admitted before the last decrease.
+        """
         if admitted_at <= self._reduced_at:
             return
         self._errors += 1.0

@@ -1,11 +1,12 @@
-"""The use of the last minute by members of a shared quota that have left or fallen silent ("gone" members).
+"""The use of the last minute by "gone" members: members of a shared quota that have left or have stopped renewing
+their share.
 
 When a member is gone, its share is free immediately, but its use still counts until the service's minute is over.
-Otherwise each new process could use a whole minute's quota. Members that left are counted together. A silent member
-can return with its own count, so its use is stored under its name until then.
+Otherwise each new process could use a whole minute's quota. The uses of members that left are added up. A silent
+member can return with its own count, so its use is stored under its name until then.
 
-A member with small needs calls seldom, and falls silent between two calls. A small share is reserved for it for a
-while, so that its next call does not wait until other members have released quota.
+A member with small needs calls seldom, and stops renewing its share between two calls. A small share is reserved for
+it for some time, so that its next call does not wait until other members have released quota.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Use: TypeAlias = tuple[float, float, float]
-"""(seconds, requests, tokens): an amount, and for how many seconds it has been used or still counts."""
+"""A tuple (seconds, requests, tokens): an amount of use, and a number of seconds. The seconds are the age of the use,
+or the time for which it still counts.
+"""
 
 Uses: TypeAlias = "tuple[Use, ...] | None"
-"""The uses that count now, or None if they are unknown."""
+"""The uses that count now, or None if it is unknown which uses count."""
 
 # Uses within this many seconds are counted as one.
 STEP = 2.0
@@ -46,7 +49,9 @@ LEFT = ""
 
 
 class Gone:
-    """The uses of gone members, by the name of the member and by the step of time in which they stop counting."""
+    """The uses of members that have left or fallen silent. They are stored by the name of the member, and by the step
+    of time in which they stop counting.
+    """
 
     def __init__(self) -> None:
         self._uses: dict[str, dict[int, tuple[float, float]]] = {}
@@ -61,7 +66,9 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Reserve the needed part of an expired `share` for its member if the need is small, from `at` on."""
+        """Reserve a part of an expired `share` for its member, from the time `at` on. The part is as large as the
+        member's `need`, and is reserved only if the need is small.
+        """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at
 
@@ -80,7 +87,9 @@ class Gone:
         return self._kept.pop(name, (0.0, 0.0))[0]
 
     def at(self, now: float) -> tuple[Use, ...]:
-        """Return the uses that still count, each with the seconds that it counts. Delete the others."""
+        """Return the uses that still count, each with the number of seconds for which it will count. Delete the other
+        uses.
+        """
         total: dict[int, tuple[float, float]] = {}
         for name, steps in list(self._uses.items()):
             for step, (requests, tokens) in list(steps.items()):
@@ -111,7 +120,9 @@ class Gone:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the object that `plain` stored. Raises `TypeError` or `ValueError` if the data has another form."""
+        """Return the object that `plain` contains. Raises `TypeError` or `ValueError` if the data has a different
+        form.
+        """
         gone = cls()
         for name, steps in dict(plain.get("uses", {})).items():
             gone._uses[name] = {int(step): (_amount(requests), _amount(tokens)) for step, requests, tokens in steps}

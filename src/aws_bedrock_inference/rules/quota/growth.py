@@ -19,27 +19,33 @@ FASTER_AFTER = 300.0
 
 
 class Growth:
-    """Growth since the last decrease to below `level`: in seconds if the limit is configured, else in calls."""
+    """The growth of an estimate since the last decrease to a value below `level`. If the limit is configured, growth
+    is a function of the seconds since then; otherwise it is a function of the number of calls.
+    """
 
     def __init__(self, level: float) -> None:
         self.level, self._drop, self._grown = level, 0.0, 0.0
 
     def lowered(self, to: float, level: float) -> None:
-        """Start to grow from `to`, to `level` and beyond."""
+        """Record that the estimate was lowered to `to`. From then on, it grows to `level` and beyond."""
         self.level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Start again after this many seconds."""
+        """Let the growth start again after this number of seconds."""
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
-        """Return the value of a configured rate. It grows quickly, then slowly near the level, then quickly again."""
+        """Return the estimate of a configured limit after `seconds` more. It grows quickly at first, slowly near the
+        level, and then quickly again.
+        """
         self._grown += seconds
         way: float = self._grown / SPAN - self._drop**0.25
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return the grown value of an estimate without a configured limit, at this many `calls` per second."""
+        """Return the estimate of a limit that is not configured, after `seconds` more with this number of `calls` per
+        second.
+        """
         self._grown += calls * seconds
         evenly = EVENLY * EVEN_CALLS / max(EVEN_CALLS / EVEN_MOST, calls)
         return estimate * (1.0 + evenly * (1.0 + (self._grown / FASTER_AFTER) ** 2) * seconds)

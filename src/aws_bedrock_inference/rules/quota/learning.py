@@ -1,7 +1,7 @@
 """Estimate the limit of one dimension (requests or tokens). One throttle is one observation, not a proof.
 
 The cause of a throttle can be the rate, a burst, a short problem of the service, or chance (noise). The estimator
-distinguishes these causes by the times of the throttles, and by what a lower rate changes. "Told" means that the limit
+distinguishes these causes by the times of the throttles, and by the effect of a lower rate. "Told" means that the limit
 is configured:
 
     state      begins                            effect                                     ends
@@ -26,12 +26,13 @@ is configured:
 
 A throttle after a second that was faster than the rate is caused by the burst (`bursts`). A throttle of a call that
 needs more than was ever accepted is caused by the minute (`slack`). Noise is an average of throttles that proved to be
-harmless (`evidence`): after long noise, a cluster of throttles does not lower the rate. Not told, throttles of large
-calls count more. Throttles of calls that were admitted before the last change are ignored. A told limit is a strong
-prior and a ceiling: `TOLD` and `UNTOLD` define how much evidence each change needs. Processes that share a limit
-without a store get about equal parts: each grows by the same number of calls per second and yields a fraction of its
-rate. Members of a store share verdicts and noise (`adopt`). An increase at one member does not remove the evidence of
-another. The constants were found by simulation (bench/quota_matrix.py, docs/policies/quota.md).
+harmless (`evidence`): after long noise, a cluster of throttles does not lower the rate. If the limit is not configured,
+throttles of large calls count more. Throttles of calls that were admitted before the last change are ignored. The
+estimate never exceeds a configured limit, and only strong evidence lowers it: `TOLD` and `UNTOLD` define how much
+evidence each change needs. Processes that share a limit without a store get about equal parts: each process increases
+its rate by the same number of calls per second, and lowers it by a fraction. Members of a store share verdicts
+and noise (`adopt`). An increase at one member does not remove the evidence of another member. The constants were found
+by simulation (bench/quota_matrix.py, docs/policies/quota.md).
 """
 
 from __future__ import annotations
@@ -88,7 +89,9 @@ class EvidenceEstimator:
         self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Decide about a trial, or let the estimate grow while the limit delays calls."""
+        """Record that `seconds` have passed. During a trial, decide about it if possible. Otherwise let the estimate
+        grow while the limit delays calls.
+        """
         self._now += seconds
         if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
             self._count(counts)
@@ -123,7 +126,9 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """Use the noise of another member of a shared quota, if none is known in this process. This ends a trial."""
+        """Use the noise that another member of a shared quota has found, if no noise is known in this process. This
+        ends a trial.
+        """
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -133,7 +138,9 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member, unless it would undo a trial of this process or repeats an ended one."""
+        """Use the estimate of another member. Ignore it if it would undo a trial of this process, or if it comes from
+        a trial that has already ended.
+        """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
         if (self._now - self._restored_at < RESTORING) if lower else self._trial is not None:
@@ -182,7 +189,9 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the most probable and cheapest cause: the slack if it is used, then the burst."""
+        """Return a trial of the most probable cause of the throttles that is cheap to test: first the slack if it is
+        in use, then the burst.
+        """
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -192,7 +201,9 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Reduce the slack, the burst, or `base` to below the rate that the throttles explain."""
+        """Start a trial: reduce the slack or the burst, or reduce the rate `base` to below the rate that the
+        throttles explain.
+        """
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -244,7 +255,7 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle) -> bool:
-        """Weigh a row of throttles. Return True if it lowered the burst or the rate, otherwise False."""
+        """Weigh a row of throttles as evidence. Return True if it lowered the burst or the rate, otherwise False."""
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
@@ -274,7 +285,9 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self) -> bool:
-        """Reduce the burst of a configured limit if it is not small yet. Return whether it was reduced."""
+        """Reduce the burst of a configured limit if the burst is not already small. Return True if it was reduced,
+        otherwise False.
+        """
         if not self._told or self.burst < SMALL:
             return False
         self._bursts.reduce()
@@ -282,7 +295,7 @@ class EvidenceEstimator:
         return True
 
     def _lower(self, to: float, level: float) -> None:
-        """Set the estimate, which then grows to `level` and beyond."""
+        """Lower the estimate to `to`. From then on, it grows to `level` and beyond."""
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
@@ -290,7 +303,9 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence, because it is about values from before a change."""
+        """Delete the evidence after a change, because the evidence was collected under the values from before the
+        change.
+        """
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
         self._changed_at = self._now

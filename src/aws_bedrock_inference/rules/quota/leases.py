@@ -59,11 +59,13 @@ REPORT = 16 * 1024  # the maximum length of a member's report, in characters
 class LeaseRequest:
     """The data that a member sends at each renewal.
 
-    `holding` is the fraction that the member uses now, or 0 if it has no valid lease. `needs` are (priority, fraction
-    of the quota, number of calls); the smallest priority is served first. `tenants` are the tenants of the needs, in
-    the same order; the tuple is empty if no call names a tenant. `limits` are (dimension, estimated limit per minute,
-    stamp of the estimate that it is based on, whether a throttle has lowered it since). `rate` is the member's calls
-    per second. `report` is saved unchanged, for people to read.
+    * `holding`: the fraction of the quota that the member can use now, or 0 if it has no valid lease.
+    * `needs`: tuples (priority, fraction of the quota, number of calls). The smallest priority is served first.
+    * `tenants`: the tenants of the needs, in the same order. The tuple is empty if no call names a tenant.
+    * `limits`: tuples (dimension, estimated limit per minute, stamp of the estimate on which the estimate is based,
+      whether a throttle has lowered the estimate since then).
+    * `rate`: the member's calls per second.
+    * `report`: a text for people, which is saved unchanged.
     """
 
     holding: float
@@ -92,12 +94,13 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease of the fraction `share` for `valid` seconds, to be renewed after `again` seconds.
+    """A lease of the fraction `share` for `valid` seconds, which the member renews after `again` seconds.
 
-    Both times start when the member sent its request, so the lease ends no later than the store assumes. `limits` are
-    (dimension, shared estimate, stamp). `members` is the number of members that the store knows. `gone` are the uses
-    of members that are gone; each counts against the whole quota for its number of seconds. `parts` are, for each
-    need, its part of all calls of its tenant; the tuple is empty if no need names a tenant.
+    Both times start when the member sends its request, so the lease ends no later than the store assumes. `limits`
+    are tuples (dimension, shared estimate, stamp). `members` is the number of members that the store knows. `gone`
+    are the uses of members that have left or fallen silent; each counts against the whole quota for its number of
+    seconds. `parts` contains, for each need, the number of its calls as a fraction of all calls of its tenant.
+    `parts` is empty if no need names a tenant.
     """
 
     share: float
@@ -187,7 +190,7 @@ class Leases:
         return Grant(share, VALID, again, limits, self._members, gone, parts)
 
     def leave(self, member: str, now: float, report: str = "") -> None:
-        """Free the lease of `member` immediately. `report` is its last report."""
+        """Free the lease of `member` immediately. `report` is the last report of the member."""
         lease = self._leases.pop(member, None)
         if lease is not None or member in self._gone:
             now = self._advance(now)
@@ -196,7 +199,7 @@ class Leases:
             self.reports.pop(member, None)
 
     def look(self, now: float) -> View:
-        """Return the members with a valid lease. Changes nothing."""
+        """Return the members with a valid lease. This method changes nothing."""
         now = max(self._at, now + self._offset)
         return View(
             tuple(
@@ -235,7 +238,7 @@ class Leases:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the state that `plain` stored. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
+        """Return the state that `plain` contains. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
         if not isinstance(plain, dict):
             raise TypeError(f"the leases are a {type(plain).__name__}, not an object")
         kept = int(plain.get("format", 0))
@@ -276,8 +279,8 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Record the use of a member whose lease has expired: the use in its last report, and the most that it can
-        have used since its last request.
+        """Record the use of a member whose lease has expired: the use in its last report, and the largest use that is
+        possible since its last request.
         """
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)

@@ -32,11 +32,12 @@ ALARM_PRECISION = 0.001
 
 
 class Ledger:
-    """A record of one quota's reservations and settlements, which admits calls.
+    """A record of one quota's reservations and charges, which admits calls.
 
-    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` seconds' worth can be
-    used at once; `windowed` also keeps each minute within the limit. Several ledgers can share a `day`. `shares` are
-    guaranteed parts by priority. `estimator` creates the estimators. All times are of one clock.
+    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is the number of seconds
+    whose quota can be used at once. With `windowed`, the use of each minute also stays within the limit. Several
+    ledgers can share a `day`. `shares` are guaranteed parts by priority. `estimator` creates the estimators. All
+    times are times of one clock.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class Ledger:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the use and the estimates in a forked child. Calls in flight and in the queue belong to the parent."""
+        """Keep the use and the estimates in a forked child. Forget the calls in flight and in the queue, which belong
+        to the parent.
+        """
         self._lock = threading.Lock()
         self.window.inherit()
         self.concurrency.in_flight = 0
@@ -74,11 +77,13 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Create a ticket, enter it and return it."""
+        """Create a ticket for a call of `tokens`, pass it to `enter`, and return it."""
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
-        """Admit `ticket` if its turn has come and it fits. Otherwise queue it; `claim` returns how long to wait."""
+        """Admit `ticket` if its turn has come and its tokens fit. Otherwise add it to the queue; `claim` then returns
+        how long to wait.
+        """
         tokens, window, concurrency = ticket.tokens, self.window, self.concurrency
         tpm, rpm = window.tokens, window.requests
         with self._lock:
@@ -94,7 +99,9 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to check `ticket` again: `now` if admitted, a time if first in the queue, otherwise `inf`."""
+        """Return the time at which to check `ticket` again: `now` if it is admitted, a later time if it is the first
+        in the queue, otherwise `inf`.
+        """
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -133,23 +140,28 @@ class Ledger:
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Remove the ticket from the queue, or refund its tokens, and also its request if the call was not `sent`."""
+        """Cancel a call. If its ticket is in the queue, remove the ticket. Otherwise refund its tokens, and also its
+        request if the call was not `sent`.
+        """
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
-        """Refund the tokens of a call that failed for lack of capacity. Lower the calls in flight, not the quota."""
+        """Refund the tokens of a call that failed because the service lacks capacity. Lower the limit for calls in
+        flight, but not the quota.
+        """
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a throttled call and weigh the throttle as evidence about the dimension `limit`; return the
+        """Refund a throttled call, and weigh the throttle as evidence about the limit of one dimension. Return this
         dimension.
 
-        If the service names no dimension, the one nearest to its limit is used. A `stated` wait applies to all calls.
-        Throttles in a row pause the whole ledger longer and longer, so a far too high estimate costs few requests. An
-        exhausted day pauses the ledger until it ends.
+        `limit` is the dimension that the service named. If it is None, the dimension that is nearest to its limit is
+        used. `stated` is the wait that the service asks for; it applies to all calls. Throttles in a row pause the
+        whole ledger longer and longer, so an estimate that is far too high costs few requests. If the daily quota is
+        exhausted, the ledger pauses until the day ends.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -166,11 +178,15 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of calls up to the last one of `tenant` at `priority`; by default, of all calls."""
+        """Return the number of waiting calls up to and including the last one of `tenant` at `priority`. By default,
+        return the number of all waiting calls.
+        """
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest time for a new call, if calls in flight use none of their reserved tokens."""
+        """Return the earliest time at which a new call of `tokens` can be admitted. The calculation assumes that
+        calls in flight use none of their reserved tokens.
+        """
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)
@@ -178,7 +194,7 @@ class Ledger:
             return now + max(day, self.pause.until - now, self.window.earliest(tokens, ahead))
 
     def day_exhausted(self, now: float) -> bool:
-        """Return whether calls wait because of an exhausted daily quota."""
+        """Return True if calls wait because the daily quota is exhausted; otherwise return False."""
         with self._lock:
             return now < self.pause.exhausted_until or self.day.wait_for(1.0, now) > 0.0
 
@@ -197,7 +213,7 @@ class Ledger:
             return taken(self.window, in_flight, self.queue.waiting(), consumers, stalled=stalled)
 
     def needs(self, now: float) -> Needs:
-        """Return what this process needs of a shared quota."""
+        """Return the needs of this process, for which it requests a share of a shared quota."""
         with self._lock:
             self.window.refresh(now)
             uses = self.window.uses(now)
@@ -210,14 +226,16 @@ class Ledger:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Use `share` of the quota until `until`, the estimates of others (`told`), and this share of `gone`."""
+        """Use `share` of the quota until the time `until`, and use the estimates of other members (`told`). The same
+        share of `gone` counts as used.
+        """
         with self._lock:
             self.window.lease(share, told, now, until, gone)
             woken = self._serve(now)
         self._wake(woken, now)
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls are in flight. Other processes count this use from now on."""
+        """Forget the use of the last minute if no calls are in flight. Other processes count this use from now on."""
         with self._lock:
             self.window.forget()
 
@@ -278,7 +296,9 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls from the head while they fit. Return the calls to wake, and a head whose timer is late."""
+        """Admit calls from the head of the queue while they fit. Return the calls to wake. They include the new head
+        if its timer is set too late.
+        """
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)
@@ -293,6 +313,6 @@ class Ledger:
         return woken
 
     def _find_plain(self, now: float) -> None:
-        """Find out whether requests and tokens per minute are the only limits now."""
+        """Determine whether requests and tokens per minute are the only limits now."""
         minutes_only = self.day.free(now) and self.pause.over(now) and self.concurrency.calm
         self._plain = not self.queue and minutes_only and not self._watched

@@ -32,14 +32,18 @@ FASTER = 1.2
 
 
 class Limit:
-    """The bucket and the minute of one dimension, with the limit of an estimator. A unit is a request or a token.
+    """The bucket and the minute of one dimension, with the limit that an estimator supplies. A unit is a request or a
+    token.
 
-    `estimate` is the limit in units per minute, of which this process has `share`. `rate` is in units per second, and
-    `capacity` is the size of the bucket. If minutes are counted (`windowed`), CREDIT seconds' worth of the burst stay
-    back. `free` is what can be taken now: reservations lower it and settlements raise it until `renew` computes it
-    again. `pace` is a lower rate, used while the minute requires it. `held_back` is True if a call had to wait for
-    this dimension. If fixed minutes are counted, `before` is the part of `used` from earlier minutes, and `unused` is
-    the part of the reservations that calls in flight will probably not use. Otherwise `before` is None.
+    * `estimate`: the limit in units per minute. This process has `share` of it.
+    * `rate`: the limit in units per second. `capacity` is the size of the bucket.
+    * `windowed`: True if minutes are counted. CREDIT seconds' worth of the burst are then held back.
+    * `free`: the units that can be taken now. Reservations lower it and settlements raise it, until `renew` computes
+      it again.
+    * `pace`: a rate below `rate`, which applies while the minute requires it.
+    * `held_back`: True if a call had to wait for this dimension.
+    * `before`: if fixed minutes are counted, the part of `used` from earlier minutes; otherwise None.
+    * `unused`: if fixed minutes are counted, the part of the reservations that calls in flight will probably not use.
     """
 
     __slots__ = (
@@ -107,15 +111,17 @@ class Limit:
 
     @property
     def room(self) -> float:
-        """The units that the last 60 seconds leave free, or the fixed minute if its start is known."""
+        """The number of units that can still be used in the present minute: in the last 60 seconds, or in the fixed
+        minute if its start is known.
+        """
         if self.before is None:
             return self._allowed + self._excess - self.used
         return self.minute + min(self.unused, self.before) - self.used
 
     def needs(self, amount: float) -> float:
-        """Return the level of the bucket at which `amount` can be taken. An amount above the capacity needs a full
-        bucket. If no limit is configured, it needs less, because refused large calls then help to distinguish a limit
-        from noise.
+        """Return the number of units that the bucket must contain before `amount` can be taken. For an amount above
+        the capacity, the bucket must be full. If no limit is configured, fewer units are enough, because refused
+        large calls then help to distinguish a limit from noise.
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -123,7 +129,9 @@ class Limit:
         return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
-        """Use `share` of the limit, and the `estimate` and `noise` of others, unless these are None and 0."""
+        """Use `share` of the limit. Also use the `estimate` of other members unless it is None, and their `noise`
+        unless it is 0.
+        """
         before = self.estimate * self.share
         self.share = share
         if noise:
@@ -135,7 +143,9 @@ class Limit:
             self._let_excess_run_out()
 
     def absorb(self) -> float:
-        """Count what was taken and returned since the last call. Return what was taken of the current slot."""
+        """Count the units that were taken and returned since the last call of this method. Return the number of units
+        that were taken in the current slot.
+        """
         net = self._was_free - self.free
         self.level -= net
         self.used += net
@@ -148,8 +158,8 @@ class Limit:
         self, seconds: float, expired: float, calls: float, *, reserved: bool = False, admitted: float = 0.0
     ) -> None:
         """Advance the time by `seconds`, in which `expired` units left the minute. `calls` is the number of calls per
-        second, and `admitted` the number of all calls. `reserved` is True if calls in flight have reserved much of
-        the minute. The caller must call `absorb` first.
+        second, and `admitted` is the number of calls that were admitted since the start. `reserved` is True if calls
+        in flight have reserved much of the minute. The caller must call `absorb` first.
         """
         self.admitted = admitted
         if seconds > 0.0:
@@ -179,7 +189,9 @@ class Limit:
         self._let_excess_run_out()
 
     def fill(self) -> float:
-        """Count the fixed minute as full, because the service refused a call. Return the units that seemed free."""
+        """Count the fixed minute as full, because the service refused a call. Return the number of units that seemed
+        to be free.
+        """
         room = max(0.0, self.room)
         if self.before is not None:
             self.before -= room
@@ -194,8 +206,9 @@ class Limit:
             self._count()
 
     def _refill(self, seconds: float) -> None:
-        """Fill the bucket at the pace. The difference to the rate is saved and used later, when the pace is faster.
-        Otherwise a gap in the calls would be repeated in each later minute, and each time cost as much.
+        """Fill the bucket at the pace. The quota that is not used because the pace is below the rate is saved, and
+        used when the pace is faster. Otherwise a gap in the calls would repeat in each later minute, and quota would
+        be lost each time.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:
@@ -213,7 +226,7 @@ class Limit:
             self._saved = max(0.0, min(self._saved, self.capacity - self.level))
 
     def _follow(self, *, share: bool = False) -> None:
-        """Use the present answers of the estimator."""
+        """Use the present answers of the estimator. `share` is True if the share of this process has changed."""
         estimator = self.estimator
         estimate, slack, burst = estimator.estimate, estimator.slack, estimator.burst
         if estimate == self.estimate and slack == self.slack and burst == self.burst and not share:
@@ -227,7 +240,9 @@ class Limit:
         self._allowed = self.minute + slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """If the minute holds more than a lowered limit, reduce the excess over a minute; calls do not stop."""
+        """If the minute contains more than a limit that was lowered, reduce the excess over a minute, so that calls
+        do not stop.
+        """
         self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE
 

@@ -134,7 +134,7 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove a waiting `ticket` from the counts. If no other call waits, the earned tokens expire."""
+        """Remove `ticket`, which no longer waits, from the counts. If no other call waits, the earned tokens expire."""
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:
             return  # it waited in the parent of this process
@@ -147,14 +147,16 @@ class Line:
             self.earned = 0.0
 
     def settled(self, name: str, reserved: float, used: float) -> None:
-        """Record what a call of the tenant `name` has used, if other calls wait."""
+        """Record the tokens that a call of the tenant `name` had reserved and has used, if other calls wait."""
         tenant = self.tenants.get(name)
         if tenant is not None and self.calls:
             tenant.use.add(reserved, used)
             self._use.add(reserved, used)
 
     def ahead(self, name: str) -> int:
-        """Return the number of calls that are served up to the last call (or a first call) of the tenant `name`."""
+        """Return the number of calls that are served up to and including the last call of the tenant `name`. If the
+        tenant has no waiting call, assume that one arrives now.
+        """
         tenants = self.tenants
         own = tenants[name].calls if name in tenants else 0
         depth = max(1, own)
@@ -163,14 +165,18 @@ class Line:
         return sum(min(tenant.calls, depth) for tenant in tuple(tenants.values()))
 
     def _charge(self, tenant: Tenant, tokens: float) -> float:
-        """Return the expected use of a call with `tokens`. A tenant's first call is estimated from other tenants."""
+        """Return the expected use of a call with a reservation of `tokens`. If the tenant has no earlier calls, the
+        calls of other tenants determine the expected use.
+        """
         use, line = tenant.use, self._use
         usual = line.used / line.reserved if line.reserved else 1.0
         expected = (use.used + usual * tokens) / (use.reserved + tokens) if tokens else 1.0
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Add a tenant and return it. Remove idle tenants that a new tenant would equal."""
+        """Add a tenant and return it. If there are too many tenants, first remove the idle ones that have no later
+        turn than a new tenant.
+        """
         if len(self.tenants) >= self._most:
             self.tenants = {
                 other: tenant for other, tenant in self.tenants.items() if tenant.standing or tenant.turn > self._now

@@ -91,8 +91,8 @@ LONGEST = 3600.0
 
 
 class Minutes:
-    """The start of the service's minutes. `phase` is in seconds, or None while it is unknown. The true start lies in
-    the `unsure` seconds after `phase`. Without a configured `limit`, nothing is learned.
+    """The start of the service's minutes. `phase` is the start in seconds, or None while the start is unknown. The
+    true start is at most `unsure` seconds after `phase`. If no `limit` is configured, nothing is learned.
     """
 
     def __init__(self, limit: float = inf, now: float = 0.0) -> None:
@@ -114,8 +114,8 @@ class Minutes:
         self._short = 0.0  # tokens that seemed free when this minute was full
 
     def turn(self, slots: Collection[Slot], limit: Limit, now: float, outstanding: float, ended: Burndown) -> None:
-        """Update what `limit` allows; called at each new slot. `outstanding` are the tokens that calls in flight have
-        reserved. `ended` has the sums of the calls that ended.
+        """Update the units that `limit` has free. This method is called at each new slot. `outstanding` is the number
+        of tokens that calls in flight have reserved. `ended` contains the sums over the calls that have ended.
         """
         if now >= self.due:
             self.due = now + LOOK
@@ -133,8 +133,9 @@ class Minutes:
         limit.pace = inf
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
-        """Weigh the refusal of a call of `amount` as evidence about the moments; `in_a_row` is its number in the row.
-        Return True if the minute was full. Then only returned tokens can be used in this minute.
+        """Weigh the refusal of a call of `amount` as evidence about the moments at which minutes begin. `sent` is the
+        time of the call, and `in_a_row` is the number of the refusal in its row. Return True if the minute was full;
+        otherwise return False. In a full minute, only returned tokens can be used.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
@@ -156,12 +157,14 @@ class Minutes:
         return False
 
     def _present(self, held: list[float], until: float, sent: float) -> float:
-        """Return the tokens in the present minute, or 0 if no minutes are known."""
+        """Return the number of tokens that were sent in the present minute, or 0 if the start of the minutes is
+        unknown.
+        """
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
-        """Return the earliest start of the present minute. Calls of the next minute start in the middle of the
-        moments at which it can begin, because the result then rules out half of these moments.
+        """Return the time from which calls count for the present minute. If several moments are possible, this is
+        their middle. The result of these calls then rules out half of the moments.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE
@@ -235,12 +238,14 @@ def _step(time: float) -> int:
 
 
 def _at(ago: int, until: float) -> int:
-    """Return the moment `ago` steps before `until`. The largest `ago` stands for the sliding minute."""
+    """Return the number of the moment that is `ago` steps before `until`. The largest `ago` stands for the sliding
+    minute.
+    """
     return MOMENTS if ago == MOMENTS else (_step(until) - ago) % MOMENTS
 
 
 def _held(slots: Iterable[Slot], until: float) -> list[float]:
-    """Return, for each of the last steps, the tokens that were sent from that step to `until`."""
+    """Return, for each of the last steps, the number of tokens that were sent from that step to `until`."""
     sent = [0.0] * (MOMENTS + 1)
     last = _step(until)
     for slot in slots:

@@ -1,10 +1,10 @@
 """The interface between counting (`limit.Limit`) and learning (an estimator of a limit).
 
-An estimator observes the passing time with its counts, throttles, and what other members of a shared quota have
-learned. The counts are sums, so that admitting a call only adds to a number. The estimator answers with `estimate`
-(the limit in units per minute), `burst` (the seconds' worth that can be used at once) and `slack` (the part by which
-reservations can exceed the minute). `limit.Limit` enforces these answers. An estimator reads no clock, so that a test
-can run it on a recorded trace.
+An estimator observes the time that passes, the counts in that time, throttles, and the estimates of other members of
+a shared quota. The counts are sums, so that the admission of a call only adds to a number. The estimator has three
+results: `estimate` (the limit in units per minute), `burst` (the number of seconds whose quota can be used at once)
+and `slack` (the part by which reservations can exceed the minute). `limit.Limit` enforces these results. An estimator
+reads no clock, so that a test can run it on a recorded trace.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ class Counts(Protocol):
 
     @property
     def used(self) -> float:
-        """The units used in the last 60 seconds, including those that calls in flight have reserved."""
+        """The number of units that were used in the last 60 seconds. It includes units that calls in flight have
+        reserved.
+        """
 
     @property
     def minute(self) -> float:
-        """The units that a minute can contain."""
+        """The number of units that can be used in a minute."""
 
     @property
     def fixed(self) -> bool:
@@ -42,16 +44,17 @@ class Counts(Protocol):
 
     @property
     def reserved(self) -> bool:
-        """True if a call had to wait for this dimension because of reservations."""
+        """True if a call had to wait for this dimension because other calls had reserved the units."""
 
 
 class Throttle(NamedTuple):
-    """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is its number in the row of throttles,
-    or 0 if the previous throttle had not arrived when the call was admitted.
+    """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is the number of the throttle in its row
+    of throttles, or 0 if the previous throttle had not yet arrived when the call was admitted.
 
-    The uses are of the whole quota, in units per minute: `recently` in the last seconds, `lately` in the last minute,
-    and `shortly` in the last second or the time of a few calls. `calls` is the number of calls in that short time.
-    `refused` is the size of the throttled call, and `size` is its ratio to the mean size.
+    Three attributes contain the use of the whole quota, in units per minute: `recently` for the last few seconds,
+    `lately` for the last minute, and `shortly` for the last second or the time of a few calls. `calls` is the number
+    of calls in the time of `shortly`. `refused` is the size of the throttled call, and `size` is that size divided by
+    the mean size of calls.
     """
 
     in_a_row: int
@@ -64,7 +67,9 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return `recently`, or the use of `calls` such calls per minute if that is more, as for the first call."""
+        """Return `recently`. If a use of this many `calls` per minute, each as large as the throttled call, is
+        higher, return that use. This is the case for the first call.
+        """
         return max(self.recently, calls * max(1.0, self.refused))
 
 
@@ -92,14 +97,14 @@ class Estimator(Protocol):
         """The part of the calls that is throttled whatever the rate is."""
 
     def adopt(self, estimate: float) -> None:
-        """Observe the estimate of another member of a shared quota."""
+        """Take into account the estimate of another member of a shared quota."""
 
     def adopt_noise(self, noise: float) -> None:
-        """Observe the noise that another member has found."""
+        """Take into account the noise that another member has found."""
 
 
 class EstimatorFactory(Protocol):
     """A function or class that creates an estimator, such as `learning.EvidenceEstimator`."""
 
     def __call__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> Estimator:
-        """Return an estimator that starts from `estimate`."""
+        """Return an estimator that starts from `estimate`, the limit in units per minute."""

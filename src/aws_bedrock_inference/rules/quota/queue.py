@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ticket import Ticket
 
 Weights: TypeAlias = "Mapping[tuple[float, str], float]"
-"""Weights of tenants, by priority and name."""
+"""The weights of tenants, by priority and name of the tenant."""
 
 # The guaranteed part of the quota for a priority that waits. It is enough to continue, and higher priorities hardly
 # notice it.
@@ -61,13 +61,13 @@ class Queue:
         self._lines = {}
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove a `ticket` that no longer waits; the caller then marks the ticket as left."""
+        """Remove a `ticket` that no longer waits. The caller then marks the ticket as having left."""
         line = self._lines.get(ticket.priority)
         if line is not None:
             line.leave(ticket)
 
     def settled(self, ticket: Ticket, used: float) -> None:
-        """Record how much of its reservation an admitted call has used."""
+        """Record the number of tokens that an admitted call has `used` of its reservation."""
         line = self._lines.get(ticket.priority)
         if line is not None:
             line.settled(ticket.tenant, ticket.tokens, used)
@@ -85,7 +85,9 @@ class Queue:
         return first
 
     def pop(self, ticket: Ticket) -> None:
-        """Remove `ticket`, which `head()` has returned. Lower priorities that wait earn their share of its tokens."""
+        """Remove `ticket`, which `head()` has returned. Lower priorities with waiting calls earn their share of its
+        tokens.
+        """
         for priority, line in self._lines.items():
             if priority == ticket.priority:
                 weight = self.weights.get((priority, ticket.tenant), 1.0) if self.weights else 1.0

@@ -19,7 +19,9 @@ FORGOTTEN = 30.0
 
 
 class Rows:
-    """The recent rows; for the present row, the `estimate` and the evidence from `before` it."""
+    """The recent rows of throttles. `before` and `estimate` are the evidence and the estimate from before the present
+    row.
+    """
 
     def __init__(self, estimate: float) -> None:
         self.before = 0.0, 0.0
@@ -35,7 +37,9 @@ class Rows:
         self.before, self.estimate = before, estimate
 
     def again(self, now: float, enough: float) -> bool | None:
-        """Count the present row. Return whether there are `enough` recent rows, or None if it was already counted."""
+        """Count the present row. Return True if there are `enough` recent rows, False if there are fewer, and None if
+        the present row was already counted.
+        """
         if self._counted:
             return None
         self._counted = True
@@ -47,8 +51,9 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which the rate grows back after rows lower it now. The level is `level`, but if rows
-        also lowered the rate a short time ago, it is at most the use of the last minute (`lately`).
+        """Return the level to which the rate grows back after a row of throttles lowers the rate now. Normally, this
+        is `level`. If a row has already lowered the rate a short time ago, the level is at most `lately`, the use of
+        the last minute.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

@@ -37,7 +37,7 @@ LOOK = 1.0
 
 
 class Slack:
-    """The `share` of the minute by which reservations can exceed the minute."""
+    """The slack: the `share` of the minute by which reservations can exceed the minute."""
 
     def __init__(self) -> None:
         self.share = 0.0
@@ -59,7 +59,9 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Return whether a throttled call needed more than was ever accepted. Enough such throttles end the slack."""
+        """Return True if a throttled call needed more than was ever accepted; otherwise return False. If there are
+        too many such throttles, set the slack to 0.
+        """
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
         self._held = inf

@@ -41,9 +41,9 @@ class Slot:
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
-    """Return the highest pace, in units per second, at which `room` and the slots that end soon are enough until
-    later slots end. Without it, calls would stop after each burst until the burst leaves the minute, and again in
-    each later minute.
+    """Return the highest pace, in units per second, that `room` and the slots that end soon allow until later slots
+    end. If calls did not keep to this pace, they would stop after each burst until the burst leaves the minute, and
+    again in each later minute.
     """
     found = inf
     for slot in slots:

@@ -24,7 +24,7 @@ Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
 """The number of waiting calls and the tokens that they need, by priority."""
 
 Whose: TypeAlias = "tuple[float, str]"
-"""(priority, tenant)."""
+"""A pair (priority, tenant)."""
 
 # The quota for waiting calls is requested as if it were needed within this many seconds. Other use can grow by this
 # factor before the next request to the store. If there is no use, it can grow to this part of the quota, which all
@@ -43,13 +43,13 @@ NAMED = 64
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The use of a quota at one time, by this process.
+    """The use of a quota by this process at one time.
 
-    By dimension, `used` is the use of the last minute, and `estimates` are the estimated limits of a minute.
-    `reasons` state the evidence for the estimates, and `bursts` the seconds' worth that can be used at once.
-    `outstanding` are the tokens that the `in_flight` calls have reserved. By priority, `waiting` are numbers of
-    calls, and `consumers` are tokens per minute. `stalled` is True if no call has succeeded for longer than a full
-    minute could explain.
+    These attributes have one value for each dimension: `used` is the use in the last minute, `estimates` the
+    estimated limit per minute, `reasons` the evidence for the estimate, and `bursts` the number of seconds whose
+    quota can be used at once. `outstanding` is the number of tokens that the `in_flight` calls have reserved. Two
+    attributes have one value for each priority: `waiting` is the number of waiting calls, and `consumers` is the use
+    in tokens per minute. `stalled` is True if no call has succeeded for longer than a full minute could explain.
     """
 
     used: Mapping[str, float]
@@ -65,10 +65,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The needs of a process with a shared quota. `told` are the needs in the form of `fair_shares`. `waiting` are
-    the priorities and tenants whose calls wait. `limits` are the estimates that are based on evidence, by name.
-    `rate` is in calls per second. `uses` are the process's own uses of the last minute, by age. `free` are the
-    requests and tokens that the process could use at once.
+    """The needs of a process that uses a shared quota. `told` are the needs in the form of `fair_shares`. `waiting`
+    are the priorities and tenants that have waiting calls. `limits` are the estimates that are based on evidence, by
+    name. `rate` is in calls per second. `uses` are the process's own uses in the last minute, by age. `free` are the
+    numbers of requests and tokens that the process could use at once.
     """
 
     told: tuple[Need, ...]
@@ -82,7 +82,7 @@ class Needs:
 def taken(
     window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
 ) -> Snapshot:
-    """Return the use of a quota with `waiting` calls in its queue."""
+    """Return the use of a quota that has `waiting` calls in its queue."""
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
@@ -103,7 +103,9 @@ def needed(
     consumers: Mapping[Whose, float],
     uses: tuple[Use, ...],
 ) -> Needs:
-    """Return the needs of a process with `waiting` calls in its queue, and `consumers` and `uses` of the minute."""
+    """Return the needs of a process. `waiting` are the calls in its queue, and `consumers` and `uses` describe its
+    use in the last minute.
+    """
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)
     total = max(1.0, float(sum(consumers.values())))

@@ -26,7 +26,9 @@ RESTART = 30.0
 
 
 class Ticket:
-    """The place of one call in the queue, then its reservation. A driver waits for the ticket through `attach`."""
+    """The place of one call in the queue. After the call is admitted, the ticket is its reservation. A driver uses
+    `attach` to wait for the ticket.
+    """
 
     __slots__ = ("_wake", "_woken", "admitted_at", "left", "priority", "slot", "tenant", "tokens")
 
@@ -51,7 +53,9 @@ class Ticket:
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait on this ticket. The flag is set first: a concurrent `attach` sees the flag or is called."""
+        """End the wait for this ticket. The flag is set before the attached function is called. A concurrent `attach`
+        therefore sees the flag, or its function is called.
+        """
         self._woken = True
         if self._wake is not None:
             self._wake()
@@ -76,8 +80,9 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 
 def level(priority: float, levels: Collection[float]) -> float:
-    """Return the priority at which `priority` counts: the same value if there are fewer than `LEVELS` others, or the
-    next larger one of `levels`. A value above all levels counts at the largest level.
+    """Return the priority under which `priority` is counted. If there are fewer than `LEVELS` other priorities, it is
+    `priority` itself. Otherwise it is the next larger one of `levels`, or the largest one if `priority` is above all
+    of them.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority
@@ -86,9 +91,10 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority and tenant, in tokens. Half of the use is forgotten every 30 seconds, so the
-    sum is about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are
-    counted together. If there are more than `TENANTS` pairs, later tenants are counted together.
+    """The recent use of each priority and tenant, in tokens. Half of the use is forgotten every 30 seconds, so that
+    the sum is about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are
+    counted together. If there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted
+    together.
     """
 
     __slots__ = ("_began", "_levels", "_used")

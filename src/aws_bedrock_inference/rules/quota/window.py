@@ -99,14 +99,18 @@ class Window:
         return ("requests", self.requests), ("tokens", self.tokens)
 
     def take(self, tokens: float) -> Slot:
-        """Take one request of `tokens`, for which `wait_for` has returned 0. Return the slot in which it is counted."""
+        """Take one request and its `tokens` from the quota. `wait_for` must have returned 0 before. Return the slot
+        in which the request is counted.
+        """
         self.requests.free -= 1.0
         self.tokens.free -= tokens
         self.outstanding += tokens
         return self.slot
 
     def give(self, slot: Slot, reserved: float, tokens: float, requests: float) -> None:
-        """Refund the unused part of a reservation in `slot`. The part is negative if the call used more."""
+        """Refund the unused part of a reservation in `slot`. If the call used more than its reservation, charge the
+        difference instead.
+        """
         self.tokens.free += tokens
         self.requests.free += requests
         self.outstanding -= reserved
@@ -133,7 +137,9 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use `share` of the quota until `until`. Count the same share of `gone`, unless `gone` is None."""
+        """Use `share` of the quota until the time `until`. The same share of `gone` counts as used, unless `gone` is
+        None.
+        """
         self.leased_until = until
         self.refresh(now)
         if gone is not None:
@@ -151,13 +157,15 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls in flight have reservations. Other processes count it now."""
+        """Forget the use of the last minute, unless calls in flight have reservations. Other processes count this use
+        from now on.
+        """
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end)
 
     def uses(self, now: float) -> tuple[Use, ...]:
-        """Return this process's uses of the last minute, by age in steps."""
+        """Return this process's uses of the last minute, ordered by their age in steps."""
         steps: dict[float, tuple[float, float]] = {}
         others = set(self._others)
         for slot in (*self._slots, self.slot):
@@ -219,8 +227,8 @@ class Window:
         return wait if wait > TOLERANCE else 0.0
 
     def earliest(self, tokens: float, ahead: int) -> float:
-        """Return the minimum seconds that a call waits, with `ahead` calls before it, if calls in flight use none of
-        their reserved tokens and no other process uses the quota.
+        """Return the shortest time, in seconds, that a call with `ahead` calls before it waits. The calculation
+        assumes that calls in flight use none of their reserved tokens, and that no other process uses the quota.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
@@ -244,8 +252,8 @@ class Window:
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
-        """Weigh the throttle of a call of `tokens` that was admitted `age` seconds ago. `in_a_row` is its number in
-        the row of throttles, or 0 if it counts together with the previous throttle.
+        """Weigh the throttle of a call of `tokens` that was admitted `age` seconds ago. `in_a_row` is the number of
+        the throttle in its row of throttles, or 0 if it counts as one with the previous throttle.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
@@ -289,7 +297,7 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Set the pace so that the room that the minute will have lasts until more room follows."""
+        """Set the pace so that the quota that the minute leaves free lasts until older use expires and more is free."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:
