@@ -57,9 +57,7 @@ _FILTERED = Fault(
 
 
 class Journey:
-    """One call and the routes that it has used. `_hops` contains the routes that the call has left, with their
-    outcomes.
-    """
+    """One call and the routes that it has used. `_hops` contains the routes that it has left, with their outcomes."""
 
     def __init__(self, policy: Fallback, call: Call, clock: Clock) -> None:
         self.policy = policy
@@ -94,9 +92,7 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route for the call: the pinned route, or the best route that accepts a call now. If no
-        route accepts one, return the healthiest route.
-        """
+        """Return the pinned route, or the best route that accepts a call now, or else the healthiest route."""
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
         if pinned is not None and pinned in self._untried:
@@ -121,9 +117,8 @@ class Journey:
         return best, Turn.YES
 
     def _next(self, fault: Fault) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the next route: the best route that the call has not used and that can help. Healthy routes come
-        first. If there is no unused route that can help, return a route that the call has left but on which a further
-        attempt can succeed.
+        """Return the best route that the call has not used and that can help; healthy routes come first. If there is
+        none, return a route that the call has left but on which a further attempt can succeed.
         """
         if self.sent >= self.policy.attempts and not fault.paced:
             return None
@@ -143,9 +138,7 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first of the routes that the call has left and that can still answer, after the backoff of this
-        route.
-        """
+        """Wait for the backoff of the first route that was left and can still answer. Return this route."""
         found = self._left_with_hope()
         if found is None:
             return None
@@ -159,12 +152,12 @@ class Journey:
         return leg, Turn.YES
 
     def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
-        """Return the first of the routes that the call has left although they can still answer."""
+        """Return the first of the routes that the call has left and that can still answer."""
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return True if the call should wait for the quota of an earlier route, as it would wait without a fallback.
-        Return False if it should wait for the quota of the last route, which can be smaller.
+        """Return True if the call should wait for the quota of an earlier route, as without a fallback, and False if
+        it should wait for the quota of the last route, which can be smaller.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -189,9 +182,7 @@ class Journey:
         return found
 
     def _needs(self) -> Needs:
-        """Return the properties that a model needs to answer the call. They are computed only when a call leaves its
-        route, because most calls never do.
-        """
+        """Return the properties that a model needs to answer the call. Most calls never use this method."""
         if self._needed is None:
             self._needed = needs(self.call.operation, self.call.params, self.call.estimate)
         return self._needed
@@ -232,8 +223,7 @@ class Journey:
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
         """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. If the fault
-        can affect only this request, a healthy route gets a second attempt. If the fault suggests an outage, the call
-        leaves immediately.
+        can affect only this request, a healthy route gets a second attempt. After a sign of an outage, it gets none.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -248,9 +238,7 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome. If the answer was filtered and the option `on` moves filtered answers to another route,
-        add a fault.
-        """
+        """Return the outcome, with a fault if the answer was filtered and `on` moves filtered answers."""
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)
@@ -268,9 +256,7 @@ class Journey:
         return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
-        """Return the failure of the call: the outcome of the best route that received a request, together with the
-        results of the other routes.
-        """
+        """Return the outcome of the best route that received a request, with the results of the other routes."""
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())
             refused = too_close if late else invalid_request
@@ -309,7 +295,5 @@ def _refused(outcome: Outcome) -> bool:
 
 
 def is_filtered_answer(outcome: Outcome) -> bool:
-    """Return True if an outcome is an answer whose content was filtered. Return False otherwise, also for an error
-    that reports filtered content.
-    """
+    """Return True if an outcome is an answer whose content was filtered; otherwise return False."""
     return outcome.fault is not None and outcome.fault.code == _FILTERED.code and isinstance(outcome.value, dict)

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.stores import ShareStore
 
 WAITING = 10_000
-"""The default maximum of calls in front of a new call: at ten calls per second, the last one waits a quarter of an
-hour.
-"""
+"""The default maximum of calls in front of a new call: at ten calls per second, a wait of 17 minutes."""
 
 LIVING: Living[Quota] = Living()
 """The `Quota` objects of this process that are still in use. Metrics read them."""
@@ -178,24 +176,18 @@ class Quota:
         return self._pool(route, now).ledger
 
     def waiting(self, route: Route | None = None) -> int:
-        """Return the number of calls that wait for the quota of `route`. If `route` is None, return the number of
-        calls that wait for any quota of this object.
-        """
+        """Return the number of calls that wait for the quota of `route`, or for any quota if `route` is None."""
         pools = dict(self._ledgers)
         return sum(pool.ledger.ahead() for key, pool in pools.items() if route is None or key == route.quota_key)
 
     def explain(self, now: float | None = None) -> str:
-        """Return a text about each quota in use: its estimated limits, the evidence for them, and the dimension that
-        limits calls now.
-        """
+        """Return a text about each quota: its estimated limits, their evidence, and what limits calls now."""
         now = clocks.monotonic() if now is None else now
         pools = dict(self._ledgers)
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
 
     def pools(self) -> list[tuple[str, Pool, Snapshot]]:
-        """Return three values for each quota in use: its key (account, Region, model and pool, joined by `|`), its
-        state, and its use.
-        """
+        """Return each quota in use as its key (account, Region, model and pool, joined by `|`), state and use."""
         now = self._clock()
         return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
 
@@ -254,9 +246,7 @@ class Quota:
         return self._days.of(f"{route.account} {route.region}", lambda: Day(limit, ends), now)
 
     def _needless(self, day: Day, now: float) -> bool:
-        """Return True if `day` can be deleted, because no ledger uses it and a new object would act the same;
-        otherwise return False.
-        """
+        """Return True if no ledger uses `day` and a new object would act the same; otherwise return False."""
         return day.idle(now) and all(pool.ledger.day is not day for pool in list(self._ledgers.values()))
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:

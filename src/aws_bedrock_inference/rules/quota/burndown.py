@@ -99,9 +99,7 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step that lowered the burndown: its time, and the burndown before the step. The time is measured on a clock
-    that runs only while the limit is used fully.
-    """
+    """A step down: its time, on a clock that runs only while the limit is used fully, and the burndown before it."""
 
     full: float
     rate: float
@@ -151,15 +149,11 @@ class Burndown:
 
     @property
     def found(self) -> bool:
-        """True if this member or another member learned the rate. False if the rate is that of the table, or if the
-        user set it.
-        """
+        """True if this member or another one learned the rate; False if the user or the table set it."""
         return self.learned and self.due < inf
 
     def adopt(self, rate: float, now: float) -> None:
-        """Use the rate that another member of a shared quota has learned, and wait before the next step of this
-        member.
-        """
+        """Use the rate that another member has learned, and wait before the next step of this member."""
         if self.due < inf and rate != self.rate:
             self._mark(now)
             self._stepped.clear()

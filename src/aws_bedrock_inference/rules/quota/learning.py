@@ -89,9 +89,7 @@ class EvidenceEstimator:
         self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Record that `seconds` have passed. During a trial, decide about it if possible. Otherwise let the estimate
-        grow while the limit delays calls.
-        """
+        """Decide about a trial, or let the estimate grow, after `seconds` more have passed."""
         self._now += seconds
         if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
             self._count(counts)
@@ -126,9 +124,7 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """Use the noise that another member of a shared quota has found, if no noise is known in this process. This
-        ends a trial.
-        """
+        """Use the noise that another member has found, if this process knows none. This ends a trial."""
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -138,8 +134,8 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member. Ignore it if it would undo a trial of this process, or if it comes from
-        a trial that has already ended.
+        """Use the estimate of another member. Ignore it if it would undo a trial of this process, or comes from an
+        ended trial.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -189,9 +185,7 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the most probable cause of the throttles that is cheap to test: first the slack if it is
-        in use, then the burst.
-        """
+        """Return a trial of the cause that is tested first: the slack if it is in use, then the burst."""
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -201,9 +195,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack or the burst, or reduce the rate `base` to below the rate that the
-        throttles explain.
-        """
+        """Start a trial: reduce the slack, the burst, or the rate `base` to below the rate that throttles explain."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -285,9 +277,7 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self) -> bool:
-        """Reduce the burst of a configured limit if the burst is not already small. Return True if it was reduced,
-        otherwise False.
-        """
+        """Reduce the burst of a configured limit if it is not small yet. Return True if it was reduced."""
         if not self._told or self.burst < SMALL:
             return False
         self._bursts.reduce()
@@ -303,9 +293,7 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence after a change, because the evidence was collected under the values from before the
-        change.
-        """
+        """Delete the evidence after a change, because it was collected before the change."""
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
         self._changed_at = self._now

@@ -67,9 +67,7 @@ class Ledger:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the use and the estimates in a forked child. Forget the calls in flight and in the queue, which belong
-        to the parent.
-        """
+        """Keep the use and the estimates in a forked child, but forget the parent's calls."""
         self._lock = threading.Lock()
         self.window.inherit()
         self.concurrency.in_flight = 0
@@ -81,9 +79,7 @@ class Ledger:
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
-        """Admit `ticket` if its turn has come and its tokens fit. Otherwise add it to the queue; `claim` then returns
-        how long to wait.
-        """
+        """Admit `ticket` if its turn has come and its tokens fit. Otherwise add it to the queue."""
         tokens, window, concurrency = ticket.tokens, self.window, self.concurrency
         tpm, rpm = window.tokens, window.requests
         with self._lock:
@@ -99,9 +95,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return the time at which to check `ticket` again: `now` if it is admitted, a later time if it is the first
-        in the queue, otherwise `inf`.
-        """
+        """Return when to check `ticket` again: `now` if admitted, later if it is the head, otherwise `inf`."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -140,28 +134,23 @@ class Ledger:
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Cancel a call. If its ticket is in the queue, remove the ticket. Otherwise refund its tokens, and also its
-        request if the call was not `sent`.
-        """
+        """Remove a call that waits, or refund the tokens of an admitted one, and its request if it was not `sent`."""
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
-        """Refund the tokens of a call that failed because the service lacks capacity. Lower the limit for calls in
-        flight, but not the quota.
-        """
+        """Refund the tokens of a call that failed for lack of capacity. Lower the limit for calls in flight only."""
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a throttled call, and weigh the throttle as evidence about the limit of one dimension. Return this
-        dimension.
+        """Refund a throttled call, and weigh the throttle as evidence about one dimension. Return the dimension.
 
-        `limit` is the dimension that the service named. If it is None, the dimension that is nearest to its limit is
-        used. `stated` is the wait that the service asks for; it applies to all calls. Throttles in a row pause the
-        whole ledger longer and longer, so an estimate that is far too high costs few requests. If the daily quota is
-        exhausted, the ledger pauses until the day ends.
+        `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used. A
+        `stated` wait applies to all calls. Throttles in a row pause the whole ledger longer and longer, so an
+        estimate that is far too high costs few requests. If the daily quota is exhausted, the ledger pauses until the
+        day ends.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -178,15 +167,11 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of waiting calls up to and including the last one of `tenant` at `priority`. By default,
-        return the number of all waiting calls.
-        """
+        """Return how many calls wait up to and including the last one of `tenant` at `priority`; by default, all."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest time at which a new call of `tokens` can be admitted. The calculation assumes that
-        calls in flight use none of their reserved tokens.
-        """
+        """Return the earliest time for a new call, if calls in flight use none of their reserved tokens."""
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)
@@ -226,9 +211,7 @@ class Ledger:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Use `share` of the quota until the time `until`, and use the estimates of other members (`told`). The same
-        share of `gone` counts as used.
-        """
+        """Use this `share` of the quota and of `gone` until `until`, and the estimates of other members (`told`)."""
         with self._lock:
             self.window.lease(share, told, now, until, gone)
             woken = self._serve(now)
@@ -296,9 +279,7 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls from the head of the queue while they fit. Return the calls to wake. They include the new head
-        if its timer is set too late.
-        """
+        """Admit calls while they fit. Return the calls to wake, and also the new head if its timer is set too late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)

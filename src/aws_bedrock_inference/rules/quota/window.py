@@ -99,18 +99,14 @@ class Window:
         return ("requests", self.requests), ("tokens", self.tokens)
 
     def take(self, tokens: float) -> Slot:
-        """Take one request and its `tokens` from the quota. `wait_for` must have returned 0 before. Return the slot
-        in which the request is counted.
-        """
+        """Take one request of `tokens`, after `wait_for` has returned 0. Return the slot in which it is counted."""
         self.requests.free -= 1.0
         self.tokens.free -= tokens
         self.outstanding += tokens
         return self.slot
 
     def give(self, slot: Slot, reserved: float, tokens: float, requests: float) -> None:
-        """Refund the unused part of a reservation in `slot`. If the call used more than its reservation, charge the
-        difference instead.
-        """
+        """Refund the unused part of a reservation in `slot`, or charge the difference if the call used more."""
         self.tokens.free += tokens
         self.requests.free += requests
         self.outstanding -= reserved
@@ -137,9 +133,7 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use `share` of the quota until the time `until`. The same share of `gone` counts as used, unless `gone` is
-        None.
-        """
+        """Use `share` of the quota until the time `until`. The same share of `gone` counts as used, if known."""
         self.leased_until = until
         self.refresh(now)
         if gone is not None:
@@ -157,9 +151,7 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls in flight have reservations. Other processes count this use
-        from now on.
-        """
+        """Forget the use of the last minute, which other processes count now, unless calls are in flight."""
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end)
@@ -297,7 +289,7 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Set the pace so that the quota that the minute leaves free lasts until older use expires and more is free."""
+        """Set the pace so that the free quota of the minute lasts until older use expires and more is free."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:
