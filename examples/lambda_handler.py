@@ -30,7 +30,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     except BedrockError as error:
         if isinstance(error, InvalidRequest | InvalidByService) and error.origin is Origin.CALLER:
             return response(400, error=error.fault.message)  # error in the prompt
-        print(json.dumps({"code": error.code, "cause": error.cause, "request_ids": error.request_ids}))
+        codes = [*(attempt.fault.code for attempt in error.outcome.earlier), error.code]  # one for each attempt
+        print(json.dumps({"codes": codes, "cause": error.cause, "request_ids": error.request_ids}))
         if error.retry_after is not None:
             return response(503, {"retry-after": str(ceil(error.retry_after))}, error="busy, please ask again later")
         return response(500 if error.decision is Decision.FAIL else 503, error="no answer is possible now")
