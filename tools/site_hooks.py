@@ -32,6 +32,7 @@ WEIGHTS = {
     "reference/": 1,
     "errors": 1,
     "architecture": 1,
+    "traps/": 0.5,
     "contributing": 1,
     "changelog": 1,
     "": 2,
