@@ -1,7 +1,7 @@
 """Create the answers of the simulated models. The same prompt, seed and model always produce the same answer.
 
-A token is four characters, which is also the service's own rule of thumb. The lengths of answers have a log-normal
-distribution, as in reality: most answers are short, and a few are long.
+The simulator counts four characters as one token. The lengths of answers have a log-normal distribution, as in reality:
+most answers are short, and a few are long.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
 
 @dataclass(slots=True)
 class Prompt:
-    """The parts of a request that determine the answer, whatever the format of the request. The readers of the
-    formats add the parts one after the other.
+    """The parts of a request from which the simulator creates the answer. They are the same for all request formats.
 
     `format` is the JSON schema that the answer must follow. `cited` is the document that the answer quotes. `broken`
     describes an interrupted answer in the conversation, which the model may have to continue.
@@ -104,7 +103,7 @@ class Prompt:
 
     @property
     def formatted(self) -> str | None:
-        """An answer in the form that the request requires or the prompt describes. None if any text is allowed."""
+        """The answer text, if the request sets a JSON schema or the prompt describes a form. Otherwise None."""
         if self.format is not None:
             return json.dumps(example(self.format))
         return prompted_answer(f"{self.system}\n{self.offer.question}")
@@ -128,8 +127,8 @@ class Usage(NamedTuple):
 class Answer:
     """A model's answer and its stop reason.
 
-    The answer is either words, or the input of a tool as JSON. `identity` makes the ids in the answer unique. `normal`
-    is a standard normal random number, which varies the latency.
+    If the model calls a tool, the text is the input of the tool, as JSON. Otherwise it is words. `identity` makes the
+    ids in the answer unique. `normal` is a standard normal random number, which varies the latency.
     """
 
     text: str
@@ -160,7 +159,8 @@ def count(text: str) -> int:
 def answer(prompt: Prompt, *, seed: int, model: str, limit: int, settings: Answers, reasons: bool) -> Answer:
     """Return the answer to the prompt, with at most `limit` tokens.
 
-    `reasons` is True for a model that always reasons. The reasoning of such a model is not signed.
+    `reasons` is True for a model that writes its reasoning before every answer. The reasoning has a signature only if
+    the request turned on thinking.
     """
     digest = _digest(seed, model, prompt.text)
     _, second, _ = _drawn(digest)
@@ -207,14 +207,14 @@ def _drawn(digest: bytes) -> tuple[float, float, float]:
 
 
 def _words(digest: bytes, settings: Answers) -> str:
-    """Return the answer in words for a prompt."""
+    """Return an answer of whole sentences. `digest` determines its length and its sentences."""
     first, second, third = _drawn(digest)
     normal, _ = _normal(first, second)
     return _prose(max(1, round(min(_LONGEST, settings.tokens * exp(normal * settings.spread)))), third)
 
 
 def _going_on(prompt: Prompt, digest: bytes, seed: int, model: str, settings: Answers) -> str | None:
-    """Return the rest of an interrupted answer if the prompt requests it. Otherwise return None."""
+    """Return the rest of an interrupted answer, or None if the request does not ask for one."""
     broken = prompt.broken
     if broken is None:
         return None

@@ -1,4 +1,4 @@
-"""Read the input of a batch job from S3, and check it as the service does during validation."""
+"""Read the input of a batch job from S3, and apply the checks that the service makes in the state `Validating`."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """One simulated batch job: its states over time, and its work in each state.
 
     Submitted -> Validating -> Scheduled -> InProgress -> Completed
-                 Failed        Expired      PartiallyCompleted        when its time has expired
-    any of the first four -> Stopping -> Stopped                      after a request to stop it
 
-Times are seconds since the scenario was loaded. `run` does all work that is due. The job can be stopped between two
-steps of its work.
+* A job whose input is not valid goes from Validating to Failed.
+* A job that reaches its timeout becomes Expired, or PartiallyCompleted if it was already InProgress.
+* A job that a request stops becomes Stopping, then Stopped.
+
+Times are seconds since the scenario was loaded. `run` does all work that is due.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ _MANIFEST = "manifest.json.out"
 
 
 class Job:
-    """A batch job: the request that created it, and its current state. `wanted` has the operation, the model and the
-    Region, which are the same for all records.
+    """A batch job: the request that created it (`given`), and its current state.
+
+    `wanted` contains the operation, the model and the Region, which are the same for all records.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of a job, in their order
@@ -77,7 +79,7 @@ class Job:
 
     @property
     def base(self) -> str:
-        """The model without profile or ARN."""
+        """The id of the base model, without the prefix of an inference profile."""
         return self._wanted.base
 
     @property
@@ -87,7 +89,7 @@ class Job:
 
     @property
     def status(self) -> str:
-        """The state of the job in the service's words."""
+        """The state of the job, such as `InProgress`."""
         return "Stopping" if self._told_to_stop is not None and not self.ended else self._status
 
     @property
@@ -96,7 +98,7 @@ class Job:
         return self._status in ENDED
 
     def stop(self, now: float) -> None:
-        """Stop the job. A repeated call has no effect."""
+        """Request the end of the job. A second request has no effect."""
         if self._told_to_stop is None:
             self._told_to_stop = self.changed_at = now
 
@@ -159,8 +161,8 @@ class Job:
             self._become("Scheduled", at)
 
     def _place(self, record: Record) -> bytes:
-        """Return a sort key for a record. The simulator processes and writes the records in a different order from the
-        input, as the service does.
+        """Return a sort key for a record. Like the service, the simulator does not process records in the order of the
+        input.
         """
         seed = f"{self._scenario.seed} {self.arn} {record.file} {record.number}"
         return blake2b(seed.encode(), digest_size=8).digest()
@@ -178,8 +180,9 @@ class Job:
             self._end("Completed", at, s3)
 
     def _error(self) -> tuple[int, str] | None:
-        """Return the code and message of the error for the next record, or None if the record succeeds. The errors of
-        the scenario are spread evenly over the records.
+        """Return the code and message of the error for the next record, or None if the record succeeds.
+
+        The share of failed records is a setting of the scenario. The failed records are spread evenly.
         """
         share = self._rule.errors
         if floor((self.processed + 1) * share + 1e-9) == floor(self.processed * share + 1e-9):

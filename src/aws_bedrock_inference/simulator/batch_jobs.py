@@ -116,8 +116,9 @@ class BatchJobs:
         return job
 
     def _check(self, given: dict[str, Any], asked: Asked, now: float) -> Asked:
-        """Check the request for a new job. Return the operation, the model and the Region, which are the same for all
-        records. Raises the errors that the service returns immediately.
+        """Check the request for a new job. Return the operation, the model and the Region of all its records.
+
+        Raises the errors with which the service refuses CreateModelInvocationJob itself.
         """
         settings, role, model = self._scenario.batch, given["roleArn"], given["modelId"]
         base, _ = split_profile(model)

@@ -70,8 +70,9 @@ def _output(body: dict[str, Any], wanted: Asked, scenario: Scenario) -> tuple[An
 
 @cache
 def _nothing() -> dict[str, None]:
-    """Return a content block with the names of all kinds, each with the value null. In the output file of a job with
-    Converse bodies, each block contains all these names.
+    """Return a content block in which every possible member is null.
+
+    The output file of a job with Converse bodies contains such blocks. The member that is used then replaces its null.
     """
     return dict.fromkeys(shape("ContentBlock").members)
 

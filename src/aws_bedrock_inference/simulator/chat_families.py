@@ -1,4 +1,4 @@
-"""The InvokeModel formats of the model families that accept a list of messages: OpenAI's format and similar formats.
+"""The InvokeModel formats of models that accept a list of messages, such as OpenAI, Mistral Large and Cohere Command R.
 
 Formats: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
 """
@@ -79,8 +79,8 @@ class OpenAIChat:
 
 
 class MistralChat(OpenAIChat):
-    """The format of Mistral Large. It is like Chat Completions, but has other names of fields, and complete messages
-    in streams.
+    """The format of Mistral Large. It is like Chat Completions, with other field names. In a stream, each chunk
+    contains a complete message instead of a delta.
     """
 
     def _reason(self, answer: Answer) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class MistralChat(OpenAIChat):
 
 
 class CohereChat:
-    """The format of Cohere Command R: the last `message`, and the earlier messages in a separate field."""
+    """The format of Cohere Command R: `message` is the last message, `chat_history` contains the earlier messages."""
 
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", STOP: "STOP_SEQUENCE", FILTERED: "ERROR_TOXIC"}
 

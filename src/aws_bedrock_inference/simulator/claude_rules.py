@@ -19,9 +19,7 @@ _TOOL_NAME = re.compile(MESSAGES["tool_name"])
 
 
 def check_version(base: str, body: Mapping[str, Any]) -> None:
-    """Refuse a body of the Text Completions API, which the Messages API has replaced. Also refuse an invalid version.
-    Raises ServiceError.
-    """
+    """Refuse an invalid `anthropic_version`, and a body of the older Text Completions API. Raises ServiceError."""
     if "prompt" in body and "messages" not in body:
         raise refused("completions", model=claude_name(base))
     version = body.get("anthropic_version")
@@ -68,7 +66,7 @@ def _check_message(base: str, place: str, message: dict[str, Any], *, last: bool
 
 
 def _check_texts(content: Any) -> None:
-    """Refuse blank text. In an answer with thinking, blank text is accepted, because the model has written it."""
+    """Refuse blank text. Blank text is accepted in an answer with thinking, because the model itself wrote it."""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not content or any(part["type"].endswith("thinking") for part in parts):
         return

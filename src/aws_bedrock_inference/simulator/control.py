@@ -1,9 +1,12 @@
-"""The simulator's own pages below `/_simulator/`. Programs read its statistics there, load a scenario, or advance its
-clock.
+"""The simulator's own pages below `/_simulator/`. Through these pages, a program reads the statistics, loads a
+scenario, or advances the clock.
 
-Requests that a web page sends are refused. They are recognized as follows: a browser adds the header `Origin` to each
-request from a web page, does not send JSON to another origin without asking that origin first, and sends the host
-name of the web page even if that name resolves to this machine.
+A request that a web page sends from a browser is refused, so that a web page cannot control the simulator. The
+simulator recognizes such a request by one of these properties:
+
+* It has the header `Origin`, which browsers add.
+* Its body is not declared as JSON or TOML. Browsers send these types to another host only after a preflight request.
+* Its header `Host` is a name that is not the address of the simulator.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.settings import Scenario
 
 PREFIX = "/_simulator/"
-_LONGEST_SKIP = 1e8  # three years
+_LONGEST_SKIP = 1e8  # seconds, about three years
 _TYPES = ("application/json", "application/toml")
 
 
 class Desk(Protocol):
-    """The part of the server that these pages read and change."""
+    """The functions of the server that the pages below `/_simulator/` call."""
 
     def report(self) -> dict[str, Any]:
         """Return the statistics."""
@@ -38,7 +41,9 @@ class Desk(Protocol):
 
 
 def answer(request: Request, bound: str, desk: Desk) -> Plan:
-    """Return the plan for a request to one of these pages. The simulator listens on the address `bound`."""
+    """Return the answer to a request for a page below `/_simulator/`. `bound` is the address on which the simulator
+    listens.
+    """
     try:
         _refuse_browsers(request, bound)
         match request.method, request.path:

@@ -1,7 +1,7 @@
 """The control plane of the simulated account: the service `bedrock`, which describes models, inference profiles and
 access.
 
-Shapes: botocore 1.44.8, bedrock 2023-04-20. It answers GET requests on the same port as the runtime.
+It answers GET requests on the same port as the runtime. Shapes: botocore 1.44.8, bedrock 2023-04-20.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _LIFE = {
 
 
 class ControlPlane:
-    """The models and profiles of the simulated account. They come from the scenario, or from `foundation.toml` if the
-    scenario has none.
+    """The models and inference profiles of the simulated account.
 
-    If they come from the scenario, they also apply to the runtime: `check` refuses calls that they do not allow.
+    If the scenario lists models or profiles, `check` also refuses runtime calls to any other model. If the scenario
+    lists none, the models of `foundation.toml` are reported, and every runtime call is allowed.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -61,8 +61,8 @@ class ControlPlane:
     def answer(  # noqa: PLR0911 - one case for each operation
         self, asked: Asked, query: str, seconds: float, now: float
     ) -> dict[str, Any]:
-        """Return the body of the answer to a request, `seconds` after the scenario was loaded. `now` is in seconds
-        since the epoch.
+        """Return the body of the answer to a request. `seconds` is the time since the scenario was loaded. `now` is in
+        seconds since the epoch.
         """
         wanted = {name: values[-1] for name, values in parse_qs(query).items()}
         region = asked.region
@@ -89,8 +89,10 @@ class ControlPlane:
         return self._profile(asked.model, region)
 
     def check(self, asked: Asked, seconds: float, now: float) -> None:
-        """Refuse a call of the runtime that the scenario's own tables do not allow for this account. A scenario
-        without these tables allows every call.
+        """Refuse a runtime call to a model that the scenario does not list for this account, or to which it has no
+        access.
+
+        A scenario that lists neither models nor profiles allows every call.
         """
         if not self._own or asked.base.startswith("arn:") or asked.model.startswith("arn:"):
             return

@@ -1,4 +1,4 @@
-"""Check the content of a conversation by the rules of Converse that the service model does not contain."""
+"""Check a conversation by the rules of Converse that botocore's service model does not contain."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def _ids(message: dict[str, Any], kind: str) -> list[str]:
 def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
     """Refuse blank text.
 
-    Text that consists only of line breaks is accepted if the message has other content. An answer with reasoning is
-    accepted as the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
+    There are two exceptions. A text that consists only of line breaks is accepted if the message has other content. Any
+    answer with reasoning is accepted, because the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
     """
     if any("reasoningContent" in block for block in content):
         return

@@ -1,7 +1,7 @@
-"""The members of Converse's answers that do not come from the model: usage by model, and members that the request asks
-for.
+"""Add the fields to Converse's answers that are not part of the model's message: the token usage, the guardrail trace,
+and fields that the request asks for.
 
-Shapes: botocore 1.44.5. Members that botocore does not have come from public recordings of 2026-11-29.
+Shapes: botocore 1.44.5. Fields that botocore does not describe come from public recordings of 2026-11-29.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ _OTHER_UNITS = (
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of an answer, with all its members."""
+    """Return the body of an answer: the fields in `written`, plus the usage, the trace and the fields that were
+    requested.
+    """
     return {
         **written,
         "usage": _usage(asked.base, usage, streamed=False),
@@ -40,7 +42,11 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
 def events(
     asked: Asked, answer: Answer, usage: Usage, written: Iterable[tuple[str, dict[str, Any]]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return the events of a streamed answer, with all their members."""
+    """Yield the events in `written`. Add the usage and the trace to the last event, and the requested fields to
+    messageStop.
+
+    A requested field is a field of the model's own answer that the request asks for by path.
+    """
     for name, event in written:
         if name == "messageStop":
             yield name, {**event, **_fields(asked, answer, usage)}
@@ -78,9 +84,7 @@ def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
 
 
 def _trace(guardrail: str, tokens: int, answer: Answer) -> dict[str, Any]:
-    """Return the trace of a guardrail with one denied topic. The trace states the length of the prompt, which is
-    calculated from the number of its tokens.
-    """
+    """Return the trace of a guardrail with one denied topic. The length of the prompt is estimated from its tokens."""
     read = _assessed(tokens * CHARACTERS_PER_TOKEN)
     if answer.stop == GUARDRAIL:
         blocked = {"topics": [{"name": "simulated", "type": "DENY", "action": "BLOCKED", "detected": True}]}
@@ -107,7 +111,9 @@ def _assessed(characters: int) -> dict[str, Any]:
 
 
 def _fields(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return the members of the model's own answer that the request asks for. Members that do not exist are omitted."""
+    """Return the fields of the model's own answer that the request asks for by path. A path that leads nowhere is
+    ignored.
+    """
     paths = [path for path in asked.body.get("additionalModelResponseFieldPaths") or () if path.startswith("/")]
     if not paths:
         return {}
@@ -132,9 +138,7 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return the member at this path as a tuple of one item, or None if the member does not exist. A member with the
-    value None is returned as `(None,)`.
-    """
+    """Return `(value,)` for the field at this path, or None if the field does not exist."""
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]

@@ -1,4 +1,4 @@
-"""The InvokeModel formats of the models that answer with numbers: embeddings of text, and ranks of documents.
+"""The InvokeModel formats of the models that return numbers: embeddings of text, and the relevance of documents.
 
 Texts with common words have similar vectors, so a search over simulated embeddings returns useful results. Formats:
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html and public recordings, 2026-11-29.
@@ -59,7 +59,7 @@ class _Of:
         return wanted
 
     def _kinds(self, given: Any, key: str) -> list[str]:
-        """Return the types of numbers that the request asks for."""
+        """Return the types of numbers that the request asks for, such as `float` or `int8`."""
         for kind in given or ():
             if kind not in _KINDS:
                 raise invalid("body", problem=f"#/{key}/0: {kind!r:.40} is not a valid enum value")
@@ -90,8 +90,8 @@ class Titan(_Of):
         return self._prompt([body["inputText"]], "")
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Return the body of the answer, which contains one vector. From version 2 of the model, the body also
-        contains the vector by type.
+        """Return the body of the answer, which contains one vector. From version 2 of the model on, the body also
+        contains the vector once for each requested number type.
         """
         vector = text_vector(body.get("inputText", ""), self._wanted(body))
         if not self._rules.by_type:
@@ -180,8 +180,8 @@ class Cohere(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Return the body of the answer, with a vector for each input. The vectors are a list, or lists by type if the
-        request asks for types or the model always uses them.
+        """Return the body of the answer, with one vector for each input. If the request or the model uses number types,
+        such as `int8`, the body contains one list of vectors for each type.
         """
         texts = body.get("texts") or []
         inputs = [*texts, *map(str, body.get("images") or []), *map(str, body.get("inputs") or [])]
@@ -251,8 +251,8 @@ def _word_vector(word: str, length: int) -> tuple[int, ...]:
 
 
 def of_type(vector: Sequence[float], kind: str) -> list[float] | list[int]:
-    """Return the vector as numbers of another type. The type `binary` packs the signs of eight numbers into one
-    number.
+    """Return the vector as numbers of the type `kind`. In the type `binary`, one number contains the signs of eight
+    numbers.
     """
     if kind == "int8":
         return [max(-128, min(127, round(number * 127))) for number in vector]

@@ -11,8 +11,8 @@ ERRORS: dict[str, dict[str, Any]] = _DATA["error"]
 
 
 class ServiceError(Exception):
-    """An error that the simulator answers with: its code, message and HTTP status. The default message and status are
-    the service's own.
+    """An error answer of the simulator: its code, message and HTTP status. By default, the message and the status are
+    those that the service uses for this code.
     """
 
     def __init__(self, code: str, message: str = "", status: int | None = None) -> None:
@@ -25,8 +25,8 @@ class ServiceError(Exception):
 
 
 class ServiceMissing(ServiceError):
-    """The answer to a request that is meant for a service other than Bedrock, such as STS. Clients of such a service
-    send forms and expect XML.
+    """The error answer to a request for a service other than Bedrock, such as STS. It is sent as XML, which clients of
+    these services expect.
     """
 
 
@@ -35,7 +35,7 @@ class ModelRefusal(ServiceError):
 
 
 def text(section: str, name: str, **values: object) -> str:
-    """Return the service's sentence with this name, with its placeholders replaced."""
+    """Return the error message with this name. The values replace the placeholders in the message."""
     sentence: str = _DATA[section][name]
     return sentence.format(**values) if values else sentence
 

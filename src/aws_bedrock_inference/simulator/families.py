@@ -176,7 +176,7 @@ class ClaudeText(Completion):
 
 
 class CohereText(Completion):
-    """The format of Cohere Command. It returns as many answers as the request asks for."""
+    """The format of Cohere Command. The request can ask for several answers."""
 
     stops = "stop_sequences"
     end = "COMPLETE"
@@ -192,8 +192,8 @@ class CohereText(Completion):
         return {"id": answer.identity, "generations": found, "prompt": self.asked.body.get("prompt", "")}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Return the chunks of a streamed answer: for each answer, its pieces and then its stop reason. If there are
-        several answers, each piece has the number of its answer.
+        """Return the chunks of a streamed answer: the pieces of each answer, then its stop reason. If the request asks
+        for several answers, each piece contains the number of its answer.
         """
         for number in range(self._number):
             which = {"index": number} if self._number > 1 else {}

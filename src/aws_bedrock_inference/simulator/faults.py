@@ -1,4 +1,4 @@
-"""Select the fault of each simulated request. The same requests in the same order always have the same faults."""
+"""Select the fault of each simulated request. The same requests in the same order always get the same faults."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _FROM_THE_FIRST_REQUEST = {"not-ready", "access-pending"}
 
 
 class Faults:
-    """The fault rules of a scenario. It counts, for each rule, the requests that matched the rule. The first rule that
-    applies to a request is used.
+    """The fault rules of a scenario, with the number of requests that matched each rule so far.
+
+    If several rules apply to a request, the first of them decides.
     """
 
     def __init__(self, rules: Sequence[FaultRule], seed: int) -> None:

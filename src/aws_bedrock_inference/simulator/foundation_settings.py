@@ -1,4 +1,4 @@
-"""The tables of a scenario for the control plane: the models and the inference profiles of the simulated account."""
+"""The tables of a scenario for the control plane (the service `bedrock`): models and inference profiles."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SYSTEM, APPLICATION = "SYSTEM_DEFINED", "APPLICATION"
 class FoundationModel:
     """A model, its lifecycle, and the access of the account to the model.
 
-    `regions` are shell patterns. Dates are days in UTC, such as `2026-12-31`. From its end of life on, a model does
-    not exist. `agreement` is the state of the Marketplace agreement. A pending agreement is completed after
-    `agreement_after` seconds.
+    `regions` are shell patterns. Dates are days in UTC, such as `2026-12-31`. On its end-of-life day, a model stops
+    existing. `agreement` is the state of the Marketplace agreement. A pending agreement becomes complete
+    `agreement_after` seconds after the scenario was loaded.
     """
 
     id: str
@@ -51,9 +51,7 @@ class FoundationModel:
             moment(day)
 
     def lives(self, now: float) -> bool:
-        """Return whether the model exists at the time `now` (seconds since the epoch), because it has not reached its
-        end of life.
-        """
+        """Return whether the model has not yet reached its end of life at the time `now` (seconds since the epoch)."""
         return now < moment(self.end_of_life)
 
     def is_in(self, region: str) -> bool:
@@ -67,9 +65,8 @@ class FoundationModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceProfile:
-    """An inference profile that sends the calls of one model to `regions`. It can be called from these Regions.
-
-    With `everywhere`, it is a global profile, which can be called from every Region.
+    """An inference profile, which sends the calls of one model to `regions`. It can be called from these Regions. A
+    profile with `everywhere` is global: it can be called from every Region.
     """
 
     id: str
@@ -102,7 +99,7 @@ class RetentionRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedAccess:
-    """A trusted access program of a provider, and the account's `status` in it."""
+    """A trusted access program of a model provider. `status` is the account's status in the program."""
 
     id: str
     provider: str
@@ -122,7 +119,7 @@ class EnforcedGuardrail:
 
 
 def moment(day: str) -> float:
-    """Return the beginning of a day in UTC, in seconds since the epoch, or infinity for an empty text."""
+    """Return the start of a day in UTC, in seconds since the epoch. Return infinity for an empty text."""
     if not day:
         return inf
     try:

@@ -15,8 +15,8 @@ _STRING = 7  # the header value type of a string with a two-byte length
 
 
 def padded(payload: bytes) -> bytes:
-    """Return the JSON object with a padding member `p` of varying length. The padding hides the length of the model's
-    text.
+    """Add a member `p` of varying length to a JSON object. The service adds it so that the size of a frame does not
+    reveal the length of the text.
     """
     length = crc32(payload) % len(_PADDING)
     return b'%b%b"p":"%b"}' % (payload[:-1], b"," if len(payload) > len(b"{}") else b"", _PADDING[: length + 1])
@@ -28,7 +28,7 @@ def event(name: str, payload: bytes) -> bytes:
 
 
 def exception(name: str, payload: bytes) -> bytes:
-    """Return the frame of an exception. The exception can have a name that is not in the service model."""
+    """Return the frame of an exception. `name` can be an exception that the service model does not contain."""
     return _frame(_headers(":exception-type", name, "exception"), payload)
 
 

@@ -1,8 +1,8 @@
 """Let a simulated model continue its own answer after an interruption.
 
-The model recognizes the answer by its beginning: the last message of the assistant must be the beginning of the answer
-to the messages before it. The model continues the answer if that message is the last message (a prefill), or if the
-user's next message quotes the end of the answer. The model does not look for the words of any particular client.
+The simulator can compute the complete answer again. A conversation asks for a continuation in one of two ways. Either
+the beginning of that answer is the last message (a *prefill*), or the user's next message quotes the end of it. The
+model does not depend on the words of any particular client.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n",
 class Broken(NamedTuple):
     """The end of a conversation with an interrupted answer.
 
-    `parts` is the number of texts before the assistant's last message. `written` is the text of that message. `said`
-    is the text of the user after it, or None for a prefill. `prefilled` is the part of the answer that the user has
-    possibly written.
+    `parts` is the number of texts before the assistant's last message. `written` is the text of that message. `said` is
+    the text of the user's message after it, or None if there is no such message (a prefill). If the user wrote the
+    first part of a prefill, `prefilled` contains this part.
     """
 
     parts: int
@@ -39,8 +39,10 @@ class Broken(NamedTuple):
     prefilled: tuple[str, ...] = ()
 
     def readings(self) -> Iterator[Broken]:
-        """Yield the possible interpretations of the conversation. The model wrote the whole prefill, or the user
-        wrote the beginning of the prefill and the model wrote the rest.
+        """Yield the possible interpretations of a conversation.
+
+        A prefill does not show who wrote it. Either the model wrote all of it, or the user wrote its first characters
+        and the model wrote the rest.
         """
         yield self
         if self.said is None:
@@ -49,9 +51,10 @@ class Broken(NamedTuple):
 
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
-    """Return the rest of the answer `whole` that follows the text already written, or None if the conversation does
-    not continue that answer. `how` is the way to continue. For `loosely`, `chance` (from 0 to 1) selects what the
-    model repeats or writes first. For `otherwise`, `other` returns the continuation in other words.
+    """Return what the model writes next, or None if the interrupted text is not the beginning of the answer `whole`.
+
+    `how` is the way to continue: `exactly`, `loosely` or `otherwise`. For `loosely`, `chance` (from 0 to 1) selects
+    what the model repeats or writes first. For `otherwise`, `other` returns a continuation in other words.
     """
     written = broken.written
     if broken.said is None:

@@ -1,4 +1,4 @@
-"""The tables of a scenario for batch inference: the quotas of the account, and rules for its jobs."""
+"""The tables of a scenario for batch inference: the quotas of the account, and the behaviour of its jobs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ _GIGABYTE = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The quotas of the account's batch jobs, the models that refuse batch jobs, and the roles that Bedrock can
-    assume. Names are shell patterns.
+    """The quotas for batch jobs, the models that refuse batch jobs, and the roles that Bedrock can assume.
 
-    Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
+    The names are shell patterns. Quotas: https://docs.aws.amazon.com/general/latest/gr/bedrock.html, 2026-11-29.
     """
 
     minimum: int = 100
@@ -33,11 +32,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRule:
-    """A rule for the jobs that match the patterns. `first` limits the rule to that number of jobs.
+    """The behaviour of the jobs whose name and model match two shell patterns.
 
-    The number for a state is the length of the state in seconds. `stalls` is the share of records after which the job
-    makes no progress. `expires` is the number of seconds after which a job expires, instead of its
-    timeoutDurationInHours.
+    `first` limits the rule to the first matching jobs. `submitted`, `validating`, `scheduled`, `in_progress` and
+    `stopping` are the seconds that a job spends in this state. At the share `stalls` of its records, a job stops making
+    progress. `expires` is the timeout of a job in seconds, in place of its timeoutDurationInHours.
     """
 
     name: str = "*"

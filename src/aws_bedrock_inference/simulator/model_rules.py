@@ -1,6 +1,4 @@
-"""The facts about models that determine what the simulator accepts and how it answers. They are read from
-`model_rules.toml`.
-"""
+"""The facts about models in `model_rules.toml`: which requests the simulator accepts and how it answers."""
 
 from __future__ import annotations
 
@@ -44,14 +42,14 @@ class Vectors(NamedTuple):
 
 @lru_cache(maxsize=_KEPT)
 def is_id(model: str) -> bool:
-    """Return whether `model` has the form of a model id or ARN. The geography prefix must be removed before."""
+    """Return whether `model` has the form of a model id or an ARN. A prefix such as `us.` must be removed before."""
     return bool((_ARN if model.startswith("arn:") else _ID).fullmatch(model))
 
 
 @lru_cache(maxsize=_KEPT)
 def listed(name: str, base: str) -> bool:
-    """Return whether the list `name` contains the model. Each list contains the models that differ from all others in
-    one way.
+    """Return whether the list `name` in `model_rules.toml` contains the model. Each list names the models that share
+    one special behaviour.
     """
     return matches(base, _RULES["lists"][name])
 
@@ -82,8 +80,8 @@ def claude_name(base: str) -> str:
 
 
 def body_format(base: str, body: Mapping[str, Any]) -> str:
-    """Return the format of a body of InvokeModel. It is the format that the body matches, among the formats that the
-    model accepts.
+    """Return the name of the format in which a body of InvokeModel is written. Some models accept several formats; then
+    the members of the body decide.
     """
     if base.startswith("arn:"):
         entries = [entry for entry in _RULES["native"] if entry.get("by_arn", True)]

@@ -1,6 +1,6 @@
-"""Select the format of a body of InvokeModel, and define the formats of Amazon Nova and Amazon Titan Text.
+"""Select the format of a body of InvokeModel. Also define the formats of Amazon Nova and Amazon Titan Text.
 
-`model_rules.toml` contains the format of each model. Source:
+`model_rules.toml` names the format of each model. Source:
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html
 """
 
@@ -58,8 +58,9 @@ class Nova:
         return {**written, "usage": {**_usage(usage), "totalTokens": usage.total}}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Return the chunks of a streamed answer. Each chunk is an event of Converse under its name. Each delta is a
-        separate block, which ends immediately.
+        """Yield the chunks of a streamed answer. Each chunk is a dictionary with one event of ConverseStream.
+
+        Unlike ConverseStream, Nova ends the content block after every delta and continues with the next block index.
         """
         index = 0
         for name, event in converse.events(answer, usage, milliseconds):

@@ -45,9 +45,10 @@ def parsed(pattern: str) -> Any:
 
 
 def matches(pattern: str, text: str) -> bool:
-    r"""Return whether the pattern matches a part of the text; False if it is not supported or needs too many steps.
+    r"""Return whether the pattern matches a part of the text. Return False if the pattern is not supported or needs too
+    many steps.
 
-    The text of a group is not stored: a reference to it, such as `\1`, matches any text.
+    The text of a group is not stored. Therefore a back reference, such as `\1`, matches any text.
     """
     tree = parsed(pattern)
     if tree is None:
@@ -88,8 +89,8 @@ class _TooHardError(Exception):
 
 
 class _Reader:
-    """Reads one text. It calculates the positions at which a part of the pattern can end, from the positions at which
-    it can begin.
+    """Reads one text. From the positions at which a part of the pattern can begin, it calculates the positions at which
+    that part can end.
     """
 
     def __init__(self, text: str, flags: int) -> None:

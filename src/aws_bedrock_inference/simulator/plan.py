@@ -1,4 +1,4 @@
-"""The server's plan for one request. A plan consists of steps: wait, write bytes, or break the connection."""
+"""The plan of an answer. It consists of steps for the server: wait, write bytes, or break the connection."""
 
 from __future__ import annotations
 
@@ -31,11 +31,10 @@ Step = float | bytes | Break
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of an answer: its head, and the steps that follow.
+    """The plan of an answer: the status and headers, and the steps that follow.
 
-    With `streamed`, each piece is written separately; otherwise, head and body are written together. The code that
-    runs the steps must close the generator, even if the client has disconnected, because quotas are settled at that
-    time.
+    With `streamed`, each piece is written separately. Otherwise, the headers and the body are written together. The
+    server must close the generator `steps` even if the client has disconnected. This settles the quota of the request.
     """
 
     status: int
@@ -52,7 +51,7 @@ def whole(
     wait: float = 0.0,
     on_done: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Return the plan of an answer in one piece. `on_done` is called at the end of the answer, even if the client has
+    """Return the plan of an answer that is not a stream. `on_done` is called at its end, even if the client has
     disconnected.
     """
     return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, on_done))
@@ -64,7 +63,7 @@ def report(content: Any) -> Plan:
 
 
 def refusal(error: ServiceError) -> Plan:
-    """Return the plan of an answer with this error, in the service's form."""
+    """Return the plan of an error answer, in the form that the service uses."""
     if isinstance(error, ServiceMissing):
         text = f"<ErrorResponse><Error><Code>{error.code}</Code><Message>{error}</Message></Error></ErrorResponse>"
         return Plan(error.status, [("content-type", "text/xml")], _whole_body(0.0, text.encode(), lambda: None))

@@ -1,8 +1,9 @@
-"""Recognize a form of answer that a prompt describes in words. Libraries write such prompts for models that have no
-setting for the form.
+"""Recognize a prompt that describes the form of the answer in words. Libraries write such prompts for models that have
+no setting for the form.
 
-The prompts contain a JSON schema (instructor, langchain, pydantic-ai), or the names of the fields: in braces, in an
-object, or each after a marker (dspy). Real models follow such prompts, and so do simulated models.
+The prompts of instructor, langchain and pydantic-ai contain a JSON schema. Other prompts contain the names of the
+fields: in braces, in an object, or each after a marker (dspy). Real models follow these prompts, and so do simulated
+models.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def _marked(text: str) -> str:
 
 
 def prompted_schema(text: str) -> Any:
-    """Return the last JSON schema in a text. If the text has none, return a schema for its last object with
-    placeholders, or None.
+    """Return the last JSON schema in a text. A text without a schema can contain an object with placeholders: then
+    return a schema for the last such object. Otherwise return None.
     """
     if "{" not in text or "json" not in text.lower():
         return None

@@ -1,16 +1,15 @@
-"""The quotas of the simulated account: requests and tokens per minute, and tokens per day, with four kinds of
-accounting (*disciplines*).
+"""The quotas of the simulated account: requests and tokens per minute, and tokens per day.
 
-This is pure arithmetic over `now`, in seconds from any start. A pool has one limit for each dimension. A request is
-admitted if it fits into all limits. At its end, its reservation is replaced by its actual use.
+AWS does not publish how it counts the use of a quota. The simulator therefore has four methods (*disciplines*), and a
+client must work with each of them:
 
-    bucket    a bucket that holds one minute and refills steadily
-    tight     a bucket that holds five seconds; when full, it admits up to one minute's amount and goes into debt
-    fixed     minute windows that all start together
-    sliding   the sixty seconds before now
+    bucket    a token bucket with the amount of one minute; it refills steadily
+    tight     a token bucket with the amount of five seconds; a full bucket admits one request up to one minute's amount
+    fixed     windows of one minute, which all start together
+    sliding   a window of the last sixty seconds
 
-AWS does not publish its discipline. These are the disciplines that a client must be able to handle. A limit can change
-while it is in use; earlier reservations remain. Sources:
+A pool is a quota for one model. A request is admitted if it fits into all limits of its pool. It reserves tokens, and
+at its end the simulator replaces the reservation by the actual use. All times are in seconds. Sources:
 https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
 """
 
@@ -32,7 +31,7 @@ REQUESTS, TOKENS, TOKENS_PER_DAY = "requests", "tokens", "tokens-per-day"
 
 
 class Limit(Protocol):
-    """The limit of one dimension of a quota, such as tokens per minute."""
+    """One limit of a quota, such as the tokens per minute."""
 
     def fits(self, amount: float, now: float) -> bool:
         """Return whether `amount` fits into the limit now."""
@@ -41,16 +40,14 @@ class Limit(Protocol):
         """Reserve `amount`. Return an identifier of the reservation."""
 
     def adjust(self, taking: Any, by: float, now: float) -> None:
-        """Correct an earlier reservation by `by`. `by` is positive if more than the reservation was used, and negative
-        if less was used.
-        """
+        """Correct an earlier reservation by `by`. A positive value adds use, and a negative value is a refund."""
 
     def change(self, limit: float, now: float) -> None:
         """Set the limit to `limit` from now on. Earlier reservations remain valid."""
 
 
 class Bucket:
-    """A bucket that refills at `limit` per minute. It holds at most the amount of `seconds`."""
+    """A token bucket. It refills at `limit` per minute, and holds the amount of `seconds` seconds."""
 
     def __init__(self, limit: float, seconds: float, now: float) -> None:
         self._share = seconds / MINUTE
@@ -75,11 +72,11 @@ class Bucket:
         self._level = self.level(now) - amount
 
     def adjust(self, taking: None, by: float, now: float) -> None:  # noqa: ARG002 - a bucket stores no reservations
-        """Correct an earlier reservation by `by`. The bucket never contains more than its capacity."""
+        """Correct an earlier reservation by the amount `by`. A refund does not fill the bucket above its capacity."""
         self._level = min(self.capacity, self.level(now) - by)
 
     def change(self, limit: float, now: float) -> None:
-        """Refill at the new rate from now on. The content of the bucket remains, up to the new capacity."""
+        """Refill at the new rate from now on. The tokens in the bucket remain, up to the new capacity."""
         level = self.level(now)
         self.limit = limit
         self.capacity = limit * self._share
@@ -113,8 +110,10 @@ class Fixed:
         return self._index
 
     def adjust(self, taking: int, by: float, now: float) -> None:
-        """Correct an earlier reservation. If more was used, charge the current window. If less was used, refund only
-        the window that was charged.
+        """Correct an earlier reservation by the amount `by`.
+
+        Additional use is charged to the current window. A refund has an effect only if the reservation was in this
+        window.
         """
         used = self.used(now)
         if by > 0 or taking == self._index:
@@ -152,8 +151,9 @@ class Sliding:
         return taking
 
     def adjust(self, taking: list[float], by: float, now: float) -> None:
-        """Correct a reservation by `by`. If the reservation is still in the window, change it. Otherwise, charge an
-        excess now.
+        """Correct an earlier reservation by the amount `by`.
+
+        If the reservation is no longer in the window, additional use is charged now, and a refund has no effect.
         """
         self.used(now)
         if taking[0] > now - self._window:
@@ -169,8 +169,8 @@ class Sliding:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """The quota of one pool: requests and tokens per minute, and tokens per day. None means unlimited. 0 admits
-    nothing.
+    """The limits of one pool: requests per minute, tokens per minute and tokens per day. None means unlimited, and 0
+    admits no request.
     """
 
     rpm: float | None = None
@@ -199,7 +199,7 @@ DISCIPLINES: dict[str, Callable[[float, float], Limit]] = {
 
 @dataclass(slots=True)
 class Ticket:
-    """One admitted request, with its reservations."""
+    """An admitted request, with the tokens that it has reserved."""
 
     reserved: float
     takings: list[tuple[Limit, Any]]
@@ -212,7 +212,7 @@ class Ticket:
 
 
 class Pool:
-    """The quota of one model in one Region and pool."""
+    """The limits of one model in one Region for one type of call, such as `on-demand`, and their current use."""
 
     def __init__(self, quota: Quota, discipline: str, now: float) -> None:
         self._new = DISCIPLINES[discipline]
@@ -222,16 +222,17 @@ class Pool:
         self.change(quota, now)
 
     def change(self, quota: Quota, now: float) -> None:
-        """Set the limits to those of `quota` from now on. Limits that `quota` does not set remain. If a dimension was
-        unlimited, its use is counted from now on.
+        """Change the limits to those of `quota` from now on. A limit that `quota` does not set remains. A limit that
+        did not exist before starts with no use.
         """
         self._requests = _changed(self._requests, quota.rpm, now, self._new)
         self._tokens = _changed(self._tokens, quota.tpm, now, self._new)
         self._day = _changed(self._day, quota.tpd, now, lambda limit, start: Fixed(limit, DAY, start))
 
     def admit(self, tokens: float, now: float) -> Ticket | str:
-        """Return a ticket, or the name of the dimension whose limit refuses the request. A refused request is not
-        charged.
+        """Admit a request and reserve its tokens. Return a ticket, or the name of the limit that refuses the request.
+
+        A refused request is not charged.
         """
         if self._requests and not self._requests.fits(1, now):
             return REQUESTS

@@ -1,6 +1,4 @@
-"""Create the plan of the answer to an admitted request: the model's text, its duration, and the effect of a fault on
-it.
-"""
+"""Create the plan of the answer to an admitted request: the model's text, its timing, and the effect of a fault."""
 
 from __future__ import annotations
 
@@ -45,8 +43,8 @@ def reply(
     fault: FaultRule | None,
     over: Callable[[float, int], None],
 ) -> Plan:
-    """Return the plan of the answer. At its end, `over` is called with the share of the answer that was sent, and the
-    number of tokens in the complete answer.
+    """Return the plan of the answer. At the end of the answer, `over` is called with two values: the share of the
+    answer that was sent, and the number of tokens in the complete answer.
     """
     if form := embedding_format(asked.format, asked.base):
         return _numbers(scenario, form, asked, prompt, fault=fault, over=over)
@@ -85,7 +83,7 @@ def _numbers(
     fault: FaultRule | None,
     over: Callable[[float, int], None],
 ) -> Plan:
-    """Return the plan of an answer that is not text. Only its input is charged."""
+    """Return the plan of an answer of numbers, such as an embedding. Only the input tokens are charged."""
     wait = scenario.latency.first_token
     body = speech.written(form.body(asked.body, prompt.tokens))
     if fault and fault.kind == "malformed":
@@ -107,8 +105,8 @@ def _filtered(generated: Answer, fault: FaultRule) -> Answer:
 
 
 def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Step]:
-    """Return the frames of the stream up to the fault. The fault occurs before the closing event at the latest, so
-    that it also affects an answer that is shorter than expected.
+    """Return the frames of the stream, changed by the fault. If the answer is shorter than the fault's position, the
+    fault occurs before the closing event.
     """
     track: list[Step] = [frames.event(name, frames.padded(payload)) for name, payload in events]
     if fault is None or (fault.kind == "stall" and fault.after is None):  # such a stall is before the first byte

@@ -11,7 +11,7 @@ from aws_bedrock_inference.simulator.signature import caller, region
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The last part of the path, /model/{modelId}/...: botocore 1.44.5, bedrock-runtime 2023-09-30.
+# Operations by the last part of the path /model/{modelId}/...: botocore 1.44.5, bedrock-runtime 2023-09-30.
 _OPERATIONS = {
     "converse": "Converse",
     "converse-stream": "ConverseStream",
@@ -54,8 +54,9 @@ class Request(NamedTuple):
 class Asked(NamedTuple):
     """The operation, the model and the caller of a request.
 
-    `model` is the id or ARN in the request, and `base` the model without profile or ARN. `body` is the JSON of the
-    request's body, and `format` the name of the format of an InvokeModel body. Both are set when the body is read.
+    `model` is the id or ARN as it was sent. `base` is the id of its base model, without the prefix of an inference
+    profile. `body` is the parsed JSON body. `format` is the name of the body's format for InvokeModel. Both are set
+    when the body is read.
     """
 
     operation: str
@@ -74,7 +75,7 @@ class Asked(NamedTuple):
 
     @property
     def native(self) -> bool:
-        """True if the bodies are in the model's own format."""
+        """True if the operation is InvokeModel or its stream, whose bodies are in the model's own format."""
         return self.operation.startswith("InvokeModel")
 
     @property
@@ -105,9 +106,7 @@ def asked(request: Request, home: str) -> Asked:
 
 
 def _asked_of_jobs(method: str, head: str, rest: str) -> tuple[str, str]:
-    """Return the id or ARN of the job, and the operation. Both are empty if the request is not an operation of batch
-    jobs.
-    """
+    """Return the id or ARN of the batch job, and the operation. Both are empty for any other request."""
     if head == _ALL_JOBS:
         return "", "ListModelInvocationJobs" if method == "GET" and not rest else ""
     if method == "GET" and rest:

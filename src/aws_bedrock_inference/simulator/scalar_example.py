@@ -1,4 +1,4 @@
-"""Create texts and numbers that a JSON schema allows."""
+"""Create a text or a number that a JSON schema allows."""
 
 from __future__ import annotations
 
@@ -81,9 +81,7 @@ def varied(text: str, variant: int) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the minimum and the maximum of a number, each with True if the number must not be equal to it. In draft
-    4 of JSON Schema, a separate boolean states this.
-    """
+    """Return the minimum and the maximum of a number. The two booleans state whether each bound itself is excluded."""
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     least = _number_or(above, -inf)

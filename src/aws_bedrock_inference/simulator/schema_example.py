@@ -1,7 +1,7 @@
 """Create a value that a JSON schema allows. The same schema always produces the same value.
 
-No library of a reasonable size does this: hypothesis-jsonschema needs Hypothesis, and jsf needs Faker. The tests check
-every result with `jsonschema`, so this module does not have to be trusted.
+Existing libraries for this need large dependencies: hypothesis-jsonschema needs Hypothesis, and jsf needs Faker. The
+tests of this module check its results with `jsonschema`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ _MOST_ITEMS = 1000  # maximum items of an array, and maximum members of an objec
 
 
 def example(schema: Any) -> Any:
-    """Return a value that the schema allows. Return a text if the schema allows no value, or if this module does not
-    understand it.
+    """Return a value that the schema allows. Return a text if no value is allowed or the schema is not understood.
 
-    The value has all optional members of an object, because a model fills in all members that it sees. If this
-    violates a rule of the schema, the value has only the required members.
+    The value has all optional members of an object, because real models also fill in every member. If the optional
+    members violate a rule of the schema, the value has only the required members.
     """
     value: Any = TEXT
     for full in (True, False):
@@ -57,9 +56,7 @@ def object_example(schema: Any) -> dict[str, Any]:
 
 
 class _Maker:
-    """The work on one schema. It has the root of the schema, to which references lead, and the number of steps that
-    are left.
-    """
+    """Creates the value for one schema, in a limited number of steps. References in the schema start at its root."""
 
     def __init__(self, root: Any, *, full: bool) -> None:
         self._root = root
@@ -68,8 +65,8 @@ class _Maker:
         self._entered: list[str] = []
 
     def make(self, schema: Any, variant: int = 0) -> Any:
-        """Return a value that the schema allows. A `variant` above 0 selects a different value if the schema allows
-        more than one.
+        """Return a value that the schema allows. Another `variant` selects a different value, if the schema allows
+        several.
         """
         self._steps -= 1
         if schema is False or self._steps < 0:
@@ -93,8 +90,8 @@ class _Maker:
             self._entered.remove(reference)
 
     def _composed(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return a value that satisfies all of `allOf`, and one branch each of `anyOf` and `oneOf`, in addition to the
-        schema's other rules.
+        """Return a value that satisfies all of `allOf`, one branch of `anyOf`, one branch of `oneOf`, and the other
+        rules.
         """
         for key in ("allOf", "anyOf", "oneOf"):
             branches = schema.get(key)

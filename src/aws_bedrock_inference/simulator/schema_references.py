@@ -12,7 +12,9 @@ REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 def resolved(root: Any, reference: str) -> Any:
-    """Return the schema at a reference inside the document, or True (anything) if the reference leads nowhere."""
+    """Return the schema to which a reference inside the document leads. If it leads nowhere, return True, which is the
+    JSON schema that allows any value.
+    """
     document, _, pointer = reference.partition("#")
     place = _identified(root, document, ("$id",)) if document else root
     if pointer and not pointer.startswith("/"):
@@ -35,9 +37,7 @@ def referred(schema: dict[str, Any]) -> str | None:
 
 
 def _identified(root: Any, name: str, keys: tuple[str, ...]) -> Any:
-    """Return the schema with this id in the document, or True (which allows anything) if there is none. TypeBox writes
-    recursive schemas with such ids.
-    """
+    """Return the schema with this id in the document. If the document has none, return True, which allows any value."""
     own = root.get("$id") if isinstance(root, dict) else None
     base = own if isinstance(own, str) else ""
     wanted = {name, f"#{name}", urljoin(base, name)}

@@ -1,5 +1,6 @@
-"""The server of the simulator: HTTP/1.1 and HTTP/2 without TLS (h2c with prior knowledge) on one port, through
-granian.
+"""The HTTP server of the simulator. HTTP/1.1 and HTTP/2 without TLS (h2c, prior knowledge) share one port.
+
+The server runs in granian.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Endpoint:
             self._under_way.discard(task)
 
     def give_up(self) -> None:
-        """Cancel the requests in flight, because granian stops only after they have ended."""
+        """Cancel the requests in flight, because granian waits for their end before it stops."""
         for task in self._under_way:
             if task:
                 task.cancel()
@@ -115,7 +116,9 @@ class Endpoint:
 
 
 async def _body(protocol: RSGIHTTPProtocol, length: int | None) -> bytes | None:
-    """Return the body of a request. Return None if the body is too long; the rest of it is not read."""
+    """Return the body of a request. Return None if the body is longer than the maximum; the server then stops reading
+    it.
+    """
     if length is not None:
         return await protocol() if length <= _LONGEST_BODY else None
     pieces, read = [], 0
@@ -161,8 +164,8 @@ async def _waited(seconds: float, protocol: RSGIHTTPProtocol) -> bool:
 async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[str], None]) -> None:
     """Serve the scenario until the task is cancelled.
 
-    Port 0 selects a free port. `ready` is called with the URL. While the scenario refuses connections, the port is
-    closed, but requests in flight continue. Raises OSError if the address is not available.
+    Port 0 selects a free port. `ready` is called with the URL. A scenario can refuse connections for some time. During
+    this time the port is closed, but requests in flight continue. Raises OSError if the address is not available.
     """
     service = Service(scenario.read(tables), clock=clock.monotonic, wall=clock.wall)
     endpoint = Endpoint(service, host)
@@ -228,9 +231,7 @@ def _listener(endpoint: Endpoint, host: str, port: int) -> Server:
 
 
 def _port(host: str, port: int) -> int:
-    """Return `port`, or a free port if `port` is 0. Raises OSError if the address is in use, because granian would
-    not report this.
-    """
+    """Return `port`, or a free port for 0. Raises OSError if the port is in use; granian does not report this."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

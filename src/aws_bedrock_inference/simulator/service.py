@@ -1,4 +1,4 @@
-"""The simulated service, without I/O. It converts a request into the plan of its answer. The time is an argument."""
+"""The simulated service, without network access. It converts each request into a plan of the answer."""
 
 from __future__ import annotations
 
@@ -74,14 +74,12 @@ class Service:
         self._jobs.close()
 
     def next_work(self) -> float | None:
-        """Return the seconds until batch jobs have work. Return None if they have no work before the next request."""
+        """Return the seconds until batch jobs have work. Return None if nothing happens before the next request."""
         due = self._jobs.due()
         return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
-        """Return whether connections are refused now, and the number of seconds until this can change. The number is
-        None if this never changes.
-        """
+        """Return whether connections are refused now, and the seconds until this can change (None: never)."""
         now = self.now
         spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]
         edges = [edge - now for rule in spans for edge in (rule.since, rule.until) if edge > now]
@@ -148,7 +146,7 @@ class Service:
         signature.verify(method, path, query, headers, body, self._wall(), self.scenario.credentials)
 
     def _refuse(self, wanted: Asked, prompt: Prompt, limit: int, fault: FaultRule) -> None:
-        """If the fault is an error, raise this error."""
+        """Raise the error of the fault, if the fault is an error."""
         if fault.kind == "error":
             if ERRORS.get(fault.code, {}).get("admitted"):
                 self._settle(wanted, self._admit(wanted, prompt, limit), Usage(prompt.tokens), 0)
@@ -195,9 +193,7 @@ class Service:
         return quota
 
     def _change(self) -> None:
-        """Apply the changes of quotas that are due, each at its own time. Call this before anything is reserved or
-        settled.
-        """
+        """Apply the quota changes whose time has come. Call this method before tokens are reserved or settled."""
         while self._changes and self._changes[0].at <= self.now:
             change = self._changes.popleft()
             self._changed.append(change)
@@ -206,7 +202,7 @@ class Service:
                     pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
-        """Return the usage of the prompt, including the prompt cache. The number of output tokens is not known yet."""
+        """Return the input tokens of the prompt, divided into tokens from the prompt cache and other tokens."""
         cached = prompt.cached_tokens
         if not cached:
             return Usage(prompt.tokens)

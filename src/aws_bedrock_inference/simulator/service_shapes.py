@@ -1,7 +1,6 @@
-"""Read the shapes of requests from the service model that ships with botocore.
+"""Read the shapes of requests from the service model in botocore.
 
-This module reads the file of the service model itself, because importing botocore's own reader takes longer than
-importing the whole simulator.
+The module reads the JSON file itself. An import of botocore's reader takes longer than an import of the simulator.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def shape(name: str, service: str = RUNTIME) -> Shape:
 
 
 def quicker(pattern: str) -> str:
-    """Return a pattern that matches the same texts as `pattern`, but always takes little time."""
+    """Return a pattern that matches the same texts as `pattern`, but never takes exponential time."""
     return _QUICKER.get(pattern, pattern)
 
 

@@ -33,8 +33,8 @@ def _check_range(name: str, value: float, least: float, most: float) -> None:
 class Latency:
     """The speed of answers: the seconds to the first token, and then the tokens per second.
 
-    `spread` is the standard deviation of the logarithm of the time to the first token. With 0.3, one answer in twenty
-    starts after more than 1.6 times the usual time.
+    The time to the first token has a log-normal distribution. `spread` is the standard deviation of its logarithm. With
+    a `spread` of 0.3, one answer in twenty starts after more than 1.6 times the median.
     """
 
     first_token: float = 0.0
@@ -49,13 +49,14 @@ class Latency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The settings of the models' answers: the median of their length in tokens, and the standard deviation of its
-    logarithm.
+    """The length of the models' answers, and their choice of tools.
 
-    `tools` selects the tools that a model uses when it is free to choose: the tools that the question names (`named`),
-    none (`off`), or the tools of a script. `goes_on` selects how a model continues an interrupted answer whose end the
-    user quotes: `exactly` from the quotation, `loosely` (the model possibly writes something first, or repeats more),
-    or `otherwise`, in other words than before.
+    `tokens` is the median length in tokens, and `spread` is the standard deviation of its logarithm. If the request
+    leaves the choice of tools to the model, `tools` decides: `named` means the tools that the question names, and `off`
+    means no tools. `tool_script` is a list of tools that the model uses in order instead.
+
+    `goes_on` selects how a model continues an interrupted answer whose end the user quotes. `exactly`: from the
+    quotation. `loosely`: it repeats more, or first writes something else. `otherwise`: in other words than before.
     """
 
     tokens: float = 130.0
@@ -75,8 +76,8 @@ class Answers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The models of the simulator. All settings are shell patterns for ids of base models, without a geography
-    prefix.
+    """Lists of models with a common property. Each entry is a shell pattern for a model id, without a prefix such as
+    `us.`.
     """
 
     known: tuple[str, ...] = (
@@ -104,8 +105,8 @@ class Models:
 class Credentials:
     """The credentials that the simulator accepts.
 
-    Without a secret key, signatures are not checked. With neither a secret key nor a bearer token, every bearer token
-    that has not expired is accepted.
+    If `secret_key` is empty, signatures are not checked. If the bearer token is empty, too, every bearer token is
+    accepted that has not expired.
     """
 
     access_key: str = "AKIDSIMULATOR"
@@ -140,8 +141,8 @@ class QuotaRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuotaChange(QuotaRule):
-    """A change of the quota of the matching pools, at `at` seconds after the scenario was loaded. Limits that are not
-    set do not change.
+    """A change of the quota of the matching pools. It takes effect `at` seconds after the scenario was loaded. A limit
+    that is not set does not change.
     """
 
     at: float
@@ -156,10 +157,11 @@ class QuotaChange(QuotaRule):
 class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
-    The filters are shell patterns. `since` (written `from`) and `until` are seconds since the scenario was loaded.
-    Only requests that match the filters are counted: `requests` contains the numbers of those that can be affected,
-    and `first` limits the fault to the first of them. Of the remaining requests, the share `rate` is affected.
-    `after` is a number of stream events, and `seconds` is the duration of the fault.
+    * `model`, `region` and `operation` are shell patterns. Only requests that match all of them are counted.
+    * `requests` limits the fault to these numbers of the count, and `first` to the first requests.
+    * `rate` is the share of the remaining requests that get the fault, from 0 to 1.
+    * `since` (in TOML: `from`) and `until` are in seconds since the scenario was loaded.
+    * `after` is a number of stream events, and `seconds` is the duration of the fault.
     """
 
     kind: str

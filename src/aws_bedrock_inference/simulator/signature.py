@@ -40,8 +40,9 @@ def caller(authorization: str) -> str:
 def verify(  # noqa: PLR0917 - the parts of a request, in their order
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
 ) -> None:
-    """Raise ServiceError unless the request is signed with the credentials `who`, or has their token. `now` is in
-    seconds since the epoch.
+    """Raise ServiceError if the request has neither a valid signature of the credentials `who` nor their bearer token.
+
+    `now` is in seconds since the epoch.
     """
     authorization = headers.get("authorization", "")
     if authorization.startswith("Bearer "):
@@ -104,10 +105,10 @@ def _check_clock(stamp: str, now: datetime) -> None:
 
 
 def _canonical_paths(path: str) -> Iterator[str]:
-    """Return the forms of the path that the client has possibly signed.
+    """Yield the possible forms of the path that the client has signed.
 
-    The server receives the decoded path. Therefore three forms of the model id are tried: with `:` and `/` encoded,
-    with only `:` encoded, and unchanged.
+    The server knows only the decoded path. Clients encode the model id in three ways: `:` and `/`, only `:`, or
+    neither.
     """
     head, _, rest = path.removeprefix("/").partition("/")
     model, _, tail = rest.rpartition("/")

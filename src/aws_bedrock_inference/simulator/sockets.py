@@ -1,6 +1,4 @@
-"""Reset a connection. granian cannot reset connections, so this module finds the socket in this process and
-resets it.
-"""
+"""Reset a connection. granian has no function for this, so the module searches the sockets of this process."""
 
 from __future__ import annotations
 
@@ -32,9 +30,7 @@ def reset(client: str) -> None:
 
 
 def _break(connection: socket.socket) -> None:
-    """Send RST on a socket. Linux sends RST when a socket is disconnected. On other systems, closing the socket
-    without lingering sends RST.
-    """
+    """Send RST on a socket. On Linux, the socket is disconnected. On other systems, it is closed without lingering."""
     if sys.platform == "linux":
         ctypes.CDLL(None).connect(connection.fileno(), _NO_FAMILY, len(_NO_FAMILY))
     else:

@@ -1,6 +1,4 @@
-"""Convert between HTTP bodies and the simulator's values for each operation. Requests are read, and answers are
-written as bodies or event-stream frames.
-"""
+"""Read the request bodies of each operation, and write the answers as bodies or as frames of an event stream."""
 
 from __future__ import annotations
 
@@ -102,5 +100,5 @@ def exception(code: str, message: str) -> bytes:
 
 
 def written(content: Any) -> bytes:
-    """Return the content as JSON, written as the service writes it."""
+    """Return the content as JSON, with the spacing that the service uses."""
     return _ENCODER.encode(content).encode()

@@ -25,7 +25,7 @@ class Second:
 
 @dataclass(slots=True)
 class Share:
-    """The counts of one pool or one caller. `tokens` is the number of settled tokens."""
+    """The counts of one quota pool or one caller. `tokens` is the number of settled tokens."""
 
     answered: int = 0
     throttled: int = 0
@@ -56,8 +56,8 @@ class Stats:
         self._tokens["reserved"] += round(reserved)
 
     def settled(self, now: float, asked: Asked, *, read: int, written: int, charged: float) -> None:
-        """Count the tokens of a request that has ended: those of the prompt, those of the answer, and those that were
-        charged to the quota.
+        """Count the tokens of a completed request: in the prompt (`read`), in the answer (`written`), and charged to
+        the quota.
         """
         self._tokens.update({"input": read, "output": written, "charged": round(charged)})
         self._second(now).tokens += charged

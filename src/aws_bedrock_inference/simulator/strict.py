@@ -1,5 +1,5 @@
-"""Read JSON as strictly as a service does. Python's own reader also accepts values that the JSON standard does not
-allow, and values that Python cannot write as JSON again. This module refuses both.
+"""Read JSON as strictly as AWS does. Python's `json` also accepts values that standard JSON does not allow, such as
+NaN.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DEEPEST = 200
 
 def loads(text: bytes) -> Any:
     """Return the value of a JSON text. Raises `ValueError` also for NaN, numbers out of range, lone surrogates, and
-    JSON that is nested too deeply.
+    JSON that is nested more than `DEEPEST` levels deep.
     """
     try:
         found = _DECODER.decode(text.decode())

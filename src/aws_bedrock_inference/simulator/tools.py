@@ -1,6 +1,4 @@
-"""Choose the tool that a simulated model uses: the tool that must be used, or a tool that the scenario or the question
-names.
-"""
+"""Choose the tool that a simulated model uses. The request, the scenario or the question decides."""
 
 from __future__ import annotations
 
@@ -30,9 +28,7 @@ class Tool(NamedTuple):
 
 @dataclass(slots=True)
 class Offer:
-    """The tools of a request, the tool choice of the request, and the question and the tool uses in the
-    conversation.
-    """
+    """The tools and the tool choice of a request, the last question of the conversation, and the tools used so far."""
 
     schemas: dict[str, Any] = field(default_factory=dict)
     choice: str = AUTO
@@ -53,8 +49,8 @@ class Offer:
         self.choice, self.name = choice, str(name)
 
     def ask(self, question: str) -> None:
-        """Store a new question of the conversation, and forget the tools used for the previous question. A question
-        is a message of the user without tool results.
+        """Store a new question, and forget the tools used for the previous question. A question is a message of the
+        user without tool results.
         """
         self.question = question
         self.used.clear()
@@ -68,10 +64,12 @@ class Offer:
 def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None:
     """Return the tool that the model uses next. Return None if the model answers in words.
 
-    The tools of a script are used in their order, one tool in each answer to the same question. Without a script, each
-    tool that the question names is used once. After that, the model answers in words, so that the loop of every agent
-    ends. If the request requires a tool, the model uses the tool that it has used least, so that agents reach a tool
-    that ends their loop.
+    * A scenario can have a list of tools (`script`). The model uses them in order, one in each answer to the same
+    question.
+    * Without a list, the model uses each tool that the question names, once. It then answers in words, so that the loop
+    of an agent ends.
+    * If the request requires a tool, the model uses the tool that it has used least so far. In this way, an agent
+    reaches the tool that ends its loop.
     """
     if not offer.schemas or offer.choice == NONE:
         return None
@@ -96,8 +94,8 @@ def _named(offer: Offer) -> list[str]:
 
 
 def _place(name: str, question: str) -> int:
-    """Return the position in the question at which the tool is named, or -1. The tool is named by its name, or by a
-    word of its name that describes its purpose.
+    """Return the position in the question of the tool's name, or of a word of the name that describes its purpose.
+    Return -1 if neither occurs.
     """
     telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
     stems = {word.removesuffix("s") if len(word) > _SHORT else word for word in telling}

@@ -1,6 +1,4 @@
-"""Check whether the service would accept a request: by the service model, and then by the rules that the service model
-does not contain.
-"""
+"""Check a request as the service would: by botocore's service model, then by rules that it does not contain."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_shape(operation: str, body: dict[str, Any], service: str = RUNTIME) -> None:
-    """Refuse a body that the service model does not allow. Unknown members are ignored, as the service does."""
+    """Refuse a body that the service model does not allow. Unknown members are ignored, as in the service."""
     facts = body_of(operation, service)
     for name in facts.required:
         if body.get(name) is None:
@@ -103,9 +101,7 @@ def _violation(place: str, constraint: str) -> ServiceError:
 
 
 def check_model(asked: Asked, models: Models) -> None:
-    """Refuse a model that does not exist in this Region, or that cannot be called in this way. The service checks this
-    before it reads the body.
-    """
+    """Refuse a model that does not exist in this Region, or that cannot be called in this way."""
     base, operation = asked.base, asked.operation
     if not matches(base, models.known) or not is_id(base):
         raise invalid("model")
@@ -124,7 +120,7 @@ def _makes_no_text(base: str, models: Models) -> bool:
 
 
 def check_kind(asked: Asked, models: Models) -> None:
-    """Refuse a model whose answers are not simulated. Refuse a stream of a model that does not stream."""
+    """Refuse a model that the simulator does not support. Also refuse a stream from a model that cannot stream."""
     if _makes_no_text(asked.base, models) and embedding_format(asked.format, asked.base) is None:
         raise invalid("not-made")
     if asked.streaming and not streams(asked.format):

@@ -71,17 +71,13 @@ def thinks(fields: dict[str, Any]) -> bool:
 
 
 def has_effort(body: dict[str, Any]) -> bool:
-    """Return whether the model's own fields in a Converse request set the reasoning effort of the model. Qwen has
-    such a field.
-    """
+    """Return whether the request sets the reasoning effort in the model's own fields, as Qwen allows."""
     fields = body.get("additionalModelRequestFields")
     return isinstance(fields, dict) and fields.get("reasoning_config") in ("low", "medium", "high")
 
 
 def check_thinking(fields: dict[str, Any], choice: str, max_tokens: int | None) -> None:
-    """Refuse thinking that leaves no tokens for the answer, or that conflicts with another setting. Raises
-    ServiceError.
-    """
+    """Refuse thinking that leaves no tokens for the answer, or that another setting excludes. Raises ServiceError."""
     thinking = fields.get("thinking") or fields.get("reasoning_config")
     if not isinstance(thinking, dict) or thinking.get("type") not in {"enabled", "adaptive"}:
         return
