@@ -1,8 +1,8 @@
-"""Compares what a request requires with what a model supports, and finds the reason why the model certainly cannot
-answer the request. If it is unknown whether a model supports a feature, the request is not refused.
+"""Compare what a request requires with what a model supports, and find the reason why the model certainly cannot
+answer.
 
-A "need" is one feature that the request uses. The facts about models are data with sources and dates in
-`abilities.toml`, which is read at the first use.
+A "need" is one feature that the request uses. A request is refused only if it is known that the model lacks a needed
+feature. The facts about models are data with sources and dates in `abilities.toml`, which is read at the first use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from aws_bedrock_inference.knowledge.models import model_facts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The input is estimated at four bytes per token, but some texts have six. Only an excess above this factor is refused.
+# A prompt is refused as too long only if its estimate exceeds the model's maximum by this factor. The estimate counts
+# four bytes as one token, but some texts have six bytes per token.
 _SURE = 1.5
 
 
@@ -101,8 +102,9 @@ def unable(base_model_id: str, needs: Needs) -> str | None:
 
 
 def bound(needs: Needs, *, elsewhere: bool) -> str | None:
-    """Return the reason why a request cannot be sent to another model. If `elsewhere` is True, return the reason why
-    it cannot be sent to another Region or account. Return None if there is no such reason.
+    """Return the reason why a request cannot be sent to another model, or None if there is no reason.
+
+    With `elsewhere`, return instead the reason why it cannot be sent to another Region or account.
     """
     if Need.STORED_RESPONSE in needs.uses:
         return "the request continues a stored response, which exists only where it was created"
@@ -116,9 +118,10 @@ def bound(needs: Needs, *, elsewhere: bool) -> str | None:
 
 
 def form_of_body(body: Mapping[str, Any], base_model_id: str) -> str:
-    """Return the model family in whose format a body of InvokeModel is written. If the body does not show the family,
-    `base_model_id` decides, which is the model that the body was written for. The result is empty if neither shows
-    the family.
+    """Return the model family in whose format a body of InvokeModel is written.
+
+    If the body does not show the family, the family of `base_model_id` is returned: the model for which the body was
+    written. The result is empty if that family is unknown, too.
     """
     for form in _data()["form"]:
         if any(mark in body for mark in form["marks"]):

@@ -1,8 +1,8 @@
-"""Builds the index of the error catalogue from its TOML files: `python -m aws_bedrock_inference.knowledge.build`.
+"""Build the index of the error catalogue from its TOML files: `python -m aws_bedrock_inference.knowledge.build`.
 
-People correct the catalogue in TOML, one file for each service. Reading that much TOML takes a tenth of a second, so
-the package reads one JSON file, the index, instead. In a TOML file, a "cause" is the meaning of an error, a "fault"
-is an error code of a service, and a "message" contains words that give the code another cause.
+People edit the catalogue in TOML, but reading TOML takes a tenth of a second, so the package reads one JSON file, the
+index. In a TOML file, a "cause" is the meaning of an error, and a "fault" is an error code of a service. A "message"
+contains words that show a different cause for the same code.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ OPERATIONS = HERE / "operations.json"
 FOREIGN = HERE / "foreign_operations.json"
 
 ANY, OTHER = "any", "other"
-"""The service of errors that every service can return, and the services that no remedy names."""
+"""Words in place of a service: `any` for errors of every service, `other` for services that no remedy names."""
 
 _CATEGORY = {"RETRY": "transient", "FAIL": "permanent", "RETRY_LIMITED": "unknown"}
 
-# The kind of fault of a group's causes, unless the fault states it.
+# Each cause belongs to a group. The kind of the faults of a group, if a fault does not state its kind.
 _KINDS = {
     "throttling": "throttled",
     "service-fault": "server",
@@ -43,7 +43,7 @@ _KINDS = {
     "model-access": "denied",
 }
 
-# The origin of a group's causes, unless the cause states it. All other causes originate in the service.
+# The origin of the causes of a group, if a cause does not state its origin. In all other groups, it is the service.
 _ORIGINS = {
     "network": "network",
     "credentials": "identity",
@@ -150,7 +150,7 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return the pattern of similar codes, and the code that stands for all codes that match the pattern."""
+    """Return a pattern for unknown codes (such as `NotFound` at the end), and the known code whose entry applies."""
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
         raise CatalogueError(f"shape {pattern}: no service may return {like}")
@@ -190,7 +190,7 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
-    """Raise CatalogueError for a cause without a description, and for a second entry of one code."""
+    """Raise CatalogueError if a cause has no description, or if one code has two entries."""
     met: set[tuple[str, str]] = set()
     for fault in faults:
         service = fault["service"]
@@ -220,7 +220,7 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy as the index stores it: without `when` and `unless` if the TOML file omits them."""
+    """Return a remedy in the form of the index, without `when` and `unless` if the TOML file omits them."""
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
         raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
@@ -273,8 +273,8 @@ def written(index: dict[str, Any]) -> str:
 
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return botocore's operations in two dictionaries: those of the catalogue's services, and those of all others.
-    In the first dictionary, the service "" marks an operation that other services also have.
+    """Return botocore's operations in two dictionaries: those of services in the catalogue, and those of all other
+    services. In the first, the service "" marks an operation that other services also have.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

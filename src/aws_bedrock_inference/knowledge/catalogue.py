@@ -1,9 +1,9 @@
-"""The error catalogue, with lookups by code, HTTP status, cause and message. It is read from its index, `index.json`,
-when it is first used.
+"""The error catalogue, with lookups by code, HTTP status, cause and message. It is read from `index.json` at the first
+use.
 
 An "entry" describes one error code of a service. A "signature" contains the words that identify one message of an
-entry. A "normal" text is lower case and has single spaces (see `words.py`); its "clues" are the words and pieces by
-which signatures are found.
+error. A "normal" text is lower case and has single spaces (see `words.py`). The "clues" of a text are the words and
+pieces by which signatures are found.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.fault import Fault
 
-# A name with many capitals can be a code, such as `InvalidParameterValueError`. Many programs use an
-# `InvalidRequestError`.
+# A name with at least three capitals before `Error` can be a code, such as `InvalidParameterValueError`. A name with
+# fewer capitals can be a word of any program.
 _HUMPS, _MANY_HUMPS = re.compile("[A-Z]"), 3
-_NO_WORD = 15  # letters: English words that are also codes are shorter
+_NO_WORD = 15  # letters: codes that are also English words are shorter
 
 ANY = "any"
 """The name that stands for the service in errors that every service can return."""
 
-HOME = "bedrock-runtime"  # the service that is assumed for an error of any service
+HOME = "bedrock-runtime"  # the service whose statuses are used if the service is unknown
 
 
 class Catalogue:
     """The complete catalogue and its lookups.
 
-    `operations` maps the name of an operation to its services. The name "" among them means that services outside the
-    catalogue also have the operation. `homes` maps boto3's name of a service to the catalogue's name.
+    `operations` maps the name of an operation to its services. If one of them is "", services outside the catalogue
+    also have this operation. `homes` maps boto3's name of a service to the catalogue's name.
     """
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
@@ -76,8 +76,8 @@ class Catalogue:
 
     @cached_property
     def general(self) -> frozenset[str]:
-        """The causes that an error of any service can have. A code of one service with such a cause has the same
-        meaning in other services.
+        """The causes that can occur in every service. If a code of one service has such a cause, it means the same in
+        other services.
         """
         return frozenset(each.cause.slug for entry in self.entries if entry.service == ANY for each in entry.meanings())
 
@@ -91,7 +91,9 @@ class Catalogue:
         return Parts(name for _, name in self.names)
 
     def named(self, text: str, there: set[str]) -> list[tuple[str, str]]:
-        """Return the services that a normal text names, each with the name in the text."""
+        """Return the services that a normal text names, each with the name that the text uses. `there` contains the
+        clues of the text.
+        """
         return [self.names[number] for number in self._name_parts.within(text, there)]
 
     def _at_any(self, code: str) -> bool:
@@ -110,9 +112,10 @@ class Catalogue:
                 yield signature, decided
 
     def code(self, name: str) -> str:
-        """Return the error code that the name `name` in a text stands for, or an empty string if it stands for none.
-        Streams write the first letter of a code in lower case. A name that is completely in lower case is accepted
-        only if it is longer than ordinary words.
+        """Return the error code that `name` stands for, or an empty string if `name` is not a code.
+
+        `name` comes from a text. Streams write the first letter of a code in lower case. A name that is completely in
+        lower case is accepted only if it has at least 15 letters, because shorter codes can be English words.
         """
         if name in self.by_code:
             return name
@@ -125,8 +128,8 @@ class Catalogue:
         return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
-        """Return the entry for a code that the catalogue does not contain. The shape of the code decides, such as a
-        name that ends in `NotFound`. The result is None if its shape is unknown, too.
+        """Return the entry that fits the form of an unknown code, such as a name that ends in `NotFound`. Return None
+        if no entry fits.
         """
         like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
         return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
@@ -136,8 +139,8 @@ class Catalogue:
         return {code.lower(): code for code in self.by_code}
 
     def status(self, service: str, code: str) -> int | None:
-        """Return the HTTP status with which a service returns `code`, which is a code, or a cause that has no code.
-        The result is None if the status is unknown.
+        """Return the HTTP status with which a service returns `code`, or None if the status is unknown. `code` can also
+        be the name of a cause that has no code.
         """
         told: dict[str, dict[str, int]] = {name: about["status"] for name, about in self.services.items()}
         return told.get(service or HOME, {}).get(code) or told[ANY].get(code)
@@ -148,13 +151,11 @@ class Catalogue:
         return {slug: text for about in self.services.values() for slug, text in about["practice"].items()}
 
     def by_status(self, service: str | None, status: int) -> Entry | None:
-        """Return the entry that applies to an HTTP status if the error has no known code."""
+        """Return the entry for an HTTP status. It is used if the error has no known code."""
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault of a cause, without the facts of one occurrence. It is that of a message with this cause
-        or, if no message has the cause, that of a code.
-        """
+        """Return the fault of a cause, without the facts of one occurrence, such as a request id."""
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)
 

@@ -1,7 +1,8 @@
-"""Converts an error to a `Fault`, which contains the cause of the error, whether to retry the call, and how to retry
-it. `judge.py` decides the cause and returns it as a "verdict", whose "template" is a fault without the facts of one
-occurrence. This module adds these facts, such as the wait that the answer states. The catalogue is read at the first
-fault, not at import.
+"""Convert an error to a `Fault`: the cause of the error, whether to retry the call, and how to retry it.
+
+`judge.py` decides the cause and returns a "verdict" with a "template": a fault without the facts of one occurrence.
+This module adds these facts, such as the wait that the answer states. The catalogue is read when the first error is
+classified, not at import.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ def answered(
 ) -> Fault:
     """Return the fault of an error answer of Bedrock's runtime, or of an exception inside its stream.
 
-    `code` can have the spelling of stream events, which begin with a lower-case letter. If the code is unknown, the
-    HTTP `status` decides. An unknown code without a known status is RETRY_LIMITED. `retry_after` (the header
-    `Retry-After`) and `suggested_wait` (the header `x-amz-retry-after`) are in seconds.
+    `code` can begin with a lower-case letter, as in stream events. If the code is unknown, the HTTP `status` decides.
+    If the status is also unknown, the decision is RETRY_LIMITED. `retry_after` (the header `Retry-After`) and
+    `suggested_wait` (the header `x-amz-retry-after`) are in seconds.
     """
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
@@ -62,9 +63,10 @@ def answered(
 
 
 def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault:
-    """Return the fault of a call that failed before an answer arrived, such as a failed connection. `code` is
-    botocore's name of the failure, if botocore has a name for it. The fault does not contain `error` itself, which
-    can contain headers and passwords, but a stand-in for it.
+    """Return the fault of a call that failed before an answer arrived, such as a failed connection.
+
+    `code` is botocore's name of the failure, or empty. `error` itself can contain headers and passwords, so the fault
+    contains only a copy of it without them.
     """
     verdict = judge(Evidence(message, (code,), (ANY,), certain=_ALL_CERTAIN))
     return placed(_template(verdict, code).with_details(code, masked(message), error=stand_in(error)), error, RUNTIME)
@@ -73,8 +75,7 @@ def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault
 def unidentified(error: Exception) -> Fault:
     """Return the fault of missing credentials, or of credentials that could not be renewed.
 
-    All errors of credential sources are converted here, including unexpected errors of botocore and of a program's
-    own provider.
+    This function converts every error that botocore or the program's own provider raises while it provides credentials.
     """
     found = reading.attached_fault(error)
     if found is not None and found.origin is Origin.IDENTITY and not found.reached:  # a role could not be assumed
@@ -86,13 +87,14 @@ def unidentified(error: Exception) -> Fault:
 
 
 def classify(x: Any, *, service: str | None = None) -> Fault:
-    """Return the fault of an error: its cause, its decision, and how to retry the call.
+    """Return the fault of an error: its cause, the decision whether to retry, and how to retry the call.
 
-    `x` is an exception, boto3's dictionary of an error, an HTTP answer, or a text. An exception can be from botocore,
-    urllib3, aiohttp or this package. It can also contain such an error: as its cause or context, in an exception
-    group, or wrapped by LiteLLM, LangChain, or the Anthropic or OpenAI SDK. `service` is any name that AWS uses for
-    the service, such as `dynamodb`. It is needed only if services give one code different meanings and the operation
-    does not show the service. The function never raises: an unknown error is RETRY_LIMITED.
+    `x` is an exception, boto3's dictionary of an error, an HTTP answer, or a text. An exception can come from botocore,
+    urllib3, aiohttp or this package. It can also contain another error: as its cause or context, in an exception group,
+    or wrapped by LiteLLM, LangChain, or the Anthropic or OpenAI SDK.
+
+    `service` is any name that AWS uses for the service, such as `dynamodb`. Pass it if the same code has different
+    meanings in different services. The function never raises an exception: an unknown error is RETRY_LIMITED.
     """
     seen = reading.read(x, service)
     if seen.fault is not None:
@@ -114,12 +116,12 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 
 def _template(verdict: Verdict, code: str) -> Fault:
-    """Return the template of a verdict, which is its fault without the facts of one occurrence. Only `code`, the
-    error's own code, can show that the request was not sent; other words of the text cannot show this.
+    """Return the fault of a verdict without the facts of one occurrence. `code` decides whether the request reached
+    AWS.
     """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent
-    if verdict.entry is not None and verdict.entry.service == ANY and seen.services:  # its advice is for all services
+    if verdict.entry is not None and verdict.entry.service == ANY and seen.services:  # replace general advice
         advice = catalogue().causes[template.cause].remedies(seen.services[0])[0].alone
         template = template if template.advice == advice else replace(template, advice=advice)
     return template if template.reached is reached else replace(template, reached=reached)

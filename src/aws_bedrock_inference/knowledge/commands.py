@@ -1,10 +1,9 @@
-"""Fills the placeholders in the commands of remedies with values from the text of the error. A "step" is a remedy
-with the conditions under which it is shown.
+"""Fill the placeholders in the commands of remedies with values from the text of the error. A "step" is a remedy with
+the conditions under which it is shown.
 
 A placeholder is a word in capitals, such as `FUNCTION` in `aws lambda get-policy --function-name FUNCTION`. If the
-text contains the value of a placeholder in a known form, the value replaces the placeholder, quoted for a shell. Any
-other placeholder remains, and the reader replaces it. Secrets and account ids are masked as everywhere: in an ARN,
-the placeholder `ACCOUNT` stands for the account.
+error's text contains the value, the value replaces the placeholder, quoted for a shell. Otherwise the placeholder
+remains, and the user replaces it. Secrets and account ids are never inserted: in an ARN, the word `ACCOUNT` remains.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ class Asked(NamedTuple):
 
 
 def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
-    """Return the remedies of those `steps` that apply to the error's text. Placeholders in the commands are replaced
-    by the values that the text contains.
+    """Return the remedies of those `steps` that apply to the error. In their commands, values from the error's text
+    replace the placeholders.
     """
     values: dict[str, str] = {}
 
@@ -94,7 +93,7 @@ def _is_foreign(text: str) -> bool:
 
 def _value(name: str, error: Asked) -> str:
     """Return the value of the placeholder `name`, quoted as one word of a shell. The result is empty if the error's
-    text has no value for it, or has a value that cannot be used in a command.
+    text contains no value that is safe in a command.
     """
     if name == _OPERATION:
         return error.operation if error.operation.isalnum() else ""
@@ -108,9 +107,7 @@ def _value(name: str, error: Asked) -> str:
 
 
 def named(placeholder: str, text: str) -> str:
-    """Return the value that a text contains for a placeholder, or an empty string if there is none. The value can
-    contain an account id.
-    """
+    """Return the value that a text contains for a placeholder, or an empty string. It can contain an account id."""
     if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
         for pattern in _compiled(placeholder):
             match = pattern.search(text)
@@ -120,7 +117,9 @@ def named(placeholder: str, text: str) -> str:
 
 
 def _larger(name: str, text: str) -> str:
-    """Return twice the size that a text states, up to AWS's maximum. The result is empty if the maximum is reached."""
+    """Return twice the size that a text states, but at most AWS's maximum. The result is empty if the maximum is
+    reached.
+    """
     pattern, most = _SIZES[name]
     there = max(map(int, pattern.findall(text)), default=0)
     return str(min(2 * there, most)) if 0 < there < most else ""
@@ -136,9 +135,10 @@ _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE"
 
 
 def _arn_of_role(name: str) -> str:
-    """Return the ARN of the role that a session uses, because IAM accepts no ARN of a session. For a role of Identity
-    Center, return a shell expression that reads the role's ARN from IAM, because the session's ARN does not contain
-    the role's path.
+    """Return the ARN of the role that a session uses. IAM does not accept the ARN of the session itself.
+
+    For a role of Identity Center, return a shell expression that reads the role's ARN from IAM, because the session's
+    ARN does not contain the role's path.
     """
     word = _word("ROLE", name)
     if not word or not name.startswith("AWSReservedSSO_"):

@@ -1,5 +1,6 @@
-"""Reads the data files of the package `knowledge`. They are not read with `importlib.resources`, because that module
-imports the modules for archives and temporary files, which takes longer than reading the files.
+"""Read the data files of the package `knowledge`.
+
+`importlib.resources` is not used, because its import takes longer than reading the files.
 """
 
 from __future__ import annotations

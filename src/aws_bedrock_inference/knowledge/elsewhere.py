@@ -1,5 +1,5 @@
-"""Decides on which other routes a failed request can succeed. A route is the model, Region, quota pool and account of
-a call. The cause of the fault decides which of these four must be different.
+"""Decide on which other routes a failed request can succeed. A route is the model, Region, quota pool and account of a
+call. The cause of the failure decides which of these four must be different.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return the properties of a route of which at least one must be different so that the same request can succeed.
+    """Return the properties of a route that can help: on a route that differs in one of them, the same request can
+    succeed.
+
     The result is empty if the request would fail on every route.
     """
     listed = _groups().get(fault.cause)
@@ -34,9 +36,7 @@ def elsewhere(fault: Fault) -> frozenset[str]:
 
 
 def closes(fault: Fault) -> bool:
-    """Return True if this fault means that every call on the same route fails until somebody changes a setting;
-    otherwise return False.
-    """
+    """Return True if every call on the same route fails like this call until somebody changes a setting."""
     listed = _groups().get(fault.cause)
     return listed is not None and listed.closes
 

@@ -1,9 +1,7 @@
-"""The classes of the catalogue's contents: causes with their remedies, and the errors of services with their
-messages.
+"""The classes of the catalogue's contents: causes with their remedies, and the errors of services with their messages.
 
 A "step" is a remedy with the conditions under which it is shown. A "signature" contains the words that identify a
-message. A "meaning" connects a code or a message with its cause. A "normal" text is lower case and has single spaces
-(see `words.py`).
+message. A "normal" text is lower case and has single spaces (see `words.py`).
 """
 
 from __future__ import annotations
@@ -34,14 +32,16 @@ class Remedy(NamedTuple):
 
     @property
     def alone(self) -> str:
-        """The sentence for a reader who does not see the command: without the parts that mention the command."""
+        """The sentence without its parts about the command, for a reader to whom the command is not shown."""
         return _OF_A_COMMAND.sub("", self.do).strip()
 
 
 class Step(NamedTuple):
-    """A remedy and the errors that it applies to. It applies to errors of `services` whose text matches the pattern
-    `when` and does not match the pattern `unless`. If `services` is empty, it applies to all services; an empty
-    pattern does not restrict. The remedy's sentence can contain the named groups of `when` in braces.
+    """A remedy and the errors that it applies to.
+
+    A step applies to errors of `services` whose text matches the pattern `when` and does not match the pattern
+    `unless`. An empty `services` means all services, and an empty pattern is ignored. The remedy's sentence can contain
+    the named groups of `when` in braces.
     """
 
     remedy: Remedy
@@ -55,12 +55,12 @@ class Cause:
     """The cause of an error.
 
     * `slug` is the stable name of the cause.
-    * `scope` states what must change or recover before the error ends, and `origin` states where the error arises.
+    * `scope` states what must change or recover before the error ends.
+    * `origin` states where the error arises.
     * `retry_after` is the wait in seconds that AWS's documents state for this cause.
-    * `advice` contains the steps. In the `services` of a step, `other` stands for all services that no step names.
+    * `advice` contains the steps. In the `services` of a step, `other` means all services that no other step names.
     * `again` states what happens if the same request is sent again. It is empty if the request simply fails again.
-    * `again_unless` is a pattern. For a text that matches it, `again` does not apply, because the error does not end
-      with time.
+    * `again_unless` is a pattern. `again` does not apply to a text that matches this pattern.
     * `note` states where AWS's documents and other guides differ from this entry, and why.
     """
 
@@ -94,13 +94,14 @@ class Cause:
 
 @dataclass(eq=False)
 class Signature:
-    """The words that identify a message of this cause. A text matches if it contains a word of `contains`, all words
-    of `all` and no word of `none`. If `beside` is not empty, the text must also contain one of its words. If
-    `pattern` is not empty, it must also match; it is for messages that words alone cannot describe, such as a word
-    that occurs twice.
+    """The words that identify a message of this cause.
 
-    If `coded` is True, the words are so common that they decide only together with the error's code or service.
-    `rank` orders signatures that match the same text. `data` is the entry in the index.
+    A text matches if it contains a word of `contains`, all words of `all` and no word of `none`. If `beside` is not
+    empty, the text must also contain one of its words. If `pattern` is not empty, the text must also match this regular
+    expression.
+
+    If `coded` is True, the words are common, so the text must also show the error's code or service. If several
+    signatures match one text, `rank` orders them. `data` is the entry in the index.
     """
 
     fault: Entry
@@ -116,9 +117,8 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message shows, with the values of the message's entry. If the message and its code have
-        the same decision, the fault also has the number of attempts. The fault is created at its first use, because
-        few faults are used.
+        """The fault that the message shows, without the facts of one occurrence. Other values come from the message's
+        entry.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -128,9 +128,11 @@ class Signature:
         return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
 
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the longest part of a normal text that shows that the text matches this signature. The result is
-        empty if the text does not match. `found` contains those words of `contains` that occur in the text. If
-        `contains` is empty, `found` contains those of the first word of `all`.
+        """Return the longest part of a normal text that matches this signature, or an empty string if the text does not
+        match.
+
+        `found` contains the words of `contains` that occur in the text. If `contains` is empty, `found` is for the
+        first word of `all`.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
@@ -144,11 +146,10 @@ class Signature:
 
 @dataclass(eq=False)
 class Entry:
-    """One error of one service: its codes and HTTP statuses, the meaning of its codes, and the meanings of its
-    messages.
+    """One error of one service: its codes and HTTP statuses, the cause of its codes, and the causes of its messages.
 
-    If an entry is `firm`, its code decides even if the message is similar to a message of another error. `data` is
-    the entry in the index.
+    If `firm` is True, the code decides even if the message is similar to a message of another error. `data` is the
+    entry in the index.
     """
 
     service: str
@@ -167,9 +168,7 @@ class Entry:
         return _template(self.cause, self.data)
 
     def meanings(self) -> list[Entry | Signature]:
-        """Return all possible meanings of this error: first the meaning of its codes, then the meaning of each
-        message.
-        """
+        """Return all possible causes of this error: first that of its codes, then that of each message."""
         return [self, *self.signatures]
 
 

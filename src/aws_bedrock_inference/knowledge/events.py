@@ -1,11 +1,13 @@
-"""Finds the first and the last line of an event in a log. An "event" is one log message with all its lines, such as a
-traceback; its "head" is its first line. `lines.py` defines the kinds of lines: stamped, levelled, continuation and
-plain.
+"""Find the first and the last line of an event in a log. An "event" is one log message with all its lines, such as a
+traceback; its "head" is its first line. `lines.py` defines the kinds of lines: stamped (with a time), levelled (with a
+level, such as ERROR), continuation and plain.
 
-An event extends from one stamped line to the next. If no line is stamped, an event extends from one levelled line to
-the next. If no line is levelled, either, an event is a line with its continuations, or a traceback. Only lines near
-the event are examined, and the length of an event is limited. Therefore a reader that stores `REACH` bytes before a
-line finds the same events, however the log is divided into blocks.
+* An event extends from one stamped line to the next.
+* In a log without times, an event extends from one levelled line to the next.
+* In a log without times and levels, an event is a line with its continuations, or a traceback.
+
+The length of an event is limited, and only lines near it are examined. If a program reads a log in blocks, it must
+therefore store `REACH` bytes before a line. It then finds the same events for any size of the blocks.
 """
 
 from __future__ import annotations
@@ -65,8 +67,9 @@ def lines_after(buffer: bytes, end: int) -> int:
 
 
 def _head_above(buffer: bytes, line: int, floor: int) -> int:
-    """Return the nearest stamped line that is at or above `line`. If there is none, return the nearest levelled line.
-    If there is none, either, return the line that `line` continues, or `line` itself.
+    """Return the head of the event of `line`: the nearest line at or above it that is stamped, or otherwise levelled.
+
+    If there is no such line, return the line that `line` continues, or `line` itself.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -87,9 +90,7 @@ def _head_above(buffer: bytes, line: int, floor: int) -> int:
 
 
 def _continues(buffer: bytes, at: int) -> bool:
-    """Return True if the line at position `at` continues the line above it; otherwise return False. The form of both
-    lines decides.
-    """
+    """Return True if the form of two lines shows that the line at `at` continues the line above it."""
     line = line_at(buffer, at)
     if at == 0 or line.kind > Kind.CONTINUES:
         return False
@@ -141,7 +142,7 @@ def _end(buffer: bytes, start: int) -> int:
 
 
 class _Takes(Enum):
-    """Decides which kinds of lines belong to an event in addition to the continuations of its lines."""
+    """Decides which lines after the head belong to an event, in addition to continuations."""
 
     ALL = "all lines: the head is stamped, and may be the first line of a message"
     PLAIN = "lines without a level: the head has a level and no time"
@@ -149,7 +150,7 @@ class _Takes(Enum):
     NONE = "none"
 
     def line(self, buffer: bytes, line: Line) -> bool:
-        """Return True if a line belongs to an event of this kind; otherwise return False."""
+        """Return True if the line belongs to the event."""
         if self is _Takes.MORE_MESSAGE:
             own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
             return line.kind is Kind.PLAIN and not own

@@ -1,5 +1,5 @@
-"""Decides what the fault of one record of a batch means for the whole batch: whether the other records get the same
-fault, and whether the fault ends soon.
+"""Decide what the fault of one record of a batch means for the other records: whether they get the same fault, and
+whether the fault ends soon.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""Collects the "evidence" of one error: its codes, services, operation and HTTP status, and which of these facts are
+"""Collect the "evidence" of one error: its codes, services, operation and HTTP status, and which of these facts are
 certain. `judge.py` decides the cause from the evidence.
 
-`reading.py` creates `Evidence` from exceptions, dictionaries and HTTP answers, which state their facts. In a text,
-the facts must be found, because each source writes them in another form: Python tracebacks, the AWS CLI, the SDKs for
-JavaScript, Java, Go and .NET, JSON bodies, XML, logs of Lambda and CloudWatch, and messages of proxies. The function
-`completed` finds the facts in all these forms. A "normal" text is lower case and has single spaces; its "clues" are
-the words by which the catalogue's messages are found.
+Exceptions, dictionaries and HTTP answers state their facts; `reading.py` reads them. In a text, the function
+`completed` searches for the facts. Each source writes them in another form: Python tracebacks, the AWS CLI, the SDKs
+for JavaScript, Java, Go and .NET, JSON bodies, XML, logs of Lambda and CloudWatch, and messages of proxies. A "normal"
+text is lower case and has single spaces. Its "clues" are the words by which the catalogue's messages are found.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ CODE, OPERATION, SERVICE = "code", "operation", "service"
 NOTHING: frozenset[str] = frozenset()
 
 _NAME = re.compile(r"[A-Za-z_$][\w$]*(?:[.:#/][A-Za-z_$][\w$]*){0,12}")
-# The words before an HTTP status. The numbers are searched first, because few texts have many numbers.
+# An HTTP status, and the words before it. The numbers are searched first, because few texts have many numbers.
 _STATUS = re.compile(r"[1-5](?<!\d[1-5])\d\d\b")
 _SAYS_STATUS = re.compile(
     r"(?:status[ _-]?code|http[ _-]?status(?:[ _-]?code)?|error code|statuscode|httpstatuscode|status)"
@@ -42,7 +41,7 @@ _SAYS_REFUSAL = re.compile(
     r"\berror[:'\" ]{1,3}$|\bcode=$|\breturned error: $|\b(?:client|server) error '$|resulted in a `$",
     re.IGNORECASE,
 )
-_SAYING = ("status", "http", "error", "code=", "resulted in")  # without one of these words, neither pattern can match
+_SAYING = ("status", "http", "error", "code=", "resulted in")  # both patterns need one of these words
 _CALLS_IT_ERROR = (" Client Error: ", " Server Error: ")  # Python's requests writes one of these after a status
 _BEFORE = 60  # characters before a number in which words that mark an HTTP status are searched
 _MOST_NUMBERS = 50
@@ -85,12 +84,12 @@ _NO_CODES = frozenset({"InvalidOperationException", "UnsupportedOperationExcepti
 _PREFIX = re.compile(r"^[ \t]{0,8}(?:[\u2502\u2503|>*#\u2577\u2575]{1,3}|[\w.-]{1,40} {1,8}\|)[ \t]?", re.MULTILINE)
 _CUT = re.compile(r"[ \t]*\n[ \t]*")
 _MARKS = re.compile(r"[.:#/]")
-_SURELY = 100  # an operation's name outweighs any name of a service in the text
+_SURELY = 100  # a service that has the operation precedes services that the text names
 _UNESCAPED = (("\\n", " "), ('\\"', '"'), ("\\u2019", "'"), ("\\'", "'"), ("\\/", "/"))
 
 
 class Words(NamedTuple):
-    """A normal text, which can be compared with the catalogue's messages, and its clues."""
+    """A normal text (lower case, single spaces), and its clues: words by which the catalogue's messages are found."""
 
     lower: str
     there: set[str]
@@ -100,10 +99,9 @@ class Evidence(NamedTuple):
     """The facts of one error. `certain` contains the names of the facts that an exception, a client or the caller
     stated.
 
-    A guess never overrides a certain fact: a certain `code` is the first of `codes`, and certain `services` are the
-    only possible services. All other facts are found in the text, the most specific fact first. These facts and
-    `words` exist only in evidence that `completed` returned. `status` is the HTTP status. `pasted` is True for a text
-    that nobody stated to be from AWS.
+    A certain `code` is the first of `codes`. Certain `services` are the only possible services. `completed` adds the
+    uncertain facts, which are found in the text, and `words`. The most specific fact is first. `status` is the HTTP
+    status. `pasted` is True for a text for which nobody stated that it is from AWS.
     """
 
     text: str
@@ -117,14 +115,15 @@ class Evidence(NamedTuple):
 
     @property
     def stated(self) -> str:
-        """The code that is certain, or an empty string."""
+        """The certain code, or an empty string."""
         return self.codes[0] if CODE in self.certain else ""
 
 
 def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
-    """Return the evidence `seen`, with all facts that its text shows in addition. The function accepts every text and
-    never raises. If `rejoined` is True, line breaks are removed as if each of them were inside a word, because narrow
-    tables break words.
+    """Return the evidence `seen` with all further facts that its text shows. This function never raises an exception.
+
+    Narrow tables break lines inside words. If `rejoined` is True, the function removes all line breaks, as if each of
+    them were inside a word.
     """
     known = catalogue()
     text, plain = _plain(_sentence(seen), rejoined=rejoined)
@@ -157,8 +156,9 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the names of the certain facts, the certain code and the certain operation. They are the facts that were
-    stated. If none was stated, they are the facts of the error in the text, if the text contains only one error.
+    """Return the names of the certain facts, the certain code and the certain operation.
+
+    If no fact was stated, an error in boto3's wording in the text counts as stated, if the text contains only one.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -172,9 +172,7 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the code that a text names, if the text names only one code and the catalogue does not contain this
-    code. For codes in the catalogue, this function is not needed.
-    """
+    """Return the code that a text names, if the text names only one code and this code is not in the catalogue."""
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
     named = {group for groups in _NAMED.findall(text) for group in groups if group}
@@ -183,17 +181,16 @@ def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def like_codes(text: str) -> list[str]:
-    """Return the names in a text that can be error codes, in their order: names such as `XYException`, and the word
-    before a colon. Names of the SDKs, such as `RequestError`, and of programming languages are left out.
+    """Return the names in a text that can be error codes: names such as `XYException`, and words before a colon.
+
+    Names of the SDKs, such as `RequestError`, and of programming languages are omitted.
     """
     names = dict.fromkeys(islice((found.group() for found in _LIKE_CODES.finditer(text)), _MOST_NAMES))
     return [name for name in names if name not in _NO_CODES]
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the part of the text that is read, unchanged, and then the same part without the marks of terminals and
-    without the escapes of JSON and XML.
-    """
+    """Return the part of the text that is read: unchanged, and without terminal marks and JSON or XML escapes."""
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
     plain = _PREFIX.sub("", text)
@@ -230,7 +227,7 @@ def _operation(text: str) -> str:
 
 
 def _status(text: str) -> int | None:
-    """Return the first number in the text that the words around it mark as an HTTP status."""
+    """Return the first number in the text that is an HTTP status according to the words around it."""
     for found in islice(_STATUS.finditer(text), _MOST_NUMBERS):
         start, number = found.start(), int(found.group())
         before = text[max(0, start - _BEFORE) : start]
@@ -245,8 +242,9 @@ def _status(text: str) -> int | None:
 
 
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
-    """Return the services that the operation and the text name, the most specific service first. The second value is
-    True if the operation belongs to only one service; otherwise it is False.
+    """Return the services that the operation and the text name, the most specific service first.
+
+    The second value is True if only one service has the operation.
     """
     possible, only = places(operation)
     if only:

@@ -1,5 +1,5 @@
-"""Explains an error in words: its meaning, its remedies, whether to retry the call, and the words that decided. It
-describes the "verdict" of `judge.py`, which decides the cause from the "evidence" (the facts of the error).
+"""Explain an error in words: its meaning, its remedies, whether to retry the call, and the words in the text that show
+its cause. `judge.py` decides the cause from the "evidence" (the facts of the error) and returns it as a "verdict".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
 
 
-# Permissions that a call needs in addition to that of its operation.
+# Permissions with these names are not operations: a call needs them in addition to the permission of its operation.
 _NO_OPERATION = re.compile(r":(?:ViewSubscriptions|Subscribe|Unsubscribe|PassRole)\b")
 _OF_PROXIES = frozenset({500, 502, 503, 504})
 _IF_AWS = "Nothing in this text identifies its source. If it is from AWS: "
@@ -37,10 +37,10 @@ class Explanation:
     """The explanation of an error.
 
     * `cause` is the stable name of the cause (its slug), or `unknown`.
-    * `decided_by` contains the words of the text that decided.
-    * `confidence` is `high` if a message decided. It is `medium` if only a code and a service decided, or a few words
-      that other programs also use. It is `low` if only a code, a status or words about a lasting problem decided. It
-      is `none` if nothing is known.
+    * `decided_by` contains the words of the text that show the cause.
+    * `confidence` is `high` if a message shows the cause. It is `medium` if only a code and a service show it, or a few
+    words that other programs also use. It is `low` if only a code, a status or words about a lasting problem show it.
+    It is `none` if nothing is known.
     * `conditional` is True if nothing shows that the text is from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
     * `status` is the HTTP status in the text, or otherwise the status with which the service returns the code.
@@ -49,7 +49,7 @@ class Explanation:
     * `prevent` states how to avoid the error, and `practice` is the name of that sentence.
     * `note` states where AWS's documents or other guides differ from this explanation, and why.
 
-    Secrets and account ids are masked in all of them.
+    Secrets and account ids are masked in all texts.
     """
 
     cause: str
@@ -83,10 +83,12 @@ class Explanation:
 def explain(x: Any, *, service: str | None = None) -> Explanation:
     """Return the meaning of an error, its cause and its remedies.
 
-    `x` is a text in any form that people paste: tracebacks, logs, output of the AWS CLI, output of any SDK, or JSON.
-    It can also be an exception with its chain of causes, boto3's dictionary of an error, or an HTTP answer. If `x` is
-    the name of a cause, the function explains that cause. `service` is any name that AWS uses for the service; it is
-    needed only if a code has several meanings. The function never raises. The cause of an unknown error is `unknown`.
+    `x` is a text in any form that people paste: tracebacks, logs, output of the AWS CLI, output of any SDK, or JSON. It
+    can also be an exception with its chain of causes, boto3's dictionary of an error, or an HTTP answer. If `x` is the
+    name of a cause, the function explains that cause.
+
+    `service` is any name that AWS uses for the service. Pass it if a code has several meanings. The function never
+    raises an exception. The cause of an unknown error is `unknown`.
     """
     if is_a(x, str) and x.strip() in catalogue().causes:
         return _of_cause(x.strip(), service)
@@ -104,9 +106,7 @@ def explain(x: Any, *, service: str | None = None) -> Explanation:
 
 
 def _of_cause(slug: str, service: str | None) -> Explanation:
-    """Return the explanation of the cause with the name `slug`. It is the explanation for `service`. If `service`
-    does not have the cause, it is the one for the first service that has it.
-    """
+    """Return the explanation of the cause `slug` for `service`, or for the first service that has this cause."""
     place = resolve(service) if service else ""
     every = ((entry, meaning) for entry in catalogue().entries for meaning in entry.meanings())
     found = [(entry, meaning.template) for entry, meaning in every if meaning.cause.slug == slug]
@@ -118,8 +118,8 @@ def _of_cause(slug: str, service: str | None) -> Explanation:
 
 
 def _members(response: dict[str, Any] | None) -> str:
-    """Return the members of boto3's error dictionary except for the code and the message. In such a member, S3
-    returns the name of the bucket, for example.
+    """Return the members of boto3's error dictionary except the code and the message, such as the bucket of an S3
+    error.
     """
     error = response.get("Error") if response else None
     members = error.items() if isinstance(error, dict) else ()
@@ -166,8 +166,8 @@ def _status(verdict: Verdict) -> int | None:
 
 
 def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
-    """Return the steps of the cause. If the fault has its own advice, this advice is the first step, because it
-    describes the individual failure.
+    """Return the steps of the cause. If the fault has its own advice, which is more specific, this advice is the first
+    step.
     """
     known = cause.steps(service) if cause else ()
     own = Step(Remedy(masked(fault.advice, accounts=True)))
@@ -175,8 +175,8 @@ def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return the name of the practice `slug` if it applies to the service that answered, or to a service whose errors
-    that service passes on. Otherwise return an empty text.
+    """Return `slug`, the name of a practice, if it applies to the service or to a service whose errors this service
+    passes on. Otherwise return an empty text.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()
@@ -184,7 +184,7 @@ def _practice(slug: str, service: str) -> str:
 
 
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
-    """Return the explanation of a fault that the client has already classified. Its decision is that of the fault."""
+    """Return the explanation of a fault that the client has already classified. The fault's decision is used."""
     cause, service = catalogue().causes.get(fault.cause), _first(seen)
     return Explanation(
         cause=fault.cause,
@@ -212,7 +212,9 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
 
 
 def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Explanation:
-    """Return the explanation of a code from AWS's service models. These models lead to one decision."""
+    """Return the explanation of a code that only AWS's service models describe. All of `models` lead to the same
+    decision.
+    """
     first, verdict = models[0], models[0].verdict
     statuses = {each.status for each in models}
     return Explanation(
@@ -244,9 +246,7 @@ def _words(code: str) -> str:
 
 
 def _first(seen: Evidence) -> str:
-    """Return the service of an error. If an operation with this name exists in several services, return the one that
-    the text names.
-    """
+    """Return the service of an error. If several services have the operation, return the one that the text names."""
     named = [service for service in seen.services if service != ANY]
     if len(named) > 1 and not catalogue().services.keys() & set(named):
         text = seen.text.lower()

@@ -1,4 +1,4 @@
-"""Finds details that some errors state in addition to their code: the principal, action and resource of a denied
+"""Find details that some errors state in addition to their code: the principal, action and resource of a denied
 request, the reasons of a cancelled transaction, the Region of a bucket.
 """
 

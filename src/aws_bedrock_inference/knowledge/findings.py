@@ -1,6 +1,7 @@
-"""The result of a scan of a log: for each cause of errors, the count and the times of its events, and the actions and
-resources that the events are about. An "event" is one log message with all its lines. A "part" is all events with the
-same cause and the same subject.
+"""The result of a scan of a log: for each cause, the number and the times of its errors, and their subjects.
+
+An "event" is one log message with all its lines. The subject of an event is its action and its resource. A "part" is
+all events with the same cause and the same subject.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 _MOST_NAMES = 50
 _MOST_PARTS = 8
-"""The maximum number of rows for one cause. The parts of the cause that have no row of their own share one more row."""
+"""The maximum number of parts (subjects) that are counted separately for one cause. All others share one more part."""
 
 
 class Timeline:
-    """Counts of events over time, in buckets of `width` seconds. The width increases with the time span."""
+    """Counts of events over time, in buckets of `width` seconds. The width increases with the length of the log."""
 
     WIDTHS = (60, 300, 900, 3_600, 86_400, 7 * 86_400)
     MOST = 1_024
@@ -54,8 +55,8 @@ class Subject(NamedTuple):
 
 
 class Meaning(NamedTuple):
-    """The meaning of one event. `words` are the words that decided the cause. `conditional` is True if nothing shows
-    that the event is from AWS.
+    """The meaning of one event. `words` are the words that show the cause. `conditional` is True if nothing shows that
+    the event is from AWS.
     """
 
     cause: str
@@ -101,7 +102,7 @@ class Part:
 
 @dataclass(slots=True)
 class Finding:
-    """One cause in a log: the sum of its parts."""
+    """One cause in a log, with its events divided by subject into parts."""
 
     cause: str
     title: str
@@ -110,8 +111,9 @@ class Finding:
     parts: dict[Subject, Part] = field(default_factory=dict)
 
     def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
-        """Count one event in the part that has the event's subject. If the maximum number of parts is reached, events
-        about further subjects are counted together in one part without a name.
+        """Count one event in the part of its subject.
+
+        The number of parts is limited. If it is reached, all further subjects share one part without a name.
         """
         subject = meaning.subject
         if subject not in self.parts and len(self.parts) >= _MOST_PARTS:

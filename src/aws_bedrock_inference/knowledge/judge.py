@@ -1,7 +1,7 @@
-"""Decides the cause of each error: it compares the "evidence" (the facts of the error) with the error catalogue,
-gives each possible cause (a "candidate") a score, and returns the best cause as a "verdict".
+"""Decide the cause of an error. The "evidence" (the facts of the error) is compared with the error catalogue. Each
+possible cause (a "candidate") gets a score, and the best cause is returned as a "verdict".
 
-`classify` and `explain` present this verdict, so they cannot contradict each other. An "entry" is the catalogue's
+`classify` and `explain` use the same verdict, so they cannot contradict each other. An "entry" is the catalogue's
 description of one error code. `seen` is always evidence that `completed` returned.
 """
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.modelled import Modelled
     from aws_bedrock_inference.knowledge.modelled import Verdict as ModelVerdict
 
-# The weight of each kind of evidence. A matching message outweighs a code, and both together outweigh either alone. If
-# the text names another service than that of the cause, this lowers the cause's score.
+# The score of a candidate is the sum of these weights. A matching message outweighs a code, and both together outweigh
+# either alone. If the text names a service other than the candidate's, the score is lower.
 _MESSAGE, _CODE = 100.0, 40.0
 _WITH_CODE, _WITH_SERVICE, _OTHER_SERVICE = 60.0, 30.0, -70.0
-_NETWORK = -50.0  # words about the end of a connection have less weight than a sentence with the reason
-_PASSED_ON = -20.0  # a code of a service whose errors the known service passes on; it weighs less than a general code
-_ELSEWHERE = -30.0  # a code of other services, if its cause can occur in every service
-_FIRM = 130.0  # a code with a single meaning outweighs the messages of other errors, but not its own messages
-_FOREIGN = 0.5  # without a named service, the meaning at every service comes first
+_NETWORK = -50.0  # for words about a closed connection: a sentence with the reason has more weight
+_PASSED_ON = -20.0  # for a code of a service whose errors the known service returns to its own callers
+_ELSEWHERE = -30.0  # for a code of another service, if its cause can occur in every service
+_FIRM = 130.0  # for a code with a single meaning: it outweighs the messages of other errors, but not its own
+_FOREIGN = 0.5  # no service is named: a meaning that every service shares has this advantage
 _LONGEST_COUNTED = 60
 _RANK = 200.0
 _TELLING = 25  # characters: without an AWS code or service, a shorter message can be from any program
 _MOST_ALTERNATIVES = 3
-_NARROW = 16_384  # characters: only a shorter text can be a message that a narrow table splits into lines
+_NARROW = 16_384  # characters: only shorter texts are read as a table whose narrow columns split words
 _LONGEST_KEPT = 2_048  # characters: only verdicts on shorter texts are cached, because repeated messages are short
 
 MODELLED, UNKNOWN = "modelled", "unknown"
-"""The names of two causes: an error that only AWS's service models describe, and an unknown error."""
+"""The cause of an error that only AWS's service models describe, and the cause of an unknown error."""
 
 # For errors known only from their model: the SDK's number of attempts, and the kind of fault.
 _ATTEMPTS = {Decision.RETRY: 3, Decision.RETRY_LIMITED: 2, Decision.FAIL: 1}
@@ -56,12 +56,12 @@ class Verdict(NamedTuple):
     """The cause of an error, its decision, and the evidence for both.
 
     * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
-      or `unknown`.
-    * `entry` is the catalogue's entry that decided, and `words` are the words in the text that decided.
-    * `confidence` is `high` if a message decided, `medium` if only a code and a service decided (or a few words that
-      other programs also use), `low` if only a code or a status decided, and `none` if nothing is known.
-    * `models` are the services' models that decided because the catalogue has no entry.
-    * `conditional`: nothing shows that the text is from AWS, and the verdict is valid only if it is from AWS.
+    or `unknown`.
+    * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
+    * `confidence` is `high` if a message matches. It is `medium` if only a code and a service match, or a few words
+    that other programs also use. It is `low` if only a code or a status matches, and `none` if nothing is known.
+    * `models` are AWS's service models that describe the error, if the catalogue does not contain it.
+    * `conditional` is True if nothing shows that the text is from AWS. The verdict is valid only if it is.
     * `other` is the program that the error comes from, if this is not AWS.
     """
 
@@ -88,9 +88,8 @@ class Candidate:
 
 
 def judge(seen: Evidence) -> Verdict:
-    """Return the verdict on one error. The verdict is cached if the error has certain facts, because most of these
-    errors repeat. The verdict on a text is not cached: the lines of a log differ, and the cache for a large log would
-    need too much memory.
+    """Return the verdict on one error. If the error has certain facts, the verdict is cached, because these errors
+    repeat. The verdict on a text is not cached: the lines of a log differ, and the cache would need too much memory.
     """
     return _kept(seen) if seen.certain and len(seen.text) <= _LONGEST_KEPT else _judged(seen)
 
@@ -106,7 +105,7 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return the verdict on a text, after a check whether the text is from AWS."""
+    """Check whether a text is from AWS, and return the verdict with the result."""
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -118,8 +117,8 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Return `verdict`, which has no known cause, with the decision FAIL if the text describes a lasting problem.
-    Only pasted texts are judged in this way: if a program received an unknown error, the call gets one more attempt.
+    """Return `verdict`, which has no known cause, with the decision FAIL if the text describes a lasting problem. This
+    applies only to pasted texts. If a program receives an unknown error, the decision remains RETRY_LIMITED.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them
@@ -176,7 +175,7 @@ def _by_message(seen: Evidence) -> Iterator[Candidate]:
 
 
 def _repeats(words: str, codes: frozenset[str]) -> bool:
-    """Return True if the words only repeat the code, as `access denied` does, and so do not show the service."""
+    """Return True if the words only repeat the code, as `access denied` does. Such words do not show the service."""
     return words.replace(" ", "") in {code.lower() for code in codes}
 
 
@@ -200,9 +199,9 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return the score of an entry's service for this error, or None if the error cannot come from that service.
-    `other` is the score of a service that contradicts a guessed service. `passed_on` is the score of a service whose
-    errors the certain service passes on.
+    """Return how much the entry's service changes the score. Return None if the error cannot come from that service.
+    `other` is the value for a service that differs from a guessed service. `passed_on` is the value for a service whose
+    errors the certain service returns to its own callers.
     """
     services = seen.services
     if entry.service == ANY or not services:
@@ -227,12 +226,12 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return True if a candidate's only evidence is its code, which the service named in the text also uses."""
+    """Return True if the candidate matches only by a code that the service named in the text uses for another error."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
 def _by_status(seen: Evidence) -> Verdict:
-    """Return the verdict on an error of which only the HTTP status is known."""
+    """Return the verdict on an error for which only the HTTP status is known."""
     if seen.status is not None:
         entry = catalogue().by_status(seen.services[0] if seen.services else None, seen.status)
         if entry is not None:
@@ -241,8 +240,8 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return the verdict on the first name in a text that is a code in AWS's models or, in a text from AWS, looks
-    like one.
+    """Return the verdict on the first name in a pasted text that AWS's service models contain. In a text from AWS, a
+    name that only has the form of a code is also accepted. Return None if there is no such name.
     """
     if seen.certain or not seen.pasted:
         return None
@@ -259,7 +258,9 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return the errors of AWS's models with a certain code outside the catalogue, if all have one decision."""
+    """Return the errors of AWS's service models with the error's code, if the code is certain and all lead to one
+    decision.
+    """
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):
         return ()

@@ -1,7 +1,9 @@
-"""Finds words about lasting problems in a text from AWS whose cause is unknown. Such words mean that the call is not
-retried. For example, `permission denied` and `should be a string` describe problems that a retry does not change,
-whatever the text is about. If the text also contains a word about time (`timed out`, `in progress`), the words decide
-nothing. They are data in `lasting.toml`.
+"""Find words about lasting problems in a text from AWS whose cause is unknown. If there are such words, the call is not
+retried.
+
+For example, `permission denied` and `should be a string` describe problems that a retry does not change. If the text
+also contains a word about time (`timed out`, `in progress`), these words are ignored. All words are data in
+`lasting.toml`.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ LASTS = Fault(
 
 
 def lasting(text: str) -> str:
-    """Return the first words of a normal text (lower case, single spaces) that describe a problem that a retry does
-    not change. The result is empty if the text contains no such words, or also contains words about time.
+    """Return the first words of a normal text (lower case, single spaces) that describe a lasting problem.
+
+    The result is empty if the text contains no such words, or also contains words about time.
     """
     stays, passes = _patterns()
     found = stays.search(text)

@@ -1,5 +1,5 @@
-"""Reads the facts in `lifecycle.toml`: the last day of each model, its successor, the providers that require a
-use-case form, and the causes of failed calls that end without any action.
+"""Read the facts in `lifecycle.toml`: the last day of each model, its successor, the providers that require a use-case
+form, and the causes of failed calls that end without any action.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ def successors(base_model_id: str) -> tuple[str, ...]:
 
 
 def successor(base_model_id: str, offered: Container[str] | None = None) -> str | None:
-    """Return the best successor of a model. `offered` contains the models that the Region offers, or is None if this
-    is unknown. If `offered` is not None, only a model in it can be the successor.
+    """Return the best successor of a model, or None if no successor is known.
+
+    `offered` contains the models that the Region offers, or is None if they are unknown. If they are known, only one of
+    them is returned.
     """
     found = successors(base_model_id)
     return next((each for each in found if offered is None or each in offered), None)
@@ -57,8 +59,8 @@ def ending(base_model_id: str, offered: Container[str] | None = None) -> str:
 
 
 def advice_on(cause: str, base_model_id: str) -> str:
-    """Return the sentence that names the successor of a retired model, which is added to the advice for the error.
-    The result is empty if `cause` does not mean that the model is retired.
+    """Return a sentence that names the successor of a retired model, to be added to the advice for the error. The
+    result is empty if `cause` does not mean that the model is retired.
     """
     if cause not in _RETIRED and cause != _UNKNOWN:
         return ""
@@ -69,7 +71,7 @@ def advice_on(cause: str, base_model_id: str) -> str:
 
 
 def asks_for_a_form(base_model_id: str) -> bool:
-    """Return whether the provider of a model requires a use-case form, once for each account."""
+    """Return whether the provider of a model requires that each account submits a use-case form once."""
     return base_model_id.partition(".")[0] in _data()["use_case_form"]["providers"]
 
 
@@ -82,9 +84,9 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the number of seconds until it is useful to check again whether the cause of a failed call has ended
-    without any action. The result is None for a cause that does not end in this way, and for a cause after which
-    calls are retried anyway.
+    """Return the seconds after which to check whether a cause has ended without any action, or None.
+
+    It is None for a cause that does not end without action, and for a cause after which calls are retried anyway.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

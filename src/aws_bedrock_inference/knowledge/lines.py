@@ -1,11 +1,15 @@
-"""Divides a log into lines, and finds the role of each line in its event. An "event" is one log message with all its
+"""Divide a log into lines, and find the role of each line in its event. An "event" is one log message with all its
 lines, such as a traceback.
 
 The prefix that Docker Compose, Kubernetes, syslog or journald adds to each line is skipped. The rest of a line shows
-its kind. A "stamped" line begins with a time, or is a JSON record that contains a time. A "levelled" line begins with
-a level, or with a clock time without a date. A "continuation" belongs to the line above it because of its form: it is
-indented, or begins with words such as `Caused by:`. All other lines are "plain". A "frame" is a line of a traceback
-that names a place in the code.
+its kind:
+
+* A "stamped" line begins with a time, or is a JSON record that contains a time.
+* A "levelled" line begins with a level, such as ERROR, or with a time of day without a date.
+* A "continuation" belongs to the line above it: it is indented, or begins with words such as `Caused by:`.
+* All other lines are "plain".
+
+A "frame" is a line of a traceback that names a place in the code.
 """
 
 from __future__ import annotations
@@ -100,8 +104,8 @@ class Kind(IntEnum):
 
 
 class Line(NamedTuple):
-    """One line of a log: its kind, the position at which the program's own text begins, and the program that wrote
-    the line (its source) if several programs write to one log.
+    """One line of a log: its kind, the position at which the program's own text begins, and its source. The source is
+    the program that wrote the line, if several programs write to one log.
     """
 
     kind: Kind
@@ -127,9 +131,9 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
-    """Return True if a stamped line continues the traceback above it; otherwise return False. Some logs contain a
-    time before each line of a traceback. A line continues the traceback if both lines have the same second, the next
-    line is also stamped, and this line is a frame or is below a frame.
+    """Return True if a line with a time continues the traceback above it, because the log adds a time to every line.
+
+    The lines must have the same second. The form of the two lines then decides.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -149,9 +153,7 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
-    """Return True if a line reports no problem, because its level is low and it contains no word that indicates an
-    error; otherwise return False.
-    """
+    """Return True if a line reports no problem: its level is low, and it contains no word that indicates an error."""
     end = below(buffer, line.text)
     calm = has_calm_level(buffer, line.text, end)
     return calm and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN))
@@ -164,9 +166,7 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return True if the first line of the event that is not a frame begins with `Caused by:`; otherwise return
-    False.
-    """
+    """Return True if `Caused by:` begins the first line of the event that is not a frame of a traceback."""
     at = 0
     while at < len(event):
         line = line_at(event, at)
@@ -182,5 +182,5 @@ def above(buffer: bytes, at: int) -> int:
 
 
 def below(buffer: bytes, at: int) -> int:
-    """Return the position where the next line begins, or the end of the buffer."""
+    """Return the position where the line below begins, or the end of the buffer."""
     return buffer.find(b"\n", at) + 1 or len(buffer)

@@ -1,4 +1,4 @@
-"""Reads logs of any size, compressed or not. It also reads times in many formats."""
+"""Read logs of any size, compressed or not. Also read times in many formats."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ _HEAD_LENGTH = 400
 
 
 def time_of(text: bytes, now: datetime) -> datetime | None:
-    """Return the first time in a text. A time without a zone is treated as UTC. A date without a year is the last
-    such day before `now`.
+    """Return the first time in a text. A time without a zone is in UTC. A date without a year is the last such day
+    before `now`.
     """
     found = _TIME.search(text, 0, _HEAD_LENGTH) or _TIME.search(text, _HEAD_LENGTH, 8 * _HEAD_LENGTH)
     if found is None:

@@ -1,5 +1,5 @@
-"""Finds the meanings of an error code or a text that a person typed. It searches the error catalogue first, then
-AWS's own service models.
+"""Find the meanings of an error code or a text that a person typed. The error catalogue is searched first, then AWS's
+own service models.
 """
 
 from __future__ import annotations
@@ -97,9 +97,7 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Return the meaning that several services share. If no service was specified, the error can come from any of
-    these services.
-    """
+    """Return the meaning to show if the same meaning applies to several services and no service was specified."""
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}
     first = replace(first, status=statuses.pop() if len(statuses) == 1 else None)
@@ -109,14 +107,14 @@ def _at_home(alike: list[Explanation]) -> Explanation:
 
 
 def _models(code: str, service: str | None) -> list[Modelled]:
-    """Return the errors with this code in AWS's service models. One service of the catalogue can stand for several
-    services of AWS.
+    """Return the errors with this code in AWS's service models. A service of the catalogue can contain several AWS
+    services.
     """
     return [each for each in modelled(code) if service is None or resolve(each.service) == service]
 
 
 def _by_decision(facts: list[Modelled]) -> list[Explanation]:
-    """Return one meaning for each decision (such as RETRY) to which these errors of the service models lead."""
+    """Return one meaning for each decision, such as RETRY, among these errors of AWS's service models."""
     alike: dict[tuple[Decision, str], list[Modelled]] = {}
     for each in facts:
         alike.setdefault((each.verdict.decision, each.verdict.reason), []).append(each)

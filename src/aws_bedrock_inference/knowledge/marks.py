@@ -1,9 +1,10 @@
-"""Searches a log for lines that can be part of an error. A "mark" is a word that such lines contain, such as
-`exception`; a line without a mark is not examined.
+"""Search a log for lines that can be part of an error. A "mark" is a word that such lines contain, such as `exception`.
+A line without a mark is not examined.
 
-A search for each of the forty marks would take longer than all later steps. Therefore the text is first reduced to
-its letters in lower case, which halves its size. Then it is searched for a few parts that many marks have in common,
-and for the other marks by their rare letters. In each line that is found, all marks are then searched.
+A search for each of the forty marks would be too slow. Therefore the search has three steps. First, everything but the
+letters is removed from the text, which halves its size. Then this shorter text is searched for a few parts that many
+marks have in common, and for the rare letters of the other marks. Only the lines that are found are searched for all
+marks.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ WEAK = (
     *(b"problem", b"unknown", b"unsupported", b"unprocessed", b"refusal", b"intervened", b"is empty", b"blocked by"),
     *(b"try again", b"only one ", b"only be "),
 )
-"""The marks that also occur in lines without an error. They are valid only if the line's level is not low."""
+"""Marks that also occur in lines without an error. In a line with a low level, such as INFO, they are ignored."""
 
 _PIECE = 1 << 15
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
-# The last byte of a typographic apostrophe in UTF-8 becomes a plain apostrophe.
+# A typographic apostrophe becomes a plain apostrophe: its last byte in UTF-8 is replaced.
 _SMALL = bytes.maketrans(_LETTERS.upper() + b"\x99", _LETTERS + b"'")
 _LEFT_OUT = bytes(set(range(256)) - set(_LETTERS + _LETTERS.upper() + b"\n'\x99"))
 
@@ -68,8 +69,8 @@ def marked_lines(buffer: bytes, begin: int, end: int) -> Iterator[int]:
 
 
 def _stop(buffer: bytes, begin: int, end: int) -> int:
-    """Return the end of the piece that begins at `begin`. A piece consists of complete lines, and a line that is
-    longer than the limit is a piece of its own.
+    """Return the end of the piece of the log that begins at `begin`. A piece consists of complete lines. A very long
+    line is a piece by itself.
     """
     if end - begin <= _PIECE:
         return end
@@ -77,19 +78,19 @@ def _stop(buffer: bytes, begin: int, end: int) -> int:
 
 
 def is_trouble(text: bytes) -> bool:
-    """Return whether a text contains a mark that is valid in lines of every level."""
+    """Return whether a text contains one of the marks that indicate an error in lines of every level."""
     low = text.lower()
     return any(mark in low for mark in TROUBLE)
 
 
 def first_mark(text: bytes) -> int:
-    """Return the position of the first mark of any kind in a text, or -1."""
+    """Return the position of the first mark in a text, or -1."""
     low = text.lower()
     return min((at for at in map(low.find, TROUBLE + WEAK) if at >= 0), default=-1)
 
 
 def is_marked(line: bytes) -> bool:
-    """Return whether a line contains a mark that is valid at the line's level."""
+    """Return whether a line contains a mark that indicates an error at the line's level."""
     low = line.lower()
     if any(mark in low for mark in TROUBLE):
         return True

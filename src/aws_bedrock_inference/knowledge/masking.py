@@ -1,11 +1,12 @@
-"""Removes secrets from a text before the text is shown, stored or sent. Every text that leaves this package passes
-through `masked`, because services repeat parts of requests, clients quote headers, and people paste logs. A secret is
-recognized by its form (`AKIA...`, a JWT, a private key), or by a name and a separator before it. The names are
-searched in the spellings of AWS's SDKs and of programs that print secrets.
+"""Remove secrets from a text before the text is shown, stored or sent.
 
-Each pattern takes linear time, because every repetition is limited, or ends at a character that the repetition cannot
-contain. A pattern is used only if the text contains one of the pattern's hints, which are short words. A search for
-all hints takes one nanosecond per byte.
+Every text that leaves this package passes through `masked`, because services repeat parts of requests, clients quote
+headers, and people paste logs. A secret is recognized by its form (`AKIA...`, a JWT, a private key), or by a name and a
+separator before it. The names are searched in the spellings of AWS's SDKs and of programs that print secrets.
+
+Each pattern takes linear time: every repetition is limited, or ends at a character that it cannot contain. A pattern is
+used only if the text contains one of the pattern's hints, which are short words. The search for all hints takes one
+nanosecond per byte.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 # A quote in the spellings of JSON, JSON in JSON, HTML, URLs and Python's repr.
 _QUOTE = r"(?:\\{0,8}(?:[\"'`]|u002[27])|&quot;|&\#3[49];|&\#x2[27];|%22|%27)"
 
-# The text between a secret's name and its value. In order: name and value as two members; an assignment, an element, a
-# call or a table cell; a pair in a list; a quoted value in a sentence; an argument of a command.
+# The text between a secret's name and its value. The alternatives are, in order: name and value as two members of an
+# object; an assignment, an XML element, a call or a table cell; a pair in a list; a quoted value in a sentence; an
+# argument of a command.
 _TO_VALUE = rf"""(?>
     {_QUOTE}[\s,]{{1,8}}{_QUOTE}?(?:parameter)?value{_QUOTE}?\s{{0,3}}[:=]\s{{0,3}}(?={_QUOTE})
     |{_QUOTE}?(?:\s{{0,20}}(?:[=-]>|:=|[:=|│]|%3[AD])|[>(]|&gt;)\s{{0,20}}\[?(?:[A-Za-z:]{{1,40}}\(|[burf@](?=["']))?
@@ -145,9 +147,10 @@ _UNSEEN = re.compile(
 
 
 def masked(text: str, *, accounts: bool = False) -> str:
-    """Return the text with access keys, secrets, tokens, signatures and passwords masked. Set `accounts` to True for
-    a text that is shown or passed on: account ids and the names of people in ARNs are then masked, too, and control
-    characters that would affect a terminal are removed.
+    """Return the text with access keys, secrets, tokens, signatures and passwords masked.
+
+    Set `accounts` to True for a text that is shown or passed on. Account ids and the names of people in ARNs are then
+    also masked, and control characters that would affect a terminal are removed.
     """
     text = _UNSEEN.sub("", text) if accounts else text  # before the masks: a secret may contain colour codes
     shown = _remembered(text) if len(text) <= _SHORT else _masked(text)
@@ -171,9 +174,7 @@ _SHORT = 1024
 
 
 def masked_in(value: Any) -> Any:
-    """Return boto3's dictionary, or a part of it, with the secrets in all its texts masked. The name of a member also
-    shows whether the member is a secret.
-    """
+    """Return boto3's dictionary, or a part of it, with all secrets masked. The name of a key can mark a secret."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):

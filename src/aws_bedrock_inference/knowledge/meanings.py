@@ -1,5 +1,5 @@
-"""Finds the meaning of one event in a log: its cause according to `explain`, its subject, and an example to show. An
-"event" is one log message with all its lines; a "mark" is a word that indicates an error (see `marks.py`).
+"""Find the meaning of one event in a log: its cause according to `explain`, its subject, and an example to show. An
+"event" is one log message with all its lines. A "mark" is a word that indicates an error (see `marks.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CODE = re.compile(r"error occurred \(([\w.]{2,80})\) when calling")
 
 
 def meaning(event: bytes) -> Meaning | None:
-    """Return the meaning of an event. The result is None if the event is not an error that AWS could have sent."""
+    """Return the meaning of an event, or None if the event is not an error that AWS could have sent."""
     text = _text(event)
     known = explain(text)
     stated = _CODE.search(text)
@@ -54,8 +54,9 @@ def meaning(event: bytes) -> Meaning | None:
 
 
 def example(event: bytes, known: Meaning) -> str:
-    """Return the line of an event that contains the words that decided the cause. Secrets in the line are masked. If
-    the line is long, return only the part around these words.
+    """Return the line of an event that shows the cause, with secrets masked.
+
+    Of a long line, return only the part around the words that show the cause.
     """
     lines = [" ".join(line.split()) for line in _text(event).splitlines()] or [""]
     for words in filter(None, (known.words, known.code)):
@@ -79,9 +80,7 @@ def _text(event: bytes) -> str:
 
 
 def _shortened(event: bytes) -> bytes:
-    """Return an event, shortened if it is long. Of a long event, only the first lines and the lines with marks are
-    returned, and most frames of its tracebacks are omitted.
-    """
+    """Return an event without most of its lines if it is long. The first lines and the lines with marks remain."""
     if len(event) <= _EXPLAINED:
         return event
     lines = event.split(b"\n")
@@ -100,9 +99,7 @@ def _subject(known: Explanation, text: str) -> Subject:
 
 
 def _place(resource: str) -> str:
-    """Return the name of a resource without the name of an individual object in the resource, such as a key in a
-    bucket.
-    """
+    """Return the name of a resource without the object in it. For example, return the bucket without the key."""
     bucket, slash, _ = resource.partition("/")
     return f"{bucket}/*" if slash and ":s3:" in resource else resource
 

@@ -1,5 +1,5 @@
-"""Finds the program's own message in an event of a log, without the text that loggers and transports add. An "event"
-is one log message with all its lines.
+"""Find the program's own message in an event of a log, without the text that loggers and transports add. An "event" is
+one log message with all its lines.
 """
 
 from __future__ import annotations

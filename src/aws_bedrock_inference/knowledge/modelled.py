@@ -1,23 +1,22 @@
-"""Decides whether to retry errors that the catalogue does not describe, from AWS's own service models. A "model" is
-the description of a service's API in botocore. A "trait" marks an error in a model as retryable, as a throttle, or as
-the fault of the service or the sender.
+"""Decide whether to retry errors that the catalogue does not describe, from AWS's own service models. A "model" is the
+description of a service's API in botocore. A "trait" marks an error in a model as retryable, as a throttle, or as the
+fault of the service or the sender.
 
 `python -m aws_bedrock_inference.knowledge.modelled` writes `modelled.json`: for each code, the services, the HTTP
-status, whose fault the error is, and the retry trait. Descriptions are read from the installed botocore when they are
-needed. If `modelled.json` lacks a code, an installed botocore of another version is searched.
+status, whose fault the error is, and the retry trait. Descriptions are read from the installed botocore when needed. If
+`modelled.json` does not contain a code, an installed botocore of another version is searched.
 
 The first rule that applies decides:
 
-* A throttle (by its trait or its name) is RETRY.
-* The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. It is
-  RETRY_LIMITED with status 429, and for one name in the SDKs' list, because the limit can then be a rate.
-* An error with a retry trait or with status 429 is RETRY.
-* A fault of the service (by its trait, its name, or status 500, 502, 503 or 504) and status 408 are RETRY, as in the
-  SDKs. A fault of the service with any other status is RETRY_LIMITED, because no SDK retries it.
-* A state that can change (409, 423, 424, 425, or a name such as InUse, NotReady or Concurrent) is RETRY_LIMITED,
-  unless the name means that something already exists.
-* Everything else is FAIL, because the same request fails again. A model without a status has a protocol whose errors
-  have status 400.
+* A throttle, by its trait or its name, is RETRY.
+* The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. With status
+429, and for one name in the SDKs' list, the limit can be a rate, so it is RETRY_LIMITED.
+* An error with a retry trait or with status 408 or 429 is RETRY.
+* A fault of the service, by its trait, its name or status 500, 502, 503 or 504, is RETRY, as in the SDKs. With any
+other status it is RETRY_LIMITED, because no SDK retries it.
+* A state that can change is RETRY_LIMITED: status 409, 423, 424 or 425, or a name such as InUse, NotReady or
+Concurrent. A name that means that something already exists is an exception.
+* Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.
 """
 
 from __future__ import annotations
@@ -92,8 +91,8 @@ class Modelled:
 
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
-    """Return the errors with this code in AWS's models, one for each service. `service` is any name that AWS uses.
-    With `fresh`, a missing code is also searched in an installed botocore of another version (one second).
+    """Return the errors with this code in AWS's models, one for each service. `service` is any name that AWS uses. With
+    `fresh`, a missing code is also searched in an installed botocore of another version. This takes one second.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:

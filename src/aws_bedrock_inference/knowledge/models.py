@@ -1,6 +1,8 @@
-"""Finds the facts about a model from its model id: the model's provider, the quota that its calls use, and how its
-tokens count against that quota. A "pool" is one of the separate quotas of a model: on-demand, geographic, global or
-provisioned. The facts are data with a date in `models.toml`, which is read at the first use.
+"""Find the facts about a model from its model id: the model's provider, the quota that its calls use, and how its
+tokens count against that quota.
+
+A "pool" is one of the separate quotas of a model: on-demand, geographic, global or provisioned. The facts are data with
+a date in `models.toml`, which is read at the first use.
 """
 
 from __future__ import annotations
@@ -39,10 +41,10 @@ class ModelFacts:
 
 @lru_cache(maxsize=4096)  # needed for every call; bounded, because ids may come from outside the program
 def model_facts(base_model_id: str) -> ModelFacts:
-    """Return the facts about a base model, whose name has the form that `split_profile` returns.
+    """Return the facts about a base model. Its id has the form that `split_profile` returns.
 
-    The function returns facts for every id. A model that is newer than the table gets the values of its family;
-    `guessed` names these values.
+    A model that is not in the table gets the values of its family, and `guessed` names these values. The function
+    therefore accepts every id.
     """
     data = _data()
     found = {name: _first_match(data[name], base_model_id) for name in ("burndown", "max_output_tokens")}
@@ -56,22 +58,18 @@ def model_facts(base_model_id: str) -> ModelFacts:
 
 
 def cannot_count(message: str) -> bool:
-    """Return whether `message` states that CountTokens does not support this model id. `message` is from a refused
-    CountTokens call.
-    """
+    """Return whether `message`, from a refused CountTokens call, states that CountTokens does not support the model."""
     return str(_data()["count_tokens"]["refused"]) in message
 
 
 @lru_cache(maxsize=4096)
 def draws_nothing(base_model_id: str) -> bool:
-    """Return True if a model computes its answers without random sampling, as embedding models do; otherwise return
-    False.
-    """
+    """Return True if a model computes its answers without random sampling, as embedding models do."""
     return any(re.fullmatch(pattern, base_model_id, re.DOTALL) for pattern in _data()["computing"]["patterns"])
 
 
 def cache_writes_reported() -> float:
-    """Return the factor by which the number of cache writes that a stream reports can exceed the real number."""
+    """Return the factor by which a stream can report too many cache writes; 2 means twice the real number."""
     return float(_data()["cache_writes"]["reported"])
 
 
@@ -85,7 +83,7 @@ class Target(NamedTuple):
 
 
 class ModelArn(str):
-    """An ARN that does not name its model, together with the id of its model (`model`).
+    """An ARN that does not contain its model, together with the id of its model (`model`).
 
     The model id also determines which quota the calls use. If the ARN was created from an inference profile, pass the
     profile's id, such as `us.anthropic.claude-...`. A `ModelArn` is accepted wherever a model id is expected.
@@ -112,8 +110,8 @@ class ModelArn(str):
 def target(model_id: Any) -> Target:
     """Return the target of any model id that the runtime accepts.
 
-    If an ARN does not name its model, its model is `UNKNOWN_MODEL`. All such ARNs share one quota, because they can
-    stand for the same model.
+    An ARN that does not contain its model has the model `UNKNOWN_MODEL`. All such ARNs share one quota, because they
+    can stand for the same model.
     """
     if isinstance(model_id, ModelArn):
         return _split(model_id.model)
@@ -126,18 +124,16 @@ def can_be_looked_up(arn: str) -> bool:
 
 
 def is_untold(model_id: str) -> bool:
-    """Return True if an id is an ARN that names neither its model nor the Regions that answer its calls; otherwise
-    return False.
-    """
+    """Return True if an id is an ARN that contains neither its model nor the Regions that answer its calls."""
     return model_id.startswith("arn:") and _kind_and_name(model_id)[0] in _data()["arns"]["untold"]
 
 
 def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
-    """Return the target of an inference profile in `region` that sends calls to `model_arns`. The result is None if
-    these ARNs have no common model.
+    """Return the target of an inference profile in `region`, which sends calls to the models `model_arns`. The result
+    is None if these ARNs have no common model.
 
-    A profile is global if one of its destinations has no Region. It is geographic if it has other Regions in addition
-    to its own.
+    The profile is global if one of these ARNs has no Region. It is geographic if an ARN has a Region other than
+    `region`.
     """
     targets = {_split(arn).base for arn in model_arns}
     if len(targets) != 1:
@@ -153,8 +149,8 @@ def providers() -> tuple[str, ...]:
 
 
 def split_profile(model_id: str) -> tuple[str, str]:
-    """Return the base model id and the quota pool of `model_id`. If `model_id` is an ARN that does not name its
-    model, the ARN itself is returned as the base.
+    """Return the base model id and the quota pool of `model_id`. For an ARN that does not contain its model, the base
+    is the ARN itself.
     """
     base, pool = _split(model_id)
     return (model_id if base == UNKNOWN_MODEL else base), pool

@@ -1,4 +1,4 @@
-"""Finds JSON objects in logs, as the AWS CLI and log stores print them: each member of the object on its own line, or
+"""Find JSON objects in logs, as the AWS CLI and log stores print them: each member of the object on its own line, or
 all events on one line.
 """
 
@@ -21,7 +21,7 @@ _EVENTS = re.compile(
     rb'\s*"(?:events|logEvents|results|Records|records|logs|entries|items|hits|messages)"\s*:\s*\[\s*$'
 )
 
-# The same on one line: in an object that is not a record itself, as a single array, or as the rest of a truncated
+# Several events on one line: inside an object that is not an event itself, as an array, or as the rest of a truncated
 # array.
 _ONE_LINE = re.compile(
     r'\s*(?:\{(?:(?!"(?:@?timestamp|time|ts|level|severity)")[^\n]){0,500}?'
@@ -67,8 +67,8 @@ _COMMA = re.compile(r"\s*,\s*")
 
 
 def _record(element: Any) -> Any:
-    """Return an element as one record. Logs Insights prints an event as pairs of field and value, and search engines
-    print it inside `_source`.
+    """Return an element as one record. The forms of Logs Insights (pairs of field and value) and of search engines
+    (inside `_source`) are converted.
     """
     if isinstance(element, list):
         pairs = [pair for pair in element if isinstance(pair, dict) and {"field", "value"} <= pair.keys()]
@@ -78,8 +78,8 @@ def _record(element: Any) -> Any:
 
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:
-    """Return the start and the end of the outermost JSON object that contains the line. If one array contains all
-    events, return the outermost object inside this array.
+    """Return the start and the end of the outermost JSON object that contains the line. If the whole log is one array
+    of events, return the outermost object inside this array.
     """
     if not _MEMBER.match(buffer, line):
         return None

@@ -1,7 +1,9 @@
-"""Finds the place where a failure arose (its "origin"): the called service, a source of credentials, the network or
-this machine. The catalogue states the origin of each cause. However, some errors look the same wherever they arise,
-such as `Throttling`, a read timeout or a failed connection. For these errors, the facts in the exception and its
-chain of causes decide: the host or the operation that failed, and the error number of the operating system.
+"""Find the place where a failure arose (its "origin"): the called service, a source of credentials, the network or this
+machine.
+
+The catalogue states the origin of each cause. However, some errors look the same in every place, such as `Throttling`,
+a read timeout or a failed connection. For these errors, the exception and its chain of causes decide: the host or the
+operation that failed, and the error number of the operating system.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ _ADVICE = (
     "number of processes that renew at the same time."
 )
 
-# Kinds whose own advice is more specific: something must be changed, and waiting does not help.
+# For faults of these kinds, the catalogue's advice is kept, because it states what must be changed.
 _ITS_OWN = frozenset({Kind.DENIED, Kind.INVALID})
 
 _VERBS = {
@@ -67,14 +69,14 @@ _VERBS = {
     Kind.UNREACHABLE: "could not be reached",
 }
 
-# Error numbers of a machine that lacks a resource: file descriptors, memory, ports, disk space, threads.
+# Error numbers of the operating system if a resource is exhausted: file descriptors, memory, ports, disk space.
 _OWN = frozenset(
     getattr(errno, name)
     for name in ("EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EADDRNOTAVAIL", "ENOSPC", "EDQUOT", "EROFS", "EIO")
     if hasattr(errno, name)
 )
-# Error numbers of a network without a route to the host. A host that refuses or does not answer is different: it may
-# be unhealthy.
+# Error numbers of the operating system if the network has no route to the host. If a host refuses or does not answer,
+# the host itself can be the cause.
 _NO_WAY = frozenset(
     getattr(errno, name)
     for name in ("ENETUNREACH", "ENETDOWN", "EHOSTUNREACH", "EHOSTDOWN", "EAFNOSUPPORT")
@@ -82,7 +84,7 @@ _NO_WAY = frozenset(
 )
 _NO_THREAD = "can't start new thread"  # CPython's message of a RuntimeError, which has no error number
 
-# A service behind the called service: AWS's Java services write its name as their SDK does, and KMS has its own codes.
+# The text of an error that KMS returned to the called service, which passed the error on.
 _BEHIND = re.compile(r"\(service: (?:aws)?kms[;,]|^kms.{0,40}throttl", re.IGNORECASE)
 
 UNKNOWN = "unknown"
@@ -136,9 +138,10 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 
 
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
-    """Return the credential source that failed, and its operation. The result is None if no credential source failed.
-    The first exception of the chain that names an operation or an endpoint decides, because the exceptions below it
-    may have been handled.
+    """Return the source of credentials that failed, and its operation, or None if no source failed.
+
+    The first exception of the chain that names an operation or an endpoint decides. The exceptions below it may have
+    been handled.
     """
     for link in links:
         operation = attribute(link, "operation_name")

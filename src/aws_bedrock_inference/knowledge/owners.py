@@ -1,8 +1,8 @@
-"""Finds the program that a text comes from. Other programs also write `Connection refused` and `rate limit exceeded`.
-Therefore a text is treated as AWS's only if something in the text shows that it is from AWS.
+"""Find the program that a text comes from. Other programs also write `Connection refused` and `rate limit exceeded`.
+Therefore a text is treated as AWS's only if it contains a proof.
 
-This check is not needed for an exception, an HTTP answer, or a text for which the caller names the service. A "mark"
-is a string that shows which program wrote a text. The marks are data in `owners.toml`.
+This check is not needed for an exception, an HTTP answer, or a text for which the caller names the service. A "mark" is
+a string that shows which program wrote a text. The marks are data in `owners.toml`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _TELLING = 25  # characters: other programs may also write a shorter sentence
 
 def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     """Return `AWS`, or the name of the other program or service that the text comes from. The result is empty if the
-    text does not show where it comes from. `seen` is the completed evidence of the error, `entry` is the catalogue's
-    entry that was found for it, and `words` are the words that decided.
+    text does not show where it comes from.
 
-    Marks decide in this order:
+    `seen` is the completed evidence of the error, `entry` is the catalogue's entry that matches it, and `words` are the
+    words that match. A "mark" is a string that shows which program wrote a text. Marks decide in this order:
 
     * marks of a server that implements AWS's protocols, because it uses AWS's codes and SDKs;
     * marks that only AWS writes;
@@ -53,9 +53,7 @@ def _marked(words: Words, kind: str) -> str:
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
-    """Return True if the words that decided are a sentence that only one service of AWS writes, and no other program;
-    otherwise return False.
-    """
+    """Return True if the words that match are a sentence that only one service of AWS writes, and no other program."""
     if entry is None or entry.service == ANY or words in entry.codes or len(words) < _TELLING:
         return False
     known = catalogue()
@@ -80,7 +78,7 @@ def _own_codes() -> frozenset[str]:
 
 @cache
 def _marks(kind: str) -> tuple[list[str], Parts]:
-    """Return the marks of this kind, each with the program that it belongs to. The first mark in a text decides."""
+    """Return the marks of this kind, each with its program, and an index for the search."""
     marks = catalogue().owners
     aws = marks["aws"]
     groups: tuple[dict[str, list[str]], ...] = (

@@ -1,5 +1,5 @@
-"""The patterns that find the values of placeholders in a text. A placeholder, such as `FUNCTION` or `BUCKET`, is a
-word in a command that is replaced by a name from the text, such as that of a function or a bucket.
+"""The patterns that find the values of placeholders in a text. A placeholder is a word in a command, such as `FUNCTION`
+or `BUCKET`. A name from the text replaces it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Converts any object that contains an error to `Evidence` (the facts of the error, from which `judge.py` decides the
-cause): exceptions of any client, boto3's dictionaries, HTTP answers, and objects that wrap them.
+"""Convert any object that contains an error to `Evidence`: the facts of the error, from which `judge.py` decides the
+cause. The object is an exception of any client, boto3's dictionary, an HTTP answer, or an object that wraps these.
 
-This module imports no client library. It recognizes a library by the shape of its exceptions. The objects can have
-any class, so their attributes and texts are read through `attribute` and `text_of`, which do not raise. A "chain" is
-an exception with the exceptions that it was raised from or contains.
+This module imports no client library: it recognizes an exception by its attributes. Attributes and texts are read
+through `attribute` and `text_of`, which never raise an exception. A "chain" is an exception with the exceptions that it
+was raised from or contains.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DEEPEST = 24  # the most links of a chain that are followed; real chains have f
 # The attributes with a wrapped error in LiteLLM, Anthropic's and OpenAI's SDKs, requests, aiobotocore, pydantic-ai.
 _WRAPPED = ("original_exception", "original_error", "__cause__", "__context__", "reason")
 
-# The certain facts, by whether a code, an operation and a service are stated.
+# The names of the certain facts, by whether a code, an operation and a service are stated. Computed once.
 _CERTAIN = {
     (code, operation, service): frozenset(
         name for name, there in ((CODE, code), (OPERATION, operation), (SERVICE, service)) if there
@@ -40,8 +40,8 @@ _CERTAIN = {
 
 
 class Seen(NamedTuple):
-    """One error, as it was passed: its evidence, and the facts that are shown together with the verdict. `fault` is
-    set if the exception is from this package and already contains its fault. `response` is boto3's dictionary.
+    """One error as it was passed: its evidence, and facts that are shown with the result. `fault` is set if the
+    exception is from this package and already contains a fault. `response` is boto3's dictionary.
     """
 
     evidence: Evidence
@@ -62,7 +62,7 @@ class Answer(NamedTuple):
 
 
 def read(x: Any, service: str | None = None) -> Seen:
-    """Return the facts of an error in any form. The function never raises.
+    """Return the facts of an error in any form. The function never raises an exception.
 
     `service` is any name that AWS uses for a service. An unknown name is ignored.
     """
@@ -90,8 +90,10 @@ def _seen(x: Any, service: str) -> Seen:
 
 
 def _of_exception(error: BaseException, service: str) -> Seen:
-    """Return the facts of the first exception in the chain that contains an HTTP answer. If no exception contains an
-    answer, return the facts of the last exception with a known name, because wrappers come first.
+    """Return the facts of the first exception in the chain that contains an HTTP answer.
+
+    If no exception contains an answer, return the facts of the last exception with a known name. Exceptions that wrap
+    another exception come before it.
     """
     named, status, operation = None, None, ""
     for link in chain(error):
@@ -111,7 +113,7 @@ def _of_exception(error: BaseException, service: str) -> Seen:
         return Seen(
             Evidence(error_text(error), (), *facts), "", f"{type(error).__name__}: {text_of(error)}", error=error
         )
-    link, code = named  # better evidence than a guess, but not as good as an answer
+    link, code = named  # no exception of the chain contains an answer
     message = text_of(link)
     return Seen(Evidence(f"{code}: {message}", (), *facts), code, message, error=link)
 
@@ -142,9 +144,7 @@ def spelt(code: str) -> str:
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the code of the error that the verdict is about: the code that the verdict's entry contains. If the
-    entry contains none of the error's codes, return the error's first code.
-    """
+    """Return the error's code to show: its first code that the verdict's entry contains, otherwise its first code."""
     codes, entry = verdict.evidence.codes, verdict.entry
     own = (code for code in codes if entry is not None and code in entry.codes)
     return next(own, codes[0] if codes else "")
@@ -245,9 +245,7 @@ def _bare(code: str) -> str:
 
 
 def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
-    """Return `error`, and the name of its class or base class that is in the catalogue. Return None if no such name
-    is in the catalogue.
-    """
+    """Return `error` and the name of its class or base class in the catalogue. Return None if there is none."""
     known = catalogue().by_code
     return next(((error, kind.__name__) for kind in type(error).__mro__[:-2] if kind.__name__ in known), None)
 

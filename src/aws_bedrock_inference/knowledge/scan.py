@@ -1,10 +1,9 @@
-"""Finds the errors in a log of any size, and counts them by cause, with their times and services. An "event" is one
-log message with all its lines; its "head" is its first line. A "mark" is a word that indicates an error (see
-`marks.py`).
+"""Find the errors in a log of any size, and count them by cause, with their times and services. An "event" is one log
+message with all its lines; its "head" is its first line. A "mark" is a word that indicates an error (see `marks.py`).
 
 Most lines of a log are not errors. Therefore each block is first searched for marks, which takes some nanoseconds per
-byte. Only the events around a mark are decoded and explained, and similar events are explained only once. An event
-that contains no mark, neither in an error code nor in the text around the code, is not found.
+byte. Only the events around a mark are decoded and explained, and similar events are explained only once. An error
+whose event contains no mark is not found.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.knowledge.findings import Meaning
 
 _LONGEST_LINE, _CUT_WITHIN = (1 << 20) - 1, 1 << 18
-"""The maximum length of a line in bytes. A longer line is read as several lines. If the line is JSON, it is divided
-between two objects, provided that such a place is near the limit.
+"""The maximum length of a line in bytes, and a distance in bytes. A longer line is read as several lines. If a JSON
+object ends within the distance before the limit, the line is divided there.
 """
 
 _LOOK_BACK = 4_096
@@ -38,8 +37,8 @@ line belongs to, and a time before that head.
 """
 
 _DECIDE = 2
-"""The number of complete lines below an event that must be known before the end of the event is decided: an empty
-line, and a line that can follow the empty line.
+"""The number of complete lines below an event that must be known before its end is decided. Two are necessary, because
+after an empty line the next line can still belong to the event.
 """
 
 _MOST_REMEMBERED, _MOST_SOURCES = 1 << 14, 1 << 10
@@ -55,8 +54,8 @@ _VARIES = re.compile(
 class LogScan:
     """Reads logs block by block, and collects their errors. Its memory does not grow with the size of the log.
 
-    `other` is the number of events that have a mark but are not errors of AWS. `undated` is the number of events
-    without a time; they are left out if `since` is set. `now` supplies the year for dates without a year.
+    `other` is the number of events that contain a mark but are not errors of AWS. `undated` is the number of events
+    without a time. If `since` is set, these events are omitted. `now` supplies the year for dates without a year.
     """
 
     def __init__(self, *, now: datetime, since: datetime | None = None) -> None:
@@ -83,7 +82,7 @@ class LogScan:
             for block in blocks:
                 self.feed(block)
         except KeyboardInterrupt:
-            self._rest = self._rest[: self._rest.rfind(b"\n") + 1]  # half a line may have a different meaning
+            self._rest = self._rest[: self._rest.rfind(b"\n") + 1]  # half a line may mislead
             raise
         finally:
             self.close()
@@ -107,8 +106,8 @@ class LogScan:
         return self._found(conditional=False)
 
     def possible(self) -> list[Finding]:
-        """Return the findings about errors that can be from AWS or from another program, because nothing in their
-        events shows the source.
+        """Return the findings about errors that can be from AWS or from another program, because their texts do not
+        show which.
         """
         return self._found(conditional=True)
 
@@ -117,8 +116,8 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block with a line break inside each line that is too long. The break is at the same position in
-        the line, however the log is divided into blocks.
+        """Return the block with a line break inside each line that is too long. The size of the blocks has no effect on
+        the position of the break.
         """
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
@@ -131,7 +130,7 @@ class LogScan:
         return block
 
     def _search(self, *, last: bool) -> None:
-        """Count the events that are complete, and retain the bytes that later events can need."""
+        """Count the complete events, and retain the bytes that later events can need."""
         buffer, done = self._rest, 0
         self._rest = b""  # an interruption must not count events twice
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1
@@ -172,8 +171,8 @@ class LogScan:
         finding.add(at, known, lambda: example(event, known))
 
     def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
-        """Return True if an event continues the previous event of the same source; otherwise return False. Lines of
-        other sources can be between these two events.
+        """Return True if an event is the rest of the previous event of the same source, interrupted by lines of other
+        sources.
         """
         line = line_at(event, 0)
         if not line.source:

@@ -1,8 +1,8 @@
-"""Finds the service that a name or an operation belongs to.
+"""Find the service that a name or an operation belongs to.
 
-One service has many names: `bedrock-agent-runtime` in boto3 and the AWS CLI, `monitoring` in an endpoint, `bedrock`
-in a signature, `EventBridge` in prose. The error catalogue describes only a few services, and one service of the
-catalogue can combine several of AWS's services. All other services of AWS are known only by their names.
+One service has many names: `bedrock-agent-runtime` in boto3 and the AWS CLI, `monitoring` in an endpoint, `bedrock` in
+a signature, `EventBridge` in prose. The error catalogue describes only a few services, and one service of the catalogue
+can contain several AWS services. All other AWS services are known only by their names.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def _modelled(name: str) -> str:
 
 
 def part(service: str, text: str) -> str:
-    """Return AWS's name of the service that a text names by an operation or an endpoint. If the text names none,
-    return `service`, the catalogue's service. One service of the catalogue can combine several of AWS's services, and
-    one of AWS's services can have several endpoints.
+    """Return AWS's name of the service that a text shows by an operation or an endpoint. Otherwise return `service`.
+
+    `service` is a service of the catalogue, which can contain several AWS services.
     """
     parts: dict[str, str] = catalogue().services.get(service, {}).get("parts", {})
     return next((name for name, pattern in parts.items() if re.search(pattern, text)), service)
@@ -56,8 +56,7 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that an operation can belong to, and whether no other service has an operation of this
-    name.
+    """Return the services that have an operation of this name. The second value is True if no further service has it.
 
     Services outside the catalogue are returned only if no service of the catalogue has the operation.
     """
@@ -70,9 +69,7 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
 
 @cache
 def _foreign() -> dict[str, tuple[str, ...]]:
-    """Return the services of each operation that belongs to no service of the catalogue. The data is read at the
-    first use.
-    """
+    """Return the services of each operation that exists only in services outside the catalogue."""
     found: dict[str, tuple[str, ...]] = {}
     for service, names in json.loads(text_of_file("foreign_operations.json")).items():
         for name in names:

@@ -1,6 +1,8 @@
-"""Selects the remedies of a cause that apply to one text. A "step" is a remedy with the conditions under which it is
-shown. A step for a different situation is omitted. In a command, placeholders are replaced by values from the text. A
-command that creates or deletes something is omitted, unless the operation of this command failed.
+"""Select the remedies of a cause that apply to one text. A "step" is a remedy with the conditions under which it is
+shown.
+
+A step whose conditions do not match the text is omitted. In a command, values from the text replace the placeholders. A
+command that creates or deletes something is omitted, unless exactly this operation failed.
 """
 
 from __future__ import annotations
@@ -21,8 +23,7 @@ _MOST = 8
 _NAMED = re.compile(r"\{([a-z_]+)\}")
 _BREAK = re.compile(r"\s*\n[\s\u2502\u2503|>]*|\s{2,}")
 
-# A command that creates or deletes something is shown only if that operation failed: pasted elsewhere, it would do
-# harm.
+# A command that creates or deletes something is shown only if this operation failed. Otherwise it could do harm.
 _MAKES = re.compile(
     r"\baws [a-z0-9-]+ ((?:create|delete)-(?!foundation-model-agreement|open-id-connect-provider)[a-z0-9-]+)"
 )
@@ -35,10 +36,11 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps that can apply to a text, with the values that the text contains. The first
-    step without the pattern `when` is the general step. If another step inserts a value from the text, it is used in
-    place of the general step. The steps before the general step are for individual messages: they are not used if
-    only a code or the name of a cause is known, and no text.
+    """Yield the remedies of the steps that apply to a text, with the values that the text contains.
+
+    The first step without a pattern `when` is the general step. It is omitted if an earlier step inserts a value from
+    the text. If `text` is only a code or the name of a cause, the remedies start with the general step, because the
+    steps before it are for individual messages.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False
@@ -59,8 +61,8 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
 
 
 def _names(found: re.Match[str], flat: str) -> dict[str, str]:
-    """Return the value in a text for each named group of a pattern. For a group whose name is a plural, all values
-    are returned, each value once.
+    """Return the value in a text for each named group of a pattern. A group with a plural name gets all values, each
+    once.
     """
     names = found.groupdict(default="")
     for name in names:
@@ -91,8 +93,8 @@ def _flat(text: str) -> str:
 
 
 def fitting(run: str, error: Asked) -> str:
-    """Return the command `run` for this error. The result is empty if the command creates or deletes something and
-    the operation that failed was a different one.
+    """Return the command `run` for this error. The result is empty for a command that creates or deletes something,
+    unless exactly this operation failed.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

@@ -1,8 +1,8 @@
-"""Creates stand-ins for the exceptions of HTTP clients. An original exception can reveal the failed request: its
-headers with the signature, the proxy's URL with the password, and the prompt in the local variables of its frames.
+"""Create safe copies ("stand-ins") of the exceptions of HTTP clients. The original exception can reveal the failed
+request: its headers with the signature, the proxy's URL with the password, and the prompt in local variables.
 
-A stand-in is an instance of the same class with the same text, in which secrets are masked. It also has the `errno`
-of the original, and stand-ins for the original's chain of causes. It has nothing else from the original.
+A stand-in has the same class and the same text, in which secrets are masked. It also has the `errno` of the original,
+and stand-ins for the original's chain of causes. It contains nothing else of the original.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _StandIn:
 
 
 def stand_in(error: BaseException | None, depth: int = 0) -> BaseException | None:
-    """Return the stand-in for `error`."""
+    """Return a copy of `error` that contains no secrets and no traceback."""
     if error is None or depth >= _DEEPEST:
         return None
     made = _made(type(error), masked(_text(error)))

@@ -1,10 +1,9 @@
-"""Reads the wait, in seconds, that a service states in an error answer.
+"""Read the wait, in seconds, that a service states in an error answer.
 
-The wait can be in the header `Retry-After` (seconds or a date), in AWS's header `x-amz-retry-after` or the model
-vendors' `retry-after-ms` (milliseconds), or in a member `retryAfterSeconds` of the body, as in the throttles of
-Lambda and other services. An implausible value is ignored. Waits in sentences are not read. If AWS's documents state
-a wait for a cause, the catalogue contains this wait as the cause's `retry_after`, which applies if the answer states
-no wait.
+The wait can be in three places: in the header `Retry-After` (seconds or a date), in a header with milliseconds
+(`x-amz-retry-after` of AWS or `retry-after-ms` of model vendors), or in the member `retryAfterSeconds` of the body, as
+in the throttles of Lambda. An implausible value is ignored. Waits in sentences are not read. If the answer states no
+wait, the catalogue's `retry_after` for the cause applies, which is the wait that AWS's documents state.
 """
 
 from __future__ import annotations
@@ -50,9 +49,10 @@ def milliseconds(value: object) -> float | None:
 
 
 def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
-    """Return the two waits that an error states, in seconds. The first is for `retry_after`. The second, which AWS
-    states in milliseconds, is for `suggested_wait`. A wait that is not stated is None. `response` is boto3's
-    dictionary of the error, if it has one.
+    """Return the two waits that an error states, in seconds, or None for a wait that is not stated.
+
+    The first is for `retry_after`. The second is for `suggested_wait`, which AWS states in milliseconds. `response` is
+    boto3's dictionary of the error, if the error has one.
     """
     if response is not None:
         metadata = response.get("ResponseMetadata")

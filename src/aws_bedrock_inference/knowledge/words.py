@@ -1,5 +1,5 @@
-"""Prepares texts so that they can be searched quickly for thousands of phrases ("parts"). A "normal" text is lower
-case, with straight quotes and single spaces. The "clues" of a text are the words and pieces that the search looks up.
+"""Prepare texts for a fast search for thousands of phrases ("parts"). A "normal" text is lower case, with straight
+quotes and single spaces. The "clues" of a text are the words and pieces that the search looks up.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ _PIECE = 4  # characters
 
 
 def clues(text: str) -> set[str]:
-    """Return the clues of a text: its words, and the pieces of four characters into which it can be cut."""
+    """Return the clues of a text: its words, and the text cut into pieces of four characters."""
     return {*text.split(" "), *map("".join, zip(*[iter(text)] * _PIECE, strict=False))}
 
 
 class Parts:
-    """Thousands of parts that are searched in one text. A part is compared with the text only if the part's clues
-    occur in the text.
+    """Thousands of phrases ("parts") that are searched in one text. A text is compared with a part only if it contains
+    the part's clues.
 
-    The clues of a part are its words without the first and the last word, because these two can be parts of longer
-    words in a text. The longest clue is looked up first. For a part without inner words, the clues are the four
-    pieces of four characters that begin at its first four characters. The text is cut into pieces of four characters,
-    one after the other. If the text contains the part, one of these clues is one of its pieces.
+    The clues of a part are its words, except for the first and the last: in a text, these two can be parts of longer
+    words. The longest clue is looked up first.
+
+    A part of one or two words has no such inner words. Its clues are pieces of four characters: those that begin at its
+    first, second, third and fourth character. A text that contains the part, cut into pieces of four characters, has
+    one of these four pieces.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:
