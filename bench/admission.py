@@ -1,11 +1,12 @@
 """Measure the time to admit a call: one reservation with the ledger and its settlement, compared with the limiters of
 other libraries. The ledger is the object that counts a quota's tokens.
 
-Each row contains the quickest, the median and the slowest of nine rounds, in microseconds per call. The time of the
-loop and of its clock readings is subtracted. Nothing is refused unless the row states it. With several threads, the
-value is wall time divided by the calls of all threads, and the next column is the CPU time of the threads divided by
-their calls. The other libraries have no settlement: they count one request, and no tokens. `limits` stores an entry
-for each request of the last minute, so its cost grows with the number of requests.
+Each row contains the fastest, the median and the slowest of nine rounds, in microseconds per call. The time of the loop
+and of its clock readings is subtracted. Unless a row states it, no call is refused. A row with several threads has two
+values: the wall time divided by the calls of all threads, and the CPU time of the threads divided by these calls.
+
+The other libraries only count requests: they reserve and settle no tokens. `limits` stores an entry for each request of
+the last minute, so its cost grows with the number of requests.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def reading(_: None, calls: int) -> None:
 
 
 class Line:
-    """A ledger whose quota is exhausted. A hundred calls wait, and the calls before them are in flight. Each call
-    waits, is woken, is admitted and settles.
+    """A queue: a ledger whose quota is exhausted, a hundred calls that wait, and the calls before them, which are in
+    flight. Each call waits, is woken, is admitted and settles.
     """
 
     def __init__(self) -> None:
@@ -138,8 +139,8 @@ def contended(new: Callable[[], Any], work: Callable[[Any, int], object]) -> tup
 
 
 def peers() -> list[tuple[str, Callable[[], Any], Callable[[Any, int], object], bool]]:
-    """Return the limiters that can be imported: the name, how to create one, how to call it, and whether threads can
-    share it.
+    """Return the other limiters that are installed: the name, how to create one, how to call it, and whether threads
+    can share it.
     """
     found: list[tuple[str, Callable[[], Any], Callable[[Any, int], object], bool]] = []
     for name, module, made, work, shared in (

@@ -1,8 +1,8 @@
-"""Generate thirty days of a service with known incidents, in virtual time. Report which incidents raise an alert,
+"""Simulate a service with known incidents for thirty days, in virtual time. Report which incidents raise an alert,
 after how many seconds, and how many alerts they raise.
 
-Eight processes share one store. Traffic is low at night. A nightly job has a few failures every night. Deployments
-restart all processes and disturb the calls of twenty seconds. Short faults of ten seconds occur several times a day.
+Eight processes share one store. Traffic is low at night. A nightly job has a few failures every night. A deployment
+restarts all processes, and some calls fail for twenty seconds. Short faults of ten seconds occur several times a day.
 
     python bench/alerts.py SEED...
 """
@@ -32,7 +32,7 @@ TPD = 50_000_000_000
 
 SONNET, HAIKU, NOVA = "eu.model-large|eu-west-1", "eu.model-small|eu-west-1", "model-lite|us-east-1"
 PLACES = {SONNET: (40.0, 0.012), HAIKU: (56.0, 0.0008), NOVA: (20.0, 0.0003)}
-"""For each place: the calls per second at noon, and the dollars per call."""
+"""For each place (a model in a Region): the calls per second at noon, and the dollars per call."""
 
 USUAL = {
     "throttled-requests-per-minute": 0.004,
@@ -45,8 +45,8 @@ KINDS = ("sudden", "creeping", "short")
 
 
 class Incident(NamedTuple):
-    """An incident. From `start` to `end`, the fraction `share` of the attempts at a place fails, or the cost there is
-    multiplied by `share`. `due` is the time at which the share reaches 5 %.
+    """An incident at one place, from `start` to `end`. Either the fraction `share` of the attempts fails, or the cost
+    is multiplied by `share`. `due` is the time at which the share reaches 5 %.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Incident(NamedTuple):
 
 @dataclass
 class Month:
-    """The thirty days that one seed generates."""
+    """The incidents and deployments of thirty days. The seed determines them."""
 
     seed: int
     days: float = 30
@@ -77,7 +77,9 @@ class Month:
     gone_on: int = -1
 
     def __post_init__(self) -> None:
-        """Draw the incidents: about one in two days, one after the other, the first on the second day."""
+        """Choose the incidents at random: about one every two days, never two at the same time, the first on the second
+        day.
+        """
         rnd = random.Random(self.seed)  # noqa: S311 - a simulation, not a secret
         kinds = [KINDS[number % 3] for number in range(max(3, int(self.days // 2)))]
         if self.days >= 7:
@@ -124,7 +126,7 @@ def poisson(rnd: random.Random, mean: float) -> int:
 
 
 class World:
-    """Eight processes and the counts that they report."""
+    """Eight processes that make calls, and the counts that they report to the store."""
 
     def __init__(self, month: Month) -> None:
         self.month = month
@@ -148,8 +150,9 @@ class World:
         return own[0]
 
     def run(self) -> None:
-        """Simulate the days. Each process reports every ten seconds, at a different second from the others. In hours
-        without an incident, one process makes all calls, so that thirty days take only minutes.
+        """Simulate the days. Each process reports every ten seconds, at a different second from the others.
+
+        In hours without an incident, one process makes all calls. Thirty days then take only minutes.
         """
         deployments, hiccups = list(self.month.deployments), list(self.hiccups)
         for start in range(0, round(self.month.days * DAY), SECONDS):
@@ -202,7 +205,7 @@ class World:
             yield Report(tuple(answers), tuple(failures), uses=tuple(uses))
 
     def rates(self, place: str, at: float, active: list[Incident]) -> dict[str, float]:
-        """Return the share of each cause at a place."""
+        """Return the share of each cause of failures at a place."""
         rates = dict(USUAL)
         if place == HAIKU and 2.0 <= at % DAY / 3600 < 3.0:
             rates["throttled-requests-per-minute"] = 0.045  # the nightly job

@@ -1,9 +1,9 @@
-"""Measure how many requests a call needs if a share f of all requests fails. This package, with and without a
-fallback, is compared with boto3.
+"""Measure how many requests a call needs if a share f of all requests fails. This package, with and without a fallback,
+is compared with boto3.
 
-One client makes 400 calls, 20 at a time, against a simulator. A share f of the requests fails with 503 or 500, or
-breaks as a stream in its text. Without losing calls, fewer than 1 / (1 - f) requests per call are not possible; the
-limit for this package is 1.05 / (1 - f). With a fallback, both Regions fail equally often, so a move to the other
+One client makes 400 calls, 20 at a time, against a simulator. A share f of the requests fails: with 503, with 500, or
+as a stream that breaks in its text. If every call must succeed, at least 1 / (1 - f) requests per call are necessary.
+The limit for this package is 1.05 / (1 - f). With a fallback, both Regions fail equally often, so a change to the other
 Region does not help.
 
     python bench/amplification.py            about two minutes

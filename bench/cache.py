@@ -1,9 +1,9 @@
 """Measure the cost of an answer from the cache, compared with the same call without a cache. The value is CPU time of
-one thread, from the best of ten rounds.
+one thread, from the fastest of ten rounds.
 
 `policy` is the cache alone: computing the key, the look-up, and the answer. `invoke` is a whole call of the blocking
-client, with its checks and its estimate. The service is replaced with a function that returns immediately, so the row
-without a cache is the cost of the client itself.
+client, with its checks and its estimate. A function that returns immediately replaces AWS, so the row without a cache
+is the cost of the client itself.
 
     python bench/cache.py [redis://HOST]
 """

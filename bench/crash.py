@@ -3,8 +3,8 @@
     python crash.py             # from bench/: 100 runs, about ten minutes on two cores
     python crash.py 10          # fewer
 
-Every prompt must end with exactly one answer or one failure. The service may not answer more prompts twice than were
-in flight at the kills.
+At the end, every prompt must have exactly one answer or one failure. A prompt that was in flight at a kill may be
+answered twice. No other prompt may be answered twice.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def error(status: str, code: str, message: str) -> bytes:
 
 
 class Service:
-    """A service that answers each prompt with the prompt itself within 20 ms, and counts the final answers. Some
-    requests meet a fault.
+    """A service that answers each prompt with the prompt itself within 20 ms, and counts the complete answers. Some
+    requests fail.
     """
 
     def __init__(self, dice: random.Random) -> None:
@@ -111,8 +111,10 @@ async def one(number: int, folder: Path) -> Result:
 
 
 def claimed(journal: Path) -> int:
-    """Return how many prompts the next run can send again: the prompts in flight, and the failed ones if the kill
-    came after the run was complete. A run after a complete one sends its failed prompts again.
+    """Return how many prompts the next run may send again.
+
+    These are the prompts in flight. If the kill came after the run was complete, they are also the failed prompts,
+    because a run after a complete run sends failed prompts again.
     """
     if not journal.exists():
         return 0

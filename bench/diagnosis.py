@@ -1,14 +1,14 @@
-"""Measure how often `explain` finds the right cause for labelled error texts, and print every error that it makes.
-The texts are JSONL with the fields text, cause and decision.
+"""Measure how often `explain` finds the right cause for labelled error texts, and print each wrong result. The texts
+are JSONL with the fields text, cause and decision.
 
-A text without a cause is not an error of AWS. For such a text, it is right to return `unknown`, and it is not wrong
-to name a cause on the condition that the text came from AWS. Any other cause is wrong and counted as claimed. `also`
-and `decision_also` list causes and decisions that are equally good.
+A text without a cause is not an error of AWS. For such a text, the right result is `unknown`. A cause with the
+condition that the text comes from AWS is not wrong either. Any other cause is wrong and counted as claimed. `also` and
+`decision_also` list causes and decisions that are equally good.
 
-The label `none-fits:...` means that no cause in the vocabulary of the labels was suitable. For such a text, a right
-decision is counted as right if the cause is outside the vocabulary, `modelled` or `unknown`. A cause from the
-vocabulary is wrong. The vocabulary is the list of causes in the tables of `--vocabulary`. Without this option, it is
-the causes that existed before the day of labelling.
+The vocabulary is the list of causes from which the labels were chosen. The label `none-fits:...` means that no cause of
+the vocabulary was suitable. For such a text, a cause of the vocabulary is wrong. A cause outside the vocabulary,
+`modelled` or `unknown` is right if the decision is right. `--vocabulary` names a file whose tables contain the
+vocabulary. Without it, the vocabulary is the causes that existed before the day of labelling.
 
     python bench/diagnosis.py --corpus FILE [FILE ...] [--vocabulary FILE] [--held-back | --not-held-back] [--quiet]
 
@@ -40,9 +40,7 @@ if TYPE_CHECKING:
 
 NONE_FITS = "none-fits:"
 LABELLED = "2026-11-29"
-"""The day on which the texts were labelled. Causes that were added on a later day may be the causes that the labels
-needed.
-"""
+"""The day on which the texts were labelled. Causes that are newer could not be chosen as labels."""
 UNNAMED = ("modelled", "unknown")
 """The right causes for a text for which no other cause is suitable."""
 
@@ -73,7 +71,7 @@ class Case(NamedTuple):
 
     @property
     def named_anew(self) -> bool:
-        """True if the explanation names a cause that the labels could not contain."""
+        """True if the explanation names a cause that is newer than the labels."""
         return self.found.cause not in (*self.vocabulary, *UNNAMED)
 
     @property

@@ -1,8 +1,9 @@
-"""The clients that bench/faults.py compares. Each has the settings that its documentation recommends against such
-faults.
+"""The clients that bench/faults.py compares. Each client has the settings that its own documentation recommends against
+these faults.
 
-`LIMIT` is the longest silence, in seconds, that every client accepts, if it has a setting for this. `this package`
-and `boto3` are also measured with their default settings. To add a client, see fault_protocol.py.
+`LIMIT` is a timeout in seconds: how long a client waits while no data arrives. It is set for every client that has such
+a setting. `this package` and `boto3` are also measured with their default settings. To add a client, see
+fault_protocol.py.
 """
 
 from __future__ import annotations

@@ -61,11 +61,11 @@ Client = Callable[[Task], Callable[[], Answer]]
 
 
 def serve(clients: Mapping[str, Client]) -> None:
-    """Make the calls of the task on standard input. The command line names the client, which can be omitted if there
-    is only one.
+    """Read a task from standard input and make its calls. The first argument of the command line is the name of the
+    client. It can be omitted if there is only one client.
 
-    Further arguments are the path of a socket and the URL of a service without faults. With them, serve tasks at the
-    socket, each task in a fork of a process that has loaded the client.
+    With two further arguments, a socket's path and the URL of a service without faults, this process loads the client
+    once. It then forks a child for each task that it receives from the socket.
     """
     environment()
     client = clients[sys.argv[1] if len(sys.argv) > 1 else next(iter(clients))]
@@ -115,8 +115,8 @@ def _fork_at(path: str, client: Client, url: str) -> None:
 
 
 def _load(client: Client, task: Task) -> None:
-    """Import the modules that a call needs, without making a call in this process. Threads that a call starts would
-    not exist in forked processes.
+    """Import all modules that a call needs. No call is made in this process, because threads that a call starts do not
+    exist in forked children.
     """
     client(task)
     reading, writing = os.pipe()

@@ -18,8 +18,9 @@ _PROFILES = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario: its name, the kind of call, and the faults of the simulated service. All faults occur in the first
-    Region, except faults in the request itself.
+    """A scenario: its name, the kind of call, and the faults of the simulated service.
+
+    All faults occur in the first Region, except faults of the request itself.
     """
 
     name: str

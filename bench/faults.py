@@ -114,7 +114,7 @@ def _lines(said: str) -> list[dict[str, Any]]:
 
 
 def asked_for(names: Iterable[str], stack: contextlib.ExitStack) -> dict[str, Program | Loaded]:
-    """Return the clients with these names in `CLIENTS`. Other clients are given as NAME=COMMAND."""
+    """Return the clients with these names in `CLIENTS`. A name of the form NAME=COMMAND adds another client."""
     found: dict[str, Program | Loaded] = {}
     healthy = stack.enter_context(simulator())
     for asked in names:

@@ -2,8 +2,8 @@
 
     python bench/letters.py
 
-A DynamoDB table is not measured, because moto, which replaces it, needs a second for a page of so many items.
-Instead, a test counts the requests to the table.
+A DynamoDB table is not measured. moto, which simulates DynamoDB, needs a second for a page of so many items. Instead, a
+test counts the requests to the table.
 """
 
 from __future__ import annotations

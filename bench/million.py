@@ -1,5 +1,5 @@
-"""Run a batch with a million records against a service that answers immediately. Measure the journal's cost in time,
-memory and disk space.
+"""Run a batch with a million records against a service that answers immediately. Measure the time, memory and disk
+space that the batch's journal needs.
 
     python million.py           # a million; about two minutes
     python million.py 100000    # fewer
@@ -36,7 +36,7 @@ async def ask(record: Record) -> Answer:
 
 
 async def carried_out(job: Job) -> Tally:
-    """Run the job in the same way as `bedrock run`, except for its client and its signals."""
+    """Run the job in the same way as `bedrock run`, but with another client and without signal handlers."""
     tally = Tally(clock.monotonic)
     journal, output = opened_files(job, print)
     ending = await asked(job, journal, output, lambda: ask, tally, concurrency=64)

@@ -1,12 +1,12 @@
 """Check whether `bedrock scan` finds every error in mixed logs. The logs (application, JSON lines, CloudWatch) are
-generated from labelled texts with unrelated lines between them.
+generated: labelled texts, with unrelated lines between them.
 
     python bench/mixed_logs.py CORPUS.jsonl [CORPUS.jsonl ...] [--megabytes 4] [--seed 1] [--gap N] [--keep FOLDER]
 
-The script compares the events that the scan found with the texts at their positions in the log. Each text must be
-found once, with the same cause that `explain` returns for the text alone. Nothing may be found in the unrelated
-lines. Texts without a cause do not come from AWS, so the scan should not name a cause for them. If a text has several
-lines with a time, each line can be a separate event; one of these events must have the cause.
+The script compares the events that the scan found with the texts at their positions in the log. Each text must be found
+once, with the same cause that `explain` returns for the text alone. No event may be found in the unrelated lines. A
+text without a cause does not come from AWS, so the scan should not name a cause for it. If a text has several lines
+with a time, each of these lines can begin a separate event; one of these events must have the cause.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Measure the time of the complete default pipeline with a send function that does nothing, compared with parts of
-other libraries that do the same.
+"""Measure the time of the complete default pipeline, compared with features of other libraries that do the same. The
+send function does nothing.
 
-Each row is the median of nine runs of 20,000 calls, in microseconds of CPU per call. The time of the bare send is
-subtracted. The spread is from the quickest to the slowest run.
+Each row is the median of nine runs of 20,000 calls, in microseconds of CPU per call, without the time of the send
+function itself. The spread is from the fastest to the slowest run.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def asynchronous(function: Callable[[], Awaitable[object]]) -> list[float]:
 
 
 def ours(*, listened: bool = False, watched: bool = False) -> list[tuple[str, list[float]]]:
-    """The pipeline with quotas that the calls never reach. If there is a listener, it receives one event for each
-    call.
+    """Measure the pipeline with quotas that the calls never reach. If there is a listener, it receives one event for
+    each call.
     """
     step = standard(Quota(rpm=6e9, tpm=6e12)).around(attempt(send, time.monotonic), time.monotonic)
     heard: list[object] = []

@@ -1,15 +1,14 @@
-"""Measure how much of a token quota each client uses, and how fairly. Real clients call the simulator in real time
-over real sockets.
+"""Measure how much of a token quota each client uses, and how fairly. Real clients call the simulator in real time over
+real sockets.
 
-48 threads try to use more than twice a quota of 864,000 tokens per minute. The service itself counts the tokens that
-it settled, the throttles and the answers. The clients measure how long calls were in the system. Each client has its
-own simulator, and no client is told how the simulator counts. A thread whose call failed waits a second before its
-next call.
+48 threads try to use more than twice a quota of 864,000 tokens per minute. The simulator counts the settled tokens, the
+throttles and the answers. The clients measure the seconds from the start to the end of each call, with all waits. Each
+client has its own simulator, and does not know how the simulator counts. After a failed call, a thread waits a second.
 
-Times in the system cover the calls that began in the measured time and did not fail. A call that is unfinished at the
-end of the run is included with its age. The fair turn is the number of threads divided by the answers per second. If
-a client uses fewer tokens per answer than the others, its long calls were at a disadvantage. boto3 makes its
-documented default of 3 attempts, or 10 if its name contains 10, with the retries of botocore 1.44.
+These seconds are reported for calls that began in the measured time and did not fail. A call that is unfinished at the
+end of the run is included with its age. The fair turn is the number of threads divided by the answers per second. If a
+client uses fewer tokens per answer than the others, its long calls were at a disadvantage. boto3 makes its documented
+default of 3 attempts, or 10 if its name contains 10, with the retries of botocore 1.44.
 
     quota.py                            all clients with all disciplines, about 28 minutes
     quota.py --processes 4              four processes that do not know of each other or of the quota
@@ -18,7 +17,7 @@ documented default of 3 attempts, or 10 if its name contains 10, with the retrie
     quota.py --changes                  the quota is halved at 120 s and doubled at 300 s
     quota.py --mixed                    interactive calls for 30 % of the quota, and batch work for 170 %
 
-Run with the interpreter of .venv-peers.
+A discipline is a way in which a service counts a quota. Run with the interpreter of .venv-peers.
 """
 
 from __future__ import annotations
@@ -91,8 +90,8 @@ class Run:
 
 
 def measure(run: Run, together: threading.Barrier) -> dict[str, Any]:
-    """Run the measurement, beginning when all runs are ready. Return the counts of the service, also for each second,
-    and the calls.
+    """Run one measurement. It begins when all simultaneous runs are ready. Return the counts of the service, in total
+    and for each second, and the calls.
     """
     with ExitStack() as opened:
         opened.callback(together.abort)  # other runs must not wait forever for this run
@@ -126,15 +125,15 @@ def measure(run: Run, together: threading.Barrier) -> dict[str, Any]:
 
 
 def observed(sim: Simulator, moment: float) -> dict[str, Any]:
-    """Wait for the time, and return the counts of the service and the load of the machine."""
+    """Wait until `moment`, and return the counts of the service and the load of the machine."""
     time.sleep(max(0.0, moment - time.monotonic()))
     busy, ticks = machine()
     return sim.stats() | {"at": time.monotonic(), "busy": busy, "ticks": ticks}
 
 
 def machine() -> tuple[float, float]:
-    """Return the time of all processors since the machine started, busy and in total. Return nothing if the operating
-    system does not report it.
+    """Return the CPU time of all processors since the machine started: busy and in total. Return 0 and 1 if it is
+    unknown.
     """
     try:
         ticks = [float(part) for part in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
@@ -169,8 +168,8 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def prime(url: str) -> None:
-    """Send one request. The service's windows begin with its first request, and must not begin together with the
-    clients.
+    """Send one request. The service's minute windows begin with its first request, and should begin before the clients
+    start.
     """
     body = {"messages": [{"role": "user", "content": [{"text": "?"}]}], "inferenceConfig": {"maxTokens": 1}}
     path = f"{url}/model/amazon.nova-lite-v1:0/converse"
@@ -202,7 +201,7 @@ class Store:
         self._stop()
 
     def fail(self, moment: float) -> None:
-        """Kill the server at this time without a warning, and start it again without its data."""
+        """Kill the server at the time `moment`, and start it again without its data."""
         if self._over.wait(max(0.0, moment - time.monotonic())):
             return
         self._stop()

@@ -1,10 +1,11 @@
-"""What each part of the quota controller buys: `quota_matrix.py` in some worlds, with one part after the other set to
-what does nothing. In virtual time; about ten minutes on one core.
+"""Measure the use of each part of the quota controller: run `quota_matrix.py` in some worlds, each time with one part
+disabled. In virtual time; about ten minutes on one core.
 
     python bench/quota_ablate.py
     python bench/quota_ablate.py --parts 'slack;burst' --seed 7 --seconds 420
 
-Each row says mean use of the oracle's, the lowest, and throttles beyond the noise, where a quota is told and where not.
+Each row contains three values: the mean use in percent of the oracle's use, the lowest use, and the throttles in
+addition to those of the noise. There is one column for worlds with a configured limit, and one for worlds without.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 RULES = "aws_bedrock_inference.rules.quota."
 
-# What is left out, and what takes its place: the name of a constant in `rules.quota`, or a method, and its value.
+# For each disabled part: a constant in `rules.quota`, or a method, and the value that replaces it.
 PARTS: dict[str, dict[Any, Any]] = {
     "(as it is)": {},
     "noise that is learned": {(Evidence, "find_noise"): lambda *_: None},
@@ -103,7 +104,9 @@ def oracle(world: World) -> Run:
 
 
 def run(world: World, *, oracle: bool = False, known: Callable[[World], Run] = oracle) -> Run:
-    """Return a world that has been run; an oracle's is the same whatever is left out."""
+    """Return a finished run of the world. The oracle's run is computed once, because no part of the controller affects
+    it.
+    """
     return known(world) if oracle else Run(world)
 
 

@@ -1,5 +1,6 @@
-"""Compare the quota controller with an oracle, in virtual time. An oracle knows the exact state of the service. The
-measured worlds combine disciplines (ways of counting), noise, knowledge of the quota, burndown, load and members.
+"""Compare the quota controller with an oracle, in virtual time. The oracle knows the exact state of the service. A
+world is a combination of a discipline (how the service counts), noise, knowledge of the quota, burndown, load and
+members.
 
     python bench/quota_matrix.py --quick            # 7 virtual minutes a cell, about two minutes
     python bench/quota_matrix.py                    # a pairwise cover, half an hour a cell
@@ -7,16 +8,15 @@ measured worlds combine disciplines (ways of counting), noise, knowledge of the 
 
 The worst rows come first. The columns are:
 
-* `minute 1` and `after`: the use as a percentage of the oracle's use. `after` contains one value for each ten
-  minutes, or one value for the rest in the quick set.
-* `throttled`: the throttles in addition to those that the noise alone causes, in percent of the calls that were
-  served.
-* `p99`: the 99 % quantile of the time of a call, in fair shares. A fair share is the time that a call would take if
-  all calls took the same time.
-* `its`: the same for the oracle. It sends bursts if the service allows them, but waits equally long while the service
-  is disturbed.
-* `back`: the seconds after a change of the quota until 30 s in a row reach 95 % of the oracle's use.
-* `Jain`: Jain's index of fairness between the members.
+* `minute 1` and `after`: the use as a percentage of the oracle's use. `after` contains one value for each ten minutes,
+or one value for the rest in the quick set.
+* `throttled`: the throttles in addition to those that the noise alone causes, in percent of the calls that were served.
+* `p99`: the 99 % quantile of the time of a call, in fair shares. A fair share is the time that a call would take if all
+calls took the same time.
+* `its`: the p99 of the oracle. The oracle sends bursts if the service allows them, but waits equally long while the
+service is disturbed.
+* `back`: the seconds from a change of the quota until the use was 95 % of the oracle's use for 30 s in a row.
+* `Jain`: Jain's index of fairness between the members, 1 if all have the same.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from quota_worlds import CHANGES, MEMBERS, WORKERS, Run, World
 
 FACTORS: dict[str, tuple[object, ...]] = {
     "discipline": ("0.5", "1", "2", "5", "60", "fixed", "sliding"),
-    "noise": (0.0, 0.005, 0.03, 0.05, -0.005, -0.03, -0.05),  # below zero: in episodes
+    "noise": (0.0, 0.005, 0.03, 0.05, -0.005, -0.03, -0.05),  # shares of the time; a negative share: in episodes
     "known": ("told", "low", "high", "unknown"),
     "burndown": ("as table", "a third", "threefold"),
     "load": ("short", "long", "mixed", "on-off"),
@@ -70,8 +70,8 @@ def world(values: dict[str, object], **more: object) -> World:
 
 
 def quick() -> list[World]:
-    """Return the worlds of the quick set: first the worlds in which the quota is known, then unknown quotas, other
-    callers, a wrong burndown, loads and changes.
+    """Return the worlds of the quick set: first worlds with a known quota, then worlds with an unknown quota, other
+    callers, a wrong burndown, other loads and changes.
     """
     cells: list[dict[str, object]] = [
         {"discipline": discipline, "noise": noise}
@@ -88,7 +88,7 @@ def quick() -> list[World]:
 
 
 def pairwise() -> list[World]:
-    """Return a small set of worlds that contains each pair of values of two factors."""
+    """Return a small set of worlds. For any two factors, it contains each pair of their values."""
     names = list(FACTORS)
     missing = {
         ((one, a), (other, b))

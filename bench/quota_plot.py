@@ -1,9 +1,10 @@
-"""The picture of the quota controller in its worlds: use of the limit over time, in virtual time, beside the oracle's.
+"""Draw the use of the limit over time by the quota controller, in several worlds and in virtual time.
 
     python bench/quota_plot.py docs/quota-worlds.svg
 
-Each panel is a world of `quota_matrix.py`. The line is what calls used of the limit in each 15 seconds, the grey area
-is the oracle's use, and red marks are seconds in which the service throttled a call that was no noise.
+Each panel is a world of `quota_matrix.py`. The line is the share of the limit that the calls used in each 15 seconds.
+The grey area is the use of the oracle, which knows the state of the service. A red mark is a second in which the
+service throttled a call because of the limit, and not because of simulated noise.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ WORLDS: list[dict[str, object]] = [
 ]
 COLUMNS, WIDTH, HEIGHT, GAP, TOP = 3, 280, 110, 28, 34
 STEP = 15.0  # seconds
-HIGHEST = 1.5  # of the limit; more is cut off
+HIGHEST = 1.5  # as a share of the limit; higher values are drawn at this height
 
 STYLE = (
     "text{font:11px sans-serif;fill:#444}.frame{fill:none;stroke:#bbb}.limit{stroke:#888;stroke-dasharray:3 3}"
@@ -39,7 +40,7 @@ STYLE = (
 
 
 def used(run: Run) -> list[float]:
-    """Return what each step used, as a part of the limit that held then."""
+    """Return the use in each step, as a share of the limit at that time."""
     seconds = run.world.seconds
     found = [0.0] * int(seconds / STEP)
     for call in run.done:

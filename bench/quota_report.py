@@ -52,7 +52,9 @@ def ended(result: Result) -> float:
 
 
 def times(calls: list[list[Any]], end: float) -> dict[str, float]:
-    """Return percentiles of the seconds in the system, and of the part of these seconds that the model did not use."""
+    """Return percentiles of the seconds from the start to the end of a call, and of these seconds without the model's
+    time.
+    """
     inside = [end - call[0] if call[1] is None else call[1] for call in calls]
     waits = [spent - (call[2] or 0.0) for spent, call in zip(inside, calls, strict=True)]
     found = {"inside": sorted(inside), "wait": sorted(waits)}
@@ -83,8 +85,8 @@ def shares(result: Result) -> list[float]:
 
 
 def held(parts: list[float]) -> int | None:
-    """Return the number of seconds after which the share stays high: from then on, both each window and the mean of
-    the rest reach it.
+    """Return the seconds after which the use stays high, or None. From then on, the first window and the mean of all
+    windows reach the share `HELD` of the quota.
     """
     for number, part in enumerate(parts):
         rest = parts[number:]
@@ -198,7 +200,7 @@ def draw(results: list[Result], path: Path) -> None:
 
 
 def bars(ax: Any, results: dict[str, Result], colours: dict[str, Any]) -> None:
-    """Draw the p99 of each client. A failed call has no time, so the number of failures is shown next to it."""
+    """Draw the p99 of each client. Failed calls have no time, so their number is shown next to it."""
     rows = {client: column(result) for client, result in results.items()}
     failed = {client: sum(row["errors"].values()) for client, row in rows.items()}
     p99 = {client: row["times"]["batch"]["inside99"] for client, row in rows.items()}
@@ -209,8 +211,8 @@ def bars(ax: Any, results: dict[str, Result], colours: dict[str, Any]) -> None:
 
 
 def smooth(parts: list[float]) -> list[float]:
-    """Return the mean of the minute that ends with each window. With fixed windows, the service admits much at the
-    beginning of a minute and then nothing.
+    """Return, for each window, the mean of the minute that ends with it. A service with fixed windows admits many calls
+    at the beginning of a minute and then none.
     """
     return [sum(parts[max(0, at - 5) : at + 1]) / len(parts[max(0, at - 5) : at + 1]) for at in range(len(parts))]
 

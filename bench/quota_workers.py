@@ -1,10 +1,11 @@
-"""Run one client of bench/quota.py in a separate process: many threads make calls, and each call's time in the system
-is recorded.
+"""Run one client of bench/quota.py in a separate process. Many threads make calls, and the time of each call is
+recorded, from its start to its end with all waits.
 
-The task is one line of JSON on standard input. The process writes `ready` when the client is created. The next line
-on standard input contains the monotonic time of the start. The result is one line of JSON: calls as [began, seconds
-in system or null while unfinished, seconds that the model took or null, class, error or null], with times in seconds
-from the start.
+The task is one line of JSON on standard input. The process writes `ready` when the client is created. The next line on
+standard input contains the monotonic time of the start.
+
+The result is one line of JSON with a list for each call: its start, its duration (null while unfinished), the seconds
+that the model took (or null), its class, and its error (or null). Times are in seconds from the start of the run.
 """
 
 from __future__ import annotations
@@ -184,7 +185,7 @@ class Crowd:
 
 
 def prompt(chance: random.Random) -> str:
-    """Return a text that no other call has, so that the answers have different lengths."""
+    """Return a text that is different in each call, so that the answers have different lengths."""
     tokens = min(LONGEST, max(SHORTEST, round(MEDIAN * chance.lognormvariate(0, SPREAD))))
     text = f"{chance.getrandbits(64):016x} " + FILLER * (tokens * CHARACTERS_PER_TOKEN // len(FILLER))
     return text[: tokens * CHARACTERS_PER_TOKEN].ljust(tokens * CHARACTERS_PER_TOKEN, ".")

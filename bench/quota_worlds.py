@@ -1,11 +1,13 @@
-"""Simulated services and callers in virtual time, for `quota_matrix.py`. The service counts in one of seven ways and
+"""Simulated services and callers in virtual time, for `quota_matrix.py`. The service counts in one of seven ways, and
 throttles some calls for no reason (noise). The callers want two and a half times the quota.
 
-A throttle from noise charges nothing, like the service's other throttles. An oracle, which knows the way of counting,
-its burst, its state and the use of each call, can run in each world. It sends a call as soon as the service has room
-for it, and sends it again immediately after noise. If the quota is known, the oracle also obeys the rule that no
-minute uses more than the quota, even if the service would admit more. Otherwise it would exceed what users are
-allowed to do: a token bucket that has filled up in a pause admits the quota of two minutes in one minute.
+A throttle charges no tokens, whether the limit or the noise caused it. An oracle can run in each world. It knows the
+way of counting, the burst, the state of the service and the use of each call. It sends a call as soon as the service
+can admit the call, and sends it again immediately after noise.
+
+If the quota is known, the oracle never uses more than the quota in a minute, even if the service would admit more. The
+reason is that users should not exceed their quota: after a pause, a token bucket admits the quota of two minutes in one
+minute.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ CHANGES: dict[str, float | str | None] = {
 
 @dataclass(frozen=True)
 class World:
-    """One cell of the matrix. `told` contains the quotas that are known: those of the service at the start."""
+    """One combination of the matrix. `told` contains the configured limits, which are those of the service at the
+    start.
+    """
 
     discipline: str = "60"
     noise: float = 0.0
@@ -89,15 +93,17 @@ class Done(NamedTuple):
 
 
 def counted(discipline: str, tpm: float, now: float) -> Limit:
-    """Return a limit that counts as `discipline` states: a bucket for this number of seconds, or a minute."""
+    """Return a limit that counts by a discipline: a fixed or sliding minute, or a token bucket with this number of
+    seconds.
+    """
     if discipline == "fixed":
         return Fixed(tpm, 60.0, now - 7.0)
     return Sliding(tpm, 60.0) if discipline == "sliding" else Bucket(tpm, float(discipline), now)
 
 
 class Noise:
-    """Throttles for no reason: single ones, or all calls for 2 to 5 seconds. They affect the fraction `rate` of the
-    time.
+    """Throttles for no reason. They affect the fraction `rate` of the time: either single calls, or (`episodes`) all
+    calls for 2 to 5 seconds.
     """
 
     def __init__(self, rate: float, chance: Random, *, episodes: bool) -> None:
@@ -118,7 +124,7 @@ class Noise:
 
 
 class Run:
-    """A world after its run: the calls that were made, and the throttles."""
+    """A run of a world: the calls that were made, and the throttles."""
 
     def __init__(self, world: World, *, oracle: bool = False) -> None:
         self.world = world

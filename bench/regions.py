@@ -1,13 +1,13 @@
-"""Let a Region fail for a minute under load, or fail partly. Measure the results of the calls of one client with a
-`Fallback`.
+"""Let a Region fail under load for a minute, completely or in part. Measure the results of the calls of one client with
+a `Fallback`.
 
-One client makes twenty calls per second for a minute and a half, against one simulator with two Regions. From second
-10 to 70 the first Region fails as the scenario states. The table contains:
+One client makes twenty calls per second for a minute and a half, against one simulator with two Regions. From second 10
+to 70 the first Region fails as the scenario states. The table contains:
 
 * the calls that failed,
 * the requests that failed in the first Region in that time,
-* how many of these requests were in flight when the fault began, because these cannot be avoided,
-* the probes after the beginning, and the longest time between two probes,
+* how many of these requests were already in flight when the fault began, because these cannot be avoided,
+* the number of probes during the fault, and the longest time between two probes,
 * the time from the end of the fault until the Region received calls again,
 * the Region's share of the calls during the fault and in the last ten seconds.
 
@@ -42,7 +42,7 @@ SCENARIOS: dict[str, list[dict[str, Any]]] = {
 
 @dataclass
 class Seen:
-    """The result of one scenario: the attempts in the failing Region as (begun, failed), and the results of the
+    """The result of one scenario: the attempts in the failing Region, each as (start, failed), and the results of the
     calls.
     """
 
@@ -51,7 +51,9 @@ class Seen:
 
 
 def watched(client: BedrockClient, seen: Seen, began: float) -> None:
-    """Record when each attempt in the first Region begins, and how it ends. This is measured below all policies."""
+    """Record when each attempt in the first Region begins, and how it ends. Single attempts are recorded, not whole
+    calls.
+    """
     transport: Any = client._transport  # noqa: SLF001 - a bench may look below the policies
     carry = transport.send
 

@@ -1,9 +1,8 @@
-"""Measure the time that `resilient` adds to a call of a boto3 client, compared with the same client without it. The
-transport is a stub.
+"""Measure the time that `resilient` adds to a call of a boto3 client. The transport is a stub.
 
-Each row is the median of the differences between neighbouring runs, without and with `resilient` in turn, in
-microseconds of CPU per call. The spread is from the smallest to the largest difference. The client without
-`resilient` is botocore with one attempt.
+Runs without and with `resilient` alternate. Each row is the median of the differences between two successive runs, in
+microseconds of CPU per call. The spread is from the smallest to the largest difference. The client without `resilient`
+is boto3 with one attempt.
 """
 
 from __future__ import annotations
@@ -90,8 +89,8 @@ def differences(bare: Any, guarded: Any, case: Case) -> tuple[list[float], float
 
 
 def alone(guarded: Any, case: Case) -> float:
-    """The same measurement with a botocore that does nothing. It shows the added time without the variation of
-    botocore itself.
+    """Measure the time of `resilient` without botocore, which is replaced by a function that does nothing. The result
+    does not contain the variation of botocore's own time.
     """
     answer = {"ResponseMetadata": {}, "FailedEntryCount": 0, "Entries": [{}]}
     guarded._calls._send_once = lambda _, __: answer  # noqa: SLF001 - only here

@@ -1,19 +1,22 @@
 """Measure how 1,000 hosts with 100 callers each use one quota that they share through a store.
 
-The fleet runs in virtual time in one process. Each host has its own `Quota`, all hosts share one store in memory, and
-the service counts with the simulator's arithmetic. Each caller makes one call after the other, and repeats a
-throttled call. After a minute of warm-up, three minutes are measured.
+The hosts run in virtual time in one process. Each host has its own `Quota`, all hosts share one store in memory, and
+the service counts with the simulator's code. Each caller makes one call after the other, and repeats a throttled call.
+After a minute of warm-up, three minutes are measured.
 
-Use is the amount that the service settled. Waits cover calls that began in the first of these minutes. A call that
-was never sent is included with the time that it had waited by the end. The fair turn is the number of callers divided
-by the answers per second. Jain's index is 1 if all have the same, and 1/n if one of n has everything. It is computed
-over hosts, from the tokens per caller, and over callers, from their answers. The value in brackets is the best index
-that is possible with whole answers. Both cover only the time in which hosts and callers are busy.
+* Use is the amount that the service settled.
+* Waits are those of calls that began in the first measured minute. A call that was never sent is included with its wait
+until the end.
+* The fair turn is the number of callers divided by the answers per second.
+* Jain's index is 1 if all have the same, and 1/n if one of n has everything. It is computed over hosts, from the tokens
+per caller, and over callers, from their answers. The value in brackets is the best index that is possible with whole
+answers. Only the time in which hosts and callers are busy counts.
+
+The fleets are:
 
     even      1,000 hosts with 100 callers: a host makes one call a second
     few       the same quota for 100 hosts with 100 callers: ten calls a second
-    uneven    1,000 hosts with 10 callers, so that a turn is short compared with the changes: every other host is idle
-              every other minute; one host has 100 callers
+    uneven    1,000 hosts with 10 callers; every other host is idle every other minute; one host has 100 callers
 
     scale.py                       three minutes
     scale.py --discipline bucket   how the service counts: bucket, tight, fixed or sliding (the default)
@@ -136,7 +139,7 @@ class World:
                 pass
 
     def call(self, call: Call) -> Flow:
-        """The service, including the network time of request and response."""
+        """Simulate the service for one call, including the network time of request and response."""
         chance, driver = self.chance, self.driver
         caller, tokens, answer = call.params.values()
         waited = driver.now - call.arrived
@@ -164,7 +167,7 @@ class World:
         return max(0.0, IDLE - (now + self.phases[host]) % (2 * IDLE))
 
     def busy(self, host: int) -> float:
-        """Return the part of the measured time in which the host is busy, in seconds."""
+        """Return the seconds of the measured time in which the host is busy."""
         moments = [WARM + second + 0.5 for second in range(int(MEASURED))]
         return sum(self.pause(host, moment) == 0.0 for moment in moments) / len(moments)
 
@@ -174,7 +177,7 @@ def jain(parts: Sequence[float]) -> float:
 
 
 def whole(mean: float) -> float:
-    """Return the best possible index over callers whose answers are whole numbers with the given `mean`."""
+    """Return the best possible Jain's index over callers, each with a whole number of answers, `mean` on average."""
     few = math.floor(mean)
     return mean**2 / (few**2 + (mean - few) * (2 * few + 1))
 

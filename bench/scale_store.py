@@ -1,10 +1,12 @@
-"""Measure how many hosts that share one quota can use one redis-server.
+"""Measure how many hosts that share one quota one redis-server can serve.
 
 A private redis-server receives requests from redis-benchmark over 8 connections. The requests are those that
-`ValkeyStore` sends for hosts that want twice the quota. `renewals/s` is the number of requests that the server
-answered per second in the slowest and the quickest of five rounds, while it had nothing else to do. `CPU` is its
-processor time per request, the least of the rounds. `plan` is the time of a renewal, by the server's own measurement,
-if the server must recompute the share of every host. This happens at most five times per second.
+`ValkeyStore` sends for hosts that want twice the quota: each renews the host's share of the quota.
+
+* `renewals/s`: the requests per second that the server answered in the slowest and the fastest of five rounds.
+* `CPU`: the server's processor time per request, the lowest of the rounds.
+* `plan`: the time of a request for which the server must compute the share of every host again, as the server measures
+it. This happens at most five times per second.
 """
 
 from __future__ import annotations
@@ -41,8 +43,9 @@ REPORT = (
 
 
 class Row(NamedTuple):
-    """The result for one number of hosts. `rates` are renewals per second and `cpu` is microseconds for each, by
-    round. `late` is the 99 % quantile of their times in ms, the least of the rounds. `plan` is in microseconds.
+    """The result for one number of hosts. `rates` are renewals per second in each round, and `cpu` is microseconds per
+    renewal in each round. `late` is the 99 % quantile of the renewal times in ms, the lowest of the rounds. `plan` is
+    in microseconds.
     """
 
     rates: list[float]
@@ -98,7 +101,7 @@ def measured(path: str, hosts: int) -> Row:
 
 
 def sent(renew: Question[Grant]) -> list[str]:
-    """Send one request. Return the command that sends it."""
+    """Return the command with which the store sends this request to the server."""
     client: Any = redis.Redis
     with patch.object(client, "execute_command", autospec=True, side_effect=client.execute_command) as executed:
         renew.run()
@@ -107,8 +110,8 @@ def sent(renew: Question[Grant]) -> list[str]:
 
 
 def flood(path: str, command: list[str], hosts: int, renewals: int) -> tuple[float, float]:
-    """Send renewals of random hosts, one after the other. Return the renewals per second and the 99 % quantile of
-    their times in ms.
+    """Send renewals of random hosts with redis-benchmark. Return the renewals per second and the 99 % quantile of their
+    times in ms.
     """
     program = str(shutil.which("redis-benchmark"))
     options = ["-s", path, "-c", str(CONNECTIONS), "-r", str(hosts), "-n", str(renewals), "--csv"]

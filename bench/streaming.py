@@ -1,10 +1,9 @@
-"""Measure the cost of each chunk of a streamed answer, and the delay of its first chunk: this package compared with
+"""Measure the cost of each chunk of a streamed answer, and the delay of its first chunk. This package is compared with
 boto3 and aiobotocore.
 
 A child process writes the same frames to every client over loopback, one HTTP chunk for each frame. The cost is the
-client's CPU time for each chunk of a long answer. The delay is the time from when the server has the first chunk
-until the consumer has it, on one clock of this machine. The clients are measured in turn. Run with the interpreter of
-.venv-peers.
+client's CPU time per chunk of a long answer. The delay is the time from when the server writes the first chunk until
+the consumer has it. The clients are measured in turn. Run with the interpreter of .venv-peers.
 """
 
 from __future__ import annotations

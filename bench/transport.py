@@ -1,10 +1,10 @@
-"""Measure the cost of one complete Converse call over loopback, in microseconds of CPU time and of elapsed time: this
-package compared with boto3, aiobotocore and litellm.
+"""Measure the cost of one complete Converse call over loopback, in microseconds of CPU time and of elapsed time. This
+package is compared with boto3, aiobotocore and litellm.
 
-Every client calls the same server, a child process that answers with the same bytes in one write. The rows of one
-table are measured in turn, so that a busy machine affects all clients equally. Each row is the median of its runs,
-and the spread is from the quickest to the slowest run. litellm runs after the other clients and makes fewer calls,
-because the modules that it imports slow down all later calls. Run with the interpreter of .venv-peers.
+Every client calls the same server, a child process that answers with the same bytes in one write. The rows of one table
+are measured in turn, so that a busy machine affects all clients equally. Each row is the median of its runs, and the
+spread is from the fastest to the slowest run. litellm runs after the other clients and makes fewer calls, because the
+modules that it imports slow down all later calls. Run with the interpreter of .venv-peers.
 """
 
 from __future__ import annotations

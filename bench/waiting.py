@@ -1,9 +1,8 @@
 """Measure the cost of asyncio tasks that wait for quota: CPU, memory, and whether they are served in order.
 
 All tasks make a call through the standard pipeline at the same time. Calls that are sent immediately are not counted.
-Memory is the amount that Python has allocated (tracemalloc) for all tasks when all of them wait, compared with the
-same number of bare tasks that wait for a future. CPU is the time of the whole process afterwards, while the quota
-serves some of the tasks.
+Memory is measured (with tracemalloc) when all tasks wait, in addition to the memory of bare tasks that wait for a
+future. CPU is the time of the whole process afterwards, while the quota serves some of the tasks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """Check the site that `make docs` built. Every link within the site must lead to an existing page or anchor, and no
 page may load a file from another host.
 
-MkDocs checks the links in the Markdown of pages. This script reads the HTML, so it also sees the links and the
-anchors that the theme, the reference and the hooks write. It also checks that the reference contains every public
-name.
+MkDocs checks only the links in Markdown. This script reads the HTML, so it also checks links and anchors that the
+theme, the API reference and the hooks write. It also checks that the API reference contains every public name.
 """
 
 from __future__ import annotations
@@ -104,7 +103,10 @@ def dead(link: str, page: Path, pages: dict[Path, Reader]) -> str | None:
 
 
 def unreferenced(site: Path, surface: str) -> list[str]:
-    """Return one line for each public name in tests/surface/public.txt that has no anchor in the reference."""
+    """Return one line for each public name in tests/surface/public.txt that the site's API reference does not contain.
+
+    The API reference contains a name if it has an anchor for it.
+    """
     anchors = set[str]().union(*(read(page).anchors for page in (site / "reference").glob("*.html")))
     names = re.findall(r"^[\w.]+(?=$|[(:])", surface, re.MULTILINE)
     return [

@@ -1,8 +1,7 @@
-"""An extension of Griffe, the program that reads the package for the reference in the site.
+"""An extension of Griffe, the program that reads the package to build the site's API reference.
 
-Griffe shows the fields of a dataclass as parameters. It does not show the fields of a named tuple, or members of an
-enumeration that have no docstring. It shows a default as the name of a constant. This extension adds the fields and
-the members, and shows the values of defaults.
+Griffe does not show the fields of a named tuple, or enumeration members without a docstring. It shows a default as the
+name of a constant. This extension adds the fields and members, and shows the value of the constant.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Write pricing/prices.json from the package genai-prices and from tools/prices.toml.
 
-Run it with `make prices`, in an environment that has genai-prices. One row of the result contains the prices of one
-model in some Regions. A row without Regions is valid for every commercial Region.
+Run it with `make prices`, in an environment with genai-prices. One row of the result contains the prices of one model
+in some Regions. A row without Regions is valid for every commercial Region.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def main() -> None:
 
 
 def read(now: datetime) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the current rates for each (scope, model) that genai-prices lists for AWS. If two versions of a model
-    have different prices, the version remains part of the model's name.
+    """Return the current rates that genai-prices lists for AWS, by scope and model. If two versions of a model have
+    different prices, the version remains in the model's name.
     """
     provider = next(each for each in get_snapshot().providers if each.id == "aws")
     found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -92,7 +92,7 @@ def rates_of(prices: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(scope: str, name: str, rates: dict[str, Any] | None, own: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the prices of a model in each Region for which they are known."""
+    """Return the rows of a model: one row for each group of Regions with the same prices."""
     for price, free in (("cache_write", "free_cache_writes"), ("output", "free_output")):
         if rates is not None and matches(own[free]["patterns"], name):
             rates = {**rates, price: 0.0}
@@ -104,8 +104,10 @@ def rows(scope: str, name: str, rates: dict[str, Any] | None, own: dict[str, Any
 
 
 def regional(row: list[Any], rates: dict[str, Any] | None) -> dict[str, Any]:
-    """Return one row from the Regions in tools/prices.toml. A read from the prompt cache costs the same fraction of
-    the input price in each Region.
+    """Return the row for the Regions and prices in one entry of tools/prices.toml.
+
+    The entry contains no cache price. It is computed from `rates`: in each Region, a cache read costs the same fraction
+    of the input price.
     """
     price, output, regions = row
     found = {"regions": regions.split(), "input": price, "output": output}
@@ -117,7 +119,7 @@ def regional(row: list[Any], rates: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def without_version(model: str) -> str:
-    """Return a model's id without its version, because the ids of one model can have a version or not."""
+    """Return a model's id without its version. Ids of the same model are written with or without the version."""
     return re.sub(r"(-v\d+(:\d+)?|-\d+:\d+|:\d+)$", "", model)
 
 

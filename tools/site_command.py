@@ -1,4 +1,4 @@
-"""Write the site's reference of the command `bedrock`: every command and every option, read from the command itself."""
+"""Write the site's page about the command `bedrock`: its subcommands and options, read from the command itself."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def section(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Yield the help as Markdown. A paragraph that click must not wrap keeps its line breaks."""
+    """Yield the help text as Markdown. A paragraph that is marked as not to be wrapped retains its line breaks."""
     for paragraph in text.split("\n\n"):
         if paragraph.startswith("\b"):
             yield from ("```text", paragraph.removeprefix("\b").strip("\n"), "```", "")

@@ -155,7 +155,7 @@ def codes_page(homes: dict[str, str]) -> str:
                 services = known[code][meaning.cause.slug]
                 if entry.service not in services:
                     services.append(entry.service)
-    # A code finds itself before the messages that contain it.
+    # The search must list the heading of a code before messages that contain the code.
     lines = ["---", "hide: [toc]", "search: {boost: 1.5}", "---", "# Error codes, from A to Z", ""]
     lines += [
         "Each code with the causes that it can have. `bedrock explain` uses the message to choose the cause.",
@@ -179,7 +179,7 @@ def messages_page(homes: dict[str, str], examples: dict[str, list[str]]) -> str:
         for text in texts:
             if slug in homes and slug not in known[short(text)]:
                 known[short(text)].append(slug)
-    # A whole message finds itself first, but its single words find the guides first.
+    # A search for a whole message must list that message first. A search for single words must list the guides first.
     lines = ["---", "hide: [toc]", "search: {boost: 1}", "---", "# Error messages", "", ABOUT_MESSAGES, ""]
     for number, message in enumerate(sorted(known, key=str.lower)):
         lines += [f"## {literal(message)} {{#message-{number}}}", ""]

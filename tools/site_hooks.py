@@ -1,8 +1,8 @@
 """Hooks of MkDocs that turn the repository into the site.
 
-The pages under docs/ link to files outside of it, such as ../CONTRIBUTING.md, so that the links work in a checkout. The
-hooks add these files to the site and point the links to them. They also write the generated pages: one for the errors
-of each service, one for all error codes, and the reference of the command.
+Pages under docs/ link to files outside of docs/, such as ../CONTRIBUTING.md, so that the links work on GitHub. The
+hooks add these files to the site and point the links to them. They also write the generated pages: one about the errors
+of each service, one with all error codes, and one about the command `bedrock`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
 COMMANDS = "<!-- every command -->"
-# How the search weighs the pages: those of the first row that fits.
+# The weight of pages in the search. The first row that matches a page applies.
 WEIGHTS = {
     "how-do-i": 3,
     "errors/": 0.5,
@@ -70,11 +70,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs's
-    """Change the links of a page so that they lead to the site, write the reference of the command into its page, and
-    set the page's rank in the search.
+    """Prepare the Markdown of a page: its links lead to pages of the site, and its rank in the search is set. The page
+    about the command `bedrock` gets its content.
 
-    If several pages have a word in a heading, the search lists the short answers of "How do I …?" first, then the
-    guides, and the errors last. It leaves out the README, which repeats the pages.
+    A word can occur in the headings of several pages. The search then lists the short answers of "How do I …?" first,
+    then the guides, and the pages about errors last. It omits the README, which repeats other pages.
     """
     if COMMANDS in markdown:
         markdown = markdown.replace(COMMANDS, command_reference())
@@ -88,7 +88,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - MkDocs's
-    """Link public names to the reference, except in the reference itself."""
+    """Make each public name a link to the API reference. The API reference itself is not changed."""
     if page.file.src_uri.startswith(("reference/", "errors", "changelog")):
         return html
     return with_references(html, page.file.url, public_names())

@@ -68,7 +68,7 @@ def unescaped(text: str) -> str:
 
 
 def public_names() -> dict[str, str]:
-    """Return, for each public name, the address of its entry in the reference, relative to the root of the site."""
+    """Return, for each public name, the address of its entry in the API reference, relative to the root of the site."""
     return {
         name.rsplit(".", 1)[-1]: f"reference/{page.stem}.html#aws_bedrock_inference.{name}"
         for page in sorted((ROOT / "docs" / "reference").glob("*.md"))
@@ -78,7 +78,7 @@ def public_names() -> dict[str, str]:
 
 
 def with_references(html: str, url: str, names: dict[str, str]) -> str:
-    """Return the HTML of the page at `url`. The first mention of each public name becomes a link to the reference."""
+    """Return the HTML of the page at `url`. The first mention of each public name is a link to the API reference."""
     here = posixpath.dirname(url) or "."
     left = dict(names)
 

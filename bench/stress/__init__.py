@@ -1,3 +1,3 @@
-"""Long trials for problems that tests cannot reproduce often enough: forks, the garbage collector, cancellation, dead
-peers, truncated answers, failovers of a store, and kills of `bedrock run`.
+"""Long stress tests for problems that unit tests cannot reproduce often enough: forks, the garbage collector,
+cancellation, servers that stop answering, truncated answers, failovers of a store, and kills of `bedrock run`.
 """

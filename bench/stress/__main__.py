@@ -1,5 +1,5 @@
-"""Run every story in a separate process and print one table. A story is one kind of trial, many times. A story that
-exceeds its time limit has hung.
+"""Run every stress test in a separate process and print one table. A stress test ("story") repeats one kind of trial
+many times. A story that exceeds its time limit is reported as hung.
 
     python -m stress            # from bench/: all of them, in under half an hour
     python -m stress forks      # one of them

@@ -1,5 +1,5 @@
-"""Cut an answer after each of its bytes, by FIN and by RST. The client must raise an exception of this package or
-return the complete answer, and the next call on the client must receive its own answer.
+"""Break the connection after each byte of an answer, by FIN and by RST. The client must raise an exception of this
+package or return the complete answer. The next call of the client must receive its own answer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ TEXT = "The answer, in a few words."
 
 
 class Cutter:
-    """A server that cuts the first answer of each connection at `self.at`. Later answers are complete."""
+    """A server that ends the first answer of each connection after `self.at` bytes. Later answers are complete."""
 
     def __init__(self) -> None:
         self.at, self.whole, self.reset = 0, b"", False

@@ -1,4 +1,6 @@
-"""Cancel 10,000 calls at random moments. Afterwards no quota is reserved, no call waits, and no connection is open."""
+"""Cancel 10,000 calls at random moments. Afterwards no quota may be reserved, no call may wait, and no connection may
+be open.
+"""
 
 from __future__ import annotations
 

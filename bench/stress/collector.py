@@ -1,5 +1,5 @@
-"""Read streams in part and drop them in reference cycles, in threads and tasks that share one quota. All reservations
-must be returned.
+"""Read streams in part and drop them in reference cycles, in threads and tasks that share one quota. When the garbage
+collector finds the streams, all reservations must be released.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ WAYS: list[Callable[[str], Iterator[bytes]]] = [nothing, half, drip, headers, in
 
 
 class Peer:
-    """A server that begins to answer in one of these ways and never ends."""
+    """A server that begins to answer in one of these ways, and never completes the answer."""
 
     def __init__(self, way: Callable[[str], Iterator[bytes]]) -> None:
         self._way = way

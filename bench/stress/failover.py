@@ -1,5 +1,5 @@
-"""Let two Redis servers behind one address exchange their roles. The members of a shared quota must share through the
-primary again.
+"""Let two Redis servers behind one address exchange their roles. After that, the processes of a shared quota must share
+it through the new primary.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Kill `bedrock run` 100 times at random moments. In the end, every prompt must have exactly one answer, and it must
-be its own answer.
+"""Kill `bedrock run` 100 times at random moments. In the end, every prompt must have exactly one answer, and it must be
+the answer to this prompt.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Run eight redrives of 2,000 dead letters at the same time, and kill two of them. Each letter must be sent once.
-Letters in flight in a killed redrive may be sent twice, but never twice at the same time. In the end all letters are
-redriven, and a letter that was sent twice is marked.
+"""Run eight redrives of 2,000 dead letters at the same time, and kill two of the redrives. A redrive sends stored
+requests again.
+
+Each letter must be sent once. A letter that was in flight in a killed redrive may be sent twice, but never twice at the
+same time, and it must then be marked. In the end all letters must be redriven.
 
     python -m stress.letters            # a file, then a table of moto's
 """
@@ -90,7 +92,7 @@ def table() -> Iterator[str]:
 
 
 def serve_table() -> None:
-    """Run moto's server, which processes one request after the other, because DynamoDB checks a condition and changes
+    """Run moto's server. It processes one request after the other, because real DynamoDB checks a condition and changes
     an item atomically.
     """
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
