@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
-# Seconds before the expiry at which a renewal starts: 15 minutes as in botocore, or a quarter of a short session, which
-# would otherwise always be due for renewal. Until one minute before the expiry, calls continue with the current
+# Seconds before the expiry at which a renewal starts: 15 minutes as in botocore, but at most a quarter of the session,
+# so that a short session is not always due for renewal. Until one minute before the expiry, calls can use the current
 # credentials.
 _EARLY = 900
 _LAST = 60
@@ -50,7 +50,7 @@ _COMPONENT = "aws_bedrock_inference_roles"
 # STS gets one attempt, because the client already retries the call that needs the credentials.
 _STS = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 1})
 
-# These parameters decide whether AWS creates a session and for how long, not what the session may do.
+# These parameters of AssumeRole do not change the permissions of the session.
 _NO_IDENTITY = frozenset({"ExternalId", "DurationSeconds"})
 
 _NOT_TRUSTED = frozenset({"sts-assume-role-denied", "assume-role-trust"})
@@ -70,11 +70,10 @@ class RoleNotAssumed(CredentialRetrievalError):
 
 
 class RoleCredentials(DeferredRefreshableCredentials):
-    """The credentials of `role`. The credentials of botocore's session `base` are used to assume the role in
-    `region`.
+    """The credentials of `role`. The credentials of botocore's session `base` are used to assume the role in `region`.
 
     `principal` describes, as text, the identity that AWS sees, with the roles that were assumed before it. `lead_to`
-    contains the credentials of further roles, which are assumed with these credentials.
+    contains the credentials of roles that are assumed with these credentials.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -102,8 +101,9 @@ class RoleCredentials(DeferredRefreshableCredentials):
         renew_lock(self._source)
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
-        """Return whether the credentials expire within `refresh_in` seconds, so that they should be renewed. For a
-        short time after a failed renewal, return True only if the credentials expire within one minute.
+        """Return whether the credentials expire within `refresh_in` seconds, so that they should be renewed.
+
+        After a failed renewal, no new attempt is made for 30 s, unless the credentials expire within one minute.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
@@ -171,7 +171,7 @@ def _fault_of(role: AssumedRole, error: Exception) -> Fault:
     fault = unidentified(error)
     itself = fault.cause in _NOT_TRUSTED and not isinstance(
         error, RoleNotAssumed
-    )  # if False, the error is about the role with which this role is assumed
+    )  # if False, the error is about another role: the one that assumes this role
     advice = _what_to_check(role) if itself else fault.advice
     return replace(fault, message=f"could not assume {role.role_arn}: {fault.message}", advice=advice)
 
@@ -190,9 +190,10 @@ def _what_to_check(role: AssumedRole) -> str:
 
 
 class _Kept(Locked):
-    """The credentials of all roles in this process. Each botocore session stores, as one of its components, the
-    credentials of the roles that were assumed with it. They are therefore freed together with the session. This
-    matters because a session uses megabytes, and some programs create a session for each call.
+    """The credentials of all roles in this process.
+
+    Each botocore session stores the credentials of the roles that were assumed with it, so that they are freed together
+    with the session. This matters because a session uses megabytes, and some programs create a session for each call.
     """
 
     def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:
@@ -227,8 +228,8 @@ class RoleSession(Session):
 def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
     """Return a boto3 session with the settings of `session` that signs requests with the credentials of `role`.
 
-    Raises `ValueError` if there is no Region. Also raises `ValueError` if the role is assumed with another role's
-    credentials, and `role.duration` is longer than the hour that AWS then allows.
+    Raises `ValueError` if there is no Region. Also raises `ValueError` if another role assumes this role and
+    `role.duration` exceeds one hour, which is AWS's maximum in this case.
     """
     base = core_of(session)
     config = base.get_default_client_config()

@@ -1,5 +1,5 @@
-"""Describe a role to assume (`AssumedRole`), and create a session that signs with it. Neither sends a request to AWS
-before the first call.
+"""Describe a role to assume (`AssumedRole`), and create a session that signs with its credentials. The role is assumed
+at the first call, not before.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class AssumedRole:
     * `external_id`: a value that the role's trust policy can require from third parties.
     * `session_name`, default `aws-bedrock-inference`: a name that appears in CloudTrail and in the ARN of the caller.
     * `tags`: session tags.
-    * `transitive_tags`: the keys of the tags that are also passed to a role that is assumed with this role.
+    * `transitive_tags`: the keys of the tags that remain in effect if this role assumes another role.
     * `duration`, default 3600: the seconds for which credentials are valid. They are renewed before they expire.
     * `region_name`: the Region of STS, and the default Region of the session.
-    * `account`: the account that the role must belong to.
+    * `account`: the account id that the role must belong to.
     * `session`: a session of boto3 or botocore, whose credentials assume the role.
 
     Raises `ValueError` for an invalid option, and if the role does not belong to `account`.
@@ -114,9 +114,9 @@ def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = cl
     """Return a boto3 session that signs requests with the credentials of `role`. All sessions of this process for the
     same role and options share these credentials.
 
-    The role is assumed with the credentials of its own `session`. Without that session, `base_session` is used, and
-    without `base_session`, boto3's default session. Settings such as proxies, endpoints and the profile come from the
-    session that assumes the role.
+    The credentials of the role's own `session` assume the role. If the role has no session, `base_session` is used, or
+    otherwise boto3's default session. Settings such as proxies, endpoints and the profile come from the session that
+    assumes the role.
 
     Raises `ValueError` if neither the role nor the session that assumes the role has a Region.
     """

@@ -1,9 +1,9 @@
 """Functions and classes with the names that AWS's troubleshooting pages use, built on this package's rules.
 
-Programs that were written for those pages run unchanged, but without the race conditions of the original code.
-Threads that wait for tokens are served in order of arrival, only one probe at a time tests an open circuit, and a
-late answer of an old call cannot close the circuit. No function in `compat` repeats a call that a client of this
-package has already retried.
+Programs that were written for those pages run unchanged, but without the race conditions of the original code. Threads
+that wait for tokens are served in order of arrival. Only one call at a time tests an open circuit, and a late answer of
+an old call cannot close the circuit. If a client of this package has already retried a call, `compat` does not retry
+it.
 """
 
 from aws_bedrock_inference.compat.breaker import BreakerState, CircuitBreaker, CircuitBreakerOpenError

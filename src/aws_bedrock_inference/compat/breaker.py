@@ -1,5 +1,5 @@
-"""The circuit breaker of AWS's troubleshooting pages. Two pages have a class with this name. The method that is
-called (`execute` or `call`) selects the page whose rule is used.
+"""The circuit breaker of AWS's troubleshooting pages. Two pages describe a class with this name and different rules.
+`execute` follows the rules of one page, and `call` the rules of the other.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The waits of the two pages. If `recovery_timeout` is this very object, the program passed no wait, and `call` uses
-# the wait of its own page. A wait that the program passed applies to both methods.
+# The default waits of the two pages, in seconds. A program that passes no wait gets this object as `recovery_timeout`;
+# `call` then uses the wait of its own page. A wait that the program passes applies to both methods.
 _EXECUTE_WAITS = 30.0
 _CALL_WAITS = 60.0
 
@@ -33,7 +33,7 @@ _CALLERS_OWN = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND})
 
 
 class CircuitBreakerOpenError(Exception):
-    """A call refused by an open circuit. The target was not called. Retry after `retry_after` seconds."""
+    """Raised for a call that an open circuit refused. `func` was not called. Retry after `retry_after` seconds."""
 
     def __init__(self, message: str = "Circuit breaker is open", retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -41,10 +41,8 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """The state of a circuit breaker: `closed`, `open` or `half-open`. It also equals the same word in capitals or
-    with an underscore.
-
-    If the state is the key of a dictionary, only the word that `print` shows for the state finds this key.
+    """The state of a circuit breaker: `closed`, `open` or `half-open`. A comparison ignores capitals, and accepts an
+    underscore for the hyphen. As a key of a dictionary, the state must be written as `print` shows it.
     """
 
     __slots__ = ()
@@ -59,7 +57,7 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The rule of one page: how long to wait before a test, the text of a refusal, and how results are counted."""
+    """The rule of one page: the seconds before a test, the text of a refusal, and the functions that count a result."""
 
     wait: float
     refusal: str
@@ -76,15 +74,17 @@ class CircuitBreaker:
     | tests the target after | `recovery_timeout`, 30 s | `timeout`, 60 s |
     | refuses with | "Circuit breaker is open" | "Circuit breaker is OPEN" |
 
-    Both methods raise `CircuitBreakerOpenError`. After the wait they admit one call as a test, and close the circuit
-    when the test succeeds. `timeout` and `recovery_timeout` are two names for one wait: the value that is passed
-    applies to both methods. Mistakes of the caller (bad input, no permission, not found) are not counted as failures.
-    `call` calls `on_success` and `on_failure`, which a subclass can extend or replace. `retry_timeout` is accepted and
-    stored because the page has this parameter, but it has no effect. `clock` replaces the clock. `wall` replaces the
-    time of day of `last_failure_time` and `last_retry_time`.
+    While the circuit is open, both methods raise `CircuitBreakerOpenError`. After the wait they admit one call as a
+    test. If the test succeeds, the circuit closes. Mistakes of the caller (bad input, no permission, not found) are
+    not counted as failures.
 
-    As on the pages, programs and subclasses can set these attributes at any time: `state`, `failure_count`,
-    `last_failure_time`, and the numbers of the constructor. `state` is in capitals after `call`.
+    `timeout` and `recovery_timeout` are two names for the same wait: a value that is passed applies to both methods.
+    `call` calls `on_success` and `on_failure`, which a subclass can extend or replace. `retry_timeout` has no effect;
+    it exists because the page has this parameter. `clock` replaces the clock. `wall` replaces the time of day of
+    `last_failure_time` and `last_retry_time`.
+
+    Programs and subclasses can set these attributes at any time: `state`, `failure_count`, `last_failure_time`, and
+    the numbers of the constructor. `state` is in capitals after `call`.
     """
 
     CLOSED = BreakerState("closed")
@@ -132,14 +132,14 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the state in a forked child, but expect no results of calls that the parent started."""
+        """In a forked child, retain the state, but ignore the results of calls that the parent started."""
         self.lock = threading.RLock()
         self._generation += 1
 
     @property
     def state(self) -> str:
-        """The state: `closed`, `open` or `half-open`. A program can set it. If it sets `open`, the wait before a test
-        starts now; if it sets `half-open`, the next call is the test.
+        """The state: `closed`, `open` or `half-open`. A program can set it. After it sets `open`, the wait before a
+        test begins. After it sets `half-open`, the next call is the test.
         """
         return BreakerState(self._state.upper().replace("-", "_")) if self._capitals else self._state
 
@@ -186,16 +186,16 @@ class CircuitBreaker:
             self._failures = deque(min(failure, self._opened) for failure in self._failures)
 
     def execute(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Call `func` and return its result. Its exceptions are raised unchanged. `failure_threshold` failures within
-        `failure_window` seconds open the circuit.
+        """Call `func` and return its result. An exception of `func` is raised unchanged. `failure_threshold` failures
+        within `failure_window` seconds open the circuit.
         """
         self._capitals = False
         rule = _Rule(self.recovery_timeout, "Circuit breaker is open", self._passed, self._failed)
         return self._guarded(rule, func, args, options)
 
     def call(self, func: Callable[..., T], *args: Any, **options: Any) -> T:
-        """Call `func` and return its result. Its exceptions are raised unchanged. `failure_threshold` consecutive
-        failures open the circuit.
+        """Call `func` and return its result. An exception of `func` is raised unchanged. `failure_threshold`
+        consecutive failures open the circuit.
         """
         self._capitals = True
         rule = _Rule(self.timeout, "Circuit breaker is OPEN", self.on_success, self.on_failure)
@@ -223,9 +223,7 @@ class CircuitBreaker:
             self._change(self.CLOSED)
 
     def _clear_old_failures(self) -> None:
-        """Forget the failures that are older than `failure_window`. Failures that opened the circuit are not
-        forgotten.
-        """
+        """Forget the failures that are older than `failure_window`, except failures that opened the circuit."""
         with self.lock:
             since = self._clock() - self.failure_window
             while self._failures and self._failures[0] < since and self._state == self.CLOSED:
@@ -262,8 +260,9 @@ class CircuitBreaker:
         return value
 
     def _admit(self, rule: _Rule) -> int:
-        """Return the circuit's generation if a call is admitted; otherwise raise `CircuitBreakerOpenError`. If the
-        circuit is not closed, one call is admitted as a test after each wait of the `rule`.
+        """Return the number of the circuit's current state if a call is admitted; otherwise raise
+        `CircuitBreakerOpenError`. If the circuit is not closed, one call is admitted as a test after each wait of the
+        `rule`.
         """
         with self.lock:
             if self._state != self.CLOSED:
@@ -276,9 +275,7 @@ class CircuitBreaker:
             return self._generation
 
     def _mistaken(self) -> None:
-        """Let another call test the circuit immediately, because the result of this call is no evidence about the
-        target.
-        """
+        """Let another call test the circuit immediately, because this call shows nothing about the target."""
         if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)

@@ -1,5 +1,5 @@
-"""The token bucket of AWS's troubleshooting page, without the page's race condition: a call that has waited gets its
-tokens, and no later call overtakes it.
+"""The token bucket of AWS's troubleshooting page, without its race condition: a call that waits gets its tokens before
+any later call.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 
 class TokenBucket:
-    """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second.
+    """A token bucket: it holds at most `capacity` tokens and gains `refill_rate` tokens per second. Threads can share
+    it.
 
-    Any number of threads can share the bucket. A call that has to wait takes its tokens before it waits, so that the
-    number of tokens falls below 0 and later calls wait longer. `capacity`, `refill_rate` and `tokens` can be set at
-    any time; a wait that has already begun keeps its length. A subclass can acquire `lock`, and can call or extend
-    `_refill`, as with the page's class. `clock` and `sleep` replace the clock and the sleep function, and `wall`
-    replaces the time of day.
+    A call that has to wait takes its tokens before it waits. The number of tokens then falls below 0, so that later
+    calls wait longer. A program can set `capacity`, `refill_rate` and `tokens` at any time; a wait in progress does not
+    change.
+
+    A subclass can acquire `lock`, and can call or extend `_refill`, as with the page's class. `clock` and `sleep`
+    replace the clock and the sleep function, and `wall` replaces the time of day.
     """
 
     def __init__(
@@ -72,8 +74,8 @@ class TokenBucket:
 
     @property
     def last_refill_time(self) -> float:
-        """The time of day for which `tokens` is valid. This is always the current time, because each access refills
-        the bucket first.
+        """The time of day for which `tokens` is valid. It is always the current time, because each access refills the
+        bucket.
         """
         return self._wall()
 

@@ -1,6 +1,4 @@
-"""Two functions of AWS's troubleshooting pages. One decides what to do about an error. The other decides whether
-another attempt can help.
-"""
+"""Two functions of AWS's troubleshooting pages: the decision about an error, and whether a retry soon can help."""
 
 from __future__ import annotations
 
@@ -19,24 +17,24 @@ def handle_aws_error(error: Any) -> str:
 
 
 def is_recoverable_error(error: BaseException) -> bool:
-    """Return True if the caller should retry soon; otherwise return False.
+    """Return True if the caller should retry soon.
 
     The result is False for an unknown error, for an exhausted daily quota, and for an error that a client of this
-    package has already retried. `handle_aws_error` returns whether a later call can succeed.
+    package has already retried. For some of these errors, a later call can succeed: `handle_aws_error` returns this.
     """
     return worth_repeating(known_fault(error))
 
 
 def worth_repeating(fault: Fault, made: int = 1) -> bool:
-    """Return True if a fault's decision and schedule allow another attempt after `made` attempts; otherwise return
-    False.
-    """
+    """Return True if the fault allows another attempt after `made` attempts."""
     if fault.decision is Decision.RETRY_LIMITED:
         return made < fault.hint.attempts
     return fault.decision is Decision.RETRY and fault.hint.attempts > 1
 
 
 def named(fault: Fault) -> str:
-    """Return a fault's code and cause for a log line, without the service's message, which may quote the request."""
+    """Return a fault's code and cause for a log line. The service's message is omitted, because it may quote the
+    request.
+    """
     code = fault.code if fault.code != fault.cause or fault.error is None else type(fault.error).__name__
     return f"{code} ({fault.cause})"

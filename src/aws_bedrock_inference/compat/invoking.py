@@ -1,8 +1,8 @@
 """Functions of AWS's troubleshooting page around `client.invoke` and `client.invoke_stream`.
 
-The page uses a global `client`; here, the client is a keyword argument. A client of this package already retries.
-Therefore these functions only retry failures that such a client leaves to its caller: a stream that broke after its
-beginning, a client without retries, and other clients with the same methods.
+The page uses a global `client`; here, the client is a keyword argument. A client of this package already retries, so
+these functions retry only the other failures: a stream that broke after its beginning, and failures of clients that do
+not retry.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RESTRICTED = "I'm unable to provide a response to that prompt due to content res
 _INVALID, _MODEL, _UNEXPECTED = "Invalid request", "Model error", "Unexpected error"
 
 _FILTER_CAUSES = frozenset({"content-filtered", "guardrail-blocked"})
-_FILTER_WORDS = ("content filter",)  # and so "content filtering"
+_FILTER_WORDS = ("content filter",)  # also matches "content filtering"
 
 
 def invoke_with_retry(
@@ -51,7 +51,7 @@ def invoke_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Any:
-    """Return the answer of `client.invoke(prompt=prompt)`, with the retries of `retry_with_exponential_backoff`.
+    """Return the answer of `client.invoke(prompt=prompt)`. Retry it like `retry_with_exponential_backoff`.
 
     If the call fails, the failure is logged and the result is None.
     """
@@ -129,8 +129,8 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
 
     Filtered content is recognized by an error that reports it, or by a stop reason such as `content_filtered`,
     `guardrail_intervened` or `refusal`. If the content was filtered, `output` is `fallback_message`, or by default a
-    sentence of apology. Other errors are raised. `stop_reason` is the answer's stop reason, or `content_filtered` for
-    an error.
+    sentence of apology. Other errors are raised. `stop_reason` is the answer's stop reason. If an error reported the
+    filtered content, `stop_reason` is `content_filtered`.
     """
     invoke, handled = client_method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED
@@ -147,23 +147,21 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
 
 
 def _is_filtered(fault: Fault) -> bool:
-    """Return True if the message of an error reports that content was filtered; otherwise return False. The advice in
-    the error's text is ignored.
+    """Return True if the message of an error reports that content was filtered. The advice in the error's text is
+    ignored.
     """
     return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
 
 
 def _is_partial(answer: Any) -> bool:
-    """Return True if only some words of an answer were masked and the rest of the answer was returned; otherwise
-    return False.
-    """
+    """Return True if a guardrail masked only some words of an answer, and the rest of the answer was returned."""
     filtered = filtered_of(answer) if isinstance(answer, dict) else attribute(answer, "filtered")
     return isinstance(filtered, FilteredContent) and filtered.partial
 
 
 def _text(answer: Any) -> str:
-    """Return the text of an answer. The answer can be a `Reply`, boto3's dictionary, the body of a model in its own
-    format, or an answer of a different client.
+    """Return the text of an answer: a `Reply`, boto3's dictionary, a body in a model's own format, or the answer of
+    another client.
     """
     text = attribute(answer, "text")
     if isinstance(text, str):

@@ -55,12 +55,12 @@ def wait_for_job_with_adaptive_polling(
 ) -> Any:
     """Wait until `client.get_job_status(job_id)` returns COMPLETED, then return `client.get_job_result(job_id)`.
 
-    The first wait between two status requests is 1.5 s. Each further wait is half as long again as the previous one,
-    up to 30 s. A fault of the service is tolerated; after it, the wait doubles. An error that waiting cannot fix is
-    raised immediately, for example if the job does not exist.
+    The first wait between two status requests is 1.5 s. Each further wait is half as long again as the previous one, up
+    to 30 s. After a fault of the service, the wait doubles and the polling continues. An error that waiting cannot fix,
+    such as a job that does not exist, is raised immediately.
 
-    If the job failed or was stopped, `JobFailed` is raised immediately. The page's own loop catches its exception for
-    a failed job and polls until `timeout`. `TimeoutError` is raised only after `timeout` seconds.
+    If the job failed or was stopped, `JobFailed` is raised immediately; the page's own loop continues to poll until
+    `timeout`. After `timeout` seconds, `TimeoutError` is raised.
     """
     status = client_method(client, "get_job_status", "wait_for_job_with_adaptive_polling")
     job = waited(job_id, timeout, status, clock=clock, sleep=sleep, notify=log)
@@ -69,7 +69,5 @@ def wait_for_job_with_adaptive_polling(
 
 
 def _reason(error: Exception) -> str:
-    """Return the reason why a job has no result. The text does not contain the service's message, which can quote the
-    prompt.
-    """
+    """Return the reason why a job has no result, without the service's message, which can quote the prompt."""
     return str(error) if isinstance(error, (JobFailed, TimeoutError)) else named(known_fault(error))

@@ -1,9 +1,11 @@
-"""The retry functions of AWS's troubleshooting pages. Each has its own schedule and counts in its own way.
+"""The retry functions of AWS's troubleshooting pages. Each has its own waits and counts in its own way.
 
-`exponential_backoff_retry` and `retry_with_jitter` count calls, and repeat after any exception.
-`retry_with_exponential_backoff` counts repeats, and repeats only after recoverable errors; for errors with the
-decision RETRY_LIMITED it obeys the catalogue's limit. No function repeats a call that a client of this package has
-already retried, or a call that failed because the daily quota is exhausted.
+`exponential_backoff_retry` and `retry_with_jitter` count calls, and retry after any exception.
+`retry_with_exponential_backoff` counts retries, and retries only after recoverable errors. After an error with the
+decision RETRY_LIMITED, it makes only as many attempts as the catalogue allows.
+
+No function retries a call that a client of this package has already retried. No function retries a call that failed
+because the daily quota is exhausted.
 """
 
 from __future__ import annotations
@@ -35,9 +37,7 @@ T = TypeVar("T")
 
 _ENDED = "its client has ended the retries"
 
-_LONGEST = (
-    60.0  # seconds: the longest stated wait that a function without max_delay obeys; the default of the other page
-)
+_LONGEST = 60.0  # seconds: the longest wait of the service that functions without max_delay obey
 
 
 def exponential_backoff_retry(
@@ -102,10 +102,9 @@ def retry_with_exponential_backoff(
 ) -> T:
     """Call `func` until it succeeds, fails permanently, or has been repeated `max_retries` times.
 
-    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, plus or minus up to a
-    fifth. If the service asks for a longer wait, this wait is used. If the service asks for a wait longer than
-    `max_delay`, the exception is raised immediately. The last exception is raised unchanged, with notes about all
-    attempts.
+    The wait before the n-th repeat is `base_delay` x 2^(n-1) seconds, at most `max_delay`, plus or minus up to a fifth.
+    If the service asks for a longer wait, the function waits that long. If that wait exceeds `max_delay`, the exception
+    is raised immediately. The last exception is raised unchanged, with notes about all attempts.
     """
     hint = _hint(base_delay, max_delay)
     return _repeated(
@@ -122,8 +121,7 @@ def retry_with_exponential_backoff(
 def calculate_backoff(
     retries: int, base_delay: float = 1.0, max_delay: float = 60.0, *, chance: Chance = clocks.chance
 ) -> float:
-    """Return the seconds to wait before a call is repeated. `retries` is the number of the repeat; the first repeat
-    has the number 1.
+    """Return the seconds to wait before the repeat with the number `retries`. The first repeat has the number 1.
 
     The wait is `base_delay` x 2^(retries-1), plus or minus up to a fifth, and at most `max_delay`.
     """
@@ -142,8 +140,9 @@ def _repeated(
     clock: Clock,
     sleep: Callable[[float], None],
 ) -> T:
-    """Call `func` up to `calls` times, until it succeeds. Stop earlier if `again` returns False, or if the service
-    asks for a wait longer than `longest`. `wait` returns the seconds to wait after a call.
+    """Call `func` up to `calls` times, until it succeeds. `wait` returns the seconds to wait after a call.
+
+    Stop earlier if `again` returns False, or if the service asks for a wait longer than `longest`.
     """
     if is_async(func):
         raise TypeError("func is a coroutine function, which this function cannot await; pass a function without async")
@@ -191,9 +190,7 @@ def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: 
 
 
 def _any_error(fault: Fault, _: int) -> bool:
-    """Return True for every error except an exhausted daily quota, because the page's functions repeat a call after
-    any error.
-    """
+    """Return True for every error except an exhausted daily quota."""
     return fault.decision is Decision.FAIL or fault.hint.attempts > 1
 
 

@@ -1,6 +1,4 @@
-"""Determine the form that a Converse request asks for (a tool call, or JSON with a schema), and check whether the
-answer has this form.
-"""
+"""Check whether an answer has the form that its Converse request asks for: a tool call, or JSON with a schema."""
 
 from __future__ import annotations
 
@@ -22,8 +20,8 @@ _ENDED = {"end_turn", "stop_sequence"}
 
 
 class Problem(NamedTuple):
-    """A defect of an answer. `cut` is True if the answer was truncated. `at_limit` is True if the limit in the request
-    truncated it.
+    """A defect of an answer. `cut` is True if the answer was truncated. `at_limit` is True if the answer was truncated
+    because it reached the request's `maxTokens`.
     """
 
     message: str
@@ -37,10 +35,8 @@ def asks_for_form(params: Mapping[str, Any]) -> bool:
 
 
 def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Problem | None:
-    """Return the defect of Converse's complete answer to `params`. Return None if the answer has the form that the
-    request asks for.
-
-    The defect contains no text from the answer.
+    """Return the defect of Converse's complete answer to `params`, without any text of the answer. Return None if the
+    answer has the form that the request asks for.
     """
     reason = stop_reason(response).lower()
     content = _content(response)

@@ -1,8 +1,8 @@
-"""Read the text in the content blocks of an answer, and build the blocks from the pieces of a ConverseStream.
+"""Read the text in the content blocks of an answer, and build the blocks from the events of a ConverseStream.
 
-Converse and ConverseStream describe the same answer in two forms (botocore 1.44.8's service model, `ContentBlock`,
-`ContentBlockStart` and `ContentBlockDelta`). `Assembly` converts the second form into the first. A collected stream
-can therefore be read, and sent back as the next turn, like any other answer.
+Converse returns complete blocks. ConverseStream returns the same blocks in pieces (botocore 1.44.8's service model:
+`ContentBlock`, `ContentBlockStart` and `ContentBlockDelta`). `Assembly` builds the blocks from the pieces. A program
+can then read a collected stream, or send it back as the next turn, like the answer of Converse.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def text_of(content: Any) -> str:
 def text_of_body(body: Any) -> str:
     """Return the text of an answer from a body of InvokeModel. Return an empty string if the body has no text.
 
-    The body can be that of Converse and Nova, Claude, OpenAI, or a flat dialect, in which the text is a field of the
-    body.
+    The body can be that of Converse and Nova, Claude, OpenAI, or a flat dialect. In a flat dialect, a field of the body
+    contains the text.
     """
     if not isinstance(body, dict):
         return ""
@@ -64,8 +64,9 @@ def text_of_body(body: Any) -> str:
 class Assembly:
     """The blocks of an answer that is still arriving. Pieces are stored as they arrive, and `content` joins them.
 
-    The field `contentBlockIndex` identifies and orders the blocks. If this index is missing or used twice, the next
-    block begins with a start, a stop or a piece of another kind, and the blocks are in the order of their arrival.
+    The field `contentBlockIndex` of an event shows to which block a piece belongs, and the order of the blocks. In a
+    defective stream, this index can be missing or used twice. Then a start, a stop or a piece of another kind begins
+    the next block, and the blocks are in the order of their arrival.
     """
 
     def __init__(self) -> None:
@@ -108,7 +109,7 @@ class Assembly:
 
 
 class _Block:
-    """One block: its kind, and its pieces, each with the name of its delta."""
+    """One block: its kind, and its pieces, each with the name of the delta that contained it."""
 
     __slots__ = ("index", "kind", "pieces")
 

@@ -2,8 +2,8 @@
 
 Some models accept a prefill: they continue the last message if it is a message of the assistant. Claude 4.6 and later,
 and many other models, refuse a prefill (`knowledge/models.toml`). For these models, a user message asks the model to
-continue, and to begin by repeating the last characters of the partial answer (the *anchor*), so that the two parts can
-be joined.
+continue. It also asks the model to repeat the last characters of the partial answer first (the *anchor*). The anchor
+shows where the two parts must be joined.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ no greeting, no explanation, no sign that this is a continuation.
 # Content after which another request can continue the answer.
 _PLAIN = {"text", "reasoningContent"}
 
-# The fields that make a model think first. The model has already thought. To think again, it would need tokens that
-# may not be left, and a prefill would be impossible (GH Aider-AI/aider#3820, read on 2026-11-29).
+# The fields that make a model think before it answers. They are removed from the second request, because the model has
+# already thought: tokens may not be left, and a prefill is refused (GH Aider-AI/aider#3820, read on 2026-11-29).
 _THOUGHT = {"thinking", "reasoning_config", "reasoningConfig"}
 _FIELDS = "additionalModelRequestFields"
 
@@ -40,8 +40,8 @@ _FIELDS = "additionalModelRequestFields"
 def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
     """Return whether a model can continue `message`, its partial answer to `params`.
 
-    A partial tool call, and an answer that must follow a schema, can only be generated again. The same applies to
-    requests in a model's own format, and to prompts that the service stores.
+    A partial tool call, and an answer that must follow a schema, cannot be continued, only generated again. The same
+    applies to requests in a model's own format, and to prompts that AWS stores.
     """
     content = message["content"]
     choice = (params.get("toolConfig") or {}).get("toolChoice") or {}
@@ -58,9 +58,11 @@ def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> b
 
 
 def continued(params: Mapping[str, Any], received: str, anchor: str | None, tokens: int) -> dict[str, Any]:
-    """Return the request for the rest of the answer after `received`, which has about `tokens` tokens.
+    """Return the request for the rest of the answer after `received`, the text that has arrived (about `tokens`
+    tokens).
 
-    Without an `anchor`, the partial answer is sent as a prefill. A prefill must not end with white space.
+    The model is asked to repeat the text `anchor` first. Without an `anchor`, the partial answer is sent as a prefill:
+    the last message, which the model continues. A prefill must not end with white space.
     """
     messages = _with_answer(params["messages"], received if anchor else received.rstrip())
     if anchor:
@@ -77,9 +79,7 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
 
 
 def tokens_again(anchor: str | None) -> int:
-    """Return the maximum number of answer tokens that the repetition of the anchor uses. Text has at least two bytes
-    per token.
-    """
+    """Return the maximum number of answer tokens with which the model repeats the anchor, at two bytes per token."""
     return len((anchor or "").encode(errors="replace")) // 2
 
 
@@ -90,8 +90,8 @@ def is_prefilled(params: Mapping[str, Any]) -> bool:
 
 
 def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
-    """Return the conversation with the partial answer added. If the request has a prefill, the prefill and the answer
-    become one message.
+    """Return the conversation with the partial answer as its last message. If the request ends with a prefill, the
+    prefill and the answer become one message.
     """
     if messages[-1].get("role") != "assistant":
         return [*messages, {"role": "assistant", "content": [{"text": text}]}]
@@ -104,8 +104,8 @@ def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
 
 
 class Rest:
-    """The second part of an answer. Its events continue the events of the first part, and complete the same
-    transcript.
+    """The second part of an interrupted answer. It changes the events of the second stream, so that they continue the
+    events of the first stream, and adds them to the same transcript.
     """
 
     def __init__(self, transcript: Transcript, cut: Cut | None) -> None:
@@ -121,11 +121,11 @@ class Rest:
 
     @property
     def verified(self) -> bool:
-        """True if this part is known to begin at the end of the first part."""
+        """True if this part is known to begin exactly at the end of the first part."""
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
-        """Yield the events that the consumer receives for one event of the second part."""
+        """Yield the events for the consumer that follow from one event of the second stream."""
         if not isinstance(item, dict) or "messageStart" in item:
             return
         index, delta = _place(item)
@@ -145,10 +145,7 @@ class Rest:
         yield self._given(item)
 
     def _held(self) -> Iterator[dict[str, Any]]:
-        """Yield the text that was held back to find out whether it repeats the anchor. Content of another kind
-        follows, so the text is now complete. If the second part breaks before this point, it is too short to be
-        useful.
-        """
+        """Yield text that was held back until it was known whether it repeats the anchor."""
         piece = self.cut.end() if self.cut is not None else ""
         if piece:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
@@ -157,7 +154,7 @@ class Rest:
         """Return the part of `piece` that the consumer does not have yet."""
         if self.cut is not None:
             return self.cut.add(piece)
-        # A prefill must not end with white space. A model that continues as before writes the removed space again.
+        # A prefill must not end with white space, so it was removed. If the model writes it again, drop it.
         while self._blank and piece and not self._begun:
             self._begun = piece[0] != self._blank[0]
             if not self._begun:

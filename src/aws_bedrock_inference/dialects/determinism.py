@@ -1,7 +1,8 @@
-"""Recognize requests for the most likely answer. For such a request, an earlier answer is as good as a new answer.
+"""Recognize requests whose answer is always the most likely one. For such a request, an earlier answer is as good as a
+new answer.
 
-Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, and the model parameter
-pages of the Bedrock user guide for the models' own bodies, read 2026-11.
+Sources of the field names: botocore 1.44.8's service model for Converse, and the model parameter pages of the Bedrock
+user guide for the models' own bodies, read 2026-11.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ _TOP_K = ("top_k", "topK", "k")
 # passes on.
 _SETTINGS = ("inferenceConfig", "textGenerationConfig", "inference_params", "additionalModelRequestFields")
 
-# Tools that the service runs and whose results depend on the outside world. In Converse, they have
-# the member `systemTool`. In Anthropic's format, their types begin with these words.
+# Tools that AWS runs and whose results can change. In Converse, they have the member `systemTool`. In Anthropic's
+# format, their types begin with these words.
 _SYSTEM_TOOL = "systemTool"
 _OUTSIDE = ("web_search", "web_fetch", "code_execution", "mcp")
 
@@ -28,15 +29,15 @@ _OUTSIDE = ("web_search", "web_fetch", "code_execution", "mcp")
 def is_deterministic(request: Any, base_model: str) -> bool:
     """Return whether `request` is deterministic. `request` is Converse's parameters or the parsed body of a model.
 
-    A request is deterministic if its temperature is 0, or only the most likely token is allowed (top k 1), and if the
-    service runs no tool whose results depend on the outside world. Models that only compute, such as embeddings, are
-    always deterministic.
+    A request must meet two conditions. Its temperature is 0, or only the most likely token is allowed (top k 1). And
+    AWS runs no tool for it whose results can change. A request to a model that does not sample, such as an embedding
+    model, is always deterministic.
     """
     if draws_nothing(base_model):
         return True
     pinned = False
     places = [request] if isinstance(request, dict) else []
-    for place in places:  # grows in the loop, by the members of each place that may contain settings
+    for place in places:  # the loop adds the members that can contain settings
         temperature = place.get(_TEMPERATURE)
         if temperature is not None and temperature != 0:
             return False

@@ -1,9 +1,9 @@
 """Remove prompts from the service's error messages. For example, `Malformed input request: ... got 'my prompt'` quotes
 the request.
 
-Only texts from the request itself are removed, so that the rest of the message is preserved. A text is recognized if
-it is quoted completely, in part, or with JSON's escapes. Texts of fewer than `SHORTEST` characters are not removed,
-because they would match words of the service.
+Only texts of the request itself are removed, so that the rest of the message remains. A text is recognized if it is
+quoted completely, in part, or with JSON's escapes. A text of fewer than `SHORTEST` characters is not removed, because
+it could be a word of the service's own message.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _NAMES = frozenset({"role", "name", "toolUseId", "id", "tool_use_id", "format", 
 
 
 def unechoed(call: Call, outcome: Outcome) -> Outcome:
-    """Return the failed outcome of `call` with a fault that does not quote the prompt, in its message or in its code.
-    The code can contain the prompt if a proxy has written a sentence into it.
+    """Return the failed outcome of `call`. Its fault no longer quotes the prompt, neither in the message nor in the
+    code.
     """
     fault = outcome.fault
     if fault is None or not fault.message:

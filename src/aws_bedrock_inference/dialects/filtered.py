@@ -1,6 +1,6 @@
 """Describe filtered content: who blocked an answer, completely or in part, and why.
 
-Guardrails and the models themselves answer with HTTP 200, and report the filtering in the answer. The filter of a
+A guardrail or a model answers with HTTP 200, and reports in the answer that it filtered content. A filter of the
 model's provider does the same, or refuses the request with an error. Data that cannot be read is omitted; no function
 raises an exception.
 
@@ -49,8 +49,8 @@ _FOUND = {
 _BLOCKED, _MASKED = "BLOCKED", "ANONYMIZED"
 _ORIGINS = {"REQUEST": "request", "ACCOUNT_ENFORCED": "account", "ORGANIZATION_ENFORCED": "organization"}
 
-# Stability's and Titan's images: the reason for each picture that was blocked, and the error next to the pictures that
-# were not.
+# Images of Stability and Titan. Stability reports a reason for each blocked picture. Titan returns an error next to the
+# other pictures.
 _STABILITY, _STABILITY_WORDS, _ERROR = "finish_reasons", "filter reason:", "error"
 _FILTER_WORDS = ("content filter", "responsible ai", "content policy")
 
@@ -68,13 +68,13 @@ def filtered_of(body: Mapping[str, Any]) -> FilteredContent | None:
 
 
 def filtered_by(fault: Fault) -> FilteredContent | None:
-    """Return why the content was filtered, if the fault reports this. Otherwise return None."""
+    """Return why the content was filtered, if the error of `fault` reports filtered content. Otherwise return None."""
     source = FILTER_CAUSES.get(fault.cause)
     return FilteredContent(source, fault.cause) if source is not None else None
 
 
 def cause_of(filtered: FilteredContent) -> str:
-    """Return the cause, in the error catalogue, of an error for this filtered content."""
+    """Return the name, in the error catalogue, of the cause for this filtered content."""
     return "guardrail-blocked" if filtered.source == "guardrail" else "content-filtered"
 
 
@@ -111,8 +111,8 @@ def _by_guardrail(body: Mapping[str, Any], reason: str) -> FilteredContent:
 
 
 def _assessments(guardrail: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each assessment in the trace of a guardrail, with the id of the guardrail. The input has one assessment,
-    and the output a list of assessments.
+    """Yield each assessment in the trace of a guardrail, with the id of the guardrail. The trace contains one
+    assessment of the input, and a list of assessments of the output.
     """
     sections = guardrail.values() if isinstance(guardrail, dict) else ()
     for section in sections:

@@ -1,5 +1,5 @@
-"""Check a JSON text against a schema. This requires the package `jsonschema` (extra `schema`); without it, the text
-must only be JSON.
+"""Check a JSON text against a schema with the package `jsonschema` (extra `schema`). Without this package, check only
+whether the text is JSON.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ _KEPT = 64
 
 
 def violation(schema: str, text: str) -> str | None:
-    """Return how `text` violates `schema`, without quoting the text. Return None if the text fits.
+    """Return how `text` violates `schema`, without quoting the text. Return None if the text is valid.
 
-    If a schema cannot be used, for example because it refers to another document, the text must only be JSON. Nothing
-    is downloaded.
+    Some schemas cannot be used, for example because they refer to another document, which is never downloaded. For such
+    a schema, the function only checks whether the text is JSON.
     """
     try:
         value = json.loads(text)

@@ -1,5 +1,5 @@
-"""Convert media in JSON. The lines of batches contain media as base64, and the requests and answers of Converse
-contain them as bytes.
+"""Convert images and other media between base64 and bytes. In the lines of batches, media are base64. In the requests
+and answers of Converse in boto3, they are bytes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Determine what a request needs of a model, such as tools, images or a system prompt.
+"""Determine which abilities a request needs from a model, such as tools, images or a system prompt.
 
 The needs are read from Converse's parameters, or from a body of InvokeModel in the format of any model family. They
-contain only kinds and counts, and no content of the request. Field names: botocore 1.44.8's service model for
-Converse, the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
+contain only kinds and counts, and no content of the request. Sources of the field names: botocore 1.44.8's service
+model for Converse, the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ _REASONING = frozenset({"reasoning", "reasoningConfig"})
 
 
 def needs(operation: str, params: Mapping[str, Any], estimate: Estimate) -> Needs:
-    """Return what a call needs of a model. `operation` is boto3's method, `params` are its parameters, and `estimate`
-    is the estimated cost of the call.
+    """Return what a call needs from a model. `operation` is boto3's method, `params` are its parameters, and `estimate`
+    is the estimated tokens of the call.
     """
     uses: set[Need] = set()
     form, model_id = "", params.get("modelId", "")

@@ -1,6 +1,6 @@
 """Convert requests of OpenAI's chat completions into arguments of `invoke`.
 
-If a member has no equivalent in Bedrock's Converse, the request is refused, because omitting the member would change
+A request with a member that Bedrock's Converse does not support is refused, because omitting the member would change
 the answer. The form is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read 2026-11).
 """
 
@@ -266,7 +266,7 @@ def _stop(stop: Any) -> list[Any] | None:
 
 
 def _number(value: Any, where: str) -> Any:
-    """Return a number from 0 to 1, which is the range of Converse. OpenAI accepts temperatures up to 2."""
+    """Return a number from 0 to 1, which is the range of Converse. A larger number is refused (OpenAI allows 2)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise _refusal(where, "is not from 0 to 1, the range that Bedrock accepts")
     return value

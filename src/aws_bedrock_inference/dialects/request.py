@@ -1,7 +1,7 @@
-"""Read the maximum length of the answer and the prompt from requests of each model family.
+"""Read the prompt and the maximum length of the answer from requests of each model family.
 
-Each field name is listed here once. Sources: botocore 1.44.8's service model for Converse, and the model parameter
-pages of the Bedrock user guide for the models' own bodies.
+Sources of the field names: botocore 1.44.8's service model for Converse, and the model parameter pages of the Bedrock
+user guide for the models' own bodies.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _TITAN_SETTINGS = "textGenerationConfig"
 # name; Llama; Titan; OpenAI.
 _MAXIMUM = ("max_tokens", CONVERSE_MAXIMUM, "max_new_tokens", "max_gen_len", "maxTokenCount", "max_completion_tokens")
 
-# The largest maximum answer length that is counted, in tokens. Models write up to 128,000 today. The service refuses a
-# request for more than this, so the request must not reserve that much quota.
+# The largest maximum answer length that reserves quota, in tokens. Today, models write up to 128,000. AWS refuses a
+# request with a larger maximum, so such a request must not reserve more.
 _LONGEST = 1_000_000
 
 # Members that can contain the maximum. Otherwise it is in the body itself.
@@ -86,8 +86,8 @@ KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "j
 def max_tokens(request: Any) -> int | None:
     """Return the maximum number of tokens in the answer to `request`, or None if the request sets no number.
 
-    `request` is Converse's parameters or the parsed body of a model. The result is limited to the range from 0 to
-    1,000,000. The service refuses other values, so quotas do not have to consider them.
+    `request` is Converse's parameters or the parsed body of a model. A number outside the range from 0 to 1,000,000 is
+    replaced by the nearest limit. AWS refuses such numbers, so they must not reserve quota.
     """
     if not isinstance(request, dict):
         return None
@@ -112,8 +112,8 @@ def parsed_body(params: Any) -> Any:
 
 
 def smallest_request(*, native: bool) -> dict[str, Any]:
-    """Return the parameters of the smallest request that a model answers. The request is for Converse or, with
-    `native`, a body for an imported model.
+    """Return the parameters of the smallest request that a model answers. It is a Converse request or, with `native`, a
+    body for an imported model.
     """
     if native:
         return {"body": json.dumps({"prompt": "Hi", **dict.fromkeys(("max_tokens", "max_gen_len"), 1)})}

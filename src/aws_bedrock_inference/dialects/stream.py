@@ -1,8 +1,7 @@
-"""Follow a stream: whether its content has begun and is complete, its token usage, and the answer that its events
-form.
+"""Follow a stream: whether its content has begun and is complete, its token usage, and the answer that its events form.
 
-The events come from the service and can be defective: a member can be missing, or have another type than in the
-service's model. Everything that can be read is read, and no function raises an exception.
+The service's events can be defective: a member can be missing, or have another type than in the service model. All
+readable parts are used, and no function raises an exception.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ from aws_bedrock_inference.dialects.usage import (
     without_double_writes,
 )
 
-# A rough count for streams that end before they report their usage. Text has about four bytes of UTF-8 per token, so
-# four Chinese characters count as three tokens.
+# For streams that end before they report their usage. Text has about four bytes of UTF-8 per token. Four Chinese
+# characters have twelve bytes, so they count as three tokens.
 BYTES_PER_TOKEN = 4
 
 _REASONING = "reasoningContent"
@@ -42,14 +41,14 @@ _ANTHROPIC = frozenset(
 class Transcript:
     """Follows the events of a ConverseStream. `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
 
-    `begun` becomes True with the first event that has content; if the call were repeated after this event, the
-    consumer would notice. `whole` becomes True with the event that completes the answer. `quiet` is False while text
-    arrives. It is True before and after all other content: a long silence then does not indicate a failure, because
-    the model thinks, writes the input of a tool, or waits for a tool of the service.
-
-    `intervened` is True if a guardrail changed or blocked the answer of a native stream; Converse reports this as its
-    stop reason. `failure` is the code and the message of an error that the model itself reported. `index` is the
-    index of the current block, and `open` is True if more of that block is expected.
+    * `begun`: True after the first event with content. From then on, the consumer would notice a repeated call.
+    * `whole`: True after the event that completes the answer.
+    * `quiet`: False while text arrives. It is True before and after all other content: a long silence is then normal,
+    because the model thinks, writes the input of a tool, or waits for a tool that AWS runs.
+    * `intervened`: True if a guardrail changed or blocked the answer of a native stream. Converse reports this as its
+    stop reason.
+    * `failure`: the code and the message of an error that the model itself reported.
+    * `index`: the index of the current block. `open` is True if more of that block is expected.
     """
 
     may_end = False
@@ -106,7 +105,7 @@ class Transcript:
         return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
-        """Return the reported usage, without cache writes that were reported twice. If the stream reported no usage,
+        """Return the reported usage, without cache writes that were counted twice. If the stream reported no usage,
         return an estimate from the content that arrived.
         """
         if self.usage is not None:
@@ -153,13 +152,13 @@ class Transcript:
 class NativeTranscript(Transcript):
     """Follows a stream of InvokeModelWithResponseStream, in which each chunk is JSON in the model's own format.
 
-    Supports Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama, Mistral,
-    Cohere, AI21 and OpenAI, in which the text is a field of the chunk. In every dialect, the last chunk has
-    `amazon-bedrock-invocationMetrics`. If a guardrail blocks an answer of Titan, the stream is different: it has only
-    one chunk, which reports this and has no stop reason.
+    The supported formats are Anthropic's messages, Nova (Converse's event names) and the flat dialects of Titan, Llama,
+    Mistral, Cohere, AI21 and OpenAI. In a flat dialect, a field of the chunk contains the text. In every dialect, the
+    last chunk has the member `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an
+    answer of Titan, the only chunk reports this and has no stop reason.
 
-    `may_end` is True if a body that ends now is complete. This is the case after such a last chunk. It is also the
-    case in a stream without any known field, because nothing is known about its end.
+    `may_end` is True if the answer is complete when the body ends now. This is the case after the last chunk. It is
+    also the case in a stream without any known field, because nothing is known about its end.
     """
 
     def __init__(self) -> None:
@@ -239,7 +238,7 @@ class NativeTranscript(Transcript):
             for place in (part, part.get("delta"), part.get("message")):
                 for text in _flat_texts(place):
                     self._known, self.quiet = True, False
-                    self.whole = self.whole and not text  # one of several answers had ended, but not all
+                    self.whole = self.whole and not text  # of several answers, one has ended
                     self._write(text)
         if reason := stop_reason(chunk):
             self._known = self.whole = True
@@ -284,7 +283,7 @@ def _flat_texts(place: Any) -> list[str]:
 
 
 def _failure(error: Any) -> tuple[str, str]:
-    """Return the code and the message of an error in a stream of Anthropic's format."""
+    """Return the code and the message of an error inside a stream in Anthropic's format."""
     if not isinstance(error, dict):
         return "", ""
     code, message = error.get("type"), error.get("message")

@@ -1,4 +1,4 @@
-"""Create answers that do not come from the model, in the same form as the answers of the model."""
+"""Create answers that do not come from a model, such as a fixed text, in the form of a model's answers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NOTHING = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
 
 
 def said(text: str) -> dict[str, Any]:
-    """Return Converse's `output` with this text."""
+    """Return Converse's member `output` with this text."""
     return {"message": {"role": "assistant", "content": [{"text": text}]}}
 
 
 def response(
     answer: str | Mapping[str, Any], *, stop_reason: str = _END, request_id: str | None = None
 ) -> dict[str, Any]:
-    """Return a response of Converse with `answer`, which is a text or a part of such a response. The usage of the
-    response is zero.
+    """Return a response of Converse with `answer`: a text, or a dictionary with some members of the response. The usage
+    of the response is zero.
     """
     own = {"output": said(answer)} if isinstance(answer, str) else dict(answer)
     return {
@@ -55,7 +55,7 @@ def _readable(content: bytes) -> StreamingBody:
 
 
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return a copy of a response of InvokeModel whose body can be read again, and the JSON in the body. The JSON is
+    """Return a copy of a response of InvokeModel whose body can be read again, and the parsed body. The parsed body is
     None if the body is not JSON.
     """
     content = answer["body"].read()

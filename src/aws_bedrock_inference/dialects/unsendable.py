@@ -1,8 +1,8 @@
 """Find the parts of a request that cannot be sent. Messages contain the place of the part, and never its value.
 
-botocore's validator checks types. It accepts values that JSON, UTF-8, HTTP or the service's integers cannot represent:
-lone surrogates, NaN, cycles, and numbers of 400 digits. The service refuses some of these values, and others would
-cause an error in the middle of a call.
+botocore's validator checks types, but it accepts values that cannot be sent as JSON, UTF-8 or HTTP: lone surrogates,
+NaN, cycles, and numbers of 400 digits. AWS refuses some of these values, and others cause an error in the middle of a
+call.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def unsendable(params: Any, shape: Any = None) -> str | None:
     none.
 
     `shape` is botocore's shape of `params`. Without it, `params` are JSON of any form. All numbers, texts and keys are
-    checked. The types are not checked, because botocore's validator checks them.
+    checked; botocore's validator checks their types.
     """
     if isinstance(params, dict) and all(map(_plain, params.values())):
         return None
@@ -38,9 +38,7 @@ def unsendable(params: Any, shape: Any = None) -> str | None:
 
 
 def _plain(value: Any) -> bool:
-    """Return whether a member consists of bytes or printable ASCII, which can always be sent. Most members of
-    InvokeModel's requests do.
-    """
+    """Return whether a value consists of bytes or printable ASCII, which can always be sent."""
     kind = type(value)
     return kind is bytes or (kind is str and value.isascii() and value.isprintable())
 

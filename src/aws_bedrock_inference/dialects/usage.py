@@ -1,7 +1,7 @@
 """Read the token usage and the stop reason from answers of each model family.
 
-Each field name is listed here once. Sources: botocore 1.44.5's service model for Converse, and the model parameter
-pages of the Bedrock user guide for the models' own bodies.
+Sources of the field names: botocore 1.44.5's service model for Converse, and the model parameter pages of the Bedrock
+user guide for the models' own bodies.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _COUNTS = (
 _USAGE = "usage"
 _METRICS = "amazon-bedrock-invocationMetrics"
 
-# The largest plausible count, far above the largest context window of ten million tokens. Answers are not trusted: an
-# impossible count would credit or use up a whole quota.
+# The largest plausible number of tokens. The largest context window is ten million tokens. A larger number is not
+# used, because it would use up or refund a whole quota.
 MOST = 100_000_000
 _DIGITS = len(str(MOST))
 _WRONG = -1
 
-# Cache writes with their lifetime: Converse's list, Anthropic's counts, and this package's short form. Cache writes
-# without a stated lifetime are kept for five minutes, the default of the service.
+# Tokens written to the prompt cache, by lifetime: Converse's list, Anthropic's counts, and this package's short form.
+# If no lifetime is stated, it is five minutes, AWS's default.
 _CACHE_DETAILS, _AN_HOUR = "cacheDetails", "1h"
 _CACHE_CREATION, _ANTHROPIC_HOUR = "cache_creation", "ephemeral_1h_input_tokens"
 _SHORT_HOUR = "cache_write_1h_tokens"
 
 # The action of a guardrail, in the bodies of InvokeModel and in the chunks of its stream. A guardrail that masks words
-# reports it in every chunk. Its trace, and Titan's count of the whole answer, are in the last chunk only (AWS's traffic
-# of 2025-08, as recorded in traceloop/openllmetry).
+# reports this action in every chunk. The guardrail's trace, and Titan's token count of the whole answer, are only in
+# the last chunk (AWS's traffic of 2025-08, as recorded in traceloop/openllmetry).
 GUARDRAIL_ACTION, INTERVENED = "amazon-bedrock-guardrailAction", "INTERVENED"
 GUARDRAIL_TRACE, _TITAN_TOTAL = "amazon-bedrock-trace", "totalOutputTextTokenCount"
 
@@ -95,8 +95,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
     """Return the token usage of a generated answer.
 
-    Return None for an embedding, which has no output tokens, and if all counts are 0, which means that no usage was
-    reported.
+    Return None in two cases: for an embedding, which has no output tokens, and if all counts are 0, because the model
+    then reported no usage.
     """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
@@ -123,7 +123,7 @@ def intervened(body: Mapping[str, Any]) -> bool:
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether a guardrail blocked the answer. The answer then ends with `chunk` and has no stop reason.
 
-    `alone` is True for the first chunk. Titan marks a blocked answer by a count. In the other flat dialects, a
+    `alone` is True for the first chunk. Titan marks a blocked answer by a token count. In the other flat dialects, a
     blocked answer consists of only one chunk.
     """
     if not intervened(chunk):
@@ -142,10 +142,9 @@ def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
 
 
 def counted(reported: Mapping[str, Any]) -> Usage | None:
-    """Return the counts in a mapping that uses any of the names of counts.
+    """Return the token counts in a mapping, under any of the names that models use for them.
 
-    Return None if there is no input count, or if one count is impossible, because then the other counts cannot be
-    trusted either.
+    Return None if there is no input count, or if one count is impossible: the other counts are then not trusted either.
     """
     counts = [_named(reported, names) for names in _COUNTS]
     if counts[0] is None or _WRONG in counts:
@@ -155,15 +154,15 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Return `usage`, which comes from headers or metrics, and add the number of cache writes for one hour to it.
-    Only the model's `body` contains this number.
+    """Return `usage`, which comes from headers or metrics, with the number of tokens that were written to the cache for
+    one hour. Only the model's `body` contains this number.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
 
 
 def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
-    """Return `usage` with the number of cache writes for one hour, if `reported` contains this number."""
+    """Return `usage` with the tokens that were written to the cache for one hour, if `reported` contains them."""
     details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
     hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
     if isinstance(details, list):
@@ -173,10 +172,10 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
-    """Remove duplicate cache writes from the `usage` of a stream with reasoning, and return the result.
+    """Return `usage` of a stream with reasoning, with corrected cache writes.
 
-    The service sometimes reports the cache writes of such a stream twice. If the input exceeds the estimate
-    `most_input`, the cache writes are reduced by the excess, but at most to half.
+    AWS sometimes counts the cache writes of such a stream twice. If the input exceeds the estimate `most_input`, the
+    cache writes are reduced by the excess, but at most to half.
     """
     written = usage.cache_write_tokens
     beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input
@@ -213,9 +212,9 @@ def stop_reason(body: Mapping[str, Any]) -> str:
 
 
 def reason_of(value: Any) -> str:
-    """Return the stop reason from the value of a call, which is Converse's response or the transcript of a stream.
+    """Return the stop reason of a call. `value` is Converse's response or the transcript of a stream.
 
-    The body of an InvokeModel response is not read, because only the caller is allowed to read it.
+    The body of an InvokeModel response is not read: it can be read only once, and the caller reads it.
     """
     reason = value.get("stopReason") if isinstance(value, dict) else getattr(value, "stop_reason", None)
     return reason if isinstance(reason, str) else ""
@@ -231,11 +230,10 @@ def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
-    """Return whether `body` is a complete answer that was neither truncated nor filtered, according to its stop
-    reasons.
+    """Return whether `body` is a complete answer that was neither truncated nor filtered.
 
-    Every stop reason in the body must mean a complete answer. With `needs_reason`, as for Converse, there must be at
-    least one stop reason. Embeddings have none.
+    Every stop reason in the body must mean a complete answer. With `needs_reason`, which Converse requires, there must
+    be at least one. Embeddings have no stop reason.
     """
     if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False
@@ -246,7 +244,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the mappings in which a flat dialect can contain a field: first the body, then each answer in its lists."""
+    """Yield the places in which a flat dialect can contain a field: the body, then each answer in the body's lists."""
     yield body
     yield from _answers(body)
 

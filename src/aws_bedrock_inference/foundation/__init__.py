@@ -1,3 +1,3 @@
 """Read which models an account can call: foundation models, inference profiles and the account's access to them. The
-source is AWS's control-plane service, whose name in boto3 is `bedrock`.
+facts come from AWS's control-plane service, which boto3 calls `bedrock`.
 """

@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 
 class ControlPlane:
-    """Sends requests about one account in one Region. If a permission is missing, the methods raise no exception; the
-    result names the permission.
+    """Sends requests about one account in one Region. A method whose permission is missing raises no exception: it adds
+    a `Missing` with the name of the permission.
     """
 
     def __init__(self, session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> None:
@@ -38,8 +38,8 @@ class ControlPlane:
         self.endpoint: str = self._client.meta.endpoint_url
 
     def whose(self) -> tuple[str, str]:
-        """Return the account, if the credentials contain it, and a key that identifies the owner of the lists. Both
-        are empty if there are no credentials.
+        """Return the account id, if the credentials contain it, and a key for the owner of the stored lists. Both are
+        empty if there are no credentials.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -53,8 +53,9 @@ class ControlPlane:
         return account, account or key_of(frozen.access_key)
 
     def lists(self, now: float) -> Listing:
-        """Return the lists of models and profiles, as far as the caller has permission to read them. If a listed
-        model requires a specific data-retention mode, also return the account's mode.
+        """Return the lists of models and profiles that the caller is allowed to read.
+
+        If a listed model accepts only some data-retention modes, also return the account's mode.
         """
         missing: list[Missing] = []
         models = self._asked("ListFoundationModels", self._models, missing)
@@ -89,7 +90,7 @@ class ControlPlane:
         return self._asked("GetInferenceProfile", ask, missing)
 
     def access(self, base: str, missing: list[Missing]) -> dict[str, Any] | None:
-        """Return the account's access to a base model, in the form in which AWS returns it."""
+        """Return AWS's answer about the account's access to a base model."""
 
         def ask() -> dict[str, Any]:
             answer: dict[str, Any] = self._client.get_foundation_model_availability(modelId=base)

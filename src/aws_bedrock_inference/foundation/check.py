@@ -22,7 +22,7 @@ NEAR = timedelta(days=90)
 which AWS lists a model as Legacy.
 """
 
-AGREEMENT_MINUTES = 15  # facts: "wait 15 minutes; still pending, every 15 minutes", AWS's troubleshooting page
+AGREEMENT_MINUTES = 15  # AWS's troubleshooting page: "wait 15 minutes; still pending, every 15 minutes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,8 @@ class Check:
 
 
 def nearest(name: str, listing: Listing) -> str | None:
-    """Return the listed id that is most similar to `name`, or None. Other ids of the same model take precedence over
-    other models.
+    """Return the listed id that is most similar to `name`, or None. Ids of the same model come before ids of other
+    models.
     """
     base, _ = split_profile(name)
     if any(model.id == base and model.on_demand is not False for model in listing.models or ()):
@@ -84,7 +84,7 @@ def nearest(name: str, listing: Listing) -> str | None:
 
 
 def offered(listing: Listing) -> frozenset[str] | None:
-    """Return the ids of the models that the Region offers, or None if the list is unknown."""
+    """Return the ids of the models that the Region offers, or None if the list could not be read."""
     return frozenset(model.id for model in listing.models) if listing.models else None
 
 
@@ -98,14 +98,14 @@ def no_such_id(name: str, listing: Listing) -> str:
 
 def refuses_retention(base: str, mode: str | None) -> bool:
     """Return whether a model refuses calls because of `mode`, the account's data-retention mode. Return False if this
-    is unknown.
+    is not known.
     """
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)
 
 
 class Read(NamedTuple):
-    """The facts that could be read about one id, from which `made` creates a `Check`."""
+    """The facts that were read about one id. `made` creates a `Check` from them."""
 
     name: str
     base: str
@@ -219,8 +219,8 @@ def _conditions(read: Read) -> list[str]:
 
 
 def _context(base: str, listing: Listing) -> str | None:
-    """Return the longest context of a model, such as `200k`, or None. AWS lists context sizes as variants of the
-    model's id.
+    """Return the longest context of a model, such as `200k`, or None. AWS lists each context size as a separate model
+    id.
     """
     sizes = [model.id.removeprefix(f"{base}:") for model in listing.models or () if model.id.startswith(f"{base}:")]
     counted = [(int(size[:-1]), size) for size in sizes if size.endswith("k") and size[:-1].isdecimal()]

@@ -68,8 +68,8 @@ class InferenceProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A request that AWS did not answer: the `permission` that the request needs, whether AWS `denied` this
-    permission, and the reason.
+    """A request that AWS did not answer. `permission` is the permission that the request needs, and `denied` is True if
+    AWS denied it. The reason is a text.
     """
 
     permission: str
@@ -78,8 +78,8 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return one sentence for each denied permission, and one sentence for all requests that failed for the same
-    reason.
+    """Return one sentence for each denied permission. Requests that failed for the same other reason share one
+    sentence.
     """
     failed: dict[str, list[str]] = {}
     sentences = []
@@ -129,14 +129,14 @@ class Listing:
         return None
 
     def is_young(self, now: float) -> bool:
-        """Return whether the lists were read within the last 24 hours. A model that is missing from such lists is
-        treated as not offered.
+        """Return whether the lists were read within the last 24 hours. Only such lists prove that the Region does not
+        offer a model.
         """
         return 0 <= now - self.at < A_DAY
 
     def lacks(self, name: str) -> bool:
-        """Return whether the lists show that the Region has no such id. Incomplete lists cannot show this. They
-        cannot show it for an ARN either, because an ARN can name any kind of resource.
+        """Return whether the lists prove that the Region has no such id. They prove nothing if they are incomplete, or
+        for an ARN, which can name any kind of resource.
         """
         if self.models is None or self.profiles is None or name.startswith("arn:"):
             return False

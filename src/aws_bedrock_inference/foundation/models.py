@@ -1,5 +1,5 @@
-"""Read the models that an account can call in one Region. The lists come from AWS and are stored on disk, so that
-they are also available offline.
+"""Read the models that an account can call in one Region. The lists come from AWS and are stored on disk, so that they
+are also available without a connection.
 """
 
 from __future__ import annotations
@@ -40,14 +40,12 @@ class Models(Locked):
     * `session`: a session of boto3 or botocore. Default: boto3's default session.
     * `endpoint_url`: an endpoint of the control-plane service `bedrock`, not of `bedrock-runtime`.
     * `max_age`, default one day: the seconds for which the lists are used before they are read again. The first use
-      reads them.
-    * `cache`: the directory that stores the lists. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
-      `~/.cache`.
+    reads them.
+    * `cache`: the directory that stores the lists. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or `~/.cache`.
     * `clock`: returns the time of day.
 
-    If AWS does not answer, the stored lists are used although they are older than `max_age`, and `missing` states the
-    reason. No permission is required: without a permission some facts are unknown, and `missing` names the
-    permission.
+    If AWS does not answer, older stored lists are used, and `missing` states the reason. No permission is required. If
+    a permission is missing, some facts are unknown, and `missing` names the permission.
 
     Raises `ValueError` for an invalid `max_age`.
     """
@@ -112,8 +110,8 @@ class Models(Locked):
         """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access to it, and
         problems.
 
-        The access is requested from AWS each time. The other facts come from the lists. If the caller has no
-        permission to read the lists, the method asks AWS about this id only.
+        The method requests the access from AWS each time. The other facts come from the lists. If the caller has no
+        permission to read the lists, the method requests this id alone.
         """
         name = str(id)
         listing = self.listing()
@@ -189,9 +187,7 @@ class Models(Locked):
         return end
 
     def listing(self) -> Listing:
-        """Return the current lists, from memory or from disk. If the lists in both places are too old, read the lists
-        from AWS.
-        """
+        """Return the current lists, from memory or from disk. If they are older than `max_age`, read them from AWS."""
         now = self._clock()
         with self._lock:
             held = self._listing
@@ -223,10 +219,12 @@ class Models(Locked):
         return self._listing
 
     def _is_to_be_asked(self, name: str, listing: Listing) -> bool:
-        """Return whether only a request to AWS (GetInferenceProfile) can show the model behind an unlisted id."""
+        """Return whether only AWS (GetInferenceProfile) can state the model behind an id that is not in the lists."""
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _unlisted(self, name: str, listing: Listing) -> bool | None:
-        """Return False if recent and complete lists do not contain the id. Return None if there are no such lists."""
+        """Return False if the lists prove that the Region has no such id. Return None if they are old or incomplete, or
+        for an ARN.
+        """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 
-# Parsed files with their modification time, because a client checks a file for each new model id.
+# Parsed files with their modification time. They are cached, because a client needs the lists for each new model id.
 _read: dict[str, tuple[int, Listing | None]] = {}
 # The listings that this process has read from AWS itself, regardless of the directory that stores them.
 _synced: dict[tuple[str, str, str], Listing] = {}
 
 
 def recall(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Listing | None:
-    """Return the newest stored lists of one account in one Region, or None. `endpoint` is an endpoint of the runtime
-    or of the control plane. All endpoints of AWS are treated as the same endpoint.
+    """Return the newest stored lists of one account in one Region, or None. `endpoint` is an endpoint of the runtime or
+    of the control plane. All of AWS's own endpoints have the same lists.
     """
     if not whose:
         return None

@@ -1,4 +1,6 @@
-"""Check which Regions can answer a call. The check uses the destinations of a profile, never its prefix."""
+"""Check which Regions can answer a call. The check uses the destination Regions of an inference profile, not its
+prefix.
+"""
 
 from __future__ import annotations
 
@@ -37,9 +39,10 @@ def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
-    """Return whether all of `regions`, the Regions that can answer a call, match the patterns. Return False if
-    `regions` is empty, because the Regions are then unknown. If any Region can answer the call, only the pattern `*`
-    allows it.
+    """Return whether all of `regions`, the Regions that can answer a call, match the patterns in `within`.
+
+    An empty `regions` means that the Regions are unknown: return False. If any Region can answer the call (a global
+    profile), only the pattern `*` matches.
     """
     found = tuple(regions)
     return bool(found) and all(
@@ -49,9 +52,11 @@ def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
 
 
 def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = False) -> str | None:
-    """Return the reason why a call is not allowed: a Region that can answer it does not match the patterns. Return
-    None if the call is allowed. The reason is a clause without a full stop. If the call `stores` its answer at AWS,
-    the reason states that the answer is stored in the Region that produced it.
+    """Return the reason why a call is not allowed: a Region that can answer it does not match the patterns. Return None
+    if the call is allowed.
+
+    The reason is a clause without a full stop. `stores` is True for a call whose answer AWS stores. The reason then
+    states that AWS stores the answer in the Region that produced it.
     """
     found = tuple(regions)
     if stays(found, within):

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class NotResolvable(LookupError):
-    """No id of the model can be called in the Region without leaving the allowed Regions. The message states the
-    reason.
+    """Raised if every id of the model sends calls to Regions that are not allowed, or if the Region has no such id. The
+    message states the reason.
     """
 
 
 def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) -> str:
-    """Return the first id for the model of `name` that can be called and that only Regions `within` the patterns can
-    answer. Raises `NotResolvable` if there is none.
+    """Return the first id for the model of `name` that can be called, and whose calls stay in Regions that match
+    `within`. Raises `NotResolvable` if there is no such id.
     """
     allowed = (ANYWHERE,) if within is None else patterns(within)
     refused: list[str] = []
@@ -37,8 +37,10 @@ def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) ->
 
 
 def _candidates(name: str, listing: Listing) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the ids that can be called for the model, each with its destination Regions. The first is the requested
-    id, then the model's own id, then geographic profiles, beginning with the profile that has the most Regions.
+    """Yield the ids with which the model can be called, each with its destination Regions.
+
+    The first id is the requested id. Then come the model's own id and the geographic profiles, those with the most
+    Regions first.
     """
     found = listing.find(name)
     if isinstance(found, InferenceProfile):

@@ -1,9 +1,11 @@
-"""Read the wait, in seconds, that a service states in an error answer.
+"""Read the wait, in seconds, that a service states in an error answer. The wait can be in three places:
 
-The wait can be in three places: in the header `Retry-After` (seconds or a date), in a header with milliseconds
-(`x-amz-retry-after` of AWS or `retry-after-ms` of model vendors), or in the member `retryAfterSeconds` of the body, as
-in the throttles of Lambda. An implausible value is ignored. Waits in sentences are not read. If the answer states no
-wait, the catalogue's `retry_after` for the cause applies, which is the wait that AWS's documents state.
+* in the header `Retry-After`, as seconds or a date;
+* in a header with milliseconds: `x-amz-retry-after` of AWS, or `retry-after-ms` of model vendors;
+* in the member `retryAfterSeconds` of the body, as in throttles of Lambda.
+
+An implausible value is ignored. Waits in sentences are not read. If the answer states no wait, the catalogue's
+`retry_after` for the cause applies, which is the wait that AWS's documents state.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
     rates_of("global.anthropic.claude-sonnet-4-6", "eu-west-1").cost(reply.usage)
 
-An unknown price is None, never zero. A cost is a float, because it is used for reports and limits, not for invoices,
-and because JSON, databases and metrics accept a float. The sum is computed in whole units of 1e-12 dollars and
-rounded once, so the float is the nearest one to the exact cost.
+An unknown price is None, never zero. A cost is a float, because JSON, databases and metrics accept it. The sum is
+computed in whole units of 1e-12 dollars and rounded once, so the float is the nearest one to the exact cost.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ Prices are US dollars per million tokens. An example of the file:
     input = 3.0
     output = 15.0
 
-The path is in an environment variable, not in an argument, because `reply.cost`, events, the log and the command must
-all use the same prices. Also, a price agreement with AWS belongs to the account, not to a client.
+The path is an environment variable and not an argument. In this way `reply.cost`, events, the log and the command all
+use the same prices.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _NAMES = tuple(each.name for each in fields(Rates) if not each.name.startswith("
 
 @cache
 def read(path: str) -> dict[str, dict[str, float]]:
-    """Return the prices in the file at `path`, by model id. The file is read only once. A price that is missing from
-    a model's table is unknown.
+    """Return the prices in the file at `path`, by model id. The file is read only once. A price that a model's table
+    does not contain is unknown.
 
     Raises `ValueError` if the file cannot be read or is invalid. The message states the reason.
     """

@@ -27,8 +27,8 @@ class Rates:
     """The prices of one model in US dollars per million tokens. None means that a price is unknown.
 
     * `cache_write`, `cache_write_1h`: the prices of cache writes with a lifetime of five minutes and of one hour.
-    * `long`, `long_from`: the prices for long prompts, or None if there are none. They apply to all tokens of a
-      request whose prompt, including its cached parts, has more than `long_from` tokens.
+    * `long`, `long_from`: the prices for long prompts, or None if the model has none. They apply to all tokens of a
+    request whose prompt, including its cached parts, has more than `long_from` tokens.
     """
 
     input: float | None
@@ -65,7 +65,9 @@ class Rates:
         return total / DOLLAR
 
     def at_tier(self, factor: float) -> Rates:
-        """Return the prices of a service tier that costs `factor` times these prices. Its cache prices are unknown."""
+        """Return the prices of a service tier that costs `factor` times these prices. Its prices for cached tokens are
+        unknown.
+        """
         return replace(
             self,
             input=_times(self.input, factor),

@@ -1,8 +1,7 @@
-"""Limit the cost of all calls together. It works like a semaphore that counts US dollars: each call in flight
-reserves its expected cost.
+"""Limit the cost of all calls of a process together. Each call in flight reserves its expected cost in US dollars, and
+a call whose reservation does not fit waits.
 
-An object belongs to one process. To share a limit between processes, `enter`, `leave` and `exhausted` could be
-implemented with a store.
+An object belongs to one process, and processes do not share the limit.
 """
 
 from __future__ import annotations
@@ -56,10 +55,13 @@ class Spend(Locked):
     """The cost of all calls in US dollars: the amount that was spent, and the amount that calls in flight have
     reserved.
 
-    The first call reserves `most`, its highest possible cost. Later calls reserve only a fraction of `most`: the
-    average ratio of actual cost to highest possible cost so far. A call is admitted if its reservation fits into
-    `limit`, or if no other call is in flight. The limit is therefore exceeded by one call at most, or by the amount
-    by which calls in flight cost more than the average. After the limit is reached, all calls are refused.
+    The first call reserves `most`, its highest possible cost. Later calls reserve only a part of `most`, because
+    answers are usually shorter than the maximum. This part is the average ratio of actual cost to highest possible cost
+    so far.
+
+    A call is admitted if its reservation fits into `limit`, or if no other call is in flight. The limit can therefore
+    be exceeded by the cost of one call, or if calls in flight cost more than the average. After the limit is reached,
+    all calls are refused.
 
     Amounts are stored in whole units of 1e-12 dollars, so that ten times 0.1 is exactly 1.
     """
@@ -99,8 +101,9 @@ class Spend(Locked):
         return hold
 
     def leave(self, hold: Hold, cost: float | None) -> None:
-        """End a call. `cost` is its cost in US dollars, or None if the reserved amount is charged. A call that still
-        waits is removed from the queue, and a refused call costs nothing.
+        """End a call. `cost` is its cost in US dollars. If it is None, the reserved amount is charged.
+
+        A call that still waits is removed from the queue. A refused call costs nothing.
         """
         with self._lock:
             if hold in self._in_flight:
@@ -117,8 +120,9 @@ class Spend(Locked):
         self._wake_all(decided)
 
     def _decide(self) -> list[Hold]:
-        """Admit calls from the front of the queue while they fit, or refuse all calls after the limit is reached.
-        Return these calls. The caller must hold the lock.
+        """Admit calls from the front of the queue while they fit. After the limit is reached, refuse all calls.
+
+        Return the admitted and refused calls. The caller must hold the lock.
         """
         decided = []
         while self._queue:

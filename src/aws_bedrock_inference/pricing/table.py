@@ -1,5 +1,5 @@
-"""Look up prices in the table `prices.json`, which `make prices` writes before a release. Prices in the user's own
-file take precedence over the table.
+"""Look up prices in the table `prices.json`, which `make prices` writes before a release. Prices in the user's own file
+(`BEDROCK_PRICES`) take precedence over the table.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _NOTHING = Usage()
 # The price list of each quota pool. Provisioned Throughput has no entry, because it is charged by the hour.
 _SCOPES = {"on-demand": "standard", "geographic": "standard", "global": "global"}
 
-# Regions of other partitions, which have their own prices.
+# The beginnings of Regions in other partitions, such as GovCloud and China, which have separate prices.
 _APART = ("us-gov-", "cn-", "us-iso", "eu-isoe-")
 
 
 def rates_of(model: str, region: str, *, tier: str = DEFAULT) -> Rates | None:
     """Return the prices of a model id, called in `region` at a service tier, or None if they are unknown.
 
-    * `model`: the id determines the price. For example, a `global.` profile has its own price.
+    * `model`: the id as it is called. For example, a `global.` profile has its own price.
     * `region`: the Region that receives the call, even if another Region answers it.
     * `tier`: `default`, `flex`, `priority`, or `batch` for a batch job.
 
@@ -82,8 +82,8 @@ def _rates(route: Route, tier: str, path: str) -> Rates | None:
 
 
 def _names(base: str) -> Iterator[str]:
-    """Yield the names under which the table can list a model: its id, its id without the version, and its id without
-    the version and date.
+    """Yield the names under which the table can list a model: its id, then without the version, then also without the
+    date.
     """
     yield base
     bare = re.sub(r"(-v\d+(:\d+)?|-\d+:\d+|:\d+)$", "", base)

@@ -1,4 +1,4 @@
-"""Return advice about an error of Service Quotas or CloudWatch. The advice names permissions only if permissions are
+"""Write advice about an error of Service Quotas or CloudWatch. The advice names permissions only if permissions are
 missing.
 """
 

@@ -1,5 +1,5 @@
-"""Store quotas on disk after they were read from Service Quotas. A reading is the quotas with the time at which they
-were read. Each account, Region and endpoint has a separate file.
+"""Store the quotas that were read from Service Quotas on disk, with the time of the reading. Each account, Region and
+endpoint has a separate file.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read(file: Path) -> Reading | None:
 
 
 def write(file: Path, reading: Reading) -> None:
-    """Store a reading. The file is replaced as a whole, so that no other process reads a half-written file."""
+    """Store a reading. The file is replaced in one step, so that no other process reads a half-written file."""
     kept.write(file, _FORMAT, {"at": reading.at, "quotas": [asdict(found) for found in reading.found]})
 
 

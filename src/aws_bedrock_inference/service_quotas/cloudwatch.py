@@ -1,5 +1,5 @@
-"""Read the account's recent usage from CloudWatch. CloudWatch counts it for each model id, in the form in which
-callers wrote the id.
+"""Read the account's recent usage from CloudWatch. CloudWatch counts separately for each model id that callers use. For
+example, a model and its inference profile have separate counts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class UsageUnknown(RuntimeError):
 
 
 class Counts(NamedTuple):
-    """The usage in a period: the `tokens` that were counted when calls ended, the `calls` that were accepted, and the
+    """The usage in a period: the `tokens` of finished calls, the number of accepted `calls`, and the number of
     `throttles`.
     """
 
@@ -47,8 +47,8 @@ class Counts(NamedTuple):
 class Used:
     """The usage of one model id.
 
-    * `minute`: the newest minute that CloudWatch has counted. Its values are 0 if none of the last five minutes has
-      been counted.
+    * `minute`: the newest minute that CloudWatch has counted. Its values are 0 if CloudWatch has counted none of the
+    last five minutes.
     * `day`: the sum of the last 24 hours.
     * `busiest`: the tokens in the busiest minute of the last 24 hours.
     """
@@ -100,8 +100,9 @@ def facts() -> Mapping[str, Any]:
 
 
 def _models(client: Any, metric: str) -> Iterator[str]:
-    """Yield the model ids for which CloudWatch has the metric `metric`. Series that have further dimensions are
-    skipped, because they count the same calls again.
+    """Yield the model ids for which CloudWatch has the metric `metric`.
+
+    CloudWatch also has series with further dimensions. They count the same calls again, so they are ignored.
     """
     known = facts()["cloudwatch"]
     for page in client.get_paginator("list_metrics").paginate(Namespace=known["namespace"], MetricName=known[metric]):
@@ -112,8 +113,8 @@ def _models(client: Any, metric: str) -> Iterator[str]:
 
 
 def _counted(client: Any, models: list[str], last: int) -> dict[tuple[str, str], dict[int, float]]:
-    """Return the counts for each minute before the minute `last`, by model and metric. Minutes are numbered from the
-    epoch.
+    """Return the counts for each minute before the minute `last`, by model id and metric. A minute is the number of
+    minutes since the epoch.
     """
     counted: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     series = [(model, metric) for model in models for metric in _METRICS]

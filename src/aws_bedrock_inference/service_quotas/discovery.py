@@ -1,7 +1,7 @@
 """Read the account's quotas from Service Quotas, and store them on disk.
 
-Quotas are read only if the program requests it, before its calls. Calls do not need them, so a program that cannot
-read the quotas continues without them.
+The program must request this before its calls. If the quotas cannot be read, the program can still make calls: no call
+needs them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _NEEDED = "servicequotas:ListServiceQuotas and servicequotas:ListAWSDefaultServi
 
 
 class QuotasUnknown(RuntimeError):
-    """The account's quotas could not be read, and no stored quotas from an earlier reading exist."""
+    """Raised if the account's quotas could not be read, and no quotas from an earlier reading are stored."""
 
 
 def discover(
@@ -81,10 +81,9 @@ def service_quotas(
     session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None
 ) -> tuple[Any, Any]:
     """Return a client of Service Quotas, and the credentials with which it signs requests. Both are found in the same
-    way as boto3 finds them.
+    way as in boto3.
 
-    The client makes up to five attempts with the SDK's own retries, because speed does not matter here and Service
-    Quotas throttles early.
+    The client makes up to five attempts with the SDK's own retries, because Service Quotas throttles early.
     """
     from botocore.config import Config  # noqa: PLC0415 - heavy, and only this code needs it
 
@@ -96,7 +95,7 @@ def service_quotas(
 
 
 def _whose(credentials: Any) -> tuple[str, str]:
-    """Return the account, if the credentials contain it, and a key that identifies the owner of the quotas."""
+    """Return the account id, if the credentials contain it, and a key for the owner of the stored quotas."""
     from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
 
     if credentials is None:

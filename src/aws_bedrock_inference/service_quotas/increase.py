@@ -1,5 +1,5 @@
-"""Request a quota increase from AWS. If AWS would certainly refuse the request, this package refuses it without
-sending it, and states the reason.
+"""Request a quota increase from AWS. A request that AWS would certainly refuse is not sent: the package states the
+reason.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class IncreaseRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Increase:
-    """A request for a quota increase that can be sent: raise the quota `found` to the value `to` in `region`."""
+    """A request for a quota increase: raise the quota `found` to the value `to` in `region`."""
 
     found: Found
     to: int
@@ -49,8 +49,10 @@ class Increase:
         )
 
     def advice(self, model: str) -> str:
-        """Return how AWS handles the request. The text includes the commands that show the facts on which AWS bases
-        its decision: the lifecycle of `model`, and its usage.
+        """Return how AWS handles the request, as text.
+
+        AWS considers the lifecycle of `model` and the account's usage of it. The text contains the commands that show
+        them.
         """
         base, name = shlex.quote(split_profile(model)[0]), shlex.quote(model)
         return (

@@ -1,10 +1,9 @@
-"""Find out what a quota in Service Quotas limits from its name: its model, its pools, and its dimension (requests or
-tokens per minute, tokens per day).
+"""Find out from the name of a quota in Service Quotas what it limits: its model, its pools, and its dimension (requests
+or tokens per minute, tokens per day).
 
-Service Quotas has no model ids, and AWS spells names inconsistently. A name and an id mean the same model only if
-they have the same provider and exactly the same words, including versions and sizes. It is not enough that one
-contains the other. An uncertain match is treated as no match. The file `quotas.toml` contains the spellings and the
-known quota codes.
+Service Quotas contains no model ids, and AWS spells the names of models inconsistently. A quota's name and a model id
+match only if they have the same provider and exactly the same words, including versions and sizes. An uncertain match
+is not used. The file `quotas.toml` contains the spellings and the known quota codes.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 _DIMENSIONS = {("requests", "minute"): "rpm", ("tokens", "minute"): "tpm", ("tokens", "day"): "tpd"}
 
-# Release dates do not identify a model. `-1:0` is the version in the ids of OpenAI's open models.
+# Parts of an id that are ignored: release dates and versions. `-1:0` is the version in ids of OpenAI's open models.
 _RELEASE = re.compile(r"[-@]20\d{6}(?=$|[-:])|(?<=[a-z])-1:0$|:0$")
 
 # Mistral's 25.02 is 2502 in ids; llama3 and llama 3 are the same; 4-5 in ids means 4.5.
@@ -33,7 +32,7 @@ _SPELLINGS = (
 
 
 class Model(NamedTuple):
-    """The identity of a model, which is independent of the spelling of its name."""
+    """A model without the differences of spelling: equal for a model id and for AWS's names of the same model."""
 
     provider: str
     words: frozenset[str]
@@ -41,14 +40,13 @@ class Model(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """The meaning of a quota, that is, what it limits.
+    """The meaning of a quota: what it limits.
 
     * `dimension`: requests per minute (`rpm`), tokens per minute (`tpm`) or tokens per day (`tpd`).
     * `model`: None if the quota applies to all models together.
-    * `pools`: the quota pools to which the quota applies. Each has a factor by which the quota's number is
-      multiplied.
+    * `pools`: the quota pools to which the quota applies. For each pool, a factor multiplies the quota's number.
     * `label`: the name of the model as AWS writes it.
-    * `certain`: True if the quota's code is known, not only its name.
+    * `certain`: True if the quota is known by its code, and not only by its name.
     """
 
     dimension: str

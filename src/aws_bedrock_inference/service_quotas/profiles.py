@@ -1,8 +1,7 @@
 """Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
-The quota, the burndown rate and the limits of a profile are those of its model, but its ARN does not contain the
-model. The look-up is optional. It runs in a background thread, calls wait for it only briefly, and no call fails
-because of it.
+The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
+background thread requests the model. Calls wait for it only a short time, and no call fails because of it.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
 
     Ask = Callable[[str], Target | None]
 
-# Seconds for which the first calls wait for an answer. GetInferenceProfile takes 0.1 s, but the client is created
-# first.
+# The first calls wait this number of seconds for an answer. GetInferenceProfile takes 0.1 s, but a client must first be
+# created for it.
 PATIENCE = 3.0
 
 # Seconds by which the end of the wait may be late.
@@ -46,12 +45,12 @@ _MOST = 4096
 
 class UnknownModelWarning(UserWarning):
     """A warning that the model behind an ARN is unknown. Calls with this ARN are therefore counted with the highest
-    known burndown rate.
+    burndown rate of all models.
     """
 
 
 class _LookUp:
-    """One look-up of a model at AWS. `target` is set before `done`. It stays None if AWS did not answer."""
+    """One request to AWS for the model behind an ARN. `target` is set before `done`; None means no answer."""
 
     def __init__(self, now: float, *, first: bool) -> None:
         self.target: Target | None = None
@@ -82,8 +81,10 @@ class Profiles:
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Start the look-up of `arn` with the function `ask` if it is due. Return an object for which the call can
-        wait, or None if no wait is necessary. The wait ends at `deadline` at the latest.
+        """Start the request for the model behind `arn` with the function `ask`, if it is due.
+
+        Return an object for which the call can wait until `deadline` at most, or None if the call does not have to
+        wait.
         """
         now = self._clock()
         with self._lock:
@@ -128,8 +129,8 @@ PROCESS = Profiles()
 def asker(session: Any, runtime_url: str) -> Ask:
     """Return a function that sends GetInferenceProfile with the credentials of `session`.
 
-    If `runtime_url` is a gateway or a stub, the function sends this request there, too, unless an endpoint for
-    `bedrock` is configured. A program that avoids AWS must not send a request to AWS unnoticed.
+    `runtime_url` can be a gateway or a stub. The function then sends its request there, too, and not to AWS, unless an
+    endpoint for `bedrock` is configured.
     """
     clients: dict[tuple[int, str], Any] = {}
 

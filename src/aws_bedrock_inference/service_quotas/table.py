@@ -20,8 +20,8 @@ DIMENSIONS = ("rpm", "tpm", "tpd")
 class Found:
     """One quota as Service Quotas lists it.
 
-    * `applied`: the value for this account, or None if it is not listed.
-    * `default`: the value that AWS publishes, or None if it is not listed.
+    * `applied`: the account's own value, or None if Service Quotas does not list it.
+    * `default`: AWS's value for all accounts, or None if Service Quotas does not list it.
     * `adjustable`: False if the quota cannot be raised through Service Quotas.
     """
 
@@ -44,12 +44,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one model in one quota pool: requests per minute (`rpm`), tokens per minute (`tpm`) and tokens
-    per day (`tpd`). None means that no such quota is listed. Many models have no quota for requests.
+    """The limits of one model in one quota pool: requests per minute (`rpm`), tokens per minute (`tpm`) and tokens per
+    day (`tpd`). None means that Service Quotas lists no such quota. Many models have no quota for requests.
 
-    `tpd` is the account's daily quota for all models of the Region together, if AWS lists it. For this quota, AWS
-    weights the tokens of each model by their price, so for one model `tpd` is only an upper bound. `known` contains
-    the listed quota behind each number.
+    If AWS lists a daily quota for all models of the Region together, `tpd` is that quota. AWS weights the tokens of
+    each model by their price, so for one model `tpd` is only an upper bound. `known` contains the quota behind each
+    number.
     """
 
     rpm: float | None = None
@@ -59,9 +59,7 @@ class Limits:
 
     @property
     def held(self) -> bool:
-        """True if AWS has set one of the quotas to 0, which is common in new accounts. `explain_hold` returns what to
-        do.
-        """
+        """True if AWS has set one of the quotas to 0, as often in new accounts. `explain_hold` returns what to do."""
         return any(found.held for found in self.known.values())
 
 
@@ -78,9 +76,9 @@ class QuotaTable:
     """The quotas of one account in one Region.
 
     * `age`: the seconds since the quotas were read.
-    * `stale`: True if the quotas are older than the caller requested, because they could not be read again.
-    * `why`: the reason why they could not be read again.
-    * `account`: empty if the credentials do not contain the account.
+    * `stale`: True if the quotas are older than the caller allowed, because a new reading failed.
+    * `why`: the reason why the new reading failed.
+    * `account`: the account id, or empty if the credentials do not contain it.
     """
 
     found: tuple[Found, ...]
@@ -91,14 +89,14 @@ class QuotaTable:
 
     @property
     def stale(self) -> bool:
-        """True if the quotas are older than the caller requested, because they could not be read again."""
+        """True if the quotas are older than the caller allowed, because a new reading failed."""
         return bool(self.why)
 
     def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:
         """Return the limits of a model in a quota pool. The arguments have the form of `Route.base` and `Route.pool`.
 
-        Return None if the table contains no quota of requests or tokens per minute that certainly belongs to this
-        model. None means that the limits are unknown, not that there is no limit.
+        Return None if the limits are unknown, that is, if no quota per minute in the table certainly belongs to this
+        model. None does not mean that the model has no limit.
         """
         model = model_of_id(base_model_id)
         return self._limits(model, pool) if model is not None else None
@@ -171,5 +169,5 @@ class _Entry(NamedTuple):
 
 
 def explain_hold() -> str:
-    """Return the explanation of a quota that AWS has set to 0. It includes the only remedy."""
+    """Return a text that explains a quota that AWS has set to 0, and what to do."""
     return str(facts()["hold"]["text"]).strip()

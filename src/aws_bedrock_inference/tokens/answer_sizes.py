@@ -1,4 +1,4 @@
-"""Count how long answers are, and recommend the value of `max_tokens` that admits more calls within the same quota."""
+"""Count the lengths of answers, and recommend a value of `max_tokens` with which more calls fit into the same quota."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aws_bedrock_inference.forks import Locked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Each bucket ends 5 % above the previous one, so a quantile is at most 5 % too high. 300 buckets reach two million
-# tokens; longer answers count in the last bucket.
+# The limit of each bucket, in tokens, is 5 % above that of the previous bucket. A quantile is therefore at most 5 % too
+# high. 300 buckets reach two million tokens; longer answers count in the last bucket.
 _GROWTH = 1.05
 _SCALE = 1 / log(_GROWTH)
 _BUCKETS = 300
 
-# With fewer answers the 98 % quantile is practically the longest answer, which is too little for advice.
+# The minimum number of answers for a recommendation. With fewer answers, the 98 % quantile is only the longest answer.
 ENOUGH = 50
 _QUANTILE = 0.98
 
@@ -26,7 +26,7 @@ _QUANTILE = 0.98
 # still fit.
 _ROOM = 2
 
-# A gain of less than a tenth does not justify a new setting.
+# A new value is recommended only if at least a tenth more calls then fit into the quota.
 _WORTH = 1.1
 
 
@@ -61,8 +61,9 @@ class AnswerSizes(Locked):
                 self.full += 1
 
     def quantile(self, share: float) -> int:
-        """Return the number of tokens that the fraction `share` (0 to 1) of the answers do not exceed. The result is
-        at most 5 % too high. It is 0 if no answer was counted.
+        """Return a number of tokens. The fraction `share` (0 to 1) of the answers has at most this number.
+
+        The result is at most 5 % too high. It is 0 if no answer was counted.
         """
         if not is_number(share, least=0, most=1):
             raise ValueError(f"quantile({shown(share)}): pass a share from 0 to 1, such as 0.98")

@@ -1,7 +1,7 @@
-"""Measure the size of a request: the bytes of its text, and separately the tokens that its other parts can cost.
+"""Measure the size of a request: the bytes of its text, and separately the tokens of its other parts.
 
-The ratio of tokens to bytes is learned from text only. Pictures, documents and tool definitions would distort this
-ratio, so they are never counted as text.
+Pictures, documents and tool definitions are not counted as text. The number of tokens per byte is learned only from
+text, and these parts would distort it.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _text(value: Any, apart: list[Part]) -> int:
 
 
 def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
-    """Add `part` to `apart`, the list of parts that are not text, and return 0. If `part` is text after all, only
-    return its number of bytes.
+    """Return the number of bytes of `part` if it is text. Otherwise add it to `apart`, the list of other parts, and
+    return 0.
     """
     if kind == "json":
         return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)

@@ -21,11 +21,10 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters of boto3's `count_tokens` for a request. `params` are boto3's parameters of `operation`,
     which is `converse`, `invoke_model` or the stream of one of them.
 
-    `modelId` becomes the id of the foundation model, because the service was reported to refuse the id of an
-    inference profile. The ARN of an application inference profile does not contain its model. Such an ARN is left
-    unchanged, and the service will probably refuse it. Not every model supports CountTokens. Sources:
-    https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report for the
-    refusal.
+    `modelId` becomes the id of the foundation model, because AWS was reported to refuse the id of an inference profile.
+    The ARN of an application inference profile does not contain its model. It is left unchanged, and AWS will probably
+    refuse it. Not every model supports CountTokens. Sources:
+    https://docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html (2026-11-20), and one report of the refusal.
 
     Raises `ValueError` for another operation, and if `params` do not contain the content to count.
     """
@@ -44,7 +43,7 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def exactly(estimate: Estimate, input_tokens: int) -> Estimate:
-    """Return `estimate` with `input_tokens` replaced by the number that the service counted."""
+    """Return `estimate` with the number of input tokens that AWS counted."""
     if not is_number(input_tokens, least=0, whole=True):
         raise ValueError(f"exactly(input_tokens={shown(input_tokens)}): pass the number that count_tokens returned")
     return replace(estimate, input_tokens=input_tokens)

@@ -1,5 +1,5 @@
-"""Estimate the tokens of a call before it is sent. The usage that the service reports later replaces the estimate,
-and improves the next estimates.
+"""Estimate the tokens of a call before it is sent. The usage that AWS reports later replaces the estimate, and improves
+the next estimates.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class BodyError(ValueError):
     """
 
 
-# Usage above this limit is ignored: tokens per byte of text, plus tokens that the service adds itself (its instructions
-# for tools are a few hundred tokens). A tokenizer produces at most one token per byte.
+# A reported usage is ignored as impossible if it exceeds two tokens per byte of text plus 4000 tokens. A tokenizer
+# produces at most one token per byte. The service adds tokens itself, such as a few hundred for instructions for tools.
 _MOST_PER_BYTE = 2
 _UNSEEN = 4000
 
@@ -39,7 +39,7 @@ UNMETERED = Estimate(metered=False)
 
 @dataclass(frozen=True, slots=True)
 class Weighed(Estimate):
-    """An estimate with its components, which are needed to improve the next estimate with the reported usage."""
+    """An estimate with its two parts: the bytes of text, and the tokens of all other content. `learn` needs both."""
 
     text_bytes: int = 0
     other_tokens: int = 0
@@ -48,8 +48,8 @@ class Weighed(Estimate):
 def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: TokenGauge | None = None) -> Estimate:
     """Return the estimated tokens of a call of `operation` with boto3's `params` on the model `base_model`.
 
-    If max_tokens is not set, the model's maximum is used. The tokens of text are computed with the ratio that `gauge`
-    has learned. Without a gauge, four bytes count as one token.
+    The output tokens are the request's max_tokens, or the model's maximum if the request sets none. The tokens of text
+    are computed with the tokens per byte that `gauge` has learned. Without a gauge, four bytes count as one token.
 
     Raises `BodyError` for a body of InvokeModel that no model can read.
     """
@@ -60,7 +60,7 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
     output = max_tokens(request)
     try:
         text, other = weigh(request, base_model)
-    except RecursionError:  # here only a body of InvokeModel can be nested that deeply
+    except RecursionError:  # only a body of InvokeModel can be nested so deeply
         text, other = Weight(len(params["body"]), 0)
     tokens = text // BYTES_PER_TOKEN + 1 if gauge is None else gauge.tokens(base_model, text)
     return Weighed(
@@ -75,11 +75,11 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
 
 
 def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> None:
-    """Improve the ratio in `gauge` with the usage of a call that ended successfully.
+    """Improve the tokens per byte in `gauge` with the usage of a call that ended successfully.
 
     The usage is ignored in three cases:
 
-    * Text was the smaller part of the request. The error in the estimate of the other parts would distort the ratio.
+    * Text was the smaller part of the request. The other parts are only estimated, so the result would be wrong.
     * The usage equals the estimate, which means that the stream reported no usage.
     * The number is impossible for any tokenizer, so it is wrong.
     """
@@ -93,8 +93,8 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
 
 def _body(params: Mapping[str, Any]) -> Any:
-    """Return the parsed JSON of an InvokeModel body. If the body is not JSON, return its text, or an empty object if
-    its text cannot be counted.
+    """Return the parsed JSON of an InvokeModel body. If the body is not JSON, return its text, or an empty object if it
+    has no text that can be counted.
     """
     body = params["body"]
     if not isinstance(body, (str, bytes, bytearray)):

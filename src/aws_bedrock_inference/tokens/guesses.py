@@ -1,4 +1,4 @@
-"""Log which facts of a model are guesses because no source for them was read. Each model is logged once."""
+"""Log which facts about a model have no source and are therefore guesses, once for each model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ PROCESS = Warned()
 
 
 def log_guesses(base_model: str, *, logged: Warned = PROCESS) -> None:
-    """Log the facts of `base_model` that are guesses, unless `logged` already contains the model.
+    """Log the facts about `base_model` that are guesses, unless `logged` already contains the model.
 
-    A guessed burndown rate is logged as a warning, because it affects the charge for every call. A guessed maximum
-    matters only for calls without max_tokens. An ARN whose model is unknown has a separate warning.
+    A guessed burndown rate (quota tokens per output token) is logged as a warning, because it affects every call. A
+    guessed maximum of output tokens matters only for calls without max_tokens. An ARN whose model is unknown has a
+    separate warning.
     """
     facts = model_facts(base_model)
     if not facts.guessed or base_model == UNKNOWN_MODEL or not logged.first(base_model):

@@ -1,7 +1,7 @@
-"""Read the width and height of a picture from the first bytes of a PNG, GIF, WebP or JPEG file. Nothing is decoded.
+"""Read the width and height of a picture from the first bytes of a PNG, GIF, WebP or JPEG file, without decoding it.
 
-The formats are described in RFC 2083, 4.1.1 (PNG), GIF89a, 18 (GIF), RFC 9649, 2.5 to 2.7 (WebP) and ITU-T T.81,
-B.2.2 (JPEG).
+The formats are described in RFC 2083, 4.1.1 (PNG), GIF89a, 18 (GIF), RFC 9649, 2.5 to 2.7 (WebP) and ITU-T T.81, B.2.2
+(JPEG).
 """
 
 from __future__ import annotations

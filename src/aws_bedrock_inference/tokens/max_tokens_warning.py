@@ -1,5 +1,5 @@
-"""Warn once for each model if requests have no max_tokens, because each request then reserves the model's maximum
-from the quota.
+"""Warn once for each model if requests set no max_tokens. Each such request reserves the model's maximum of output
+tokens from the quota.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PACKAGE = __package__.partition(".")[0]
 
 
 class UnboundedAnswerWarning(UserWarning):
-    """A warning that `max_tokens` is not set, so that each call reserves the model's maximum from the quota."""
+    """A warning that `max_tokens` is not set, so that each call reserves the model's maximum of output tokens."""
 
 
 class Warned(Locked):
@@ -31,7 +31,9 @@ class Warned(Locked):
         super().__init__()
 
     def first(self, model: str) -> bool:
-        """Return whether `model` has had no warning yet. Return False if too many models are already stored."""
+        """Store `model`, and return True if it had no warning yet. Return False also if the maximum number of models is
+        stored.
+        """
         if model in self._models:
             return False
         with self._lock:
@@ -60,20 +62,18 @@ def unbounded_warning(model: str, reserved: int, tpm: float) -> str:
 
 
 def warn_unbounded(model: str, reserved: int, tpm: float, *, warned: Warned = PROCESS) -> None:
-    """Emit `UnboundedAnswerWarning`, unless `warned` already contains the model. The warning points to the caller's
-    own line of code.
+    """Emit `UnboundedAnswerWarning`, unless `warned` already contains the model. The warning points to the caller's own
+    line of code.
 
-    Call this function only for clients whose quota of tokens per minute is known (`tpm`). Without a known quota
-    nothing is reserved, so the warning would not apply.
+    `tpm` is the quota in tokens per minute. Call this function only if a quota is known: without a quota, the client
+    reserves no tokens.
     """
     if warned.first(model):
         warnings.warn(unbounded_warning(model, reserved, tpm), UnboundedAnswerWarning, stacklevel=outside())
 
 
 def outside() -> int:
-    """Return the stack level of the first caller outside this package, in the form that `warnings.warn` expects from
-    the calling function.
-    """
+    """Return the stack level of the first caller outside this package, as an argument of `warnings.warn`."""
     level = 0
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - `skip_file_prefixes` comes with Python 3.12
     while frame is not None:

@@ -1,4 +1,4 @@
-"""Estimate the input tokens of a request's pictures, documents and tools. The rules are in `media.toml`. A part is a
+"""Estimate the input tokens of a request's pictures, documents and tools, by the rules in `media.toml`. A "part" is a
 piece of a request that is not text.
 """
 
@@ -69,8 +69,8 @@ def part_tokens(part: Part, base_model: str) -> int:
 
 
 def json_length(value: Any) -> int:
-    """Return the length of `value` as JSON, in bytes. For a value that JSON cannot represent, its Python text is
-    used.
+    """Return the length of `value` as JSON, in bytes. A value that JSON cannot represent is measured as its Python
+    text.
     """
     return len(json.dumps(value, default=str, skipkeys=True, ensure_ascii=False).encode(errors="replace"))
 

@@ -12,11 +12,11 @@ from aws_bedrock_inference.forks import Locked
 # scripts differ by half or more.
 PRIOR = 0.25
 
-# This initial ratio counts as one answer with this many bytes of text, so that one unusual answer does not outweigh the
-# initial ratio, but two or three normal answers do.
+# The initial ratio has the weight of one answer with this many bytes of text. One short unusual answer therefore does
+# not outweigh it, but two or three normal answers do.
 PRIOR_BYTES = 256
 
-# Longer text has more weight, up to this limit, so that one huge prompt does not outweigh later small ones.
+# A longer prompt has more weight, up to this number of bytes. One huge prompt then does not outweigh later small ones.
 FULL_BYTES = 4096
 
 # Each answer reduces the weight of earlier answers by 3 %, so about the last 30 answers decide. A change of language or
@@ -29,8 +29,8 @@ SIGMAS = 2.0
 
 
 class Ratio(NamedTuple):
-    """The number of tokens per byte of text: the weighted `mean` of the answers so far, and their standard deviation
-    `sigma`.
+    """The number of tokens per byte of text on one model. `mean` is the weighted mean of the answers so far, and
+    `sigma` is their standard deviation.
     """
 
     mean: float
@@ -50,13 +50,13 @@ class _Learnt:
 
 
 class TokenGauge(Locked):
-    """Learns the ratio of tokens to bytes for each model. Its estimates are high enough that reservations are rarely
-    too small. Threads can share an object.
+    """Learns the number of tokens per byte for each model. Its estimates are rather too high, so that a reservation is
+    rarely too small. Threads can share an object.
 
-    * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard
-      deviation. Both are weighted by bytes and by age.
+    * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
+    Longer and newer answers have more weight.
     * `models`, default 256: the maximum number of models. When it is exceeded, the model that was added first is
-      removed.
+    removed.
 
     Before the first observation, four bytes count as one token. Raises `ValueError` for invalid options.
     """
@@ -96,8 +96,8 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the ratio of `model`. The field `answers` of the result is 0 as long as no answer was observed and
-        the ratio is the default.
+        """Return the ratio of `model`. If its field `answers` is 0, no answer was observed, and the ratio is the
+        default.
         """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()
