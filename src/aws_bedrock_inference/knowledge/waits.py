@@ -1,4 +1,6 @@
-"""Read the wait, in seconds, that a service states in an error answer. The wait can be in three places:
+"""Read the wait, in seconds, that a service states in an error answer.
+
+The wait can be in three places:
 
 * in the header `Retry-After`, as seconds or a date;
 * in a header with milliseconds: `x-amz-retry-after` of AWS, or `retry-after-ms` of model vendors;
