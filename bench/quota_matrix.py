@@ -9,12 +9,12 @@ members.
 The worst rows come first. The columns are:
 
 * `minute 1` and `after`: the use as a percentage of the oracle's use. `after` contains one value for each ten minutes,
-or one value for the rest in the quick set.
+  or one value for the rest in the quick set.
 * `throttled`: the throttles in addition to those that the noise alone causes, in percent of the calls that were served.
 * `p99`: the 99 % quantile of the time of a call, in fair shares. A fair share is the time that a call would take if all
-calls took the same time.
+  calls took the same time.
 * `its`: the p99 of the oracle. The oracle sends bursts if the service allows them, but waits equally long while the
-service is disturbed.
+  service is disturbed.
 * `back`: the seconds from a change of the quota until the use was 95 % of the oracle's use for 30 s in a row.
 * `Jain`: Jain's index of fairness between the members, 1 if all have the same.
 """

@@ -6,11 +6,11 @@ After a minute of warm-up, three minutes are measured.
 
 * Use is the amount that the service settled.
 * Waits are those of calls that began in the first measured minute. A call that was never sent is included with its wait
-until the end.
+  until the end.
 * The fair turn is the number of callers divided by the answers per second.
 * Jain's index is 1 if all have the same, and 1/n if one of n has everything. It is computed over hosts, from the tokens
-per caller, and over callers, from their answers. The value in brackets is the best index that is possible with whole
-answers. Only the time in which hosts and callers are busy counts.
+  per caller, and over callers, from their answers. The value in brackets is the best index that is possible with whole
+  answers. Only the time in which hosts and callers are busy counts.
 
 The fleets are:
 

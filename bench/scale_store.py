@@ -6,7 +6,7 @@ A private redis-server receives requests from redis-benchmark over 8 connections
 * `renewals/s`: the requests per second that the server answered in the slowest and the fastest of five rounds.
 * `CPU`: the server's processor time per request, the lowest of the rounds.
 * `plan`: the time of a request for which the server must compute the share of every host again, as the server measures
-it. This happens at most five times per second.
+  it. This happens at most five times per second.
 """
 
 from __future__ import annotations

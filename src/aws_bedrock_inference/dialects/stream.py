@@ -44,9 +44,9 @@ class Transcript:
     * `begun`: True after the first event with content. From then on, the consumer would notice a repeated call.
     * `whole`: True after the event that completes the answer.
     * `quiet`: False while text arrives. It is True before and after all other content: a long silence is then normal,
-    because the model thinks, writes the input of a tool, or waits for a tool that AWS runs.
+      because the model thinks, writes the input of a tool, or waits for a tool that AWS runs.
     * `intervened`: True if a guardrail changed or blocked the answer of a native stream. Converse reports this as its
-    stop reason.
+      stop reason.
     * `failure`: the code and the message of an error that the model itself reported.
     * `index`: the index of the current block. `open` is True if more of that block is expected.
     """

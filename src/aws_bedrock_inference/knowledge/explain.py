@@ -39,8 +39,8 @@ class Explanation:
     * `cause` is the stable name of the cause (its slug), or `unknown`.
     * `decided_by` contains the words of the text that show the cause.
     * `confidence` is `high` if a message shows the cause. It is `medium` if only a code and a service show it, or a few
-    words that other programs also use. It is `low` if only a code, a status or words about a lasting problem show it.
-    It is `none` if nothing is known.
+      words that other programs also use. It is `low` if only a code, a status or words about a lasting problem show it.
+      It is `none` if nothing is known.
     * `conditional` is True if nothing shows that the text is from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
     * `status` is the HTTP status in the text, or otherwise the status with which the service returns the code.

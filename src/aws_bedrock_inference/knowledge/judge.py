@@ -56,10 +56,10 @@ class Verdict(NamedTuple):
     """The cause of an error, its decision, and the evidence for both.
 
     * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
-    or `unknown`.
+      or `unknown`.
     * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
     * `confidence` is `high` if a message matches. It is `medium` if only a code and a service match, or a few words
-    that other programs also use. It is `low` if only a code or a status matches, and `none` if nothing is known.
+      that other programs also use. It is `low` if only a code or a status matches, and `none` if nothing is known.
     * `models` are AWS's service models that describe the error, if the catalogue does not contain it.
     * `conditional` is True if nothing shows that the text is from AWS. The verdict is valid only if it is.
     * `other` is the program that the error comes from, if this is not AWS.

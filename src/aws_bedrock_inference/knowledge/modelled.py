@@ -10,12 +10,12 @@ The first rule that applies decides:
 
 * A throttle, by its trait or its name, is RETRY.
 * The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. With status
-429, and for one name in the SDKs' list, the limit can be a rate, so it is RETRY_LIMITED.
+  429, and for one name in the SDKs' list, the limit can be a rate, so it is RETRY_LIMITED.
 * An error with a retry trait or with status 408 or 429 is RETRY.
 * A fault of the service, by its trait, its name or status 500, 502, 503 or 504, is RETRY, as in the SDKs. With any
-other status it is RETRY_LIMITED, because no SDK retries it.
+  other status it is RETRY_LIMITED, because no SDK retries it.
 * A state that can change is RETRY_LIMITED: status 409, 423, 424 or 425, or a name such as InUse, NotReady or
-Concurrent. A name that means that something already exists is an exception.
+  Concurrent. A name that means that something already exists is an exception.
 * Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.
 """
 

@@ -28,7 +28,7 @@ class Rates:
 
     * `cache_write`, `cache_write_1h`: the prices of cache writes with a lifetime of five minutes and of one hour.
     * `long`, `long_from`: the prices for long prompts, or None if the model has none. They apply to all tokens of a
-    request whose prompt, including its cached parts, has more than `long_from` tokens.
+      request whose prompt, including its cached parts, has more than `long_from` tokens.
     """
 
     input: float | None

@@ -48,7 +48,7 @@ class Used:
     """The usage of one model id.
 
     * `minute`: the newest minute that CloudWatch has counted. Its values are 0 if CloudWatch has counted none of the
-    last five minutes.
+      last five minutes.
     * `day`: the sum of the last 24 hours.
     * `busiest`: the tokens in the busiest minute of the last 24 hours.
     """

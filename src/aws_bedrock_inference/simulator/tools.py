@@ -65,11 +65,11 @@ def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None
     """Return the tool that the model uses next. Return None if the model answers in words.
 
     * A scenario can have a list of tools (`script`). The model uses them in order, one in each answer to the same
-    question.
+      question.
     * Without a list, the model uses each tool that the question names, once. It then answers in words, so that the loop
-    of an agent ends.
+      of an agent ends.
     * If the request requires a tool, the model uses the tool that it has used least so far. In this way, an agent
-    reaches the tool that ends its loop.
+      reaches the tool that ends its loop.
     """
     if not offer.schemas or offer.choice == NONE:
         return None

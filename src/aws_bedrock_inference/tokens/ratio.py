@@ -54,9 +54,9 @@ class TokenGauge(Locked):
     rarely too small. Threads can share an object.
 
     * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
-    Longer and newer answers have more weight.
+      Longer and newer answers have more weight.
     * `models`, default 256: the maximum number of models. When it is exceeded, the model that was added first is
-    removed.
+      removed.
 
     Before the first observation, four bytes count as one token. Raises `ValueError` for invalid options.
     """
