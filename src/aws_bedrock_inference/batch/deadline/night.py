@@ -206,7 +206,8 @@ class Night:
         self._journal.note(**self._noted.facts())
 
     async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
-        """Perform the steps that `rule.decide` returns, until it ends the wait for the job or the run is interrupted.
+        """Perform the steps that `rule.decide` returns, until it ends the wait for the job or the user interrupts the
+        run.
         """
         while not self._ending.early:
             if batch_job.noted.job_id:
