@@ -108,8 +108,7 @@ class Run:
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Send no further records, and let the calls in flight end. A second call of this method ends them immediately.
-        """
+        """Send no further records, and let the calls in flight end. A second call of this method cancels them."""
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
