@@ -191,8 +191,7 @@ _HANDLER = JsonLines(_stderr())  # the only one of a process
 
 
 def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
-    """Return a key that a line and its repetitions have in common. Return None for a line that must always be written.
-    """
+    """Return a key that is the same for a line and its repetitions, or None for a line that is always written."""
     fields = event_of(record)
     if "cause" not in fields and fields.get("event") != ThrottleReceived.__name__:
         return None

@@ -187,8 +187,7 @@ def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead
 
 
 def _words(incident: Incident) -> tuple[str, str, tuple[str, ...], str]:
-    """Return the four texts that an alert about this incident shows: the title, the meaning, the remedies and the link.
-    """
+    """Return the texts that an alert about this incident shows: title, meaning, remedies and link."""
     own = _WORDS.get(incident.cause if incident.rule in ("stops", "lost") else incident.rule)
     if own is not None:
         return own.title, own.meaning, own.remedies, ""

@@ -149,8 +149,7 @@ class Outlet:
                 return False
 
     def _waited(self, seconds: float) -> bool:
-        """Wait for this number of seconds. Return False if the outlet was closed during the wait, and otherwise True.
-        """
+        """Wait for this number of seconds. Return whether the outlet is still open after the wait."""
         until = self._clock() + seconds
         with self._changed:
             while not self._closing and (left := until - self._clock()) > 0:

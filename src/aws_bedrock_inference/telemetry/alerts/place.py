@@ -31,8 +31,7 @@ class Place:
         self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
-        """Add the `cost` of calls to the spending of the place and of the tenant. If it is unknown, add their `tokens`.
-        """
+        """Add the cost of calls to the spending of the place and of the tenant. If it is unknown, add their tokens."""
         amount = tokens if cost is None else round(cost * MILLION)
         (self.tokens if cost is None else self.spend).recent.add(slot, amount)
         if tenant in self.spenders or len(self.spenders) < NAMED:

@@ -29,8 +29,7 @@ delivers the alert has ended, so that it no longer renews its claim.
 
 
 class MemoryUnreadable(ValueError):
-    """Raised if the memory (the state of the alert rules) is damaged, or a different version of this package wrote it.
-    """
+    """Raised if the state of the alert rules is damaged, or a different version of this package wrote it."""
 
 
 _REMEDY = "Update aws-bedrock-inference in all processes, or set another store or service in Alerts"
