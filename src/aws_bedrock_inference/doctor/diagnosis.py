@@ -1,4 +1,4 @@
-"""Find the cause of an error or of failing calls, and prove the cause with read-only probes, with `diagnose`.
+"""`diagnose`: find the cause of an error or of failing calls, and prove the cause with read-only probes.
 
 A "probe" is one check of the doctor.
 """

@@ -75,10 +75,10 @@ class Order:
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order for the job with this number. Each failed or stopped job for the same content is followed by
-        the next.
+        """Return the order for the job with this number, among the jobs for the same content.
 
-        Job 1 uses this order. Later jobs add their number to the token and the name.
+        Job 1 uses this order. A later job follows a failed or stopped job; its number is added to the token and the
+        name.
         """
         if number == 1:
             return self

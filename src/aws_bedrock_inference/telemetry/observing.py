@@ -1,4 +1,4 @@
-"""Switch the reports about all clients of a process on and off, with `observe`."""
+"""`observe`: switch the reports about all clients of a process on and off."""
 
 from __future__ import annotations
 

@@ -51,7 +51,10 @@ class Ring(dict[int, int]):
         return sum(count for at, count in self.items() if slot - slots < at <= slot)
 
     def plain(self) -> list[int]:
-        """Return the number of the first time slot, and then the counts from this slot to the last one, for `of`."""
+        """Return the number of the first time slot, then the counts from this slot to the last one.
+
+        `of` creates the object again from this list.
+        """
         first = min(self, default=0)
         return [first, *(self.get(slot, 0) for slot in range(first, max(self, default=-1) + 1))]
 

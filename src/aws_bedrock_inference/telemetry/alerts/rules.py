@@ -63,10 +63,11 @@ class Rise:
         return max(self.floor, self.factor * usual, OUTSTANDING * pattern)
 
     def holds(self, slots: Sequence[tuple[int, int]], usual: float, pattern: float) -> bool:
-        """Return whether the share in `slots` has risen above both expected shares.
+        """Return whether the share in `slots` has risen above both expected shares: `usual` and `pattern`.
 
         `usual` is the usual share, and `pattern` is the share at the same time on earlier days. Each of `slots`
-        contains the number of cases and the total number of events in a time slot.
+        contains the number of cases and the total number of events in a time slot. The share must stay high without the
+        three worst slots.
         """
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)
