@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHANCE = 1e-7
-"""The limit below which a rise is not due to chance. It is compared with the probability that a count is this high
-when the share is as usual.
+"""A maximum probability. If a count this high has a smaller probability with the usual share, the rise is not due to
+chance.
 """
 
 OUTSTANDING = 1.5
@@ -34,12 +34,12 @@ PRIOR, WEIGHT = 0.005, 100.0
 
 
 BURST = 3
-"""The number of the worst slots in a window that a rule excludes in its second test. They are excluded because half a
-minute of a deployment, or one bad second, ends before anybody has read the alert.
+"""The number of worst time slots that the second test of a rule excludes. Three slots are half a minute. A fault that
+lasts only this long, for example during a deployment, ends before a person has read the alert.
 """
 
 LASTING = 0.7
-"""The part of the threshold that the share in a window must still reach without the window's worst slots."""
+"""Without the worst slots, the share in a window must still reach this fraction of the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +139,9 @@ LETTERS = Surge(floor=20, factor=3.0, window=60, learning=0)
 """The rule for dead letters. Twenty dead letters in ten minutes are more than a person reads one by one."""
 
 DAY_NEARLY = 0.85
-"""A part of a Region's daily token quota. When this part is used, the quota counts as nearly exhausted."""
+"""The used fraction of a Region's daily token quota from which the quota is treated as nearly exhausted."""
 
 MINUTE_NEARLY = 0.95
-"""A part of a quota per minute. When this part is used, as a mean over ten minutes, the quota counts as nearly
+"""The used fraction of a quota per minute, as a mean over ten minutes, from which the quota is treated as nearly
 exhausted.
 """
