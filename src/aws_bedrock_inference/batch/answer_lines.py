@@ -1,5 +1,7 @@
-"""Write and read the lines of the output file. Each line has the form of its record, and contains the answer, the
-model, the time and the usage.
+"""Write and read the lines of the output file.
+
+Each line has the same format as the record that it answers. It contains the answer, the model, the time and the token
+usage.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer as a line of the output file, with its stop reason in lower case."""
+    """The answer to one record: its line in the output file, and the model's stop reason in lower case."""
 
     line: dict[str, Any]
     stop_reason: str
@@ -46,9 +46,10 @@ def asker(
 ) -> Callable[[Record], Awaitable[Answer]]:
     """Return a function that sends one record through `client`.
 
-    `system`, `max_tokens` and `temperature` are defaults for records in the short form. `tier` is the service tier for
-    every record without a tier. Apart from the tier, records in Bedrock's batch format are sent unchanged. `streamed`
-    selects the records whose answers are received as streams. Such an answer is accepted only when it is complete.
+    `system`, `max_tokens` and `temperature` are defaults for records in the short form (`{"id": ..., "prompt": ...}`).
+    `tier` is the service tier of each record that does not set a tier. Records in Bedrock's batch format are sent
+    unchanged, apart from this tier. `streamed` returns True for a record whose answer is to be received as a stream. A
+    streamed answer is accepted only if it is complete.
     """
 
     async def ask(record: Record) -> Answer:
@@ -66,10 +67,11 @@ def asker(
 
 
 def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> dict[str, Any]:
-    """Return the arguments of the call for `record`. They are arguments of `invoke_model` if they contain a body, and
-    otherwise arguments of `invoke`.
+    """Return the arguments of the call for `record`.
 
-    The defaults apply to records in the short form; `tier` applies to every record without a tier.
+    If the returned arguments contain a body, pass them to `invoke_model`. Otherwise pass them to `invoke`. The defaults
+    apply to records in the short form (`{"id": ..., "prompt": ...}`). `tier` applies to every record that does not set
+    a tier.
     """
     if record.is_prompt:
         arguments = record.arguments
@@ -82,8 +84,9 @@ def request_of(record: Record, *, tier: str | None = None, **defaults: Any) -> d
 
 
 def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
-    """Return the error of a record for the failures file. `errorCode` and `errorMessage` have the same names as in the
-    output of Bedrock's batch inference.
+    """Return the error of a record, as an object for the failures file.
+
+    The names `errorCode` and `errorMessage` are those that Bedrock's batch inference uses in its output.
     """
     return {
         "errorCode": fault.status,
@@ -98,8 +101,9 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return the fault for `error`, which was raised while a request was created from a record or while its answer
-    was read.
+    """Return a fault that describes `error`, an exception of this package or of the program.
+
+    The exception was raised while the request was created from the record, or while the answer was read.
     """
     return Fault(
         code=type(error).__name__,

@@ -1,4 +1,4 @@
-"""Send one record and determine its fate: answered, failed, or to be sent again."""
+"""Send one record and determine its fate: it is answered, it has failed, or it is sent again."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ async def fate_of(
 ) -> tuple[Fate, Answer | Fault]:
     """Send the record. Return its fate, and the answer or the fault for the statistics.
 
-    The record has been delayed `rounds` times; it is delayed at most `most` times. Raises `StoreUnavailable` if the
-    store of the shared quota is unavailable, which ends the run.
+    A record that fails with a transient fault is delayed: the run sends the record again later. `rounds` is the number
+    of delays of this record so far, and `most` is the maximum. Raises `StoreUnavailable` if the store of the shared
+    quota is unavailable. This exception ends the run.
     """
     try:
         answer = await ask(record)

@@ -88,16 +88,16 @@ class _BaseRun:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of answered, failed and missing records."""
+        """The numbers of answered records, of failed records, and of missing records, which are neither answered nor
+        failed.
+        """
         counts = self._journal.counts()
         answered, failed = counts[State.ANSWERED], counts[State.FAILED]
         return {"answered": answered, "failed": failed, "missing": sum(counts.values()) - answered - failed}
 
     @property
     def cost(self) -> float | None:
-        """The cost in US dollars of all answers so far, including earlier runs. None if the cost of any answer is
-        unknown.
-        """
+        """The cost in US dollars of all answers, including earlier runs. None if the cost of any answer is unknown."""
         facts = self._tally.bill.facts()
         return None if facts["cost_unknown"] else float(facts["cost"])
 
@@ -113,7 +113,7 @@ class _BaseRun:
         return billed(client, self._job, self._tally.bill)
 
     async def _asked(self, client: Callable[[], Any], notify: Callable[[], None]) -> None:
-        """Send the missing records with the client that `client` returns, and store how the run ended."""
+        """Send the records that have no result yet, with the client that `client` returns. Store how the run ended."""
         try:
             self._ending = await asked(
                 self._job,
@@ -149,7 +149,9 @@ class _BaseRun:
             raise BatchStopped(self._ending.reason)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the files. Raise `BatchStopped` if a file is incomplete, unless the block raised an exception."""
+        """Close the files. If the block raised no exception (`error` is None) and a file is incomplete, raise
+        `BatchStopped`.
+        """
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
         if trouble and error is None:
             raise BatchStopped(trouble)
@@ -163,16 +165,19 @@ class BatchRun(_BaseRun):
                 print(answer["id"], answer["text"])
 
     `source` and `output` are files as for the command `bedrock run`, and `options` are its options. The iteration
-    yields each answer as soon as the answer is stored on the disk. An answer has the form of a line of the output
-    file. Answers of earlier runs come first, so that a program that was killed receives every answer after its
-    restart. Calls continue while the program works on an answer.
+    yields each answer as soon as the answer is stored on the disk, in the form of a line of the output file. Answers of
+    earlier runs come first, so a restarted program receives every answer. Calls continue while the program works on an
+    answer.
 
-    The policies of `client` apply. Set its `priority="batch"` if other calls share its quota. With a deadline `by`,
-    `jobs` (a `BedrockJobClient`) is allowed to answer the records as a batch job, until calls on demand must take
-    over. If the program leaves the block early, the run waits for the calls in flight, and a batch job continues. The
-    same run can be started again later.
+    The policies of `client` apply. Create the client with `priority="batch"` if other calls share its quota. With a
+    deadline (the option `by`) and `jobs` (a `BedrockJobClient`), the run may send the records as a batch job. If the
+    remaining time becomes too short, the run stops the job and sends the remaining records as calls on demand.
 
-    Raises `ValueError` for files that cannot be used, and `BatchStopped` after the answers if records were not sent.
+    If the program leaves the block early, the run waits for the calls in flight. A batch job continues in AWS. The same
+    run can be started again later.
+
+    Raises `ValueError` for files that cannot be used. After all answers, raises `BatchStopped` if some records were not
+    sent.
     """
 
     def __init__(
@@ -187,7 +192,7 @@ class BatchRun(_BaseRun):
 
     def __enter__(self) -> Self:
         self._open()
-        # The thread runs in a copy of the caller's context, as asyncio's tasks do.
+        # The thread runs in a copy of the caller's context variables, as asyncio's tasks do.
         self._thread = threading.Thread(target=copy_context().run, args=(self._work,), name="bedrock-batch")
         self._thread.start()
         return self

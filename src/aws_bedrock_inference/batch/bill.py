@@ -46,8 +46,9 @@ class Bill:
         return (self._units + round(self.cost_before * DOLLAR)) / DOLLAR
 
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
-        """Read the cost of earlier runs from the facts in the journal. If the facts contain no cost, the cost of the
-        `answered` records is unknown.
+        """Read the cost of earlier runs from the facts in the journal.
+
+        If the facts contain no cost, the cost of each of the `answered` records is unknown.
         """
         self.cost_before = float(facts.get("cost", 0.0))
         self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)
@@ -71,7 +72,7 @@ class Bill:
 
 
 def check_limit(limit: float | None) -> None:
-    """Raise `ValueError` if `limit` is not a valid maximum cost in US dollars, or if it cannot be enforced."""
+    """Raise `ValueError` if `limit` is not a valid maximum cost in US dollars, or if the run cannot enforce it."""
     if limit is not None:
         MaxCost(limit)  # raises for an invalid limit
         if policies_are_off():
@@ -91,9 +92,7 @@ def billed(client: C, job: Job, bill: Bill) -> C:
 
 
 def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
-    """Return `pipeline` with the limit added. The limit applies to each attempt, directly inside the retries, as in
-    `Pipeline.standard`.
-    """
+    """Return `pipeline` with the policy `limit` added directly inside `Retry`, so that it checks each attempt."""
     policies = pipeline.policies
     places = [number + 1 for number, policy in enumerate(policies) if isinstance(policy, Retry)]
     inner = (GeographicProfile, Breaker, Quota)
@@ -103,12 +102,12 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return `cost`, the sum of the known costs. Return None if the sum is 0 only because all costs are unknown."""
+    """Return `cost`, the sum of the known costs. Return None if no cost is known."""
     return None if unknown and not cost else cost
 
 
 def in_words(cost: float, unknown: int, limit: float | None = None) -> str:
-    """Return a cost as text. Answers whose cost is unknown are reported as such, and not as a cost of 0."""
+    """Return a cost as text. The text states for how many answers the cost is unknown."""
     of = "" if limit is None else f" of {dollars(limit)}"
     parts = [f"{dollars(cost)}{of}"] if of or known(cost, unknown) is not None else []
     answers = "1 answer" if unknown == 1 else f"{unknown:,} answers"

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.tally import Tally
     from aws_bedrock_inference.call import Route
 
-# Maximum calls in flight: without a quota, only this number limits the load. With a quota, the quota limits the load,
-# so more calls can be in flight.
+# The maximum number of calls in flight. If no quota is set, only this number limits the load. If a quota is set, the
+# quota limits the load, so this number can be larger.
 CONCURRENCY = 64
 _CONCURRENCY_WITH_QUOTA = 512
 
@@ -95,10 +95,12 @@ def concurrency_of(job: Job) -> int:
 
 
 def governing(job: Job) -> tuple[Quota, Pipeline]:
-    """Return the quota and the pipeline of a job, without the policies `Degrade` and `DeadLetter`.
+    """Return the quota and the pipeline of a job. The pipeline does not contain the policies `Degrade` and
+    `DeadLetter`.
 
-    A run records failures itself, to send the records again. `Degrade` would hide failures behind substitute answers.
-    `DeadLetter` would store a call as a dead letter although the run sends the record again.
+    The run itself records failures and sends failed records again. `Degrade` would replace a failure by a substitute
+    answer, so the run would not see the failure. `DeadLetter` would store a dead letter for a record that the run sends
+    again.
     """
     if job.pipeline is None:
         quota = Quota(rpm=job.rpm, tpm=job.tpm, store=job.store)

@@ -1,4 +1,4 @@
-"""Compare a record of the input with the record of the same id in the journal."""
+"""Compare a record of the input with the record in the journal that has the same id."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bool:
-    """Store the current request of the record in the journal. Return whether an answer to a different request was
-    removed.
+    """Store the current request of the record in the journal. Return True if an outdated answer was removed.
 
-    If the journal has an answer to a different request and `on_change` is `refuse`, raise `Changed`.
+    An answer is outdated if the record's request has changed since the answer arrived. If there is an outdated answer
+    and `on_change` is `refuse`, raise `Changed`.
     """
     key, asked, source, _ = record
     number, before, state = database.execute("SELECT number, asked, state FROM records WHERE id = ?", (key,)).fetchone()
@@ -35,8 +35,9 @@ def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bo
 
 
 def _place(database: sqlite3.Connection, number: int, asked: bytes, source: str) -> None:
-    """Connect an answer that was adopted from a file with its record in the input, and move the answer to the
-    position of this record.
+    """Give a record and its answer the next free number, so that the numbers follow the order of the input.
+
+    The answer was read from an output file without a journal, so its record was not known before.
     """
     (last,) = database.execute("SELECT max(number) FROM records").fetchone()
     values = {"new": last + 1, "old": number, "asked": asked, "source": source}

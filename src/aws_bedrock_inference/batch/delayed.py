@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
-# A record waits at least 5 s before its next attempt, then 10 s, 20 s; the client's retries handle shorter faults.
+# Seconds before the second attempt of a record. The wait doubles with each further attempt (5 s, 10 s, 20 s). The
+# client's own retries handle shorter faults.
 _FIRST_PAUSE = 5.0
 
-# While this many records wait, no new records are claimed until some of them are done.
+# While this many records are delayed, the run sends these records and no new records.
 _MOST = 1000
 
 
@@ -24,7 +25,7 @@ class Delayed:
         self._heap: list[tuple[float, int, int]] = []
 
     def add(self, number: int, rounds: int, fault: Fault, now: float) -> None:
-        """Delay a record that has already been delayed `rounds` times."""
+        """Delay a record for its next attempt. `rounds` is the number of its previous delays."""
         due = now + max(_FIRST_PAUSE * 2**rounds, fault.stated_wait)
         heapq.heappush(self._heap, (due, rounds + 1, number))
 

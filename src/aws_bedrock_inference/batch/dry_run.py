@@ -39,9 +39,9 @@ _NOT_SENT = refusal("DryRun", "a dry run sends nothing", Category.PERMANENT, "dr
 class Plan:
     """The sums of the requests that a run would send.
 
-    `output_tokens` is an upper bound. `unbounded` is the number of records without `max_tokens`; for these records,
-    the maximum of the model applies. `bill` is the cost in US dollars, `routes` the routes of the calls, and
-    `weights` the use of the quota and the cost at other tiers.
+    `output_tokens` is an upper bound. `unbounded` is the number of records without `max_tokens`. For these records, the
+    maximum of the model applies. `bill` is the cost in US dollars. `routes` are the routes of the calls; a route is a
+    model in a Region. `weights` contains the use of the quota and the cost at other tiers.
     """
 
     records: int = 0
@@ -57,7 +57,7 @@ class Plan:
     weights: Weights = field(default_factory=Weights)
 
     def hear(self, call: Call) -> None:
-        """Add a call that would be sent to the sums."""
+        """Add the call `call`, which a real run would send, to the sums."""
         guess = call.estimate
         self.asked += 1
         self.input_tokens += guess.input_tokens
@@ -71,8 +71,9 @@ class Plan:
 
 
 class _Unsent(Pipeline):
-    """A pipeline that ends each call before it is sent. It is not a policy: users can turn policies off, and the calls
-    would then be sent.
+    """A pipeline that ends each call before the call is sent.
+
+    A policy would not be safe for this purpose, because users can turn policies off. The calls would then be sent.
     """
 
     def __init__(self, hear: Callable[[Call], None]) -> None:
@@ -114,7 +115,7 @@ async def planned(job: Job, complain: Callable[[BadLine], None]) -> Plan:
                 except InvalidRequest:
                     plan.refused += 1
                 except BedrockError:
-                    pass  # every call raises this exception, because it is not sent
+                    pass  # every call raises this exception, because no call is sent
     return plan
 
 

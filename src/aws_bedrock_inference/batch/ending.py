@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """The end of a run. The user `interrupted` the run, a `fault` that affects every record stopped it, a file that
-    cannot be written has `broken` it, a limit that the user set has `stopped` it, or it is complete.
+    """The end of a run. If no field is set, the run is complete.
 
-    `terminated` is True for SIGTERM and False for Ctrl-C.
+    `interrupted` is True if the user interrupted the run; `terminated` is then True for SIGTERM and False for Ctrl-C.
+    `fault` is a fault that affects every record and ended the run. `broken` describes a file that could not be written.
+    `stopped` names a limit of the user that ended the run.
     """
 
     interrupted: bool = False

@@ -1,5 +1,6 @@
-"""The values that a journal stores: the state of a record, its fate (answered, failed, or to be sent again), and the
-part of the request that all records share.
+"""The values that a journal stores for a record: its state, its fate and its request.
+
+The fate of a record is one of three: the record is answered, has failed, or is sent again.
 """
 
 from __future__ import annotations
@@ -20,12 +21,11 @@ encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class State(IntEnum):
-    """The state of a record. In every state except ANSWERED and FAILED, the record is missing, and the next run sends
-    it.
+    """The state of a record in the journal.
 
-    A CLAIMED record is in flight. A DELAYED record waits for another attempt of the same run. The call of a PARKED
-    record failed with a fault that affects every record. A HELD record is not in the sample to which the run is
-    limited.
+    The next run sends every record that is neither ANSWERED nor FAILED. A CLAIMED record is in flight. A DELAYED record
+    waits for another attempt of the same run. The call of a PARKED record failed with a fault that affects every
+    record. A HELD record does not belong to the sample to which the user limited the run.
     """
 
     WAITING = 0
@@ -49,8 +49,9 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The part of the request that all records share. It is included in the digest by which a run recognizes that a
-    request has changed.
+    """The part of the request that all records share, such as the model and the defaults.
+
+    This part is included in the digest of each request. With the digest, a run recognizes that a request has changed.
     """
 
     model: str
@@ -72,7 +73,7 @@ class JournalBroken(OSError):
 
 
 class Changed(ValueError):
-    """Raised if a record has an answer, but its request has changed since then."""
+    """Raised if the request of an answered record has changed since the answer arrived."""
 
 
 def written(value: dict[str, Any]) -> str:

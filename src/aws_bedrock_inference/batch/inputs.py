@@ -74,7 +74,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
 
 
 def is_at_hand(source: Source) -> bool:
-    """Return whether the source can be read to its end without waiting for another program. Return False for a pipe."""
+    """Return whether the source can be read to its end immediately. The result is False for a pipe."""
     return isinstance(source, S3Location) or source.is_file() or source.is_dir()
 
 
@@ -103,7 +103,7 @@ def _objects(source: S3Location, template: Template | None, session: Any, region
 
 
 def _lines(file: BinaryIO, name: str, template: Template | None) -> Iterator[Piece]:
-    """Yield the pieces of a file of lines. The file can be compressed."""
+    """Yield the lines or the table rows of a file. The file can be compressed."""
     lines = bounded_lines(_unpacked(file, name))
     first = next(lines, None)
     if first is None:
@@ -123,7 +123,7 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _suffix(name: str) -> str:
-    """Return the suffix of a name. The suffix of a compression is ignored."""
+    """Return the extension of a file name, such as `.csv`. The extension of a compression (`.gz`) is ignored."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in _PACKED else path.suffix
 

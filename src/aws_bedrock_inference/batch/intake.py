@@ -20,12 +20,14 @@ _LONGEST = 4_000_000
 
 
 class Intake:
-    """Reads records from `items`, and collects them until there are many, or until the run is idle. Then `spool`
-    writes them. This is fast for a file, and causes no delay for a slow pipe.
+    """Reads records from `items`, and writes them with `spool`.
 
-    Create the reader inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when
-    all records are written, unless an error occurred. `wake` is set for each new record and at the end. `error` is the
-    exception of reading or writing.
+    Records are collected first, and are written when there are many of them or when the run is idle. This is fast for a
+    file. It causes no delay for a slow pipe.
+
+    Create the reader inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all
+    records are written and no error occurred. The event `wake` is set for each new record and at the end. `error` is
+    the exception of reading or writing.
     """
 
     def __init__(

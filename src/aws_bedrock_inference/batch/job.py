@@ -95,7 +95,7 @@ class Job:
 
     @property
     def redoes_failures(self) -> bool:
-        """True if the input is the failures file that this job writes."""
+        """True if the input is the failures file of this job, so that the run sends the failed records again."""
         return (
             isinstance(self.source, Path)
             and self.source.exists()

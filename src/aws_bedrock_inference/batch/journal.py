@@ -62,10 +62,10 @@ class Journal(JournalReads):
         self._with_retries(lambda: self._note(facts))
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
-        """Start a run. Return the number of records that were in flight when the last run ended.
+        """Start a run. Return the number of records that were in flight when the previous run ended.
 
-        All missing records are set to waiting. Failed records are set to waiting too if the last run was complete, or
-        with `failed_too`.
+        Every record that is neither answered nor failed is set to waiting. If the previous run was complete, or with
+        `failed_too`, failed records are also set to waiting.
         """
         with self._changing() as database:
             (lost,) = database.execute("SELECT count(*) FROM records WHERE state = ?", (State.CLAIMED,)).fetchone()
@@ -88,12 +88,15 @@ class Journal(JournalReads):
         self._with_retries(lambda: self._spool(records, on_change))
 
     def exported(self, **facts: Any) -> None:
-        """Record that the output contains all answers, and store `facts`."""
+        """Record that the output file contains all answers, and store `facts`."""
         self.stale = False
         self.note(stale=None, **facts)
 
     def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Store the answers of an output file without a journal, with their ids. Their requests are unknown."""
+        """Store the answers of an output file that has no journal. Each item is an id and a line.
+
+        The requests of these answers are unknown.
+        """
         with self._changing() as database:
             for key, line in lines:
                 cursor = database.execute(
@@ -108,10 +111,10 @@ class Journal(JournalReads):
     def turn(
         self, fates: Sequence[Fate], wanted: int, these: Sequence[int] = (), facts: Mapping[str, Any] = _NOTHING
     ) -> list[tuple[int, Record]]:
-        """In one transaction, store the fates of records and `facts`, and claim `these` records and up to `wanted`
-        waiting records.
+        """Store the fates of records and `facts`, and claim further records, all in one transaction.
 
-        Return the claimed records with their numbers.
+        A claimed record is one that the run sends next. The method claims the records with the numbers `these`, and at
+        most `wanted` waiting records. It returns the claimed records with their numbers.
         """
         return self._with_retries(lambda: self._turn(fates, wanted, these, facts))
 
@@ -121,8 +124,10 @@ class Journal(JournalReads):
             database.execute("UPDATE records SET state = 0 WHERE state = ?", (state,))
 
     def hold_all_but(self, sample: int) -> None:
-        """Hold back all waiting records that are not in the sample. The digests of the requests select the sample, so
-        the same number of records always selects the same sample.
+        """Set all waiting records that are not in the sample to held, so that they are not sent.
+
+        `sample` is the number of records in the sample. The digests of the requests select the sample, so the same
+        number always selects the same records.
         """
         with self._changing() as database:
             database.execute(

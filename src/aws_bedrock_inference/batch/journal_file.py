@@ -43,11 +43,11 @@ def journal_of(output: Path) -> Path:
 
 
 class Held:
-    """The locked file of a journal. No other run can use it, not even in this process.
+    """The locked file of a journal. No other run can use the file, not even in this process.
 
-    If this process closed a second descriptor of the file while SQLite has the file open, the operating system would
-    release SQLite's locks (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, a set contains
-    the files that this process has locked.
+    The operating system releases SQLite's locks on a file when the process closes any other descriptor of the file
+    (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, a set contains the files that this process
+    has locked. The process does not open a file in this set again.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:

@@ -113,8 +113,9 @@ class JournalReads:
             raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows of a query, up to the size of one piece. The size is the length of the texts in the
-        second column.
+        """Return the first rows of a query, up to the maximum size of one piece.
+
+        The size of a row is the length of the text in its second column.
         """
         rows: list[Any] = []
         left = _PIECE

@@ -38,8 +38,9 @@ _THREADS = 4
 
 
 class Kept(NamedTuple):
-    """The result of storing dead letters: the number of failures that have a letter at `place`, and the number of
-    discarded letters.
+    """The result of storing dead letters.
+
+    It contains the number of failures that have a letter at `place`, and the number of discarded letters.
     """
 
     place: str
@@ -108,8 +109,9 @@ def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
 
 
 def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callable[[Row], Letter]) -> int:
-    """Store a letter for each failed record that has none yet; `there` contains the records that have one. Return the
-    number of all failures.
+    """Store a letter for each failed record that has no letter yet. Return the number of all failures.
+
+    `there` contains the records that already have a letter.
     """
     failures = 0
     with ThreadPoolExecutor(_THREADS, "bedrock-letters") as pool:

@@ -56,8 +56,9 @@ class Output:
             raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
 
     def begin(self, journal: Journal) -> None:
-        """Compare the file with the journal, and add the answers that the file lacks. Raises `ValueError` if the file
-        has other content.
+        """Compare the file with the journal, and add the answers that the file lacks.
+
+        Raises `ValueError` if the file differs from the journal in any other way.
         """
         self._journal = journal
         ordered = journal.facts().get("ordered")
@@ -85,8 +86,8 @@ class Output:
 
     @property
     def trouble(self) -> str:
-        """The reason why the file is incomplete or has a different path than intended. Empty if the file is as
-        intended.
+        """The reason why the file is incomplete, or why it was written to a different path. Empty if neither is the
+        case.
         """
         if self._trouble or self.path == self._intended:
             return self._trouble
@@ -148,8 +149,10 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Return whether `rest`, the end of the file, is only an incomplete line, and if so, remove it. `expected` is
-        the complete line, or empty. After a power failure, an incomplete line can end with zeros.
+        """Remove `rest`, the end of the file, if it is only an incomplete line. Return whether this is the case.
+
+        `expected` is the complete line, or empty if no further line is expected. After a power failure, an incomplete
+        line can end with zero bytes.
         """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
@@ -170,8 +173,9 @@ class Output:
         self._end += len(lines)
 
     def _restore(self) -> None:
-        """If another program has changed the file, write it again from the journal. If the path is occupied, write a
-        file next to it.
+        """If another program has changed the file, write it again from the journal.
+
+        If the path now belongs to another file, write the output to a new file next to it.
         """
         if self._torn:
             self._file.truncate(self._end)
@@ -235,7 +239,7 @@ def _answered(line: bytes) -> str | None:
 
 
 def _torn(line: bytes) -> bool:
-    """Return whether the line is an incomplete answer. After a power failure, the end of such a line can be zeros."""
+    """Return whether the line is an incomplete answer. After a power failure, such a line can end with zero bytes."""
     if line.endswith(b"\n"):
         return False
     try:

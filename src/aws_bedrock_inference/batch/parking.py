@@ -13,12 +13,12 @@ from aws_bedrock_inference.knowledge.lifecycle import heals_after
 if TYPE_CHECKING:
     from aws_bedrock_inference.batch.fates import Fate
 
-# A run parks after this many consecutive records have failed with the same fault, and the fault does not depend on the
-# record.
+# A run parks after this many consecutive records have failed with the same fault. The fault is one that does not depend
+# on the record.
 ENOUGH_IN_A_ROW = 5
 
-# Seconds between two probes for faults for which AWS documents no wait: a network recovers within seconds, a person
-# renews credentials within minutes, and a daily quota takes longer.
+# Seconds between two probes, for faults for which AWS documents no wait. A network recovers within seconds. A person
+# renews credentials within minutes. A daily quota takes longer.
 _RHYTHM = {Kind.UNREACHABLE: 10.0, Kind.DENIED: 60.0}
 _SLOW = 900.0
 
@@ -29,15 +29,18 @@ again.
 
 
 def may_pass(fault: Fault) -> bool:
-    """Return whether a fault that affects every record can end while the run waits, so that the user need not start
-    the run again.
+    """Return whether a fault that affects every record can end while the run waits.
+
+    If it returns False, a person must correct the cause and start the run again.
     """
     return heals_after(fault.cause) is not None or (fault.kind is not Kind.NOT_FOUND and fault.cause not in NEVER)
 
 
 def ask_again_after(fault: Fault) -> float:
-    """Return the seconds to wait before the next probe: the wait that AWS documents for the cause or states in its
-    response, or, without such a wait, the default for this kind of fault.
+    """Return the seconds to wait before the next probe.
+
+    The wait is the one that AWS documents for the cause, or the one that the response states. If there is neither, it
+    is the default for this kind of fault.
     """
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented
@@ -45,10 +48,10 @@ def ask_again_after(fault: Fault) -> float:
 
 
 def is_final(fault: Fault) -> bool:
-    """Return whether the fault ends the run at the first record that fails with it.
+    """Return whether the run ends at the first record that fails with this fault.
 
-    This is the case when the budget is exhausted, because every other record would fail too. The run still waits for
-    the calls in flight, because they are already paid for.
+    This is the case if the budget is exhausted, because every other record would fail too. The run still waits for the
+    calls in flight, because the user already pays for them.
     """
     return fault.cause == BUDGET_EXHAUSTED
 
@@ -77,8 +80,8 @@ class Parking:
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
-        """Add a record that failed with `fault` to `met`. Return whether the caller must now call `park`."""
-        self.met.pop(fate.number, None)  # moved to the end of `met`, so that the next probe is another record
+        """Add a record that failed with `fault` to `met`. Return True if the caller must now call `park`."""
+        self.met.pop(fate.number, None)  # added again at the end, so that the next probe is another record
         self.met[fate.number] = (fate, fault)
         if self.fault is None:
             return is_final(fault) or len(self.met) >= ENOUGH_IN_A_ROW
@@ -89,7 +92,7 @@ class Parking:
         return True
 
     def park(self, now: float, *, had_answers: bool) -> Fault | None:
-        """Park the run, or leave it parked. If the run must give up, return the fault."""
+        """Park the run, or leave it parked. Return the fault if the run must give up, and otherwise None."""
         fault = next(reversed(self.met.values()))[1]
         limit = self._give_up_after
         if limit is None:

@@ -1,4 +1,4 @@
-"""Split an input into pieces, such as lines, before they are validated as records."""
+"""Split an input into pieces, such as lines. A piece is not yet validated as a record."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ class ProblemError(Exception):
 
 
 class Piece(NamedTuple):
-    """A piece of an input. Its content is a line of JSON (bytes), the fields of a record (a dictionary), or the
-    problem of a piece that is neither.
+    """A piece of an input. It contains a line of JSON (bytes), the fields of a record (a dictionary), or an error.
 
     `number` is the line of `file` in which the piece starts. It is 0 if the complete file is the piece.
     """

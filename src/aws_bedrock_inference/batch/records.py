@@ -46,8 +46,8 @@ _ADVICE_AT_FIRST = f"{_ADVICE}. If this is CSV, the first line must name the col
 _TOO_DEEP = "the JSON is nested too deeply, or a number is too long. Simplify the line"
 _LONGEST_SHOWN = 60
 
-# The numbers of a record: their limits and the advice. botocore 1.44.5, service model: `maxTokens` is an Integer, of
-# 32 bits.
+# The fields of a record that are numbers: the limits of each, and the advice in the error message. `maxTokens` is a
+# 32-bit Integer in the service model of botocore 1.44.5.
 _LIMITS: dict[str, tuple[dict[str, Any], str]] = {
     "max_tokens": ({"least": 1, "most": 2**31 - 1, "whole": True}, "Use a whole number, 1 or more"),
     "temperature": ({"least": 0, "most": 1}, "Use a number from 0 to 1"),
@@ -116,7 +116,7 @@ def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
 def records_from(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
     """Yield a record or a `BadLine` for each piece. The template builds the prompts of records without a prompt.
 
-    The memory contains one piece at a time, and 8 bytes for each id, to find duplicate ids.
+    At most one piece is in memory. To find duplicate ids, 8 bytes for each id are also in memory.
     """
     seen = Keys()
     for file, number, content in pieces:

@@ -89,8 +89,10 @@ class _Texts:
 
 
 def _columns(text: str) -> tuple[str, list[str]]:
-    """Return the delimiter and the column names. The delimiter is the character that yields a column `id`, or, if
-    none does, the most columns.
+    """Return the delimiter and the column names from the first line of a table.
+
+    Each possible delimiter is tried. A delimiter that yields a column `id` is preferred, and then the one that yields
+    the most columns.
     """
     made = []
     for delimiter in _DELIMITERS:
@@ -130,7 +132,7 @@ def _check(columns: list[str], template: Template | None) -> None:
 
 
 def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict[str, Any]:
-    """Return the record of a row. `data` are the columns that a template uses."""
+    """Return the fields of the record in one row. `data` contains the columns that a template uses."""
     if len(cells) != len(columns):
         raise ProblemError(
             f"the row has {len(cells)} cells for {len(columns)} columns. Quote a cell that "

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.records import Record
     from aws_bedrock_inference.batch.tally import Tally
 
-# The maximum number of fates in a turn, and the seconds for which a turn waits for more fates while calls are in
+# The maximum number of fates in one turn, and the seconds for which a turn waits for more fates while calls are in
 # flight.
 _MOST = 100
 _GATHER = 0.01
@@ -39,13 +39,14 @@ _CHECK_EVERY = 0.05  # seconds between two checks whether the queue for quota ha
 
 
 class Run:
-    """Sends the records that `intake` reads into `journal`, writes the answers to `output`, and counts them in
-    `tally`.
+    """Sends the records that `intake` reads into `journal`, writes the answers to `output`, and counts them in `tally`.
 
-    At most `concurrency` records are in flight. No record is claimed while `room` returns False. A record with a
-    transient fault is sent again after the others, up to `rounds` times (default 3: several minutes, including the
-    client's retries). `parking` decides when the run parks. `brake` returns the reason to stop now. `notify` is called
-    when fates are stored. After `interrupt`, calls in flight have `grace` seconds (default 5) to end.
+    At most `concurrency` records are in flight. While `room` returns False, the run sends no further records. A record
+    that fails with a transient fault is sent again after the other records, up to `rounds` times. The default of 3
+    rounds takes several minutes, because each round includes the client's retries. `parking` decides when the run stops
+    sending because of a fault that affects every record. `brake` returns the reason why the run must stop now, or an
+    empty text. `notify` is called when fates are stored. After `interrupt`, calls in flight have `grace` seconds
+    (default 5) to end.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Run:
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Claim no more records, and let the calls in flight end. On the second call, end immediately."""
+        """Send no further records, and let the calls in flight end. A second call of this method cancels them."""
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
@@ -120,7 +121,7 @@ class Run:
         self._intake.wake.set()
 
     async def _turn(self, *, last: bool = False) -> None:
-        """Write the new fates, and claim and send records. The `last` turn claims no records."""
+        """Write the new fates to the journal, and send the next records. With `last`, send no records."""
         fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
         again = {} if last else self._due()
         new = 0 if last or self._delayed.is_full else self._slots - len(again)
@@ -183,14 +184,15 @@ class Run:
 
     @property
     def _slots(self) -> int:
-        """The number of records that can be claimed now."""
+        """The number of records that the run can send now."""
         if self._parking.fault is not None or not self._room():
             return 0
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the delayed records to send again now, each with the count of its delays. New records are sent
-        first.
+        """Return the records to send again now, each with the number of its delays.
+
+        They are the next probe, or the delayed records if no new records remain or too many records are delayed.
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
@@ -203,7 +205,7 @@ class Run:
         return bool(self._delayed) and (self._all_claimed or self._delayed.is_full)
 
     async def _pause(self) -> None:
-        """Wait until there is work. Then wait a moment longer, so that fates that arrive together are written
+        """Wait until there is work. Then wait a short time longer, so that fates that arrive together are written
         together.
         """
         more = self._fates or self._is_idle or (self._slots > 0 and not self._drained)
@@ -225,8 +227,9 @@ class Run:
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Wait for the calls in flight and write their fates. The wait has a limit, unless the run has reached its
-        maximum cost.
+        """Wait at most `grace` seconds for the calls in flight, and write their fates.
+
+        If the run has reached its maximum cost, the wait has no limit.
         """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -286,8 +289,9 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the records in `Parking.met`, or mark them as failed if their fault is not transient. Other records
-        succeed, so the fault does not affect every record.
+        """Delay the records in `Parking.met` if their fault is transient, and otherwise mark them as failed.
+
+        The run calls this method after another record succeeded: the fault then does not affect every record.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.answers import Answer
     from aws_bedrock_inference.batch.records import Record
 
-# The maximum number of attempts for an answer that fits. Sampled answers differ, so another attempt may produce an
-# answer that fits. A model that fails three times does not understand the prompt.
+# The maximum number of attempts to get an answer that fits. Sampled answers differ, so another attempt can produce an
+# answer that fits. If three attempts fail, a further attempt is unlikely to succeed.
 ATTEMPTS = 3
 
 

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """The token usage of one answer. `max_tokens` is None if the output line does not contain it, as in the short
-    form.
+    """The token usage of one answer.
+
+    `max_tokens` is None if the output line does not contain it. Lines for records in the short form (`{"id",
+    "prompt"}`) do not contain it.
     """
 
     usage: Usage

@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 
 _MINUTE = 60
 
-# The minutes from which the remaining time is estimated. Quotas apply per minute, but an individual minute can be
-# untypical.
+# The remaining time is estimated from this many past minutes. Quotas apply per minute, but one minute can be untypical.
 _PACE_MINUTES = 3
 
-# An outage is assumed, and not only a slow service, if no call has succeeded for this many seconds and for this
-# multiple of the usual time between two answers.
+# An outage is assumed, and not only a slow service, if no call has succeeded for a long time. The time must be longer
+# than this many seconds, and longer than this multiple of the usual time between two answers.
 _OUTAGE_AFTER = 3.0
 _OUTAGE_GAPS = 5.0
 
 
 class Meter:
-    """A rate per minute, measured over the last `minutes`, or since the start if the start is more recent."""
+    """A rate per minute. It is measured over the last `minutes`, or since the start if fewer minutes have passed."""
 
     def __init__(self, clock: Clock, minutes: int = 1) -> None:
         self._clock = clock
@@ -63,20 +62,21 @@ class Meter:
 class Tally:
     """The counts of one run.
 
-    `bad` is the number of invalid lines, and `tokens` is the number of tokens that were charged to the quota. `total`
-    is the number of records, or None until the input is read. `lost` is the number of records that were in flight
-    when an earlier run was killed.
+    `bad` is the number of invalid lines. `tokens` is the number of tokens that AWS charged to the quota. `total` is the
+    number of records, or None until the input is read. `lost` is the number of records that were in flight when an
+    earlier run was killed.
 
     `fates` has the number of records in each state at the end, including earlier runs.
 
-    `parked` is the fault whose end the run waits for, and `asks_next` is the time of the next probe.
+    While the run is parked, it sends only one record at intervals, as a probe. `parked` is the fault because of which
+    the run is parked, and `asks_next` is the time of the next probe.
 
     `trouble` is the latest fault if no call has succeeded since the first fault, which occurred at `troubled_since`.
 
     `unshared` is the reason why the store of the shared quota is not available.
 
-    `pace` counts the completed records with a clock that stops during an outage, because an outage does not predict
-    the time of the remaining records.
+    `pace` measures the completed records per minute. Its clock stops during an outage, because the rate during an
+    outage does not help to estimate the remaining time.
 
     `reasons` has the number of failed records by error code, and `examples` has the first fault of each code.
 
@@ -123,7 +123,7 @@ class Tally:
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
         self._outages = 0.0
-        self._burndowns: dict[str, float] = {}  # the measured rate of each model, if it differs from the table
+        self._burndowns: dict[str, float] = {}  # by model: measured quota tokens per output token
         self.pace = Meter(lambda: self.clock() - self._outages - self._outage, _PACE_MINUTES)
 
     @property
@@ -143,7 +143,7 @@ class Tally:
         self.pace.add(1)
 
     def collect(self, stop_reason: str) -> None:
-        """Count a record that a batch job answered. This does not change the pace of calls."""
+        """Count a record that a batch job answered. The measured rate of the calls does not change."""
         self._answer(stop_reason)
         self.collected += 1
 

@@ -42,8 +42,9 @@ class Template:
         return f"Template({self._text!r})"
 
     def prompt(self, members: Mapping[str, Any]) -> str:
-        """Return the prompt with the values of these fields. Raises `ProblemError` if a field is missing, or if all
-        fields are blank.
+        """Return the prompt, with the values of the fields `members` inserted.
+
+        Raises `ProblemError` if a field is missing, or if all fields are blank.
         """
         missing = sorted(self.fields - members.keys())
         if missing:

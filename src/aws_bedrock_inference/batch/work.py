@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def opened_files(job: Job, say: Callable[[str], None]) -> tuple[Journal, Output]:
-    """Open the output file and the journal. If the journal is new, it adopts the answers of an existing output file."""
+    """Open the output file and the journal. If the journal is new, it stores the answers of an existing output file."""
     with contextlib.ExitStack() as opened:
         output = Output(job.target, say, in_order=job.order == "input")
         opened.callback(output.release)
@@ -62,11 +62,11 @@ async def asked(
     notify: Callable[[], None] = lambda: None,
     night: Night | None = None,
 ) -> Ending:
-    """Read the input, and send the missing records. With a deadline, `night` first performs its steps (see
-    `deadline`).
+    """Read the input, and send the records that have no result yet.
 
-    After these steps, `asker` is called; it returns the function that sends a record. `started` receives the object
-    that a signal interrupts. `notify` is called when the journal has new fates.
+    With a deadline, `night` first performs its steps (see `deadline`). Then `asker` is called; it returns the function
+    that sends a record. `started` receives the object that a signal interrupts. `notify` is called when the journal has
+    new fates. A fate states that a record is answered, has failed, or is sent again.
 
     Raises `ValueError` if the input cannot be used, or if its requests differ from the requests that were answered.
     """
@@ -74,8 +74,8 @@ async def asked(
         failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name
     )
     tally.skipped = journal.counts()[State.ANSWERED]
-    # A changed record ends the run, so a file is read completely before the first call. For a pipe, this could take too
-    # long.
+    # If a record has changed, the run ends with an error. A file is therefore read completely before the first call. A
+    # pipe is not, because it could take too long.
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(
@@ -165,7 +165,7 @@ def _brake(job: Job, tally: Tally) -> str:
 
 
 async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: Job) -> Ending:
-    """Send the records until the run ends. If a file can no longer be read or written, the run also ends."""
+    """Send the records until the run ends. The run also ends if a file can no longer be read or written."""
     try:
         return await over()
     except JournalBroken as error:

@@ -189,7 +189,7 @@ def redrive(
 def _send_each(
     queue: DeadLetterQueue, ids: tuple[str, ...], client: BedrockClient, keep: Callable[..., None], *, dry_run: bool
 ) -> None:
-    """Send the letters with these ids. If a letter fails, send the others too, and then raise the first failure."""
+    """Send the letters with these ids. If a letter fails, send the remaining letters, then raise the first failure."""
     failures: list[Exception] = []
     letters = [_found(queue, each) for each in dict.fromkeys(ids)]
     for letter in letters:

@@ -51,8 +51,10 @@ _Places = dict[str, dict[str, list[str]]]
 
 
 def _of_service(service: str | None, places: _Places) -> _Places:
-    """Return the errors of a service. If the catalogue has no entries for the service, return the common errors that
-    its chapter lists, or, if it has no chapter, all common errors.
+    """Return the errors of a service.
+
+    If the catalogue has no entries for the service, return the common errors that the chapter about the service lists.
+    If there is no such chapter, return all common errors.
     """
     if service is None:
         return places

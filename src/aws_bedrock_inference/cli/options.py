@@ -14,9 +14,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _use_profile(_: click.Context, __: click.Parameter, name: str | None) -> None:
-    """Make the session of a profile the default session. Every client that has no session of its own uses the default
-    session.
-    """
+    """Make the session of a profile the default session. Clients without their own session use the default session."""
     if name is None:
         return
     import boto3  # noqa: PLC0415 - heavy, and only needed now

@@ -31,7 +31,8 @@ _LINE_OF_A_NIGHT_EVERY = 60.0
 # The default colors of rich look like errors.
 BAR: dict[str, Any] = {"complete_style": "green", "finished_style": "green", "pulse_style": "green"}
 
-# How to round a duration: upper bound in seconds, step in seconds, seconds per unit, name of the unit.
+# How to round a duration. Each row applies up to an upper bound (seconds), and has the step (seconds), the seconds per
+# unit and the name of the unit.
 _PRECISION: tuple[tuple[float, int, int, str], ...] = (
     (115.0, 10, 1, "s"),
     (585.0, 30, 60, "min"),
@@ -185,7 +186,7 @@ class Progress:
         return (self._tally.total - self._tally.done) * 60 / rate
 
     def _most(self) -> float:
-        """Return the number of answers per minute that the quota allows. The burst at the start of a run can exceed
+        """Return the number of answers per minute that the quota allows. At the start of a run, the burst can exceed
         this rate.
         """
         tally = self._tally
@@ -203,8 +204,9 @@ class Progress:
         return f"no answer for {clock_time(seconds)}: {tally.trouble}"
 
     def _cost(self) -> list[str]:
-        """Return the cost so far as text. If there is a limit, it is the cost of all runs, because the limit applies
-        to all runs together.
+        """Return the cost so far as text.
+
+        If the user has set a limit, the cost includes earlier runs, because the limit applies to all runs together.
         """
         bill = self._tally.bill
         cost = bill.cost if self._max_cost is None else bill.total

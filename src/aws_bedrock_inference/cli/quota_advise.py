@@ -50,7 +50,8 @@ class _Experience:
     """Statistics of the calls of one model.
 
     `inputs` is the mean number of input tokens per call, or None if it is unknown. `account` and `region` are empty if
-    they are the caller's own. `learned` is the measured burndown rate, if it differs from the rate in the table.
+    they are the caller's own. `learned` is the measured burndown rate (quota tokens per output token), if it differs
+    from the rate in the table.
     """
 
     where: str
@@ -162,8 +163,8 @@ def _of_store(quota: SharedQuota) -> _Experience:
     known.learned = quota.burndown
     calls = quota.used("requests")
     if calls and known.sizes.count:
-        # The mean input of a call is the tokens of the last minute, without reserved tokens, divided by the calls,
-        # minus the charge for the mean answer.
+        # The mean number of input tokens is the mean charge of a call, minus the charge for the mean answer. The mean
+        # charge is the tokens of the last minute, without reserved tokens, divided by the number of calls.
         charge = (quota.used("tokens") - quota.reserved) / calls
         known.inputs = charge - known.burndown * known.sizes.output / known.sizes.count
     if known.inputs is None or known.inputs < 0:
@@ -202,8 +203,9 @@ def _beyond_pools(table: QuotaTable) -> Iterator[str]:
 
 
 def _pools(known: _Experience, table: QuotaTable) -> Iterator[str]:
-    """Yield lines about the pools of the model that have a larger quota. Each pool is a separate quota, so a client
-    that uses two pools has the sum of their quotas.
+    """Yield lines about the pools of the model that have a larger quota than the current pool.
+
+    Each pool is a separate quota. A client that uses two pools can use the sum of their quotas.
     """
     mine = table.limits(known.model, known.pool)
     for pool, called in _CALLED.items():

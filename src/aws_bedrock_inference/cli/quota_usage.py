@@ -52,8 +52,9 @@ def opened_store(ctx: click.Context, param: click.Parameter, value: str | None) 
 
 
 def usable_store(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Test a store by adding a member and removing it, and return the URL of the store. If the test fails, end the
-    command.
+    """Test a store and return its URL. If the test fails, end the command.
+
+    The test registers a process in the store and removes it.
     """
     store = opened_store(ctx, param, value)
     if store is not None:
@@ -119,7 +120,8 @@ def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQ
     """Return the quotas that are shared through `store`. If `models` is not empty, return only the quotas of these
     models.
 
-    Raises `StoreUnavailable`, also if the file of the store does not exist, because reading does not create the file.
+    Raises `StoreUnavailable`. This also happens if the file of the store does not exist, because reading does not
+    create it.
     """
     if isinstance(store, SqliteStore) and not store.path.exists() and store.path.parent.is_dir():
         raise _NotYet(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
@@ -134,7 +136,7 @@ def _is_selected(quota: SharedQuota, chosen: set[tuple[str, str]]) -> bool:
 
 
 def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
-    """Yield a block of lines for each quota: first the totals, then each member."""
+    """Yield a block of lines for each quota: first the totals, then each process that shares the quota."""
     quotas = list(quotas)
     for number, quota in enumerate(quotas):
         account, region, model, pool = quota.place
@@ -164,7 +166,7 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield the reasons why limits were estimated. The reason that most members report comes first."""
+    """Yield the reasons why limits were estimated. The reason that most processes report comes first."""
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):

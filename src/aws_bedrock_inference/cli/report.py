@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 
 def exit_code(tally: Tally, ending: Ending) -> int:
-    """Return the exit code of a run. A problem that a person must solve takes precedence over a problem that another
-    run would solve.
+    """Return the exit code of a run.
+
+    If there are several problems, the code is that of a problem that a person must solve. Problems that another run can
+    solve have lower precedence.
     """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED

@@ -22,8 +22,9 @@ MODEL = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 
 @contextlib.contextmanager
 def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator, Any]]:
-    """Run the simulator with `scenario` during the block. Yield the simulator, and a session with made-up
-    credentials.
+    """Run the simulator with `scenario` while the `with` block runs.
+
+    Yield the simulator, and a session with made-up credentials.
     """
     if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Output(io.FileIO):
-    """Standard output. If it cannot be written, the process ends, whichever library writes."""
+    """Standard output. If it cannot be written, the process ends. This also applies to writes by other libraries."""
 
     def write(self, data: Any) -> int:
         """Write `data`. If standard output cannot be written, end the process."""
@@ -40,10 +40,10 @@ class _Output(io.FileIO):
 
 
 def prepare_outputs() -> None:
-    """Prepare both outputs: escape the characters that their encoding lacks, and end the command when its output is
-    closed.
+    """Prepare standard output and standard error. If standard output is closed later, the command ends.
 
-    Without the escapes, a character outside ASCII would end the command under `LC_ALL=C`.
+    Characters that the encoding of an output lacks are escaped. Without the escapes, a character outside ASCII would
+    end the command under `LC_ALL=C`.
     """
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper) and out is sys.__stdout__ and not out.isatty():
@@ -102,8 +102,9 @@ def read_text() -> str:
 
 @contextlib.contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """End the process without a message on Ctrl-C during the block, because Python can lose interruptions while it
-    imports modules.
+    """On Ctrl-C in the `with` block, end the process without a message.
+
+    The usual handling is not reliable there, because Python can lose an interruption while it imports modules.
     """
 
     def leave(_: int, __: FrameType | None) -> None:

@@ -43,8 +43,9 @@ PAUSES = (0.5, 1.0, 2.0)
 
 
 def patient(ask: Callable[[], T]) -> T:
-    """Send a request to a store, and repeat it after a transient failure, because a redrive with calls in flight must
-    not stop at the first failure.
+    """Call `ask`, which sends a request to a store, and call it again after a transient failure.
+
+    A redrive has calls in flight, so it must not stop at the first failure of the store.
     """
     for pause in PAUSES:
         try:
@@ -57,14 +58,14 @@ def patient(ask: Callable[[], T]) -> T:
 
 
 def owner_name() -> str:
-    """Return a unique name for one redrive, the owner of its claims."""
+    """Return a unique name for one redrive, which identifies the letters that it has claimed."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
     """Claim a letter and return its new summary. Return None if another redrive has already claimed it.
 
-    If the letter is taken over from another redrive, its history records that its request was possibly sent.
+    If the claim of another redrive has expired, the letter's history records that its request was possibly sent.
     """
     now = queue.store.now()
     taken_over = summary.state == "claimed"
@@ -102,23 +103,24 @@ def release(
         packed = queue.packed_answer(answer, sealed=claimed.sealed)
         return patient(lambda: queue.store.update(ended, claimed.version, packed))
     except StoreUnavailable as trouble:
-        # Store the result without the answer, which may be too large. If no result were stored, the request would be
-        # sent again.
+        # The answer may be too large. Store the result without the answer, because a letter without a result is sent
+        # again.
         done = patient(lambda: queue.store.update(ended, claimed.version))
         LOGGER.error("the answer to letter %s was not stored: %s", claimed.id, trouble)
         return done
 
 
 def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
-    """Set a letter with an expired claim back to the state dead. Its history records that its request was possibly
-    sent.
-    """
+    """Set a letter whose claim has expired to `dead`. Its history records that its request was possibly sent."""
     entry = Redriven(queue.store.now(), "unknown", summary.owner)
     release(queue, summary, "dead", entry)
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
-    """Send one letter, whatever its state and its cause, and return the result. Raises the exceptions of the client."""
+    """Send the request of one letter, whatever its state and its cause, and return the result.
+
+    Raises the exceptions of the client.
+    """
     check_client(client)
     before, owner = letter.summary, owner_name()
     held = before.state == "claimed" and not queue.store.has_lapsed(before)
@@ -142,8 +144,9 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
 
 
 def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the result of a letter that was sent. Return the reason if this failed, or an empty text. No exception is
-    raised, because a failed store must not hide the answer or the failure of the call.
+    """Record the result of a letter that was sent. If the store fails, return the reason, and otherwise an empty text.
+
+    No exception is raised, because a failed store must not hide the answer or the failure of the call.
     """
     try:
         problem = (

@@ -29,8 +29,10 @@ def cursor_of(state: State, place: Place | None) -> str:
 
 
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
-    """Return the states that remain to be listed, and the place in the first of these states at which the next page
-    starts. Raises `ValueError` for an invalid cursor.
+    """Return the position at which the next page of letters starts.
+
+    The result contains the states that remain to be listed, and a place among the letters of the first of these states.
+    Raises `ValueError` for an invalid cursor.
     """
     if cursor is None:
         return states, None

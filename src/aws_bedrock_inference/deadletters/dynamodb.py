@@ -94,8 +94,8 @@ class DynamoLetters:
             try:
                 self._client().put_item(TableName=self.table, Item=item, ConditionExpression="attribute_not_exists(id)")
             except ClientError as error:
-                # If a response was lost, boto3 has sent the request again. The letter then exists, and may already be
-                # claimed.
+                # If a response was lost, boto3 sends the request again. The letter then exists already, and a redrive
+                # may have claimed it.
                 if code_of(error) != "ConditionalCheckFailedException":
                     raise
 
@@ -127,8 +127,9 @@ class DynamoLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a letter, unless its version has changed. If an answer does not fit into the item,
-        only the summary is stored.
+        """Replace the summary of a letter, unless its version has changed.
+
+        If the answer does not fit into the item, only the summary is stored.
         """
         with self._raising():
             try:
@@ -146,8 +147,10 @@ class DynamoLetters:
             return self._updated(summary, version, held)
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the claim of a letter has expired. This is the case if the claim has not changed for the time
-        of its lease since the first call of this method.
+        """Return whether the claim of a letter has expired.
+
+        A claim has expired if it has not changed for the time of its lease, measured from the first call of this
+        method.
         """
         return self._watch.has_lapsed(summary)
 
@@ -206,7 +209,7 @@ class DynamoLetters:
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
-            # If a response was lost, boto3 has sent the request again. The stored summary can then be the new one.
+            # If a response was lost, boto3 sends the request again. The stored summary can then already be the new one.
             there: Any = error.response.get("Item", {})
             return bool(there.get("summary") == item["summary"])
         return True
@@ -214,7 +217,7 @@ class DynamoLetters:
     def _items(
         self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a state from the index, about `limit` per page. Without the index, yield all items."""
+        """Yield the items of a state, about `limit` per request. Without the index, yield the items of all states."""
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:
@@ -260,8 +263,8 @@ class DynamoLetters:
         return record_of(item)
 
     def _from_bucket(self, where: str) -> bytes:
-        """Return the content of an object in S3. If it cannot be read, return no bytes, so that other letters can
-        still be read.
+        """Return the content of an object in S3. Return no bytes if it cannot be read, so that other letters can still
+        be read.
         """
         bucket, _, key = where.removeprefix("s3://").partition("/")
         try:
@@ -271,8 +274,9 @@ class DynamoLetters:
             return b""
 
     def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
-        """Return the attribute of an item that contains `content`. If `content` has more than `room` bytes, store it
-        in S3, and return the attribute with its place in S3.
+        """Return the attribute of an item that contains `content`.
+
+        If `content` has more than `room` bytes, it is stored in S3, and the attribute contains its place in S3.
         """
         if len(content) <= room:
             return {name: {"B": content}}

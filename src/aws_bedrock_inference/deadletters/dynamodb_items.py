@@ -1,4 +1,5 @@
-"""A letter as an item of DynamoDB, and the items of the program in AWS's documentation.
+"""Convert letters to DynamoDB items and back. Items that the program in AWS's documentation has written can also be
+read.
 
 | Attribute | Type | Content |
 |---|---|---|

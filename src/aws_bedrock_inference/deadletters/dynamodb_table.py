@@ -115,8 +115,9 @@ def _adopt(client: Any, table: str) -> int:
 
 
 def _kept_tidy(client: Any, table: str) -> list[str]:
-    """Enable the deletion of finished letters after 30 days, and the restore of the table to any second of the last 35
-    days. Return texts that describe the changes.
+    """Enable the deletion of finished letters after 30 days, and point-in-time recovery for the last 35 days.
+
+    Return texts that describe the changes.
     """
     done = []
     expiry = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]

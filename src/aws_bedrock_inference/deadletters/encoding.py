@@ -1,9 +1,9 @@
 """Encode requests and answers as JSON, so that decoding returns equal values. Bytes, all floats, tuples and dates are
 supported.
 
-A value of a type that JSON lacks becomes an object with one field whose name starts with `$`. If an object of the
-caller has such a field, the object is wrapped. If a value cannot be restored, for example a file that can be read only
-once, the name of its type is stored instead.
+A value of a type that JSON lacks becomes an object with one field whose name starts with `$`. If the caller passes such
+an object, it is stored inside `{"$object": ...}`. Some values cannot be restored, for example a file that can be read
+only once. For such a value, the name of its type is stored.
 """
 
 from __future__ import annotations

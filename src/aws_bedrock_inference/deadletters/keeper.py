@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.envelope import Redact, Seal
     from aws_bedrock_inference.deadletters.letter import Letter, Summary
 
-# The maximum number of letters that are written at the same time. In an outage, thousands of calls fail together; the
-# other letters wait.
+# The maximum number of letters that are written at the same time. In an outage, thousands of calls fail together; all
+# other letters wait in a queue.
 THREADS = 4
 
 
 class Keeper:
-    """Stores letters in `store`, which is a `DeadLetterQueue` or the store of such a queue. Raises the same
-    `ValueError` and `StoreUnusable` as the queue.
+    """Stores letters in `store`, which is a `DeadLetterQueue` or any store that such a queue accepts.
+
+    If `store` is invalid or unusable, raises the `ValueError` or `StoreUnusable` of the queue.
     """
 
     def __init__(self, store: Any, *, seal: Seal | None, redact: Redact | None) -> None:

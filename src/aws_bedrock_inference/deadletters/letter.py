@@ -137,7 +137,7 @@ def check_format(plain: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """An attempt before the last attempt: its error, and the seconds that the client waited after it."""
+    """A failed attempt that was followed by another: its error, and the seconds that the client waited after it."""
 
     code: str
     cause: str
@@ -151,9 +151,9 @@ class Tried:
 class Content:
     """The part of a letter that never changes.
 
-    `operation` is the client method for `request`, such as `invoke`, `converse_stream` or `invoke_model`.
-    `explanation` has the cause, title, decision, meaning and remedies. `partial` is the part of the answer that
-    arrived, as a Converse message. `routes` are the routes that were tried, in this order.
+    `operation` is the client method for `request`, such as `invoke`, `converse_stream` or `invoke_model`. `explanation`
+    has the cause, title, decision, meaning and remedies. `partial` is the part of the answer that arrived, as a
+    Converse message. `routes` lists the routes (a model in a Region) that the call tried, in this order.
     """
 
     operation: str
@@ -259,7 +259,7 @@ class Letter:
         }[name]
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys of the letter. With them, `dict(letter)` is an item as in AWS's documentation."""
+        """Return the keys of the letter. With this method, `dict(letter)` returns an item as in AWS's documentation."""
         return (*_MEMBERS, *_RETRIED) if self.summary.history else _MEMBERS
 
     def get(self, name: str, default: Any = None) -> Any:

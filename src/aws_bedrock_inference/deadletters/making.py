@@ -81,9 +81,9 @@ def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Ma
 def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str, Any]:
     """Return the fields of a summary that change after another failure.
 
-    Usually, the new cause replaces the previous cause. The previous cause stays if the client did not send the request
-    because of an open circuit, an exhausted budget, or a closed client. Filters then still find the letter by its real
-    cause.
+    Usually, the new cause replaces the previous cause. The previous cause stays if the client did not send the request:
+    the circuit was open, the budget was exhausted, or the client was closed. Filters then still find the letter by the
+    cause of its last real failure.
     """
     fault = getattr(error, "fault", None)
     of_client = isinstance(fault, Fault) and fault.kind is Kind.REFUSED and fault.cause not in _OF_REQUEST
@@ -144,7 +144,7 @@ def _searchable(text: str) -> str:
 
 
 def _routes(outcome: Outcome, route: Route) -> tuple[str, ...]:
-    """Return the routes that were tried, in this order and without duplicates."""
+    """Return the routes (a model in a Region) that the call tried, in this order and without duplicates."""
     tried = tuple(dict.fromkeys(str(hop.route) for hop in outcome.made.trail))
     return tried or ((str(route),) if route.model else ())
 

@@ -52,8 +52,8 @@ def _name(name: Any) -> Any:
 def _member(name: Any, part: Any, depth: int, *, hidden: bool) -> Any:
     """Return the value of a field with its secrets masked.
 
-    The value is masked completely if the field has the name of a secret. It is also masked completely if it is the
-    value in an AWS pair of name and value, and the pair's name is that of a secret.
+    The complete value is masked if the name of the field is that of a secret. It is also masked if it is the value in a
+    pair such as `{"Name": "password", "Value": "..."}`.
     """
     if _names_a_secret(name) or (hidden and name in ("value", "Value")):
         return _hidden(part)

@@ -34,7 +34,7 @@ PAGE = 100
 
 
 class Summaries(NamedTuple):
-    """The summaries of a page of letters, and the cursor of the next page, or None on the last page."""
+    """The summaries of a page of letters, and the cursor of the next page. The cursor is None on the last page."""
 
     summaries: list[Summary]
     cursor: str | None
@@ -83,9 +83,9 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        If the store fails, the method raises `StoreUnavailable`. If an exception is being handled or is passed as
-        `error`, the method returns None instead, so that it does not replace this exception. The log and a note on
-        the exception then contain the reason.
+        If the store fails, the method raises `StoreUnavailable`. There is one exception: if `error` is an exception, or
+        an `except` block calls this method, the method returns None. It thus does not replace the original exception.
+        The log and a note on the original exception then contain the reason.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -169,15 +169,15 @@ class DeadLetterQueue:
     ) -> RedriveReport:
         """Send dead letters again, the oldest first. Return the result of each letter.
 
-        At most `limit` letters are sent, and at most `concurrency` at the same time, with the priority `batch` and
-        within the client's quota. Only one redrive at a time sends a letter. A letter is refused if its cause requires
-        a change, if it belongs to a different Region, or if its request was redacted. `force=True` sends these letters
-        too. `remedied` names the causes that are fixed. `dry_run` sends nothing. `on_answer` is called with each
-        letter and its result, in the thread that sent it.
+        At most `limit` letters are sent, and at most `concurrency` at the same time. The calls have the priority
+        `batch` and use the client's quota. Only one redrive at a time sends a letter. A letter is refused if its cause
+        requires a change, if it belongs to a different Region, or if its request was redacted. `force=True` sends these
+        letters too. `remedied` names the causes that are fixed. `dry_run` sends nothing. `on_answer` is called with
+        each letter and its result, in the thread that sent it.
 
-        A letter is claimed for `lease` seconds; nine tenths of this time are the timeout of its call. Letters that
-        another redrive has claimed are skipped. With `wait`, this redrive waits for them, and sends the letters that
-        the other redrive does not finish within the lease. `filters` are the same as in `page`. The redrive stops
+        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time. Letters that
+        another redrive has claimed are skipped. With `wait`, this redrive waits until the other redrive finishes them.
+        If the lease expires first, this redrive sends them. `filters` are the same as in `page`. The redrive stops
         after 20 consecutive failures.
         """
         choice = wanted(self.store.now, **filters)
@@ -223,8 +223,8 @@ class DeadLetterQueue:
         return summary
 
     def packed_answer(self, plain: Any, *, sealed: bool) -> bytes:
-        """Return an answer as bytes for the store. With `sealed`, the bytes are encrypted, as the letter of the
-        answer is.
+        """Return an answer as bytes for the store. With `sealed`, the bytes are encrypted, like the request of the
+        letter.
         """
         return self._envelope.pack(plain, sealed=sealed)
 
@@ -247,7 +247,7 @@ class DeadLetterQueue:
     def _records(
         self, limit: int, state: str, after: str | None, choice: Wanted, *, whole: bool
     ) -> tuple[list[Record], str | None]:
-        """Return records of the given state, or of one state after the other, and the cursor of the next page."""
+        """Return records of one state, or of all states one after the other, and the cursor of the next page."""
         if not is_number(limit, least=1, whole=True):
             raise ValueError(f"limit={shown(limit)}: use a whole number, 1 or more")
         states, place = place_of(states_of(state), after)
@@ -263,7 +263,7 @@ class DeadLetterQueue:
         return records, None
 
     def _readable(self, records: list[Record]) -> list[Letter]:
-        """Return the letters of the readable records. If no record can be read, raise the error."""
+        """Return the letters that can be read. If there are records but none can be read, raise the error."""
         letters, trouble = [], None
         for record in records:
             try:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # The fraction of a lease that a call may take.
 _OF_LEASE = 0.9
 
-# A redrive stops after this many consecutive failures, because their cause is then not an individual letter.
+# A redrive stops after this many consecutive failures, because so many failures have a common cause.
 MOST_FAILURES = 20
 
 # Letters per page.
@@ -53,11 +53,11 @@ class RedriveResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedriveReport:
-    """The counts of a redrive. `sent` letters were answered, `failed` letters failed again, and `refused` letters were
-    not sent because their cause requires a change.
+    """The counts of a redrive. `sent` letters were answered, and `failed` letters failed again.
 
-    In a dry run, they are the counts of letters that would be sent or refused. `leased` letters are claimed by other
-    redrives. `stopped` is the reason if the redrive ended early. `results` has one entry for each letter.
+    `refused` letters were not sent, because the same request would fail again or cannot be sent unchanged. `leased`
+    letters are claimed by other redrives. In a dry run, the counts are those of letters that would be sent or refused.
+    `stopped` is the reason if the redrive ended early. `results` has one entry for each letter.
     """
 
     sent: int = 0

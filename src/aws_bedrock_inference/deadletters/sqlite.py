@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.deadletters.filters import Wanted
     from aws_bedrock_inference.deadletters.letter import State, Summary
 
-# Seconds to wait for other processes. A letter that is not stored is lost, so the wait may be longer than that of a
-# quota request.
+# Seconds to wait for other processes. This wait may be longer than that of a quota request, because a letter that is
+# not stored is lost.
 TIMEOUT = 5.0
 
 LETTERS = Schema(
@@ -116,8 +116,10 @@ class SqliteLetters:
             return changed.rowcount == 1
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the lease of a claimed letter has expired, by the clock of the machine. If this clock was set
-        back, the lease expires when the claim has not changed for the time of the lease, by a monotonic clock.
+        """Return whether the lease of a claimed letter has expired, by the clock of the machine.
+
+        If this clock was set back, a monotonic clock decides: the lease has expired when the claim has not changed for
+        the time of the lease.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))

@@ -1,4 +1,4 @@
-"""Measure how long claims have not changed. A claim marks a letter that a redrive is sending.
+"""Measure how much time has passed since each claim last changed. A claim marks a letter that a redrive is sending.
 
 The time is measured by the clock of the process that waits for the claims.
 """
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.deadletters.letter import Summary
 
-# Maximum of claims that are watched.
+# Maximum number of claims that are watched.
 _MOST = 10_000
 
 
@@ -23,7 +23,9 @@ class Watch:
         self._seen: dict[str, tuple[int, float]] = {}
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the claim has not changed for the time of its lease, since the first call of this method."""
+        """Return whether the claim has not changed for the time of its lease, measured from the first call of this
+        method.
+        """
         version, since = self._seen.get(summary.id, (0, 0.0))
         if version != summary.version:
             if len(self._seen) >= _MOST:

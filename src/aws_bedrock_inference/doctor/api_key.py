@@ -1,10 +1,10 @@
-"""Reads the facts that the text of a Bedrock API key contains: the kind of the key, its Region, its expiry time and
-its owner.
+"""Read the facts that the text of a Bedrock API key contains: the kind of the key, its Region, its expiry time and its
+owner.
 
-A short-term key is a presigned URL in base64, which contains the key's Region and its latest expiry time. A long-term
-key contains the name of an IAM user's credential; only IAM stores its expiry time. Both forms are described in
-https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and in the source of AWS's package
-aws-bedrock-token-generator, read 2026-11-29.
+A short-term key is a presigned URL in base64. It contains the key's Region and its latest expiry time. A long-term key
+contains the name of an IAM user's credential. Only IAM stores the expiry time of a long-term key. Both forms are
+described in https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_bedrock.html and in the source of AWS's
+package aws-bedrock-token-generator, read 2026-11-29.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes the file for a bug report, which contains the doctor's findings and the versions, but no secrets."""
+"""Write the file for a bug report. It contains the doctor's findings and the versions, but no secrets."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Contains `diagnose`, which finds the cause of an error or of failing calls, and proves the cause with read-only
-probes. A "probe" is one check of the doctor.
+"""`diagnose`: find the cause of an error or of failing calls, and prove the cause with read-only probes.
+
+A "probe" is one check of the doctor.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clients.base import BaseClient
     from aws_bedrock_inference.clock import Clock
 
-# The part of a probe's time limit that a connection can take, and that an answer can then take.
+# A connection can take this fraction of a probe's time limit, and the answer can then take the same fraction.
 _PART = 0.4
 
 

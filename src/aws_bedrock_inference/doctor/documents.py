@@ -1,4 +1,4 @@
-"""Evaluates policies, statement by statement: bucket policies, KMS key policies, and the trust policies of roles.
+"""Evaluate policies, statement by statement: bucket policies, KMS key policies, and the trust policies of roles.
 
 Only AWS can evaluate most conditions of a policy. If the result depends on such a condition, it is `UNKNOWN`.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Says(Enum):
-    """The possible results of the evaluation of a policy for an action and a role."""
+    """The possible results when a policy is evaluated for an action and a role."""
 
     ALLOWED = "allowed"
     LEFT_TO_IAM = "left to IAM"
@@ -25,7 +25,7 @@ class Says(Enum):
     UNKNOWN = "not known"
 
 
-# Keys of conditions under which a deny does not apply to a request over TLS.
+# Condition keys that refer to TLS. A deny with such a condition does not apply to a request over TLS.
 _HARMLESS = frozenset({"aws:securetransport"})
 
 
@@ -82,8 +82,10 @@ def bucket_denies(policy: Any, role_arn: str, action: str, resource: str) -> Say
 
 
 def principals_of(arn: str, policy: Any) -> set[str]:
-    """Return the principals in a trust policy that match the caller with this ARN. The ARN of a session does not
-    contain its role's path. Therefore every role of that name in the trust policy matches.
+    """Return the principals in a trust policy that match the caller with this ARN.
+
+    The ARN of a session does not contain the path of its role. Every role in the policy with the same name therefore
+    matches.
     """
     partition, account = arn.split(":")[1], arn.split(":")[4]
     itself = {arn, account, f"arn:{partition}:iam::{account}:root"}
@@ -101,8 +103,10 @@ def _whom(statement: Mapping[str, Any]) -> set[str]:
 
 
 def _names(statement: Mapping[str, Any], member: str, value: str) -> bool:
-    """Return True if a statement applies to `value`; otherwise return False. It applies if its `Action` or `Resource`
-    (the `member`) includes the value, or if its `NotAction` or `NotResource` does not exclude the value.
+    """Return whether a statement applies to `value`. `member` is `Action` or `Resource`.
+
+    The statement applies if its `member` includes the value. It also applies if it has `NotAction` or `NotResource` and
+    this field does not exclude the value.
     """
     negated = f"Not{member}" in statement
     patterns = texts(statement.get(f"Not{member}" if negated else member))

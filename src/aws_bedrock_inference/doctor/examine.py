@@ -1,5 +1,6 @@
-"""Runs the doctor's probes. Each probe runs in its own thread, within its time limit, and after the probes that must
-run before it (its `needs`).
+"""Run the doctor's probes. A probe is one read-only check.
+
+Each probe runs in its own thread and within its time limit. The probes that it needs (its `needs`) run first.
 """
 
 from __future__ import annotations
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
 def examine(
     probes: Sequence[Probe], world: World, *, timeout: float = inf, clock: Clock = clocks.monotonic
 ) -> Iterator[Check]:
-    """Yield the check of each probe as soon as the probe has ended. All probes together take at most `timeout`
-    seconds.
+    """Yield the check of each probe as soon as the probe has ended. All probes together take at most `timeout` seconds.
 
-    The probes that a probe needs run before it, if they are in `probes`. If one of these probes failed or had no
-    result, the probe is skipped. A probe that takes longer than `world.limit` seconds is abandoned in its thread.
-    This thread does not keep the program running.
+    The probes that a probe needs run before it, if they are in `probes`. If one of them failed or had no result, the
+    dependent probe is skipped. If a probe takes longer than `world.limit` seconds, its thread is abandoned. An
+    abandoned thread does not keep the program running.
     """
     end = clock() + timeout
     waiting, running = list(probes), dict[str, float]()
@@ -73,8 +73,9 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the finding of a probe that was skipped because of the probe `need`. The probe `need` must run first,
-    but its own `finding` is that it failed, had no result, or was skipped.
+    """Return the finding of a probe that is skipped because the probe `need`, which must run first, did not succeed.
+
+    `finding` is the finding of `need`: it failed, had no result, or was skipped itself.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")

@@ -172,16 +172,20 @@ class Report:
 
     @property
     def first(self) -> Check | None:
-        """The failed check that the user has to fix first. It is None if no check failed. A check that explains the
-        error comes first. If there is none, the first failed check in the order of dependency comes first.
+        """The failed check that the user has to fix first, or None if no check failed.
+
+        A failed check that explains the error comes first. Otherwise it is the first failed check in the order of
+        dependency.
         """
         bad = [check for check in self.checks if check.status is Status.FAILED]
         return next((check for check in bad if check.finding.of_error), bad[0] if bad else None)
 
     @property
     def cause(self) -> str:
-        """The name of the cause. If no probe found a cause, it is the cause that the error's text suggests. If the
-        probes excluded that cause and another cause is possible, it is the other cause.
+        """The name of the cause to fix first.
+
+        If no probe found a cause, it is the first possible cause of the error that the probes did not exclude. If they
+        excluded all, it is the cause that the error's text suggests.
         """
         if self.first is not None:
             return self.first.finding.cause

@@ -1,8 +1,8 @@
-"""Sends requests to IAM's policy simulator, and reads its results. A "principal" is the user or role whose
-permissions are simulated.
+"""Send requests to IAM's policy simulator, and read its results.
 
-The simulator does not evaluate session policies, policies of VPC endpoints, and conditions in service control
-policies: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html, read 2026-11-29.
+A "principal" is the user or role whose permissions are simulated. The simulator does not evaluate session policies,
+policies of VPC endpoints, and conditions in service control policies:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_testing-policies.html, read 2026-11-29.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The user or role whose permissions are simulated, by its ARN. If IAM cannot simulate the caller, it contains
-    the reason instead.
+    """The user or role whose permissions are simulated, by its ARN.
+
+    If IAM cannot simulate the caller, the object contains the reason instead.
     """
 
     arn: str = ""
@@ -65,8 +66,9 @@ def find_principal(world: World) -> Principal:
 
 
 def _of_iam(world: World, arn: str) -> Principal:
-    """Return the principal, with the ARN that IAM uses, for the ARN of a caller. The ARN of a session does not
-    contain its role's path, so the path is read from IAM.
+    """Return the principal for the ARN of a caller, with the ARN that IAM uses.
+
+    The ARN of a session does not contain the path of its role, so the path is read from IAM.
     """
     head, _, session = arn.partition(":assumed-role/")
     if not session:
@@ -87,8 +89,10 @@ def judge(
     resources: Sequence[str],
     context: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Ask IAM's policy simulator whether the principal is allowed these actions on these resources, and return its
-    answer. `context` contains the values of condition keys.
+    """Query IAM's policy simulator whether the principal is allowed these actions on these resources. Return its
+    answer.
+
+    `context` contains the values of condition keys.
     """
     entries = [
         {"ContextKeyName": name, "ContextKeyType": "string", "ContextKeyValues": [value]}

@@ -1,7 +1,8 @@
-"""Creates the probes of resources of other services, such as a bucket, that an error names. Such a probe checks
-whether the resource exists and what its state is. A "probe" is one read-only check of the doctor, and its result is a
-"finding". A "cause" is an entry of the error catalogue. A "part" is a kind of resource with the rules for its probe.
-`Seen` is a resource that a probe has read.
+"""Create probes for resources of other services that an error names, such as a bucket.
+
+A "probe" is one read-only check of the doctor, and its result is a "finding". These probes check whether a resource
+exists and what its state is. A "cause" is an entry of the error catalogue. A "part" is a kind of resource with the
+rules for its probe. `Seen` is a resource that a probe has read.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.doctor.world import Answer, World
 
-# Names for which no command of the catalogue has a placeholder, in the forms in which texts contain them.
+# Patterns that find the names of resources in the text of an error. The commands of the catalogue have no placeholders
+# for these names.
 _ARN = r"\barn:aws[a-z-]{0,10}"
 _NAMES = {
     "INDEX": re.compile(
@@ -36,8 +38,9 @@ _NAMES = {
 
 
 def named(world: World, name: str) -> str:
-    """Return the value that the error's text contains for `placeholder`, which is a placeholder of the catalogue or
-    of this file. The result is empty if there is no value.
+    """Return the value of the placeholder `name` from the text of the error, such as the name of a bucket.
+
+    The placeholder is one of the catalogue or of this file. The result is empty if the text contains no value.
     """
     own = _NAMES.get(name)
     if own is None:
@@ -73,8 +76,9 @@ class Seen:
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
     def may(self, message: str, *causes: str) -> Finding:
-        """Return a failed finding if the error can have one of `causes`; otherwise return a warning. The present
-        state of the resource can lead to these causes.
+        """Return a failed finding if the error can have one of `causes`, and otherwise a warning.
+
+        The present state of the resource can lead to these causes.
         """
         cause = next((each for each in self.world.candidates if each in causes), "")
         if cause:
@@ -82,8 +86,8 @@ class Seen:
         return warning(f"{self.what} {self.name} {message}", self.tried, **self.fields)
 
     def well(self, message: str, *excludes: str) -> Finding:
-        """Return an ok finding. It shows that the error has none of the causes `excludes`, because the resource's
-        state does not lead to them.
+        """Return an ok finding: the error has none of the causes `excludes`, because the resource's state cannot lead
+        to them.
         """
         return ok(f"{self.what} {self.name} {message}", self.tried, excludes=excludes)
 

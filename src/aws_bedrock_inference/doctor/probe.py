@@ -1,5 +1,6 @@
-"""Defines the type of a probe, which is one read-only check of the doctor: the probes that must run before it, the
-causes that it can prove or exclude, and the API calls that it makes.
+"""The type of a probe, which is one read-only check of the doctor.
+
+A probe names the probes that must run before it, the causes that it can prove or exclude, and its API calls.
 """
 
 from __future__ import annotations
@@ -59,9 +60,11 @@ def probe(
 
 
 def chosen(probes: dict[str, Probe], causes: Iterable[str] | None = None, *, asked: Iterable[str] = ()) -> list[Probe]:
-    """Return the probes that can prove or exclude one of `causes`, and all probes that these probes need, in order.
-    If `causes` is None, return all probes; those whose attribute `asked` is True are then returned only if the
-    argument `asked` names them.
+    """Return the probes to run, in order.
+
+    They are the probes that can prove or exclude one of `causes`, the probes that `asked` names, and all probes that
+    these probes need. If `causes` is None, they are all probes. A probe with the attribute `asked` is then included
+    only if the argument `asked` names it.
     """
     if causes is None:
         return [each for each in probes.values() if not each.asked or each.name in asked]

@@ -1,5 +1,6 @@
-"""Describes the sources from which boto3 reads credentials: the usual name of each source, which source overrides
-another, and when credentials expire.
+"""Describe the sources from which boto3 reads credentials.
+
+The module knows the usual name of each source, which source overrides another, and when credentials expire.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def source(credentials: Any) -> str:
 
 
 def out_of(core: Any) -> str:
-    """Return words that name the profile whose command (its `credential_process`) fetches the credentials. The result
-    is empty if the profile has no such command.
+    """Return words that name the profile whose command (`credential_process`) provides the credentials.
+
+    The result is empty if the profile has no such command.
     """
     command = "credential_process" in core.get_scoped_config()
     return f" from the credential_process of the profile {core.profile or 'default'}" if command else ""

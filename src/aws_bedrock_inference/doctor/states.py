@@ -1,5 +1,6 @@
-"""Evaluates the state of a resource of another service, with one function for each kind of resource. A function gets
-the resource that a probe has read (`seen`) and returns a finding, such as a failure that explains the error.
+"""Evaluate the state of a resource of another service, with one function for each kind of resource.
+
+Each function gets the resource that a probe has read. It returns a finding, or None if the state is good.
 """
 
 from __future__ import annotations
@@ -294,5 +295,5 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the first of `causes` that the error can have, or the first of all if it can have none."""
+    """Return the error's most likely cause among `causes`, or the first of them if it can have none."""
     return next((each for each in seen.world.candidates if each in causes), causes[0])

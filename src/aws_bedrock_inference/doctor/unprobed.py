@@ -1,5 +1,6 @@
-"""Handles causes that no probe of the doctor can prove or exclude. For each of these causes, the report contains the
-catalogue's command, which the user can run by hand.
+"""Report causes that no probe of the doctor can prove or exclude.
+
+For each of these causes, the report contains the catalogue's command, which the user can run by hand.
 """
 
 from __future__ import annotations

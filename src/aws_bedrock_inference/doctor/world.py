@@ -92,7 +92,7 @@ class World:
         return named(placeholder, self.error_text)
 
     def asked_about(self, *causes: str) -> bool:
-        """Return True if the cause of the error to diagnose is one of `causes`; otherwise return False."""
+        """Return whether the cause of the error to diagnose is one of `causes`."""
         return self.error is not None and self.error.cause in causes
 
     @property
@@ -117,8 +117,9 @@ class World:
         return self.ask("sts", "get_caller_identity")
 
     def ask_all(self, questions: Iterable[Callable[[], Answer]]) -> list[Answer]:
-        """Return the answers to several requests. The requests are sent concurrently, so together they take only as
-        long as the slowest of them.
+        """Return the answers to several requests.
+
+        The requests are sent concurrently, so together they take as long as the slowest of them.
         """
         answers: dict[int, Answer | Exception] = {}
 
@@ -142,8 +143,9 @@ class World:
         return found
 
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
-        """Return the answer of boto3's `operation` of `service`. The request is sent once and not retried, because a
-        probe reports the first answer.
+        """Return the answer of boto3's `operation` of `service`.
+
+        The request is sent once and not retried, because a probe reports the first answer.
         """
         from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that send requests need it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
@@ -189,7 +191,7 @@ class Answer:
 
     @property
     def silent(self) -> bool:
-        """True if no service answered the request; otherwise False."""
+        """True if no service answered the request."""
         return self.error is not None and not self.status
 
     @property
@@ -207,9 +209,7 @@ class Answer:
         return "" if self.why is None else f"{self.why.title[:1].lower()}{self.why.title[1:]}"
 
     def why_not(self, permission: str) -> str:
-        """Return the reason why the request has no response. The reason is that `permission` is missing, or it is the
-        service's error.
-        """
+        """Return the reason why the request has no response: `permission` is missing, or the service's error."""
         if self.denied:
             return f"the identity lacks {permission}"
         return self.reason

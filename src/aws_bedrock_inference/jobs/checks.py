@@ -1,8 +1,8 @@
 """Check a job before it is created: its role, its buckets and its model.
 
-AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. If a check is not
-possible, usually because a permission is missing, the check reports no problem, because the caller may lack a
-permission that the job does not need.
+AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. A check can be
+impossible, usually because the caller lacks the permission for this check. In this case, the check reports no problem,
+because the job itself may not need that permission.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ _CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard"
 
 
 class JobChecks:
-    """The checks of jobs in one Region. `session` is a session of boto3 or botocore; if it is None, boto3's default
-    session is used. `models` are the models of the account; if it is None, the checks do not look for the model in the
-    account.
+    """The checks of jobs in one Region.
+
+    `session` is a session of boto3 or botocore; if it is None, boto3's default session is used. `models` contains the
+    models of the account. If it is None, the checks do not look for the model in the account.
     """
 
     def __init__(self, session: Any, region_name: str, *, models: Models | None = None) -> None:
@@ -54,8 +55,10 @@ class JobChecks:
         self._models = models
 
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
-        """Raise `ValueError` with one line for each problem. Without `given_input`, the caller uploads the input below
-        the output, so the check includes the permission to write there.
+        """Check the job. Raise `ValueError` with one line for each problem.
+
+        Without `given_input`, the caller uploads the input below the output prefix. The check then also tests the
+        permission to write there.
         """
         problems = [
             self._found(self._role, role_arn),
@@ -72,7 +75,9 @@ class JobChecks:
             raise ValueError("\n".join(found))
 
     def _found(self, check: Callable[..., str], *given: Any) -> str:
-        """Return the problem that a check finds. Return an empty text if the check finds none, or is not possible."""
+        """Return the problem that a check finds. Return an empty text if there is none, or if the check is not
+        possible.
+        """
         try:
             return check(*given)
         except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:

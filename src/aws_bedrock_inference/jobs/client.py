@@ -156,8 +156,10 @@ class BedrockJobClient(Jobs):
         )
 
     def _created_of(self, lines: Prepared, order: Order) -> str:
-        """Return the id of the job with these lines. The job is a local job if it has too few lines for AWS, and a
-        group of jobs if it has too many.
+        """Return the id of the job with these lines.
+
+        If there are too few lines for AWS, the job is a local job: this process sends the records on demand. If there
+        are too many lines for one job, they become a group of jobs with one id.
         """
         least = self.limits.least_records
         if lines.records < least:

@@ -33,16 +33,18 @@ SHORTEST_HOURS, LONGEST_HOURS = 24, 168
 _NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")
 _LONGEST_NAME, _LONGEST_SUFFIX = 63, 4
 _TOKEN = re.compile(r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}")
-_LONGEST_TOKEN = 240  # AWS's maximum is 256; the other characters are for the number of a later attempt
+_LONGEST_TOKEN = 240  # AWS's maximum is 256; the rest is for the suffix of a later job
 
 _PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The parameters of a job, without its input. `token` and `name` are those of the first attempt. `content` is a
-    digest of the records if the caller has set the token. Otherwise `content` is empty, because the token is already
-    derived from the records.
+    """The parameters of a job, without its input.
+
+    `token` and `name` are those of the first job for this content. If that job fails, later jobs add a number to them.
+    `content` is a digest of the records if the caller has set the token. Otherwise `content` is empty, because the
+    token is already derived from the records.
     """
 
     model_id: str
@@ -57,7 +59,7 @@ class Order:
 
     @property
     def input_name(self) -> str:
-        """The name of the job's input in S3. A different content has a different name."""
+        """The name of the job's input in S3. Different records have different names."""
         return f"{self.token}-{self.content}" if self.content else self.token
 
     def __post_init__(self) -> None:
@@ -73,8 +75,10 @@ class Order:
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order of an attempt. The first attempt uses this order; later attempts add a number to its token
-        and name.
+        """Return the order for the job with this number, among the jobs for the same content.
+
+        Job 1 uses this order. A later job follows a failed or stopped job; its number is added to the token and the
+        name.
         """
         if number == 1:
             return self
@@ -145,8 +149,9 @@ class AwsJobs:
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return two values: the job with the order's token if it is running or has completed, otherwise None; and
-        the number of failed and stopped jobs with this token.
+        """Return the job with the order's token, and the number of failed and stopped jobs with this token.
+
+        The job is None unless it is running or has completed.
         """
         ended = 0
         for job in self._with_token(order):
@@ -187,8 +192,9 @@ class AwsJobs:
         return str(found)
 
     def _form(self, invocation: str) -> dict[str, str]:
-        """Return the parameter of CreateModelInvocationJob for the form of the bodies. Releases of boto3 without this
-        parameter create jobs with bodies of InvokeModel.
+        """Return the parameter of CreateModelInvocationJob that states the form of the bodies: Converse or InvokeModel.
+
+        Old releases of boto3 do not have this parameter. They create jobs with bodies of InvokeModel.
         """
         operation = self._bedrock.meta.service_model.operation_model("CreateModelInvocationJob")
         if "modelInvocationType" in operation.input_shape.members:

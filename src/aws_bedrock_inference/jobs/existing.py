@@ -64,8 +64,8 @@ class Jobs:
         self._making = threading.Lock()
         self._aws = AwsJobs(self._guarded("bedrock", region_name, timeout=_CALL_SECONDS))
         self._s3 = self._guarded("s3", region_name)
-        # For the states of local jobs and groups, a failed condition is a normal response. It must not be logged or
-        # retried.
+        # The states of local jobs and groups are objects in S3. If S3 refuses a conditional write to such an object,
+        # this is a normal response. It must not be logged or retried.
         self._plain_s3, _, _ = make_client("s3", session, region_name=region_name)
         self._local = LocalJobs(self._plain_s3, self._caller, clock=clock, wall=clocks.wall)
         self._groups = Groups(self._plain_s3, self._submit_part, self._aws.status, self._aws.stop, wall=clocks.wall)
@@ -85,8 +85,8 @@ class Jobs:
         """Return the current status of the job: its `status` in the words of AWS's documentation, its `error`, its
         counts and its times.
 
-        If the process that ran a job on demand has died, another process takes the job over after it has requested the
-        status several times. `take_over=False` prevents this.
+        If a process that ran a job on demand has died, another process can continue the job. It does so after it has
+        requested the status several times without a change. `take_over=False` prevents this.
         """
         home = self._home(job_id)
         if home is self._local:
@@ -183,8 +183,9 @@ class Jobs:
         return JobResult(Joined(records), job)
 
     def _submit(self, order: Order, place: Callable[[], str]) -> str:
-        """Return the id of the AWS job with the parameters `order`: an existing job, or a new job. For a new job,
-        `place` uploads the input and returns the URI of the input.
+        """Return the id of the AWS job with the parameters `order`. The job is an existing one or a new one.
+
+        For a new job, `place` uploads the input and returns the URI of the input.
         """
         job, ended = self._aws.existing(order)
         if job is not None:

@@ -42,10 +42,11 @@ _COUNTS = ("totalRecordCount", "processedRecordCount", "successRecordCount", "er
 
 
 class Groups:
-    """The groups of jobs that this process creates and waits for. Threads can share it.
+    """The groups of jobs that this process creates and waits for. A group is several jobs with one id. Threads can
+    share it.
 
-    `submit` gets the parameters of a job and the URI of its input, creates the job or finds the existing job, and
-    returns its id. `ask` returns a job in the form of GetModelInvocationJob, and `stop` stops a job.
+    `submit` gets the parameters of a job and the URI of its input. It creates the job or finds the existing job, and
+    returns the job's id. `ask` returns a job in the form of GetModelInvocationJob, and `stop` stops a job.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Groups:
         self._ended: dict[str, dict[str, Any]] = {}  # the status of an ended job is requested once
 
     def create(self, output: S3Location, token: str, parts: Sequence[dict[str, Any]]) -> str:
-        """Create the group of these parts below `output`, create its jobs, and return the id of the group.
+        """Create a group below `output` with one job for each of `parts`, and return the id of the group.
 
         If a group with this token is running or has completed, its id is returned. If it failed or was stopped, a new
         group is created. Each part has its `order`, its `input` in S3, and the number of its `records`.
@@ -92,7 +93,8 @@ class Groups:
         raise AssertionError  # never reached: there is always a next token
 
     def status(self, group_id: str) -> dict[str, Any]:
-        """Create the jobs that the group still lacks, and return the group in the form of GetModelInvocationJob.
+        """Create the jobs of the group that do not exist yet, and return the group in the form of
+        GetModelInvocationJob.
 
         Raises `LookupError` if the group does not exist, and `ValueError` for an invalid id.
         """
@@ -122,7 +124,7 @@ class Groups:
         return stored
 
     def _completed(self, place: S3Location, stored: Stored) -> dict[str, Any]:
-        """Create the jobs that the group still lacks, until the account's quota of jobs is reached. Return the
+        """Create the jobs of the group that do not exist yet, until the account's quota of jobs is reached. Return the
         group.
         """
         for number, part in enumerate(stored.value["parts"]):
@@ -144,7 +146,9 @@ class Groups:
         return stored.value
 
     def _noted(self, place: S3Location, stored: Stored, number: int, job_id: str) -> Stored:
-        """Write the job id of a part into the group, unless another process has written the id. Return the group."""
+        """Write the id of a part's job into the group, unless another process has already written an id. Return the
+        group.
+        """
         while stored.value["parts"][number]["job"] is None:
             parts = list(stored.value["parts"])
             parts[number] = {**parts[number], "job": job_id}
@@ -218,9 +222,10 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
 
 
 def _status(statuses: list[str]) -> str:
-    """Return AWS's word for the status of a group whose jobs have these statuses. While a job is running, it is the
-    status of the running job that has advanced most. If some ended jobs have results and others have none, it is
-    PartiallyCompleted, so that the existing results are read.
+    """Return AWS's word for the status of a group whose jobs have these statuses.
+
+    While a job is running, it is the status of the running job that has advanced most. If some ended jobs have results
+    and others have none, it is PartiallyCompleted. The existing results are then read.
     """
     running = [status for status in statuses if not has_ended(status)]
     if running:

@@ -26,8 +26,9 @@ STALE = 60.0  # seconds without a change after which another process may take ov
 
 
 class Lease:
-    """The lease of the job at `place`. This runner acquired the lease when it wrote `stored`, and it sent this write
-    at the time `sent`.
+    """The lease of the local job at `place`: the right of one process to run the job for a limited time.
+
+    This process acquired the lease when it wrote the state `stored`. It sent this write at the time `sent`.
     """
 
     def __init__(self, s3: Any, place: S3Location, stored: Stored, sent: float, clock: Clock) -> None:
@@ -41,7 +42,7 @@ class Lease:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The latest state of the job that this runner has read or written."""
+        """The latest state of the job that this process has read or written."""
         return self._stored.value
 
     @property

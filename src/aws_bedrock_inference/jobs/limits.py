@@ -63,8 +63,9 @@ def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits
 
 
 def _listed(base_model_id: str, quotas: QuotaTable | None) -> dict[str, float]:
-    """Return the limits of the model in the account's quotas. If a limit has two different values, it is omitted,
-    because it is ambiguous.
+    """Return the limits of the model in the account's quotas.
+
+    If two quotas state different values for the same limit, this limit is omitted.
     """
     model = model_of_id(base_model_id)
     listed: dict[str, set[float]] = {}

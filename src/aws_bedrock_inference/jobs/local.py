@@ -86,7 +86,7 @@ class LocalJobs:
         name: str,
         content: str = "",
     ) -> str:
-        """Create the job of these lines below `output`, start it in the background, and return its id.
+        """Create a job of these lines below `output`, start it in the background, and return its id.
 
         `token` identifies the job. If a job with this token is running or has completed, its id is returned. If it
         failed or was stopped, a new job is created. `content` is a digest that shows whether an existing job has
@@ -134,9 +134,10 @@ class LocalJobs:
         return job_id
 
     def status(self, job_id: str, *, take_over: bool = True) -> dict[str, Any]:
-        """Return the job in the form of GetModelInvocationJob. If no process runs the job, repeated calls take it
-        over; `take_over=False` prevents this. Raises `LookupError` if the job does not exist, and `ValueError` for an
-        invalid id.
+        """Return the job in the form of GetModelInvocationJob.
+
+        If no process runs the job, this process continues the job after several calls of this method. `take_over=False`
+        prevents this. Raises `LookupError` if the job does not exist, and `ValueError` for an invalid id.
         """
         folder = folder_of(job_id)
         stored = self._read(job_id)
@@ -181,8 +182,9 @@ class LocalJobs:
             running.thread.join()
 
     def close(self) -> None:
-        """Wait for the records in flight, and send no more records. The next process that waits for a job sends the
-        remaining records.
+        """Wait for the records in flight, and send no further records.
+
+        The next process that waits for a job sends the remaining records.
         """
         with self._lock:
             running = list(self._running.values())
@@ -206,8 +208,10 @@ class LocalJobs:
         return stored
 
     def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
-        """Return whether no process runs the job. This is the case if its runner released the lease, or if the state
-        has not changed for too long.
+        """Return whether no process runs the job.
+
+        This is the case if the process that ran the job released its lease, or if the job's state has not changed for
+        `STALE` seconds.
         """
         with self._lock:
             running = self._running.get(job_id)
@@ -221,7 +225,7 @@ class LocalJobs:
             return not stored.value["owner"] or now - since >= STALE
 
     def _take_over(self, job_id: str, folder: S3Location, stored: Stored) -> Stored | None:
-        """Take the job over and return its state, or return None if another process has changed the state."""
+        """Continue the job in this process and return its state. Return None if another process changed the state."""
         sent = self._clock()
         value = {**stored.value, "owner": uuid4().hex, "beat": stored.value["beat"] + 1}
         taken = states.replace(self._s3, _state(folder), stored, value)

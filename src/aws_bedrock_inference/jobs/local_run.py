@@ -38,9 +38,10 @@ _ROUNDS = 3
 
 
 class LocalRun:
-    """The run of the local job in `folder`. This process holds the lease of the job. `client` returns the client for a
-    model, and is called for each record. If `end` is called, the run starts no more records, and another runner can
-    continue immediately.
+    """The run of the local job in `folder`. This process holds the lease of the job, so no other process runs it.
+
+    `client` returns the client for a model, and is called for each record. After a call of `end`, the run starts no
+    more records, and another process can continue the job immediately.
     """
 
     def __init__(
@@ -57,12 +58,13 @@ class LocalRun:
         self._trouble: BaseException | None = None
 
     def end(self) -> None:
-        """Start no more records, and let the records in flight finish. The next runner sends the remaining records."""
+        """Start no more records, and let the records in flight finish. The next process sends the remaining records."""
         self._ended.set()
 
     def over(self) -> None:
-        """Run the job to its end. After an error of S3 or of the client, log the error; the next runner continues the
-        job.
+        """Run the job to its end.
+
+        An error of S3 or of the client is logged and ends the run. The next process continues the job.
         """
         try:
             self._ask_missing()
@@ -74,8 +76,9 @@ class LocalRun:
             self._lease.renew(owner="")
 
     def _ask_missing(self) -> None:
-        """Send the records that have no result yet. An error that is not caused by an individual record is raised
-        after the records in flight have finished.
+        """Send the records that have no result yet.
+
+        If an error is not caused by an individual record, it is raised after the records in flight have finished.
         """
         done = {_number(part) for part in self._parts()}
         missing = ((number, record) for number, record in self._records() if number not in done)
@@ -101,15 +104,18 @@ class LocalRun:
 
     @property
     def _is_complete(self) -> bool:
-        """True if the job must end now: all records have a result, or the job is broken or stopped."""
+        """True if the job must end now: all records have a result, a fault affects every record, or the job was
+        stopped.
+        """
         if self._broken or self._lease.state["stop"]:
             return True
         records: int = self._lease.state["records"]
         return sum(1 for _ in self._parts()) >= records
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
-        """Send a record and store its result. Return True for an answer and False for an error. Return None if the
-        record has no result, because the run was ended or the job is broken.
+        """Send a record and store its result. Return True for an answer and False for an error.
+
+        Return None if the record has no result, because the run was ended or a fault affects every record.
         """
         if not self._may_continue():
             return None
@@ -137,8 +143,9 @@ class LocalRun:
                 self._failed += not answered
 
     def _finish(self) -> None:
-        """Join the parts, write the manifest, and end the job. The parts are deleted last, so that another runner can
-        repeat these steps.
+        """Join the results into the output, write the manifest, and end the job.
+
+        The objects with the individual results are deleted last, so that another process can repeat these steps.
         """
         parts = list(self._parts())
         with TemporaryFile() as whole:
@@ -152,7 +159,9 @@ class LocalRun:
             self._remove(parts)
 
     def _join(self, parts: Iterable[S3Object], whole: Any) -> int:
-        """Write the content of all parts into the object `whole`. Return the number of records with an error."""
+        """Write the content of all objects in `parts` into the file `whole`. Return the number of records with an
+        error.
+        """
         failed = 0
         for part in parts:
             with opened(self._s3, part) as file:
@@ -164,7 +173,9 @@ class LocalRun:
         return failed
 
     def _remove(self, parts: list[S3Object]) -> None:
-        """Delete the parts. If the permission to delete is missing, the parts remain, and are ignored."""
+        """Delete the objects with the individual results. If the permission to delete is missing, they remain and are
+        ignored.
+        """
         try:
             for part in parts:
                 self._s3.delete_object(Bucket=part.location.bucket, Key=part.location.key)
@@ -206,5 +217,5 @@ def _below(folder: S3Location, name: str) -> S3Location:
 
 
 def _number(part: S3Object) -> int:
-    """Return the line number in the input that the key of a part contains."""
+    """Return the line number in the input that the key of a result object contains."""
     return int(part.location.key.rpartition("/")[2])

@@ -1,7 +1,7 @@
-"""Check the model and the bodies of the records of a batch job against known failures.
+"""Find records of a batch job whose model or body is known to fail.
 
-AWS does not check the bodies before it runs a job. An unknown model or an unknown form of a body is not refused here:
-if it is invalid, AWS reports the error.
+AWS does not check the bodies before it runs a job. This module accepts an unknown model and an unknown form of a body.
+If AWS does not support them, AWS reports the error.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def model_problem(model_id: str, models: Models | None = None) -> str:
 
 
 def body_problem(body: Mapping[str, Any], model_id: str, invocation: str) -> str:
-    """Return the reason if a record with this body certainly fails in a job for this operation. Otherwise return an
-    empty text.
+    """Return the reason if a record with this body certainly fails in a batch job. Otherwise return an empty text.
+
+    `invocation` is the operation of the job: `Converse` or `InvokeModel`.
     """
     if invocation == "Converse":
         if "toolConfig" in body:

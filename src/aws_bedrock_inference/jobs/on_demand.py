@@ -18,7 +18,7 @@ CONVERSE = "Converse"
 _BAD_REQUEST, _NO_STATUS = 400, 500
 _LONGEST_MESSAGE = 500
 
-# Seconds before the next round if the fault states no wait: the client has already retried the call.
+# Seconds before the record is sent again if the fault states no wait. The client has already retried the call.
 _AGAIN = 30.0
 
 
@@ -36,7 +36,10 @@ class Asked(NamedTuple):
 
 
 def asked(client: BedrockClient, model: str, record: dict[str, Any], invocation: str) -> Asked:
-    """Send one record. Raises `JobBroken`, and `ClientClosed` if the client was closed during the call."""
+    """Send one record. Raises `JobBroken` for a fault that affects every record.
+
+    Raises `ClientClosed` if the client was closed during the call.
+    """
     again = None
     try:
         return Asked({**record, "modelOutput": _answer(client, model, record["modelInput"], invocation)})

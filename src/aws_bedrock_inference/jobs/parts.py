@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.jobs.splitting import Part
     from aws_bedrock_inference.s3 import S3Location
 
-_LONGEST_NAME = 56  # AWS's maximum is 63; the other characters are for the number of the part
+_LONGEST_NAME = 56  # AWS's maximum is 63; the rest is for the number of the part
 
 
 def upload_parts(s3: Any, output: S3Location, lines: Prepared, order: Order, limits: JobLimits) -> list[dict[str, Any]]:
-    """Upload the lines, and return the parts for `Groups.create`: the order, the input and the number of records of
-    each job.
+    """Upload the lines, and return the parts for `Groups.create`. A part is the order, the input and the record count
+    of a job.
 
-    The memory contains at most one file at a time. Parts that already exist in S3 are not uploaded again. Raises
-    `ValueError` for a line that is larger than the maximum file of a job.
+    At most one file is in memory. Parts that already exist in S3 are not uploaded again. Raises `ValueError` for a line
+    that is larger than the maximum file of a job.
     """
     jobs = jobs_of(lines.file, limits)
     parts = []

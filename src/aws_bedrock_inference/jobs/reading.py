@@ -72,7 +72,9 @@ class Records:
             )
 
     def _missing(self, record_id: str, body: dict[str, Any], outputs: Outputs) -> JobRecord:
-        """Return a record whose output is missing. Raises `OSError` if all outputs of the job are missing."""
+        """Return a record whose output is missing, with an error. Raises `OSError` if all outputs of the job are
+        missing.
+        """
         job = self._job
         if not outputs.found and job["status"] == COMPLETED and job["succeeded"]:
             raise OSError(

@@ -63,8 +63,10 @@ def _lengths(lines: Iterable[bytes], most: int) -> Iterator[int]:
 
 
 def _cut(lengths: Iterable[int], start: int, most_records: int, most_bytes: int, least: int) -> list[Part]:
-    """Return the parts of lines with these lengths. Each part is as large as allowed. The last part gets at least
-    `least` lines if the previous part has enough lines.
+    """Divide lines into parts, each as large as allowed. `lengths` contains the number of bytes of each line.
+
+    If the last part has fewer than `least` lines, it gets lines from the end of the previous part, if that part has
+    enough.
     """
     parts: list[Part] = []
     tail: deque[int] = deque(maxlen=least)  # the last lines of the current part

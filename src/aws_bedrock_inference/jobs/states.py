@@ -30,7 +30,7 @@ FAILURES = (BotoCoreError, ClientError, Refused)
 
 _ABSENT = frozenset({"404", "NoSuchKey"})
 
-# The codes of a refused conditional write, because another write came first or is in progress:
+# The codes with which S3 refuses a conditional write, because another write came first or is in progress:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _LOST = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
 
@@ -46,7 +46,7 @@ class Stored(NamedTuple):
 
 
 def attempts(token: str) -> Iterator[str]:
-    """Yield the token for the first job, then the tokens for the jobs that follow a failed or stopped job."""
+    """Yield the token for the first job, then the token for each job that follows a failed or stopped job."""
     yield token
     yield from (f"{token}-{number}" for number in count(2))
 
@@ -76,22 +76,25 @@ def read(client: Any, place: S3Location) -> Stored | None:
 
 
 def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | None:
-    """Write a new object. Return None if the object exists. An endpoint that ignores conditions overwrites an existing
-    object.
+    """Write a new object. Return None if the object already exists.
+
+    An endpoint that ignores conditions overwrites an existing object.
     """
     return _written(client, place, value, IfNoneMatch="*")
 
 
 def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) -> Stored | None:
-    """Replace the version `old` of the object by `value`. Return None if the object has another version now. An
-    endpoint that ignores conditions replaces any version.
+    """Replace the version `old` of the object by `value`. Return None if the object now has another version.
+
+    An endpoint that ignores conditions replaces any version.
     """
     return _written(client, place, value, IfMatch=old.etag)
 
 
 def enforces(client: Any, place: S3Location, stored: Stored) -> bool:
-    """Return whether the endpoint refuses to create an object that exists. If the endpoint does not refuse, it has
-    written the same value again, which changes nothing.
+    """Return whether the endpoint enforces conditional writes: it must refuse to create an object that exists.
+
+    If the endpoint does not refuse, it has written the same value again, which changes nothing.
     """
     try:
         _put(client, place, stored.value, IfNoneMatch="*")
@@ -109,8 +112,8 @@ def _written(client: Any, place: S3Location, value: dict[str, Any], **condition:
             return Stored(value, _put(client, place, value))
         if code not in _LOST | _ABSENT:
             raise failure(place, error) from error
-    # If a response was lost, the SDK has sent the request again, and the repeated request finds the object of the first
-    # request.
+    # If a response was lost, the SDK sends the request again. The repeated request then finds the object that the first
+    # request has written.
     now = read(client, place)
     return now if now is not None and now.value == value else None
 

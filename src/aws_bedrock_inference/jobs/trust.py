@@ -51,8 +51,8 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
 
 
 def _like(actual: str, pattern: str) -> bool:
-    """Return whether `actual` can match `pattern`. A pattern that contains a variable, or the id of one job, is
-    treated as a match.
+    """Return whether `actual` can match `pattern`. If a pattern contains a variable or the id of one job, the result is
+    True.
     """
     head, found, _ = pattern.partition("model-invocation-job/")
     return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))

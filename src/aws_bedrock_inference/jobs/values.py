@@ -54,7 +54,8 @@ class JobStatus(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """The error of a record without output: the HTTP status and the message of the service, with an explanation.
+    """The error of a record: the HTTP status and the message of the service, with an explanation.
+
     `code` is 0 if the job ended before it processed the record.
     """
 

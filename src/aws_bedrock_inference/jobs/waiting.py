@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 TIMEOUT = 3600.0
 """The default timeout of a wait in seconds, from AWS's documentation. A job can take a day."""
 
-# The schedule of AWS's documentation, in seconds: 1.5, 2.25, ..., 30, and twice the interval after an error.
+# The intervals between polls, in seconds, from AWS's documentation: 1.5, 2.25, ..., 30. After an error, the interval is
+# twice as long as the previous one.
 _FIRST, _LONGEST = 1.0, 30.0
 _GROWTH, _GROWTH_AFTER_ERROR = 1.5, 2.0
 
@@ -51,13 +52,11 @@ class Polling:
         return job["status"] in ENDED
 
     def after(self) -> float:
-        """Return the seconds until the next poll of a running job. Raises `TimeoutError` at the end of the timeout."""
+        """Return the seconds until the next poll of a running job. Raises `TimeoutError` if the timeout has expired."""
         return self._wait(_GROWTH)
 
     def after_error(self, error: Exception) -> float:
-        """Return the seconds until the next poll after a failed poll. Raises the error if another poll would
-        fail too.
-        """
+        """Return the seconds until the next poll after a failed poll. Raises the error if it is permanent."""
         fault = known_fault(error)
         circuit_is_open = fault.kind is Kind.REFUSED
         if fault.decision is Decision.FAIL and not circuit_is_open:

@@ -35,7 +35,9 @@ _LONGEST = 256
 
 
 class Described:
-    """Creates the attributes that spans and metrics have in common, in one version of the names."""
+    """Creates the attributes that spans and metrics have in common. They have the names of one version of the
+    conventions.
+    """
 
     def __init__(self, names: Names) -> None:
         self.name = names.attributes
@@ -67,8 +69,10 @@ class Described:
         return attributes
 
     def endpoint(self, route: Route) -> Attributes:
-        """Return the attributes of a route's endpoint, for spans. Metrics do not have these attributes, because they
-        would cost time in every call, and the Region contains nearly the same information.
+        """Return the attributes of a route's endpoint, for spans.
+
+        Metrics do not have these attributes. They would cost time in every call, and the Region contains nearly the
+        same information.
         """
         attributes: Attributes = {}
         if route.server:
@@ -77,7 +81,7 @@ class Described:
         return attributes
 
     def fault(self, fault: Fault) -> Attributes:
-        """Return the attributes of a fault. A fault that the program itself caused is not counted as an error."""
+        """Return the attributes of a fault. If the program itself caused the fault, the attributes contain no error."""
         if fault.cause == ABANDONED.cause:
             return {CAUSE: fault.cause}
         return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}

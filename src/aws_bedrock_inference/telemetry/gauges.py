@@ -1,7 +1,7 @@
-"""Instruments that OpenTelemetry reads when it collects metrics: counters, and gauges of quotas, of the queues for
-quotas, and of circuits. A gauge belongs to the process and not to one observer, because OpenTelemetry cannot remove
-an instrument. If an instrument is created a second time, OpenTelemetry returns the first instrument with its first
-callbacks.
+"""Instruments that OpenTelemetry reads when it collects metrics: counters, and gauges of quotas, queues and circuits.
+
+OpenTelemetry cannot remove an instrument. If an instrument is created a second time, OpenTelemetry returns the first
+instrument with its first callbacks. A gauge therefore belongs to the process and not to one caller of `observe`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The last state of each circuit of the process that has ever changed its state. If two clients have separate
-    circuits for one model, the state of the circuit that changed last is reported.
+    """The last state of each circuit of the process that has ever changed its state.
+
+    If two clients have separate circuits for one model, the state of the circuit that changed last is reported.
     """
 
     def __init__(self) -> None:
@@ -90,8 +91,9 @@ def _observing(read: Callable[[], Iterable[Gauge]]) -> Callable[[CallbackOptions
 
 
 def _quotas(described: Described) -> tuple[list[Gauge], list[Gauge], list[Gauge]]:
-    """Return the use, the limit and the queue of each quota. If several `Quota` objects count the same quota, their
-    counts are added, and the limit is the largest of their limits.
+    """Return the use, the limit and the queue of each quota.
+
+    If several `Quota` objects count the same quota, their counts are added. The limit is the largest of their limits.
     """
     used: dict[tuple[str, str], float] = defaultdict(float)
     limits: dict[tuple[str, str], float] = defaultdict(float)

@@ -1,4 +1,4 @@
-"""Writes log records as lines of JSON. The keys are those of AWS's documents and those of this package's events."""
+"""Write log records as lines of JSON. The keys are those of AWS's documentation and those of this package's events."""
 
 from __future__ import annotations
 
@@ -72,8 +72,9 @@ class JsonFormatter(logging.Formatter):
         return said
 
     def _exception(self, exc_info: Any) -> dict[str, Any]:
-        """Return the traceback and the facts of the failure. The traceback is without source lines and without the
-        values that its exceptions quote, because both can contain a prompt.
+        """Return the traceback and the facts of the failure.
+
+        The source lines and the values that the exceptions quote are removed, because both can contain a prompt.
         """
         text = _without_source(self.formatException(exc_info))
         for error in chained(exc_info[1]):
@@ -87,9 +88,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def event_of(record: logging.LogRecord) -> dict[str, Any]:
-    """Return the values of the event behind a line of this package's log. Return an empty dictionary for
-    other lines.
-    """
+    """Return the values of the event that a line of this package's log reports. The result is empty for other lines."""
     fields = getattr(record, "bedrock", None)
     return fields if isinstance(fields, dict) and record.name == LOGGER.name else {}
 
@@ -105,7 +104,7 @@ def _message(record: logging.LogRecord) -> str:
 def _without_source(traceback: str) -> str:
     """Return a traceback without its source lines. It still has the files, the line numbers and the functions."""
     kept: list[str] = []
-    depth = inf  # the indentation of the last frame: its source lines and their marks are indented further
+    depth = inf  # the source lines and their marks are indented further than their frame
     for line in traceback.split("\n"):
         indent = len(line) - len(line.lstrip(" |"))
         if _FRAME.match(line):

@@ -1,4 +1,4 @@
-"""The log as lines of JSON on stderr. It is set up once, and lines that repeat too often are summarized."""
+"""Write the log as lines of JSON to stderr. Lines that repeat too often are summarized."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ class JsonLines(logging.StreamHandler[TextIO]):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the counted lines of the parent in a forked child, because the parent reports these lines itself."""
+        """Delete the counts of the parent process in a forked child, because the parent itself reports its omitted
+        lines.
+        """
         self._repeats, self._timer = Repeats(), None
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -189,9 +191,7 @@ _HANDLER = JsonLines(_stderr())  # the only one of a process
 
 
 def _kind(record: logging.LogRecord) -> tuple[Any, ...] | None:
-    """Return a key that is the same for a line and its repetitions. Return None for a line that must always be
-    written.
-    """
+    """Return a key that is the same for a line and its repetitions, or None for a line that is always written."""
     fields = event_of(record)
     if "cause" not in fields and fields.get("event") != ThrottleReceived.__name__:
         return None

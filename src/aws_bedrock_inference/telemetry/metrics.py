@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """A listener that counts and measures calls by their events."""
+    """A listener that counts and measures calls. It receives the events of the calls."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Metrics:
             self._series.count(paid, "unpriced")
 
     def fell_back(self, event: FellBack) -> None:
-        """Count a call that left a route."""
+        """Count a call that changed from one route (a model in a Region) to another."""
         self._series.count(self._series.of("", event.route, event.fault), "fallbacks")
 
     def dead_letter(self, event: DeadLetterKept | DeadLetterLost, key: str) -> None:
@@ -133,8 +133,10 @@ class Metrics:
             count(paid, "cache_write_tokens", usage.cache_write_tokens)
 
     def _counted(self, key: str) -> list[tuple[float, Attributes]]:
-        """Return the current values of the counter with this key. Bedrock does not report which tokens are text and
-        which are pictures.
+        """Return the current values of the counter with this key.
+
+        Counters of tokens have the modality `unknown`, because Bedrock does not report which tokens are text and which
+        are images.
         """
         kind: Attributes = {self._modality: "unknown"} if key.endswith("_tokens") else {}
         return [(value, {**attributes, **kind}) for value, attributes in self._series.read(key)]

@@ -50,8 +50,9 @@ class Names:
 
 
 def names(environment: Mapping[str, str] | None = None) -> Names:
-    """Return the names in the version of the conventions that the environment variables select. Without a selection,
-    return the names of the earlier version.
+    """Return the names in the version of the conventions that the environment variables select.
+
+    If the variables select no version, return the names of the older version.
     """
     chosen = (os.environ if environment is None else environment).get(_TABLE["variable"], "")
     return Names(new=_TABLE["token"] in {token.strip() for token in chosen.split(",")})

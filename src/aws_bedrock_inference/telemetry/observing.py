@@ -1,4 +1,4 @@
-"""`observe` switches the reports about all clients of a process on and off."""
+"""`observe`: switch the reports about all clients of a process on and off."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """A listener for all events of the process. If `attempts` is True, the listener also receives the start of each
-    call and each attempt, which costs every call a few microseconds.
+    """A listener for all events of the process.
+
+    If `attempts` is True, the listener also receives the start of each call and each attempt. This costs every call a
+    few microseconds.
     """
 
     attempts: bool
 
     def __call__(self, event: object) -> None:
-        """Report `event`. It runs in the thread or task of the call."""
+        """Report `event`. The method runs in the thread or task of the call."""
 
     def close(self) -> None:
         """Report all events that are not yet reported, and release all resources."""
@@ -69,8 +71,9 @@ def observe(
 
 
 class _Reports(Locked):
-    """The running reports, by their keys. Each entry has the function that ends the report, and the number of callers
-    that started it.
+    """The running reports, by their keys.
+
+    Each entry has the function that ends the report, and the number of callers that started the report.
     """
 
     def __init__(self) -> None:
@@ -78,8 +81,9 @@ class _Reports(Locked):
         self._running: dict[Hashable, tuple[Callable[[], object], int]] = {}
 
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
-        """Start a report with `begin` unless a report with this `key` is running. The returned function ends the
-        caller's use of the report; when it is called a second time, it does nothing.
+        """Start a report with `begin`, if no report with this `key` is running.
+
+        The returned function ends the caller's use of the report. A second call of this function does nothing.
         """
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)

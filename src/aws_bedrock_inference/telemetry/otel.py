@@ -60,8 +60,9 @@ class OpenTelemetry:
     meter_provider: metrics.MeterProvider | None = None
 
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
-        """Return a sink that sends spans and metrics to these providers. The version of their names is read from the
-        environment variables when this method is called.
+        """Return a sink that sends spans and metrics to these providers.
+
+        This method reads the version of the names of spans and metrics from the environment variables.
         """
         return OpenTelemetrySink(self, clock)
 
@@ -98,8 +99,9 @@ class OpenTelemetrySink:
         }
 
     def __call__(self, event: object) -> None:
-        """Report `event` to OpenTelemetry, first in metrics and then in the call's span, because the span must still
-        be open when the metrics are recorded. The span is updated even if the metrics fail.
+        """Report `event` to OpenTelemetry, first in metrics and then in the call's span.
+
+        The span must still be open when the metrics are recorded. The span is updated even if the metrics fail.
         """
         kind = type(event)
         try:
@@ -110,8 +112,10 @@ class OpenTelemetrySink:
             self._spanned.get(kind, self._spans.other)(event)
 
     def close(self) -> None:
-        """End the open spans. If a thread is inside a call, the span that was current before the call becomes current
-        again at the end of the call.
+        """End the open spans.
+
+        A thread can be inside a call at this time. When the call ends, the span that was current before the call
+        becomes current again.
         """
         self._forget_ids()
         self._spans.close()

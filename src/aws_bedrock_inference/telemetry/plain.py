@@ -1,4 +1,4 @@
-"""Convert any object to values that JSON can write, and an error to a text that does not quote its request."""
+"""Convert any object to values that JSON can write, and an error to a text that does not quote the failed request."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ LONGEST = 20_000  # characters of a text; log collectors cut lines of 256 KB, an
 
 _WRITTEN_AS_TEXT = (date, time, Decimal, UUID, PurePath, BaseException)
 
-# The form in which botocore quotes rejected values. The values can contain the words of this form, too, so everything
-# up to the last match is removed.
+# The form in which botocore quotes rejected values. A value can itself contain these words, so everything up to the
+# last match is removed.
 _PARAMETER = re.compile(r"(, value: ).*(?=, type: <class )", re.DOTALL)
 
 
 def plain(value: Any, *around: int) -> Any:
-    """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None. Any other object is
-    replaced by its text if the text is informative, and otherwise by the name of its type. `around` contains the
-    Python ids of the containers that contain `value`, so that a container inside itself is noticed.
+    """Return `value` as dictionaries with text keys, lists, texts, numbers, booleans and None.
+
+    Any other object is replaced by its text if the text is informative, and otherwise by the name of its type. `around`
+    contains the Python ids of the containers around `value`. They show whether a container contains itself.
     """
     if isinstance(value, Enum):
         value = value.value
@@ -64,7 +65,7 @@ def _contents(value: Any, around: tuple[int, ...]) -> Any:
 
 
 def whole_characters(text: str) -> str:
-    """Return the text, shortened if it is too long, and without lone surrogates, which few JSON readers accept."""
+    """Return the text without lone surrogates, which few JSON readers accept. A text that is too long is shortened."""
     if len(text) > LONGEST:
         text = f"{text[:LONGEST]}… ({len(text):,} characters)"
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -79,8 +80,10 @@ def text_of(value: object) -> str:
 
 
 def error_text(error: object) -> str:
-    """Return the text of an error with secrets masked. The text does not quote the request if the error passed
-    through a client of this package. For an error of botocore, the values that botocore rejected are omitted.
+    """Return the text of an error with secrets masked.
+
+    If the error passed through a client of this package, the text does not quote the request. If botocore raised the
+    error, the values that botocore rejected are omitted.
     """
     fault = getattr(error, "fault", None)
     known = isinstance(fault, Fault) and not isinstance(error, BedrockError)

@@ -1,5 +1,6 @@
-"""Limits repeated log lines. In each time window, the first few lines of each kind are written, and the others are
-only counted.
+"""Limit repeated log lines.
+
+In each time window, the first few lines of each kind are written. All further lines of this kind are only counted.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ class _Window(Generic[T]):
 
 
 class Repeats(Generic[T]):
-    """Admits the first `first` lines of each kind in a time window of `seconds` seconds. It counts the other lines
+    """Admits the first `first` lines of each kind in a time window of `seconds` seconds. It counts all further lines
     and stores the last of them.
 
-    At most `most` kinds are tracked at the same time; if there are more, the oldest window ends early.
+    At most `most` kinds are tracked at the same time. If there are more kinds, the oldest window ends early.
     """
 
     def __init__(self, first: int = 5, seconds: float = 60.0, most: int = 256) -> None:
@@ -50,15 +51,11 @@ class Repeats(Generic[T]):
 
     @property
     def due(self) -> float:
-        """The time at which the first window with omitted lines ends, so that `ended` returns it. It is infinite if
-        no line was omitted.
-        """
+        """The time at which the first window with omitted lines ends. It is infinite if no line was omitted."""
         return self._due
 
     def admits(self, kind: Hashable, line: T, now: float) -> bool:
-        """Return True if a line can be written now, because it is one of the first of its kind; otherwise return
-        False.
-        """
+        """Return whether a line can be written now, because it is one of the first lines of its kind."""
         window = self._windows.get(kind)
         if window is None or not 0 <= now - window.begun < self._seconds:  # the clock may have been set back
             if window is not None or len(self._windows) >= self._most:
@@ -74,8 +71,10 @@ class Repeats(Generic[T]):
         return False
 
     def ended(self, now: float) -> list[Repeated[T]]:
-        """Return the counts of omitted lines for all windows that have ended by `now`. If `now` is infinite, return
-        those of all windows. Each window is returned only once.
+        """Return the counts of omitted lines for all windows that have ended by `now`. Each window is returned only
+        once.
+
+        If `now` is infinite, return the counts of all windows.
         """
         if now >= self._due:
             for kind, window in list(self._windows.items()):

@@ -1,9 +1,10 @@
 """The series of metrics: each combination of labels that occurs, with its counters.
 
-A counter of OpenTelemetry's SDK takes ten times as long as an addition. Therefore this module adds up the counters
-itself, and OpenTelemetry reads them when metrics are collected. The counters remain after the observer that created
-them is closed. If an instrument is created a second time, OpenTelemetry returns the first instrument with its first
-callbacks, and these callbacks still read the first counters.
+This module adds up the counters itself, and OpenTelemetry reads them when it collects metrics. A counter of
+OpenTelemetry's SDK would take ten times as long as an addition.
+
+OpenTelemetry calls the callbacks that an instrument had at its first creation, even if the instrument is created a
+second time. The counters therefore remain after the caller that created them has ended its report.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ MOST_WORDS = 100
 
 
 class Series:
-    """One combination of labels. `typed` contains the labels for each type of token. `counts` contains the counters
-    by their keys.
+    """One combination of labels, with its counters.
+
+    `typed` contains the labels for each type of token. `counts` contains the counters by their keys.
     """
 
     __slots__ = ("attributes", "counts", "typed")
@@ -98,7 +100,7 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """Stands for the program's own provider, which a program can set after this package requests it."""
+    """Stands for the provider that the program itself sets, possibly after this package has requested the provider."""
 
 
 _PROGRAM = _Program()

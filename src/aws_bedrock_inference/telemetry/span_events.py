@@ -1,4 +1,4 @@
-"""Converts the events of a call to events of the call's span. Their names are those in docs/events.md."""
+"""Convert the events of a call to events of the call's span. Their names are those in docs/events.md."""
 
 from __future__ import annotations
 

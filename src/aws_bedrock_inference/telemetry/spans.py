@@ -1,8 +1,8 @@
-"""OpenTelemetry spans: one for each call, and below it one for each of the call's attempts.
+"""OpenTelemetry spans: one for each call, and below this span one for each of the call's attempts.
 
-While a call runs, the span of the call, or of its running attempt, is the current span. The spans that other
-libraries create then appear below this span. The spans of a stream are never current, because the consumer reads the
-stream between its own work, perhaps in another thread or task.
+While a call runs, the span of the call, or of its running attempt, is the current span. The spans that other libraries
+create then appear below this span. The spans of a stream are never current. The consumer of a stream does its own work
+between two parts of the stream, perhaps in another thread or task.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 ATTEMPT = "attempt"
 """The name of the span of an attempt."""
 
-# The maximum number of open spans. Every call ends, so more open spans mean that the ends of some calls were missed.
+# The maximum number of open spans. Every call ends, so a larger number shows that the ends of some calls were missed.
 MOST_OPEN = 100_000
 
-# The keys under which other instrumentations record nothing, as opentelemetry-instrumentation's
-# `suppress_instrumentation` sets them.
+# The keys that tell other instrumentations to record nothing. `suppress_instrumentation` of
+# opentelemetry-instrumentation sets the same keys.
 _SILENT = (SILENT, getattr(contexts, "_SUPPRESS_INSTRUMENTATION_KEY", ""))
 
 _LONGEST_REASON = 100
@@ -54,9 +54,10 @@ class _Current:
         self._token = contexts.attach(contexts.set_value(key, self, trace.set_span_in_context(span, around)))
 
     def leave(self) -> None:
-        """Make the span current again that was current before. If this has already happened, do nothing; with two
-        listeners, the first one does it for both. Do nothing, either, if another thread ends the call because the
-        call's own thread has stopped running it.
+        """Set the current span back to the span that was current before.
+
+        Do nothing if this has already happened: if there are two listeners, the first one does it for both. Also do
+        nothing if a different thread ends the call, because the call's own thread has stopped running the call.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)
@@ -226,10 +227,11 @@ class Spans:
 
 
 def instrumented(operation: str, region: str) -> bool:
-    """Return True if the call belongs to a boto3 client for which OpenTelemetry's botocore instrumentation creates
-    spans and metrics; otherwise return False. If it is True, this package leaves these spans and metrics to the
-    instrumentation, because the instrumentation knows more about an answer than this package's wrapper does, and
-    existing dashboards can depend on its spans.
+    """Return whether OpenTelemetry's botocore instrumentation creates spans and metrics for this call.
+
+    This is the case if the call belongs to an instrumented boto3 client. This package then creates no spans and metrics
+    of its own for the call. The instrumentation knows more about an answer, and existing dashboards can depend on its
+    spans.
     """
     if not (region and operation[:1].isupper()):  # only boto3's models name operations this way
         return False

@@ -10,15 +10,19 @@ if TYPE_CHECKING:
 
 
 def all_input(usage: Usage) -> int:
-    """Return the number of input tokens of a call. It includes the tokens that were read from the prompt cache or
-    written to it, which Bedrock counts separately.
+    """Return the number of input tokens of a call.
+
+    It includes the tokens that were read from the prompt cache or written to it. Bedrock counts these tokens
+    separately.
     """
     return usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
 
 
 def known_cost(event: CallEnded) -> float | None:
-    """Return the cost of a call in US dollars. Return None if the cost is unknown, or if the user's price file has an
-    error. Only a caller who requests a cost receives this error.
+    """Return the cost of a call in US dollars, or None if the cost is unknown.
+
+    The result is also None if the user's price file has an error. Only a caller who requests a cost receives this
+    error.
     """
     try:
         return event.cost

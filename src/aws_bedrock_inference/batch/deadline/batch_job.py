@@ -48,8 +48,10 @@ _STOPPING = "STOPPING"
 
 
 class BatchJob:
-    """The batch job of a run. `noted` has its facts in the journal, and `service` executes it. `records` is the number
-    of its records. `trouble` is the last error of the service, or an empty text.
+    """The batch job of a run.
+
+    `noted` contains the facts about the job that the journal stores, and `service` executes the job. `records` is the
+    number of its records. `trouble` is the last error of the service, or an empty text.
     """
 
     def __init__(
@@ -80,8 +82,9 @@ class BatchJob:
         self._paid: set[int] = set()
 
     def seen(self, needs: float) -> Seen:
-        """Return the known facts, from which the rule derives the next step. Calls on demand would need `needs`
-        seconds for the remaining records.
+        """Return the known facts, from which `rule.decide` derives the next step.
+
+        `needs` is the number of seconds that calls on demand would need for the remaining records.
         """
         noted = self.noted
         return Seen(
@@ -95,8 +98,10 @@ class BatchJob:
         )
 
     async def submit(self, seconds: float) -> None:
-        """Create the job, within `seconds`. The job's token is written to the journal first. If this run is killed
-        after that, the next run finds the job by its token.
+        """Create the job, within `seconds`.
+
+        The job's token is written to the journal first. If this run is killed afterwards, the next run finds the job by
+        its token.
         """
         if not self.noted.token:
             await self._note(token=uuid4().hex)
@@ -198,8 +203,10 @@ class BatchJob:
         return len(found)
 
     def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
-        """Store the fates of a group of records from their first results. Return the answers and the faults, which the
-        tally counts.
+        """Store the fates of a group of records that the job has processed. Return the answers and the faults for the
+        tally.
+
+        If the job has several results for one record, the first result is used.
         """
         made: list[tuple[Fate, Answer | Fault]] = []
         bill = self._tally.bill
@@ -211,7 +218,7 @@ class BatchJob:
             if question.state is not State.WAITING:
                 continue
             if isinstance(result.output, dict) and question.number not in self._paid:
-                self._paid.add(question.number)  # counted once, also if the answer is then discarded
+                self._paid.add(question.number)  # added to the cost only once, even if the answer is discarded later
                 bill.add(cost_of(usage_of_generation(result.output), self._route, BATCH))
             fate = fate_of(question, result, self._job, self._route, self._wall())
             if fate is not None:
@@ -229,9 +236,7 @@ class BatchJob:
 
 
 async def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Call `call` in a thread, and return its result. If it takes longer than `seconds`, raise `TimeoutError`,
-    because a run with a deadline cannot wait.
-    """
+    """Call `call` in a thread, and return its result. Raise `TimeoutError` after `seconds`, because of the deadline."""
     try:
         return await asyncio.wait_for(asyncio.to_thread(call), seconds)
     except TimeoutError:

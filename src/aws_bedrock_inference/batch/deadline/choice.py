@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.deadline.noted import Way
     from aws_bedrock_inference.batch.deadline.weights import Weights
 
-# A batch job is possible only if at least this many seconds remain until calls on demand would take over. A job is
-# validated and waits in a queue first; with less time, it would usually be stopped.
+# A batch job is possible only if at least this many seconds remain until calls on demand would replace the job. AWS
+# validates a job first, and the job then waits in a queue. With less time, the run would usually have to stop the job.
 _HEAD_START = 1800.0
 
 # The flex tier is assumed to take this many times as long as on demand. AWS answers flex calls after other calls, and
 # publishes no times.
 _FLEX_TIMES = 2.0
 
-# The assumed time of a call if neither a quota nor a rate is known: this many seconds, plus one second per this many
-# tokens.
+# The assumed duration of a call, if neither a quota nor the rate of an earlier run is known: this many seconds, plus
+# one second for each group of this many output tokens.
 _SECONDS_FOR_A_CALL = 1.0
 _TOKENS_A_SECOND = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The seconds that calls on demand need for one record, and the origin of this number."""
+    """The average seconds that calls on demand need for one record, and the origin of this number."""
 
     each: float
     known_from: str
@@ -46,9 +46,10 @@ class Pace:
 
 
 def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
-    """Return the pace of calls on demand. It is the pace that the quota allows, or the pace of an earlier run
-    (`per_minute` answers) if that run was slower. If both are unknown, the pace is estimated from the length of the
-    answers.
+    """Return the average seconds that calls on demand need for one record.
+
+    The quota determines this number. If an earlier run was slower (`per_minute` answers per minute), its measured
+    number is used. If neither is known, the number is estimated from the length of the answers.
     """
     records = max(1, weights.records)
     by_quota = weights.seconds(rpm, tpm)
@@ -105,11 +106,11 @@ def choose(
     no_service: str = "",
     budget: float | None = None,
 ) -> Choice:
-    """Choose the cheapest way that is possible. If a price is unknown, batch is assumed to be the cheapest and on
-    demand the most expensive, which is AWS's usual order.
+    """Choose the cheapest way that is possible.
 
-    If no batch job can be created, `no_service` is the reason. `least` is the minimum number of records of a batch
-    job. `budget` is the remaining budget in US dollars.
+    If a price is unknown, the order is AWS's usual order: batch is the cheapest, then flex, then on demand. If no batch
+    job can be created, `no_service` is the reason. `least` is the minimum number of records of a batch job. `budget` is
+    the remaining budget in US dollars.
     """
     needed = pace.needs(weights.records)
     left = deadline - now

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class Course:
     """The state of a run with a deadline: the current `way`, and the facts `noted` in the journal.
 
-    `takes_over` is the time when calls on demand take over the records of the batch job, or of the flex tier. It is
-    None if calls on demand have nothing to take over. `trouble` is the reason if the status of the job is unknown, or
-    an empty text.
+    `takes_over` is the time when calls on demand replace the batch job or the flex tier for the remaining records. It
+    is None if the run already sends its calls on demand. `trouble` is the reason if the status of the job is unknown,
+    and otherwise an empty text.
     """
 
     noted: Noted

@@ -55,7 +55,9 @@ def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], No
 
 
 def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Callable[[Record], Awaitable[Answer]]:
-    """Return the function that sends one record. If there is a `night`, the function follows its deadline."""
+    """Return the function that sends one record. If the run has a deadline (`night` is not None), the function follows
+    it.
+    """
     ask = job.asker(client)
     return ask if night is None else night.ask(ask, job.asker(client, tier=FLEX))
 
@@ -99,8 +101,10 @@ class Night:
     def ask(
         self, on_demand: Callable[[Record], Awaitable[Answer]], flex: Callable[[Record], Awaitable[Answer]]
     ) -> Callable[[Record], Awaitable[Answer]]:
-        """Return the function that sends a record. If the flex tier was chosen, the function uses flex until the
-        remaining time is needed for on demand.
+        """Return the function that sends a record on the chosen tier.
+
+        If the flex tier was chosen, the function uses flex while there is enough time. When the remaining time is only
+        enough for calls on demand, the function sends them on demand.
         """
 
         async def asked(record: Record) -> Answer:
@@ -118,8 +122,9 @@ class Night:
     async def over(
         self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
     ) -> Ending:
-        """Perform all steps that precede the calls on demand. If the run was interrupted, return an ending whose
-        `early` is True.
+        """Perform all steps that precede the calls on demand. Return how these steps ended.
+
+        If the run was interrupted, the property `early` of the returned ending is True.
         """
         self._journal, self._tally, self._intake = journal, tally, intake
         while not intake.ended and not self._ending.early:
@@ -149,8 +154,9 @@ class Night:
         return self._ending
 
     def ended(self, ending: Ending) -> None:
-        """Store the pace of the calls on demand. If the run is complete, also store this fact: the next run then
-        chooses a new way.
+        """Store how many answers per minute the calls on demand produced.
+
+        If all records are done, also store that the run is complete. The next run then chooses a new way.
         """
         tally = self._tally
         facts: dict[str, object] = {}
@@ -200,8 +206,8 @@ class Night:
         self._journal.note(**self._noted.facts())
 
     async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
-        """Perform the steps that the rule decides, until the rule ends the wait for the job or the run is
-        interrupted.
+        """Perform the steps that `rule.decide` returns, until it ends the wait for the job or the user interrupts the
+        run.
         """
         while not self._ending.early:
             if batch_job.noted.job_id:

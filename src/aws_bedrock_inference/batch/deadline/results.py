@@ -54,8 +54,8 @@ def fate_of(
 ) -> tuple[Fate, Answer | Fault] | None:
     """Return the fate of a record from its result in the batch job, with the answer or the fault for the tally.
 
-    Return None if the record must be sent on demand. This is the case for a transient error, an error that affects
-    every record, an empty answer, and an answer that does not fit the schema.
+    Return None if the record must be sent on demand. There are four such results: a transient error, an error that
+    affects every record, an empty answer, and an answer that does not fit the schema.
     """
     if result.output is None:
         if result.error is None or result.error.code == 0:

@@ -13,7 +13,9 @@ from aws_bedrock_inference.jobs.values import COMPLETED
 MARGIN = 1.25
 """Calls on demand take over when the remaining time is this multiple of the time that they need."""
 
-_LAST = 1 + (MARGIN - 1) / 2  # the wait for the results of a job ends at this multiple, which leaves half of the margin
+# The wait for the results of a job ends when the remaining time is this multiple of the time that calls on demand need.
+# Half of the margin then remains.
+_LAST = 1 + (MARGIN - 1) / 2
 
 LEAST_NEEDED = 60.0
 """The minimum time for calls on demand, in seconds. It is enough for a long answer and its retries."""
@@ -22,7 +24,7 @@ STALLED_AFTER = 3600.0
 """The seconds without progress after which a running or validated job is treated as stalled. AWS guarantees no time."""
 
 _LOOK_EVERY = 60.0
-_LOOK_AGAIN = 15.0  # while a job is being stopped, or until its results appear
+_LOOK_AGAIN = 15.0  # seconds between polls while a job stops, or until its results appear
 _TRY_AGAIN = 60.0
 
 # Seconds to wait for a job to stop, and for the results of an ended job to appear, if the deadline allows.
@@ -57,8 +59,9 @@ class TakeOver:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The action to stop waiting for the job. The records that have no answer are then sent on demand. `reason` is
-    empty if the job answered all records.
+    """The action to stop waiting for the job. The records that have no answer are then sent on demand.
+
+    `reason` states why the wait ends. It is empty if the job answered all records.
     """
 
     reason: str = ""
@@ -71,9 +74,9 @@ Action: TypeAlias = Submit | Watch | TakeOver | Finish
 class Watched:
     """The last known state of a job.
 
-    The `status` started at `since`, and a count last changed at `moved`. `found` is the number of its `records` whose
-    results were read. `stopped` is the time of the request to stop the job. `ended` is the time when the end of the
-    job was detected.
+    The job has had its `status` since the time `since`. One of its counts last changed at the time `moved`. `found` is
+    the number of its `records` whose results were read. `stopped` is the time of the request to stop the job. `ended`
+    is the time when the end of the job was detected.
     """
 
     status: str
@@ -91,9 +94,10 @@ class Watched:
 class Seen:
     """The facts for a decision.
 
-    Calls on demand would need `needs` seconds for the records without an answer. `begun` is True if a job can exist
-    although its id is unknown. `failed_at` is the time of the last attempt to create a job that failed for a transient
-    reason. `refused` is the reason if the creation failed permanently.
+    Calls on demand would need `needs` seconds for the records without an answer. `begun` is True if a request to create
+    a job was sent or is about to be sent, so that a job can exist although its id is unknown. `failed_at` is the time
+    of the last attempt to create a job that failed with a transient error. `refused` is the reason if the creation
+    failed permanently.
     """
 
     now: float
@@ -111,8 +115,9 @@ class Seen:
 
 
 def decide(seen: Seen) -> Action:
-    """Return the next action. A returned `Watch` always lies in the future. The rule always leaves calls on demand
-    the time that they need.
+    """Return the next action. If the action is `Watch`, its time lies in the future.
+
+    The rule always reserves the time that calls on demand need before the deadline.
     """
     if seen.job is None:
         return _before(seen)
@@ -150,8 +155,10 @@ def _watched(seen: Seen, job: Watched) -> Action:
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
-    """Decide how long to wait for the results of an ended job. The expected number of results follows from the counts
-    of the job. AWS does not document when results appear, or whether a stopped job has results.
+    """Return the next action for a job that has ended and whose results may not have appeared yet.
+
+    The counts of the job give the expected number of results. AWS does not document when results appear, or whether a
+    stopped job has results.
     """
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
     why = "" if job.stopped is not None else f"the job is {job.status}" + (f": {job.error}" if job.error else "")

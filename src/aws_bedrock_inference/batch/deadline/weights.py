@@ -1,4 +1,4 @@
-"""Add up the records of a run: their tokens, their cost at each tier, and their features that a batch job does not
+"""Add up the records of a run: their tokens, their cost at each tier, and the features that a batch job does not
 support.
 """
 
@@ -56,7 +56,7 @@ class Weights:
     forms: Counter[str] = field(default_factory=Counter)
 
     def add(self, operation: str, params: Mapping[str, Any], route: Route, guess: Estimate) -> None:
-        """Add a request to the sums."""
+        """Add one request to the sums. `guess` is the estimate of its tokens."""
         self.records += 1
         self.output_tokens += guess.output_tokens
         self.charge += guess.input_tokens + guess.output_tokens * guess.burndown

@@ -76,9 +76,11 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
 
 
 def _next(clock: time, now: float, zone: tzinfo | None) -> float:
-    """Return the next moment when clocks in the zone show the time `clock`. If the clocks show it twice, return the
-    first moment in the future. If the clocks skip it, return the moment that is as long after midnight as on other
-    days.
+    """Return the next moment when clocks in the zone show the time `clock`.
+
+    When summer time ends, clocks show some times twice. In this case, return the first of the two moments that lies in
+    the future. When summer time starts, clocks skip some times. In this case, return the moment that is as long after
+    midnight as on other days.
     """
     day = datetime.fromtimestamp(now, zone).date()
     while True:

@@ -117,5 +117,5 @@ def _written(records: Sequence[Record], folder: Path) -> Path:
 
 
 def _without_trouble(day: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the scenario without its quota and its faults. The models' answers do not change."""
+    """Return the scenario `day` without its quota and its faults. The models' answers do not change."""
     return {key: value for key, value in day.items() if key in ("seed", "answers")}

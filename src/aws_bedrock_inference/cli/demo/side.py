@@ -79,8 +79,10 @@ class Side:
         return sum(self.stats["throttled"].values())
 
     def used(self, tpm: float) -> float:
-        """Return the tokens that the service charged, as a fraction of the allowed tokens. The allowed tokens include
-        the service's burst. `tpm` is the quota in tokens per minute.
+        """Return the tokens that the service charged, as a fraction of the allowed tokens.
+
+        The allowed tokens are those of the quota `tpm` (tokens per minute), and the burst that the service allows at
+        the start.
         """
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
         return float(self.stats["tokens"]["charged"]) / allowed

@@ -87,8 +87,9 @@ def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
 
 
 def _no_agreement(world: World, base: str, tried: str) -> Finding:
-    """Evaluate a model for which the account has no agreement. The first call creates an agreement, if the caller is
-    allowed to subscribe the account.
+    """Return the finding for a model for which the account has no agreement with the provider.
+
+    The first call creates an agreement, if the caller is allowed to subscribe the account.
     """
     none = f"The account has no agreement for {base}."
     principal = find_principal(world)
@@ -155,8 +156,10 @@ def data_retention(world: World) -> Finding:
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:
-    """Return the data-retention mode of each Region, and the first answer that reports a failure, or None if there is
-    none. In the project's Region, the mode is that of the project if the project has one.
+    """Return the data-retention mode of each Region, and the first answer that reports a failure.
+
+    If no answer reports a failure, the second value is None. If the project has its own mode, this mode replaces the
+    account's mode in the project's Region.
     """
     questions = [partial(world.ask, "bedrock", "get_account_data_retention", region_name=each) for each in regions]
     if world.project:
@@ -226,8 +229,9 @@ def enforced_guardrails(world: World) -> Finding:
 
 
 def _concerns(config: dict[str, Any], base: str) -> bool:
-    """Return True if a guardrail is enforced on the model `base`; otherwise return False. Its configuration lists
-    model ids, or contains `ALL`.
+    """Return whether the configuration of an enforced guardrail applies to the model `base`.
+
+    The configuration lists model ids, or contains `ALL`.
     """
     models = config.get("modelEnforcement") or {}
     included, excluded = models.get("includedModels", ["ALL"]), models.get("excludedModels", [])

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 _PLACES = "places"
 
-# A job reports the same error for every fault of its role. The error has this cause, and a probe finds the fault.
+# The general cause of failed batch jobs. A job reports the same error for every fault of its role; a probe finds the
+# actual fault.
 _JOB = "batch-role-s3-denied"
 _TRUST, _ABSENT, _BUCKET, _REGION = (
     "assume-role-trust",
@@ -44,8 +45,9 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the cause for a finding. It is the specific `cause`, unless the error to diagnose cannot have this cause
-    but can have the general cause of failed batch jobs. In that case, it is the general cause.
+    """Return the cause that a finding reports: the specific `cause`, or the general cause of failed batch jobs.
+
+    The general cause is returned if it is a possible cause of the error to diagnose and the specific cause is not.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _CLIENT = "client"
 
-# The slowest speed at which models write, in tokens per second: AWS advises a read timeout of 3,600 s for long answers
-# (facts: bedrock-large-model-read-timeouts), which is 64,000 tokens at 18 per second.
+# The slowest speed at which models write, in tokens per second. AWS advises a read timeout of 3,600 s for long answers
+# (facts: bedrock-large-model-read-timeouts). In this time, a model writes 64,000 tokens at 18 tokens per second.
 _SLOWEST = 18.0
 
 
@@ -56,8 +56,9 @@ def pool(world: World) -> Finding:
 
 @probe(_CLIENT)
 def own_retries(world: World) -> Finding:
-    """Read how often the client itself retries a call. If other code retries the client's calls, too, the numbers of
-    attempts multiply.
+    """Read how often the client itself retries a call.
+
+    If other code also retries the client's calls, the two numbers of attempts multiply.
     """
     if world.config is None:
         return skipped("This check needs a boto3 client: diagnose(client=...) in Python.")

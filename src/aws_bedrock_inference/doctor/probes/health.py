@@ -1,4 +1,4 @@
-"""The probe that queries AWS Health, in which AWS reports problems of its services in a Region."""
+"""The probe that queries AWS Health. In AWS Health, AWS reports problems of its services in a Region."""
 
 from __future__ import annotations
 

@@ -57,8 +57,9 @@ def model(world: World) -> Finding:
 
 
 def _unknown(world: World, route: Route, tried: str) -> Finding:
-    """Evaluate a model id that the Region does not offer. The model is retired, is offered in another Region, or the
-    id is not valid.
+    """Return the finding for a model id that the Region does not offer.
+
+    The model is retired, another Region offers it, or the id is not valid.
     """
     problem, base = masked(" ".join(route.check.problems), accounts=True), route.base
     last = route.check.end_of_life

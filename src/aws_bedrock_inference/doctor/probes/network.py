@@ -149,7 +149,7 @@ def certificate_and_clock(world: World) -> Finding:
 
 
 def _unanswered(world: World, error: Exception, tried: str) -> Finding:
-    """Evaluate the error of a request for which a connection was established but no answer arrived."""
+    """Return the finding for a request whose connection was established but whose answer did not arrive."""
     proxy = world.endpoint.proxy
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or error
@@ -165,7 +165,7 @@ def _unanswered(world: World, error: Exception, tried: str) -> Finding:
 
 
 def _date(world: World) -> float | None:
-    """Return the time of day in the service's answer. The result is None if the answer contains no time."""
+    """Return the time of day that the service's answer contains, or None if it contains no time."""
     url, proxy = urlsplit(world.endpoint.url), urlsplit(world.endpoint.proxy or "")
     limit, to = world.wait, (url.hostname or "", url.port)
     via = (proxy.hostname, proxy.port or 80) if proxy.hostname else to
@@ -205,7 +205,7 @@ def _trusted(world: World) -> ssl.SSLContext:
 
 @probe(_NETWORK, needs=["name"], tells=[_DENIED])
 def private_endpoint(world: World) -> Finding:
-    """Check whether calls go through a VPC endpoint, because such an endpoint has its own policy."""
+    """Check whether calls go through a VPC endpoint. Such an endpoint has its own policy, which can refuse calls."""
     host = urlsplit(world.endpoint.url).hostname or ""
     tried = f"read and resolved {host}"
     asked = world.asked_about(_DENIED)

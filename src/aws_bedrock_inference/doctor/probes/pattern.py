@@ -40,8 +40,9 @@ _EVENT: dict[str, Any] = {
     asked=True,
 )
 def pattern(world: World) -> Finding:
-    """Let EventBridge test a pattern with the event in the error's text. The pattern is in the text, or belongs to
-    the rule that the text names.
+    """Let EventBridge test whether a pattern matches the event in the error's text.
+
+    The pattern is in the text, or it is that of the rule that the text names.
     """
     objects = list(_objects(world.error_text))
     event = next((each for each in objects if isinstance(each.get("detail-type"), str)), None)

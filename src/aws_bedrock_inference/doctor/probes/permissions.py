@@ -125,8 +125,8 @@ def _rank(judged: Judged) -> tuple[bool, bool, bool]:
 def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
     what = f"{judged.action} on {masked(judged.resource, accounts=True)}"
     if not judged.scp:
-        # The simulator does not evaluate the conditions of such policies, and refuses where it may not read the
-        # policies.
+        # The simulator ignores the conditions of the organization's policies. If it is not allowed to read these
+        # policies, it reports a refusal.
         doubt = " IAM's simulator ignores the conditions of such policies, so calls can still be allowed."
         return failed(f"A policy of the organization refuses {what}.{doubt}", tried, cause="iam-denied-scp")
     if not judged.boundary:

@@ -50,8 +50,9 @@ def dead_letters(world: World) -> Finding:
 
 
 def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
-    """Return the finding that states whether a table can store dead letters. `found` is DynamoDB's description of the
-    table.
+    """Return the finding that states whether a table can store dead letters.
+
+    `found` is DynamoDB's description of the table.
     """
     status = found.get("TableStatus", "ACTIVE")
     cause = facts()["dynamodb"].get(status)

@@ -22,7 +22,8 @@ _TRAFFIC = "traffic"
 
 _TOKENS, _REQUESTS, _DAY = "throttled-tokens-per-minute", "throttled-requests-per-minute", "tokens-per-day-exhausted"
 
-# If calls are throttled while their use is below this part of the token quota, their reservations fill the quota.
+# If AWS throttles calls although their use is below this fraction of the token quota, reserved tokens fill the quota.
+# AWS reserves `max_tokens` for each call.
 _RESERVED = 0.5
 
 

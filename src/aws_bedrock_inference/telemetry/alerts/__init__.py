@@ -1,7 +1,7 @@
-"""Alerts: a few rules over the counts of all processes. Each incident raises one alert at its beginning and one at
+"""Alerts: a few rules examine the counts of all processes. Each incident raises one alert at its beginning and one at
 its end.
 
-observe(alerts=Alerts("arn:aws:sns:eu-west-1:123456789012:oncall", store="redis://host", service="checkout"))
+    observe(alerts=Alerts("arn:aws:sns:eu-west-1:123456789012:oncall", store="redis://host", service="checkout"))
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ class Alerts:
         self._service = name_of("service", service, "checkout") if service else ""
 
     def __eq__(self, other: object) -> bool:
-        """Return True if `other` has the same settings and so raises the same alerts; otherwise return False.
-        `observe` runs only one of two equal `Alerts`.
+        """Return whether `other` has the same settings, so that it raises the same alerts.
+
+        If two `Alerts` are equal, `observe` runs only one of them.
         """
         return isinstance(other, Alerts) and self._given == other._given and self._quota is other._quota
 

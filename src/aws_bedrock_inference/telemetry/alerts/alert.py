@@ -18,7 +18,7 @@ _MOST_REMEDIES = 3
 
 
 class Words(NamedTuple):
-    """The texts of an alert rule. An alert contains them if its cause is not in the error catalogue."""
+    """The texts of an alert rule. An alert uses these texts if its cause is not in the error catalogue."""
 
     title: str
     meaning: str
@@ -76,14 +76,18 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The facts of an incident at the time of the report. `state` is `open` at the beginning of the incident and
-    `ended` at its end. Both alerts have the same `incident`, but different values of `id`.
+    """The facts of an incident at the time of the report.
 
-    `rule` is the rule that raised the alert: `new` (a permanent cause seen for the first time), `failures`, `stops`,
-    `spend`, `letters`, `lost`, `quota` or `day`. `share` and `usual` are fractions of all calls. If the alert has a
-    `unit`, `share` and `usual` are amounts in this unit. `causes` counts failures by cause. `sample` has the code,
-    the request id and the recognized words of one failure. It contains no other text of the service, because such
-    text can quote the request. Times are ISO 8601, UTC.
+    `state` is `open` at the beginning of the incident and `ended` at its end. The two alerts have the same `incident`,
+    but different values of `id`.
+
+    `rule` is the rule that raised the alert: `new` (a permanent cause seen for the first time), `failures` (failed
+    attempts), `stops` (refused or truncated answers), `spend` (cost or tokens), `letters` (stored dead letters), `lost`
+    (dead letters that could not be stored), `quota` (a quota per minute) or `day` (a daily quota).
+
+    `share` and `usual` are fractions of all calls. If the alert has a `unit`, they are amounts in this unit. `causes`
+    counts failures by cause. `sample` has the code, the request id and the recognized words of one failure. It contains
+    no other text of the service, because such text can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str
@@ -145,8 +149,10 @@ class Alert:
 
 
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
-    """Return the alert about the beginning of `incident`, or about its end if `ended` is True. `ahead` is the number
-    of time slots by which the stored counts (the book) are ahead of the clock.
+    """Return the alert about the beginning of `incident`, or about its end if `ended` is True.
+
+    `ahead` is the number of time slots (ten seconds each) by which the stored counts are ahead of the clock. It is
+    above 0 if the clock was set back.
     """
     title, meaning, remedies, link = _words(incident)
     models, regions = (
@@ -181,7 +187,7 @@ def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead
 
 
 def _words(incident: Incident) -> tuple[str, str, tuple[str, ...], str]:
-    """Return the title, the meaning, the remedies and the link that an alert about this incident shows."""
+    """Return the texts that an alert about this incident shows: title, meaning, remedies and link."""
     own = _WORDS.get(incident.cause if incident.rule in ("stops", "lost") else incident.rule)
     if own is not None:
         return own.title, own.meaning, own.remedies, ""

@@ -27,31 +27,35 @@ MOST_PLACES = 200
 MOST_CAUSES = 500
 MOST_OPEN = 100
 
-# The number of slots by which a clock can go back without effect: the clocks of processes differ by a few seconds.
+# A clock can go back by this number of time slots without effect, because the clocks of processes differ by a few
+# seconds.
 SKEW = 6
 
-# The number of slots for which a place is new. In this time, open incidents also change its usual values.
+# A place (a model in a Region) is new for this number of time slots, which is two hours. In this time, open incidents
+# also change its usual values.
 YOUNG = 720
 
-# The number of slots without a rise after which an incident ends, and the number of slots from the beginning of an
-# incident in which other signs can join it.
+# Numbers of time slots; 30 slots are five minutes. An incident ends after QUIET slots without a rise. Other signs of
+# trouble can join an incident for JOINS slots after its beginning.
 QUIET = 30
 JOINS = 30
 
-# The rules about failures. One incident of such a rule can include several causes and places.
+# The rules about failures. One incident of such a rule can include several causes and several places.
 _FAILING = frozenset({"new", "failures"})
 
-# The rules whose signs at several places usually have one reason, such as more work or a changed prompt. The rules
-# about quotas are not included, because each quota is a separate incident.
+# The rules for which signs of trouble at several places usually have one reason, such as more work or a changed prompt.
+# The rules about quotas are not included, because each quota is a separate incident.
 _ALIKE = frozenset({"spend", "stops"})
 
 
 class Book:
-    """The counts of all processes, in time slots of ten seconds. `slot` is the last slot that was examined. `fresh`
-    contains the permanent causes whose first report came after that slot.
+    """The counts of all processes, in time slots of ten seconds, and the incidents.
 
-    Slots never go back. If the clock was set back, `ahead` is the number of slots by which the book is ahead of the
-    clock. This number is a whole number of days, so that the daily pattern stays correct.
+    `slot` is the last slot that was examined. `fresh` contains the permanent causes whose first report came after that
+    slot.
+
+    The number of a slot never goes back. If the clock was set back, `ahead` is the number of slots by which the book is
+    ahead of the clock. This number is a whole number of days, so that the daily pattern stays correct.
     """
 
     def __init__(self) -> None:
@@ -90,8 +94,10 @@ class Book:
             self._use(use, slot)
 
     def evaluate(self, now: float) -> list[tuple[Incident, bool]]:
-        """Return the incidents that began since the previous call, each with False, and the incidents that ended,
-        each with True. `now` is the current time in seconds since the epoch.
+        """Return the incidents that began or ended since the previous call.
+
+        Each incident comes with False if it began, and with True if it ended. `now` is the current time in seconds
+        since the epoch.
         """
         slot = self._slot(now)
         self._learn(slot)
@@ -113,7 +119,9 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the slot that contains the time `at`, or the last examined slot if that slot is later."""
+        """Return the number of the time slot that contains the time `at`. It is at least the last slot that was
+        examined.
+        """
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
         if behind > 0:
@@ -121,8 +129,9 @@ class Book:
         return max(slot + self.ahead, self.slot)
 
     def _opened(self, sign: Sign, slot: int) -> Incident | None:
-        """Return a new incident that begins with `sign`. Return None if `sign` belongs to an open incident, or if too
-        many incidents are open.
+        """Return a new incident that begins with `sign`, a sign of trouble.
+
+        Return None if `sign` belongs to an open incident, or if too many incidents are open.
         """
         if any(sign.key in each.keys for each in self.incidents.values()):
             return None
@@ -144,10 +153,11 @@ class Book:
         return incident if open_one is None else None
 
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
-        """Return True if `sign`, whose cause is of this `kind`, belongs to the open `incident`; otherwise return
-        False. Soon after the beginning of an incident, a sign belongs to it if it has the same cause at another
-        place, or another transient cause at the same place. Refusals and dead letters at the place of an incident of
-        failures belong to it at any time.
+        """Return whether the sign of trouble `sign`, whose cause is of this `kind`, belongs to the open `incident`.
+
+        Soon after the beginning of an incident, two kinds of signs belong to it: the same cause at another place, and
+        another transient cause at the same place. A place is a model in a Region. Refusals and dead letters at the
+        place of an incident of failures belong to the incident at any time.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places
@@ -175,7 +185,7 @@ class Book:
                 incident.cases[cause] += count
 
     def _learn(self, slot: int) -> None:
-        """Move the counts of slots that are no longer recent to the long-term part."""
+        """Move the counts of time slots that are older than ten minutes to the long-term values."""
         if not self.slot:
             self.slot = slot
         first, last = self.slot - RECENT + 1, min(self.slot, slot - RECENT)  # nothing was counted after self.slot
@@ -247,8 +257,9 @@ class Book:
 
 
 def _kept(kept: dict[str, T], name: str, make: Callable[[], T], most: int) -> T:
-    """Return the entry `name` of the dictionary `kept`. If there is none, create it with `make`. If `kept` then has
-    more than `most` entries, the entry that was seen longest ago is dropped.
+    """Return the entry `name` of the dictionary `kept`. If it does not exist, create it with `make`.
+
+    If `kept` then has more than `most` entries, the entry that was seen longest ago is dropped.
     """
     found = kept.get(name)
     if found is None:

@@ -1,4 +1,4 @@
-"""Convert the counts of this process into a report, with costs in dollars, and without anything that can be a
+"""Convert the counts of this process into a report. The report has costs in dollars, and contains no text that can be a
 secret.
 """
 
@@ -29,10 +29,12 @@ _PARTS = 3
 
 
 class Limits(Protocol):
-    """A `Quota`, from which only the limits are read."""
+    """The interface of a `Quota`. Alerts read only the limits of the quota."""
 
     def ledger(self, route: Route, now: float) -> Ledger:
-        """Return the ledger, which contains the limits of the quota that calls on this route use."""
+        """Return the ledger of the quota that calls on this route use. A ledger contains the limits and the use of a
+        quota.
+        """
 
 
 def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
@@ -62,14 +64,15 @@ def counted(counts: Counts, quota: Limits | None, now: float) -> Report:
 
 
 def place_of(route: Route) -> str:
-    """Return the name of a place: a model, as the caller wrote it, and a Region."""
+    """Return the name of a place, which is a model and a Region. The model is written as the caller wrote it."""
     return f"{masked(route.model).replace('|', '/')}|{route.region}"
 
 
 @lru_cache(1000)
 def recognised(cause: str, message: str) -> str:
-    """Return the words of `message` by which the catalogue recognizes `cause`. The words come from the catalogue, so
-    they cannot quote the request.
+    """Return the words of `message` by which the error catalogue recognizes `cause`.
+
+    The words come from the catalogue, so they cannot quote the request.
     """
     text = " ".join(message.lower().split())
     known = (each for each in catalogue().signatures if each.cause.slug == cause)

@@ -40,7 +40,7 @@ minute after it has recovered.
 
 
 class NotDelivered(Exception):
-    """A sink refused an alert. `fault` shows whether another attempt can succeed."""
+    """Raised if a sink refused an alert. `fault` shows whether another attempt can succeed."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -48,8 +48,9 @@ class NotDelivered(Exception):
 
 
 class Outlet:
-    """Delivers alerts to one sink, one after the other. `done` is called with each alert that was delivered or given
-    up.
+    """Delivers alerts to one sink, one after the other.
+
+    `done` is called with each alert whose delivery has ended, successfully or not.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Outlet:
                 self._thread = started(self._run)
             self._changed.notify_all()
         if given_up is not None:
-            if self.lost.bit_count() == 1:  # after 1, 2, 4, 8 … dropped alerts, to limit the lines
+            if self.lost.bit_count() == 1:  # logged after 1, 2, 4, 8 … dropped alerts, to limit the lines
                 _log.error("%d alerts were not delivered to %s: too many are waiting", self.lost, _name(self._sink))
             self._done(given_up)
 
@@ -110,8 +111,9 @@ class Outlet:
             self._done(alert)
 
     def _next(self) -> Alert | None:
-        """Return the next alert, or None if the outlet is closed and no alert is left. The alert stays in the queue
-        until it is delivered.
+        """Return the next alert, which stays in the queue until it is delivered.
+
+        Return None if the outlet is closed and no alert waits.
         """
         with self._changed:
             while not self._queue and not self._closing:
@@ -147,9 +149,7 @@ class Outlet:
                 return False
 
     def _waited(self, seconds: float) -> bool:
-        """Wait for this number of seconds. Return False if the outlet was closed during the wait; otherwise return
-        True.
-        """
+        """Wait for this number of seconds. Return whether the outlet is still open after the wait."""
         until = self._clock() + seconds
         with self._changed:
             while not self._closing and (left := until - self._clock()) > 0:

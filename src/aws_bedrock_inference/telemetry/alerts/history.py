@@ -1,6 +1,8 @@
 """The stored values of one count: its last ten minutes, its usual value, and its values at the same time on earlier
-days. The last ten minutes do not change the usual value, because otherwise an incident would raise the usual value
-and hide itself. For the same reason, an open incident does not change the usual value for one day.
+days.
+
+The last ten minutes do not change the usual value. Otherwise, an incident would raise the usual value and would no
+longer be noticed. For the same reason, an open incident does not change the usual value for one day.
 """
 
 from __future__ import annotations
@@ -28,42 +30,44 @@ _QUARTERS = A_DAY // QUARTER
 # this factor.
 _KEPT = exp(-1.0 / A_DAY)
 
-# A quarter of an hour with fewer cases, or with a smaller share, is not evidence.
+# The minimum number of events and the minimum share in a quarter of an hour. With less, its value is not used.
 _LEAST = 50
 _NOTHING = 1e-9
 
-# The number of seconds in a slot. For a `Flow`, the observed seconds of a quarter of an hour are counted in place of
-# cases.
+# The number of seconds in a time slot. The daily pattern of a `Flow` divides by the observed seconds, because there is
+# no number of events.
 _SECONDS = 10
 
 
 class Ring(dict[int, int]):
-    """The counts of the last ten minutes, by slot."""
+    """The counts of the last ten minutes, by time slot of ten seconds."""
 
     def add(self, slot: int, count: int) -> None:
-        """Add to the count of a slot."""
+        """Add `count` to the count of the time slot with the number `slot`."""
         self[slot] = self.get(slot, 0) + count
 
     def last(self, slot: int, slots: int) -> int:
-        """Return the sum of the counts in the last `slots` slots. The last of these slots is `slot`."""
+        """Return the sum of the counts in `slots` consecutive time slots. The last of them has the number `slot`."""
         return sum(count for at, count in self.items() if slot - slots < at <= slot)
 
     def plain(self) -> list[int]:
-        """Return the number of the first slot, then the counts of all slots from that slot to the last. `of` creates
-        the object again from this list.
+        """Return the number of the first time slot, then the counts from this slot to the last one.
+
+        `of` creates the object again from this list.
         """
         first = min(self, default=0)
         return [first, *(self.get(slot, 0) for slot in range(first, max(self, default=-1) + 1))]
 
     @classmethod
     def of(cls, plain: list[int]) -> Self:
-        """Create the object from the values that its method `plain` returned."""
+        """Create the object from the list that its method `plain` returned."""
         return cls((slot, count) for slot, count in enumerate(plain[1:], plain[0]) if count)
 
 
 class Pattern:
-    """The daily pattern: for each quarter of an hour of the day, the share or the rate that was measured on earlier
-    days. For each day after the first, an old value is multiplied by `fade`.
+    """The daily pattern of a count: its share or its rate on earlier days, for each quarter of an hour of the day.
+
+    Values from several days ago count less. With each day, an old value is multiplied by `fade`.
     """
 
     def __init__(self, fade: float) -> None:
@@ -73,7 +77,7 @@ class Pattern:
         self._days: dict[int, list[float]] | None = {}  # by quarter: the last day, its share, and that of earlier days
 
     def add(self, slot: int, cases: int, of: int) -> None:
-        """Count a slot that has ended, with `cases` cases among `of` events."""
+        """Count a time slot that has ended. It had `cases` cases among `of` events."""
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
@@ -82,8 +86,9 @@ class Pattern:
         self._of += of
 
     def expected(self, slot: int) -> float:
-        """Return the largest value that was measured on earlier days in this quarter of an hour, in the previous
-        quarter, or in the next quarter.
+        """Return the largest value that was measured on earlier days around the time of `slot`.
+
+        The values of three quarters of an hour are compared: the quarter of `slot`, the previous one and the next one.
         """
         now = slot // QUARTER
         return max(self._before(quarter) for quarter in (now - 1, now, now + 1))
@@ -96,8 +101,10 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the largest share that the stored days, faded, still have on `day`. `found` contains the last
-        measured day, its share, and the share of the days before it.
+        """Return the largest of the stored shares on the day `day`, after each share was reduced for the days since
+        then.
+
+        `found` contains the last measured day, its share, and the share of the days before it.
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
@@ -117,8 +124,9 @@ class Pattern:
         )
 
     def _known(self) -> dict[int, list[float]]:
-        """Return the measured values of each quarter of an hour. They are stored as text, which is parsed only when
-        it is needed, because the values are stored far more often than they are read.
+        """Return the measured values of each quarter of an hour.
+
+        They are stored as text, and parsed only when they are needed. The values are stored far more often than read.
         """
         if self._days is None:
             rows = (row.split(",") for row in self._text.split(";") if row)
@@ -151,8 +159,10 @@ class Share:
         return (self._cases + PRIOR * WEIGHT) / (self._of + WEIGHT)
 
     def learn(self, slot: int, of: int, *, usual: bool) -> None:
-        """Move a slot from the recent counts to the long-term values. If `usual` is False, the slot changes only the
-        daily pattern and not the usual value.
+        """Move the time slot `slot` from the recent counts to the long-term values. `of` is the number of events in the
+        slot.
+
+        If `usual` is False, the slot changes only the daily pattern and not the usual value.
         """
         cases = self.recent.pop(slot, 0)
         self.pattern.add(slot, cases, of)
@@ -185,12 +195,13 @@ class Flow:
 
     @property
     def usual(self) -> float:
-        """The usual count in one slot."""
+        """The usual count in one time slot of ten seconds."""
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:
-        """Move a slot from the recent counts to the long-term values. If `usual` is False, the slot changes only the
-        daily pattern and not the usual value.
+        """Move the time slot `slot` from the recent counts to the long-term values.
+
+        If `usual` is False, the slot changes only the daily pattern and not the usual value.
         """
         count = self.recent.pop(slot, 0)
         self.learned += 1

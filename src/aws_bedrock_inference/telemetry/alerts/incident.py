@@ -11,10 +11,12 @@ LISTED = 10
 
 @dataclass(slots=True)
 class Incident:
-    """An incident of one rule. `keys` are the counts that rose, each with the slot of its last rise and the length of
-    its window. `cases` counts failures by cause. `share` is the largest share or rate, and `usual` is the usual share
-    or rate. `start` is the beginning of the incident in seconds since the epoch. `opened` is the time when the
-    incident was opened, on the book's time scale.
+    """An incident that one rule found. Times are counted in time slots of ten seconds.
+
+    `keys` are the counts that rose, each with the slot of its last rise and the number of slots that were examined.
+    `cases` counts failures by cause. `share` is the largest share or rate, and `usual` is the usual share or rate.
+    `start` is the beginning of the incident in seconds since the epoch. `opened` is the time when the incident was
+    opened. It can differ from the clock if the clock was set back.
     """
 
     id: str
@@ -36,19 +38,23 @@ class Incident:
     note: str = ""
 
     def rises(self, key: str, slot: int, window: int, share: float = 0.0) -> None:
-        """Record that the count `key` is above its usual value in `slot`. `window` is the number of slots that were
-        examined, and `share` is the share or rate in them.
+        """Record that the count `key` is above its usual value in the time slot `slot`.
+
+        `window` is the number of slots that were examined, and `share` is the share or rate in them.
         """
         self.keys[key] = [slot, window]
         self.share = max(self.share, share)
 
     def reaches(self, place: str, operations: list[str], tenants: list[str]) -> None:
-        """Add a place of the incident, and the operations and tenants whose calls failed or stopped there."""
+        """Add the place `place` (a model in a Region) to the incident.
+
+        Also add the operations and the tenants whose calls failed or stopped there.
+        """
         for names, more in ((self.places, [place]), (self.operations, operations), (self.tenants, tenants)):
             names.extend([name for name in more if name and name not in names][: max(0, LISTED - len(names))])
 
     def is_over(self, slot: int, quiet: int) -> bool:
-        """Return True if none of the counts has risen in the last `quiet` slots; otherwise return False."""
+        """Return whether none of the counts has risen in the last `quiet` time slots, the last of which is `slot`."""
         return all(slot - last >= quiet for last, _ in self.keys.values())
 
     def plain(self) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""One of the processes that share a store of alerts. The process reports its counts, examines all reports when it is
-its turn, and renews its claim on the alerts that it has to deliver. `Member` uses no thread and no clock, because its
-owner calls `step` every ten seconds.
+"""One of the processes that share a store of alerts.
 
-If the store refuses three reports in a row, the process continues alone with the last state that it has seen, because
-a duplicate alert is better than no alert.
+The process reports its counts. One process at a time has the *turn*: the right to examine the reports of all processes.
+The process also renews its claims on the alerts that it has to deliver. `Member` uses no thread and no clock, because
+its owner calls `step` every ten seconds.
+
+If the store refuses three consecutive reports, the process continues alone with the last state that it has seen. A
+duplicate alert is better than no alert.
 """
 
 from __future__ import annotations
@@ -37,8 +39,9 @@ _KEPT = 6
 
 class Member(Locked):
     """A process of `service` that shares `store` with other processes. If `store` is None, the process works alone.
-    `deliver` is called with each alert that this process has to deliver. When a delivery has ended, the method
-    `delivered` must be called.
+
+    `deliver` is called with each alert that this process has to deliver. When a delivery has ended, the owner must call
+    `delivered`.
     """
 
     def __init__(self, store: AlertStore | None, service: str, deliver: Callable[[Alert], None], wall: Clock) -> None:
@@ -62,9 +65,10 @@ class Member(Locked):
         self._held, self._done, self._alone = {}, [], None
 
     def step(self, report: Report, *, last: bool = False) -> None:
-        """Send the report of this process, and examine all reports if it is this process's turn. `last` is True for
-        the last report of the process. The alerts that it could not deliver are then released, so that other
-        processes can deliver them.
+        """Send the report of this process. If this process gets the turn, examine the reports of all processes.
+
+        `last` is True for the last report of the process. The process then releases the alerts that it could not
+        deliver, so that other processes can deliver them.
         """
         with self._lock:
             done, self._done = self._done, []
@@ -87,10 +91,11 @@ class Member(Locked):
                 self._look(self._alone, self._alone.report(self._service, each.to_json()).run())
 
     def _report(self, report: Report) -> Exception | None:
-        """Send this report to the store, after the earlier reports that could not be sent. If it is this process's
-        turn, examine all reports. Return None if this succeeded, and otherwise the reason why it failed. If another
-        process has the turn, return the reason why this process's last examination failed, because it is not yet
-        known whether the other process succeeds.
+        """Send this report to the store, after the earlier reports that could not be sent.
+
+        If this process gets the turn, examine all reports. Return None if this succeeded, and otherwise the reason for
+        the failure. If another process has the turn, return the reason why this process's last examination failed: it
+        is not yet known whether the other process succeeds.
         """
         self._unsent.append(report)
         try:
@@ -114,7 +119,7 @@ class Member(Locked):
                 self._done.append(alert.id)
 
     def _look(self, store: AlertStore, turn: Turn | None) -> None:
-        """Examine the reports and deliver alerts, if it is this process's turn."""
+        """Examine the reports and deliver alerts, if `turn` gives this process the right to examine them."""
         if turn is None:
             return
         memory, alerts = look(turn.memory, turn.reports, turn.now, self._service)

@@ -9,7 +9,8 @@ from aws_bedrock_inference.telemetry.alerts.history import A_DAY, Flow, Ring, Sh
 # The maximum number of stored names of one kind.
 NAMED = 20
 
-# In each slot, a tenant's earlier spending is multiplied by this factor, so that about the last ten minutes count.
+# With each time slot of ten seconds, a tenant's earlier spending is multiplied by this factor. Spending of more than
+# about ten minutes ago then has little weight.
 _KEPT = 0.98
 
 MILLION = 1_000_000
@@ -17,8 +18,10 @@ MILLION = 1_000_000
 
 
 class Place:
-    """The counts of one place in the last minutes: attempts, answers, dead letters, and spending. The spending is in
-    dollars, or in tokens if the price is unknown. `spenders` contains the recent spending of each tenant.
+    """The counts of one place (a model in a Region) in the last minutes: attempts, answers, dead letters, and spending.
+
+    The spending is in dollars, or in tokens if the price is unknown. `spenders` contains the recent spending of each
+    tenant.
     """
 
     def __init__(self) -> None:
@@ -28,9 +31,7 @@ class Place:
         self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
-        """Add the `cost` of calls, or their `tokens` if the cost is unknown, to the spending of the place and of the
-        tenant.
-        """
+        """Add the cost of calls to the spending of the place and of the tenant. If it is unknown, add their tokens."""
         amount = tokens if cost is None else round(cost * MILLION)
         (self.tokens if cost is None else self.spend).recent.add(slot, amount)
         if tenant in self.spenders or len(self.spenders) < NAMED:
@@ -41,9 +42,7 @@ class Place:
         return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
 
     def leave(self, slot: int) -> None:
-        """Remove a slot from the recent counts. Before this, the causes must have added the slot to their long-term
-        values.
-        """
+        """Remove a time slot from the recent counts. The causes must have added it to their long-term values before."""
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)
         self.spenders = {name: int(part * _KEPT) for name, part in self.spenders.items() if part}
@@ -64,10 +63,11 @@ class Place:
 
 
 class Cause:
-    """The counts of one cause of failures at a place. If `kind` is `stop`, they are the counts of the answers at this
-    place that were refused, or of those that were truncated. `operations` and `tenants` contain the operations and
-    tenants of the counted calls, each with the slot of the last of these calls. `sample` is the last failure. `over`
-    is the slot in which the last incident with this cause ended.
+    """The counts of one cause of failures at a place (a model in a Region).
+
+    If `kind` is `stop`, the counts are those of refused answers or of truncated answers at this place. `operations` and
+    `tenants` contain the operations and tenants of the counted calls, each with the time slot of its last call.
+    `sample` is the last failure. `over` is the time slot in which the last incident with this cause ended.
     """
 
     def __init__(self, name: str, place: str, kind: str) -> None:
@@ -79,7 +79,7 @@ class Cause:
         self.sample: dict[str, str] = {}
 
     def meets(self, slot: int, count: int, operation: str, tenant: str) -> None:
-        """Add `count` failures or answers of an operation and a tenant."""
+        """Add `count` failures or answers of an operation and a tenant in the time slot `slot`."""
         self.seen = slot
         self.share.recent.add(slot, count)
         for names, name in ((self.operations, operation), (self.tenants, tenant)):
@@ -133,7 +133,7 @@ class Day:
         self.day, self.used, self.limit = day, used, limit
 
     def add(self, slot: int, tokens: int, limit: float | None) -> None:
-        """Add tokens that were used in `slot`. `limit` is the daily quota, or None if it is unknown."""
+        """Add tokens that were used in the time slot `slot`. `limit` is the daily quota, or None if it is unknown."""
         if slot // A_DAY != self.day:
             self.day, self.used = slot // A_DAY, 0
         self.used += tokens

@@ -1,5 +1,6 @@
-"""The report of one process about a few seconds. It contains counts and one sample of each failure, but nothing else
-about an individual call.
+"""The report of one process about a few seconds.
+
+The report contains counts, and one sample of each failure. It contains no other facts about individual calls.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ FORMAT = 1
 
 
 class Answers(NamedTuple):
-    """Calls that were answered at a place: their number, their tokens, and their cost in dollars if it is known."""
+    """Calls that were answered at a place (a model in a Region): their number, their tokens, and their cost in dollars.
+
+    The cost is None if it is unknown.
+    """
 
     place: str
     operation: str
@@ -43,8 +47,9 @@ class Failures(NamedTuple):
 
 
 class Letters(NamedTuple):
-    """The number of dead letters of a place that were stored (`kept`), and of those that were lost because the store
-    refused them.
+    """The number of dead letters of a place (a model in a Region).
+
+    `kept` letters were stored, and `lost` letters were lost because the store refused them.
     """
 
     place: str
@@ -66,9 +71,11 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The counts of one process. `held` contains the alerts that the process is delivering. `delivered` contains the
-    alerts whose delivery ended after the previous report. `released` contains the alerts that another process is
-    allowed to deliver.
+    """The counts of one process.
+
+    `held` contains the alerts that the process is delivering. `delivered` contains the alerts whose delivery ended
+    after the previous report. `released` contains the alerts that this process could not deliver. Another process is
+    allowed to deliver them.
     """
 
     answers: tuple[Answers, ...] = ()

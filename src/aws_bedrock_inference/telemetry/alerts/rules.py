@@ -1,12 +1,13 @@
 """The rules that raise alerts, as arithmetic on counts, without time, input or output.
 
-A share of calls has risen if four conditions are true:
+A share is the part of all calls to which a rule applies, for example the part that failed. A share has risen if four
+conditions are true:
 
 * It is large.
 * It is far above the usual share.
 * It is far above the share at the same time on earlier days.
-* It is not due to chance. With the usual share, a count this high would occur only once in ten million examinations.
-  A dozen causes that are examined every ten seconds make three million examinations a month.
+* It is not due to chance. With the usual share, a count this high would occur only once in ten million examinations. A
+  dozen causes that are examined every ten seconds make three million examinations a month.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHANCE = 1e-7
-"""The limit below which a rise is not due to chance. It is compared with the probability that a count is this high
-when the share is as usual.
+"""A maximum probability. If a count this high has a smaller probability with the usual share, the rise is not due to
+chance.
 """
 
 OUTSTANDING = 1.5
@@ -33,18 +34,20 @@ PRIOR, WEIGHT = 0.005, 100.0
 
 
 BURST = 3
-"""The number of the worst slots in a window that a rule excludes in its second test. They are excluded because half a
-minute of a deployment, or one bad second, ends before anybody has read the alert.
+"""The number of worst time slots that the second test of a rule excludes. Three slots are half a minute. A fault that
+lasts only this long, for example during a deployment, ends before a person has read the alert.
 """
 
 LASTING = 0.7
-"""The part of the threshold that the share in a window must still reach without the window's worst slots."""
+"""Without the worst slots, the share in a window must still reach this fraction of the threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A rule for one kind of share. The share has risen if it is at least `floor` and at least `factor` times the
-    usual share in one of the `windows`, with at least `least` cases. The lengths of the windows are in slots.
+    """A rule for one kind of share, such as the part of attempts that failed.
+
+    The share has risen if it is high in one of the `windows`, with at least `least` cases. It is high if it is at least
+    `floor` and at least `factor` times the usual share. The lengths of the windows are in time slots of ten seconds.
     """
 
     floor: float
@@ -53,15 +56,18 @@ class Rise:
     windows: tuple[int, ...]
 
     def threshold(self, usual: float, pattern: float) -> float:
-        """Return the smallest share that counts as a rise. `usual` is the usual share, and `pattern` is the share at
-        the same time on earlier days.
+        """Return the smallest share that is treated as a rise.
+
+        `usual` is the usual share, and `pattern` is the share at the same time on earlier days.
         """
         return max(self.floor, self.factor * usual, OUTSTANDING * pattern)
 
     def holds(self, slots: Sequence[tuple[int, int]], usual: float, pattern: float) -> bool:
-        """Return True if the share in `slots` has risen above the `usual` share and above the `pattern`, which is the
-        share at the same time on earlier days; otherwise return False. Each of `slots` has its number of cases and
-        its total.
+        """Return whether the share in `slots` has risen above both expected shares: `usual` and `pattern`.
+
+        `usual` is the usual share, and `pattern` is the share at the same time on earlier days. Each of `slots`
+        contains the number of cases and the total number of events in a time slot. The share must stay high without the
+        three worst slots.
         """
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)
@@ -98,10 +104,12 @@ def tail(cases: float, mean: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """A rule for an amount per time. The amount surges if three conditions are true. In each half of a window of
-    `window` slots, it is at least `factor` times the usual amount. In each half, it is also at least `factor` times
-    the amount on earlier days. In the whole window, it is at least `floor`. In the first `learning` slots of a place,
-    the rule only learns the usual amount and raises no alert.
+    """A rule for an amount per time, such as cost.
+
+    The rule divides a window of `window` time slots (ten seconds each) into two halves. The amount surges if three
+    conditions are true. In each half, the amount is at least `factor` times the usual amount. In each half, it is also
+    at least `factor` times the amount on earlier days. In the whole window, it is at least `floor`. In the first
+    `learning` slots of a place (a model in a Region), the rule only learns the usual amount and raises no alert.
     """
 
     floor: float
@@ -110,8 +118,9 @@ class Surge:
     learning: int
 
     def holds(self, first: float, second: float, usual: float, pattern: float) -> bool:
-        """Return True if the amounts in the first and the second half of a window are a surge; otherwise return
-        False. `usual` is the usual amount per slot, and `pattern` is the amount per slot on earlier days.
+        """Return whether the amounts in the first and the second half of a window are a surge.
+
+        `usual` is the usual amount per time slot, and `pattern` is the amount per time slot on earlier days.
         """
         expected = self.factor * max(usual, pattern) * self.window / 2
         return first + second >= self.floor and min(first, second) >= expected and first > 0.0
@@ -130,9 +139,9 @@ LETTERS = Surge(floor=20, factor=3.0, window=60, learning=0)
 """The rule for dead letters. Twenty dead letters in ten minutes are more than a person reads one by one."""
 
 DAY_NEARLY = 0.85
-"""A part of a Region's daily token quota. When this part is used, the quota counts as nearly exhausted."""
+"""The used fraction of a Region's daily token quota from which the quota is treated as nearly exhausted."""
 
 MINUTE_NEARLY = 0.95
-"""A part of a quota per minute. When this part is used, as a mean over ten minutes, the quota counts as nearly
+"""The used fraction of a quota per minute, as a mean over ten minutes, from which the quota is treated as nearly
 exhausted.
 """

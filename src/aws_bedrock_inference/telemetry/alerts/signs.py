@@ -1,5 +1,6 @@
-"""Find signs of trouble in the stored counts of a service (the book). Each rule examines the counts of all processes
-together.
+"""Find signs of trouble in the book, which contains the counts of a service.
+
+Each rule examines the counts of all processes together.
 """
 
 from __future__ import annotations
@@ -26,15 +27,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.telemetry.alerts.place import Cause
     from aws_bedrock_inference.telemetry.alerts.rules import Surge
 
-# An incident stays open while its share is at least this part of the threshold that opened it.
+# An incident stays open while its share is at least this fraction of the threshold at which an incident opens.
 _KEEPS = 0.5
 _KEEPS_QUOTA = 0.9
 
 
 class Sign(NamedTuple):
-    """A rise of the count `key` over `window` slots. If `opens` is False, the sign cannot open an incident, but it
-    keeps an open incident from ending. `since` is the slot in which the rise began. `share` and `usual` are in
-    `unit`; if `unit` is empty, they are fractions of all events.
+    """A sign of trouble: the count `key` is above its usual value in the last `window` time slots (ten seconds each).
+
+    If `opens` is False, the sign does not open an incident, but an open incident continues. `since` is the slot in
+    which the rise began. `share` and `usual` are in `unit`. If `unit` is empty, they are fractions of all events.
     """
 
     rule: str
@@ -52,7 +54,7 @@ class Sign(NamedTuple):
 
 
 def signs(book: Book, slot: int) -> Iterator[Sign]:
-    """Return the signs of trouble at `slot`. The signs that open incidents come first."""
+    """Return the signs of trouble at the time slot `slot`. The signs that open incidents come first."""
     found = [*_causes(book, slot), *_flows(book, slot), *_quotas(book, slot), *_days(book, slot)]
     return iter(sorted(found, key=lambda sign: not sign.opens))
 
@@ -91,8 +93,9 @@ def _causes(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _since(cause: Cause, of: Ring, slot: int, window: int, least: float) -> int:
-    """Return the first slot of the window in which the share of the cause was at least `least`. If there is none,
-    return `slot`, the last slot of the window.
+    """Return the first time slot of the window in which the share of the cause was at least `least`.
+
+    If there is no such slot, return `slot`, the last slot of the window.
     """
     recent = cause.share.recent
     high = (at for at in recent if at > slot - window and recent[at] >= least * of.get(at, 0))
@@ -120,8 +123,9 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return None if the count of `flow` has not surged. Otherwise return whether the surge opens an incident, the
-    count per slot, and the usual count per slot.
+    """Return whether a surge of `flow` opens an incident, the count per time slot, and the usual count per time slot.
+
+    Return None if the count of `flow` has not surged.
     """
     half = surge.window // 2
     second, whole = flow.recent.last(slot, half), flow.recent.last(slot, surge.window)

@@ -115,7 +115,7 @@ def _is_header(value: object) -> bool:
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Follow no redirect, because a POST would become a GET."""
+        """Follow no redirect, because a redirected POST would become a GET."""
 
 
 def _refusal(error: urllib.error.HTTPError) -> Fault:

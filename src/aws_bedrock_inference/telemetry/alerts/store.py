@@ -1,9 +1,10 @@
-"""The stores that the processes of a service share, so that one incident raises one alert. This file has the
-protocol, and a store in memory.
+"""The stores that the processes of a service share, so that one incident raises one alert. This file has the protocol,
+and a store in memory.
 
-A process reports its counts every ten seconds. The process that reports when the counts are due for examination gets
-the turn: it receives the state of the rules (the memory) and all reports since the last turn. The process writes the
-new memory back if the turn still belongs to it. A store contains only texts.
+Each process reports its counts every ten seconds. At intervals, the reports are due for examination. The next process
+that reports then gets the *turn*: it receives the state of the rules (the *memory*) and all reports since the last
+turn. If the turn still belongs to this process afterwards, the process writes the new memory back. A store contains
+only texts.
 """
 
 from __future__ import annotations
@@ -41,8 +42,10 @@ MOST_REPORTS = 5000
 
 
 class Turn(NamedTuple):
-    """The turn: the right of one process to examine the reports. It contains the current time of the store, the
-    memory, and the reports with their times.
+    """The turn: the right of one process to examine the reports.
+
+    It contains the current time of the store, the memory (the state of the alert rules), and the reports with their
+    times.
     """
 
     token: str
@@ -93,7 +96,7 @@ class MemoryAlerts(Locked):
         self._rooms = {service: _Room(memory) for service, memory in (memories or {}).items()}
 
     def after_fork(self) -> None:
-        """Start empty in a forked child, because the parent reports its own counts."""
+        """Start empty in a forked child process, because the parent process reports its own counts."""
         super().after_fork()
         self._rooms = {}
 
@@ -137,8 +140,9 @@ class MemoryAlerts(Locked):
 
 
 def due(now: float, looked_at: float, taken_at: float) -> bool:
-    """Return True if the reports are due for examination at `now`, or if the clock was set back; otherwise return
-    False. `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn.
+    """Return whether the reports are due for examination at `now`. They are also due if the clock was set back.
+
+    `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn.
     """
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 

@@ -32,13 +32,14 @@ MOST_ROWS = 1000
 operation and tenant. If even this would need one more row, the event is not counted.
 """
 
-# The maximum number of characters of a message that are stored until the catalogue is searched for its words.
+# The maximum number of characters of a message that are stored. The error catalogue later looks for its words in them.
 _MESSAGE = 2000
 
 
 class Answered:
-    """Answers with the same route, operation, tenant and tier: their number, the tokens of their usage, and their
-    stop reasons.
+    """Answers with the same route, operation, tenant and tier.
+
+    It contains their number, the tokens of their usage, and their stop reasons.
     """
 
     __slots__ = (
@@ -60,8 +61,9 @@ class Answered:
 
 
 class Failed:
-    """Failed attempts with the same route, operation, tenant and cause, and the code, the request id and the message
-    of the last of them.
+    """Failed attempts with the same route, operation, tenant and cause.
+
+    It also contains the code, the request id and the message of the last of these attempts.
     """
 
     __slots__ = ("advice", "code", "count", "kind", "message", "request_id", "route")
@@ -74,9 +76,11 @@ class Failed:
 
 
 class Counts(NamedTuple):
-    """The counts of a process. Answers are counted by route, operation, tenant and tier. Failures are counted by
-    route, operation, tenant and cause. Dead letters are counted by route and cause, separately for those that were
-    stored and those that were lost.
+    """The counts of a process.
+
+    Answers are counted by route (a model in a Region), operation, tenant and tier. Failures are counted by route,
+    operation, tenant and cause. Dead letters are counted by route and cause. Stored dead letters and lost dead letters
+    are counted separately.
     """
 
     answers: dict[tuple[str, str, str, str], Answered]
@@ -132,7 +136,7 @@ class Tally(Locked):
         self._failed(event.route, "", "", event.fault)
 
     def left(self, event: FellBack) -> None:
-        """Count the last failed attempt on a route, when the call leaves the route."""
+        """Count the last failed attempt on a route (a model in a Region), when the call changes to another route."""
         if event.attempts:
             self._failed(event.route, "", "", event.fault)
 

@@ -1,5 +1,7 @@
-"""Examine all reports of a service once, as a pure function. The function receives the old memory, which is the state
-of the alert rules. It returns the new memory and the alerts to deliver.
+"""Examine all reports of a service once, as a pure function.
+
+The function receives the old memory, which is the state of the alert rules. It returns the new memory and the alerts to
+deliver.
 """
 
 from __future__ import annotations
@@ -27,18 +29,19 @@ delivers the alert has ended, so that it no longer renews its claim.
 
 
 class MemoryUnreadable(ValueError):
-    """The memory in the store is damaged, or a different version of this package wrote it."""
+    """Raised if the state of the alert rules is damaged, or a different version of this package wrote it."""
 
 
 _REMEDY = "Update aws-bedrock-inference in all processes, or set another store or service in Alerts"
 
-# The memory that this process wrote last. It is parsed again only if another process has written since.
+# The memory that this process wrote last. If no other process has written since, the memory need not be parsed again.
 _last: dict[str, Any] = {}
 
 
 def look(memory: str, reports: Iterable[tuple[float, str]], now: float, service: str) -> tuple[str, list[Alert]]:
-    """Return the new memory after all `reports` were counted, and the alerts that the caller has to deliver. Each
-    report is a text with the time when it arrived.
+    """Count all `reports`. Return the new memory, and the alerts that the caller has to deliver.
+
+    The memory is the state of the alert rules. Each report is a text with the time when it arrived.
 
     Raises `MemoryUnreadable` if the old memory cannot be read.
     """

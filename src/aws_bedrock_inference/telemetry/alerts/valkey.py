@@ -15,7 +15,7 @@ from aws_bedrock_inference.telemetry.alerts.store import DUE, MOST_REPORTS, TURN
 
 PURPOSE = Purpose("share alerts", "bedrock:alerts:*", "EVAL, EVALSHA, SCRIPT LOAD, TIME and those of lists and hashes")
 
-# Milliseconds after which unused keys expire: the first occurrence of a cause is remembered for a month.
+# Milliseconds after which unused keys expire. The store must remember the first occurrence of each cause for a month.
 _FORGOTTEN = 31 * 24 * 3600 * 1000
 
 _REPORT = """
