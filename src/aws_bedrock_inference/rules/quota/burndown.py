@@ -110,9 +110,8 @@ class Burndown:
     `factor` times this number.
 
     `told` is the configured limit in tokens per minute. If no limit is configured, no burndown is learned. The ledger
-    adds up three sums over the calls that have ended: `charged` (the tokens that the quota was charged), `output`
-    (the output tokens), and `reserved` (the reserved tokens). `reason` explains the rate. `news` is True if the rate
-    has changed since the last report.
+    adds up two sums over the calls that have ended: `charged` (the tokens that the quota was charged) and `output` (the
+    output tokens). `reason` explains the rate. `news` is True if the rate has changed since the last report.
     """
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
@@ -120,7 +119,7 @@ class Burndown:
         self.factor = 1.0
         self.reason = "as in the table of models"
         self.news = False
-        self.charged = self.output = self.reserved = 0.0
+        self.charged = self.output = 0.0
         self.due = now + LOOK if told < inf else inf
         self._sure = table  # failed steps do not raise the rate above this value
         self._told = told / MINUTE

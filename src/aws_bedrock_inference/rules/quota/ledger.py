@@ -89,6 +89,7 @@ class Ledger:
                 tpm.free -= tokens
                 rpm.free -= 1.0
                 window.outstanding += tokens
+                slot.reserved += tokens
                 concurrency.in_flight += 1
                 ticket.slot = slot
                 return ticket
@@ -115,11 +116,14 @@ class Ledger:
         with self._lock:
             window.burndown.charged += used
             window.burndown.output += output
-            window.burndown.reserved += ticket.tokens
             if self._plain and slot is not None and slot.alive:
                 back = ticket.tokens - used
                 window.tokens.free += back
                 window.outstanding -= ticket.tokens
+                slot.reserved -= ticket.tokens
+                refunds, seconds = window.refunds, now - slot.end  # as `Refunds.ended` does
+                refunds.reserved += seconds * ticket.tokens
+                refunds.unused += seconds * back
                 concurrency.in_flight -= 1
                 if slot is not window.slot:
                     slot.tokens -= back
@@ -275,6 +279,8 @@ class Ledger:
             self.concurrency.in_flight -= 1
             self.day.settle(ticket.tokens, used)
             self.queue.settled(ticket, used)
+            if used:
+                self.window.refunds.ended(now - slot.end, ticket.tokens, ticket.tokens - used)
             if self._watched and used:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 

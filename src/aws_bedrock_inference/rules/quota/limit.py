@@ -43,13 +43,13 @@ class Limit:
     * `pace`: a rate below `rate`, which applies while the minute requires it.
     * `held_back`: True if a call had to wait for this dimension.
     * `before`: if fixed minutes are counted, the part of `used` from earlier minutes; otherwise None.
-    * `unused`: if fixed minutes are counted, the part of the reservations that calls in flight will probably not use.
+    * `refund`: the part of `used` that calls in flight have reserved and will probably refund.
     """
 
     __slots__ = (
-        "_allowed",
         "_excess",
         "_excess_ends",
+        "_over",
         "_saved",
         "_was_free",
         "admitted",
@@ -66,12 +66,12 @@ class Limit:
         "minute",
         "pace",
         "rate",
+        "refund",
         "reserved",
         "returned",
         "share",
         "slack",
         "told",
-        "unused",
         "used",
         "windowed",
     )
@@ -93,7 +93,7 @@ class Limit:
         self._excess_ends = 0.0
         self._saved = 0.0
         self.before: float | None = None
-        self.unused = 0.0
+        self.refund = 0.0
         self.estimate = self.slack = self.burst = -inf
         self._follow()
         self.level = PLENTY if self.estimate == inf else max(least, self.estimate * (self.burst - self.credit) / MINUTE)
@@ -115,8 +115,8 @@ class Limit:
         minute if its start is known.
         """
         if self.before is None:
-            return self._allowed + self._excess - self.used
-        return self.minute + min(self.unused, self.before) - self.used
+            return self.minute + min(self._over, self.refund) + self._excess - self.used
+        return self.minute + min(self.refund, self.before) - self.used
 
     def needs(self, amount: float) -> float:
         """Return the number of units that the bucket must contain before `amount` can be taken. For an amount above
@@ -168,6 +168,7 @@ class Limit:
                 reserved
                 and self.held_back
                 and self.before is None
+                and self._over <= self.refund
                 and (self.pace < self.rate or self.room < self.level)
             )
         self.used -= expired
@@ -237,13 +238,14 @@ class Limit:
         capacity = self.rate * (burst - self.credit)
         self.capacity = capacity if capacity > 1.0 else 1.0
         self.minute = estimate * self.share * (1.0 - MARGIN)
-        self._allowed = self.minute + slack * estimate * self.share
+        self._over = slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
         """If the minute contains more than a limit that was lowered, reduce the excess over a minute, so that calls
         do not stop.
         """
-        self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
+        allowed = self.minute + min(self._over, self.refund)
+        self._excess = max(0.0, self.used - max(self.estimate * self.share, allowed))
         self._excess_ends = self._excess / MINUTE
 
     def _count(self) -> None:

@@ -27,7 +27,6 @@ from aws_bedrock_inference.rules.quota.slot import SLOT
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from aws_bedrock_inference.rules.quota.burndown import Burndown
     from aws_bedrock_inference.rules.quota.limit import Limit
     from aws_bedrock_inference.rules.quota.slot import Slot
 
@@ -106,20 +105,16 @@ class Minutes:
         self._rest = REST
         self._odd = self._calls = 0.0  # refusals that no full minute explains; calls
         self._admitted = 0.0
-        self._ended = self._used = 1.0  # reservations of ended calls, and their use
-        self._seen = (0.0, 0.0)
         self._looked = now
         self._began = -inf
         self._tries = 0  # refusals in this minute before it was full
         self._short = 0.0  # tokens that seemed free when this minute was full
 
-    def turn(self, slots: Collection[Slot], limit: Limit, now: float, outstanding: float, ended: Burndown) -> None:
-        """Update the units that `limit` has free. This method is called at each new slot. `outstanding` is the number
-        of tokens that calls in flight have reserved. `ended` contains the sums over the calls that have ended.
-        """
+    def turn(self, slots: Collection[Slot], limit: Limit, now: float) -> None:
+        """Update the units that `limit` has free. This method is called at each new slot."""
         if now >= self.due:
             self.due = now + LOOK
-            self._count(limit.admitted, ended.reserved, ended.charged)
+            self._count(limit.admitted)
             self._look(slots, now)
         if self.phase is None or limit.share < 1.0:
             limit.before = None
@@ -129,7 +124,6 @@ class Minutes:
             self._began, self._short, self._tries = began, 0.0, 0
         early = (1.0 - min(1.0, (now - began - self._tried) / FILL) ** 2) * limit.minute
         limit.before = sum(slot.tokens for slot in slots if slot.end <= began) - self._short - early
-        limit.unused = max(0.0, 1.0 - self._used / self._ended) * outstanding
         limit.pace = inf
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
@@ -173,10 +167,7 @@ class Minutes:
     def _tried(self) -> float:
         return (self.unsure + STEP) / 2.0
 
-    def _count(self, admitted: float, reserved: float, used: float) -> None:
-        self._ended = max(1.0, MEMORY * self._ended + reserved - self._seen[0])
-        self._used = MEMORY * self._used + used - self._seen[1]
-        self._seen = reserved, used
+    def _count(self, admitted: float) -> None:
         self._calls = MEMORY * self._calls + admitted - self._admitted
         self._odd *= MEMORY
         self._admitted = admitted

@@ -27,14 +27,15 @@ GRAIN = 5.0
 
 class Slot:
     """The tokens and requests that were admitted in a short part of the minute. They count while the slot is `alive`.
-    If a slot is `inherited`, the parent of a forked process settles its reservations.
+    `reserved` is the part of the tokens that calls in flight have reserved. If a slot is `inherited`, the parent of a
+    forked process settles its reservations.
     """
 
-    __slots__ = ("alive", "end", "inherited", "requests", "tokens")
+    __slots__ = ("alive", "end", "inherited", "requests", "reserved", "tokens")
 
     def __init__(self, end: float) -> None:
         self.end = end
-        self.tokens = 0.0
+        self.tokens = self.reserved = 0.0
         self.requests = 0.0
         self.alive = True
         self.inherited = False

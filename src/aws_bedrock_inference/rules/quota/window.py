@@ -14,6 +14,7 @@ from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.limit import MINUTE, Limit
 from aws_bedrock_inference.rules.quota.minutes import Minutes
 from aws_bedrock_inference.rules.quota.observed import Throttle
+from aws_bedrock_inference.rules.quota.refunds import Refunds
 from aws_bedrock_inference.rules.quota.slot import GRAIN, LAG, SLOT, Slot, pace
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Window:
         self.minutes = Minutes(tpm or inf if firm and windowed else inf, now)
         self.slot = Slot(now + SLOT)
         self.outstanding = 0.0
+        self.refunds = Refunds()
         self.admitted = 0.0
         self._asked = self._asking = 0.0
         self.leased_until = inf
@@ -103,6 +105,7 @@ class Window:
         self.requests.free -= 1.0
         self.tokens.free -= tokens
         self.outstanding += tokens
+        self.slot.reserved += tokens
         return self.slot
 
     def give(self, slot: Slot, reserved: float, tokens: float, requests: float) -> None:
@@ -110,6 +113,7 @@ class Window:
         self.tokens.free += tokens
         self.requests.free += requests
         self.outstanding -= reserved
+        slot.reserved -= reserved
         if slot is self.slot:
             return
         self.tokens.returned += tokens
@@ -187,9 +191,11 @@ class Window:
             self.slot = Slot(now + SLOT)
             if now >= self._spread_at:
                 self._spread_at = now + SPREAD
+                self.tokens.refund = self.refunds.expected(self._slots)
+                self.refunds.fade(SPREAD)
                 self._spread(now)
             if self.minutes.due < inf:
-                self.minutes.turn(self._slots, self.tokens, now, self.outstanding, self.burndown)
+                self.minutes.turn(self._slots, self.tokens, now)
         tokens = requests = 0.0
         slots, gone = self._slots, now - MINUTE - LAG
         while slots and slots[0].end <= gone:
