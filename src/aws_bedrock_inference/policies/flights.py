@@ -28,7 +28,7 @@ LEADERS = 3
 
 
 class Verdict(Enum):
-    """What a follower must do if it receives neither an answer nor a fault from its leader. The follower then waits,
+    """The result for a follower that receives neither an answer nor a fault from its leader. The follower then waits,
     becomes the leader, sends its own request, or starts again.
     """
 

@@ -34,7 +34,7 @@ class Keyed(dict[str, T]):
         self._lock = threading.Lock()
         renew_after_fork(self)
 
-    __hash__ = object.__hash__  # compare by identity: objects to renew after a fork are stored in a set
+    __hash__ = object.__hash__  # type: ignore[assignment]  # by identity: objects to renew after a fork are stored in a set
 
     def after_fork(self) -> None:
         """Replace the lock in a forked child, because a thread of the parent may have held it."""

@@ -139,8 +139,8 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Some members may not know their account, so the store counts them as a separate quota. If this is possible,
-        log one warning.
+        """Log one warning if the store may count some members of this quota as a separate quota. This happens if these
+        members do not know their account.
         """
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)

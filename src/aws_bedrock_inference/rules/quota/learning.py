@@ -87,7 +87,7 @@ class EvidenceEstimator:
         self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """When `seconds` more have passed, decide the present trial, or let the estimate grow."""
+        """Decide the present trial, or let the estimate grow, after `seconds` more have passed."""
         self._now += seconds
         if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
             self._count(counts)
@@ -183,9 +183,7 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the first suspect: the slack (reservations beyond the minute) if in use, otherwise the
-        burst.
-        """
+        """Return a trial of the first suspect: the slack (excess reservations) if it is in use, otherwise the burst."""
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -195,9 +193,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst, or the rate, from `base` to below what would explain the
-        throttles.
-        """
+        """Start a trial: reduce the slack, the burst, or the rate (from `base` to what throttles would allow)."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -287,7 +283,7 @@ class EvidenceEstimator:
         return True
 
     def _lower(self, to: float, level: float) -> None:
-        """Lower the estimate to `to`. From then on, it grows back to `level`, and then beyond `level`."""
+        """Lower the estimate to `to`. From then on, it grows back to `level`, and beyond."""
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
