@@ -1,8 +1,8 @@
 """Run work that cannot be interrupted: name look-ups, botocore's renewal of credentials, requests to a store.
 
 Each piece of work runs in a separate daemon thread. Therefore a call can stop waiting for the work when the call's
-deadline passes, and the process can exit before the work has ended. asyncio's default executor is not used: all users
-of the executor would be blocked by a few look-ups that never end.
+deadline passes, and the process can exit before the work has ended. asyncio's default executor is not used, because a
+few look-ups that never end would block all other users of the executor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from aws_bedrock_inference.forks import renew_after_fork
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-# The maximum number of running threads. Work with the same key shares one thread, so this many threads are all stuck.
+# The maximum number of running threads. Work with the same key shares one thread. So when this number is reached, this
+# many different pieces of work hang.
 MOST = 64
 
 
@@ -57,7 +58,7 @@ class Background:
                     f"{MOST} look-ups of names, renewals of credentials and requests to stores are stuck"
                 )
             future = running[key] = Future()
-            # Others may wait for the same future, so a cancelled task must not cancel it for them.
+            # Other callers may wait for the same future, so a cancelled task must not cancel it.
             future.set_running_or_notify_cancel()
         thread = threading.Thread(
             target=_run, args=(running, key, future, work), name="bedrock-background", daemon=True

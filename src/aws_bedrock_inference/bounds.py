@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 # The largest values of the integer types in AWS's API models, by botocore's names of these types.
 WHOLE = {"integer": 2**31 - 1, "long": 2**63 - 1}
 
-# Limits for a JSON document. Writing nested JSON uses Python's call stack, so the depth is limited well below
-# Python's recursion limit of 1,000. Python can refuse to write integers with 640 digits or more, so these are limited.
+# Limits for a JSON document. Writing nested JSON uses Python's call stack, so the depth is limited far below Python's
+# recursion limit of 1,000. Python can refuse to write integers with 640 digits or more, so the length of integers is
+# limited.
 DEEPEST = 200
 LONGEST_INTEGER = 2048  # bits
 

@@ -72,8 +72,8 @@ def pin_name(pin: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The route of a call: the model, and the account and endpoint with which it is called. The route determines
-    which quota and which circuit the call uses.
+    """The route of a call: the model, and the account and endpoint with which it is called. The route determines which
+    quota and which circuit the call uses.
 
     * `model`: the model id as the caller wrote it.
     * `base`: the model id without its geography prefix.
@@ -111,8 +111,8 @@ class Estimate:
     """The size of a call in tokens, estimated before the call is sent.
 
     Bedrock reserves `input_tokens + output_tokens` when it admits the call. When the call ends, Bedrock charges each
-    output token as `burndown` tokens. If `metered` is False, as for CountTokens, the call uses no inference quota. If
-    `unbounded` is True, the request sets no maximum, and `output_tokens` is the model's maximum.
+    output token as `burndown` tokens. If `metered` is False, the call uses no inference quota; an example is
+    CountTokens. If `unbounded` is True, the request sets no maximum, and `output_tokens` is the model's maximum.
     """
 
     input_tokens: int = 0
@@ -133,8 +133,8 @@ class Usage:
 
     * `requests`: the number of requests that this usage covers.
     * `cache_write_1h_tokens`: the part of the cache writes that is stored for one hour, at a higher price.
-    * `cache_write_excess`: tokens that the service reported as cache writes although the request cannot have written
-      them, because some streams report cache writes twice. `cache_write_tokens` does not include them.
+    * `cache_write_excess`: cache writes that the service reported in addition to the possible ones, because some
+      streams report cache writes twice. `cache_write_tokens` does not include them.
     """
 
     input_tokens: int = 0
@@ -178,10 +178,10 @@ class Timeout:
       than a second.
     * `first_byte` (default 3600): the limit until the first byte of the response. A response that is not streamed
       arrives in one piece after its last token is generated. AWS recommends one hour for long generations (facts:
-      bedrock-large-model-read-timeouts). TCP keep-alive detects a dead peer earlier.
-    * `first_content` (default 240): the limit until the first content of a stream. A stream delivers content as soon
-      as the model has read the prompt and finished thinking. A stream that stays empty for longer shows that the
-      Region lacks capacity.
+      bedrock-large-model-read-timeouts). TCP keep-alive detects earlier that the server no longer responds.
+    * `first_content` (default 240): the limit until the first content of a stream. A stream delivers content as soon as
+      the model has read the prompt and finished thinking. A stream that stays empty for longer shows that the Region
+      lacks capacity.
     * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After a chunk of any
       other kind, the limit is four times as long, because a model that thinks or writes the input of a tool can be
       silent for up to 196 s.
@@ -211,24 +211,21 @@ class Call(NamedTuple):
       exactly the parameters of that method.
     * `arrived`, `deadline`: times on the driver's clock, at which the call arrived and at which it must end. The
       deadline covers all attempts and waits.
-    * `priority`: orders the calls that wait for quota. The call with the smallest number goes first (see
-      `PRIORITIES`).
+    * `priority`: orders the calls that wait for quota. The call with the smallest number goes first (see `PRIORITIES`).
     * `tenant`: the party on whose behalf the call is made. Within one priority, the tenants take turns. All calls
       without a tenant count as one tenant.
-    * `plain`: True if the params were checked and can be written as JSON unchanged. The attempts then do not check
-      the params again.
-    * `on_interrupt`: the reaction to a stream that breaks after its first content. None leaves the choice to the
-      pipeline.
-    * `collected`: True if the client reads a stream to its end for a caller who gets one complete answer and no
-      events.
-    * `place`: the endpoint that the call is sent to. None stands for the client's own endpoint.
+    * `plain`: True if the params were checked and can be written as JSON unchanged. The attempts then do not check the
+      params again.
+    * `on_interrupt`: what happens if a stream breaks after its first content. With None, the option of the pipeline
+      applies.
+    * `collected`: True if the client reads a stream to its end for a caller who gets one complete answer and no events.
+    * `place`: the endpoint that the call is sent to. None means the client's own endpoint.
     * `pin`: the name of the conversation that the call belongs to.
     * `quota`: the policy that admits the call instead of the quota in the pipeline.
-    * `moves`: a function that a policy with several routes sets. It is called after each failed attempt with the
-      fault and the number of the attempt. It returns True if the call moves to another route now; otherwise it
-      returns False.
+    * `moves`: a function that a policy with several routes sets. It is called after each failed attempt with the fault
+      and the number of the attempt. It returns True if the call moves to another route now; otherwise it returns False.
     * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
-    * `context`: the context in which the caller made the call.
+    * `context`: the names and values that the caller has set with `context(...)`.
     """
 
     operation: str

@@ -3,8 +3,8 @@
     with context(team="checkout"):
         client.invoke(...)
 
-A call copies the context in which it is created. The context is therefore correct in threads and tasks, even if another
-thread or task reads the call's stream, and nothing has to be cleaned up.
+A call copies the context when it is created. So the call has the correct context in threads and tasks, even if another
+thread or task reads its stream. The program has nothing to clean up.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class Scope:
 
 
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
-    """Return the frames that remain after `scope` ends. The innermost frame is not always the one of `scope`: in a
-    generator, `scope` can end before an inner scope ends, or in a thread or task that never entered `scope`.
+    """Return the frames that remain after `scope` ends. The innermost frame can belong to another scope. For example,
+    `scope` can end in a generator before an inner scope ends, or in a thread or task that never entered `scope`.
     """
     if frame is None:
         return None

@@ -84,8 +84,8 @@ class AttemptEnded(NamedTuple):
 class CallEnded(NamedTuple):
     """A call ended. `fault` is None if the call succeeded. `seconds` includes all attempts and waits. `route` is the
     route that answered or that failed. `tenant` is empty if the call has no tenant. `tier` is the service tier that
-    answered. `stop` is the reason why the model stopped. `stop` is empty if only a response body that this package
-    does not read contains the reason.
+    answered. `stop` is the reason why the model stopped. `stop` is empty if only the response body of InvokeModel
+    contains the reason, because this package does not read that body.
     """
 
     operation: str
@@ -178,9 +178,10 @@ class QuotaQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleReceived(Event):
-    """The service throttled a call that the ledger had admitted. The ledger is this process's account of the quota.
+    """The service throttled a call that the ledger had admitted. The ledger is this process's record of the quota and
+    its use.
 
-    * `limit`: the quota dimension that the service named.
+    * `limit`: the quota dimension (requests or tokens) that the service named.
     * `cause`: the quota dimension that the ledger considers exhausted.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
@@ -218,8 +219,8 @@ class BurndownChanged(Event):
 @dataclass(frozen=True, slots=True)
 class StoreChanged(Event):
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
-    account, Region, model and pool. While the store is unavailable, this process uses its last share of the quota, or
-    a share that is small enough to leave room for the other processes.
+    account, Region, model and pool. While the store is unavailable, this process uses its last share of the quota. If
+    it has none, it uses a small share, so that the other processes can use the rest.
     """
 
     pool: str
@@ -251,7 +252,7 @@ class CacheStoreChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterKept(Event):
-    """A call failed permanently because of `fault` and is stored as dead letter `letter_id`."""
+    """A call failed permanently because of `fault`. The call is stored as the dead letter `letter_id`."""
 
     route: Route
     fault: Fault
@@ -272,7 +273,9 @@ class DeadLetterLost(Event):
 
 @dataclass(frozen=True, slots=True)
 class CircuitChanged(Event):
-    """A circuit opened, sent a probe, or closed. `state` is the new state: `open`, `half-open` or `closed`."""
+    """A circuit opened (it refuses all calls), became half-open (it sends a test call) or closed. `state` is the new
+    state: `open`, `half-open` or `closed`.
+    """
 
     route: Route
     state: str
@@ -315,8 +318,9 @@ class FellBack(Event):
 
 @dataclass(frozen=True, slots=True)
 class RouteHealthChanged(Event):
-    """The share of the calls that a route of a `Fallback` receives has changed. If `resting` is True, the route now
-    receives only probe calls. If `resting` is False, the route receives the fraction `share` of the calls again.
+    """The fraction of the calls that a route of a `Fallback` receives has changed. If `resting` is True, the route now
+    receives only calls that test it (probes). If `resting` is False, the route again receives the fraction `share` of
+    the calls.
     """
 
     route: Route
@@ -326,7 +330,9 @@ class RouteHealthChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class JobCreated(Event):
-    """A batch job was created. `adopted` is True if a job with the same content already existed and is used instead."""
+    """A batch job was created. `adopted` is True if a job with the same content already existed. This process then uses
+    the existing job.
+    """
 
     job_id: str
     name: str
@@ -336,8 +342,8 @@ class JobCreated(Event):
 @dataclass(frozen=True, slots=True)
 class JobProgressed(Event):
     """A batch job that this process waits for has a new status or new counts. `status` is the status in the words of
-    AWS's troubleshooting pages, and `aws_status` is the status that the API returned. `waited` is the number of
-    seconds since the wait began.
+    AWS's troubleshooting pages. `aws_status` is the status that the API returned. `waited` is the number of seconds
+    since this process began to wait.
     """
 
     job_id: str

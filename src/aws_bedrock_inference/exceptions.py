@@ -152,7 +152,7 @@ class InvalidRequest(Refused, ValueError):
 
 
 class CircuitOpen(Refused):
-    """A call refused because the model keeps failing in this Region."""
+    """A call that was refused because the model fails too often in this Region."""
 
 
 class QuotaExhausted(Refused):
@@ -162,7 +162,7 @@ class QuotaExhausted(Refused):
 
 
 class QueueFull(Refused):
-    """A call refused because too many calls already wait for quota."""
+    """A call that was refused because too many calls already wait for quota."""
 
 
 class DeadlineTooClose(Refused, TimeoutError):
@@ -170,11 +170,11 @@ class DeadlineTooClose(Refused, TimeoutError):
 
 
 class BudgetExhausted(Refused):
-    """A call refused because earlier calls have already cost as much as `MaxCost` allows."""
+    """A call that was refused because earlier calls have already cost as much as `MaxCost` allows."""
 
 
 class PriceUnknown(Refused):
-    """A call refused because its price is unknown and `MaxCost` limits the cost."""
+    """A call that was refused because its price is unknown, so that `MaxCost` cannot limit its cost."""
 
 
 class ClientClosed(Refused):

@@ -24,7 +24,7 @@ class Decision(Enum):
 
 
 class Kind(Enum):
-    """The coarse class of a fault. There is one exception class for each."""
+    """The coarse class of a fault. Each kind has one exception class."""
 
     THROTTLED = "throttled"
     OVERLOADED = "overloaded"
@@ -67,7 +67,7 @@ class Hint:
     * `base`, `cap`: the first and the longest wait of the exponential backoff, in seconds.
     * `floor`: the shortest useful wait, in seconds.
     * `attempts`: the maximum number of attempts.
-    * `cost`: the amount that each retry takes from the shared retry budget.
+    * `cost`: the units that each retry takes from the shared retry budget.
     """
 
     base: float = 0.05
@@ -84,13 +84,13 @@ class Fault:
     * `code`: the service's error name in its canonical spelling.
     * `cause`: the cause as a stable slug.
     * `limit`: the quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`).
-    * `unhealthy`: True if the service, not the caller, is at fault. Only such faults open a circuit.
+    * `unhealthy`: True if the service, not the caller, is at fault. Only these faults open a circuit.
     * `reached`: False if it is known that the request did not reach the service. If `reached` is True and `status` is
       None, it is unknown whether the service executed the request.
     * `retry_after`: the seconds in the header `Retry-After`. Without this header, it is the wait that AWS's documents
       state for the cause.
-    * `suggested_wait`: the seconds in the header `x-amz-retry-after`. `stated_wait` is the longer of `retry_after`
-      and `suggested_wait`.
+    * `suggested_wait`: the seconds in the header `x-amz-retry-after`. `stated_wait` is the longer of `retry_after` and
+      `suggested_wait`.
     * `paced`: True if the quota policy already decides when the next attempt is sent, so that no further wait is
       needed.
     * `origin`: the place where the failure arose.
@@ -118,8 +118,8 @@ class Fault:
 
     @property
     def stated_wait(self) -> float:
-        """The number of seconds that the service asks the client to wait before it repeats the request; 0 if the
-        service asks for no wait.
+        """The number of seconds that the service requests the client to wait before the next attempt; 0 if it requests
+        no wait.
         """
         return max(self.retry_after or 0.0, self.suggested_wait or 0.0)
 

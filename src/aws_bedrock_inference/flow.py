@@ -184,8 +184,8 @@ def send(call: Call) -> Flow:
 
 
 def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
-    """Run `flow`, and replace each item that the flow delivers by the items that `take` returns for it: none, one, or
-    several. All other effects and all interruptions pass unchanged. The flow continues until its consumer wants no
+    """Run `flow`. `take` receives each item that the flow delivers, and returns the items that replace it: none, one,
+    or several. All other effects and all interruptions pass unchanged. The flow continues until its consumer wants no
     more items.
     """
     try:
@@ -262,7 +262,9 @@ class Pipeline:
         return step
 
     def leave(self) -> Flow:
-        """Release what the policies hold outside this process, for example the client's part of a shared quota."""
+        """Release what the policies have reserved outside this process, for example the client's part of a shared
+        quota.
+        """
         for policy in self.policies:
             leave = getattr(policy, "leave", None)
             if leave is not None:

@@ -27,8 +27,8 @@ class Forked(Protocol):
 
 
 class Locked:
-    """The base class of an object whose state is guarded by one lock. A forked child gets a new lock, because another
-    thread of the parent may have held the lock during the fork.
+    """The base class of an object with one lock. A forked child gets a new lock, because another thread of the parent
+    may have held the lock during the fork.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ def renew_lock(renewing: Any) -> None:
     itself.
     """
     if hasattr(renewing, "_refresh_lock"):
-        renewing._refresh_lock = threading.Lock()  # noqa: SLF001 - there is no other way in
+        renewing._refresh_lock = threading.Lock()  # noqa: SLF001 - there is no public method for this
 
 
 def _in_child() -> None:

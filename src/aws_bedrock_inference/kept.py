@@ -1,7 +1,7 @@
 """Answers of AWS stored on disk: one JSON file for each account, Region and endpoint, with mode 0600.
 
-This is a cache, so a damaged file is not an error: a file that cannot be read counts as missing, and a file that
-cannot be written is skipped.
+The files are only a cache, so a damaged file is not an error. If a file cannot be read, it counts as missing. If a file
+cannot be written, nothing is stored.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class Listeners(Locked):
     """The listeners of one client. The listeners in `always` receive every event before the others. The listeners in
     `beyond` also receive every event of this client.
 
-    Events that every call could emit are created only if a listener asked for them. `heard` is True if a listener
+    The events of successful calls and attempts are created only if a listener wants them. `heard` is True if a listener
     wants the end of successful calls. `watched` is True if a listener also wants the start and the attempts of calls.
     Both values are stored and not computed, because every call reads them.
     """

@@ -4,13 +4,13 @@
 
 WARNING: retries, an open circuit, a lost store and failed calls. None of them is an ERROR, because either the call
 continues or an exception reports the failure. stamina and urllib3 also log retries as warnings; botocore logs them at
-DEBUG among thousands of other lines. INFO: throttles that the quota absorbs, and recoveries. DEBUG: calls that
-succeed, wait, or are ended by the program.
+DEBUG among thousands of other lines. INFO: throttles after which the quota policy sends the call again, and recoveries.
+DEBUG: calls that succeed, wait, or are ended by the program.
 
-A line contains routes, codes, causes, counts and request ids. It contains no message of the service, because such a
-message can quote the request, and no prompt, answer or credential. The record's attribute `bedrock` has the same facts
-as named values, from which `telemetry.logs` writes JSON. `log` is an ordinary listener, and the first one of every
-client and wrapper.
+A line contains routes, codes, causes, counts and request ids. It contains no prompt, answer or credential. It also
+contains no message of the service, because the message can quote the request. The record's attribute `bedrock` has the
+same facts as named values, from which `telemetry.logs` writes JSON. `log` is an ordinary listener, and the first one of
+every client and wrapper.
 """
 
 from __future__ import annotations

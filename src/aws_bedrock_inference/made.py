@@ -38,9 +38,9 @@ class Seam:
 
 @dataclass(frozen=True, slots=True)
 class AppliedGuardrail:
-    """A guardrail that intervened. `origins` lists how the guardrail came to apply: through the `request`, or because
-    the `account` or the `organization` enforces it for every request. `origins` is empty if the guardrail's trace
-    does not contain this.
+    """A guardrail that intervened. `origins` lists why the guardrail was applied: the `request` names it, or the
+    `account` or the `organization` enforces it for every request. `origins` is empty if the guardrail's trace does not
+    state this.
     """
 
     id: str
@@ -83,7 +83,7 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hop:
-    """A route that a call left. It contains the fault that made the call leave, the number of requests that were sent
+    """A route that a call left. It contains the fault after which the call left, the number of requests that were sent
     on this route, and their usage if the service reported it. AWS charges for an answer even if the answer was
     filtered.
     """
@@ -105,7 +105,7 @@ class Made:
     """The history of an answer or of a failed call.
 
     * `cached`: the age of the answer in seconds, if it comes from a cache.
-    * `degraded_by`: the fault because of which a substitute was returned.
+    * `degraded_by`: the fault after which a substitute was returned.
     * `replaced`: True if the caller's own message replaces filtered content.
     * `seams`: the places where the stream broke and another request continued the answer.
     * `enlarged`: the maximum of output tokens with which the request was repeated, because the first answer was

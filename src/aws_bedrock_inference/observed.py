@@ -1,6 +1,7 @@
-"""Emit the events at the start of a call and around its attempts, if a listener asks for them.
+"""Emit the events at the start of a call and around its attempts, if a listener wants them.
 
-A call without a `call_id` and without a context passes through unchanged, so it costs nothing if nobody listens.
+A call without a `call_id` and without a context passes through unchanged, so these events cost nothing if no listener
+wants them.
 """
 
 from __future__ import annotations

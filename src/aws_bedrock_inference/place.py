@@ -1,4 +1,4 @@
-"""The endpoint and the identity that a call is sent with."""
+"""The endpoint to which a call is sent, and the identity that signs it."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Place(Protocol):
 
     @property
     def whose(self) -> str:
-        """The account. If the account is unknown, the value is a name for the access key. It is empty if the
-        credentials would have to be fetched first.
+        """The account. If the account is unknown, this is a name for the access key. It is empty if the credentials
+        must be fetched first.
         """
 
     @property
@@ -41,8 +41,8 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """Values that a `Fallback` found by using this place, such as other places. They are dropped together with
-        this place.
+        """Values that a `Fallback` found with this place, such as the places of other routes. They are deleted together
+        with this place.
         """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:

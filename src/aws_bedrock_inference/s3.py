@@ -1,4 +1,4 @@
-"""Objects in S3 as input, read in pieces while a run lasts."""
+"""Objects in S3 as input, read in pieces while a run (the processing of a file of requests) lasts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 _SCHEME = "s3://"
 
-# Bytes per piece. Each piece is a separate request, because S3 would close a connection that a slow run leaves idle.
+# Bytes per piece. Each piece is a separate request. With one long request, S3 would close the connection while a slow
+# run does not read.
 _PIECE = 8 << 20
 
-# A piece that breaks off is requested again: the SDK retries requests, but not the reading of their bodies.
+# If the connection breaks while a piece is read, this module requests the piece again, because the SDK retries only
+# requests and not the reading of their bodies.
 _REPEATS = 2
 _BROKEN_OFF = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 
@@ -63,10 +65,10 @@ class S3Object(NamedTuple):
 
 
 def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
-    """Yield the object at `location`. If there is no such object, or if the key ends with `/`, yield the objects
+    """Yield the object at `location`. If this object does not exist, or if the key ends with `/`, yield the objects
     whose keys start with this key.
 
-    Empty objects are omitted. Objects whose names start with `_` or `.` are omitted too: programs use them as
+    Empty objects are omitted. Objects whose names start with `_` or `.` are also omitted, because programs use them as
     markers. If S3 returns an error, `OSError` is raised, with the error and the remedy.
     """
     if location.key and not location.key.endswith("/"):

@@ -51,8 +51,8 @@ def is_session(value: Any) -> bool:
 
 
 def key_of(access_key: str) -> str:
-    """Return a name for an access key that does not reveal the key. If the account of the key is unknown, stored
-    answers of AWS are stored and looked up under this name.
+    """Return a name for an access key that does not reveal the key. The cache of AWS's answers uses this name if the
+    account of the key is unknown.
     """
     return hashlib.sha256(access_key.encode()).hexdigest()[:16]
 

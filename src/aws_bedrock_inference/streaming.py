@@ -1,8 +1,8 @@
 """The innermost step of a streaming call: open the stream, deliver its events, and check that the answer is complete.
 
 Nothing is delivered before the first event with content. A fault before that event, even in the first frame, can
-therefore be retried without the consumer noticing. Every stream must end with its closing event; otherwise the answer
-counts as truncated.
+therefore be retried, and the consumer does not notice it. Every stream must end with its closing event; otherwise the
+answer counts as truncated.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def stream(call: Call) -> Flow:
     if opened.fault is not None:
         return unechoed(call, opened)
     source, transcript = opened.value, transcript_of(call.operation)
-    following = Next(source)  # created once, because the helpers of `flow` would cost half a microsecond for each event
+    following = Next(source)  # created once: the helpers of `flow` would cost 0.5 microseconds per event
     held: list[Any] = [Head(source.response)]
     emitted = 0
     while True:
@@ -86,8 +86,8 @@ def collect(call: Call) -> Flow:
 
 
 def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
-    """Return the fault of a stream that has ended, or None if it succeeded. A stream that breaks after its closing
-    event is complete.
+    """Return the fault of a stream that has ended, or None if the stream succeeded. If a stream breaks after its
+    closing event, it is complete and has succeeded.
     """
     if transcript.whole:
         return None
@@ -106,9 +106,9 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 
 
 def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
-    """Return the fault of a stream that ended too early. If the stream exceeded a time limit while the model was
-    working, the fault contains the number of tokens that AWS charges. Such a stream is not retried if a repeated
-    request would probably be silent for the same time.
+    """Return the fault of a stream that ended too early. If the stream exceeded a time limit after its first content,
+    the message states how many tokens AWS charges. If the model was silent because it was thinking or writing the input
+    of a tool, the stream is not retried: a second request would probably be silent for the same time.
     """
     if fault.code not in _LATE or not transcript.begun:
         return fault

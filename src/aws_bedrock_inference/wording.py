@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", "Attempt", "Hop", "Seam")
 
-# Maps the cause or code of a refusal to the service's error code that the refusal prevents. Programs that were
-# written for AWS's documents search the text for that code. A refusal that waiting cannot fix maps to a code that
-# such programs do not retry.
+# Each refusal prevents an error of the service. This table maps the cause or code of a refusal to the code of that
+# error, because programs written for AWS's documents search the text for it. If waiting cannot help after a refusal,
+# its code is one that these programs do not retry.
 _STANDS_FOR = {
     "request-larger-than-quota": "ValidationException",
     "InvalidRequest": "ValidationException",
@@ -38,7 +38,7 @@ def sentence(outcome: Outcome, fault: Fault, operation: str, route: Route) -> st
     request = f", request id {fault.request_id}" if fault.request_id else ""
     code = _STANDS_FOR.get(fault.cause) or _STANDS_FOR.get(fault.code) if fault.kind is Kind.REFUSED else None
     stands_for = f" (equivalent to {code})" if code else ""
-    # The class of a refused request has the name of its code: a traceback would show it twice.
+    # The class of a refused request is named like its code, so a traceback would show the name twice.
     said = fault.message if fault.code == "InvalidRequest" else fault
     return f"{said} [{operation} on {route}{attempts}{gave_up}{request}] {fault.advice}".rstrip() + stands_for
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 LARGEST = 1_000_000
 """The maximum size of a stored answer in bytes. It is a hundred times the size of most answers."""
 
-# JSON cannot contain bytes, so bytes become an object with this one member. The first byte of a stored answer shows
-# whether the answer contains such an object.
+# JSON cannot contain bytes, so bytes are stored as an object with this one member. The first byte of a stored answer
+# shows whether the answer contains bytes.
 _BYTES = "$bytes"
 _MARK = f'{{"{_BYTES}": "'
 _WITH, _WITHOUT = b"1", b"0"
@@ -24,7 +24,8 @@ _WITH, _WITHOUT = b"1", b"0"
 
 class Recording:
     """Records the items of an answer. Each item is serialized before the caller receives it, because the caller can
-    change it. `whole` is False if an item cannot be serialized. `body` is the body of an InvokeModel response.
+    change it. `whole` is False if an item cannot be serialized, so that the recording is not complete. `body` is the
+    body of an InvokeModel response.
     """
 
     def __init__(self) -> None:

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 AGAIN_FIRST = 1.0
 AGAIN_LONGEST = 30.0
 
-# The seconds by which the clocks of machines can differ. If the time of an answer is further in the future, a clock is
-# wrong.
+# The seconds by which the clocks of machines can differ. If an answer was stored at a time that is further in the
+# future, a clock is wrong.
 SKEW = 60.0
 
 
 class Kept:
-    """The stored answers of one cache. `url` names the store, `lifetime` is the number of seconds for which an answer
-    is stored, and `seal` encrypts it.
+    """The stored answers of one cache. `url` is the URL of the store, `lifetime` is the number of seconds for which an
+    answer is stored, and `seal` is the pair of functions that encrypt and decrypt an answer.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Kept:
         if self._failures:
             if now < self._due:
                 return None
-            self._due = now + AGAIN_FIRST  # one call tries the store; the other calls continue without the store
+            self._due = now + AGAIN_FIRST  # one call uses the store again; the other calls continue without it
         try:
             answered = yield from ask(request(*of))
         except Exception as error:  # noqa: BLE001 - a store must not fail a call, whatever it raises

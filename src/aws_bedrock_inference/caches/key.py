@@ -26,8 +26,8 @@ answers.
 _BODY = "body"
 _APART = frozenset({_BODY, "requestMetadata"})
 
-# The first half of a blob. A blob is a tuple of two texts. Members are tuples of pairs, so no other value equals a
-# blob.
+# The first text of a blob. A blob is represented as a tuple of two texts. Members are tuples of pairs, so no other
+# value equals a blob.
 _BLOB = "blob"
 
 
@@ -41,8 +41,8 @@ class Content(NamedTuple):
 
 
 def content_of(params: Mapping[str, Any]) -> Content | None:
-    """Return the content of a request with boto3's `params`. Return None if the content cannot be known without
-    sending it, for example if the body is a file that can be read only once.
+    """Return the content of a request with boto3's `params`. Return None if the request must be sent to know its
+    content, for example because the body is a file that can be read only once.
     """
     if _BODY not in params:
         return Content(None, params)
@@ -54,11 +54,11 @@ def content_of(params: Mapping[str, Any]) -> Content | None:
 
 
 def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
-    """Return the key of `call`. With `shared`, all callers have the same key; otherwise each caller has a separate
-    key. Return None if the params contain a value that no request can contain.
+    """Return the key of `call`. With `shared`, equal requests of all callers have the same key; otherwise each caller
+    has separate keys. Return None if the params contain a value that no request can contain.
     """
     route = call.route
-    # A collected stream has the same answer as Converse.
+    # If the client reads a stream to its end, the answer is the same as Converse's.
     operation = "converse" if call.collected else call.operation
     whose = () if shared else _asker(call)
     try:
@@ -131,8 +131,8 @@ def _bytes(value: Any) -> bytes:
 
 
 def _parsed(content: bytes) -> Any:
-    """Return the parsed JSON of a body. Return None if it is not JSON, or if readers can interpret it differently,
-    for example because a name occurs twice.
+    """Return the parsed JSON of a body. Return None if the body is not JSON. Also return None if parsers can read it
+    differently, for example because a name occurs twice.
     """
     try:
         return json.loads(content, object_pairs_hook=_members)

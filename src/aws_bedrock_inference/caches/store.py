@@ -26,7 +26,7 @@ class AnswerStore(Protocol):
     place: str
 
     def clock(self) -> float:
-        """Return the current time in seconds, from which the ages of answers are computed. All processes that share
+        """Return the current time in seconds. The ages of answers are computed from this time. All processes that share
         the store must use the same clock.
         """
 

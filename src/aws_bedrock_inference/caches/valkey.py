@@ -16,7 +16,8 @@ from aws_bedrock_inference.stores.worker import Queued, Worker
 if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
 
-# Simultaneous connections. A server answers a request faster than a thread prepares the next one.
+# The number of simultaneous connections. It is small, because a server answers a request faster than a thread prepares
+# the next one.
 THREADS = 4
 
 _PREFIX = f"bedrock:answer:{FORMAT}:"

@@ -93,7 +93,7 @@ class BaseClient:
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Give this copy of a client its own pipeline, and call `hear` with the events of the copy (see the function
+        """Let this copy of a client use its own pipeline, and call `hear` with the events of the copy (see the function
         `sibling`).
         """
         self._listeners = Listeners(beyond=self._listeners)
@@ -214,7 +214,7 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """Query AWS from now on if an ARN does not contain its model. If the client has no ARN of this kind, do
+        """If an ARN does not contain its model, query AWS for the model from now on. If the client has no such ARN, do
         nothing.
         """
 
@@ -247,8 +247,9 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
 class Finish:
     """An object that updates the token estimates and notifies the listeners when a call ends.
 
-    An open stream holds a reference to this object until the stream ends. The object holds no reference to the client
-    or to its connections. Otherwise, an event loop that is dropped together with its tasks could not be collected.
+    An open stream holds a reference to this object until the stream ends. This object holds no reference to the client
+    or to its connections. With such a reference, an event loop that is dropped together with its tasks could not be
+    garbage collected.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")

@@ -66,8 +66,8 @@ class BedrockClient(BaseClient):
         * `prompt`, or `messages` in Converse's form: pass one of the two.
         * `max_tokens`: the maximum number of tokens in the answer. Bedrock reserves this number of tokens from the
           quota. If `max_tokens` is not set, Bedrock reserves the model's maximum, so set it.
-        * `tools`: a list of Converse tools, or a complete `toolConfig`. All other parameters of Converse can be
-          passed under their own names.
+        * `tools`: a list of Converse tools, or a complete `toolConfig`. All other parameters of Converse can be passed
+          under their own names.
         * `stream`: with True, the client receives the answer as a stream and returns the answer when it is complete.
           The client then notices a stalled generation early, and retries a stream that breaks. With `"auto"`, the
           client does the same for answers that can have 1,000 tokens or more, if the model supports streaming and the
@@ -78,12 +78,12 @@ class BedrockClient(BaseClient):
         * `timeout`: replaces the client's timeout for this call.
         * `tenant`: the party on whose behalf the call is made. When calls with the same priority wait for quota, the
           tenants share the quota equally, regardless of how many calls each tenant has.
-        * `pin`: names a conversation that stays on one route while that route is healthy, so that the prompt cache of
-          the conversation stays warm (see `Fallback`).
+        * `pin`: names a conversation that stays on one route (model, Region and account) while that route is healthy.
+          The service can then use the prompt cache of the conversation again (see `Fallback`).
 
         Raises `InvalidRequest` if an argument is invalid, another `Refused` if the call was not sent for another
-        reason, and `ServiceFault` if the service or the network failed. After `InvalidRequest` and any other
-        `Refused`, nothing was sent.
+        reason, and `ServiceFault` if the service or the network failed. After `InvalidRequest` and any other `Refused`,
+        nothing was sent.
         """
         call = self._invoke_call(
             "converse_stream" if stream and stream != AUTO else "converse",
@@ -177,9 +177,9 @@ class BedrockClient(BaseClient):
         return {**events.head, "body": events}
 
     def count_tokens(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `count_tokens`, which is free and uses no quota. CountTokens rejects some model ids. If CountTokens
-        rejects an inference profile, the client sends the id of the model behind the profile. If CountTokens rejects
-        that model id, too, the client returns its own estimate, and the response contains `"estimated": True`.
+        """boto3's `count_tokens`, which is free and uses no quota. The service rejects some model ids. If it rejects an
+        inference profile, the client sends the id of the model behind the profile. If the service also rejects that
+        model id, the client returns its own estimate, and the response contains `"estimated": True`.
         """
         call = self._make_call("count_tokens", params, timeout)
         return self._run(call, self._counting.count(self._send, call))
@@ -200,8 +200,8 @@ class BedrockClient(BaseClient):
 
     def close(self) -> None:
         """Close the client and its connections, and release its unused part of a shared quota. Attempts in flight
-        finish, but nothing more is sent. A later call raises `ClientClosed`, and so does a running call that needs
-        another attempt.
+        finish, but nothing more is sent. A later call raises `ClientClosed`. A running call that needs another attempt
+        also raises `ClientClosed`.
         """
         self._refuse()
         self._driver.close()

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
     from aws_bedrock_inference.tokens.ratio import TokenGauge
 
-# The maximum number of remembered ids, limited because ids may come from outside.
+# The maximum number of remembered ids. There is a maximum because ids can come from the users of a program.
 _MOST = 1024
 
-# Causes of rejections that concern a model, and not only one request.
+# Causes of rejections that apply to every request with the same model.
 _OF_THE_MODEL = frozenset(
     {"on-demand-not-supported-use-inference-profile", "model-not-for-operation", "model-not-on-this-route"}
 )
@@ -32,9 +32,9 @@ class Counting(Locked):
     """Remembers which model ids CountTokens accepts.
 
     The service rejects inference profiles. It accepts the model behind a profile, except for models that can only be
-    called through a profile. Therefore the client sends the id that was passed, then the id of its model, and
-    remembers which of the two was accepted. A model for which neither is accepted costs two extra requests only once.
-    Its token counts are estimates, and the response contains `"estimated": True`.
+    called through a profile. Therefore the client first sends the id that was passed, and then the id of its model. It
+    remembers which of the two was accepted. If neither is accepted, the two extra requests are sent only once for each
+    model. The token counts of this model are then estimates, and the response contains `"estimated": True`.
     """
 
     def __init__(self, gauge: TokenGauge, routes: Routes) -> None:
@@ -44,8 +44,8 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Return the outcome of `call`, a call of CountTokens. It is sent by `step`, or the tokens are estimated in
-        this process.
+        """Return the outcome of `call`, a call of CountTokens. The call is sent by `step`, or the tokens are estimated
+        in this process.
         """
         given = call.params["modelId"]
         counted = self._counted.get(given, given)
@@ -92,9 +92,9 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return True if an error shows that CountTokens rejects an id; otherwise return False. If the id is not the one
-    that the caller passed (`own` is False), other refusals count as rejections, too, because the caller may have no
-    access to the model behind a profile.
+    """Return True if an error shows that CountTokens rejects an id; otherwise return False. `own` is True if the id is
+    the one that the caller passed. If `own` is False, other refusals also count as rejections, because the caller may
+    have no access to the model behind a profile.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

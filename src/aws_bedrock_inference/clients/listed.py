@@ -66,7 +66,9 @@ class Listed:
         warnings.warn(f"the last day of {base} is {last}.{told}", EndOfLifeWarning, stacklevel=outside())
 
     def _last_day(self, base: str, listing: Listing | None) -> date | None:
-        """Return the last day of a model: from the list of the Region, or otherwise from AWS's documentation."""
+        """Return the last day on which a model can be called. The date comes from the list of the Region. If the list
+        has no date, the date comes from AWS's documentation.
+        """
         model = listing.find(base) if listing is not None else None
         if isinstance(model, FoundationModel) and model.lifecycle:
             return model.end_of_life

@@ -63,8 +63,9 @@ def _heals(fault: Fault) -> bool:
 
 
 def _pause(fault: Fault, tries: int) -> float:
-    """Return the seconds to wait before the next attempt. This is the wait that AWS states in its answer or documents
-    for the cause. If AWS does neither, return an exponential backoff within the bounds of the fault's retry schedule.
+    """Return the seconds to wait before the next attempt. This is the wait that AWS states in its answer, or documents
+    for the cause. If there is no such wait, return an exponential backoff within the bounds of the fault's retry
+    schedule.
     """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer. Its attributes contain the values that are used most. Subscripts such as `reply["output"]` return
-    the members of boto3's `converse` response.
+    """An answer. Its attributes contain the values that are used most. Subscripts such as `reply["output"]` return the
+    members of boto3's `converse` response.
 
     `stop_reason` shows whether the answer is complete (`end_turn`), truncated at max_tokens (`max_tokens`), blocked
     (`guardrail_intervened`, `content_filtered`), or refused by the model (`refusal`). `stop_reason` is the service's
-    value, even if boto3 does not list the value. `text` is the text of all blocks, with and without citations.
-    Missing values are empty: `text` is `""` if there is no text, and a usage that was not reported has zeros. The
-    usage of an answer from a cache has zeros, too, because the answer cost nothing; the usage of the original answer
-    is in `reply["usage"]`.
+    value, even if boto3 does not list the value. `text` is the text of all blocks, with and without citations. Missing
+    values are empty: `text` is `""` if there is no text, and a usage that was not reported has zeros. The usage of an
+    answer from a cache also has zeros, because the answer cost nothing; the usage of the original answer is in
+    `reply["usage"]`.
     """
 
     text: str
@@ -87,7 +87,7 @@ class Reply:
 
     @property
     def degraded_by(self) -> Fault | None:
-        """The fault because of which a substitute was returned, or None if the answer comes from the model."""
+        """The fault after which a substitute was returned, or None if the answer comes from the model."""
         return self.made.degraded_by
 
     @property

@@ -52,7 +52,7 @@ class BadRequestError(ValueError):
 
 
 class Prompt(NamedTuple):
-    """The arguments of `invoke`. `more` is passed on to Converse unchanged.
+    """The arguments of `invoke`. `more` are further parameters, which Converse receives unchanged.
 
     It is a named tuple, like `Call`, because every call creates one.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
-# The maximum number of remembered routes, limited because ids may come from outside.
+# The maximum number of remembered routes. There is a maximum because ids can come from the users of a program.
 ROUTES = 4096
 
 
@@ -39,7 +39,7 @@ class Routes:
         self.used: dict[str, Route] = {}
 
     def find(self, model_id: Any) -> Route:
-        """Return the route of any model id; a `ModelArn` is also remembered under its bare ARN. The route of an id
+        """Return the route of any model id. A `ModelArn` is also remembered under its ARN alone. The route of an id
         that does not exist is not remembered.
         """
         name = str(model_id)

@@ -1,9 +1,9 @@
 """Receive a complete answer as a stream internally, where that is safer.
 
-A unary answer arrives in one piece, after its last token. Proxies, NAT gateways and the caller's own time limits close
-a connection that is silent for a minute; the generation is then lost, but charged, and is charged again on the retry.
-A stream is never silent for that long, and a broken stream is noticed immediately. Streaming needs the permission
-bedrock:InvokeModelWithResponseStream, which converse does not need.
+An answer without streaming arrives in one piece, after its last token. Proxies, NAT gateways and the caller's own time
+limits close a connection that is silent for a minute. The generation is then lost but charged, and the retry is charged
+again. A stream is never silent for that long, and a broken stream is noticed immediately. Streaming needs the
+permission bedrock:InvokeModelWithResponseStream, which converse does not need.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _ACTION = "InvokeModelWithResponseStream"
 
 class Safer:
     """Decides for each call whether to send it as a stream. A call whose answer can be long is sent as a stream. If
-    streaming is denied or not supported, the call is sent without streaming. Later calls of the same model in the
-    same Region are then sent without streaming, too. Calls with tools are remembered separately, because some models
-    do not stream answers that use tools.
+    streaming is denied or not supported, the call is sent again without streaming. Later calls of the same model in the
+    same Region are then also sent without streaming. Calls with tools are remembered separately, because some models do
+    not stream answers that use tools.
     """
 
     def __init__(self) -> None:

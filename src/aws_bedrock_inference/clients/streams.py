@@ -54,8 +54,8 @@ class EventStream(_Ending):
         self._stream = stream
 
     def begin(self) -> None:
-        """Read the stream up to its first content, unless it was already read that far. Faults before the first
-        content are retried.
+        """Read the stream up to its first content. Do nothing if the stream was already read that far. Faults before
+        the first content are retried.
         """
         if self.head:
             return
@@ -101,8 +101,8 @@ class AsyncEventStream(_Ending):
         self._stream = stream
 
     async def begin(self) -> None:
-        """Read the stream up to its first content, unless it was already read that far. Faults before the first
-        content are retried.
+        """Read the stream up to its first content. Do nothing if the stream was already read that far. Faults before
+        the first content are retried.
         """
         if self.head:
             return

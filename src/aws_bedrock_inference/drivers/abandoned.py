@@ -1,10 +1,11 @@
-"""End flows that nobody will finish: a stream that is dropped half-read, or a task that is destroyed while it waits.
+"""End flows (the plans of calls) that nobody will finish: a stream of which only a part was read, or a task that is
+destroyed while it waits.
 
-The garbage collector can find an abandoned flow at any moment and in any thread, even in a thread that holds a
-policy's lock. At that moment, the finalizer must not take a lock, read, write, or run a step of a flow. Therefore
-this module keeps a reference to every open flow until the flow ends, so that the flow itself is not collected. When
-the owner of a flow is collected, its finalizer only puts the flow into a queue. A separate thread, the reaper, then
-ends the flow as a user would end it: the flow releases its resources and wakes callers that wait for them.
+The garbage collector can find an abandoned flow at any moment and in any thread, even in a thread that holds a policy's
+lock. At that moment, the finalizer must not take a lock, read, write, or run a step of a flow. Therefore this module
+keeps a reference to every open flow until the flow ends, so that the flow itself is not collected. When the owner of a
+flow is collected, its finalizer only adds the flow to a queue. A separate thread, the reaper, then ends the flow as a
+user would end it: the flow releases its resources and wakes callers that wait for them.
 """
 
 from __future__ import annotations
@@ -80,14 +81,14 @@ class OpenFlow:
         self.reply: Any = None
 
     def hold(self, source: Source | None) -> None:
-        """Read from `source` from now on. Close the previous source, unless it is the same source."""
+        """Read from `source` from now on. Close the previous source, unless `source` is the previous source."""
         if self.source is not None and self.source is not source:
             self.source.close()
         self.source = source
 
     def end(self) -> None:
-        """End the flow in the calling thread: report to the flow that the consumer wants no more items, then close
-        the flow and its source.
+        """End the flow in the calling thread. First, the flow receives the information that no more items are wanted.
+        Then the flow and its source are closed.
         """
         outcome = Outcome(fault=INTERRUPTED)
         try:
@@ -110,8 +111,8 @@ class OpenFlow:
             ended(outcome)
 
     def inherit(self) -> None:
-        """In a forked child, leave the flow to the parent process, where the call continues. If the child reads the
-        stream, an error is raised, and the connection is not used.
+        """In a forked child, stop using the flow, because the call continues in the parent process. If the child reads
+        the stream, an error is raised, and the connection is not used.
         """
         _parents.append((self.flow, self.source, self.ended))
         self.flow, self.source, self.ended, self.reply = _inherited(), None, None, True
@@ -132,7 +133,7 @@ class OpenFlow:
 class Reaper:
     """The open flows of this process, and the thread that ends abandoned flows.
 
-    `calls` are flows that run in asyncio tasks. It is a set, because every call enters and leaves it.
+    `calls` are flows that run in asyncio tasks. It is a set, because every call is added and removed.
     """
 
     def __init__(self) -> None:
@@ -165,7 +166,7 @@ class Reaper:
         self._streams.discard(stream)
 
     def abandon(self, flow: OpenFlow) -> None:
-        """Hand `flow` to the reaper. A finalizer can call this method safely, because `SimpleQueue.put` is
+        """Add `flow` to the queue of the reaper. A finalizer can call this method safely, because `SimpleQueue.put` is
         reentrant.
         """
         self._abandoned.put(flow)

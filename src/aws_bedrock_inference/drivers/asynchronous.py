@@ -66,9 +66,10 @@ class AsyncDriver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     async def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. A cancellation is raised inside the flow, and again after the flow has released its
-        resources; `interrupted` is then called with the outcome of the flow. When this method ends, it closes the
-        source that the flow reads.
+        """Run `flow` to its end. When this method ends, it closes the source that the flow reads.
+
+        If the task is cancelled, the cancellation is raised inside the flow, so that the flow releases its resources.
+        `interrupted` is then called with the outcome of the flow, and the cancellation is raised again.
         """
         source: Source | None = None
         loop: asyncio.AbstractEventLoop | None = None
@@ -101,7 +102,7 @@ class AsyncDriver:
                 left_open.loop = loop
                 reaper.abandon(left_open)
             else:
-                left_open.end()  # an interruption between two effects has not reached the flow yet
+                left_open.end()  # needed if the interruption came between two effects
             raise
         finally:
             calls.discard(flow)
@@ -115,7 +116,7 @@ class AsyncDriver:
         return AsyncStream(flow, self, ended)
 
     def close(self) -> None:
-        """From now on, send nothing. Attempts in flight finish, and a call that needs another attempt is refused."""
+        """From now on, send nothing. Attempts in flight finish. A call that needs another attempt is refused."""
 
         async def refused(call: Call) -> Outcome:
             return refuse(call)
@@ -142,7 +143,7 @@ class AsyncDriver:
     async def _wait(self, effect: Wait) -> None:
         loop = asyncio.get_running_loop()
         woken: asyncio.Future[None] = loop.create_future()
-        # Weak references, because a queue must not keep an event loop alive that no longer runs.
+        # Weak references, because a queue must not keep an event loop in memory that no longer runs.
         its_loop, its_wait = ref(loop), ref(woken)
 
         def end() -> None:
@@ -167,11 +168,11 @@ class AsyncDriver:
 
 
 class AsyncStream(ItemFlow):
-    """A handle on a flow that delivers items. Iterate over the handle to read the items. `outcome` is set when the
-    flow has ended.
+    """A handle on a flow that delivers items. Iterate over the handle to read the items. `outcome` is set when the flow
+    has ended.
 
-    If the handle is closed, or left to the garbage collector, the flow receives the information that no more items
-    are wanted, and releases its resources.
+    If the handle is closed or garbage collected, the flow receives the information that no more items are wanted, and
+    releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: AsyncDriver, ended: Callable[[Outcome], object] | None = None) -> None:

@@ -60,9 +60,10 @@ class Driver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. An interruption such as Ctrl-C is raised inside the flow, and again after the flow
-        has released its resources; `interrupted` is then called with the outcome of the flow. When this method ends,
-        it closes the source that the flow reads.
+        """Run `flow` to its end. When this method ends, it closes the source that the flow reads.
+
+        An interruption such as Ctrl-C is raised inside the flow, so that the flow releases its resources. `interrupted`
+        is then called with the outcome of the flow, and the interruption is raised again.
         """
         source: Source | None = None
         try:
@@ -82,7 +83,7 @@ class Driver:
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         except BaseException:
-            flow.close()  # an interruption between two effects has not reached the flow yet
+            flow.close()  # needed if the interruption came between two effects
             if interrupted is not None:
                 interrupted(Outcome(fault=INTERRUPTED))
             raise
@@ -97,7 +98,7 @@ class Driver:
         return Stream(flow, self, ended)
 
     def close(self) -> None:
-        """From now on, send nothing. Attempts in flight finish, and a call that needs another attempt is refused."""
+        """From now on, send nothing. Attempts in flight finish. A call that needs another attempt is refused."""
         self._send = refuse
 
     def _perform(self, effect: Effect) -> Any:
@@ -124,11 +125,11 @@ class Driver:
 
 
 class Stream(ItemFlow):
-    """A handle on a flow that delivers items. Iterate over the handle to read the items. `outcome` is set when the
-    flow has ended.
+    """A handle on a flow that delivers items. Iterate over the handle to read the items. `outcome` is set when the flow
+    has ended.
 
-    If the handle is closed, or left to the garbage collector, the flow receives the information that no more items
-    are wanted, and releases its resources.
+    If the handle is closed or garbage collected, the flow receives the information that no more items are wanted, and
+    releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: Driver, ended: Callable[[Outcome], object] | None = None) -> None:

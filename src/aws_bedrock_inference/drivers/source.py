@@ -1,7 +1,8 @@
-"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and the end
-of the handle.
+"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and the end of
+the handle.
 
-The other code of the two drivers is the same loop with and without `await`. One function cannot contain both loops.
+The other code of the two drivers is the same loop, once with `await` and once without. One function cannot contain both
+loops.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 def raise_destruction(error: BaseException | None) -> None:
     """Raise GeneratorExit if the waiting task is being destroyed; otherwise do nothing. `error` is the exception that
     the wait raised. During the destruction, a library can replace the GeneratorExit with a RuntimeError about its
-    closed loop. In this case, GeneratorExit is raised, too.
+    closed loop. This function raises GeneratorExit for both.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -62,11 +63,11 @@ def raise_destruction(error: BaseException | None) -> None:
 
 
 class ItemFlow:
-    """A handle on a flow that delivers items. When the flow has ended, the handle contains the outcome, and `ended`
-    is called with the outcome.
+    """A handle on a flow that delivers items. When the flow has ended, the handle contains the outcome, and `ended` is
+    called with the outcome.
 
-    The reaper holds a reference to the flow itself. If the garbage collector finds the handle before the stream was
-    read to its end, the handle only reports to the reaper that the flow is abandoned.
+    The reaper (see `abandoned`) holds a reference to the flow itself. If the handle is garbage collected before the
+    stream was read to its end, it only reports to the reaper that the flow is abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
@@ -75,8 +76,8 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Return the reply with which the flow is resumed. Until the flow has delivered an item, no other thread or
-        task is allowed to resume it.
+        """Return the reply with which the flow is resumed. No other thread or task can resume the flow until the flow
+        has delivered an item.
         """
         reply = self._open.reply
         if reply is BUSY:
@@ -100,8 +101,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End the handle without reading the rest, because items after an interruption must not look like the end of
-        a complete answer.
+        """End the handle without reading the rest. Otherwise, items that follow an interruption would look like the end
+        of a complete answer.
         """
         self._end(Outcome(fault=UNREAD))
 

@@ -128,8 +128,8 @@ def standard(
 
 
 def one_owner(quota: Quota | None, pipeline: Pipeline | None) -> None:
-    """Raise `ValueError` if a client gets both `quota` and `pipeline`, because the pipeline already contains a quota.
-    Also raise `ValueError` if `quota` or `pipeline` has the wrong type.
+    """Raise `ValueError` if both `quota` and `pipeline` are passed to a client, because the pipeline already contains a
+    quota. Also raise `ValueError` if `quota` or `pipeline` has the wrong type.
     """
     for name, value, kind in (("quota", quota, Quota), ("pipeline", pipeline, Pipeline)):
         if value is not None and not isinstance(value, kind):

@@ -35,20 +35,20 @@ def is_breach(fault: Fault) -> bool:
 
 
 def is_shut(fault: Fault) -> bool:
-    """Return True if a fault shows that no call can use a fallback target: its credentials or its certificate are
-    wrong, or a permission is missing. Otherwise return False.
+    """Return True if a fault shows that a fallback target can answer no call until somebody corrects its setup. This is
+    the case if its credentials or its certificate are wrong, or if a permission is missing. Otherwise return False.
 
-    On the requested route, such a fault is not a breach: the exception is raised, and later calls still use that
-    route.
+    On the route that the caller requested, these faults do not count as breaches. The caller receives the exception,
+    and later calls still use that route.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
 
 
 def may_still_answer(outcome: Outcome) -> bool:
-    """Return True if a further attempt on the route can succeed; otherwise return False. The result is also True if
-    the quota had no room in the route's share of the call's time, because the quota can have room in the rest of that
-    time.
+    """Return True if a further attempt on the route can succeed; otherwise return False. Example: each route gets a
+    part of the time that the call has left, and the quota had no room in this part. The result is then True, because
+    the quota can have room later.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

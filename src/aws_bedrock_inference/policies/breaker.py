@@ -22,28 +22,28 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
     from aws_bedrock_inference.flow import Flow, Step
 
-_OK, _FAILED, _IGNORED = Verdict  # looked up only here, because every call needs them
+_OK, _FAILED, _IGNORED = Verdict  # read once, because every call needs them
 _COUNTED = frozenset({Origin.SERVICE, Origin.NETWORK})
 
 
 class Breaker:
-    """A circuit breaker, which refuses calls to a failing model without sending them. Each model has a separate
-    circuit in each account and Region.
+    """A circuit breaker, which refuses calls to a failing model without sending them. Each model has a separate circuit
+    in each account and Region. An open circuit refuses all calls.
 
     * `failures`, default 5: a circuit opens only if at least this number of calls failed within the window, so that a
       single error does not open it.
-    * `ratio`, default 0.5: in addition, at least this share of all calls in the window must have failed, so that the
+    * `ratio`, default 0.5: in addition, at least this fraction of all calls in the window must have failed, so that the
       rare faults of heavy traffic do not open the circuit.
     * `window`, default 10: the length of the window, in seconds.
-    * `recovery`, default 5: the seconds after which an open circuit sends test calls (probes). Most short failures
-      end earlier.
-    * `probes`, default 3: the number of these probes. If the share `ratio` of them fails, the circuit opens again.
-      One random failure does not open it.
+    * `recovery`, default 5: the seconds after which an open circuit sends test calls (probes). Most short failures end
+      earlier.
+    * `probes`, default 3: the number of these probes. If at least the fraction `ratio` of them fails, the circuit opens
+      again. One random failure does not open it.
 
     Only faults of the service are counted. Throttles, models that are still loading and invalid requests never open a
     circuit. Faults of credentials, DNS, proxies, TLS or this machine do not open it either. A refused or timed-out
-    connection to the endpoint is counted, because each further call would wait for a connection in vain, and a
-    `Fallback` should send calls to another Region.
+    connection to the endpoint is counted, because each further call would wait for a connection in vain. A `Fallback`
+    can then send calls to another Region.
 
     Refuses with `CircuitOpen`. Emits `CircuitChanged`. Raises `ValueError` for invalid options.
     """

@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Effect, Flow, Step
     from aws_bedrock_inference.policies.flights import Follower
 
-# Seconds that the consumer of the leader's stream may pause before a follower stops waiting for it. A follower of a
-# stream also checks for such a pause only this often.
+# The program that reads the leader's stream can pause. Followers wait for at most this many seconds of such a pause. A
+# follower also checks for a pause only this often.
 PAUSED = 1.0
 
-# Seconds after which a follower gives up on its leader. By default a call ends within this time. A leader that takes
-# longer has been lost, for example with an event loop that was stopped without being closed.
+# Seconds after which a follower no longer waits for its leader. By default a call ends within this time. A leader that
+# takes longer no longer runs: its event loop may have been stopped without being closed.
 LONGEST = 900.0
 
 _NOTHING = Usage()
@@ -134,7 +134,7 @@ class Cache:
                 if verdict is Verdict.AGAIN:
                     flight, follower = self._flights.join(key, clock())
                 elif verdict is Verdict.ALONE:
-                    flight = Flight(key, clock())  # a flight without followers
+                    flight = Flight(key, clock())  # a shared request without followers
                 else:
                     flight.led_since = clock()
             return (yield from self._lead(flight, step, call, clock))
@@ -163,8 +163,8 @@ class Cache:
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for the leader, and return the result for this follower: a stored answer with the fault that the
-        answer replaces, a fault, or a `Verdict`.
+        """Wait for the leader, and return the result for this follower: a fault, a `Verdict`, or a stored answer
+        together with the fault that the answer replaces.
         """
         try:
             while follower.verdict is Verdict.WAIT:
@@ -226,7 +226,7 @@ class Cache:
             self._notify(flight, verdict, outcome)
         if expired is not None:
             return (yield from self._replay(expired, outcome.fault, call, outcome))
-        if answer is not None and outcome.made.cached is None:  # an answer from another cache is stored there
+        if answer is not None and outcome.made.cached is None:  # an answer from another cache is already stored
             if not is_whole(outcome, call, recording.body):
                 self._log_once(_CUT)
             elif len(answer.content) > LARGEST:
@@ -268,9 +268,9 @@ class Cache:
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of the leader's stream. The function also stores, on the flight, when
-    the leader's caller receives an item and when that caller reads the next item. Followers can then notice a caller
-    that pauses.
+    """Return a function that records each item of the leader's stream. The function also stores two times: when the
+    leader's caller receives an item, and when that caller reads the next item. With these times, followers notice a
+    caller that pauses.
     """
 
     def take(item: Any) -> Iterator[Any]:
@@ -279,7 +279,7 @@ def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any]
         elif type(item) is dict:
             recording.add(item)
         else:
-            recording.whole = False  # a restart of the stream, or another notice that is only for this consumer
+            recording.whole = False  # an item only for this reader, such as the notice of a restart
         flight.held_since = clock()
         yield item
         flight.held_since = inf
@@ -288,7 +288,7 @@ def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any]
 
 
 def _aged(head: dict[str, Any], age: float) -> dict[str, Any]:
-    """Mark a response as cached, as HTTP does: with the header `age`, in seconds."""
+    """Mark a response as cached: add the HTTP header `age`, which is the age of the answer in seconds."""
     metadata = head.get("ResponseMetadata")
     if isinstance(metadata, dict):
         metadata["RetryAttempts"] = 0

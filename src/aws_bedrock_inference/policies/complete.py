@@ -27,18 +27,18 @@ _LARGER = 2
 
 
 class Complete:
-    """A policy for requests with tools or a JSON schema. It repeats such a request if the answer was truncated,
-    because a truncated tool call or JSON is useless.
+    """A policy for requests with tools or a JSON schema. It repeats such a request if the answer was truncated, because
+    a truncated tool call or JSON is useless.
 
     `max_tokens` can truncate an answer inside a tool call, before a required tool call, or inside the JSON that a
     schema requires. The policy then sends the request again with twice the limit, as far as the model and the quota
     allow. It never repeats a request with the same limit.
 
-    * `repeats`, default 1: the maximum number of repeats. Each repeat costs the whole input again, and an answer that
-      does not fit into twice the limit rarely fits into four times the limit.
+    * `repeats`, default 1: the maximum number of repeats. Each repeat costs the whole input again. An answer that does
+      not fit into twice the limit rarely fits into four times the limit.
 
-    If the answer is still truncated, or if its JSON is malformed or does not match its schema, the call ends with the
-    fault `AnswerIncomplete`. Schemas are checked if `jsonschema` is installed (extra `schema`).
+    If the answer is still truncated, the call ends with the fault `AnswerIncomplete`. So does a call whose JSON is
+    malformed or does not match its schema. Schemas are checked if `jsonschema` is installed (extra `schema`).
 
     A stream is not repeated, because its events were already delivered. The caller receives the events, and then the
     fault. Answers of InvokeModel, and answers to requests without tools and schema, are not checked.

@@ -37,13 +37,13 @@ _ANSWERS = _CONVERSE | {"invoke_model"}
 class Degrade:
     """A policy that returns a substitute instead of an exception when a call has failed permanently.
 
-    * `substitute`: a text, or a function that is called with the call and its fault. For Converse, the function
-      returns a text, a response that has at least `output`, or None to raise the fault. For InvokeModel, it returns
-      the body as bytes or a dictionary, because each model has its own format. A text cannot be used for InvokeModel.
-      If the function fails, its error is logged and the call's fault is raised.
+    * `substitute`: a text, or a function that is called with the call and its fault. For Converse, the function returns
+      a text, a response that has at least `output`, or None to raise the fault. For InvokeModel, it returns the body as
+      bytes or a dictionary, because each model has its own format. A text cannot be used for InvokeModel. If the
+      function fails, its error is logged and the call's fault is raised.
 
-    The substitute replaces only faults that can pass without an action of the caller: faults of the service and the
-    network, throttles, a deadline, an open circuit, a full queue. It does not replace these faults:
+    The substitute replaces only faults that the caller does not need to correct: faults of the service and the network,
+    throttles, a deadline, an open circuit, a full queue. It does not replace these faults:
 
     * The request is invalid, denied or filtered.
     * The quota can never admit the call.

@@ -49,27 +49,26 @@ _MOVED = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model
 
 
 class Fallback:
-    """A policy that sends a call on another route (model, Region or account) when the requested route cannot answer
-    it.
+    """A policy that sends a call on another route (model, Region or account) when the requested route cannot answer it.
 
     * `targets`: the other routes, as model ids or `Target`s, the best first.
     * `on`: replaces rules about which faults move a call, and where to. Its keys are causes, possibly with wildcards
-      (`throttled-*`), or `filtered` for filtered answers. Its values state what must differ on the new route:
-      `model`, `region`, `pool`, `account`, a list of several of them, `any`, or `nowhere` to stay.
+      (`throttled-*`), or `filtered` for filtered answers. Its values state what must differ on the new route: `model`,
+      `region`, `pool`, `account`, a list of several of them, `any`, or `nowhere` to stay.
     * `within`: limits the Regions that are allowed to answer calls, such as `eu-*`. The policy checks the destination
       Regions that AWS lists for a profile, and also checks the requested route. For profiles, this check needs the
-      permission bedrock:ListInferenceProfiles. A route that AWS does not list is refused.
-    * `reserve`, default 0.25: the share of the remaining time that a route must leave for the routes after it. For a
-      stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. Throttles on the
-      last route are not counted, because the quota paces these requests.
+      permission bedrock:ListInferenceProfiles. The policy refuses a route that AWS does not list.
+    * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
+      it. For a stream, this limits only the wait for the first content.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. Throttles on the last
+      route are not counted, because the quota decides when these requests are sent again.
     * `chance`: the random source of the waits.
 
     Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model, an
-    exhausted daily quota moves it to another Region or account, and a lack of capacity moves it to any other route.
-    An invalid request or missing credentials do not move it.
+    exhausted daily quota moves it to another Region or account, and a lack of capacity moves it to any other route. An
+    invalid request or missing credentials do not move it.
 
-    The policy records the health of each route. A route whose attempts fail receives a smaller share of the calls. A
+    The policy records the health of each route. A route whose attempts fail receives a smaller part of the calls. A
     route that fails again and again rests: it receives only one call every 8 seconds, as a probe. A call with a `pin`
     stays on its route unless that route rests.
 
@@ -136,8 +135,8 @@ class Fallback:
         return self._health.get(key) or self._health.of(key, Health, now)
 
     def differences(self, fault: Fault) -> frozenset[str]:
-        """Return the set of properties in which another route must differ so that the call can succeed there after
-        `fault`. Return an empty set if no other route can help.
+        """Return the properties (such as model or Region) in which another route must differ, so that the call can
+        succeed there after `fault`. Return an empty set if no other route can help.
         """
         for cause, differences in self.on.items():
             if fnmatchcase(fault.cause, cause) or (cause == FILTERED and fault.cause in FILTER_CAUSES):
@@ -154,7 +153,9 @@ class Fallback:
 
 
 class Pins(Locked):
-    """The pinned conversations, each with the number of its route. It remembers the latest `most` conversations."""
+    """The pinned conversations, each with the number of its route. A pinned conversation stays on one route. Only the
+    latest `most` conversations are stored.
+    """
 
     def __init__(self, most: int) -> None:
         super().__init__()

@@ -155,8 +155,8 @@ class Filtered:
 
 
 class _Held:
-    """The handling of a stream that can be filtered. The end of the stream is held back until the stream is complete,
-    and the items before the end are delivered immediately.
+    """The handling of a stream that can be filtered. All items are delivered immediately, except for the end of the
+    stream. The end is held back until it is known whether the content was filtered.
     """
 
     def __init__(self) -> None:
@@ -219,7 +219,7 @@ def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) 
     metadata = head.get("ResponseMetadata", {})
     fault = Fault(
         code="ContentFiltered",
-        message=f"content filtering: {filtered}",  # words that programs written for AWS's documentation search for
+        message=f"content filtering: {filtered}",  # programs that follow AWS's documentation search for these words
         kind=Kind.INVALID,
         decision=Decision.FAIL,
         category=Category.PERMANENT,

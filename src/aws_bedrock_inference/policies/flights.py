@@ -22,14 +22,14 @@ from aws_bedrock_inference.forks import Locked
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# If this number of leaders of one flight has failed, the followers send their own requests. A higher number would let
-# the last follower wait too long.
+# If this number of leaders of one flight has failed, each follower sends its own request. With a higher number, the
+# last follower would wait too long.
 LEADERS = 3
 
 
 class Verdict(Enum):
-    """The result for a follower if it receives neither an answer nor a fault. The follower then waits, becomes the
-    leader, sends its own request, or starts again.
+    """The result for a follower that receives neither an answer nor a fault from its leader. The follower then waits,
+    becomes the leader, sends its own request, or starts again.
     """
 
     WAIT = "wait"
@@ -70,11 +70,11 @@ class Follower:
 
 
 class Flight:
-    """The shared request for one key.
+    """The request that equal calls with one key share.
 
-    `expired` is the stored answer that was too old. `looked` is True if the store was queried. `led_since` is the
-    time at which the current leader started. `held_since` is the time at which the leader's caller received the item
-    that it is still processing. `held_since` is infinite while the leader waits for the service.
+    `expired` is a stored answer that is too old. `looked` is True if the store was queried. `led_since` is the time at
+    which the current leader started. `held_since` is the time at which the leader's caller received the item that it is
+    still processing. `held_since` is infinite while the leader waits for the service.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
@@ -90,8 +90,8 @@ class Flight:
 
 
 class Flights(Locked):
-    """The flights (shared requests) of one cache. A forked child starts without flights, because only the parent
-    continues the parent's requests.
+    """The flights (shared requests) of one cache. A forked child process starts without flights, because the requests
+    of the parent process continue only in the parent.
     """
 
     def __init__(self) -> None:
@@ -141,8 +141,8 @@ class Flights(Locked):
             follower.wake()
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
-        """Make the next follower the leader. `failed` is True if the current leader failed, and False if it left. A
-        follower that cannot be woken is skipped, because its call has also left.
+        """Make the next follower the leader. `failed` is True if the current leader failed, and False if its call was
+        cancelled. A follower that cannot be woken is skipped, because its call was also cancelled.
         """
         flight.held_since = inf
         flight.failures += failed

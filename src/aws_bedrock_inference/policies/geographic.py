@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CAUSE = "on-demand-not-supported-use-inference-profile"
 
-# Seconds that a call waits for the lists of the Region; they are read once a day.
+# The longest time, in seconds, that a call waits for AWS's lists of profiles and models. They are read once a day.
 _LONGEST = 20.0
 
 

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.policies.fallback import Fallback
     from aws_bedrock_inference.policies.targets import Leg
 
-# Seconds for which a route rests that cannot answer until somebody changes its setup.
+# The seconds for which a route rests that cannot answer until somebody corrects its setup.
 CLOSED = 300.0
 
-# The longest wait stated by the service, in seconds, for which a call makes a second attempt on a healthy route.
+# The longest wait requested by the service, in seconds, for which a call makes a second attempt on a healthy route.
 SHORT_WAIT = 2.0
 
-# Connect timeout of a probe, in seconds: an outage that accepts no connections must not delay the probing call much.
+# Connect timeout, in seconds, of a call that tests a resting route: an outage must not delay this call much.
 PROBE_CONNECT = 3.0
 
 # Faults that often affect only one request. A lack of capacity or a silent service also affects the next request.
@@ -92,7 +92,7 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the pinned route, or the best route that accepts a call now, or else the healthiest route."""
+        """Return the pinned route, or else the best route that accepts a call now, or else the healthiest route."""
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
         if pinned is not None and pinned in self._untried:
@@ -117,8 +117,8 @@ class Journey:
         return best, Turn.YES
 
     def _next(self, fault: Fault) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the best route that the call has not used and that can help; healthy routes come first. If there is
-        none, return a route that the call has left but on which a further attempt can succeed.
+        """Return the best route that the call has not used yet and that can help after `fault`; healthy routes come
+        first. If there is no such route, return an earlier route of this call on which a further attempt can succeed.
         """
         if self.sent >= self.policy.attempts and not fault.paced:
             return None
@@ -138,7 +138,7 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Wait for the backoff of the first route that was left and can still answer. Return this route."""
+        """Find the first earlier route that can still answer. Wait for its backoff, and return the route."""
         found = self._left_with_hope()
         if found is None:
             return None
@@ -152,12 +152,12 @@ class Journey:
         return leg, Turn.YES
 
     def _left_with_hope(self) -> tuple[Leg, Outcome] | None:
-        """Return the first of the routes that the call has left and that can still answer."""
+        """Return the first earlier route of this call that can still answer, with its outcome."""
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return True if the call should wait for the quota of an earlier route, as without a fallback, and False if
-        it should wait for the quota of the last route, which can be smaller.
+        """Return True if the call should wait for the quota of an earlier route. Return False if it should wait for the
+        quota of the last route, which can be smaller.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -238,7 +238,7 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome, with a fault if the answer was filtered and `on` moves filtered answers."""
+        """Return the outcome, and add a fault if the answer was filtered and the option `on` moves filtered answers."""
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)
@@ -261,7 +261,7 @@ class Journey:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())
             refused = too_close if late else invalid_request
             return Outcome(fault=refused(f"no route can answer the call: {'; '.join(self._skipped.values())}"))
-        # Reversed, so that of equal hops the latest is chosen: a call that returned to its first route ended there.
+        # Reversed, so that the latest of equal outcomes is chosen: a call that returned to its first route ended there.
         leg, outcome = min(self._hops[::-1], key=lambda hop: (_refused(hop[1]), hop[0].number))
         made = replace(outcome.made, route=leg.route if leg.number else None, trail=tuple(map(_hop, self._hops)))
         earlier = [
@@ -274,7 +274,7 @@ class Journey:
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 
     def _gave_up(self, outcome: Outcome) -> str:
-        """Return the reason why the call ended after it used only one route."""
+        """Return the reason why the call ended although it used only one route."""
         if self.sent >= self.policy.attempts:
             return f"the fallback's limit of {self.policy.attempts} attempts is reached"
         return outcome.gave_up if len(self._hops) > 1 else "no other route could answer the call"

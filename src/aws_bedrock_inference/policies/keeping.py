@@ -18,8 +18,8 @@ KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_w
 
 def is_sound(outcome: Outcome) -> bool:
     """Return True if other callers can receive the answer of an outcome; otherwise return False. The answer must come
-    from the requested route. No part of it may be a substitute, or a continuation that is not known to fit the text
-    before it.
+    from the requested route. It must contain no substitute, and no continuation of a broken stream that may not fit the
+    text before it.
     """
     made = outcome.made
     if outcome.fault is not None or made.degraded_by is not None or made.replaced or made.route is not None:
@@ -46,8 +46,8 @@ def is_whole(outcome: Outcome, call: Call, body: bytes | None) -> bool:
 
 
 def may_heal(outcome: Outcome) -> bool:
-    """Return True if the call failed with a temporary fault before it delivered anything; otherwise return False. If
-    it is True, an expired answer can replace the failure.
+    """Return True if an expired answer can replace the failure of the call; otherwise return False. This is the case if
+    the call failed with a temporary fault before it delivered anything.
     """
     fault = outcome.fault
     if fault is None or outcome.emitted:
@@ -56,7 +56,7 @@ def may_heal(outcome: Outcome) -> bool:
 
 
 def for_all(fault: Fault) -> Fault | None:
-    """Return `fault` if every equal request would fail with it, because the request is invalid. Otherwise return
-    None.
+    """Return `fault` if every equal request would fail in the same way, because the request is invalid. Otherwise
+    return None.
     """
     return fault if fault.kind is Kind.INVALID and fault.decision is Decision.FAIL else None

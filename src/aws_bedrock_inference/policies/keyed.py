@@ -1,5 +1,6 @@
 """Store one object for each key, such as a circuit breaker for each model. An object is created when its key is first
-used, and removed when it is idle. Keys contain model ids from callers, so their number is not limited otherwise.
+used, and removed when it is idle. Keys contain model ids from callers, so without this removal there could be any
+number of them.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# The number of keys at which idle values are removed. The next removal comes when the number of keys has doubled, so
-# that removals cost each new key only as much as a few look-ups. A process rarely calls this many models.
+# The number of keys at which idle values are removed for the first time. The next removal comes when the number of keys
+# has doubled. So the cost of removals is only a few look-ups for each new key. A process rarely calls this many models.
 MANY = 256
 
 
 class Keyed(dict[str, T]):
-    """A dictionary that can remove a value for which `idle(value, now)` is True, because a new value would act the
-    same. If one thread removes a value that another thread has just looked up, the other thread's call continues with
-    the removed value.
+    """A dictionary that removes idle values. A value is idle if `idle(value, now)` is True, because a new value would
+    act in the same way. If one thread removes a value that another thread has just read, the call of the other thread
+    continues with the removed value.
     """
 
     def __init__(self, idle: Callable[[T, float], bool]) -> None:
@@ -56,7 +57,7 @@ class Keyed(dict[str, T]):
 
 
 class Living(Locked, Generic[T]):
-    """The objects of one kind that are still in use, found through weak references."""
+    """The objects of one kind that still exist, found through weak references."""
 
     def __init__(self) -> None:
         super().__init__()

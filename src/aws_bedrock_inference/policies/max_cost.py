@@ -27,12 +27,12 @@ class MaxCost:
     * `limit`: the limit for the cost of all calls together, in US dollars.
     * `spent`, default 0: an amount in US dollars that was already spent, for example in an earlier part of the work.
 
-    Each attempt reserves its expected cost. The first attempt reserves its maximum, which is the price of its input
-    and of max_tokens. Later attempts, of any call, reserve only a fraction of their maximum: the average ratio of
-    actual cost to maximum cost so far. Near the limit, an attempt waits if its expected cost does not fit, so fewer
-    calls are sent at the same time. If no other call is in flight, one more call is sent. The limit is therefore
-    exceeded at most by the last call, or by the amount by which calls in flight cost more than the average. If it is
-    unknown whether the service processed an attempt, its maximum cost is counted.
+    Each attempt reserves its expected cost. The first attempt reserves its maximum, which is the price of its input and
+    of max_tokens. Later attempts, of any call, reserve only a fraction of their maximum: the average ratio of actual
+    cost to maximum cost so far. Near the limit, an attempt waits if its expected cost does not fit, so fewer calls are
+    sent at the same time. If no other call is in flight, one more call is sent. Therefore two things can exceed the
+    limit: this last call, or calls in flight that cost more than the average. If it is unknown whether the service
+    processed an attempt, its maximum cost is counted.
 
     Clients that use the same `MaxCost` object share the limit. Other processes do not.
 

@@ -27,29 +27,32 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.policies.fallback import Fallback
 
-# The seconds for which a call waits for an endpoint or for the lists of a Region. Both are looked up only once.
+# The longest time, in seconds, that a call waits for the endpoint of a route, or for AWS's lists of a Region. Both are
+# normally read only once.
 _LONGEST = 20.0
 
-# Seconds for which a verdict on a route's Regions is used. A good verdict changes only with AWS's lists, which are read
-# once a day. A bad verdict may come from a list that could not be read, so it is checked again soon.
+# Seconds for which the result of a check of a route's Regions is used. A good result changes only when AWS's lists
+# change, and these are read once a day. A bad result may come from a list that could not be read, so it is checked
+# again soon.
 _GOOD, _BAD = 3600.0, 60.0
 
 # The number of different reasons that are logged. Reasons that differ only in numbers count as one.
 _REASONS = 100
 _NUMBER = re.compile(r"\d+")
 
-# The number of stored verdicts; callers may use any number of profiles.
+# The maximum number of stored results, because callers can use any number of profiles.
 _VERDICTS = 10_000
 
 _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds the places of routes, and checks that only Regions that match `within` can answer their calls. `within`
-    contains patterns of the allowed Regions.
+    """Finds the places of routes, and checks that only allowed Regions can answer their calls. `within` contains
+    patterns of the allowed Regions.
 
-    This object stores the results of the checks. It does not store the places, because a policy can exist longer than
-    its clients, and their sessions are large. A place is stored with the client's place from which it was derived.
+    This object stores the results of the checks. It does not store the places, because their sessions are large, and a
+    policy can exist longer than its clients. The place of a route is stored with the place of the client for which it
+    was created.
     """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
@@ -131,8 +134,8 @@ class Places:
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with this number for `call`, or the reason why the call cannot use it. The reason is empty if
-    the route is the same as the requested one. `needs` is a function that returns what the call needs from a model.
+    """Return the route with this number for `call`, or the reason why the call cannot use this route. The reason is
+    empty if the route is the requested one. `needs` is a function that returns what the call needs from a model.
     """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None
@@ -157,8 +160,8 @@ def found_leg(
 
 
 class Late(str):
-    """The reason why a route could not be checked: one call did not have enough time for the look-up. It is not
-    stored, because the next call may have more time.
+    """The reason why a route could not be checked: the call did not have enough time to read AWS's lists. This reason
+    is not stored, because the next call may have more time.
     """
 
     __slots__ = ()

@@ -46,8 +46,8 @@ class Pool:
         return too_large(tokens, self.largest, "minute" if self.largest == self.minute else "day")
 
     def idle(self, now: float) -> bool:
-        """Return True if a new object would act the same, so that this one can be removed; otherwise return False. It
-        can be removed if no call is in flight, waiting or counted, and nothing has been learned.
+        """Return True if this object can be deleted, because a new one would act in the same way; otherwise return
+        False. This is the case if no call is in flight, waiting or counted, and nothing has been learned.
         """
         ledger = self.ledger
         taken = ledger.snapshot(now)

@@ -47,21 +47,21 @@ class Quota:
     """A policy that admits calls as the quota allows, with one ledger for each quota. A quota belongs to one account,
     Region, model and quota pool.
 
-    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. `tpd` counts
-    all models of a Region together. A configured limit is never exceeded; if the service allows less, the estimated
-    limit is lowered. Limits that are not configured are estimated from throttles. Before a call is sent, its input
-    and `max_tokens` are reserved. When the call ends, only the tokens that it really used remain charged. If a call
-    does not fit, it waits. Waiting calls are ordered by priority, then in turns by tenant, then by arrival.
+    `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. `tpd` counts all
+    models of a Region together. A configured limit is never exceeded. If the service allows less, the estimated limit
+    is lowered. Limits that are not configured are estimated from throttles. Before a call is sent, its input and
+    `max_tokens` are reserved. When the call ends, only the tokens that it really used remain charged. If a call does
+    not fit, it waits. Waiting calls are ordered by priority, then in turns by tenant, then by arrival.
 
     `concurrency` limits the number of calls in flight. If it is not set, only errors about a lack of capacity limit
-    this number. `waiting` is the maximum number of calls that are sent before a new one (default 10,000), so that one
-    tenant does not fill the queue for the others. `store` is a URL such as `redis://host` or `sqlite:///path`: all
-    processes with the same store share one quota, except for `tpd`. If a store cannot be used at all, the first call
-    raises `StoreUnusable`.
+    this number. `waiting` limits the length of the queue (default 10,000): a call is refused if more calls would be
+    sent before it. So one tenant cannot fill the queue for the others. `store` is a URL such as `redis://host` or
+    `sqlite:///path`: all processes with the same store share one quota, except for `tpd`. If a store cannot be used at
+    all, the first call raises `StoreUnusable`.
 
-    `shares` are guaranteed parts, not maximum parts: {"batch": 0.2} reserves a fifth of this process's quota for
-    batch calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The
-    default is 0.05 for each priority.
+    `shares` are guaranteed parts, not maximum parts: {"batch": 0.2} reserves a fifth of this process's quota for batch
+    calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The default is
+    0.05 for each priority.
 
     Clients with the same `Quota` object share the quota.
 
@@ -192,8 +192,8 @@ class Quota:
         return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
 
     def set_burndown(self, model_id: str, burndown: float) -> None:
-        """Set the burndown of a model in all of its quotas: the number of tokens of the quota that one output token
-        counts.
+        """Set the burndown of a model in all of its quotas. The burndown is the number of tokens by which one output
+        token reduces the quota.
 
         The number is used as it is, and no other number is tried. If this method is not called, the number is that of
         the table of models. If `tpm` is configured and the number in the table is above 1, lower numbers are tried in
@@ -246,7 +246,7 @@ class Quota:
         return self._days.of(f"{route.account} {route.region}", lambda: Day(limit, ends), now)
 
     def _needless(self, day: Day, now: float) -> bool:
-        """Return True if no ledger uses `day` and a new object would act the same; otherwise return False."""
+        """Return True if no ledger uses `day` and a new object would act in the same way; otherwise return False."""
         return day.idle(now) and all(pool.ledger.day is not day for pool in list(self._ledgers.values()))
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:

@@ -107,8 +107,8 @@ def circuit_open(route: str, wait: float) -> Fault:
         "circuit-open",
         "Wait for the service to recover, or use another model or Region. Nothing was sent.",
     )
-    # A wait for the circuit puts no load on the service, so it costs no retry budget. Only the number of attempts
-    # limits it: fifteen times `recovery` is about a minute.
+    # A call that waits for the circuit puts no load on the service, so its retry costs nothing of the retry budget.
+    # Only the number of attempts limits this wait: fifteen times `recovery` is about a minute.
     return replace(fault, decision=Decision.RETRY, hint=Hint(base=0.1, attempts=15, cost=0), retry_after=wait)
 
 
@@ -131,7 +131,7 @@ def client_closed() -> Fault:
 
 
 def again_in(fault: Fault, seconds: float) -> Fault:
-    """Return the fault with the number of seconds after which the call can be repeated. If this number is unknown,
+    """Return the fault with the number of seconds after which the call can be sent again. If this number is unknown,
     return the fault unchanged.
     """
     return replace(fault, retry_after=seconds) if seconds < inf else fault

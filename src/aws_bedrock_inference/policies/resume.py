@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 _WAYS = get_args(OnInterrupt)
 
-# The approximate number of tokens of the turn that asks the model to continue.
+# The approximate number of tokens of the added message that asks the model to continue.
 _INSTRUCTION = 150
 
 
 class Resume:
-    """A policy for streams that break after their first content. `Retry` does not retry such a stream, because it
-    would deliver the first part of the text twice.
+    """A policy for streams that break after their first content. `Retry` does not retry such a stream, because it would
+    deliver the first part of the text twice.
 
     * `on_interrupt`, default `raise`: what happens if the call does not set its own value. `raise` raises the fault,
-      with the content that was received. `restart` delivers an `Interrupted` and then a complete new answer.
-      `continue` asks the model to continue the received content, and removes the overlap, so that the caller reads
-      one text. If an answer cannot be continued (half a tool call, a JSON schema), or if the service refuses the
-      continuation as invalid, `continue` does the same as `restart`. The default is `raise`, because only the caller
-      knows whether the delivered text can be withdrawn.
+      with the content that was received. `restart` delivers an `Interrupted` and then a complete new answer. `continue`
+      asks the model to continue the received content, and removes the overlap, so that the caller reads one text. Half
+      a tool call or half of a JSON answer cannot be continued, and the service can refuse a continuation as invalid. In
+      these cases, `continue` does the same as `restart`. The default is `raise`, because only the caller knows whether
+      the delivered text can be withdrawn.
     * `interruptions`, default 3: how often one answer is resumed. Each resumption costs the whole input again.
     * `chance`: the random source of the waits.
 
@@ -122,8 +122,8 @@ class Resume:
         )
 
     def _too_late(self, resumed: int, start: float, call: Call) -> str | None:
-        """Return the reason why the answer is not resumed again, or None if it is resumed. `resumed` is the number of
-        earlier resumptions.
+        """Return None if the answer is resumed again; otherwise return the reason why it is not. `resumed` is the
+        number of earlier resumptions.
         """
         if resumed >= self.interruptions:
             return f"the stream broke {resumed + 1} times"
@@ -155,8 +155,8 @@ def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
 
 
 def _anew(step: Step, call: Call, fault: Fault, transcript: Transcript) -> Flow:
-    """Deliver the notice `Interrupted`, and send the request of `call` again. If the caller stops reading at the
-    notice, no second answer is requested or paid for.
+    """Deliver the notice `Interrupted`, and send the request of `call` again. If the caller stops reading after the
+    notice, the second request is not sent, and costs nothing.
     """
     if not (yield from give(Interrupted(fault))):
         return Outcome(transcript, ABANDONED)

@@ -1,13 +1,13 @@
 """The part of one process in a quota that a store divides among many processes.
 
-About once a second, one call reports to the store what this process needs. The store replies with a lease: the share
-of the quota that the process can use for a few seconds. After the lease has expired, by the process's own clock, the
-process uses no quota until the store has renewed the lease.
+About once a second, one call reports to the store what this process needs. The store replies with a lease: the share of
+the quota that the process can use for a few seconds. After the lease has expired, by the process's own clock, the
+process sends no calls until the store has renewed the lease.
 
 If the store fails while a lease is valid, the process prolongs its lease, because the store cannot give the share to
 another process. If the store fails while a process has no lease, the process waits for a second failure. Then it uses
-the quota divided by the last known number of members. If it never reached the store, it uses the share UNSEEN. A
-store that cannot be used at all raises an error at the first call.
+the quota divided by the last known number of members. If it never reached the store, it uses the share UNSEEN. A store
+that cannot be used at all raises an error at the first call.
 """
 
 from __future__ import annotations
@@ -45,29 +45,29 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.snapshot import Needs, Whose
     from aws_bedrock_inference.stores import ShareStore
 
-# Without a share, no call is admitted: the first call requests a share, and the other calls wait for the answer. The
-# share is not 0, because the arithmetic divides by it.
+# Without a share of the quota, the first call requests a share from the store, and the other calls wait. A missing
+# share is represented by this number instead of 0, because the arithmetic divides by the share.
 NOTHING = 1e-6
 
-# The share of a process that has never reached its store. Members leave this share free for newcomers.
+# The share of a process that has never reached its store. The other members leave this share of the quota free.
 UNSEEN = FREE
 
-# If a call waits whose priority and tenant the last request did not include, a new request is sent early, but not
-# within this many seconds after the last request.
+# The last request to the store lists the priorities and tenants that this process needs. If a call with another
+# priority or tenant waits, a new request is sent early, but at least this many seconds after the last request.
 HURRY = 0.25
 
-# The least weight of a tenant whose calls are spread over several processes. A tenant with all calls in this process
-# has weight 1. The weight must not be too small, because more calls can arrive here before the next request.
+# The weight of a tenant is the fraction of its calls that is in this process. This number is the least weight. With a
+# smaller one, calls that arrive here before the next request to the store would wait too long.
 LIGHTEST = 0.05
 
-# An increase of an estimate is reported to other members each time that the estimate has grown by this part.
+# An increase of an estimated limit is reported to other members each time the estimate has grown by this fraction.
 GROWN = 0.02
 
-# The maximum number of priorities in a report. Programs that give each call a separate number have more.
+# The maximum number of priorities in a report, because programs can give each call a separate number.
 SHOWN = 20
 
-# While one call waits for the store, at most half a second, other calls send no request. After a failure, the next
-# requests follow after one second, after two, and then every four seconds.
+# While one call waits for the store (at most half a second), other calls send no request to the store. After a failure,
+# the next requests follow after one second, after two seconds, and then every four seconds.
 ASKING = 1.0
 
 # The interval, in seconds, at which a member looks for others that use the same quota without knowing their account.
@@ -78,8 +78,8 @@ AGAIN_LONGEST = 4.0
 
 
 class Membership:
-    """The membership of this process in the shared quota `pool` at `store`. `due` is the time of the next request to
-    the store.
+    """The membership of this process in the shared quota `pool`, which `store` divides. `due` is the time of the next
+    request to the store.
     """
 
     def __init__(self, store: ShareStore, pool: str, ledger: Ledger, clock: Clock) -> None:
@@ -139,8 +139,8 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Log one warning if some members of this quota may be counted separately, because they do not know their
-        account.
+        """Log one warning if the store may count some members of this quota as a separate quota. This happens if these
+        members do not know their account.
         """
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
@@ -156,7 +156,7 @@ class Membership:
                 )
 
     def leave(self) -> Generator[Effect, object, None]:
-        """Free the share, unless calls use it now."""
+        """Release the share of the quota, unless calls use the share now."""
         if not self._ledger.concurrency.in_flight and not self._ledger.ahead():
             request = self._leaving()
             if request is not None:
@@ -165,8 +165,8 @@ class Membership:
                     self._ledger.forget()
 
     def leave_at_exit(self, silent: set[ShareStore]) -> None:
-        """Free the share at the end of the program. If the store fails, add the store to `silent`, so that it is not
-        used again.
+        """Release the share of the quota at the end of the program. If the store fails, add the store to `silent`.
+        Stores in `silent` receive no further requests.
         """
         request = None if self._store in silent else self._leaving()
         if request is not None:
@@ -176,12 +176,12 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """Request a share earlier if a call waits whose priority and tenant the last request did not include."""
+        """Request a share earlier if a call waits whose priority and tenant were missing in the last request."""
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
-        """Record the length of an answer. If the call was `throttled`, report this to the store with the next call."""
+        """Record the length of an answer. If the call was `throttled`, the next call reports this to the store."""
         if throttled:
             self.throttles += 1
             if not self._failures:
@@ -218,16 +218,16 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return the estimate of the dimension `name` in the form for a report to the store. The report contains an
-        increase only in steps, because each increase replaces the estimate of the other members.
+        """Return the estimate of the dimension `name` in the form for a report to the store. An increase replaces the
+        estimate of all other members. Therefore, a small increase is not reported until it has grown to a step.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
         return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
-        """Return the report for other members. While the lease is valid, the report includes the use that is possible
-        at once.
+        """Return the report of this process for the other members. `at_once` is the use that is possible immediately
+        while the lease is valid.
         """
         taken = self._ledger.snapshot(now)
         requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))

@@ -27,8 +27,7 @@ def given(outcome: Outcome, items: Iterable[Any]) -> Flow:
 
 def handed_over(response: dict[str, Any], failed: Outcome, made: Made) -> Flow:
     """Deliver a complete response of Converse as a stream. The response replaces the answer of a call that failed
-    before it delivered anything. `failed` is the outcome of that call, and `made` describes how the response was
-    produced.
+    before it delivered anything. `failed` is the outcome of that call. `made` describes how the response was produced.
     """
     events = substitute.events(response)
     whole = failed._replace(value=substitute.transcript_of(events), fault=None, made=made)

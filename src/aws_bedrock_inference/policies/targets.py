@@ -82,8 +82,8 @@ class Target:
 
 
 class Leg(NamedTuple):
-    """A route as one call uses it. `target` is None if it is the route that the caller requested. `number` is its
-    position in the list of routes, beginning with 0.
+    """A route as one call uses it. `target` is None if the route is the one that the caller requested. `number` is the
+    position of the route in the list of routes, beginning with 0.
     """
 
     number: int

@@ -35,7 +35,7 @@ def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None
     elif fault is None or fault.status is None:
         ledger.abandon(ticket, now)
     elif fault.origin is not Origin.SERVICE:
-        ledger.cancel(ticket, now, sent=True)  # another service answered, so the answer is no evidence about this quota
+        ledger.cancel(ticket, now, sent=True)  # another service answered, so this answer says nothing about this quota
     elif fault.kind is Kind.THROTTLED:
         return ledger.throttled(ticket, fault.limit, now, fault.stated_wait)
     elif fault.kind is Kind.OVERLOADED:
@@ -50,10 +50,10 @@ FULL = 0.8
 
 
 def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: float) -> Generator[Effect, None, Outcome]:
-    """Emit the event `ThrottleReceived` for a throttled call, and return the outcome. `limit` is the dimension that
-    was exhausted. If the ledger decides when the call is sent again, the outcome is marked as paced. If the daily
-    quota is exhausted, the outcome contains the seconds until the ledger admits the call. The caller then learns this
-    time from the first attempt, and need not send a second one.
+    """Emit the event `ThrottleReceived` for a throttled call, and return the outcome. `limit` is the dimension
+    (requests or tokens) that was exhausted. If the ledger decides when the call is sent again, the outcome is marked as
+    paced. If the daily quota is exhausted, the outcome contains the seconds until the ledger admits the call. The
+    caller then learns this time from the first attempt, and need not send a second one.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)
@@ -85,9 +85,7 @@ def learned(call: Call, burndown: Burndown) -> Generator[Effect, None, None]:
 
 
 def explained(key: str, taken: Snapshot, burndown: Burndown) -> str:
-    """Return a text about the quota with this key: each limit, the reason for its value, and what limits the rate of
-    calls.
-    """
+    """Return a text about the quota with this key: each limit, the reason for its value, and what delays calls now."""
     lines = [" ".join(part for part in key.split("|") if part)]
     for name, estimate in taken.estimates.items():
         if estimate < inf:

@@ -1,8 +1,8 @@
 """Retries for batches that partly succeed: only the failed entries are sent again, and the answers are merged.
 
-Services answer a partly failed batch with HTTP 200 and a list of the failed entries, which no SDK retries. This
-module turns the failed entries of each answer into a fault for the policies, so the same backoff, budget and deadline
-apply. Entries that still fail after the last attempt stay in the answer as the service reported them.
+Services answer a partly failed batch with HTTP 200 and a list of the failed entries, which no SDK retries. This module
+converts the failed entries of each answer into a fault. The policies then retry the fault with the usual backoff,
+budget and deadline. Entries that still fail after the last attempt remain in the answer as the service reported them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Form(Protocol):
 
 
 class Remainder(NamedTuple):
-    """The form of DynamoDB's batches. The unprocessed requests are in one member of the answer, whose name is `left`.
-    They can be sent again unchanged.
+    """The form of DynamoDB's batches. The member `left` of the answer contains the unprocessed requests, which can be
+    sent again unchanged.
     """
 
     left: str
@@ -98,8 +98,8 @@ class Positions(NamedTuple):
 
 
 class Names(NamedTuple):
-    """A form whose entries have names. `key` lists the members that form an entry's name. In the answer, the member
-    `done` lists the successful entries, and the member `failed` lists the failed entries, each with a `Code`.
+    """A form whose entries have names. `key` lists the members of an entry that form its name. In the answer, the
+    member `done` lists the successful entries, and the member `failed` lists the failed entries, each with a `Code`.
     """
 
     entries: tuple[str, ...]
@@ -120,7 +120,7 @@ class Names(NamedTuple):
         return again, _slowest(faults.values())
 
     def merge(self, params: Params, combined: Params, partial: Params, service: str) -> None:
-        """Move the entries that succeeded in the retry from the failed list to the successful list. Keep both lists
+        """Move the entries that succeeded in the retry from the failed list to the successful list. Both lists remain
         in the order of the entries.
         """
         again = self._faults(combined, service)
@@ -179,7 +179,7 @@ class Batch:
         self._service = service
 
     def step(self, call: Call) -> Flow:
-        """Send the remaining entries once. This is the innermost step of a pipeline that serves this batch alone."""
+        """Send the remaining entries once. This is the innermost step of a pipeline that serves only this batch."""
         outcome = yield from send(call._replace(params=self._rest))
         if outcome.fault is not None:
             return outcome
@@ -200,8 +200,8 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Return True if a retry can fix the fault; otherwise return False. If the service reports `SenderFault`, that
-    value alone decides.
+    """Return True if a retry can fix the fault; otherwise return False. If the service reports `SenderFault`, only its
+    value decides.
     """
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL
@@ -218,7 +218,7 @@ def _slowest(faults: Any) -> Fault | None:
 
 
 def _sum(one: Params, other: Params) -> Params:
-    """Return the sum of `one` and `other`: each number is added, also the numbers in nested tables and indexes."""
+    """Return the sum of `one` and `other`: each number is added, including the numbers in nested tables and indexes."""
     both = {**one, **other}
     for name in one.keys() & other.keys():
         if isinstance(one[name], dict):

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.flow import Flow, Step
 
-# Services whose health and quota depend on the value of a parameter, not on the whole service.
+# Services whose health and quota are separate for each value of a parameter, and not common to the whole service.
 _APART = {"bedrock-runtime": "modelId"}
 
 _RETRYING = ("botocore.retries", "botocore.retryhandler")
 _RETRY_EVENTS = ("needs-retry", "before-send", "after-call", "request-created")
 
-# HTTP statuses that a service can return for a repeated write if the first write already had its effect.
+# If the first write already had its effect, a service can answer the repeated write with one of these HTTP statuses.
 _REFUSALS = frozenset({400, 404, 409, 412})
 
 _DOUBT = (
@@ -56,7 +56,9 @@ _SPENT_BODY = "The body cannot be read a second time. Pass bytes or a seekable f
 
 
 class Guarded(BaseClient):
-    """A mixin that is placed before the client's own class, and sends every call through `_calls`."""
+    """A mixin that is placed before the client's own class. It sends every call through `_calls`, which applies the
+    policies.
+    """
 
     _calls: Calls
 
@@ -68,8 +70,8 @@ class Guarded(BaseClient):
 
 
 def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClient:
-    """Return `client` with the policies of `guard` around its calls. `safe` are the names of operations that can
-    always be retried. If `client` is already wrapped, the new guard replaces its previous guard.
+    """Return `client` with the policies of `guard` around its calls. `safe` lists operations that can always be
+    retried. If `client` is already wrapped, the new guard replaces its previous guard.
     """
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
     if not issubclass(own, BaseClient):
@@ -93,7 +95,7 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
 
 
 def _switch_off_retries(client: BaseClient) -> None:
-    """Unregister the handlers of botocore's retry modes. Keep the other handlers of the same events, such as S3's
+    """Remove the handlers of botocore's retry modes. The other handlers of the same events remain, such as S3's
     redirector.
     """
     events: Any = client.meta.events
@@ -107,8 +109,8 @@ def _switch_off_retries(client: BaseClient) -> None:
 
 
 def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
-    """Reject a DynamoDB answer that was damaged in transit. botocore's own retries, which are switched off, do the
-    same.
+    """Reject a DynamoDB answer that was damaged on the network. botocore's own retries also do this check, but they are
+    switched off.
     """
     expected = response_dict["headers"].get("x-amz-crc32")
     actual = crc32(response_dict["body"])
@@ -168,7 +170,7 @@ class Calls:
     def _once(self, call: Call) -> Outcome:
         handled = sys.exception()
         try:
-            # A copy: botocore's handlers write into what they are given.
+            # A copy, because botocore's handlers change the parameters that they receive.
             return Outcome(value=self._send_once(call.operation, dict(call.params)))
         except (ClientError, BotoCoreError) as error:
             with apart_from(handled, error):
@@ -177,7 +179,7 @@ class Calls:
     def _fault(self, call: Call, error: ClientError | BotoCoreError) -> Fault:
         fault = replace(classify(error, service=self._service), error=error)
         if not fault.reached and fault.code != type(error).__name__ and fault.origin is not Origin.IDENTITY:
-            fault = replace(fault, reached=True)  # derived from a text; only botocore's own exception is proof
+            fault = replace(fault, reached=True)  # `reached=False` came from a text, which proves nothing
         if fate_unknown(self._service, fault) and not self._operations[call.operation].repeatable(call.params):
             return _last(fault, _DOUBT.format(call.operation))
         return fault
@@ -205,8 +207,8 @@ class Calls:
 
 
 def _rewound(body: Any) -> Step:
-    """Return a step that sends a file from its start position in each attempt. A file that cannot seek is sent only
-    once.
+    """Return a step that sends a file from the same start position in each attempt. If the file cannot seek, the step
+    sends it only once.
     """
     start: int | None
     try:
@@ -230,8 +232,8 @@ def _rewound(body: Any) -> Step:
 
 
 def _last(fault: Fault, advice: str) -> Fault:
-    """Return a copy of the fault that allows no further attempts. A fault with the decision FAIL is returned
-    unchanged.
+    """Return a copy of the fault that allows no further attempts. If the decision of the fault is FAIL, return the
+    fault unchanged.
     """
     if fault.decision is Decision.FAIL:
         return fault

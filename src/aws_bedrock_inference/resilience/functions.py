@@ -1,7 +1,7 @@
 """Retries and other policies for any function, as a decorator or as a loop of attempts around a block.
 
-An error is retried only if the catalogue lists it as retryable, and only if no client of this package has already
-retried it. The function is assumed to be safe to repeat; the caller is responsible for that.
+An error is retried only if the error catalogue lists it as retryable, and no client of this package has already retried
+it. The package assumes that the function can safely be repeated. The caller must ensure this.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 
 def known_fault(error: BaseException, handled: BaseException | None = None) -> Fault:
-    """Return the fault for an exception of a user's function. If the catalogue does not know the exception, its fault
-    allows no retry. `handled` is the exception that the program was handling when it called the function.
+    """Return the fault for an exception of a user's function. If the catalogue does not contain the exception, its
+    fault allows no retry. `handled` is the exception that the program was handling when it called the function.
     """
     with apart_from(handled, error):
         return _known_fault(error)
@@ -57,11 +57,11 @@ def _known_fault(error: BaseException) -> Fault:
 
 
 def retried_already(error: BaseException) -> bool:
-    """Return True if a client of this package has already retried this error, or one of its causes, and has given up.
-    A further retry would multiply the client's own retries. Otherwise return False.
+    """Return True if a client of this package has already retried this error, or one of its causes, and has given up;
+    otherwise return False. Another retry would multiply the client's own retries.
 
-    The result is False for two kinds of failures that a client leaves to its caller: a stream that broke after its
-    beginning, and all failures of a client with `Retry(attempts=1)` or without a `Retry`.
+    The result is False for two kinds of failures, which a client leaves to its caller. The first is a stream that broke
+    after its first content. The second is each failure of a client with `Retry(attempts=1)` or without a `Retry`.
     """
     return any(is_a(link, BedrockError) and not _left_to_caller(link) for link in chain(error))
 
@@ -199,7 +199,7 @@ def _attempt_block(_: Call) -> Flow:
     outcome = attempt.outcome
     if wanted:
         return Outcome(fault=_ABANDONED) if outcome is None else outcome
-    left_well = outcome is not None and outcome.fault is None  # the block was left by a `return` or a `break`
+    left_well = outcome is not None and outcome.fault is None  # the program left the block with `return` or `break`
     return Outcome() if left_well else Outcome(fault=ABANDONED)
 
 

@@ -1,7 +1,7 @@
 """The exception that a program was handling when it called this package, such as the failure before a fallback.
 
-Python makes the handled exception the context of every exception that is raised during the handling, even if the two
-are unrelated.
+If an exception is raised while a program handles another one, Python stores the handled exception as its context.
+Python does this even if the two exceptions are unrelated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def apart_from(handled: BaseException | None, error: BaseException) -> Iterator[None]:
-    """Return a context manager. During its block, `handled` is removed from the context chain of `error`. An explicit
+    """Return a context manager. During its block, the context chain of `error` does not contain `handled`. An explicit
     cause (`raise ... from handled`) remains. `handled` is the value of `sys.exception()` before the call.
     """
     links = [] if handled is None else [link for link in chain(error) if attribute(link, "__context__") is handled]

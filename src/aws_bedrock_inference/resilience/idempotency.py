@@ -2,7 +2,7 @@
 
 After a time-out or a lost connection, the caller does not know whether the service executed the request. Repeating a
 read is harmless. Repeating a write is safe only if the service ignores the second write. The rules in this module are
-data. They come first from the traits in botocore's model of an operation, then from the documentation of the
+data. The first source is the traits in botocore's model of an operation. The second source is the documentation of the
 services.
 """
 
@@ -22,8 +22,9 @@ Condition = Callable[[Mapping[str, Any]], bool]
 service may have executed it; otherwise it returns False.
 """
 
-# RFC 9110 section 9.2 defines these methods as safe or idempotent. AWS's PUT operations are idempotent if they replace
-# something, but not if they start, send or create something (calls in Amazon Connect, image builds).
+# RFC 9110 section 9.2 defines these methods as safe or idempotent. An AWS operation with PUT is idempotent if it
+# replaces something. It is not idempotent if it starts, sends or creates something (calls in Amazon Connect, image
+# builds).
 _READ_METHODS = frozenset({"GET", "HEAD"})
 _REPLACING_METHODS = frozenset({"PUT", "DELETE"})
 _MAKES_SOMETHING = re.compile(r"(?:Start|Send|Create)(?=[A-Z])")
@@ -31,7 +32,7 @@ _MAKES_SOMETHING = re.compile(r"(?:Start|Send|Create)(?=[A-Z])")
 # Smithy's traits, which newer service models contain: https://smithy.io/2.0/spec/behavior-traits.html
 _TRAITS = ("readonly", "idempotent")
 
-# In protocols that only use POST, the name of an operation shows that it reads or removes something.
+# Some protocols use only POST. The name of an operation then shows that it reads or removes something.
 _HARMLESS_NAME = re.compile(
     r"(?:Get|List|Describe|Head|BatchGet|Scan|Query|Search|Lookup|Simulate|Count|Delete|Remove|Tag|Untag)(?=[A-Z]|$)"
 )
@@ -71,8 +72,8 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Return True if an update can be repeated; otherwise return False. An update can be repeated if it only assigns
-    values, or if it has a condition on the changed values, which makes a second update fail.
+    """Return True if an update can be repeated; otherwise return False. It can be repeated if it only assigns values.
+    It can also be repeated if it has a condition on the changed values, because the second update then fails.
     """
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
@@ -210,15 +211,15 @@ RULES = (
 )
 _BY_OPERATION = {(rule.service, name): rule.when for rule in RULES for name in rule.operations.split()}
 
-# Error answers after which a write can have been executed nonetheless.
+# Error answers that do not prove that a write was not executed.
 _DOUBTFUL = frozenset({("dynamodb", "InternalServerError")})  # developerguide/Programming.Errors.html
 _GATEWAY_TIMED_OUT, _UNAVAILABLE = 504, 503
 _NEVER_SENT = frozenset({Kind.INVALID, Kind.DENIED, Kind.NOT_FOUND, Kind.REFUSED, Kind.THROTTLED})
 
 
 def repeatable(operation: OperationModel) -> Condition:
-    """Return a function that decides, from the parameters of a request of `operation`, whether the request can be
-    repeated when it is unknown whether the service executed it.
+    """Return a function that receives the parameters of a request of `operation`. The function decides whether the
+    request can be repeated when it is unknown whether the service executed it.
     """
     service, name = operation.service_model.service_name, operation.name
     documented = _BY_OPERATION.get((service, name))
@@ -237,11 +238,11 @@ def repeatable(operation: OperationModel) -> Condition:
 
 
 def fate_unknown(service: str, fault: Fault) -> bool:
-    """Return True if the service may have executed the request that failed with `fault`: there was no answer, or the
-    answer was inconclusive. Otherwise return False.
+    """Return True if the service may have executed the request that failed with `fault`, because there was no answer,
+    or the answer does not show it. Otherwise return False.
 
-    A status of 5xx without the service's own error code comes from a proxy or gateway that lost the answer. With
-    status 503, the service rejected the request without executing it.
+    A status of 5xx without the service's own error code comes from a proxy or gateway that lost the answer. Status 503
+    is an exception: the service rejected the request and did not execute it.
     """
     if not fault.reached:
         return False

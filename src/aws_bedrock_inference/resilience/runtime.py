@@ -90,8 +90,8 @@ class Guard:
 def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:
     """Return the exception for a failed outcome: the original exception of the last attempt that has one.
 
-    The exception gets the attributes `fault` and `outcome`, and notes that state what was tried and what to do. If
-    nothing was sent, there is no original exception, and the result is a `Refused`.
+    The exception gets the attributes `fault` and `outcome`, and notes. The notes state what was tried and what to do.
+    If nothing was sent, there is no original exception, and the result is a `Refused`.
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
@@ -138,8 +138,8 @@ def _earlier(attempt: Attempt) -> str:
 
 
 def _bare(fault: Fault) -> Fault:
-    """Return a copy of the fault without its original exception. With it, a reference cycle would keep all frames of
-    the exception alive.
+    """Return a copy of the fault without its original exception. If the copy contained the exception, a reference cycle
+    would keep the stack frames of the exception in memory.
     """
     return replace(fault, error=None)
 

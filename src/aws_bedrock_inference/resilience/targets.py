@@ -1,7 +1,7 @@
 """Check the object that was passed to `resilient()`, and reject it if its calls cannot be guarded.
 
-To guard means to add this package's policies. A guard that has no effect, and does not report this, would be worse
-than an error.
+To guard means to add this package's policies. A guard without effect would be worse than an error, because the user
+would not notice it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from aws_bedrock_inference.resilience.boto3_client import Guarded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Types of AWS's libraries that make calls but are not clients, by module, with the advice what to pass instead.
+# Types of AWS's libraries that send calls but are not clients, by module. Each has the advice what to pass instead.
 _INSTEAD = {
     "boto3.resources": "pass its client, resource.meta.client",
     "boto3.session": "pass a client, session.client(...)",
@@ -40,15 +40,16 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes, dict, list, tuple}
 
 _LAZY = (GeneratorType, AsyncGeneratorType, map, filter, starmap)
 
-# Attributes that `functools.wraps` copies, by the type that Python requires. An object can return any type for them.
+# Attributes that `functools.wraps` copies, by the type that Python requires. They are checked, because an object can
+# return any type for them.
 _TYPED = {"__name__": str, "__qualname__": str, "__annotations__": dict}
 
 _originals: WeakKeyDictionary[Callable[..., Any], Callable[..., Any]] = WeakKeyDictionary()
 
 
 def guard_target(function: Any) -> Callable[..., Any]:
-    """Return the function to guard. This is `function` itself, or, if `function` is already guarded, the original
-    function inside it, so that retries do not multiply.
+    """Return the function to guard. If `function` is already guarded, return the original function inside it, so that
+    retries do not multiply. Otherwise return `function` itself.
 
     Raises `TypeError` for anything that cannot be guarded.
     """
@@ -83,16 +84,16 @@ def is_async(function: Callable[..., Any]) -> bool:
     inner = _innermost(function)
     marked = (
         type(getattr(inner, "_is_coroutine", None)) is object
-    )  # before Python 3.12, asyncio marks AsyncMock this way
+    )  # asyncio marks AsyncMock in this way before Python 3.12
     method = getattr(type(inner), "__call__", None)  # noqa: B004 - the method is wanted, not whether there is one
     return marked or inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(method)
 
 
 def check_result(value: Any, name: str) -> Any:
-    """Return the value that a guarded function returned.
+    """Return `value`, which a guarded function returned.
 
-    Raises `TypeError` if the work behind the value would happen later, after the guard has ended. An example is a
-    generator.
+    Raises `TypeError` if the work of the function happens later, when its result is read, because the guard has then
+    already ended. An example is a generator.
     """
     if type(value) in _PLAIN:
         return value

@@ -64,21 +64,21 @@ def resilient(
 ) -> Any:
     """Return a boto3 client or a function whose calls have retries, a deadline and a circuit breaker.
 
-    A guarded client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. Its own
-    retries are switched off. The error catalogue decides for each service which errors are retried, and how. A write
-    that the service may already have executed is retried only if the service makes the repetition safe. A failed call
+    A guarded client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. Its own retries
+    are switched off. The error catalogue decides for each service which errors are retried, and how. If the service may
+    already have executed a write, the write is retried only if the service makes the repetition safe. A failed call
     raises botocore's own exception, with `fault`, `outcome` and notes attached.
 
-    Functions and coroutine functions get the same policies. Without `target`, the result is a decorator. A target
-    that cannot be guarded, such as a class or a generator function, raises `TypeError`. If `target` is already
-    guarded, the new guard replaces the previous one.
+    Functions and coroutine functions get the same policies. Without `target`, the result is a decorator. A target that
+    cannot be guarded, such as a class or a generator function, raises `TypeError`. If `target` is already guarded, the
+    new guard replaces the previous one.
 
     * `pipeline`: replaces the recommended policies, whose deadline is 300 seconds.
     * `quota`: adds a `Quota`. Its `rpm` limits the requests.
     * `timeout`: the maximum number of seconds of a call, including waits and retries. An attempt in flight is not
       interrupted.
-    * `safe`: names operations of a client that can always be retried.
-    * `listener`: is called with every event.
+    * `safe`: names of operations of a client that can always be retried.
+    * `listener`: a function that is called with every event.
     * `clock`, `sleep`: replace the clock and the sleep function. For a coroutine function, `sleep` is a coroutine
       function.
     """

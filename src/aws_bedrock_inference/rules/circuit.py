@@ -14,8 +14,8 @@ from aws_bedrock_inference.forks import renew_after_fork
 
 SLOTS = 10
 
-MOST_DOUBLINGS = 16  # of the number of probes; that many admit practically all calls
-FORGOTTEN = 600.0  # seconds after which an open circuit that nobody probed may be removed
+MOST_DOUBLINGS = 16  # doublings of the probes; after these, practically all calls are admitted
+FORGOTTEN = 600.0  # seconds without a probe, after which an open circuit may be deleted
 SHORTEST_PERIOD = 1.0  # seconds between two doublings
 SHORTEST_WAIT = 0.001  # seconds; a refusal without a wait would be retried immediately
 
@@ -31,8 +31,8 @@ class State(Enum):
 
 
 class Verdict(Enum):
-    """The result of an admitted call. IGNORED means that the call shows nothing about the health of the service: it
-    was cancelled or throttled, or the caller's input was wrong.
+    """The result of an admitted call. IGNORED means that the result says nothing about the health of the service: the
+    call was cancelled or throttled, or the caller's input was wrong.
     """
 
     OK = "ok"
@@ -40,15 +40,17 @@ class Verdict(Enum):
     IGNORED = "ignored"
 
 
-# Looked up only here, because every call needs them, and looking up a member of an Enum costs as much as a function
-# call.
+# These members are read here once, because every call needs them and each read of an Enum member takes as long as a
+# function call.
 _CLOSED, _OPEN, _HALF_OPEN = State
 _OK, _FAILED, _IGNORED = Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Permission for one call. It is valid for one generation of the circuit, that is, until the state changes."""
+    """Permission for one call. The result of the call is only counted while the circuit is in the same generation. A
+    new generation begins each time the state changes.
+    """
 
     generation: int
     probe: bool = False
@@ -62,18 +64,19 @@ class Refusal:
 
 
 class Circuit:
-    """A circuit that opens when, within `window` seconds, at least `failures` calls failed and these were at least
-    the share `ratio` of all calls.
+    """A circuit that opens when at least `failures` calls failed within `window` seconds, and the failed calls were at
+    least the fraction `ratio` of all calls in that time.
 
     Calls in flight count as successful. Errors return sooner than answers, so a few quick errors at the start of a
     burst are weak evidence.
 
-    After `recovery` seconds the circuit admits `probes` calls, and applies the same `ratio` to them. It opens again
-    when this share of the probes has failed. It closes as soon as so many probes have succeeded that this share can
-    no longer fail. So one rare fault of a probe does not keep it open.
+    After `recovery` seconds, an open circuit admits `probes` calls to test the service. It opens again when at least
+    the fraction `ratio` of these probes has failed. It closes as soon as so many probes have succeeded that the failed
+    ones can no longer reach this fraction. So one rare failure of a probe does not keep the circuit open.
 
-    A probe can be a call whose answer takes a minute, and must not delay calls that take a second. Therefore, if
-    there is no decision, the number of probes doubles every `recovery` seconds, but at most once per second.
+    A probe can be a call whose answer takes a minute. The circuit must not wait a minute if other calls take a second.
+    Therefore, while the probes have not decided, the number of probes doubles every `recovery` seconds, but at most
+    once per second.
 
     Each change of state begins a new generation. The results of calls from an older generation are ignored.
     """
@@ -93,7 +96,9 @@ class Circuit:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the state in a forked child, but expect no results of calls that the parent sent."""
+        """In a forked child process, keep the state, and no longer wait for the results of calls that the parent
+        process sent.
+        """
         self._lock = threading.Lock()
         self._begin(self.state, self._pass.generation + 1)
 
@@ -139,9 +144,9 @@ class Circuit:
             return sum(self._failed)
 
     def idle(self, now: float) -> bool:
-        """Return True if a new circuit would act the same, so that this one can be removed; otherwise return False.
-        It can be removed if no calls are in flight and no failure is recent. A circuit that opened long ago can also
-        be removed, because nobody uses it any more.
+        """Return True if this object can be deleted, because a new circuit would act in the same way; otherwise return
+        False. This is the case if no calls are in flight and no failure is recent. A circuit that opened long ago can
+        also be deleted, because no call has used it since.
         """
         recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
         with self._lock:

@@ -1,6 +1,6 @@
-"""The health of a route (a model in one Region and account), which determines its share of the calls. A breach is a
-failed attempt that counts against the route. A resting route receives only probes, which are single calls that test
-it.
+"""The health of a route (a model in one Region and account). The health determines which fraction of the calls the
+route gets. A breach is a failed attempt that counts against the route. After several breaches the route rests: it then
+gets only probes, which are single calls that test the route.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Turn(Enum):
 
 
 class Health(Locked):
-    """The health of one route, as its share of the calls. A healthy route has the share 1. A breach multiplies the
-    share by a factor below 1, and a success increases it. After four breaches in a row the route rests, and single
-    calls probe it.
+    """The health of one route, as the fraction of its calls that it still gets (its share). A healthy route has the
+    share 1. A breach multiplies the share by a factor below 1, and a success increases it. After four breaches in a row
+    the route rests, and only single calls (probes) test it.
     """
 
     def __init__(self) -> None:
@@ -85,9 +85,9 @@ class Health(Locked):
             return Turn.YES
 
     def succeeded(self, *, probe: bool = False) -> bool:
-        """Record a success. Return True if it ended the rest of the route, otherwise False. While the route rests,
-        only a probe can end the rest, because calls that started before the outage do not show the current state of
-        the route.
+        """Record a success. Return True if the success ended the rest of the route, otherwise False. Only the success
+        of a probe ends a rest. Other calls may have started before the outage, so their success does not show the
+        present state.
         """
         with self._lock:
             if self.resting and not probe:
@@ -121,7 +121,9 @@ class Health(Locked):
             return began
 
     def idle(self) -> bool:
-        """Return True if a new object would act the same, so that this one can be removed; otherwise return False."""
+        """Return True if this object can be deleted, because a new one would act in the same way; otherwise return
+        False.
+        """
         return self.share >= 1.0 and not self.resting
 
     def _rest(self, now: float, seconds: float) -> None:

@@ -45,8 +45,8 @@ LEFT_TO_CALLER = "retries are left to the caller"
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
-    * `capacity`, default 500: the units of a full budget. A retry costs 14 units, and a retry after a throttle costs
-      5 units. If no call succeeds, a full budget is therefore enough for about 35 retries, or 100 retries after
+    * `capacity`, default 500: the units of a full budget. A retry costs 14 units. A retry after a throttle costs 5
+      units. If no call succeeds, a full budget is therefore enough for about 35 retries, or for 100 retries after
       throttles.
 
     A call that succeeds after retries returns the cost of its last retry to the budget. A call that succeeds at the
@@ -91,12 +91,14 @@ def decide(
     jitter: Jitter,
     chance: Chance,
 ) -> Again | Stop:
-    """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` are the
-    failed attempts before.
+    """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` are the failed
+    attempts before.
 
-    Attempts are counted separately for each error code, because each code has its own maximum. `most` is the maximum
-    of all attempts together. Throttles after which the quota decides when to send the call again are not counted:
-    they end with the deadline, and cost the service almost nothing. If `most` is 1, nothing is retried.
+    Attempts are counted separately for each error code, because each code has its own maximum. `most` is the maximum of
+    all attempts together. If `most` is 1, nothing is retried.
+
+    Some throttled calls wait in the queue of the quota policy, which decides when to send them again. Their throttles
+    are not counted as attempts, because they cost the service almost nothing. These calls end at their deadline.
 
     A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """

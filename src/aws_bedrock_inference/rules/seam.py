@@ -12,15 +12,17 @@ from __future__ import annotations
 from functools import cached_property
 from unicodedata import category, normalize
 
-# The length of the anchor in characters. An anchor that occurs more than once in the text is doubled, up to LONGEST.
+# The length of the anchor in characters. If the anchor occurs more than once in the text, its length is doubled, up to
+# LONGEST.
 ANCHOR = 40
 LONGEST = 640
 
-# The anchor is searched in this many characters, in addition to its own length. This is enough for a model to announce
-# that it continues, or to repeat a sentence or two. If a model repeats its whole answer, the search continues.
+# The anchor is searched in this many characters of the second part, plus the anchor's own length. This is enough if a
+# model first announces that it continues, or repeats a sentence or two. If a model repeats its whole answer, the search
+# continues.
 REACH = 400
 
-# Shorter texts occur anywhere by coincidence, so they count only at the very beginning.
+# Repeated texts shorter than this can be coincidence, so they count only at the very beginning of the second part.
 TELLING = 12
 SHARED = 8
 
@@ -81,8 +83,9 @@ class Seam:
         if at < 0:
             self.verified = False
             return held[_shared(self._received, anchor, held) :]
-        # A text that repeats itself, or a part that contains the anchor twice, fits at more than one position. If the
-        # model wrote an introduction before the answer, an anchor in the introduction is only a quotation.
+        # The anchor can be found at more than one position: the text repeats itself, or the second part contains the
+        # anchor twice. If the model wrote an introduction before the answer, an anchor in the introduction is only a
+        # quotation.
         clear = at in (0, last)
         if not clear and not self._received.endswith(held[: at + len(anchor)]):
             at = last
@@ -107,8 +110,8 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return True if `anchor` ends with the same text with which it begins; otherwise return False. A second part
-    that repeats only the end of such an anchor can look as if it repeated the whole anchor.
+    """Return True if `anchor` ends with the text with which it begins; otherwise return False. Example: "abcab". If a
+    second part repeats only the last "ab" of this anchor, it can look as if it repeated the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 

@@ -11,8 +11,8 @@ from aws_bedrock_inference.stores.request import StoreUnavailable, StoreUnusable
 
 _MOUNTS = Path("/proc/self/mountinfo")
 
-# Types of file systems that several machines share (man 5 proc, /proc/filesystems; a name with fuse. contains the name
-# of its program). 9p is not in the list: WSL and sandboxes use it within one machine.
+# Types of file systems that several machines share (man 5 proc, /proc/filesystems). The type of a FUSE file system is
+# "fuse." and the name of its program. 9p is not in the list, because WSL and sandboxes use it within one machine.
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "gfs2", "ocfs2", "lustre", "gpfs", "beegfs"}
 )
@@ -29,9 +29,9 @@ class Schema:
     """The content of a file.
 
     `tables` has the columns of each table. `application` and `version` are numbers in the file's header
-    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. For error
-    messages, `noun` is the name of the content, `use` is the purpose of the file, and `loss` is the consequence if the
-    file is damaged.
+    (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. Three texts
+    are for error messages: `noun` is the name of the content, `use` is the purpose of the file, and `loss` is the
+    consequence if the file is damaged.
     """
 
     application: int
@@ -44,23 +44,24 @@ class Schema:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return the device and the inode of the file at `path`, or None if there is no file. They change if the file is
-    replaced.
+    """Return the device and the inode of the file at `path`, or None if there is no file. These numbers change if the
+    file is replaced.
     """
     status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
 
 
 def is_still(path: Path, file: Identity | None) -> bool:
-    """Return whether the file at `path` is still `file`, and is not empty."""
+    """Return whether the file at `path` is the file with this identity (see `identity`), and is not empty."""
     return identity(path) == file and not _emptied(path)
 
 
 def remove_emptied(path: Path) -> None:
     """Remove a file that was emptied while it was open.
 
-    If the empty file remained, SQLite would continue with the log of the old file. A process that opens the file now
-    could not use this log, and SQLite would later write a part of the log into the file.
+    SQLite keeps a log next to the file. If the empty file remained, SQLite would continue with the log of its earlier
+    content. A process that opens the file now could not use this log, and SQLite would later write a part of the log
+    into the file.
     """
     if _emptied(path):
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
@@ -120,7 +121,7 @@ def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
         connection.execute("BEGIN IMMEDIATE")
         application, version = _stamps(connection)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        # Files from before formats were numbered have this package's tables, but neither `application` nor `version`.
+        # The first versions of this package wrote the same tables, but neither `application` nor `version`.
         if application not in (0, schema.application) or (not application and tables and tables != {*schema.tables}):
             raise StoreUnusable(
                 f"{path} is a database of another program. The file was not changed. "

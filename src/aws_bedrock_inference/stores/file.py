@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A connection to `file`. The threads of one process use it one after the other."""
+    """An open connection of one process to `file`. The threads of the process use it one after the other."""
 
     connection: sqlite3.Connection
     file: Identity | None
@@ -54,11 +54,11 @@ class SharedFile:
         self.opened: dict[int, _Opened] = {}
         self._schema = schema
         self._timeout = timeout
-        # `opened` has one entry for each process: a forked child must neither use nor close the connection of its
-        # parent, so it opens its own.
+        # `opened` has one entry for each process. A forked child opens its own connection, because it must neither use
+        # nor close the connection of its parent.
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used until someone changes something."""
+        """Raise `StoreUnusable` if the file cannot be used until somebody corrects the cause."""
         try:
             with self.reading():
                 pass
@@ -154,8 +154,8 @@ class SharedFile:
     def _make(self) -> None:
         """Create the file under a temporary name, and link it to its path when it is complete.
 
-        While SQLite switches a file to write-ahead logging, SQLite refuses other processes that open the file, without
-        waiting.
+        While SQLite changes a new file to write-ahead logging, it immediately refuses other processes that open the
+        file. With the temporary name, no other process can open the file during this time.
         """
         path = self.path
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # for its owner only

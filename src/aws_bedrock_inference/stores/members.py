@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.rules.quota.views import Seen, View
 
-# If at least this part of a limit per minute is used, that limit delays calls.
+# A limit delays calls if at least this fraction of it is used in a minute.
 _FULL = 0.8
 
 
@@ -49,8 +49,8 @@ class Member:
 class SharedQuota:
     """One quota and the members that share it.
 
-    `limits` are the members' estimates of the limits per minute, by dimension. `burndown` is the number of quota
-    tokens for each output token, if the members measured a different number from the number in the table.
+    `limits` are the members' estimates of the limits per minute, by dimension (requests or tokens). `burndown` is the
+    number of quota tokens for each output token, if the members measured a number that differs from the table's.
     """
 
     key: str
@@ -72,13 +72,13 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return whether this quota is possibly the same as `other`, but was stored by members that do not know their
-        account.
+        """Return whether this quota may be the same as `other`. This can happen if members do not know their account,
+        because the store then counts them separately.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
     def used(self, dimension: str) -> int:
-        """Return the amount of a dimension that all members used in the last minute."""
+        """Return how much of a dimension (requests or tokens) all members used in the last minute."""
         return sum(member.report.used.get(dimension, 0) for member in self.members)
 
     @property
@@ -110,8 +110,8 @@ class SharedQuota:
         return sizes
 
     def reasons(self, dimension: str) -> dict[str, list[str]]:
-        """Return the reasons for the members' estimates of this dimension's limit. Each reason has the names of the
-        members that state it.
+        """Return the reasons for the members' estimates of this dimension's limit. For each reason, the dictionary
+        contains the names of the members that state it.
         """
         believed: dict[str, list[str]] = {}
         for member in self.members:

@@ -1,8 +1,9 @@
-"""The report of a member of a shared quota. It contains facts that the store keeps so that people can look at them.
+"""The report of a member (a process) of a shared quota. It contains facts that the store saves so that people can look
+at them.
 
-A report contains the version of its format. A report in the next version is read as far as its fields are known, so
-that the processes of a fleet can be updated one after the other. A report in a later version is refused. A field that
-cannot be read is ignored.
+A report contains the version of its format. If a report has the next version, its known fields are read, so that the
+processes of a fleet can be updated one after the other. A report in a later version is refused. A field that cannot be
+read is ignored.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ class ReportTooNew(ValueError):
 class MemberReport:
     """The report of a member about itself.
 
-    `used` is the member's use in the last minute, by dimension, including the tokens that its calls in flight have
-    `reserved`. `waiting` is the number of waiting calls and `consumers` the tokens per minute, both by priority.
-    `throttled` is the number of throttles since the process started. `minute` lists the use in the last minute as
-    (seconds ago, requests, tokens), because this use still counts against the quota after the member has left.
-    `reasons` are texts that explain the estimated limits, by dimension.
+    `used` is the member's use in the last minute, by dimension (requests and tokens). It includes the tokens that its
+    calls in flight have `reserved`. `waiting` is the number of waiting calls and `consumers` the tokens per minute,
+    both by priority. `throttled` is the number of throttles since the process started. `minute` lists the use in the
+    last minute as (seconds ago, requests, tokens), because this use still counts against the quota after the member has
+    left. `reasons` are texts that explain the estimated limits, by dimension.
     """
 
     used: Mapping[str, int] = field(default_factory=dict)
@@ -55,7 +56,7 @@ class MemberReport:
     answers: AnswerSizes = field(default_factory=AnswerSizes, compare=False)
 
     def to_json(self) -> str:
-        """Return the report as the text that the store contains."""
+        """Return the report as the text that the store saves."""
         return json.dumps(
             {
                 "version": VERSION,

@@ -36,10 +36,10 @@ class StoreUnavailable(Exception):
 
 
 class StoreUnusable(StoreUnavailable):
-    """Raised if the store cannot be used until someone changes something: its URL, a password, a permission, or a file
-    or key of another program.
+    """Raised if the store cannot be used until somebody corrects the cause: its URL, a password, a permission, or a
+    file or key of another program.
 
-    The message states what to do. Unlike after other `StoreUnavailable` errors, waiting does not help.
+    The message states what to do. Waiting does not help, in contrast to other `StoreUnavailable` errors.
     """
 
 
@@ -74,8 +74,9 @@ class ShareStore(Protocol):
 class Question(Generic[T]):
     """A request that blocks for at most `limit` seconds, even if a look-up of a host name or a disk hangs.
 
-    The request runs in its own thread, because a hanging look-up or disk cannot be interrupted, only abandoned. There
-    is no asyncio client, because it would not be worth its cost for one request per second.
+    The request runs in its own thread, because a hanging look-up or disk cannot be interrupted. After `limit` seconds
+    the caller stops waiting for the thread. There is no asyncio client, because it would not be worth its cost for one
+    request per second.
     """
 
     answer: Callable[[], T]
@@ -86,7 +87,7 @@ class Question(Generic[T]):
         """Send the request, and block until the answer arrives."""
         try:
             return self._start().result(self.limit)
-        except NoThreadLeft:  # the program is ending, so no other request waits behind this one
+        except NoThreadLeft:  # the program is ending, so this thread can send the request itself
             return self.answer()
         except TimeoutError:
             raise self._too_slow() from None

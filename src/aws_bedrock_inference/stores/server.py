@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 _SCHEMES = {"valkey": "redis", "valkeys": "rediss"}
 
-# Connections are opened again by host name after this many seconds. By then the name may lead to another server, while
-# the previous server still runs and has no reason to refuse requests.
+# After this many seconds, connections are opened again by host name. The name may then belong to another server, while
+# the previous server still runs and refuses no requests.
 FRESH = 30.0
 
 
 class Server:
     """The server at `url`, used for one `purpose`. `place` is the URL without user, password and options.
 
-    Each new connection queries the role of the server and refuses a replica. After a failure, and every `FRESH`
-    seconds of `clock`, the next request connects again by host name, so that it follows a failover. `timeout` is the
-    limit of each step of a request, in seconds. With `text`, answers are decoded to `str`.
+    Each new connection queries the role of the server and refuses a replica. After a failure, and every `FRESH` seconds
+    of `clock`, the next request connects again by host name. So the requests reach the new primary server after a
+    failover. `timeout` is the limit of each step of a request, in seconds. With `text`, answers are decoded to `str`.
 
-    Raises the exceptions of redis-py for a URL that it cannot read.
+    Raises the exceptions of redis-py for a URL that redis-py cannot read.
     """
 
     def __init__(self, url: str, purpose: Purpose, *, timeout: float, clock: Clock = monotonic, text: bool) -> None:
@@ -58,8 +58,8 @@ class Server:
         self._made = None
 
     def client(self) -> Any:
-        """Return redis-py's client. It is created on first use, because the client of a cluster connects
-        immediately.
+        """Return redis-py's client. It is created on first use, because redis-py's client of a cluster connects as soon
+        as it is created.
         """
         if self._made is not None and self._clock() >= self._made_at + FRESH:
             self.close()
@@ -85,7 +85,7 @@ class Server:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise an error in the `with` block as `StoreUnavailable`. After an error, the next request opens a new
+        """Convert an error in the `with` block into `StoreUnavailable`. After an error, the next request opens a new
         connection.
         """
         try:

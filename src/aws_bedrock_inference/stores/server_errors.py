@@ -1,9 +1,9 @@
-"""Explain the errors of a Redis or Valkey server by the word with which they begin: whether they end by themselves,
-and what to do.
+"""Explain the errors of a Redis or Valkey server by the word with which they begin: whether waiting helps, and what to
+do.
 
 The words are those of Redis 7.0 (src/server.c createSharedObjects, src/acl.c, src/cluster.c, src/replication.c) and
-Valkey 8, read 2026-11. The words `BEDROCK...` come from this package's own script. An older server puts its own text
-around the error of a command in a script, so the whole message is searched for the words.
+Valkey 8, read 2026-11. The words `BEDROCK...` come from this package's own script. If a command in a script fails, an
+older server puts its own text before the error. Therefore the whole message is searched for the words.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _PASSING = {
     "max number of clients": "too many connections are open: raise maxclients",
 }
 
-# These errors remain until someone changes something.
+# These errors remain until somebody corrects their cause.
 _LASTING = {
     "without any password configured": "the server has no password: remove the password from the URL",
     "NOAUTH": _CREDENTIALS,

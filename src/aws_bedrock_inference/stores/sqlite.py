@@ -31,7 +31,7 @@ SHARES = Schema(
     application=0x62647271,  # "bdrq" in ASCII
     version=FORMAT,
     newest=FORMAT + 1,
-    # Files from before formats were numbered have these tables, but neither `application` nor `version`.
+    # The first versions of this package wrote these tables, but neither `application` nor `version`.
     tables={
         "pools": "pool TEXT PRIMARY KEY, used REAL NOT NULL, state TEXT NOT NULL",
         "reports": "pool TEXT, member TEXT, report TEXT NOT NULL, PRIMARY KEY (pool, member)",

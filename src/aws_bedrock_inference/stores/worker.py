@@ -25,7 +25,7 @@ T = TypeVar("T")
 # Seconds without work after which a thread ends.
 IDLE = 10.0
 
-# Maximum number of waiting requests. Further requests would be sent too late to be useful.
+# Maximum number of waiting requests. Requests beyond this number are refused, because they would be sent too late.
 MOST = 10_000
 
 
@@ -45,11 +45,11 @@ class Worker:
         self._crew = _Crew()
 
     def start(self, work: Callable[[], Any], place: str) -> Future[Any]:
-        """Return the future of `work`. Raises `StoreUnavailable` if too many requests are waiting, and `NoThreadLeft`
-        if no thread can be started.
+        """Add `work` to the queue, and return its future. Raises `StoreUnavailable` if too many requests are waiting,
+        and `NoThreadLeft` if no thread can be started.
         """
         crew, future = self._crew, Future[Any]()
-        # The cancellation of a task must not cancel a future that is still queued.
+        # If the waiting task is cancelled, the queued request must still be sent.
         future.set_running_or_notify_cancel()
         with crew.lock:
             waiting = crew.queue.qsize()

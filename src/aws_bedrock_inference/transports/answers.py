@@ -1,6 +1,6 @@
 """Convert an HTTP answer into the outcome of a call.
 
-The outcome is boto3's response with its token usage, or a fault with the waits that the server states.
+The outcome is boto3's response with its token usage, or a fault. The fault contains the waits that the server states.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ def _usage(response: dict[str, Any], headers: Mapping[str, str], body: bytes) ->
 
 
 def _foreign_message(body: bytes) -> str:
-    """Return the message in the JSON of an error that does not come from AWS. Proxies and gateways nest the message,
-    or use field names that AWS does not use.
+    """Return the message in the JSON of an error that does not come from AWS. A proxy or gateway can put the message
+    into inner objects, or use field names that AWS does not use.
     """
     try:
         value = json.loads(body)

@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.place import Place
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
-# From this size on, in bytes, aiohttp writes a body in pieces only if it is a file.
+# aiohttp writes a body of at least this many bytes in pieces only if the body is a file.
 LARGE = 1_000_000
 
 _Loops = dict[asyncio.AbstractEventLoop, LoopConnections]
 
-# Errors that come from a proxy, although aiohttp does not report them as errors of the proxy.
+# Errors that come from a proxy, although aiohttp reports them as other errors.
 _OF_PROXY = (aiohttp.ClientConnectorDNSError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError)
 
-# A forked child's copies of its parent's connections. They are never garbage collected, because a
-# collection could change the parent's selector.
+# A forked child's copies of its parent's connections. They are stored here so that they are never garbage collected:
+# their collection could change the parent's selector.
 _inherited: list[_Loops] = []
 
 
@@ -74,8 +74,8 @@ class AiohttpTransport:
         self._loops = {}
 
     def __del__(self) -> None:
-        # `weakref.finalize` is not used, because it would keep closed loops alive. A loop keeps its tasks alive, and
-        # the tasks refer to this transport.
+        # `weakref.finalize` is not used, because closed loops would then stay in memory. A loop refers to its tasks,
+        # and the tasks refer to this transport.
         for connections in self._loops.values():
             connections.collect()
 
@@ -147,8 +147,9 @@ class AiohttpTransport:
         return found
 
     async def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. A background thread renews it if necessary, because botocore's own
-        requests do not know the deadline of this call.
+        """Return the identity that signs the call. If it must be renewed, a background thread renews it. The requests
+        that botocore sends for the renewal do not know the deadline of this call, so the call waits only until its own
+        deadline.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
@@ -171,7 +172,7 @@ class AsyncSource(OpenAnswer["_Body"]):
     """The open stream of an answer. A coroutine awaits its events."""
 
     async def next(self) -> dict[str, Any] | Fault | None:
-        """Return the next event, the fault that broke the stream, or None at the end of the body."""
+        """Return the next event, or the fault that broke the stream. Return None at the end of the body."""
         event: dict[str, Any] | Fault | None = None
         try:
             while not self._ended:

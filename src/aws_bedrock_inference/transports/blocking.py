@@ -95,8 +95,9 @@ class BlockingTransport:
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. A background thread renews it if necessary, because botocore's own
-        requests do not know the deadline of this call.
+        """Return the identity that signs the call. If it must be renewed, a background thread renews it. The requests
+        that botocore sends for the renewal do not know the deadline of this call, so the call waits only until its own
+        deadline.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
@@ -112,7 +113,7 @@ class Source(OpenAnswer["_Body"]):
     """The open stream of an answer. The calling thread reads its events."""
 
     def next(self) -> dict[str, Any] | Fault | None:
-        """Return the next event, the fault that broke the stream, or None at the end of the body."""
+        """Return the next event, or the fault that broke the stream. Return None at the end of the body."""
         event: dict[str, Any] | Fault | None = None
         try:
             while not self._ended:

@@ -16,22 +16,23 @@ from botocore.httpsession import get_cert_path
 if TYPE_CHECKING:
     from aws_bedrock_inference.transports.endpoint import Endpoint
 
-# NAT gateways, load balancers and VPC endpoints drop a connection that is silent for 350 s, which happens while a long
-# answer is generated. A probe after 20 s of silence, and then every 10 s, keeps the connection alive and detects a dead
-# peer within 50 s. Source: https://repost.aws/knowledge-center/bedrock-large-model-read-timeouts, read 2026-11-20.
+# NAT gateways, load balancers and VPC endpoints drop a connection that is silent for 350 s. This happens while the
+# service generates a long answer. A keep-alive probe is sent after 20 s of silence, and then every 10 s. The probes
+# keep the connection open and detect a dead peer within 50 s. Source:
+# https://repost.aws/knowledge-center/bedrock-large-model-read-timeouts, read 2026-11-20.
 _TCP = {"TCP_KEEPIDLE": 20, "TCP_KEEPALIVE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 
 # A request that is not acknowledged within this many seconds is lost; Linux would resend it for 15 minutes. The value
-# is below the 60 s after which boto3 gives up. On Linux it replaces TCP_KEEPCNT (tcp(7)). It is longer than two probes,
-# so that one lost probe does not end a long generation.
+# is below the 60 s after which boto3 reports a time-out. On Linux it replaces TCP_KEEPCNT (tcp(7)). It is longer than
+# two probes, so that one lost probe does not end a long generation.
 UNACKNOWLEDGED = 45
 _TCP["TCP_USER_TIMEOUT"] = UNACKNOWLEDGED * 1000
 
 # From <netinet/tcp.h> of macOS, in seconds. Python has no constant for it.
 _TCP_RXT_CONNDROPTIME = 0x80
 
-# Idle connections are closed after this many seconds: a handshake costs less than the discovery that a NAT has dropped
-# a connection.
+# Idle connections are closed after this many seconds. A NAT can drop an idle connection, and finding this out costs
+# more time than a new handshake.
 KEPT_SECONDS = 60.0
 
 SOCKET_OPTIONS: list[tuple[int, int, int]] = [

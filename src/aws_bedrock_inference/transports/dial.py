@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.endpoint import Endpoint
     from aws_bedrock_inference.transports.timeouts import Exchange
 
-# Seconds after which the next address is tried in parallel with the earlier ones (RFC 8305, section 5).
+# If an address does not respond within this many seconds, the next address is tried in parallel (RFC 8305, section 5).
 STAGGER = 0.25
 
 # The results of a connect that is in progress; 10035 is WSAEWOULDBLOCK of Windows.
@@ -59,8 +59,9 @@ class Dialler:
                 self._tunnel = _connect_request(*self._there, proxy_authorization(endpoint.proxy))
 
     def dial(self, exchange: Exchange) -> Any:
-        """Return a connected socket. If the proxy also uses TLS, TLS runs inside TLS; the result is then urllib3's
-        equivalent of a socket. Raises `Failed`, and `TimeoutError` when the time of `exchange` has expired.
+        """Return a connected socket. If the proxy also uses TLS, the TLS connection to the endpoint runs inside that to
+        the proxy. The result is then an object of urllib3 that acts like a socket. Raises `Failed`, and `TimeoutError`
+        when the time of `exchange` has expired.
         """
         try:
             wire: Any = _connected(_addresses(*self._first, exchange), exchange)

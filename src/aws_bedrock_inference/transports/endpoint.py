@@ -1,5 +1,5 @@
-"""Find the endpoint and the credentials of calls as boto3 finds them. A boto3 client prepares one call that is never
-sent, and this module reads botocore's decisions from this call.
+"""Find the endpoint and the credentials of calls as boto3 finds them. A boto3 client prepares one call but does not
+send it. This module reads from this call what botocore decided.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class UnreadableCredentials(BotoCoreError):
 class Endpoint:
     """The endpoint of calls.
 
-    `url` has no trailing slash. `account` is the account of the credentials, or empty if the credentials do not
-    contain it. In this case `whose` identifies the access key; `whose` is empty if the credentials must be fetched
-    first. `principal` is a hash of the signing identity (see `principals`).
+    `url` has no trailing slash. `account` is the account of the credentials, or empty if the credentials do not contain
+    it. In this case `whose` identifies the access key; `whose` is empty if the credentials must be fetched first.
+    `principal` is a hash of the signing identity (see `principals`).
 
     `proxy` is the proxy's URL or None. `verify` is the path of the CA bundle, or True for botocore's own bundle.
-    `session` is the session in which the endpoint was found, or None for boto3's default session. `beside` caches
-    other objects that were found from this endpoint.
+    `session` is the session in which the endpoint was found, or None for boto3's default session. `beside` caches other
+    objects (such as endpoints of other Regions) that were found from this endpoint.
     """
 
     url: str
@@ -89,7 +89,8 @@ class Endpoint:
         """Return the endpoint of a client with these options. If `session` is None, this endpoint's session is used.
         The method can read files.
 
-        Without `endpoint_url`, an endpoint that is not AWS's own (a gateway, a simulator) is used for every Region.
+        If `endpoint_url` is not set and this endpoint is not AWS's own (a gateway, a simulator), the returned endpoint
+        has the same URL in every Region.
         """
         return find_endpoint(
             self.session if session is None else session,
@@ -125,7 +126,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
         raise NoRegion(unread=unread_region()) from None
     except (JSONDecodeError, UnicodeDecodeError):
         asked = None
-    if asked is None:  # raised outside the handler: the caught exception contains the output, which may be secret
+    if asked is None:  # raised outside the handler, whose exception contains the output, which may be secret
         raise UnreadableCredentials
     url = str(asked.request.url).removesuffix(_PATH)
     _check_url(url)
@@ -151,7 +152,7 @@ def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoi
     )
 
 
-class _Asked(Exception):  # not an error: carries botocore's decisions out of a call that is never sent
+class _Asked(Exception):  # not an error: returns botocore's decisions about a call that is never sent
     def __init__(self, request: AWSRequest, signature_version: Any, signing_name: str, region: str) -> None:
         super().__init__("asked")
         self.request = request

@@ -1,8 +1,8 @@
 """Failures of the network, without the secrets that libraries leave in their exceptions.
 
-aiohttp's errors contain the request's headers and the proxy's password. A traceback contains the local variables of
-its functions. A fault therefore contains a new exception that has only the type, the number and the text of the
-original.
+aiohttp's errors contain the request's headers and the proxy's password. The traceback of an exception contains the
+local variables of functions, which can be secret. A fault therefore contains a new exception. It has only the type, the
+number and the text of the original.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ _OURS = (MalformedAnswer, ConnectionClosed, BackgroundFull)
 
 
 def is_late(error: BaseException) -> bool:
-    """Return whether a time limit of this package expired. ETIMEDOUT is also a `TimeoutError`, but means that the peer
-    no longer responds.
+    """Return whether a time limit of this package expired. The error ETIMEDOUT is also a `TimeoutError`, but it means
+    that the other end of the connection no longer responds, so the result is then False.
     """
     return isinstance(error, TimeoutError) and error.errno is None
 
 
 def peer_vanished(error: BaseException | None) -> bool:
-    """Return whether the operating system gave up the connection, because the peer did not acknowledge the data."""
+    """Return whether the operating system closed the connection because the other end did not acknowledge the data."""
     return isinstance(error, OSError) and error.errno in (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
 def handshake_code(error: BaseException) -> str:
-    """Return the code of a failed TLS handshake. It is a different code if the peer closed the connection, because the
-    next handshake can then succeed.
+    """Return the code of the fault for a failed TLS handshake. If the other end closed the connection, the code is
+    different, because the next handshake can then succeed.
     """
     broken_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or not isinstance(error, ssl.SSLError)
     return "EndpointConnectionError" if broken_off else "SSLError"
 
 
 def clean(error: BaseException) -> Exception:
-    """Return a new exception that contains the type, the number and the text of `error`, and nothing else."""
+    """Return a new exception that contains only the type, the number and the text of `error`."""
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):
         return type(root)(*root.args)

@@ -1,8 +1,8 @@
 """Read one HTTP/1.1 answer from the bytes of a connection, without I/O. h11 parses the answer, and `fast/chunks.py`
 parses plain chunks.
 
-h11 accepts some answers whose end is ambiguous. After such an answer, a later answer could be assigned to the wrong
-request. This module therefore refuses such answers as malformed, or does not use their connection again.
+h11 accepts some answers whose end is ambiguous. The bytes after the wrong end would then be read as the answer to the
+next request. Therefore this module refuses these answers as malformed, or does not use their connection again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from aws_bedrock_inference.transports.failures import ConnectionClosed, Malforme
 from aws_bedrock_inference.transports.fast.chunks import Chunks
 
 # The maximum size in bytes of a head, of a trailer and of the line before a chunk, and the maximum number of header
-# fields. AWS sends 1 to 2 KB. The limits keep a server that never stops sending from filling the memory.
+# fields. AWS sends 1 to 2 KB. Without these limits, a server that never stops sending would fill the memory.
 MAX_HEAD = 65_536
 MAX_FIELDS = 256
 # The maximum number of interim answers. The codes 100, 102 and 103 may come at any time, but rarely do.
@@ -41,7 +41,8 @@ _VERSIONS = (b"1.1", b"1.0")
 _NO_BODY = (204, 304)
 _TOO_LONG = 431
 
-# The request is written and signed elsewhere. h11 needs some request, to know that the answer has an ordinary body.
+# h11 expects to write the request, but another module writes and signs it. h11 gets this request instead, to know that
+# the answer has an ordinary body.
 _REQUEST = Request(method="POST", target="/", headers=[("Host", "")])
 
 
@@ -59,7 +60,7 @@ class Answer:
         self._body: list[bytes] = []
         self._interim = 0
         self._chunks: Chunks | None = None
-        self._split = False  # True if a head came in pieces, so that h11's position in the following bytes is unknown
+        self._split = False  # True if a head came in pieces: h11's position in the next bytes is then unknown
         self._connection = Connection(CLIENT, MAX_HEAD)
         self._connection.send(_REQUEST)
 

@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.transports.timeouts import Exchange
 
 
-# For the running task: the exchange that waits for a connection, and the name of the next wait of the exchange.
+# For the running task: the exchange that waits for a connection, and the name of the limit of its next wait.
 connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
 class LoopConnections:
-    """The connections of one event loop. They are held by an asynchronous generator. `asyncio.run` closes the
-    asynchronous generators when the loop ends, and this closes the connections.
+    """The connections of one event loop. An asynchronous generator refers to them: when the loop ends, `asyncio.run`
+    closes its asynchronous generators, and this closes the connections.
     """
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
@@ -82,18 +82,18 @@ class LoopConnections:
                 self.loop.call_soon_threadsafe(self.connector.drop)
 
     def collect(self) -> None:
-        """Close all connections in a finalizer.
+        """Close all connections in a finalizer, unless the loop is closed.
 
-        If the loop is closed, its tasks that wait for answers are also being collected. Then the connections are not
-        closed, because this would wake the tasks, and no call is allowed to continue inside the garbage collector.
+        If the loop is closed, its tasks that wait for answers are also being garbage collected. Closing the connections
+        would wake these tasks, and no call is allowed to continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
             self.abandon()
 
     def disown(self) -> None:
-        """Stop using the connections and the selector, without closing them, because they belong to the parent
-        process.
+        """In a forked child process, stop using the connections and the selector, without closing them. They belong to
+        the parent process.
         """
         self.session.detach()
         self.connector.disowned = True
@@ -118,7 +118,7 @@ class _Connector(aiohttp.TCPConnector):
             ssl=tls or False,
             socket_factory=made_socket,
             resolver=_Resolver(),
-            use_dns_cache=False,  # look-ups are shared, and a cache would keep the addresses of a failed zone
+            use_dns_cache=False,  # look-ups are shared; a cache would keep the addresses of a failed zone
             keepalive_timeout=KEPT_SECONDS,
         )
         self.era = 0
@@ -128,7 +128,7 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection. The exchange of the running task then starts to wait for its answer."""
+        """Return a connection. From now on, the exchange of the running task waits for its answer."""
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
         exchange.begin(first)
@@ -156,7 +156,7 @@ class _Connector(aiohttp.TCPConnector):
             handler.abort()
         closing = self.close().__await__()
         with suppress(StopIteration, RuntimeError):
-            next(closing)  # `close` would otherwise wait for connections that have just been closed
+            next(closing)  # otherwise `close` would wait for connections that have just been closed
 
     def __del__(self, *_: Any) -> None:
         if not self.disowned and not self.closed and self._loop.is_closed() and not self.in_use():
@@ -228,7 +228,7 @@ class _Resolver(AbstractResolver):
 
 
 async def finished(work: Future[Any]) -> Any:
-    """Return the result of `work`. The work continues if the waiting task is cancelled or its loop is closed."""
+    """Return the result of `work`. If the waiting task is cancelled or its loop is closed, `work` still continues."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -246,8 +246,8 @@ async def finished(work: Future[Any]) -> Any:
 
 
 def _with_closed(loop: Any, close: Callable[[], None]) -> None:
-    """Run `close` with a loop that calls its callbacks immediately. Transports close in callbacks, and a closed loop
-    would never call them.
+    """Run `close` with a loop that calls its callbacks immediately. The connections close in callbacks, which a closed
+    loop would never call.
     """
 
     def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop

@@ -70,8 +70,8 @@ class Operation:
     """One operation of the service `bedrock-runtime`. `stream` is the name of the response's member with the event
     stream, or None.
 
-    `plain(params)` returns whether boto3's `params` are valid and consist of JSON values only. Such params are written
-    without botocore, at a third of the cost; botocore handles all other params. Call `plain` once for each call.
+    `plain(params)` returns whether boto3's `params` are valid and consist of JSON values only. This module writes plain
+    params without botocore, at a third of the cost. botocore writes all other params. Call `plain` once for each call.
     """
 
     def __init__(self, service: ServiceModel, model: OperationModel) -> None:
@@ -171,8 +171,8 @@ class Operation:
         return {**response, "ResponseMetadata": _metadata(status, headers)}
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
-        """Return the dictionary of boto3's `ClientError`. If the body has no error code, the code is taken from a
-        header, or else from the status.
+        """Return the dictionary of boto3's `ClientError`. If the body has no error code, the code of a header is used.
+        If there is no such header, the code is derived from the status.
         """
         raw = {"status_code": status, "headers": headers, "body": body, "context": {}}
         response: dict[str, Any] = {}

@@ -63,7 +63,8 @@ class Outgoing:
             **request.headers,
             **proof,
             "User-Agent": USER_AGENT,
-            # Only the retry policy knows the number of the attempt. For the service, each attempt is a separate call.
+            # The header states that this is the first attempt, because only the retry policy knows the number. For the
+            # service, each attempt is a separate call.
             "amz-sdk-invocation-id": str(uuid4()),
             "amz-sdk-request": "attempt=1; max=1",
             **self._forwarded,

@@ -39,7 +39,7 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     role = _role(core, method)
     if role:
         return hashed(f"{method} {role}")
-    # If the credentials renew themselves, reading their property would fetch new credentials.
+    # These credentials renew themselves: reading their property would send a request for new credentials.
     facts = vars(credentials)
     key = facts.get("_access_key") or facts.get("access_key")
     return hashed(f"key {key}") if isinstance(key, str) else hashed(uuid4().hex)
@@ -49,8 +49,8 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return the account of the credentials, or an empty text if the account is unknown before the credentials are
     fetched.
 
-    The account is stated in the credentials, or else in the ARN of their role. For a token, and for credentials of an
-    instance without an account, it is the account that the user sets.
+    The account is stated in the credentials, or else in the ARN of their role. A token contains no account, and
+    credentials of an instance may contain none. In these cases, the account that the user sets is returned.
     """
     if token_for is not None:
         return _stated(core)
@@ -68,8 +68,8 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
 
 
 def _stated(core: Any) -> str:
-    """Return the account that the user sets. botocore reads the variable `AWS_ACCOUNT_ID` only together with keys in
-    the environment.
+    """Return the account that the user sets. This function reads `AWS_ACCOUNT_ID`, because botocore reads this variable
+    only if the environment also contains the keys.
     """
     return os.environ.get("AWS_ACCOUNT_ID") or str(core.get_scoped_config().get("aws_account_id", ""))
 

@@ -13,7 +13,7 @@ import botocore
 
 _INDEX = re.compile(r"\[\d+\]")
 
-# Operations that accept the same members. `releases.toml` lists each member once.
+# Groups of operations that accept the same members. `releases.toml` lists each member only under one of them.
 _SAME = (
     ("ConverseStream.", "Converse."),
     ("CountTokens.input.converse.", "Converse."),

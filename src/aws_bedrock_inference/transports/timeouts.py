@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.clock import Clock
     from aws_bedrock_inference.fault import Fault
 
-# The shortest wait for the network, in seconds. For a socket, 0 would mean not to wait at all.
+# The shortest wait for the network, in seconds. A socket with the time-out 0 would not wait at all.
 SHORTEST = 0.001
 # The longest wait, in seconds. C counts a socket's time-out in nanoseconds, which overflows after 292 years.
 LONGEST = 1e9
 
-# A model that thinks or writes a tool's input is silent for 125 to 196 s (GH OpenRouterTeam/ai-sdk-provider#440 and
-# manaflow-ai/subrouter#275, read on 2026-11-29). During that time `Timeout(idle=...)` is multiplied by this factor.
+# A model that thinks or writes the input of a tool call can be silent for 125 to 196 s (GH
+# OpenRouterTeam/ai-sdk-provider#440 and manaflow-ai/subrouter#275, read on 2026-11-29). During that time
+# `Timeout(idle=...)` is multiplied by this factor.
 QUIET = 4
 
 CREDENTIALS = "credentials"
@@ -62,8 +63,8 @@ class Exchange:
         self._until = self._end
 
     def begin(self, limit: str) -> None:
-        """Start the wait whose limit is called `limit` in `Timeout`, or the wait for credentials. Only the end of the
-        attempt and of the call limits the wait for credentials.
+        """Start a wait. `limit` is the name of its limit in `Timeout`, or it means the wait for credentials. The wait
+        for credentials has no limit of its own. It ends with the attempt or the call.
         """
         seconds = self._seconds(limit)
         until = (self._started if limit == "first_content" else self._clock()) + seconds
@@ -78,8 +79,8 @@ class Exchange:
         return None if seconds > LONGEST else seconds if seconds > SHORTEST else SHORTEST
 
     def timeout(self, limit: str) -> float | None:
-        """Start the wait whose limit is called `limit`, and return its maximum length in seconds, or None if it has no
-        limit.
+        """Start the wait whose limit is called `limit`. Return the maximum length of the wait in seconds, or None if it
+        has no limit.
         """
         self.begin(limit)
         seconds = self._until - self._clock()

@@ -26,8 +26,8 @@ KEPT = 256
 
 READ = 65_536
 
-# The number of bytes written under one time-out. It is one TLS record, since `sendall` gives each record the full
-# time-out.
+# The number of bytes that are written under one time-out. It is one TLS record, because `sendall` applies the full
+# time-out to each record.
 _WRITE = 16_384
 
 
@@ -43,8 +43,8 @@ class Wire:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Close the child's copy of the descriptor. This sends nothing to the server, because the connection belongs
-        to the parent.
+        """In a forked child process, close the child's copy of the connection. Nothing is sent to the server, because
+        the connection belongs to the parent process.
         """
         self.socket.close()
 
@@ -89,8 +89,8 @@ class Wire:
 
 
 class Wires:
-    """The pool of idle connections. It uses atomic operations and no lock, because a forked child could inherit a
-    locked lock.
+    """The pool of idle connections. It uses only atomic operations. With a lock, a forked child could inherit the lock
+    in its locked state.
     """
 
     def __init__(self, dial: Callable[[Exchange], Any], clock: Clock) -> None:
@@ -142,15 +142,15 @@ class Wires:
                 return
 
     def _keep_in(self, kept: deque[Wire]) -> None:
-        """Use `kept` as the pool. Its connections are closed when this object is garbage collected without a call of
-        `close`.
+        """Use `kept` as the pool. If this object is garbage collected and `close` was not called, the connections are
+        closed then.
         """
         self._kept = kept
         self._dropped = weakref.finalize(self, _close_all, kept)
 
     def _expire(self, before: float) -> None:
-        """Close the connections that have not been used since the time `before`. The pool always takes the connection
-        that was used last, so the other connections would stay open forever after a burst of calls.
+        """Close the connections that have not been used since the time `before`. New requests always use the most
+        recent connection, so after a burst of calls the other connections would stay open forever.
         """
         with suppress(IndexError):  # another thread has taken it
             while self._kept[0].idle_since <= before:

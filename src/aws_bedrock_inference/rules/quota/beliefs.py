@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED
 
-NOISE = "noise of "  # names of values that are not limits but are shared in the same way; a dimension follows this one
+NOISE = "noise of "  # prefix of a shared value that is not a limit: the noise of the dimension that follows
 BURNDOWN = "burndown"
 
 if TYPE_CHECKING:
@@ -19,14 +19,17 @@ SAME = 1e-9  # estimates that differ by less are equal
 
 
 class Beliefs:
-    """Estimates of the limits per minute. Each estimate has a stamp, which counts the changes of the estimate."""
+    """Estimates of the limits per minute. The stamp of an estimate is the number of times that the estimate has
+    changed.
+    """
 
     def __init__(self) -> None:
         self._limits: dict[str, tuple[float, int]] = {}
 
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
-        """Use the estimates that a member has sent (`LeaseRequest.limits`). If an estimate has an older stamp than
-        the shared estimate, it can only lower the shared estimate.
+        """Use the estimates that a member has sent (`LeaseRequest.limits`). An older stamp means that the member did
+        not yet know the latest shared estimate. In this case, its estimate is used only if it is lower than the shared
+        one.
         """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)
@@ -40,7 +43,7 @@ class Beliefs:
                 self._limits[name] = (estimate, stamp + 1)
 
     def finite(self, name: str) -> float:
-        """Return the estimate of a dimension, or 0 if the estimate is unknown or infinite."""
+        """Return the estimate of the dimension `name`, or 0 if the estimate is unknown or infinite."""
         limit, _ = self._limits.get(name, (0.0, 0))
         return limit if limit < UNLIMITED else 0.0
 

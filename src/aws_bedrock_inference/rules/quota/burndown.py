@@ -1,10 +1,10 @@
-"""Learn the burndown, if the limit of tokens is configured ("told").
+"""Learn the burndown, if the limit of tokens per minute is configured ("told").
 
 When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
 burndown of each model. A number in the table can be wrong, or missing for a new model. If the number is too high, the
-limit is never used fully, and no throttle shows this; only a trial of a lower number does. If the number is too low,
-throttles arrive long before the minute is full. If no limit is configured, no burndown is learned: limit and burndown
-together determine the pace, and the limit is learned (`learning`).
+limit is never used fully. No throttle shows this error; only a test with a lower number does. If the number is too low,
+throttles arrive long before the minute is full. If no limit is configured, no burndown is learned, because only the
+limit is then learned (`learning`). A row is a series of throttles between which almost no call succeeds.
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -18,10 +18,10 @@ together determine the pace, and the limit is learned (`learning`).
     too low    throttles, while minutes with     the burndown is set to the number that     immediately: resting
                waiting calls are far from full   would have filled the minute, plus 10 %
 
-Throttles can continue after a failed step: a service with a bucket of one minute has used up the bucket for the earlier
-steps. In this case, the burndown is computed from the tokens that the service accepted. In any period, the service
-accepts at most the limit for this period plus the limit for one minute. If there are still more throttles than
-usual, the burndown rises by a step each time, at most to its first value. Values below LEAST are not tried.
+Throttles can continue after a failed step, because the earlier steps have emptied the bucket of the service. In this
+case, the burndown is computed from the tokens that the service accepted. In any period, the service accepts at most the
+limit for this period plus the limit for one minute. If there are still more throttles than usual, the burndown rises by
+a step each time, at most to its first value. Values below LEAST are not tried.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# The size of a step as a part of the rate: normally, and after a failure. Steps are at least this many seconds and this
-# many calls apart.
+# The size of a step as a fraction of the burndown: normally, and after a failure. Between two steps, at least this many
+# seconds and this many calls must pass.
 STEP = 0.1
 FINE = 0.05
 PACE = 30.0
@@ -66,15 +66,15 @@ BELIEVED = 0.999
 # For this many seconds after the start, a failure or a rise, throttles are caused by the earlier rate.
 SETTLED = 20.0
 
-# The burndown is too low if throttles arrive although the minute has used less than SHORT of the limit (without the
-# seconds lost in short problems of the service) and calls waited for BUSY of the time, for tokens or for the end of a
-# row. The new value is 10 % above the measured one (OVER), because steps down find the exact value.
+# The burndown is too low if throttles arrive although the minute has used less than SHORT of the limit, and calls
+# waited for BUSY of the time. The seconds lost in short problems of the service are not counted. The new value is 10 %
+# above the measured one (OVER), because later steps down find the exact value.
 SHORT = 0.85
 SHORT_AGAIN = 0.95  # after the table has proved to be wrong
 BUSY = 0.75
 ROW = 3
 OVER = 1.1
-MOST = 4.0  # times the number in the table
+MOST = 4.0  # the largest burndown, as a multiple of the number in the table
 
 # If calls have filled the limit for this many seconds, the burndown is not too low; the limit has changed.
 FILLED = 90.0
@@ -85,9 +85,9 @@ LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """The state at one time. `input` and `output` are the tokens of all calls that had ended by then, and `rate` is
-    the burndown from then on. `busy` is True if tokens or a row of throttles had delayed calls since the previous
-    mark. `lost` is the number of seconds lost in short problems of the service since that mark.
+    """The state at one time. `input` and `output` are the tokens of all calls that had ended by then, and `rate` is the
+    burndown from then on. `busy` is True if calls had to wait since the previous mark, for tokens or after a row of
+    throttles. `lost` is the number of seconds lost in short problems of the service since the previous mark.
     """
 
     at: float
@@ -99,17 +99,19 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A step down: its time, on a clock that runs only while the limit is used fully, and the burndown before it."""
+    """A decrease of the burndown: its time, on a clock that runs only while the limit is used fully, and the burndown
+    before it.
+    """
 
     full: float
     rate: float
 
 
 class Burndown:
-    """The burndown of one quota, as `rate`. It starts from the number in the `table` of models, and is always
-    `factor` times this number.
+    """The burndown of one quota, as `rate`. It starts from the number in the `table` of models, and is always `factor`
+    times this number.
 
-    `told` is the configured limit in tokens per minute. If no limit is configured, no burndown is learned. The ledger
+    `told` is the configured limit in tokens per minute. Without a configured limit, no burndown is learned. The ledger
     adds up two sums over the calls that have ended: `charged` (the tokens that the quota was charged) and `output` (the
     output tokens). `reason` explains the rate. `news` is True if the rate has changed since the last report.
     """
@@ -164,7 +166,7 @@ class Burndown:
         self._held += seconds
 
     def look(self, now: float, limit: Limit, admitted: float) -> None:
-        """Lower the rate by a step if all conditions for a step are true. `admitted` is the number of calls that were
+        """If all conditions for a step are met, lower the rate by one step. `admitted` is the number of calls that were
         admitted since the start.
         """
         self.due = now + LOOK
@@ -190,9 +192,9 @@ class Burndown:
             self._change(self.rate * (1.0 - step), f"a trial: with {self.rate:.3g}, the limit was not used fully")
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
-        """Weigh the throttle of a call that was admitted `age` seconds ago. `in_a_row` is the throttle's number in
-        its row of throttles. If this throttle shows that a step has failed, return the number of tokens by which the
-        charges of the last minute were too low; otherwise return 0.
+        """Use the throttle of a call that was admitted `age` seconds ago as evidence. `in_a_row` is the number of the
+        throttle in its row of throttles. Return 0, except when the throttle shows that a decrease of the rate has
+        failed. Then return the number of tokens by which the charges of the last minute were too low.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -282,7 +284,7 @@ class Burndown:
         )
 
     def _bound(self, share: float) -> float:
-        """Return the highest burndown that agrees with the number of tokens that the service accepted."""
+        """Return the highest burndown that is possible if the service accepted all these tokens within its limit."""
         last, told = self._marks[-1], self._told * share
         return min(
             (

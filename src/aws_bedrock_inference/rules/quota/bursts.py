@@ -1,5 +1,5 @@
-"""Learn the burst: the amount of quota that can be used at once. If calls before a throttle were faster than the
-rate, the burst is a possible cause of the throttle.
+"""Learn the burst: the amount of quota that can be used within a moment. If the calls before a throttle were sent
+faster than the rate, the burst may be too large.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Throttle
 
-# A throttle is caused by the burst if calls were this many times as fast as the rate. Several such throttles within
-# SECONDS halve the burst, unless it is near LEAST, where the throttles prove nothing.
+# The burst is blamed for a throttle if the calls before it were this many times as fast as the rate. Several of these
+# throttles within SECONDS halve the burst. A burst near LEAST is not halved, because throttles then prove nothing.
 AHEAD = 1.3
 THROTTLES = 2.0
 PART = 0.1
@@ -19,7 +19,8 @@ SECONDS = 1.0
 LEAST = 0.25
 MEANS = 1.2
 
-# A trial divides the burst by this number, unless the burst is below this many seconds.
+# In a trial, the burst is divided by this number to see whether throttles stop. A burst below this many seconds is not
+# divided.
 SMALLER = 4.0
 SMALL = 0.5
 
@@ -41,12 +42,12 @@ class Burst:
         return self.seconds
 
     def reduce(self) -> None:
-        """Reduce the burst for a trial."""
+        """Reduce the burst for a trial, to see whether throttles stop."""
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return True if the calls before a throttle were much faster than `rate`, and the burst is large enough to
-        be reduced; otherwise return False.
+        """Return True if the calls before a throttle were sent much faster than `rate`, and the burst is large enough
+        to be reduced; otherwise return False.
         """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 

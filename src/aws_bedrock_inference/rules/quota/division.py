@@ -1,8 +1,8 @@
 """The latest division of one quota among its members, and the form in which a store saves the division.
 
-Earlier versions of this package, which do not know tenants, read and write the same state. They know only `levels`,
-the entries for calls without a tenant. A division that such a version has planned contains no valid `tenants`, so a
-version that knows tenants plans the division again.
+Versions of this package that do not know tenants can share the store with this version. They read and write only
+`levels`, the entries for calls without a tenant. A division that they have written contains no valid `tenants`, so this
+version then computes the division again.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PLAN = 0.2
 
 
 class Division:
-    """The plan of how a quota is divided among its members. The plan was made at the time `at`. `surplus` is the part
-    that each member gets in addition to its needs.
+    """The plan of how a quota is divided among its members. The plan was made at the time `at`. `levels` state the part
+    for each call by priority and tenant. `surplus` is the part that each member gets in addition to its needs.
     """
 
     __slots__ = ("_levels", "at", "surplus")

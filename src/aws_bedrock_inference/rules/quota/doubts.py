@@ -1,9 +1,9 @@
-"""Distinguish throttles that a trial causes from the usual throttles. In a trial, a limit is tested by sending more
-than is known to be accepted.
+"""Distinguish throttles that a trial causes from the usual throttles. In a trial, the package sends more than the
+service is known to accept, to test a limit.
 
-While there is no trial, the usual throttles are counted: which part of the calls is throttled, and how many throttles
-come together, as in a short problem of the service. During a trial, each throttle beyond the usual number increases
-the evidence against the trial (the doubt), with the method of `evidence`.
+While there is no trial, the usual throttles are counted: which fraction of the calls is throttled, and how many
+throttles come together, as in a short problem of the service. During a trial, each throttle beyond the usual number
+increases the doubt, which is the evidence against the trial. `evidence` describes the method.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from math import log
 
 from aws_bedrock_inference.rules.quota.evidence import MORE, MORE_AND, TOLERATED
 
-# The necessary evidence, as the logarithm of a likelihood ratio; a doubt below SLIGHT is negligible. If throttles also
-# come in rows without a trial, the doubt must exceed DOUBT by WORST times the largest doubt without a trial. Half of
-# that largest doubt is forgotten in this many seconds.
+# The evidence that ends a trial, as the logarithm of a likelihood ratio. A doubt below SLIGHT is negligible. Throttles
+# can also come together without a trial. Therefore, the doubt must exceed DOUBT by WORST times the largest doubt that
+# arose without a trial. This largest doubt decreases by half in this many seconds.
 DOUBT = 4.0
 SLIGHT = 1.0
 WORST = 2.0
@@ -39,7 +39,7 @@ class Doubts:
 
     @property
     def enough(self) -> bool:
-        """True if the throttles are so many that the trial is a far more probable cause than chance."""
+        """True if there are so many throttles that the trial is a far more probable cause than chance."""
         return self.doubt > DOUBT + WORST * self._worst
 
     def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
@@ -67,8 +67,8 @@ class Doubts:
             self._throttles += 1.0
 
     def end(self, *, anyway: bool) -> None:
-        """Set the doubt to zero. `anyway` is True if the doubt arose without a trial. In that case its size is
-        remembered, and later trials need more evidence.
+        """Set the doubt to zero. `anyway` is True if the doubt arose without a trial. In that case, remember how large
+        the doubt was, because later trials then need more evidence.
         """
         if anyway:
             self._worst = max(self._worst, self._most)

@@ -1,9 +1,11 @@
-"""Weigh throttles as evidence: whether there are more than noise explains, and whether they continue at a lower rate.
+"""Use throttles as evidence: decide whether there are more of them than noise explains, and whether they continue at a
+lower rate.
 
-Some throttles occur although there is room (noise). While only a tolerated part of the calls is throttled, throttles
-prove nothing. `Evidence` is a CUSUM test: for each call and throttle, it adds the logarithm of how much more probable
-the event is if there are a little more than twice as many throttles. If the sum falls to zero, it starts again.
-`verdict` is a sequential likelihood ratio test between two rates of throttles.
+Noise means throttles that occur although the quota is not full. While only a tolerated fraction of the calls is
+throttled, throttles prove nothing. `Evidence` is a CUSUM test: it adds a number for each call and each throttle. The
+number is the logarithm of a ratio: how probable the event is with a little more than twice the tolerated throttles,
+divided by how probable it is with the tolerated throttles. If the sum falls to zero, it starts again. `verdict` is a
+sequential likelihood ratio test between two rates of throttles.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 from math import log
 from typing import NamedTuple
 
-# The part of the calls whose throttles are tolerated. More than MORE times this part plus MORE_AND is too many.
+# The fraction of the calls whose throttles are tolerated. There are too many throttles if their fraction exceeds MORE
+# times this fraction plus MORE_AND.
 TOLERATED = 0.005
 MORE = 2.0
 MORE_AND = 0.015
@@ -19,12 +22,12 @@ MORE_AND = 0.015
 # The necessary evidence, as the logarithm of a likelihood ratio: 3 is about 20 times as probable.
 SURE = 3.0
 
-# A full limit refuses large calls before small ones, but noise does not depend on the size. If throttled calls are
-# larger than others by this factor, as a running average, they are not noise.
+# A full quota refuses large calls before small ones, but noise does not depend on the size of a call. Throttles are
+# therefore not noise if throttled calls are on average larger than others by this factor.
 LARGER = 1.15
 SIZE_WEIGHT = 0.15
 
-# The noise is an average of this many calls. Below this part (NONE) of the tolerated part, it is zero.
+# The noise is averaged over this many calls. If it is less than NONE times the tolerated fraction, it counts as zero.
 MEMORY = 1000.0
 OPEN = 300.0  # calls after which an undecided doubt is dropped
 NONE = 0.5
@@ -32,7 +35,7 @@ NONE = 0.5
 # The size of a call changes its weight as evidence by at most this factor.
 SIZES = 4.0
 
-# A verdict needs at least this many throttles. It is due when this many throttles were expected.
+# A verdict needs at least FEW throttles. It is due as soon as DUE throttles were to be expected.
 FEW = 3
 DUE = 12.0
 
@@ -40,11 +43,12 @@ DUE = 12.0
 class Prior(NamedTuple):
     """The evidence that a change of the estimate requires, and the size of the changes.
 
-    * `doubt`: the evidence at which a trial starts.
-    * `below`: the fraction by which the rate of a trial is below the rate that the throttles explain.
+    * `doubt`: the evidence at which a trial starts. A trial lowers a value to see whether the throttles stop.
+    * `below`: the fraction by which the rate of a trial is below the rate that would explain the throttles.
     * `gone`: the evidence at which the rate counts as the cause of the throttles.
-    * `cut`: if throttles continue after the rate was reduced by this part, they are noise.
-    * `rows`, `kept`: this many rows of throttles in half a minute lower the rate, each time at most to this part.
+    * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise.
+    * `rows`, `kept`: `rows` series of throttles within half a minute lower the rate, each time at most to the fraction
+      `kept`. Almost no call succeeds between the throttles of a series.
     * `regrows`: the seconds in which a burst grows back.
     """
 
@@ -62,8 +66,8 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The values from before a trial, and the rate of throttles at that time. `slack` and `burst` are 0 if they are
-    not suspected as the cause of the throttles.
+    """The values from before a trial, and the rate of throttles at that time. `slack` is 0 if the slack is not
+    suspected as the cause of the throttles; `burst` is 0 if the burst is not suspected.
     """
 
     estimate: float
@@ -74,8 +78,8 @@ class Trial(NamedTuple):
 
 
 class Evidence:
-    """The calls and throttles since the last change. `doubt` is the evidence that there are too many throttles.
-    `noise` is the part of the calls that is throttled whatever the rate is.
+    """The calls and throttles since the last change of the estimate. `doubt` is the evidence that there are too many
+    throttles. `noise` is the fraction of the calls that is throttled at any rate, however low.
     """
 
     __slots__ = ("_seen", "_well", "calls", "doubt", "noise", "size", "throttles")
@@ -89,11 +93,11 @@ class Evidence:
 
     @property
     def tolerated(self) -> float:
-        """The part of the calls that can be throttled without counting as evidence."""
+        """The fraction of the calls that can be throttled without counting as evidence."""
         return self.noise if self.noise > TOLERATED else TOLERATED
 
     def forget(self) -> None:
-        """Delete the counts after a change. The noise remains."""
+        """Delete the counts after a change of the estimate. The noise remains."""
         self.calls = self.throttles = self.doubt = 0.0
 
     def admit(self, calls: float, *, on_trial: bool) -> None:
@@ -123,14 +127,14 @@ class Evidence:
         return self.throttles, self.doubt
 
     def find_noise(self, rate: float) -> None:
-        """Treat throttles as noise from now on if no larger part of the calls than `rate` is throttled. The rate was
-        measured on the calls since the last change.
+        """Treat the throttles as noise from now on, as long as at most the fraction `rate` of the calls is throttled.
+        This fraction was measured on the calls since the last change.
         """
         self.noise = max(self.noise, rate)
         self._seen = max(self.calls, 1.0 / self.noise)
 
     def learn(self) -> None:
-        """If there is noise, include the calls and throttles since the last change in its average."""
+        """If there is noise, update its average with the calls and throttles since the last change of the estimate."""
         if self.noise:
             self._seen = min(MEMORY, self._seen + self.calls)
             self.noise += (self.throttles - self.noise * self.calls) / max(self._seen, self.calls)
@@ -142,21 +146,21 @@ class Evidence:
         self._well = 1.0
 
     def doubtful(self, enough: float) -> bool:
-        """Return True if there are too many throttles; otherwise return False. `enough` is the evidence that is
-        needed if there is no noise. If there is noise, the needed evidence grows with the time since the last proven
-        cause, because in a long time noise alone can look like too many throttles.
+        """Return True if there are too many throttles; otherwise return False. `enough` is the evidence that is needed
+        if there is no noise. If there is noise, more evidence is needed the longer ago the last proven cause was. The
+        reason is that, in a long time, noise alone can look like too many throttles.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
     @property
     def rate(self) -> float:
-        """The part of the calls that was throttled."""
+        """The fraction of the calls that was throttled."""
         return self.throttles / max(self.calls, self.throttles, 1.0)
 
     def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
-        """Return True if the throttles have stopped since their rate was `rate`, False if they continue, and None
-        while this is not yet decided. `gone` is the evidence that the answer True needs. If no decision is reached
-        for a long time, return True if `blamed`.
+        """Return True if the throttles have stopped since their rate was `rate`, False if they continue, and None while
+        this is undecided. `gone` is the evidence that the answer True needs. If this is undecided for a long time,
+        return True if `blamed` is True.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

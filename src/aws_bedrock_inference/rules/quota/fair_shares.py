@@ -1,9 +1,9 @@
-"""Compute the share of each member of a shared quota. The needs are served in the order of their priority. Then the
-rest of the quota is divided.
+"""Compute the share of each member (a process) of a shared quota. The needs are served in the order of their priority.
+Then the rest of the quota is divided.
 
-The smallest priority is served first. Within one priority, every member gets what it needs if the quota is
+The smallest priority number is served first. Within one priority, every member gets what it needs if the quota is
 sufficient. Otherwise each tenant gets the same share, but at most what the tenant needs. It does not matter how many
-members have calls of this tenant. Each call of a tenant gets the same part of this share, and no member gets more
+members have calls of this tenant. The share of a tenant is divided equally among its calls, and no member gets more
 than it needs.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A member reports some tenants only as a group. The group has this name, and its `calls` are the number of tenants. The
-# name cannot be that of a tenant, because it is a line break.
+# A member reports some of its tenants only as a group with this name. The `calls` of a group are the number of its
+# tenants. No tenant can have this name, because it is a line break.
 OTHERS = "\n"
 
 
@@ -38,13 +38,13 @@ Levels: TypeAlias = "dict[tuple[float, str], tuple[float, float]]"
 GUARANTEED = 0.05
 GUARANTEED_TO_ALL = 0.5
 
-# The part that stays free for newcomers if no member needs it.
+# The part of the quota that stays free for new members, if no present member needs it.
 FREE = 0.1
 
-# The weight of a need with fewer calls than this.
+# The least weight of a need, also if it has fewer calls than this.
 FEWEST = 0.01
 
-# Needs that exceed the available quota by less than this still fit: a sum in another order can differ by as much.
+# A tolerance for rounding errors: needs that exceed the available quota by less than this still fit.
 TOLERANCE = 1e-9
 
 # This number replaces infinity, which JSON and Lua cannot represent.
@@ -52,8 +52,8 @@ UNLIMITED = 1e300
 
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
-    """Divide `total` among `members`, each of which is passed as its needs. Return two values: the part for each
-    call, by priority and tenant, and the surplus that each member gets in addition to its needs.
+    """Divide `total` among `members`. Each member is passed as its needs. Return two values: the part that each call
+    gets, by priority and tenant, and the surplus that each member gets in addition to its needs.
     """
     wants: dict[float, dict[str, list[tuple[float, float]]]] = {}
     count = 0
@@ -79,7 +79,7 @@ def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Level
 
 
 def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
-    """Return the share of a member with these needs."""
+    """Return the share of a member with these needs. `levels` and `surplus` are the results of `divide`."""
     return surplus + sum(
         min(need, levels[priority, tenant][0] * max(calls, FEWEST))
         for priority, need, calls, tenant in needs
@@ -96,9 +96,7 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """The needs of all members for one tenant. `turns` is the number of tenants that this object stands for: 1, or
-    more for a group of tenants.
-    """
+    """The needs of all members for one tenant or group. `turns` is the number of tenants: 1, or more for a group."""
 
     tenant: str
     need: float
@@ -112,8 +110,8 @@ class _Wanted(NamedTuple):
 
 
 def _level(wants: list[tuple[float, float]], left: float) -> tuple[float, float]:
-    """Divide `left` among `wants`, which are pairs (need, calls). Return the level, which is the share of one call,
-    and the sum that is used. Each pair gets the level multiplied by its calls, but at most its need.
+    """Divide `left` among `wants`, which are pairs (need, calls). Return the level, which is the part for one call, and
+    the sum that was distributed. Each pair gets the level multiplied by its calls, but at most its need.
     """
     total = sum(need for need, _ in wants)
     if total <= left + TOLERANCE:

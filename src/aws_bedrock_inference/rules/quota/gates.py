@@ -1,5 +1,5 @@
-"""Hold calls back for reasons other than requests and tokens per minute: throttles in a row, an exhausted daily
-quota, or a service that lacks capacity.
+"""Delay calls for reasons other than requests and tokens per minute: many throttles one after another, an exhausted
+daily quota, or a service that lacks capacity.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from math import inf
 
 from aws_bedrock_inference.forks import Locked
 
-# Throttles are in a row if at most THROUGH calls got through between them. After more than ROW throttles, all calls
-# pause for a part of the time that the row has lasted, within these bounds in seconds. If a limit is configured, a row
-# is most likely a short problem of the service; otherwise, it is probably the limit. After a pause, one call is sent
-# first. The others follow after PROBE seconds, in which a refusal would have arrived.
+# Throttles are "in a row" if at most THROUGH calls succeeded between them. After more than ROW throttles in a row, all
+# calls pause. The pause is a fraction of the time that the row has lasted, within these bounds in seconds. If a limit
+# is configured, a row is most likely a short problem of the service; otherwise, the limit is probably reached. After a
+# pause, one call is sent first. The other calls follow PROBE seconds later, because a refusal of the first call would
+# have arrived by then.
 THROUGH = 4.0
 ROW = 2
 PAUSE_PART = 0.25
@@ -20,8 +21,8 @@ PAUSE_FIRST = 0.5
 PAUSE_LONGEST = 4.0
 PROBE = 0.3
 
-# A full minute cannot explain a row of throttles that lasts longer than this, in seconds. The caller must then receive
-# the error instead of waiting.
+# A full minute of the quota cannot explain a row of throttles that lasts longer than this, in seconds. The caller must
+# then receive the error instead of waiting.
 STALLED = 90.0
 
 A_DAY = 86_400.0
@@ -30,13 +31,14 @@ A_DAY = 86_400.0
 LOOK_AGAIN = 1.0
 
 # If the service reports an exhausted daily quota, one call tests the service again after this many seconds. AWS does
-# not state when a day ends; the day may be a sliding one, and AWS can raise the quota at any time.
+# not state when a day ends, the day may be the last 24 hours, and AWS can raise the quota at any time.
 PARKED = 900.0
 
-# Capacity errors reduce the calls in flight to this part. Then the limit rises by one call after as many successes as
-# calls are allowed in flight. At twice the number before the decrease, the limit is removed. Occasional capacity errors
-# are normal (one in twenty-five calls), and two of them often come together by chance. Therefore a decrease requires
-# three errors with fewer than seven successes for each.
+# After capacity errors, the number of calls in flight is limited to this fraction of the present number. As many
+# successes as the limit allows calls in flight raise the limit by one. When the limit reaches twice the number before
+# the decrease, it is removed. Occasional capacity errors are normal (one in twenty-five calls), and two of them often
+# come together by chance. Therefore the limit is lowered only after three errors with fewer than seven successes for
+# each.
 CAPACITY_KEPT = 0.7
 CAPACITY_ERRORS = 3.0
 CAPACITY_FORGIVEN = 0.15
@@ -44,10 +46,10 @@ CAPACITY_OVER = 2.0
 
 
 class Pause:
-    """A row of throttles and the pauses that the row causes. Throttles are a row if almost no call succeeds between
-    them; a success ends the row. `in_a_row` is the number of throttles in the row. A pause lasts `part` of the time
-    since the row began. `answered` is True if a call has succeeded since the service last reported that the daily
-    quota is exhausted.
+    """A row of throttles and the pauses that the row causes. Throttles form a row if almost no call succeeds between
+    them; a success ends the row. `in_a_row` is the number of throttles in the row. The length of a pause is the
+    fraction `part` of the time since the row began. `answered` is True if a call has succeeded since the service last
+    reported that the daily quota is exhausted.
     """
 
     __slots__ = (
@@ -75,8 +77,8 @@ class Pause:
 
     def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0, admitted: float = 0.0) -> bool:
         """Record the throttle of a call that was admitted at `admitted_at`. Return True if the previous throttle had
-        already arrived at that time; otherwise return False. `stated` is the wait that the service asks for, in
-        seconds. `admitted` is the number of calls that were admitted so far.
+        already arrived when this call was admitted; otherwise return False. `stated` is the wait that the service
+        requests, in seconds. `admitted` is the number of calls that were admitted so far.
         """
         self.obey(stated, now)
         self._throttles += 1.0
@@ -104,15 +106,15 @@ class Pause:
         self._probing = True
 
     def obey(self, stated: float, now: float) -> None:
-        """Pause for the time that the service asks for. If this time is longer than `PARKED` seconds, one call tests
+        """Pause for the time that the service requests. If this time is longer than `PARKED` seconds, one call tests
         the service after `PARKED` seconds.
         """
         if stated:
             self.park(now + min(stated, PARKED))
 
     def exhaust(self, now: float, day: Day) -> None:
-        """Pause until `day` ends, whose quota is exhausted, but for at most `PARKED` seconds. If a call of this model
-        has succeeded since the last such error, also pause the other models that share the day.
+        """Pause until the end of `day`, whose quota is exhausted, but for at most `PARKED` seconds. If a call of this
+        model has succeeded since the last error of this kind, also pause the other models that share the day.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -121,8 +123,8 @@ class Pause:
             self.answered = False
 
     def follow(self, day: Day, now: float) -> None:
-        """If another model's ledger has recorded that `day` is exhausted, pause until the service can be tested
-        again.
+        """If the ledger of another model has recorded that `day` is exhausted, pause until one call can test the
+        service again.
         """
         if now < day.exhausted_until:
             self.exhausted_until = max(self.exhausted_until, day.exhausted_until)
@@ -150,16 +152,16 @@ class Pause:
 
 
 class Day(Locked):
-    """The tokens per day of one account in one Region. The ledgers of all models share this object, because AWS has
-    had one daily quota for all models of a Region since 2026-09-21.
+    """The tokens per day of one account in one Region. The ledgers of all models share this object, because AWS has had
+    one daily quota for all models of a Region since 2026-09-21.
 
     `limit` is in tokens after burndown. AWS weights tokens by their price in an unpublished way, so the service can
-    report an exhausted day before `limit` is reached. After such a report, no model is called until
-    `exhausted_until`. `ends` is the end of the day. Both are times of the ledgers' clock.
+    report an exhausted day before `limit` is reached. After this report, no model is called until `exhausted_until`.
+    `ends` is the end of the day. Both are times of the ledgers' clock.
 
-    AWS uses the same message for a model whose quota is set to 0, as in new accounts, although other models can be
-    called. Therefore the message stops all models only if a call of this model has succeeded since the last such
-    message. Otherwise each other model tests the service with one call.
+    AWS sends the same message for a model whose quota is set to 0, as in new accounts. Other models can then still be
+    called. Therefore the message stops all models only if a call of the reported model has succeeded since the last
+    message of this kind. Otherwise each other model tests the service with one call.
     """
 
     def __init__(self, limit: float = inf, ends: float = inf) -> None:
@@ -171,12 +173,12 @@ class Day(Locked):
         super().__init__()
 
     def after_fork(self) -> None:
-        """In a forked child, count the reservations of the parent process's calls as used."""
+        """In a forked child process, count the tokens that the parent's calls have reserved as used."""
         super().after_fork()
         self.used, self.reserved = self.used + self.reserved, 0.0
 
     def free(self, now: float) -> bool:
-        """Return True if the day limits no call: no limit is set, and the service has not reported an exhausted day.
+        """Return True if the day delays no call: no limit is set, and the service has not reported an exhausted day.
         Otherwise return False.
         """
         return self.limit == inf and now >= self.exhausted_until
@@ -201,7 +203,9 @@ class Day(Locked):
                 self.used += used
 
     def idle(self, now: float) -> bool:
-        """Return True if a new `Day` would act the same, so that this one can be removed; otherwise return False."""
+        """Return True if this object can be deleted, because a new `Day` would act in the same way; otherwise return
+        False.
+        """
         self.wait_for(0.0, now)
         return not self.used and not self.reserved and now >= self.exhausted_until
 

@@ -1,12 +1,13 @@
-"""The use of the last minute by "gone" members: members of a shared quota that have left or have stopped renewing
-their share.
+"""The use of the last minute by "gone" members: members (processes) of a shared quota that have left, or that have
+stopped renewing their share.
 
-When a member is gone, its share is free immediately, but its use still counts until the service's minute is over.
-Otherwise each new process could use a whole minute's quota. The uses of members that left are added up. A silent
-member can return with its own count, so its use is stored under its name until then.
+When a member is gone, other members can use its share immediately. However, the service still counts the tokens that it
+used in the last minute, so this package counts them too. Otherwise each newly started process could use a whole
+minute's quota. The uses of members that left are added up. A silent member can return and then report its own use, so
+its use is stored under its name until then.
 
-A member with small needs calls seldom, and stops renewing its share between two calls. A small share is reserved for
-it for some time, so that its next call does not wait until other members have released quota.
+A member with small needs calls seldom, and stops renewing its share between two calls. Its small share is reserved for
+some time. Its next call then does not wait until other members have released quota.
 """
 
 from __future__ import annotations
@@ -32,14 +33,15 @@ Uses: TypeAlias = "tuple[Use, ...] | None"
 # Uses within this many seconds are counted as one.
 STEP = 2.0
 
-# A call can be admitted while a report is on its way. The service counts the call later by up to this many seconds.
+# A member can admit a call after it has sent its report, so the service counts this call up to this many seconds later
+# than the report shows.
 LATE = 0.5
 
 # The maximum number of uses in a report.
 MOST = 64
 
-# A share is reserved for a silent member if it needs at most this part of the quota; for this many seconds; and at most
-# this part for all silent members together.
+# Three limits of the reservation for a silent member: its need is at most this fraction of the quota, the reservation
+# lasts this many seconds, and all these reservations together are at most this fraction of the quota.
 LITTLE = 0.05
 KEPT_FOR = 15.0
 KEPT_FOR_ALL = FREE
@@ -49,8 +51,8 @@ LEFT = ""
 
 
 class Gone:
-    """The uses of members that have left or fallen silent. They are stored by the name of the member, and by the step
-    of time in which they stop counting.
+    """The uses of members that have left or have stopped renewing their share. They are stored by the name of the
+    member, and by the time (in steps) at which they stop counting.
     """
 
     def __init__(self) -> None:
@@ -67,7 +69,7 @@ class Gone:
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
         """Reserve a part of an expired `share` for its member, from the time `at` on. The part is as large as the
-        member's `need`, and is reserved only if the need is small.
+        member's `need`. Nothing is reserved if the need is large.
         """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at
@@ -82,7 +84,7 @@ class Gone:
         return min(total, KEPT_FOR_ALL)
 
     def back(self, name: str) -> float:
-        """Remove the uses of a member that has returned. Return the share that was reserved for it."""
+        """Remove the uses of a member that has returned. Return the share that was reserved for this member."""
         self._uses.pop(name, None)
         return self._kept.pop(name, (0.0, 0.0))[0]
 
@@ -106,7 +108,7 @@ class Gone:
         return name in self._uses
 
     def left(self, name: str) -> float:
-        """Record that a silent member has left. Return the share that was reserved for it."""
+        """Record that a silent member has left. Return the share that was reserved for this member."""
         together = self._uses.setdefault(LEFT, {})
         for step, (requests, tokens) in self._uses.pop(name, {}).items():
             before = together.get(step, (0.0, 0.0))
@@ -132,7 +134,7 @@ class Gone:
 
 
 def uses_of(report: str) -> tuple[Use, ...]:
-    """Return the uses in the `minute` of a member's report, or an empty tuple if the report cannot be read."""
+    """Return the uses in the field `minute` of a member's report, or an empty tuple if the report cannot be read."""
     try:
         minute = json.loads(report)["minute"]
         uses = [(min(_amount(age), MINUTE), _amount(requests), _amount(tokens)) for age, requests, tokens in minute]

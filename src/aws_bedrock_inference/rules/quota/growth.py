@@ -1,17 +1,18 @@
-"""The growth of an estimate while the limit delays calls."""
+"""The growth of an estimated limit while the limit delays calls."""
 
 from __future__ import annotations
 
 UNKNOWN_INCREASE = 0.7  # per second: an estimate without evidence nearly doubles
 
-# A configured rate grows from a level to twice the level in this many seconds. A level differs from the rate by at
-# least this part.
+# If the limit is configured, the estimate grows from a level to twice the level in this many seconds. A level is the
+# value to which the estimate grows back after a decrease. Each decrease counts as at least the fraction NEAR of the
+# level.
 SPAN = 60.0
 NEAR = 0.002
 
-# A rate without a configured limit grows by this part per second at EVEN_CALLS calls per second. At other rates it
-# grows by the same number of calls per second, up to the factor EVEN_MOST. So several processes that share a limit get
-# about equal parts. After FASTER_AFTER calls without a decrease, the growth is doubled.
+# If no limit is configured, the estimate grows by this fraction per second at EVEN_CALLS calls per second. At other
+# rates it grows by the same number of calls per second, up to EVEN_MOST times this fraction. So several processes that
+# share a limit get about equal parts. After FASTER_AFTER calls without a decrease, the growth is doubled.
 EVENLY = 0.003
 EVEN_CALLS = 6.0
 EVEN_MOST = 2.0
@@ -19,32 +20,35 @@ FASTER_AFTER = 300.0
 
 
 class Growth:
-    """The growth of an estimate since the last decrease to a value below `level`. If the limit is configured, growth
-    is a function of the seconds since then; otherwise it is a function of the number of calls.
+    """The growth of an estimate since its last decrease. `level` is the value to which the estimate grows back. If the
+    limit is configured, the growth depends on the seconds since the decrease; otherwise it depends on the number of
+    calls.
     """
 
     def __init__(self, level: float) -> None:
         self.level, self._drop, self._grown = level, 0.0, 0.0
 
     def lowered(self, to: float, level: float) -> None:
-        """Record that the estimate was lowered to `to`. From then on, it grows to `level` and beyond."""
+        """Record that the estimate was lowered to `to`. From then on, it grows back to `level`, and then beyond
+        `level`.
+        """
         self.level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Let the growth start again after this number of seconds."""
+        """Stop the growth for this number of seconds. Then start the growth from the beginning."""
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
-        """Return the estimate of a configured limit after `seconds` more. It grows quickly at first, slowly near the
-        level, and then quickly again.
+        """Return the estimate of a configured limit when `seconds` more have passed. The estimate grows quickly at
+        first, slowly near the level, and then quickly again.
         """
         self._grown += seconds
         way: float = self._grown / SPAN - self._drop**0.25
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return the estimate of a limit that is not configured, after `seconds` more with this number of `calls` per
-        second.
+        """Return the estimate of a limit that is not configured, when `seconds` more have passed with this number of
+        `calls` per second.
         """
         self._grown += calls * seconds
         evenly = EVENLY * EVEN_CALLS / max(EVEN_CALLS / EVEN_MOST, calls)

@@ -1,8 +1,9 @@
 """Estimate the limit of one dimension (requests or tokens). One throttle is one observation, not a proof.
 
 The cause of a throttle can be the rate, a burst, a short problem of the service, or chance (noise). The estimator
-distinguishes these causes by the times of the throttles, and by the effect of a lower rate. "Told" means that the limit
-is configured:
+distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A trial reduces one
+suspected cause and observes whether the throttles stop; the result is the verdict. "Told" means that the limit is
+configured:
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -24,15 +25,13 @@ is configured:
                                                  longer than LONG, the burst is reduced if
                                                  told, or the rate drops to the use
 
-A throttle after a second that was faster than the rate is caused by the burst (`bursts`). A throttle of a call that
-needs more than was ever accepted is caused by the minute (`slack`). Noise is an average of throttles that proved to be
-harmless (`evidence`): after long noise, a cluster of throttles does not lower the rate. If the limit is not configured,
-throttles of large calls count more. Throttles of calls that were admitted before the last change are ignored. The
-estimate never exceeds a configured limit, and only strong evidence lowers it: `TOLD` and `UNTOLD` define how much
-evidence each change needs. Processes that share a limit without a store get about equal parts: each process increases
-its rate by the same number of calls per second, and lowers it by a fraction. Members of a store share verdicts
-and noise (`adopt`). An increase at one member does not remove the evidence of another member. The constants were found
-by simulation (bench/quota_matrix.py, docs/policies/quota.md).
+If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If the throttled call
+needs more tokens than the service has ever accepted in a minute, the minute is the cause (`slack`). After long noise, a
+cluster of throttles does not lower the rate (`evidence`). Throttles of calls that were admitted before the last change
+are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers it. Processes that share a
+limit without a store get about equal parts: each process increases its rate by the same number of calls per second, and
+lowers it by a fraction. Members of a store share verdicts and noise. The constants were found by simulation
+(bench/quota_matrix.py, docs/policies/quota.md).
 """
 
 from __future__ import annotations
@@ -53,20 +52,19 @@ if TYPE_CHECKING:
 # gives no evidence about the quota.
 LEAST_CALLS = 6.0
 
-KEPT = 0.99  # a configured rate immediately returns to this part of its level
-DOUBTING = 1.0  # above this doubt, the rate does not grow
-LONG_KEPT = 0.5  # after a full minute, the estimate drops at most to this part
+KEPT = 0.99  # the rate of a configured limit immediately returns to this fraction of its earlier value
+DOUBTING = 1.0  # with more evidence than this of too many throttles, the rate does not grow
+LONG_KEPT = 0.5  # after a full minute, the estimate drops at most to this fraction
 
-# An estimate of another member that is lower by at most this part is not a new verdict. After a trial ended in noise,
-# other members still report the rate of the trial for this many seconds, which is ignored.
+# An estimate of another member that is lower by at most SLIGHTLY is not a new verdict. For RESTORING seconds after a
+# trial that showed only noise, the rate of this trial is ignored in the reports of other members.
 SLIGHTLY = 0.02
 RESTORING = 15.0
 
 
 class EvidenceEstimator:
-    """An estimator that weighs throttles as evidence. The table at the top of the module lists its states.
-
-    The estimate is never above `ceiling`. `reason` is a text that explains the estimate.
+    """An estimator that uses throttles as evidence. The table at the top of the module lists its states. The estimate
+    is never above `ceiling`. `reason` is a text that explains the estimate.
     """
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
@@ -89,7 +87,7 @@ class EvidenceEstimator:
         self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Decide about a trial, or let the estimate grow, after `seconds` more have passed."""
+        """Decide the present trial, or let the estimate grow, after `seconds` more have passed."""
         self._now += seconds
         if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
             self._count(counts)
@@ -102,7 +100,7 @@ class EvidenceEstimator:
             self._grow(seconds, counts)
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Weigh a throttle as evidence. Return True if the burst is used up, otherwise False."""
+        """Use a throttle as evidence. Return True if the burst (the quota for a moment) is used up, otherwise False."""
         self._count(counts)
         in_a_row = throttle.in_a_row
         if in_a_row == 1:
@@ -134,8 +132,8 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member. Ignore it if it would undo a trial of this process, or comes from an
-        ended trial.
+        """Use the estimate of another member, unless it comes from an ended trial or would undo a trial of this
+        process.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -152,7 +150,7 @@ class EvidenceEstimator:
 
     @property
     def noise(self) -> float:
-        """The part of the calls that is throttled whatever the rate is."""
+        """The fraction of the calls that is throttled at any rate, however low."""
         return self.evidence.noise
 
     def _count(self, counts: Counts) -> None:
@@ -185,7 +183,7 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the cause that is tested first: the slack if it is in use, then the burst."""
+        """Return a trial of the first suspect: the slack (excess reservations) if it is in use, otherwise the burst."""
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -195,7 +193,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst, or the rate `base` to below the rate that throttles explain."""
+        """Start a trial: reduce the slack, the burst, or the rate (from `base` to what throttles would allow)."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -214,7 +212,7 @@ class EvidenceEstimator:
     def _judge(self, trial: Trial) -> None:
         evidence, prior = self.evidence, self._prior
         gone = evidence.verdict(trial.throttled, prior.gone, blamed=not self._told)
-        rate = not trial.slack and not trial.burst  # True if the rate is on trial
+        rate = not trial.slack and not trial.burst  # True if the trial tests the rate
         shallow = 1.0 - self.estimate / trial.estimate < max(prior.cut, evidence.rate - evidence.noise)
         if gone is None or (not gone and rate and not self._told and (shallow or evidence.size > LARGER)):
             return
@@ -247,7 +245,7 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle) -> bool:
-        """Weigh a row of throttles as evidence. Return True if it lowered the burst or the rate, otherwise False."""
+        """Use a row of throttles as evidence. Return True if it lowered the burst or the rate, otherwise False."""
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
@@ -285,11 +283,11 @@ class EvidenceEstimator:
         return True
 
     def _lower(self, to: float, level: float) -> None:
-        """Lower the estimate to `to`. From then on, it grows to `level` and beyond."""
+        """Lower the estimate to `to`. From then on, it grows back to `level`, and beyond."""
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
-        if self._trial is not None:  # if the trial ends in noise, this decrease remains
+        if self._trial is not None:  # also if the trial shows noise, this decrease remains
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:

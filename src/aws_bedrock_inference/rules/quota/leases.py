@@ -1,7 +1,7 @@
 """The leases of one quota that many processes share: which fraction each process can use now, and until when.
 
-A member (a process) holds a lease, which is a fraction of the quota for a few seconds. The valid leases never add up
-to more than 1, so each member limits its own calls to its fraction. It renews its lease about once a second,
+A member (a process) holds a lease, which is a fraction of the quota for a few seconds. The valid leases never add up to
+more than 1, so each member limits its own calls to its fraction. A member renews its lease about once a second,
 regardless of its number of calls. `Leases` is the state of one quota. The store (`stores`) that saves the state
 supplies the time. The script inside a Redis server (`stores/leases.lua`) does the same arithmetic in the same order.
 
@@ -34,17 +34,17 @@ CALLS = 8.0
 OFTEN = 1.0
 SELDOM = 2.5
 
-# A newcomer renews sooner, and so does a member that received less than this part of the share for its needs.
+# A new member renews sooner. So does a member that received less than this fraction of the share that it needs.
 SHORT = 0.95
 SOON = 0.3
 
-# The length of a lease in seconds. The lease of a busy member survives one failed renewal. If a member is killed,
-# another member gets its share within three seconds, including that member's next renewal.
+# The length of a lease in seconds. The lease of a busy member survives one failed renewal. If a member is killed, other
+# members get its share within three seconds. This time includes their next renewal.
 VALID = 2.7
-LONGEST = 60.0  # far longer than any lease; a longer stored lease is invalid
+LONGEST = 60.0  # seconds, far longer than any lease; a longer stored lease is invalid
 
-# A restarted store has lost all leases. Their members return within SELDOM seconds. Until then, all members keep their
-# shares, and a newcomer gets at most this part of the share that seems free.
+# A restarted store has lost all leases. Their members send their next request within SELDOM seconds. Until then, all
+# members keep their shares. A new member gets at most this fraction of the share that seems free.
 GRACE = SELDOM + 2 * SOON
 CAUTIOUS = 0.25
 
@@ -96,11 +96,11 @@ class LeaseRequest:
 class Grant:
     """A lease of the fraction `share` for `valid` seconds, which the member renews after `again` seconds.
 
-    Both times start when the member sends its request, so the lease ends no later than the store assumes. `limits`
-    are tuples (dimension, shared estimate, stamp). `members` is the number of members that the store knows. `gone`
-    are the uses of members that have left or fallen silent; each counts against the whole quota for its number of
-    seconds. `parts` contains, for each need, the number of its calls as a fraction of all calls of its tenant.
-    `parts` is empty if no need names a tenant.
+    Both times start when the member sends its request, so the lease ends no later than the store assumes. `limits` are
+    tuples (dimension, shared estimate, stamp). `members` is the number of members that the store knows. `gone` are the
+    tokens and requests of members that have left or stopped renewing. Each of them counts against the whole quota for
+    its number of seconds. `parts` contains, for each need, the number of its calls as a fraction of all calls of its
+    tenant. If no need names a tenant, `parts` is empty.
     """
 
     share: float
@@ -140,7 +140,8 @@ class Lease:
 class Leases:
     """The leases of one quota. The argument `now` of all methods is in seconds of the store's clock.
 
-    If the clock is set back, leases do not become longer: time continues from the latest known value.
+    If the clock is set back, leases do not become longer: the time continues from the latest time that this object has
+    seen.
     """
 
     def __init__(self, born: float) -> None:
@@ -279,7 +280,7 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Record the use of a member whose lease has expired: the use in its last report, and the largest use that is
+        """Record the use of a member whose lease has expired: the use in its last report, plus the largest use that is
         possible since its last request.
         """
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)

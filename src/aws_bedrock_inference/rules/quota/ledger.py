@@ -1,7 +1,7 @@
 """Admit calls to one quota in all its dimensions, through a queue that is served in order.
 
-A reservation takes the most that a call can use (input + max_tokens, as the service does). When the call ends, the
-unused part is refunded. Calls do not poll: the first one in the queue sets a timer, and the others are woken.
+A reservation takes the most tokens that a call can use (input + max_tokens), as the service does. When the call ends,
+the unused part is refunded. Calls do not poll: the first one in the queue sets a timer and wakes the others.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
     from aws_bedrock_inference.rules.quota.snapshot import Needs, Snapshot
 
-# A refund wakes the head of the queue, which then sets its timer again, only if its turn comes earlier by at least this
-# many seconds.
+# A refund wakes the first call in the queue only if this call can now start earlier by at least this many seconds.
 ALARM_PRECISION = 0.001
 
 
@@ -36,8 +35,8 @@ class Ledger:
 
     A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is the number of seconds
     whose quota can be used at once. With `windowed`, the use of each minute also stays within the limit. Several
-    ledgers can share a `day`. `shares` are guaranteed parts by priority. `estimator` creates the estimators. All
-    times are times of one clock.
+    ledgers can share a `day`. `shares` are guaranteed parts by priority. `estimator` creates the estimators. All times
+    are times of one clock.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Ledger:
         self.day = day if day is not None else Day()
         self.consumers = Consumers()
         self._lock = threading.Lock()
-        self._alarm: Ticket | None = None  # the head, if its timer is set, to `_alarm_at`
+        self._alarm: Ticket | None = None  # the first call in the queue, if it has set a timer, to `_alarm_at`
         self._alarm_at, self._watched, self._plain = inf, False, False
         self._find_plain(now)
         renew_after_fork(self)
@@ -79,7 +78,7 @@ class Ledger:
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
-        """Admit `ticket` if its turn has come and its tokens fit. Otherwise add it to the queue."""
+        """Admit the call of `ticket` if it is next and its tokens fit. Otherwise add it to the queue."""
         tokens, window, concurrency = ticket.tokens, self.window, self.concurrency
         tpm, rpm = window.tokens, window.requests
         with self._lock:
@@ -96,7 +95,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to check `ticket` again: `now` if admitted, later if it is the head, otherwise `inf`."""
+        """Return when to check `ticket` again: `now` if admitted, later if first in the queue, otherwise `inf`."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -138,23 +137,23 @@ class Ledger:
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Remove a call that waits, or refund the tokens of an admitted one, and its request if it was not `sent`."""
+        """Remove a call that waits, or refund an admitted one: its tokens, and its request if it was not `sent`."""
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
-        """Refund the tokens of a call that failed for lack of capacity. Lower the limit for calls in flight only."""
+        """Refund the tokens of a call that failed for lack of capacity. Lower only the limit for calls in flight."""
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a throttled call, and weigh the throttle as evidence about one dimension. Return the dimension.
+        """Refund a throttled call, and use the throttle as evidence about one dimension. Return the name of the
+        dimension.
 
         `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used. A
-        `stated` wait applies to all calls. Throttles in a row pause the whole ledger longer and longer, so an
-        estimate that is far too high costs few requests. If the daily quota is exhausted, the ledger pauses until the
-        day ends.
+        `stated` wait applies to all calls. Throttles in a row pause the whole ledger longer and longer, so an estimate
+        that is far too high costs few requests. If the daily quota is exhausted, the ledger pauses until the day ends.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -171,11 +170,11 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return how many calls wait up to and including the last one of `tenant` at `priority`; by default, all."""
+        """Return the number of waiting calls up to the last one of `tenant` at `priority`; by default, of all calls."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest time for a new call, if calls in flight use none of their reserved tokens."""
+        """Return the earliest start of a new call if calls in flight use none of their reserved tokens."""
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)
@@ -210,12 +209,12 @@ class Ledger:
         return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers, uses)
 
     def watch(self) -> None:
-        """Count the use of each priority from now on, even if there is only one priority."""
+        """From now on, count the use separately for each priority, even if there is only one priority."""
         with self._lock:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Use this `share` of the quota and of `gone` until `until`, and the estimates of other members (`told`)."""
+        """Until `until`, use this `share` of the quota and of `gone`, and the estimates of other members (`told`)."""
         with self._lock:
             self.window.lease(share, told, now, until, gone)
             woken = self._serve(now)
@@ -285,7 +284,7 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls while they fit. Return the calls to wake, and also the new head if its timer is set too late."""
+        """Admit calls while they fit. Return the calls to wake, and the new first call if its timer is set too late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)

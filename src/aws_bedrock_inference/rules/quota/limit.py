@@ -1,9 +1,9 @@
-"""Count the use of one dimension of a quota (requests or tokens), and compute what its limit leaves free now.
+"""Count the use of one dimension of a quota (requests or tokens), and compute how much of its limit is free now.
 
-AWS does not publish how it counts: it can use a bucket of a minute, a bucket of seconds, a fixed minute or a sliding
-minute. Calls that keep within a small bucket *and* within the last 60 seconds satisfy all four, so this module counts
-both. If the start of fixed minutes is known (`minutes`), these are counted instead of the bucket. An estimator
-supplies the limit (`learning`).
+AWS does not publish how it counts. It can use a bucket of a minute, a bucket of seconds, a fixed minute or a sliding
+minute. Calls that stay within a small bucket *and* within the limit of the last 60 seconds satisfy all four methods, so
+this module counts both. If the start of fixed minutes is known (`minutes`), these minutes are counted instead of the
+bucket. An estimator supplies the limit (`learning`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# Without a limit, this many units are free. A float of this size still counts individual units exactly.
+# Without a limit, this many units (requests or tokens) are free. A float of this size still counts individual units
+# exactly.
 PLENTY = 1e12
 
-# The part of each minute that stays free, because reservations of calls in flight are counted only approximately.
+# This fraction of each minute stays free, because the unused reservations of calls in flight are only estimated.
 MARGIN = 0.0005
 
-# This many seconds' worth of a burst stay back. A call can then start as soon as earlier calls are paid for, and pay
-# for itself afterwards. So large calls wait no longer than small ones.
+# The quota of this many seconds is held back from a burst. A call can then start before the bucket contains all its
+# tokens, and the missing tokens are added afterwards. So large calls wait no longer than small ones.
 CREDIT = 1.0
 
-# Quota that was saved while the pace was slow is used later, at this multiple of the rate, if the minute has room. The
-# multiple is below the one that an estimator treats as a burst.
+# If calls were slower than the limit allows, the unused quota is saved. It is used later, at this multiple of the rate,
+# if the minute has room. An estimator calls a higher multiple a burst.
 FASTER = 1.2
 
 
@@ -35,12 +36,12 @@ class Limit:
     """The bucket and the minute of one dimension, with the limit that an estimator supplies. A unit is a request or a
     token.
 
-    * `estimate`: the limit in units per minute. This process has `share` of it.
+    * `estimate`: the limit in units per minute. This process has the fraction `share` of it.
     * `rate`: the limit in units per second. `capacity` is the size of the bucket.
-    * `windowed`: True if minutes are counted. CREDIT seconds' worth of the burst are then held back.
-    * `free`: the units that can be taken now. Reservations lower it and settlements raise it, until `renew` computes
-      it again.
-    * `pace`: a rate below `rate`, which applies while the minute requires it.
+    * `windowed`: True if minutes are counted. The quota of CREDIT seconds is then held back from a burst.
+    * `free`: the units that can be used now. Reservations lower it and settlements raise it, until `renew` computes it
+      again.
+    * `pace`: a rate below `rate`, which applies while the minute has too little room for `rate`.
     * `held_back`: True if a call had to wait for this dimension.
     * `before`: if fixed minutes are counted, the part of `used` from earlier minutes; otherwise None.
     * `refund`: the part of `used` that calls in flight have reserved and will probably refund.
@@ -119,9 +120,9 @@ class Limit:
         return self.minute + min(self.refund, self.before) - self.used
 
     def needs(self, amount: float) -> float:
-        """Return the number of units that the bucket must contain before `amount` can be taken. For an amount above
-        the capacity, the bucket must be full. If no limit is configured, fewer units are enough, because refused
-        large calls then help to distinguish a limit from noise.
+        """Return the number of units that the bucket must contain before `amount` can be taken. For an amount above the
+        capacity, the bucket must be full. If no limit is configured, fewer units are enough. Some large calls may then
+        be refused, and these refusals help to distinguish a limit from noise.
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -129,8 +130,8 @@ class Limit:
         return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
-        """Use `share` of the limit. Also use the `estimate` of other members unless it is None, and their `noise`
-        unless it is 0.
+        """Use the fraction `share` of the limit. If `estimate` is not None, use it: it comes from other members of the
+        quota. If `noise` is not 0, use it too.
         """
         before = self.estimate * self.share
         self.share = share
@@ -144,7 +145,7 @@ class Limit:
 
     def absorb(self) -> float:
         """Count the units that were taken and returned since the last call of this method. Return the number of units
-        that were taken in the current slot.
+        that were taken in the current slot (a short part of the minute).
         """
         net = self._was_free - self.free
         self.level -= net
@@ -157,9 +158,9 @@ class Limit:
     def renew(
         self, seconds: float, expired: float, calls: float, *, reserved: bool = False, admitted: float = 0.0
     ) -> None:
-        """Advance the time by `seconds`, in which `expired` units left the minute. `calls` is the number of calls per
-        second, and `admitted` is the number of calls that were admitted since the start. `reserved` is True if calls
-        in flight have reserved much of the minute. The caller must call `absorb` first.
+        """Advance the time by `seconds`, in which `expired` units became older than a minute. `calls` is the number of
+        calls per second, and `admitted` is the number of calls that were admitted since the start. `reserved` is True
+        if calls in flight have reserved much of the minute. The caller must call `absorb` first.
         """
         self.admitted = admitted
         if seconds > 0.0:
@@ -200,16 +201,16 @@ class Limit:
         return room
 
     def drain(self) -> None:
-        """Empty the bucket, because the service refused a call."""
+        """Empty the bucket of this object, because the service refused a call."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
             self._count()
 
     def _refill(self, seconds: float) -> None:
-        """Fill the bucket at the pace. The quota that is not used because the pace is below the rate is saved, and
-        used when the pace is faster. Otherwise a gap in the calls would repeat in each later minute, and quota would
-        be lost each time.
+        """Add units to the bucket at the pace. While the pace is below the rate, the difference is saved and used later
+        at a faster pace. Without this, a gap in the calls would repeat in each later minute, and its quota would be
+        lost each time.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:
@@ -227,7 +228,9 @@ class Limit:
             self._saved = max(0.0, min(self._saved, self.capacity - self.level))
 
     def _follow(self, *, share: bool = False) -> None:
-        """Use the present answers of the estimator. `share` is True if the share of this process has changed."""
+        """Copy the present limit and burst from the estimator. `share` is True if the share of this process has
+        changed.
+        """
         estimator = self.estimator
         estimate, slack, burst = estimator.estimate, estimator.slack, estimator.burst
         if estimate == self.estimate and slack == self.slack and burst == self.burst and not share:
@@ -241,8 +244,8 @@ class Limit:
         self._over = slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """If the minute contains more than a limit that was lowered, reduce the excess over a minute, so that calls
-        do not stop.
+        """If the limit was lowered, the minute can contain more units than the new limit. Reduce this excess over a
+        minute, so that calls do not stop.
         """
         allowed = self.minute + min(self._over, self.refund)
         self._excess = max(0.0, self.used - max(self.estimate * self.share, allowed))

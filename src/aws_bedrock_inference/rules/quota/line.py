@@ -1,10 +1,10 @@
 """The calls that wait at one priority (a "line"). Tenants take turns, and the calls of one tenant keep their order.
 
-A turn is a position in virtual time (start-time fair queueing). Each admitted call moves its tenant forward by the
-tokens that the call is expected to use. The next call is from the tenant with the smallest turn. A tenant that is
-new, or that returns after a pause, starts at the present turn of the others. Its first call therefore waits for at
-most one call of each other tenant, and a pause earns no credit. Over any time, two tenants that both wait get the
-same number of tokens, up to a difference of one call each.
+A turn is a tenant's position in virtual time (start-time fair queueing). Each admitted call moves its tenant forward by
+the tokens that the call is expected to use. The next call is from the tenant with the smallest turn. A tenant that is
+new, or that returns after a pause, starts at the present turn of the others. Its first call therefore waits for at most
+one call of each other tenant, and it does not get more quota because it paused. Over any time, two tenants that both
+wait get the same number of tokens. The difference is at most one call of each.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.ticket import Ticket
 
-# The use of a tenant is averaged over about this many calls. A call counts for at least this part of its reservation,
-# even if the tenant's calls have used less.
+# The expected use is an average over about this many calls of a tenant. It is at least this fraction of a call's
+# reservation, even if the earlier calls of the tenant have used less.
 REMEMBERED = 64
 LEAST_USED = 0.01
 
-# The time for one tenant in a loop equals the time for adding this many numbers of a list.
+# The cost of counting one tenant in a loop, measured in additions of list items.
 ADDED = 16
 
 # The number of tenants without waiting calls that are remembered before any of them is removed.
@@ -49,8 +49,8 @@ class Use:
 
 
 class Tenant:
-    """The calls of one tenant that wait at one priority. `turn` is the tenant's position in virtual time. `standing`
-    is True if the tenant is in the heap of waiting tenants of its `Line`.
+    """The calls of one tenant that wait at one priority. `turn` is the tenant's position in virtual time: the smallest
+    turn is served next. `standing` is True if the tenant is in the heap of waiting tenants of its `Line`.
     """
 
     __slots__ = ("calls", "heap", "name", "standing", "tokens", "turn", "use")
@@ -72,7 +72,9 @@ class Tenant:
 
 
 class Line:
-    """The calls that wait at one priority. `earned` are tokens that they can use before calls of higher priorities."""
+    """The calls that wait at one priority. `earned` is a number of tokens that these calls can use before calls of
+    higher priorities.
+    """
 
     __slots__ = ("_deeper", "_last", "_most", "_now", "_turns", "_use", "calls", "earned", "tenants", "tokens")
 
@@ -89,7 +91,7 @@ class Line:
         self._deeper: list[int] = []  # at index i: how many tenants have more than i calls
 
     def push(self, ticket: Ticket, order: float, number: int) -> None:
-        """Add a waiting `ticket`. `number` must be larger than in any earlier call."""
+        """Add a waiting `ticket`. `number` must be larger than in all earlier calls of this method."""
         tenant = self.tenants.get(ticket.tenant) or self._come(ticket.tenant)
         if not self.calls:
             self._now = self._last
@@ -134,10 +136,10 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove `ticket`, which no longer waits, from the counts. If no other call waits, the earned tokens expire."""
+        """Remove `ticket`, which no longer waits, from the counts. If no other call waits, delete the earned tokens."""
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:
-            return  # it waited in the parent of this process
+            return  # the ticket waited in the parent process of this fork
         tenant.calls -= 1
         tenant.tokens = tenant.tokens - ticket.tokens if tenant.calls else 0.0
         self._deeper[tenant.calls] -= 1
@@ -165,8 +167,8 @@ class Line:
         return sum(min(tenant.calls, depth) for tenant in tuple(tenants.values()))
 
     def _charge(self, tenant: Tenant, tokens: float) -> float:
-        """Return the expected use of a call with a reservation of `tokens`. If the tenant has no earlier calls, the
-        calls of other tenants determine the expected use.
+        """Return the number of tokens that a call with a reservation of `tokens` is expected to use. If the tenant has
+        no earlier calls, the calls of other tenants determine this number.
         """
         use, line = tenant.use, self._use
         usual = line.used / line.reserved if line.reserved else 1.0
@@ -174,8 +176,8 @@ class Line:
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Add a tenant and return it. If there are too many tenants, first remove the idle ones that have no later
-        turn than a new tenant.
+        """Add a tenant and return it. If there are too many tenants, first remove idle tenants that would not have a
+        later turn than a new tenant.
         """
         if len(self.tenants) >= self._most:
             self.tenants = {

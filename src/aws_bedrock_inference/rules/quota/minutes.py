@@ -1,20 +1,21 @@
 """Learn when the minutes begin if the service counts fixed minutes, and fill each minute at its start.
 
-If answers take long, reservations fill a minute long before its tokens are used. In a fixed minute, only calls that
-are sent at its start end early enough for their unused tokens to be used again. If the start is unknown, calls keep
-within every sliding minute, which uses only 83 to 88 % of such a quota.
+If answers take long, reservations fill a minute long before its tokens are used. If fixed minutes are counted, only
+calls that are sent at the start of a minute end before the minute does. Their unused tokens can then be used again in
+this minute. If the start is unknown, the package stays within the limit in every sliding minute, and uses only 83 to 88
+% of the quota.
 
-Minutes can begin at any of 120 moments. For each moment, the slots show how many tokens the present minute would
-contain. Two observations contradict a moment:
+Minutes can begin at any of 120 moments. For each moment, the slots (short parts of the minute) show how many tokens the
+present minute would contain. Two observations contradict a moment:
 
 * a call was refused although the minute had room;
 * the minute contains more than the limit, and nothing was refused.
 
 The same observations test the assumption that the service counts the last 60 seconds (a sliding minute). A third
-assumption is a bucket, which has no minutes; a refusal in a full minute contradicts it. A moment is accepted if
-little contradicts it and much contradicts all other assumptions. Individual refusals may be noise, so they count
-little, and not at all if noise is common. Minutes are learned only if the limit is configured and one process uses
-all of it.
+assumption is that the service uses a bucket, which has no minutes. A refusal in a full minute contradicts this
+assumption. A moment is accepted if little contradicts it and much contradicts all other assumptions. Individual
+refusals may be noise, so they count little, and not at all if noise is common. Minutes are learned only if the limit is
+configured and one process uses all of it.
 """
 
 from __future__ import annotations
@@ -32,26 +33,28 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# The moments are STEP seconds apart. Calls of the last LATELY seconds can still be refused. Checks are LOOK seconds
-# apart.
+# The possible starts of the minute are STEP seconds apart. The service can still refuse calls of the last LATELY
+# seconds. The evidence is checked every LOOK seconds.
 STEP = 0.5
 MOMENTS = int(MINUTE / STEP)
 LATELY = 0.5
 LOOK = 1.0
 
-# A minute counts as full at this part of the limit. Above the second part, it contains more than the limit.
+# A minute counts as full at the first fraction of the limit. Above the second fraction, it contains more than the
+# limit.
 FULL = 0.98
 MORE = 1.01
 
-# ROW refusals with almost no success between them are a row. The known start is also contradicted by TRIES refusals
-# outside a full minute, if their tokens are more than MOSTLY of the minute's.
+# ROW refusals with almost no success between them are a row. The known start becomes doubtful after TRIES refusals
+# outside a full minute, if their tokens are more than the fraction MOSTLY of the minute's tokens.
 ROW = 3
 TRIES = 4
 MOSTLY = 0.3
 
-# Weights of the evidence against a moment, in units of log likelihood: a row of refusals while the minute had room; the
-# same row if no accepted minute was full; an individual refusal, up to the sum SINGLES; and each check at which a
-# minute contains too much. The sum is at most MOST and decays in FORGOTTEN seconds.
+# Weights of the evidence against a possible start of the minute, in units of log likelihood. They are, in order: a row
+# of refusals while the minute had room; the same row if no accepted minute was full; an individual refusal; the maximum
+# for all individual refusals (SINGLES); and each check at which a minute contains too much. The sum is at most MOST,
+# and decays in FORGOTTEN seconds.
 THROUGHOUT = 3.0
 UNEXPLAINED = 1.0
 SINGLE = 1.0
@@ -60,30 +63,32 @@ PASSED = 1.0
 MOST = 12.0
 FORGOTTEN = 900.0
 
-# Individual refusals prove nothing if this part of the calls is refused whatever the rate is.
+# Individual refusals prove nothing if this fraction of the calls is refused at any rate, however low.
 NOISE = 0.01
-MEMORY = 0.99  # the part of the counts that remains at each check
+MEMORY = 0.99  # the fraction of the counts that remains at each check
 
-# A moment is accepted with at most GOOD against it. All moments that are not within SURE / 2 of the best one must have
-# at least that much more against them, the sliding minute at least SURE more, and the bucket at least BUCKET. At most
-# WIDE moments can remain.
+# A start of the minute is accepted if the evidence against it is at most GOOD. The evidence against all starts that are
+# not within SURE / 2 of the best one must be higher by at least this number. The evidence against the sliding minute
+# must be higher by SURE, and against the bucket by BUCKET. At most WIDE starts can remain.
 GOOD = 2.5
 SURE = 4.0
 BUCKET = 4.0
 WIDE = 16
 
-# A minute is filled within this many seconds. If the moment is wrong, few calls are refused before this is noticed.
+# A minute is filled within this many seconds. If the assumed start is wrong, the service refuses only few calls before
+# the package stops.
 FILL = 2.0
 
-# A full minute lasts at least this many seconds. A short problem of the service looks the same at first, but then calls
-# succeed earlier.
+# A full minute refuses calls for at least this many seconds. A short problem of the service looks the same at first,
+# but calls succeed again earlier.
 CONFIRMED = 8.0
 
-# If only this moment explains a minute, each check reduces the evidence against the moment by this factor.
+# If only one start explains what happened in a minute, each check multiplies the evidence against this start by this
+# factor.
 PROVED = 0.93
 
-# If an accepted moment is contradicted, learning starts again after this many seconds. Each further time, the rest is
-# longer.
+# If observations contradict an accepted start, learning begins again after this many seconds. Each further time, the
+# wait is longer.
 REST = 30.0
 LONGER = 4.0
 LONGEST = 3600.0
@@ -99,7 +104,7 @@ class Minutes:
         self.unsure = 0.0
         self.due = now if limit < inf else inf
         self._limit = limit
-        self._against = [0.0] * (MOMENTS + 1)  # the last item stands for the sliding minute
+        self._against = [0.0] * (MOMENTS + 1)  # evidence against each start; the last item is for the sliding minute
         self._bucket = 0.0
         self._full_at = -inf  # the first refusal of the last full minute
         self._rest = REST
@@ -108,10 +113,12 @@ class Minutes:
         self._looked = now
         self._began = -inf
         self._tries = 0  # refusals in this minute before it was full
-        self._short = 0.0  # tokens that seemed free when this minute was full
+        self._short = 0.0  # tokens that seemed free when the service reported this minute as full
 
     def turn(self, slots: Collection[Slot], limit: Limit, now: float) -> None:
-        """Update the units that `limit` has free. This method is called at each new slot."""
+        """Compute the units that `limit` has free. This method is called at each new slot (a short part of the
+        minute).
+        """
         if now >= self.due:
             self.due = now + LOOK
             self._count(limit.admitted)
@@ -127,9 +134,9 @@ class Minutes:
         limit.pace = inf
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
-        """Weigh the refusal of a call of `amount` as evidence about the moments at which minutes begin. `sent` is the
+        """Use the refusal of a call of `amount` as evidence about the moments at which minutes begin. `sent` is the
         time of the call, and `in_a_row` is the number of the refusal in its row. Return True if the minute was full;
-        otherwise return False. In a full minute, only returned tokens can be used.
+        otherwise return False. In a full minute, only tokens that ended calls return can be used.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
@@ -157,8 +164,8 @@ class Minutes:
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
-        """Return the time from which calls count for the present minute. If several moments are possible, this is
-        their middle. The result of these calls then rules out half of the moments.
+        """Return the time from which calls count for the present minute. If several starts of the minute are possible,
+        return their middle. The result of the next calls then rules out half of these starts.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE
@@ -216,7 +223,7 @@ class Minutes:
         if best > GOOD or not minutes:
             self.phase = None
             return
-        # The good moments are adjacent, perhaps across the end of the minute. The largest gap follows the last one.
+        # The possible starts are adjacent, perhaps across the end of the minute. The largest gap follows the last one.
         following = [*good[1:], good[0] + MOMENTS]
         last = max(range(len(good)), key=lambda i: following[i] - good[i])
         first = following[last] % MOMENTS
@@ -229,9 +236,7 @@ def _step(time: float) -> int:
 
 
 def _at(ago: int, until: float) -> int:
-    """Return the number of the moment that is `ago` steps before `until`. The largest `ago` stands for the sliding
-    minute.
-    """
+    """Return the index of the moment that is `ago` steps before `until`. The largest `ago` means the sliding minute."""
     return MOMENTS if ago == MOMENTS else (_step(until) - ago) % MOMENTS
 
 

@@ -1,10 +1,10 @@
 """The interface between counting (`limit.Limit`) and learning (an estimator of a limit).
 
-An estimator observes the time that passes, the counts in that time, throttles, and the estimates of other members of
-a shared quota. The counts are sums, so that the admission of a call only adds to a number. The estimator has three
-results: `estimate` (the limit in units per minute), `burst` (the number of seconds whose quota can be used at once)
-and `slack` (the part by which reservations can exceed the minute). `limit.Limit` enforces these results. An estimator
-reads no clock, so that a test can run it on a recorded trace.
+An estimator observes the time that passes, the counts in that time, throttles, and the estimates of other members of a
+shared quota. The counts are sums, so that the admission of a call only adds to a number. The estimator has three
+results: `estimate` (the limit in units per minute), `burst` (the number of seconds whose quota can be used at once) and
+`slack` (the fraction by which reservations can exceed the limit of the minute). `limit.Limit` enforces these results.
+An estimator reads no clock, so that a test can run it on a recorded trace.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 
 class Counts(Protocol):
-    """The counts of one dimension that an estimator reads."""
+    """The counts of one dimension (requests or tokens) that an estimator reads."""
 
     @property
     def admitted(self) -> float:
@@ -49,12 +49,12 @@ class Counts(Protocol):
 
 class Throttle(NamedTuple):
     """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is the number of the throttle in its row
-    of throttles, or 0 if the previous throttle had not yet arrived when the call was admitted.
+    of throttles. It is 0 if this call was admitted before the previous throttle arrived.
 
     Three attributes contain the use of the whole quota, in units per minute: `recently` for the last few seconds,
-    `lately` for the last minute, and `shortly` for the last second or the time of a few calls. `calls` is the number
-    of calls in the time of `shortly`. `refused` is the size of the throttled call, and `size` is that size divided by
-    the mean size of calls.
+    `lately` for the last minute, and `shortly` for the last second or the time of a few calls. `calls` is the number of
+    calls in the time of `shortly`. `refused` is the size of the throttled call, and `size` is that size divided by the
+    mean size of calls.
     """
 
     in_a_row: int
@@ -67,14 +67,14 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return `recently`. If a use of this many `calls` per minute, each as large as the throttled call, is
-        higher, return that use. This is the case for the first call.
+        """Return the larger of two uses in units per minute: `recently`, or `calls` per minute that are each as large
+        as the throttled call. The second is larger for the first call.
         """
         return max(self.recently, calls * max(1.0, self.refused))
 
 
 class Estimator(Protocol):
-    """An estimator of one limit. Its answers are attributes, because they are read far more often than they change.
+    """An estimator of one limit. Its results are attributes, because they are read far more often than they change.
 
     `known` is True if the estimate is based on a configured limit, a throttle, or the estimate of another member.
     `reason` states this basis in words.
@@ -90,11 +90,13 @@ class Estimator(Protocol):
         """Observe that `seconds` have passed."""
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Observe a throttle. Return True if the burst is used up, otherwise False."""
+        """Record a throttle. Return True if the burst (the quota that can be used within a moment) is used up,
+        otherwise False.
+        """
 
     @property
     def noise(self) -> float:
-        """The part of the calls that is throttled whatever the rate is."""
+        """The fraction of the calls that is throttled at any rate, however low."""
 
     def adopt(self, estimate: float) -> None:
         """Take into account the estimate of another member of a shared quota."""

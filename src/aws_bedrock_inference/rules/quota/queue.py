@@ -1,7 +1,8 @@
 """The queue of calls that wait for quota, ordered by priority. Within a priority, tenants take turns (`line`).
 
-When a call of a higher priority is admitted, each lower priority with waiting calls earns a share of its tokens. Once
-the earned tokens pay for the first call of a lower priority, this call is next. So no priority waits forever.
+When a call of a higher priority is admitted, each lower priority with waiting calls earns a fraction of this call's
+tokens. When the earned tokens are enough for the first call of a lower priority, this call is next. So calls of every
+priority are admitted at some time.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ if TYPE_CHECKING:
 Weights: TypeAlias = "Mapping[tuple[float, str], float]"
 """The weights of tenants, by priority and name of the tenant."""
 
-# The guaranteed part of the quota for a priority that waits. It is enough to continue, and higher priorities hardly
-# notice it.
+# The guaranteed fraction of the quota for a priority with waiting calls. Its calls continue with this fraction, and
+# higher priorities hardly lose anything.
 SHARE = 0.05
 
-# A waiting call checks the queue again after this many seconds. All calls rely on the timer of the first call, and the
-# first call may belong to a closed event loop.
+# A waiting call checks the queue again after this many seconds. Normally the timer of the first call in the queue wakes
+# all calls, but the first call may belong to an event loop that was closed.
 LOOK = 30.0
 
 
 class Queue:
-    """The waiting tickets by priority, the smallest number first.
+    """The waiting tickets by priority. The smallest priority number is served first.
 
-    `shares` are the guaranteed parts of the quota by priority, where they differ from `SHARE`. `weights` are the
-    weights of tenants that differ from 1: in a shared quota, the part of a tenant's calls that is in this process.
-    Methods that only read do not need the ledger's lock.
+    `shares` are the guaranteed fractions of the quota by priority, where they differ from `SHARE`. `weights` are the
+    weights of tenants that differ from 1. In a shared quota, the weight is the fraction of a tenant's calls that is in
+    this process. Methods that only read do not need the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:
@@ -85,7 +86,7 @@ class Queue:
         return first
 
     def pop(self, ticket: Ticket) -> None:
-        """Remove `ticket`, which `head()` has returned. Lower priorities with waiting calls earn their share of its
+        """Remove `ticket`, which `head()` has returned. Lower priorities with waiting calls earn a fraction of its
         tokens.
         """
         for priority, line in self._lines.items():

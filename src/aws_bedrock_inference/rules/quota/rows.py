@@ -1,17 +1,17 @@
-"""Rows of throttles, between which almost no call succeeds."""
+"""Rows of throttles. In a row, almost no call succeeds between one throttle and the next."""
 
 from __future__ import annotations
 
 from math import exp, inf
 
-# A row has at least this many throttles. A row of PROVEN throttles was not caused by the rate.
+# A row has at least OUTAGE throttles. If a row has PROVEN throttles, its cause is not the rate.
 OUTAGE = 3
 PROVEN = 5
 
-# If a row lasts longer than this, in seconds, only a full minute explains it.
+# If a row lasts longer than this, in seconds, its only possible cause is a full minute of the quota.
 LONG = 6.0
 
-# If rows lower the rate twice within this many seconds, the rate is too high, and not only for a moment.
+# If rows lower the rate twice within this many seconds, the rate is too high in general, and not only for a moment.
 REPEATED = 60.0
 
 # Rows are forgotten in this many seconds.
@@ -37,8 +37,8 @@ class Rows:
         self.before, self.estimate = before, estimate
 
     def again(self, now: float, enough: float) -> bool | None:
-        """Count the present row. Return True if there are `enough` recent rows, False if there are fewer, and None if
-        the present row was already counted.
+        """Count the present row, unless it was already counted. Return None if it was already counted. Otherwise return
+        True if there are `enough` recent rows, and False if there are fewer.
         """
         if self._counted:
             return None
@@ -51,9 +51,9 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which the rate grows back after a row of throttles lowers the rate now. Normally, this
-        is `level`. If a row has already lowered the rate a short time ago, the level is at most `lately`, the use of
-        the last minute.
+        """Return the level to which the rate grows back after a row of throttles has lowered it. Normally, this is
+        `level`. If an earlier row lowered the rate a short time ago, the result is at most `lately`, the use of the
+        last minute.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

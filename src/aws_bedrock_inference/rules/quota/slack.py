@@ -1,11 +1,11 @@
-"""Learn the slack, which is the part by which reservations can exceed the limit of the minute.
+"""Learn the slack: the fraction by which reservations can exceed the limit of the minute.
 
-If answers take long and `max_tokens` is far above their use, reservations fill the minute with tokens that are never
-used. A service with a bucket returns these tokens when the call ends. A service that counts a minute refuses calls
-that do not fit. Therefore, while reservations delay calls, the slack grows step by step. The largest amount that the
-service has accepted is proven. Throttles of calls that needed more are weighed separately (`doubts`). If there are
-more of them than usual, the service counts the minute, and the slack is 0 for some time. If the minute has contained
-more than its limit for over a minute, the service does not count a sliding minute.
+A call reserves `max_tokens`. If answers take long and use far less, reservations fill the minute with tokens that are
+never used. A service with a bucket returns these tokens when the call ends. A service that counts a minute refuses
+calls that do not fit. Therefore, while reservations delay calls, the slack grows step by step. The largest amount that
+the service has accepted is proven. Throttles of calls that needed more are counted separately (`doubts`). If there are
+more of these throttles than usual, the service counts the minute, and the slack is 0 for some time. If the minute has
+contained more than its limit for over a minute, the service does not count a sliding minute.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from aws_bedrock_inference.rules.quota.doubts import DOUBT, Doubts
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
 
-# The increase of the slack per second, and the largest slack, as parts of the minute.
+# The increase of the slack per second, and the largest slack, as fractions of the minute's limit.
 INCREASE = 0.05
 MOST = 4.0
 
@@ -27,8 +27,9 @@ REST = 60.0
 LONGER = 4.0
 LONGEST = 3600.0
 
-# If no minute contained more than this part of the limit, the service may count a sliding minute, and few throttles are
-# enough evidence. After PROVEN seconds with more, the service certainly does not.
+# If no minute contained more than this fraction of the limit, the service may count a sliding minute, and few throttles
+# are enough evidence. If the minute has contained more than its limit for PROVEN seconds, the service certainly does
+# not count a sliding minute.
 NEAR = 1.01
 PROVEN = 62.0
 
@@ -37,7 +38,7 @@ LOOK = 1.0
 
 
 class Slack:
-    """The slack: the `share` of the minute by which reservations can exceed the minute."""
+    """The slack: `share` is the fraction by which reservations can exceed the limit of the minute."""
 
     def __init__(self) -> None:
         self.share = 0.0
@@ -59,8 +60,8 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Return True if a throttled call needed more than was ever accepted; otherwise return False. If there are
-        too many such throttles, set the slack to 0.
+        """Return True if the throttled call needed more than the service has ever accepted; otherwise return False. If
+        there are too many of these throttles, set the slack to 0.
         """
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
@@ -80,7 +81,7 @@ class Slack:
         self._doubts.end(anyway=False)
 
     def restore(self, share: float, now: float) -> None:
-        """Restore `share`, because the slack was not the cause of the throttles."""
+        """Set the slack to `share` again, because the slack was not the cause of the throttles."""
         self.share, self._due = share, now
         self._rest = max(REST, self._rest / LONGER)
 
@@ -88,8 +89,8 @@ class Slack:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
 
     def proven(self, now: float) -> bool:
-        """Return True if the last 60 seconds have contained more than the limit for over a minute. A service that
-        counts a sliding minute would have refused this. Otherwise return False.
+        """Return True if the last 60 seconds have contained more than the limit for over a minute; otherwise return
+        False. A service that counts a sliding minute would have refused calls in this time.
         """
         return now - self._low_at > PROVEN
 

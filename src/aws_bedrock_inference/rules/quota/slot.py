@@ -1,4 +1,6 @@
-"""A slot, which is a short part of the minute, and the pace that the present slots allow."""
+"""A slot, which is a short part of the minute, and the pace that the present slots allow. The pace is the rate of the
+next calls.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,25 @@ from aws_bedrock_inference.rules.quota.limit import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# The length of a slot in seconds. A slot leaves the minute as a whole, LAG seconds after its last call would leave it.
-# By then, the service has counted even calls that were slow on the network.
+# The length of a slot in seconds. All calls of a slot stop counting at the same time: LAG seconds after the last of
+# them is a minute old. By then, the service has also counted calls that were slow on the network.
 SLOT = 0.05
 LAG = 0.03
 
-# Slots that end sooner than this, in seconds, do not lower the pace, because calls are uneven within this time anyway.
+# Slots that end within this many seconds do not lower the pace, because calls are uneven within this time anyway.
 SOON = 5.0
 
-# Slots that end later than this do not lower the pace either: they would reserve room for a whole minute.
+# Slots that end later than this, in seconds, do not lower the pace either: they would reserve room for a whole minute.
 AHEAD = 30.0
 
-# A gap of this many calls does not lower the pace either.
+# A wait as long as this many calls need at the normal rate does not lower the pace either.
 GRAIN = 5.0
 
 
 class Slot:
     """The tokens and requests that were admitted in a short part of the minute. They count while the slot is `alive`.
-    `reserved` is the part of the tokens that calls in flight have reserved. If a slot is `inherited`, the parent of a
-    forked process settles its reservations.
+    `reserved` is the part of the tokens that calls in flight have reserved. If a slot is `inherited`, its calls were
+    sent by the parent process before a fork, and the parent settles their reservations.
     """
 
     __slots__ = ("alive", "end", "inherited", "requests", "reserved", "tokens")
@@ -42,8 +44,8 @@ class Slot:
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
-    """Return the highest pace, in units per second, that `room` and the slots that end soon allow until later slots
-    end. If calls did not keep to this pace, they would stop after each burst until the burst leaves the minute, and
+    """Return the highest pace of calls, in units per second, with which `room` lasts until older slots end and their
+    units are free again. If calls were faster, they would have to stop after each burst until it is a minute old, and
     again in each later minute.
     """
     found = inf

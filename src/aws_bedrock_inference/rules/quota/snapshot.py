@@ -26,9 +26,9 @@ Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
 Whose: TypeAlias = "tuple[float, str]"
 """A pair (priority, tenant)."""
 
-# The quota for waiting calls is requested as if it were needed within this many seconds. Other use can grow by this
-# factor before the next request to the store. If there is no use, it can grow to this part of the quota, which all
-# tenants of a priority share.
+# These numbers determine the quota that this process requests. For waiting calls, it requests enough to send them
+# within this many seconds. Other use can grow by this factor before the next request to the store. If there is no use,
+# it can grow to this fraction of the quota, which all tenants of a priority share.
 HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01
@@ -45,11 +45,12 @@ NAMED = 64
 class Snapshot:
     """The use of a quota by this process at one time.
 
-    These attributes have one value for each dimension: `used` is the use in the last minute, `estimates` the
-    estimated limit per minute, `reasons` the evidence for the estimate, and `bursts` the number of seconds whose
-    quota can be used at once. `outstanding` is the number of tokens that the `in_flight` calls have reserved. Two
-    attributes have one value for each priority: `waiting` is the number of waiting calls, and `consumers` is the use
-    in tokens per minute. `stalled` is True if no call has succeeded for longer than a full minute could explain.
+    These attributes have one value for each dimension (requests and tokens): `used` is the use in the last minute,
+    `estimates` the estimated limit per minute, `reasons` the evidence for the estimate, and `bursts` the number of
+    seconds whose quota can be used at once. `outstanding` is the number of tokens that the `in_flight` calls have
+    reserved. Two attributes have one value for each priority: `waiting` is the number of waiting calls, and `consumers`
+    is the use in tokens per minute. `stalled` is True if no call has succeeded for longer than a full minute could
+    explain.
     """
 
     used: Mapping[str, float]
@@ -65,10 +66,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The needs of a process that uses a shared quota. `told` are the needs in the form of `fair_shares`. `waiting`
-    are the priorities and tenants that have waiting calls. `limits` are the estimates that are based on evidence, by
-    name. `rate` is in calls per second. `uses` are the process's own uses in the last minute, by age. `free` are the
-    numbers of requests and tokens that the process could use at once.
+    """The needs of a process that uses a shared quota. `told` are the needs in the form of `fair_shares`. `waiting` are
+    the priorities and tenants that have waiting calls. `limits` are the estimates that are based on evidence, by name.
+    `rate` is in calls per second. `uses` are the requests and tokens that the process used in the last minute, by age.
+    `free` are the numbers of requests and tokens that the process could use immediately.
     """
 
     told: tuple[Need, ...]

@@ -20,14 +20,15 @@ LEVELS = 64
 # The maximum number of pairs of priority and tenant that are counted separately.
 TENANTS = 1024
 
-# Half of the use is forgotten in this many seconds; the stored sums are updated after this many seconds.
+# The use of a priority is averaged: an amount counts half after HALF seconds. The stored sums are updated after RESTART
+# seconds.
 HALF = 30.0
 RESTART = 30.0
 
 
 class Ticket:
-    """The place of one call in the queue. After the call is admitted, the ticket is its reservation. A driver uses
-    `attach` to wait for the ticket.
+    """The place of one call in the queue. After the call is admitted, the ticket represents its reserved tokens. The
+    code that waits for the ticket calls `attach`.
     """
 
     __slots__ = ("_wake", "_woken", "admitted_at", "left", "priority", "slot", "tenant", "tokens")
@@ -53,21 +54,21 @@ class Ticket:
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait for this ticket. The flag is set before the attached function is called. A concurrent `attach`
-        therefore sees the flag, or its function is called.
+        """End the wait for this ticket. The method sets a flag first and then calls the attached function. An `attach`
+        at the same time therefore sees the flag, or its function is called.
         """
         self._woken = True
         if self._wake is not None:
             self._wake()
 
     def rest(self) -> None:
-        """Prepare the ticket for another wait."""
+        """Reset the ticket, so that it can be waited for again."""
         self._woken = False
 
 
 def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
-    """End the wait on each of `tickets`, except for `but`. Return the tickets whose waiter cannot be reached, for
-    example because its event loop was closed. An error in one waiter does not affect the others or the caller.
+    """End the wait on each of `tickets`, except for `but`. Return the tickets whose waiting code cannot be reached, for
+    example because its event loop was closed. An error at one ticket does not affect the others or the caller.
     """
     gone = []
     for ticket in tickets:
@@ -80,9 +81,9 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 
 def level(priority: float, levels: Collection[float]) -> float:
-    """Return the priority under which `priority` is counted. If there are fewer than `LEVELS` other priorities, it is
-    `priority` itself. Otherwise it is the next larger one of `levels`, or the largest one if `priority` is above all
-    of them.
+    """Return the priority under which `priority` is counted. If `levels` contains fewer than `LEVELS` priorities, this
+    is `priority` itself. Otherwise it is the next larger one of `levels`. If there is no larger one, it is the largest
+    of `levels`.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority
@@ -91,17 +92,16 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority and tenant, in tokens. Half of the use is forgotten every 30 seconds, so that
-    the sum is about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are
-    counted together. If there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted
-    together.
+    """The recent use of each priority and tenant, in tokens. An amount counts half after 30 seconds, so the sum is
+    about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are counted
+    together. If there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted together.
     """
 
     __slots__ = ("_began", "_levels", "_used")
 
     def __init__(self) -> None:
-        # The use is stored as if it had occurred at `_began`: later use gets a larger weight, so that earlier use need
-        # not be reduced.
+        # Later use gets a larger weight, as if all use had occurred at `_began`. So the sums of earlier use need not be
+        # reduced each time.
         self._used: dict[tuple[float, str], float] = {}
         self._levels: set[float] = set()
         self._began = -inf

@@ -18,7 +18,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The members of a quota, sorted by name, and their shared limits: (dimension, units per minute, stamp)."""
+    """The members of a quota, sorted by name, and their shared `limits`: (dimension, units per minute, stamp)."""
 
     members: tuple[Seen, ...]
     limits: tuple[tuple[str, float, int], ...]

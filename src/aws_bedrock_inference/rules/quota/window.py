@@ -23,27 +23,27 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.gone import Use, Uses
     from aws_bedrock_inference.rules.quota.observed import EstimatorFactory
 
-# The interval, in seconds, at which the pace is computed again from the rest of the minute.
+# The interval, in seconds, at which the pace of calls is computed again from the free rest of the minute.
 SPREAD = 0.25
 
-# The seconds' worth of a quota that can be used at once. AWS does not publish its window. 5 s is the smallest known
-# one; a larger burst may be throttled.
+# The seconds whose quota can be used at once. AWS does not publish its window. The smallest known one is 5 s; AWS may
+# throttle a larger burst.
 BURST = 5.0
 
-# The starting values of an unknown quota. It doubles every second in which it delays calls without a throttle.
+# The starting values of an unknown quota, which doubles every second in which it delays calls without a throttle.
 UNKNOWN_RPM = 1200.0
 UNKNOWN_BURST = 80.0
 
-# Calls of this many seconds are "recent" when a limit is estimated from them.
+# The calls of the last this many seconds are used when a limit is estimated from the recent use.
 RECENT = 5.0
 
-# A burst is visible in the last second, or in the time of this many calls.
+# A burst is measured over the last second, or over the time of this many calls.
 FEW_CALLS = 5.0
 
 # The mean size of calls is computed over at least this many calls, and at most twice as many.
 USUAL_CALLS = 500.0
 
-# If calls in flight have reserved more than this part of the minute, reservations may exceed the minute.
+# If calls in flight have reserved more than this fraction of the minute, reservations may exceed its limit.
 RESERVED = 0.1
 
 # If the share of a shared quota has expired, the first call in the queue checks again after this many seconds.
@@ -54,8 +54,8 @@ TOLERANCE = 1e-6
 
 
 class Window:
-    """The two limits and the minute that they share. `firm` limits are never exceeded; other limits are starting
-    values.
+    """The limits of requests and tokens, and the minute that they share. `firm` limits are never exceeded; other limits
+    are starting values.
 
     Without any limit, requests start at a moderate rate that doubles. The dimension that is throttled first is then
     estimated. `estimator` creates the estimators.
@@ -91,7 +91,7 @@ class Window:
         self._asked = self._asking = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
-        self._others: list[Slot] = []  # used by others: members that are gone, the parent process
+        self._others: list[Slot] = []  # slots of others: members that have left, and the parent process
         self._at = now
         self._spread_at = now
 
@@ -137,7 +137,9 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use `share` of the quota until the time `until`. The same share of `gone` counts as used, if known."""
+        """Use the fraction `share` of the quota until the time `until`. `gone` is the use of members that have left. If
+        it is known, the same fraction of it counts as used.
+        """
         self.leased_until = until
         self.refresh(now)
         if gone is not None:
@@ -250,8 +252,8 @@ class Window:
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
-        """Weigh the throttle of a call of `tokens` that was admitted `age` seconds ago. `in_a_row` is the number of
-        the throttle in its row of throttles, or 0 if it counts as one with the previous throttle.
+        """Use the throttle of a call of `tokens` that was admitted `age` seconds ago as evidence. `in_a_row` is the
+        number of the throttle in its row of throttles. It is 0 if the throttle and the previous one count as one.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
@@ -295,7 +297,7 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Set the pace so that the free quota of the minute lasts until older use expires and more is free."""
+        """Set the pace so that the free quota lasts until older use expires and its quota is free again."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:

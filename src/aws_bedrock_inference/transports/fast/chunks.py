@@ -1,8 +1,9 @@
-"""Read the plain part of a chunked body. A plain chunk is a line that contains only the size, followed by the data.
+"""Read the plain chunks of a chunked HTTP body. A plain chunk is a line that contains only the size, followed by the
+data.
 
-A stream of events consists of thousands of small chunks, and h11 needs 4 us for each. Therefore this module reads the
-plain chunks at the start of the body. A part that is not plain is a chunk extension, the last chunk, a trailer, or a
-line that is not a size. h11 reads the first such part and everything after it.
+A stream of events consists of thousands of small chunks, and h11 needs 4 us (microseconds) for each. Therefore this
+module reads the plain chunks at the start of the body. A chunk extension, the last chunk, a trailer, and a line that is
+not a size are not plain. h11 reads the first of these and everything after it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 
 from aws_bedrock_inference.transports.failures import MalformedAnswer
 
-# Eight digits are 4 GB. Zero is the last chunk.
+# At most eight hexadecimal digits, which is 4 GB. The size zero is not matched, because it means the last chunk.
 _SIZE = re.compile(rb"(?!0+\r)([0-9A-Fa-f]{1,8})\r\n")
 _BEGINNING = re.compile(rb"[0-9A-Fa-f]{0,8}\r?")
 _END = b"\r\n"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MAX_HEADERS = 128 * 1024
 _MAX_PAYLOAD = 24 * 1024 * 1024
 
-_AROUND = 16  # bytes of the prelude and of the last checksum
+_AROUND = 16  # length in bytes of the prelude and the last checksum
 _PRELUDE = Struct("!III")
 _CHECKSUM = Struct("!I")
 
@@ -39,10 +39,11 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """The frames in bytes that arrive in pieces. Pass the bytes to `feed`, and call `next` until it returns None.
+    """The frames of an event stream whose bytes arrive in pieces. Pass the bytes to `feed`, and call `next` until it
+    returns None.
 
-    The pieces of a frame are joined when the last piece has arrived. If each piece were joined when it arrives, a long
-    frame would be copied as many times as it has pieces.
+    The pieces of a frame are joined only when the last piece has arrived. Joining them at each arrival would copy a
+    long frame as many times as it has pieces.
     """
 
     def __init__(self) -> None:

@@ -101,7 +101,7 @@ def _blob(_: Any) -> Check:
 
 
 def _document(value: Any) -> bool:
-    # botocore omits a member that is null, and keeps a null inside a member.
+    # botocore omits a JSON document that is null, and preserves a null inside a document.
     return value is not None and _json(value, DEEPEST)
 
 
@@ -125,7 +125,7 @@ def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each t
 
 
 def never(_: Any) -> bool:
-    """Return False, so that botocore handles every value of this shape."""
+    """Return False, so that botocore handles every value. This is the check of shapes that have no faster check."""
     return False
 
 

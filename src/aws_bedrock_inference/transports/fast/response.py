@@ -71,7 +71,7 @@ class Structure:
 
     @cached_property
     def lenient(self) -> Structure:
-        """A reader of the same structure that can also read data with errors. botocore fails on these errors."""
+        """A reader of the same structure for answers with errors, which botocore cannot read."""
         return _Lenient(self._shape, numbers=self._numbers)
 
     def _meet(self, key: str) -> tuple[str, Reader | None] | None:
@@ -96,8 +96,8 @@ class Structure:
 
 
 class _Lenient(Structure):
-    """Reads answers that botocore cannot read. It omits invalid numbers and dates, and unreadable members other than
-    the content. A union without a member becomes empty. Content is never omitted.
+    """Reads answers that botocore cannot read. It omits invalid numbers and dates, and other unreadable members except
+    for the content. A union without a member becomes empty.
     """
 
     def __call__(self, value: dict[str, Any]) -> dict[str, Any]:

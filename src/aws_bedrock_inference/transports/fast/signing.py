@@ -1,7 +1,8 @@
 """Add the proof of identity to a request: AWS Signature Version 4, a bearer token, or nothing.
 
-The signature equals botocore's byte for byte. It is computed here because botocore derives the day's key again for
-every request and processes each header several times. This would cost more than all other preparation of a call.
+The signature equals botocore's byte for byte. botocore derives the day's signing key again for every request, and
+processes each header several times. This would cost more than all other preparation of a call, so this module computes
+the signature itself.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Signer(Protocol):
         """
 
     def current(self) -> Any:
-        """Return the identity that calls use during a renewal, if it is still valid. Return None if the caller must
-        wait for the renewal.
+        """Return the identity that calls can still use while it is being renewed. Return None if the caller must wait
+        for the renewal.
         """
 
     def identity(self) -> Any:
@@ -106,7 +107,7 @@ class Bearer:
         """Return None, because botocore does not report how long a token is still valid."""
 
     def due(self) -> bool:
-        """Return whether the token belongs to a kind of tokens that renew themselves."""
+        """Return whether the token is of a kind that can be renewed over the network."""
         return self.source is not None and not isinstance(self.source, FrozenAuthToken)
 
     def identity(self) -> str:
@@ -144,8 +145,9 @@ class SigV4:
         return needed is not None and needed()
 
     def current(self) -> Any:
-        """Return the credentials if their renewal is due but not yet mandatory. botocore starts the renewal 15 minutes
-        before they expire, and requires it 10 minutes before they expire.
+        """Return the credentials if they should be renewed but are still safe to use; otherwise return None. botocore
+        starts the renewal 15 minutes before the credentials expire. From 10 minutes before, each call must wait for the
+        renewal.
         """
         credentials = self.source
         if not isinstance(credentials, RefreshableCredentials):
