@@ -28,6 +28,8 @@ from quota_worlds import Run
 
 from aws_bedrock_inference.rules.quota.bursts import Burst
 from aws_bedrock_inference.rules.quota.evidence import TOLD, UNTOLD, Evidence
+from aws_bedrock_inference.rules.quota.minutes import Minutes
+from aws_bedrock_inference.rules.quota.refunds import Refunds
 from aws_bedrock_inference.rules.quota.slack import Slack
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ PARTS: dict[str, dict[Any, Any]] = {
     "the burst as a suspect before the rate": {"learning.SMALL": inf},
     "more throttles for a burst of many calls": {"bursts.PART": 0.0},
     "slack for reservations": {"slack.INCREASE": 0.0},
+    "the expected refunds as the limit of the slack": {(Refunds, "expected"): lambda *_: inf},
+    "the start of fixed minutes": {(Minutes, "_decide"): lambda _: None},
     "windows told from buckets": {(Slack, "explains"): lambda *_: False},
     "proof that no minute is counted": {"slack.PROVEN": inf},
     "longer rests after slack failed": {"slack.LONGER": 1.0},
@@ -88,6 +92,7 @@ TOLD_WORLDS: list[dict[str, object]] = [
     {"discipline": "1", "load": "long"},
     {"discipline": "fixed", "noise": 0.03, "change": "halved"},
     {"discipline": "1", "noise": 0.03, "members": "store"},
+    {"discipline": "fixed", "load": "mixed"},
 ]
 OTHER_WORLDS: list[dict[str, object]] = [
     {"known": "unknown", "noise": 0.03},
