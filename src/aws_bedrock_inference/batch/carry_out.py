@@ -82,6 +82,9 @@ async def carry_out(
                     started=interruption.of,
                     night=night,
                 )
+            except ValueError as refused:
+                ending = Ending(stopped=str(refused))
+                raise
             finally:
                 keep = partial(_keep_letters, job, tally, journal, ending, region=client.region_name, say=say)
                 trouble = await asyncio.to_thread(closed_files, job, journal, output, ending, last=keep)
