@@ -57,8 +57,8 @@ def exit_code(tally: Tally, ending: Ending) -> int:
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the summary of a run. The summary contains the command that continues the run, with the same
-    `arguments`.
+    """Yield the lines of the summary of a run. If the run can be continued, they contain the command for this, which is
+    built from `arguments`, the arguments of the previous command.
     """
     yield from _why_it_ended(ending)
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
