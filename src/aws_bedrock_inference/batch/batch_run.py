@@ -149,8 +149,10 @@ class _BaseRun:
             raise BatchStopped(self._ending.reason)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the files. If the block raised no exception (`error` is None) and a file is incomplete, raise
-        `BatchStopped`.
+        """Close the files.
+
+        If a file is incomplete, raise `BatchStopped`. Do not raise it if the block itself raised an exception (`error`
+        is not None).
         """
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
         if trouble and error is None:

@@ -43,7 +43,8 @@ async def carry_out(
     """Run the job. `tally` counts the records, `complain` receives invalid lines, and `say` receives all other
     messages.
 
-    Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if a file cannot be used for its purpose.
+    Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if the input cannot be read or an output
+    file cannot be written.
     """
     check_limit(job.max_cost)
     with interruptible(tally, say) as interruption:
@@ -148,7 +149,9 @@ def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
-    """Return a function that returns True while the queue for quota accepts another call."""
+    """Return a function that returns True until many calls wait in the queue of the quota. The run then sends no
+    further records.
+    """
     routes: set[Route] = set()
 
     def hear(event: object) -> None:

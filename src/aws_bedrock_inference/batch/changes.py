@@ -35,9 +35,11 @@ def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bo
 
 
 def _place(database: sqlite3.Connection, number: int, asked: bytes, source: str) -> None:
-    """Give a record and its answer the next free number, so that the numbers follow the order of the input.
+    """Change the number of a record and of its answer to the next free number. The numbers then follow the order of the
+    input.
 
-    The answer was read from an output file without a journal, so its record was not known before.
+    The answer came from an output file without a journal. The position of its record in the input was not known until
+    now.
     """
     (last,) = database.execute("SELECT max(number) FROM records").fetchone()
     values = {"new": last + 1, "old": number, "asked": asked, "source": source}

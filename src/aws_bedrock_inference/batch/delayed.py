@@ -44,7 +44,9 @@ class Delayed:
 
     @property
     def is_full(self) -> bool:
-        """True if so many records are delayed that they must be sent before new records."""
+        """True if the number of delayed records has reached its maximum. The run then sends delayed records before new
+        records.
+        """
         return len(self._heap) >= _MOST
 
     def __len__(self) -> int:

@@ -73,7 +73,7 @@ class Plan:
 class _Unsent(Pipeline):
     """A pipeline that ends each call before the call is sent.
 
-    A policy would not be safe for this purpose, because users can turn policies off. The calls would then be sent.
+    It is a pipeline and not a policy, because users can turn policies off.
     """
 
     def __init__(self, hear: Callable[[Call], None]) -> None:

@@ -22,12 +22,12 @@ _LONGEST = 4_000_000
 class Intake:
     """Reads records from `items`, and writes them with `spool`.
 
-    Records are collected first, and are written when there are many of them or when the run is idle. This is fast for a
-    file. It causes no delay for a slow pipe.
+    Records are collected first. They are written when many records are collected, or when the run is idle. A file is
+    thus read fast, and the records of a slow pipe are not delayed.
 
     Create the reader inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all
     records are written and no error occurred. The event `wake` is set for each new record and at the end. `error` is
-    the exception of reading or writing.
+    the exception that ended the reading or the writing.
     """
 
     def __init__(

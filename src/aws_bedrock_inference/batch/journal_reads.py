@@ -1,5 +1,5 @@
-"""The methods of a journal that only read it. They load at most one piece of the journal, which is a bounded number of
-rows, into memory.
+"""The methods of a journal that only read it. They read the journal in pieces, and only one piece is in memory. A piece
+is a limited number of rows.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class JournalReads:
     def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
         """Yield the answers in pieces. Each answer has its sequence number.
 
-        With `up_to`, the answers up to this sequence number are in the order of the input. Otherwise, the answers
-        `after` a sequence number are in the order of their arrival.
+        If `up_to` is set, yield the answers up to this sequence number, in the order of the input. Otherwise, yield the
+        answers whose sequence number is above `after`, in the order of their arrival.
         """
         place: tuple[int, ...]
         if up_to is None:
@@ -113,9 +113,9 @@ class JournalReads:
             raise JournalBroken(f"{self.path}: {error}.") from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows of a query, up to the maximum size of one piece.
+        """Return the first rows of the query `select`, up to the maximum size of one piece.
 
-        The size of a row is the length of the text in its second column.
+        The size of a piece is the total length of the texts in the second column of its rows.
         """
         rows: list[Any] = []
         left = _PIECE

@@ -53,8 +53,8 @@ def keep_letters(
 ) -> Kept | None:
     """Store a dead letter for each failure in the journal. Discard the letters of records that are now answered.
 
-    No new letters are stored if the run was interrupted or no call could succeed, because such a run is continued
-    later. If the store fails, `say` receives the reason, and the result is None.
+    If the run was interrupted, or a fault affected every record, no new letters are stored: the user can continue such
+    a run later. If the store fails, `say` receives the reason, and the result is None.
     """
     if ending.broken:
         return None

@@ -57,11 +57,11 @@ def is_openai(source: Mapping[str, Any]) -> bool:
 
 
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
-    """Return the record that the template builds from `source`. If `source` already contains a request, return
-    `source` itself.
+    """Return the record that the template builds from `source`. If `source` already contains a request, return `source`
+    itself.
 
-    The template reads its data from fields of `source`. Other known fields stay in the record, and unknown fields are
-    omitted. Raises `ProblemError` if the name of an unused field looks like an option.
+    The template reads its data from fields of `source`. Other fields that are arguments of the call stay in the record.
+    Unknown fields are omitted, or refused as in `check_unused`.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:
@@ -76,7 +76,9 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
 
 
 def check_unused(names: Iterable[str], template: Template) -> None:
-    """Refuse names that look like options and that the template does not use. Raises `ProblemError`."""
+    """Refuse a field that the template does not use, if its name is an option of the command or resembles a known
+    field. Raises `ProblemError`.
+    """
     for name in names:
         if name in template.fields or name in PROMPT_MEMBERS:
             continue

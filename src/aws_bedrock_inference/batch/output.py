@@ -149,10 +149,11 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Remove `rest`, the end of the file, if it is only an incomplete line. Return whether this is the case.
+        """Remove an incomplete line from the end of the file, and return True. If `rest`, the end of the file, is
+        anything else, change nothing and return False.
 
-        `expected` is the complete line, or empty if no further line is expected. After a power failure, an incomplete
-        line can end with zero bytes.
+        `expected` is the next line that the file must contain. It is empty if the file must contain no further line.
+        After a power failure, an incomplete line can end with zero bytes.
         """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):

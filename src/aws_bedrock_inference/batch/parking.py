@@ -39,8 +39,8 @@ def may_pass(fault: Fault) -> bool:
 def ask_again_after(fault: Fault) -> float:
     """Return the seconds to wait before the next probe.
 
-    The wait is the one that AWS documents for the cause, or the one that the response states. If there is neither, it
-    is the default for this kind of fault.
+    AWS documents the wait for some causes, and some responses state it. Otherwise, the wait is the default for this
+    kind of fault.
     """
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented
@@ -57,11 +57,11 @@ def is_final(fault: Fault) -> bool:
 
 
 class Parking:
-    """The rules for a fault that affects every record: when the run parks, when it sends a probe, and when it gives
-    up.
+    """The rules for a fault that affects every record: when the run parks, when it sends a probe, and when it gives up.
 
-    `give_up_after` is the maximum number of seconds that the run stays parked. None means one day for a run that had
-    answers before. A run without answers does not park by default, because nothing shows that its calls can succeed.
+    `give_up_after` is the maximum number of seconds that the run stays parked. By default, a run that has received
+    answers stays parked for at most one day. A run without answers does not park, because nothing shows that its calls
+    can succeed.
 
     `met` contains the latest consecutive records that failed with the same fault. `fault` is the fault because of
     which the run is parked, `next` the time of the next probe, and `probed` the record that is sent as the probe.

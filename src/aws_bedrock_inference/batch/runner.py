@@ -161,7 +161,9 @@ class Run:
         return claimed
 
     def _look_around(self, *, idle: bool) -> None:
-        """Stop the run if it must not continue. If the run is idle, decide about its parked records."""
+        """Stop the run if it must not continue. If the run is idle, decide the fate of the records in `Parking.met`, or
+        park the run.
+        """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
             self._stop(Ending(broken=f"{self._journal.path} was deleted, renamed or replaced during the run."))

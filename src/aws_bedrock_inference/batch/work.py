@@ -65,10 +65,11 @@ async def asked(
     """Read the input, and send the records that have no result yet.
 
     With a deadline, `night` first performs its steps (see `deadline`). Then `asker` is called; it returns the function
-    that sends a record. `started` receives the object that a signal interrupts. `notify` is called when the journal has
-    new fates. A fate states that a record is answered, has failed, or is sent again.
+    that sends a record. `started` is called with the `Night` and with the `Run`; a signal interrupts the latest of
+    them. `notify` is called when the journal has new fates. A fate states that a record is answered, has failed, or is
+    sent again.
 
-    Raises `ValueError` if the input cannot be used, or if its requests differ from the requests that were answered.
+    Raises `ValueError` if the input cannot be used, or if a record was answered and its request has changed since then.
     """
     tally.lost = journal.begin(
         failed_too=job.redoes_failures, started=clock.wall(), pid=os.getpid(), source=job.source_name

@@ -83,7 +83,7 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Store the arguments, so that a command can print the command line with which the user continues it."""
+        """Store the arguments of the command line. `bedrock run` prints them in the command that continues the run."""
         ctx.meta["arguments"] = list(args)
         return super().parse_args(ctx, args)
 

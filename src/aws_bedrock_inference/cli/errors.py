@@ -66,8 +66,8 @@ def _of_service(service: str | None, places: _Places) -> _Places:
 
 
 def _named(name: str, places: _Places) -> _Places:
-    """Return the causes with this name or error code, grouped by service. If `name` is a code, each cause lists only
-    this code.
+    """Return the causes with this name or error code, grouped by service. If `name` is a code, the other codes of each
+    cause are omitted.
     """
     code = spelling(name)
     found = {

@@ -130,7 +130,7 @@ def output_s3_option(*, required: bool = False) -> Callable[[F], F]:
 
 
 def rate_options(least: click.FloatRange) -> Callable[[F], F]:
-    """Return the options `--rpm` and `--tpm` for the quota. `least` is click's type for both numbers, which contains
+    """Return the options `--rpm` and `--tpm` for the quota. `least` is the click type of both options, and defines
     their minimum.
     """
 

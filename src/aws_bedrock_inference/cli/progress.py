@@ -186,8 +186,8 @@ class Progress:
         return (self._tally.total - self._tally.done) * 60 / rate
 
     def _most(self) -> float:
-        """Return the number of answers per minute that the quota allows. At the start of a run, the burst can exceed
-        this rate.
+        """Return the number of answers per minute that the quota allows. At the start of a run, more answers can arrive
+        because of the burst.
         """
         tally = self._tally
         by_tokens = self._tpm * tally.answered / tally.tokens if self._tpm and tally.tokens else inf
@@ -231,7 +231,7 @@ def clock_time(seconds: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """Return an estimated duration as text, rounded according to its precision."""
+    """Return an estimated duration as text. Long durations are rounded to larger units than short ones."""
     _, step, unit, name = next(row for row in _PRECISION if seconds < row[0])
     return f"about {max(1, round(seconds / step)) * step / unit:g} {name}"
 

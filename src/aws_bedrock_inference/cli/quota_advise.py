@@ -49,9 +49,9 @@ _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "it
 class _Experience:
     """Statistics of the calls of one model.
 
-    `inputs` is the mean number of input tokens per call, or None if it is unknown. `account` and `region` are empty if
-    they are the caller's own. `learned` is the measured burndown rate (quota tokens per output token), if it differs
-    from the rate in the table.
+    `inputs` is the mean number of input tokens per call, or None if it is unknown. If the calls belong to the caller's
+    own account and Region, `account` and `region` are empty. `learned` is the measured burndown rate (quota tokens per
+    output token), if it differs from the rate in the table.
     """
 
     where: str

@@ -1,4 +1,6 @@
-"""Show the use of quotas: live by the processes that share a quota, and from CloudWatch by the whole account."""
+"""Show the use of quotas: the current use by the processes that share a quota, and the use by the whole account from
+CloudWatch.
+"""
 
 from __future__ import annotations
 
@@ -120,8 +122,7 @@ def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQ
     """Return the quotas that are shared through `store`. If `models` is not empty, return only the quotas of these
     models.
 
-    Raises `StoreUnavailable`. This also happens if the file of the store does not exist, because reading does not
-    create it.
+    Raises `StoreUnavailable`, also if the file of the store does not exist. The function does not create this file.
     """
     if isinstance(store, SqliteStore) and not store.path.exists() and store.path.parent.is_dir():
         raise _NotYet(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
@@ -212,8 +213,8 @@ def priority_name(priority: float) -> str:
 
 
 def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
-    """Yield lines with the use that CloudWatch counted, one line for each model id. The percentages refer to the quota
-    of the id in tokens per minute.
+    """Yield lines with the use that CloudWatch counted, one line for each model id. The percentages are parts of the
+    model's quota in tokens per minute.
     """
     head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
     yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")
@@ -281,8 +282,8 @@ def print_lines(console: Console, lines: Iterable[Line]) -> None:
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
-    """Yield a function that shows an update. The function gets the new lines, and the last known lines, which remain
-    visible on a terminal.
+    """Yield a function that shows an update. Its arguments are the new lines and the last known lines. On a terminal,
+    the last known lines stay visible.
     """
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)

@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 def exit_code(tally: Tally, ending: Ending) -> int:
     """Return the exit code of a run.
 
-    If there are several problems, the code is that of a problem that a person must solve. Problems that another run can
-    solve have lower precedence.
+    A run can have several problems. In this case, a problem that a person must solve determines the code before a
+    problem that another run can solve.
     """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED
@@ -57,8 +57,8 @@ def exit_code(tally: Tally, ending: Ending) -> int:
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the summary of a run. `arguments` are the arguments of the command, from which the command to
-    continue is built.
+    """Yield the lines of the summary of a run. If the run can be continued, they contain the command for this, which is
+    built from `arguments`, the arguments of the previous command.
     """
     yield from _why_it_ended(ending)
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""

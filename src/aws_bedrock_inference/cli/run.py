@@ -215,7 +215,7 @@ def _configured(options: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _interrupted_by_sigterm() -> Iterator[list[int]]:
-    """Handle SIGTERM like Ctrl-C in the block. The list that is yielded contains the signal after it has arrived."""
+    """Handle SIGTERM like Ctrl-C in the block. Yield a list; when SIGTERM arrives, the signal is added to the list."""
     came: list[int] = []
 
     def interrupt(number: int, _: object) -> None:

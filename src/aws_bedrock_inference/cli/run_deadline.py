@@ -53,7 +53,9 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return the options of a job. A client for batch jobs replaces the options for the bucket and the role."""
+    """Return the options of a job. The options for the bucket and the role are replaced by `jobs`, a client for batch
+    jobs.
+    """
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")
     if output is None:
@@ -73,7 +75,9 @@ def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, An
 
 
 def kept_deadline(tally: Tally, ending: Ending, now: float) -> Iterator[str]:
-    """Yield the lines of a summary about the deadline: whether the run kept it, and the state of its batch job."""
+    """Yield the lines of a summary about the deadline: whether the run ended before the deadline, and whether a batch
+    job continues.
+    """
     course = tally.course
     if course is None:
         return

@@ -42,7 +42,7 @@ class _Output(io.FileIO):
 def prepare_outputs() -> None:
     """Prepare standard output and standard error. If standard output is closed later, the command ends.
 
-    Characters that the encoding of an output lacks are escaped. Without the escapes, a character outside ASCII would
+    If the encoding of an output lacks a character, the character is escaped. Otherwise, a character outside ASCII would
     end the command under `LC_ALL=C`.
     """
     out = sys.stdout
@@ -104,7 +104,7 @@ def read_text() -> str:
 def leaving_at_once() -> Iterator[None]:
     """On Ctrl-C in the `with` block, end the process without a message.
 
-    The usual handling is not reliable there, because Python can lose an interruption while it imports modules.
+    The block imports modules, and Python can lose an interruption during an import.
     """
 
     def leave(_: int, __: FrameType | None) -> None:

@@ -24,15 +24,17 @@ def states_of(state: Any) -> tuple[State, ...]:
 
 
 def cursor_of(state: State, place: Place | None) -> str:
-    """Return the cursor for a place among the letters of a state. None means the first place."""
+    """Return the cursor for the position `place` in the list of letters with this state. If `place` is None, the cursor
+    is for the start of the list.
+    """
     return state if place is None else f"{state}/{place.first!r}/{place.id}"
 
 
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
     """Return the position at which the next page of letters starts.
 
-    The result contains the states that remain to be listed, and a place among the letters of the first of these states.
-    Raises `ValueError` for an invalid cursor.
+    The result contains the states that remain to be listed, and the position in the list of the first of these states.
+    If the position is None, the page starts at the beginning of this list. Raises `ValueError` for an invalid cursor.
     """
     if cursor is None:
         return states, None

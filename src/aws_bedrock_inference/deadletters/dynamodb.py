@@ -52,11 +52,12 @@ class DynamoLetters:
 
     The Region, the endpoint and the credentials are found in the same way as in boto3, from `session` if it is set.
 
-    Letters are listed with the index `by-state`, so the cost of a list does not grow with the number of finished
+    Letters are listed with the index `by-state`, so the cost of listing does not grow with the number of finished
     letters. A table without this index, such as a table from AWS's documentation, is scanned completely.
 
-    DynamoDB's expressions have no clock. A claim is therefore treated as abandoned if its version has not changed for
-    the time of its lease. The process that waits for the letter measures this time with its `clock`.
+    DynamoDB's expressions have no clock. A process that waits for a claimed letter therefore measures the time with its
+    own `clock`. If the version of the letter does not change for the duration of the lease, the process treats the
+    claim as abandoned.
     """
 
     def __init__(
@@ -149,13 +150,13 @@ class DynamoLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the claim of a letter has expired.
 
-        A claim has expired if it has not changed for the time of its lease, measured from the first call of this
-        method.
+        A claim has expired if it has not changed for the duration of its lease. The duration starts when this method
+        first sees the current version of the claim.
         """
         return self._watch.has_lapsed(summary)
 
     def now(self) -> float:
-        """Return the time of day in seconds since the epoch."""
+        """Return the current time in seconds since the epoch."""
         return self._time_of_day()
 
     def create(self) -> list[str]:
@@ -274,9 +275,10 @@ class DynamoLetters:
             return b""
 
     def _held(self, name: str, key: str, content: bytes, room: int) -> dict[str, Any]:
-        """Return the attribute of an item that contains `content`.
+        """Return the attribute that stores `content` in an item.
 
-        If `content` has more than `room` bytes, it is stored in S3, and the attribute contains its place in S3.
+        If `content` has more than `room` bytes, it is stored in S3, and the attribute contains the URI of the S3
+        object.
         """
         if len(content) <= room:
             return {name: {"B": content}}

@@ -1,4 +1,4 @@
-"""Convert errors of the DynamoDB table and its bucket into exceptions, each with one sentence."""
+"""Convert errors of the DynamoDB table and its bucket into `StoreUnavailable` and `StoreUnusable`."""
 
 from __future__ import annotations
 

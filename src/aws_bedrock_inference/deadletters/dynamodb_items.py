@@ -1,5 +1,5 @@
-"""Convert letters to DynamoDB items and back. Items that the program in AWS's documentation has written can also be
-read.
+"""Convert letters to DynamoDB items and back. The module also reads the items of the example program in AWS's
+documentation.
 
 | Attribute | Type | Content |
 |---|---|---|
@@ -66,8 +66,8 @@ def record_of(item: dict[str, Any]) -> Record:
 
 
 def _of_documents(item: dict[str, Any]) -> Letter:
-    """Return the letter from an item that the program in AWS's documentation has written. Such a letter has version 0,
-    because the program writes no version.
+    """Return the letter in an item that the example program in AWS's documentation has written. Such a letter has
+    version 0, because the program writes no version.
     """
     read = TypeDeserializer().deserialize
     members = {name: _native(read(value)) for name, value in item.items()}

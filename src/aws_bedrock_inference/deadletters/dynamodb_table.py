@@ -93,8 +93,8 @@ def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list
 
 
 def _adopt(client: Any, table: str) -> int:
-    """Add the attributes of the index to the items that the program in AWS's documentation has written. Return the
-    number of these items.
+    """Add the attributes of the index to the items that the example program in AWS's documentation has written. Return
+    the number of these items.
     """
     adopted = 0
     for page in client.get_paginator("scan").paginate(TableName=table):
@@ -151,8 +151,8 @@ def _await(client: Any, table: str) -> None:
 
 
 def query_of(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
-    """Return the parameters of a query that finds the letters of a state within the selected times. The query uses
-    the index.
+    """Return the parameters of a query for the letters of a state. The query uses the index, and selects letters by the
+    time of their first failure.
     """
     condition = "#state = :state"
     values: dict[str, Any] = {":state": {"S": state}}

@@ -22,7 +22,7 @@ THREADS = 4
 class Keeper:
     """Stores letters in `store`, which is a `DeadLetterQueue` or any store that such a queue accepts.
 
-    If `store` is invalid or unusable, raises the `ValueError` or `StoreUnusable` of the queue.
+    Raises the same exceptions as `DeadLetterQueue` if `store` is invalid or cannot be used.
     """
 
     def __init__(self, store: Any, *, seal: Seal | None, redact: Redact | None) -> None:

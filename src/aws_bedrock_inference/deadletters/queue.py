@@ -83,9 +83,9 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        If the store fails, the method raises `StoreUnavailable`. There is one exception: if `error` is an exception, or
-        an `except` block calls this method, the method returns None. It thus does not replace the original exception.
-        The log and a note on the original exception then contain the reason.
+        If the store fails, the method does not replace an exception that the program is handling. If `error` is an
+        exception, or an `except` block calls the method, it returns None. The log and a note on the original exception
+        then contain the reason. Otherwise, the method raises `StoreUnavailable`.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -263,7 +263,9 @@ class DeadLetterQueue:
         return records, None
 
     def _readable(self, records: list[Record]) -> list[Letter]:
-        """Return the letters that can be read. If there are records but none can be read, raise the error."""
+        """Return the letters that can be read. If there are records but none can be read, raise the error of the last
+        record.
+        """
         letters, trouble = [], None
         for record in records:
             try:

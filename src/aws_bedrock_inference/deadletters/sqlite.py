@@ -118,14 +118,14 @@ class SqliteLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the lease of a claimed letter has expired, by the clock of the machine.
 
-        If this clock was set back, a monotonic clock decides: the lease has expired when the claim has not changed for
-        the time of the lease.
+        If this clock was set back, a monotonic clock is used instead. By this clock, the lease has expired if the claim
+        has not changed for the duration of the lease.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
 
     def now(self) -> float:
-        """Return the time of day in seconds since the epoch."""
+        """Return the current time in seconds since the epoch."""
         return self._clock()
 
     def create(self) -> list[str]:

@@ -74,7 +74,7 @@ class LetterStore(Protocol):
         """Return whether the lease of a claimed letter has expired, by the clock of this store."""
 
     def now(self) -> float:
-        """Return the time of day in seconds since the epoch."""
+        """Return the current time in seconds since the epoch."""
 
     def create(self) -> list[str]:
         """Create the table or the file. Return texts that describe the changes."""

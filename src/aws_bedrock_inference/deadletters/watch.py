@@ -23,8 +23,8 @@ class Watch:
         self._seen: dict[str, tuple[int, float]] = {}
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the claim has not changed for the time of its lease, measured from the first call of this
-        method.
+        """Return whether the claim has not changed for the duration of its lease. The duration starts when this method
+        first sees the current version of the claim.
         """
         version, since = self._seen.get(summary.id, (0, 0.0))
         if version != summary.version:

@@ -3,8 +3,8 @@
 diagnosis.py  chooses the probes, runs them, and returns the report
 probe.py      the type of a probe, and which probes run for an error
 probes/       the probes, a file for each area
-part.py       probes of another service's resource that an error names
-states.py     evaluation of the state of such a resource
+part.py       probes of a resource that an error names, such as a bucket
+states.py     evaluation of the state of a resource
 documents.py  evaluation of policies
 unprobed.py   commands to run by hand for causes without a probe
 examine.py    runs probes: in order of dependency, each within its limit

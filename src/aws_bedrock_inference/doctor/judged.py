@@ -89,7 +89,7 @@ def judge(
     resources: Sequence[str],
     context: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Query IAM's policy simulator whether the principal is allowed these actions on these resources. Return its
+    """Send a request to IAM's policy simulator: is the principal allowed these actions on these resources? Return the
     answer.
 
     `context` contains the values of condition keys.

@@ -40,7 +40,8 @@ _NAMES = {
 def named(world: World, name: str) -> str:
     """Return the value of the placeholder `name` from the text of the error, such as the name of a bucket.
 
-    The placeholder is one of the catalogue or of this file. The result is empty if the text contains no value.
+    Some placeholders are defined in the catalogue, and the others in this file. The result is empty if the text
+    contains no value.
     """
     own = _NAMES.get(name)
     if own is None:
@@ -96,13 +97,14 @@ class Seen:
 class Part:
     """A kind of resource that the API call `operation` reads, with the rules for its probe.
 
-    * `names` and `optional` map parameters of the operation to placeholders, whose values are in the error's text.
-      The values of `optional` can be missing from the text.
+    * `names` and `optional` map parameters of the operation to placeholders. The error's text contains the values of
+      the placeholders. The values for `optional` can be missing from the text.
     * `judge` evaluates the state of a resource that exists. It returns None if the state is good.
     * `missing` are the causes of the error if the resource does not exist.
     * `states` are causes that the resource's state can lead to. They are excluded if `judge` returns None.
     * `may_tell` are further causes that `judge` can prove or exclude.
-    * `denied` are causes that are proved if AWS refuses the read and the error can have them.
+    * `denied` are causes of refused requests. If AWS refuses to read the resource, the most likely cause of the error
+      among them is proved.
     * `by_status` maps an HTTP status to a cause, for answers without a code, such as answers to HEAD.
     """
 

@@ -22,13 +22,13 @@ Examine = Callable[["World"], "Finding"]
 class Probe:
     """One check of the doctor.
 
-    * `needs` are probes that must not have failed before it. For example, credentials cannot be checked if the
-      network does not work.
+    * `needs` are probes that run first. If one of them fails, this probe is skipped. For example, credentials cannot be
+      checked if the network does not work.
     * `tells` are the causes that the probe can prove or exclude. The option `--for` chooses probes by these causes.
     * `calls` are the API operations that the probe calls, with their IAM names (`sts:GetCallerIdentity`). They only
       read.
-    * `asked` is True if the probe costs something or concerns few users. Such a probe runs only if it is requested,
-      or if the error can have one of its causes.
+    * `asked` is True if the probe costs something or concerns few users. Such a probe runs only if it is requested, or
+      if the error can have one of its causes.
     """
 
     name: str
@@ -62,9 +62,9 @@ def probe(
 def chosen(probes: dict[str, Probe], causes: Iterable[str] | None = None, *, asked: Iterable[str] = ()) -> list[Probe]:
     """Return the probes to run, in order.
 
-    They are the probes that can prove or exclude one of `causes`, the probes that `asked` names, and all probes that
-    these probes need. If `causes` is None, they are all probes. A probe with the attribute `asked` is then included
-    only if the argument `asked` names it.
+    If `causes` is None, return all probes, but a probe with the attribute `asked` only if the argument `asked` names
+    it. Otherwise, return the probes that can prove or exclude one of `causes`, the probes that the argument `asked`
+    names, and the probes that these probes need.
     """
     if causes is None:
         return [each for each in probes.values() if not each.asked or each.name in asked]

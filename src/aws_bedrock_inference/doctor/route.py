@@ -58,7 +58,9 @@ class Route:
 
     @property
     def bare(self) -> bool:
-        """True if `name` is the id or ARN of a model itself, with or without the length of its context window."""
+        """True if `name` is the id or ARN of a model itself. The id can end with the length of the model's context
+        window.
+        """
         return target(self.name) == (self.base, "on-demand")
 
     @property
@@ -131,8 +133,8 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 
 
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
-    """Return True if the Region offers the model id `name`, and False if it does not. Return None if the lists cannot
-    show this, because they do not contain the account's own resources.
+    """Return True if the Region offers the model id `name`, and False if it does not. Return None if this is unknown:
+    the lists do not contain the account's own resources.
     """
     if profile is not None or listing.find(name) is not None:
         return True

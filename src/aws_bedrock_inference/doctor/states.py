@@ -30,7 +30,9 @@ def facts() -> dict[str, dict[str, Any]]:
 
 
 def region_of_bucket(answer: Answer) -> str:
-    """Return the bucket's Region from an answer of S3, or an empty text. Refusals contain it, too."""
+    """Return the bucket's Region from an answer of S3, or an empty text. Answers that refuse the request contain the
+    Region, too.
+    """
     response: dict[str, Any] = answer.value or getattr(answer.error, "response", None) or {}
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     return str(response.get("BucketRegion") or headers.get("x-amz-bucket-region") or "")
@@ -200,7 +202,9 @@ def role(seen: Seen) -> Finding | None:
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return who has to assume the role, in words and as principals of a policy; both are empty if unknown."""
+    """Return the services, or the caller, that must assume the role: as text for a message, and as principals of a
+    policy. Both values are empty if this is unknown.
+    """
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
         services = facts()["principals"].get(service, [])
@@ -295,5 +299,5 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the error's most likely cause among `causes`, or the first of them if it can have none."""
+    """Return the error's most likely cause among `causes`. If the error can have none of them, return the first."""
     return next((each for each in seen.world.candidates if each in causes), causes[0])

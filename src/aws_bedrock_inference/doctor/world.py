@@ -35,8 +35,8 @@ BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 class World:
     """The settings that a diagnosis is about.
 
-    * `limit` is the maximum time for one probe, in seconds. `wait` is the maximum time for a connection, and the
-      maximum time for an answer after that; both together are within `limit`.
+    * `limit` is the maximum time for one probe, in seconds. `wait` is the maximum time to connect, and also the maximum
+      time to wait for an answer. The sum of both is at most `limit`.
     * `wall` returns the time of day.
     * `account` is the account id that the caller expects, and `project` the id or ARN of the Bedrock project in the
       calls.
@@ -72,7 +72,7 @@ class World:
 
     @cached_property
     def endpoint(self) -> Endpoint:
-        """The endpoint of Bedrock's runtime, as a client would find it. Raises the same errors as a client."""
+        """The endpoint of Bedrock's runtime, found as a client finds it. Raises the same errors as a client."""
         return find_endpoint(self.session, region_name=self.region_name, endpoint_url=self.endpoint_url)
 
     @property

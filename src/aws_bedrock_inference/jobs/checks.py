@@ -1,8 +1,7 @@
 """Check a job before it is created: its role, its buckets and its model.
 
-AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. A check can be
-impossible, usually because the caller lacks the permission for this check. In this case, the check reports no problem,
-because the job itself may not need that permission.
+AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. If the caller lacks the
+permission for a check, the check reports no problem, because the job itself may not need this permission.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ class JobChecks:
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
         """Check the job. Raise `ValueError` with one line for each problem.
 
-        Without `given_input`, the caller uploads the input below the output prefix. The check then also tests the
-        permission to write there.
+        Without `given_input`, the caller uploads the input below the output prefix. The check then also tests whether
+        the caller can write below this prefix.
         """
         problems = [
             self._found(self._role, role_arn),

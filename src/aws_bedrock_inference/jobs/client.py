@@ -118,11 +118,11 @@ class BedrockJobClient(Jobs):
         `invoke`, or it has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3.
         `system`, `max_tokens` and `temperature` apply to prompts. The records need not fit into memory.
 
-        The same content always has the same job. If a job with this content is running or has completed, its id is
-        returned. A restarted program can therefore call this method again. If the job failed or was stopped, a new
-        job is created. If `client_token` is set, it identifies the content instead of the content's digest. Pass a
-        different token for each content, and a new token to run the same prompts again. AWS stops the job after
-        `timeout_hours`. Records that were not processed by then have no output.
+        If a job with the same content is running or has completed, this method returns the id of that job. A restarted
+        program can therefore call the method again. If that job failed or was stopped, a new job is created.
+        `client_token` identifies the content. If it is not set, the digest of the content is used. Pass a different
+        token for each content, and a new token to run the same prompts again. AWS stops the job after `timeout_hours`.
+        Records that were not processed by then have no output.
 
         Raises `ValueError` for invalid records, and the exceptions of botocore.
         """

@@ -1,8 +1,8 @@
-"""Find the existing job for a content by its token, or create the job. One content has one job.
+"""Create a job, or find the existing job for the same content by its token.
 
-The token is derived from the content, or set by the caller. AWS accepts the same token twice without creating a second
-job. If a process died after AWS accepted its job, the list of jobs contains the job. If a job failed or was stopped, a
-number is added to the token for the next job. An *order* is the set of parameters of one job.
+The token is derived from the records of the job, or set by the caller. AWS creates only one job for each token. If a
+process died after AWS accepted its job, the job is found in AWS's list of jobs. If a job failed or was stopped, the
+token of the next job has a number at its end. An *order* is the set of parameters of one job.
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ class Order:
             )
 
     def attempt(self, number: int) -> Order:
-        """Return the order for the job with this number, among the jobs for the same content.
+        """Return the order for job `number` of the jobs for the same content.
 
-        Job 1 uses this order. A later job follows a failed or stopped job; its number is added to the token and the
-        name.
+        For job 1, this order itself is returned. A later job is created after a failed or stopped job. Its order has
+        the number at the end of its token and its name.
         """
         if number == 1:
             return self
@@ -194,7 +194,8 @@ class AwsJobs:
     def _form(self, invocation: str) -> dict[str, str]:
         """Return the parameter of CreateModelInvocationJob that states the form of the bodies: Converse or InvokeModel.
 
-        Old releases of boto3 do not have this parameter. They create jobs with bodies of InvokeModel.
+        Old releases of boto3 do not have this parameter. They can only create jobs whose bodies have the form of
+        InvokeModel.
         """
         operation = self._bedrock.meta.service_model.operation_model("CreateModelInvocationJob")
         if "modelInvocationType" in operation.input_shape.members:

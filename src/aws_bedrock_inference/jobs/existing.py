@@ -85,8 +85,8 @@ class Jobs:
         """Return the current status of the job: its `status` in the words of AWS's documentation, its `error`, its
         counts and its times.
 
-        If a process that ran a job on demand has died, another process can continue the job. It does so after it has
-        requested the status several times without a change. `take_over=False` prevents this.
+        A process that ran a job on demand can have died. If several calls of this method return an unchanged status,
+        this process continues the job. `take_over=False` prevents this.
         """
         home = self._home(job_id)
         if home is self._local:
@@ -121,9 +121,9 @@ class Jobs:
         return self.completed(job, dead_letters)
 
     def list_jobs(self, *, status: str | None = None, limit: int = 100) -> Iterator[JobStatus]:
-        """Yield at most `limit` jobs of the account in this Region, the newest first. Local jobs and groups of jobs
-        are not included. `status` is AWS's word for a status, in any spelling. Raises `ValueError` for an unknown
-        status.
+        """Yield at most `limit` jobs of the account in this Region, the newest first. Local jobs and groups of jobs are
+        not included. `status` is AWS's word for a status; upper case, lower case and underscores do not matter. Raises
+        `ValueError` for an unknown status.
         """
         if not is_number(limit, least=1, whole=True):
             raise ValueError(f"limit={shown(limit)}: use a whole number, 1 or more")

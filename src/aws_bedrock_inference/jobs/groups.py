@@ -1,10 +1,10 @@
 """Run several jobs under one id, for more records than one job accepts. Such jobs are a *group*, and each job is a
 *part* of the group.
 
-A group is an object in S3, and its id contains the place: `group:s3://BUCKET/PREFIX/groups/TOKEN`. The object lists
-the jobs in the order of their records, each with its input and the parameters to create it. Jobs of a group are
-missing if a process died, or if the account had reached its quota of jobs. Any process that waits for the group
-creates the missing jobs, with tokens that AWS accepts only once.
+A group is an object in S3. The id of the group contains the URI of the object: `group:s3://BUCKET/PREFIX/groups/TOKEN`.
+The object lists the jobs in the order of their records, each with its input and the parameters to create it. If a
+process died, or the account reached its quota of jobs, some jobs of the group do not exist yet. Any process that waits
+for the group creates these jobs. AWS creates only one job for each token.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ class Groups:
         return stored.value
 
     def _noted(self, place: S3Location, stored: Stored, number: int, job_id: str) -> Stored:
-        """Write the id of a part's job into the group, unless another process has already written an id. Return the
-        group.
+        """Store `job_id` in the group as the job of the part `number`, unless another process has already stored an id.
+        Return the group.
         """
         while stored.value["parts"][number]["job"] is None:
             parts = list(stored.value["parts"])
@@ -224,8 +224,9 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
 def _status(statuses: list[str]) -> str:
     """Return AWS's word for the status of a group whose jobs have these statuses.
 
-    While a job is running, it is the status of the running job that has advanced most. If some ended jobs have results
-    and others have none, it is PartiallyCompleted. The existing results are then read.
+    While all jobs are running, the group has the status of the job that has advanced most. If some jobs have ended and
+    no job is stopping, the group is InProgress. If all jobs have ended and only some have results, the group is
+    PartiallyCompleted, and the existing results are read.
     """
     running = [status for status in statuses if not has_ended(status)]
     if running:

@@ -1,10 +1,10 @@
-"""Run jobs with fewer records than the service accepts. The process that waits for such a *local job* sends its
-records on demand.
+"""Run jobs with fewer records than the service accepts. The process that waits for such a *local job* sends its records
+on demand.
 
-A local job is a folder in S3, and its id contains the place: `local:s3://BUCKET/PREFIX/local/TOKEN`. Its state is
-written before any record is sent, so that another process can take over the job of a killed process (`lease.py`). Its
-output has the same format and the same places as the output of an AWS job, in the folder below the output URI whose
-name is the last part of the job's id.
+A local job is a folder in S3. The id of the job contains the URI of the folder: `local:s3://BUCKET/PREFIX/local/TOKEN`.
+Its state is written before any record is sent, so that another process can take over the job of a killed process
+(`lease.py`). Its output has the same format and the same file names as the output of an AWS job. The output is in a
+folder below the output URI. The name of this folder is the last part of the job's id.
 
 Some endpoints ignore conditional writes, so they cannot decide which of two processes runs a job. With such an
 endpoint, only the process that created a job runs it. If another process finds the job unchanged for `STALE` seconds,

@@ -31,7 +31,7 @@ class Outputs:
     def take(self, record_id: str, body: Any) -> dict[str, Any] | None:
         """Return the output line with the id and the body of a record.
 
-        If there is no such line, return a line that has only the same id. If there is none either, return None.
+        If no line has both, return a line with the same id. If no line has this id, return None.
         """
         own = _fingerprint(body)
         if (record_id, own) in self._taken:
@@ -47,7 +47,9 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether the output of this record was already used, because the input contains the record twice."""
+        """Return whether the output of this record was already used. This is the case if the input contains the record
+        twice.
+        """
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:

@@ -118,7 +118,9 @@ def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, 
 
 
 def check_no_settings(settings: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if settings for prompts are set, but the records are complete bodies, which ignore them."""
+    """Raise `ValueError` if there are settings for prompts. This function is called for records with complete bodies,
+    which ignore such settings.
+    """
     if settings:
         raise ValueError(f"{', '.join(settings)} applies only to prompts; write it into each modelInput")
 

@@ -104,7 +104,9 @@ class Joined:
 
 
 def output_of(job: JobStatus) -> S3Location:
-    """Return the S3 prefix of the output of a job: the last part of the job's id, below its output URI."""
+    """Return the S3 prefix of the output of a job. The prefix is the job's output URI, followed by the last part of the
+    job's id.
+    """
     output = S3Location.parse(job["output_s3_uri"])
     assert output is not None  # noqa: S101 - AWS accepts only S3 URIs
     prefix = output.key if output.key.endswith("/") or not output.key else f"{output.key}/"

@@ -51,8 +51,8 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
 
 
 def _like(actual: str, pattern: str) -> bool:
-    """Return whether `actual` can match `pattern`. If a pattern contains a variable or the id of one job, the result is
-    True.
+    """Return whether `actual` can match `pattern`. If the pattern contains a variable, the result is True. If the
+    pattern contains the id of one job, this id is ignored.
     """
     head, found, _ = pattern.partition("model-invocation-job/")
     return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))

@@ -56,8 +56,8 @@ class _Current:
     def leave(self) -> None:
         """Set the current span back to the span that was current before.
 
-        Do nothing if this has already happened: if there are two listeners, the first one does it for both. Also do
-        nothing if a different thread ends the call, because the call's own thread has stopped running the call.
+        Do nothing if this has already happened, for example by another listener. Also do nothing in a different thread,
+        because the current span of that thread is not this span.
         """
         if self.thread == get_ident() and contexts.get_value(self._key) is self:
             contexts.detach(self._token)

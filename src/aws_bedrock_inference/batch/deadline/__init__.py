@@ -1,7 +1,7 @@
-"""Runs with a deadline. The records are sent as a batch job at half price if there is enough time, and calls on demand
-take over when the remaining time is short.
+"""Runs with a deadline. If there is enough time, the records are sent as a batch job at half price. When the remaining
+time becomes short, the remaining records are sent as calls on demand.
 
 `when` reads the deadline. `weights` and `choice` compare the three ways: a batch job, the flex tier, and on demand.
-`rule` decides each step, and `night` performs the steps. `noted` stores the steps in the journal. `results` converts
-the results of a batch job into the fates of the records.
+`rule` decides the next action for the batch job, and `night` performs this action. `noted` stores the facts about the
+deadline in the journal. `results` converts the results of a batch job into the fates of the records.
 """

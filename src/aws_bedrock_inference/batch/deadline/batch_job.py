@@ -158,7 +158,7 @@ class BatchJob:
         await asyncio.to_thread(self._journal.note, **self.noted.facts())
 
     def _moved(self, found: JobStatus) -> Watched:
-        """Return the state of the job after a poll. The state includes the time at which a count last changed."""
+        """Return the state of the job, updated with the status `found` from a poll."""
         now, before = self._wall(), self._watched
         status, processed = found["status"], found["processed"]
         return replace(
@@ -236,7 +236,7 @@ class BatchJob:
 
 
 async def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Call `call` in a thread, and return its result. Raise `TimeoutError` after `seconds`, because of the deadline."""
+    """Call `call` in a thread, and return its result. Raise `TimeoutError` if the call takes longer than `seconds`."""
     try:
         return await asyncio.wait_for(asyncio.to_thread(call), seconds)
     except TimeoutError:

@@ -48,8 +48,9 @@ class Pace:
 def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
     """Return the average seconds that calls on demand need for one record.
 
-    The quota determines this number. If an earlier run was slower (`per_minute` answers per minute), its measured
-    number is used. If neither is known, the number is estimated from the length of the answers.
+    The seconds follow from the quota. If an earlier run was slower than the quota allows, or if the quota is unknown,
+    they follow from the speed of that run (`per_minute` answers per minute). If both are unknown, the seconds are
+    estimated from the length of the answers.
     """
     records = max(1, weights.records)
     by_quota = weights.seconds(rpm, tpm)

@@ -55,8 +55,8 @@ def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], No
 
 
 def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Callable[[Record], Awaitable[Answer]]:
-    """Return the function that sends one record. If the run has a deadline (`night` is not None), the function follows
-    it.
+    """Return the function that sends one record. If the run has a deadline (`night` is not None), the function uses the
+    flex tier when `night` has chosen this tier.
     """
     ask = job.asker(client)
     return ask if night is None else night.ask(ask, job.asker(client, tier=FLEX))
@@ -65,8 +65,9 @@ def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Calla
 class Night:
     """The part of a run that depends on its deadline, for `job` in a Region.
 
-    `concurrency` is the maximum number of calls in flight; `say` receives messages. The method `over` returns when
-    calls on demand are allowed to start. Then the function from `ask` chooses the tier of each record.
+    `concurrency` is the maximum number of calls in flight; `say` receives messages. Call `over` first: it returns when
+    the run can start to send calls. Then send each record with the function that `ask` returns. This function chooses
+    the tier of the record.
     """
 
     def __init__(
@@ -206,8 +207,8 @@ class Night:
         self._journal.note(**self._noted.facts())
 
     async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
-        """Perform the steps that `rule.decide` returns, until it ends the wait for the job or the user interrupts the
-        run.
+        """Perform the actions that `rule.decide` returns. Stop after the action `Finish`, or when the user interrupts
+        the run.
         """
         while not self._ending.early:
             if batch_job.noted.job_id:

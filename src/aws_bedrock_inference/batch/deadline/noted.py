@@ -20,8 +20,8 @@ FACT = "deadline"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The facts about a deadline. `deadline` is the time that the option `by` meant when the run started. `way` is the
-    way that was chosen.
+    """The facts about a deadline. `by` is the value of the option, and `deadline` is the time that was calculated from
+    it at the start of the run. `way` is the way that was chosen.
 
     For a batch job, `token` is stored before the job is created and `job_id` after it is created. `job` is the last
     known state of the job. `taken` is the reason why calls on demand took over. `over` is True if no more results of

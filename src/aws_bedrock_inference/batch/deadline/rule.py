@@ -74,9 +74,9 @@ Action: TypeAlias = Submit | Watch | TakeOver | Finish
 class Watched:
     """The last known state of a job.
 
-    The job has had its `status` since the time `since`. One of its counts last changed at the time `moved`. `found` is
-    the number of its `records` whose results were read. `stopped` is the time of the request to stop the job. `ended`
-    is the time when the end of the job was detected.
+    The `status` of the job last changed at the time `since`. Its number of processed records last rose at the time
+    `moved`. `found` is the number of its `records` whose results were read. `stopped` is the time of the request to
+    stop the job. `ended` is the time when the end of the job was detected.
     """
 
     status: str
@@ -94,9 +94,9 @@ class Watched:
 class Seen:
     """The facts for a decision.
 
-    Calls on demand would need `needs` seconds for the records without an answer. `begun` is True if a request to create
-    a job was sent or is about to be sent, so that a job can exist although its id is unknown. `failed_at` is the time
-    of the last attempt to create a job that failed with a transient error. `refused` is the reason if the creation
+    `needs` is the number of seconds that calls on demand need for the records without an answer. `begun` is True if the
+    request to create a job was sent, or is about to be sent. A job can then exist although its id is unknown.
+    `failed_at` is the time when this request last failed with a transient error. `refused` is the reason if the request
     failed permanently.
     """
 
@@ -117,7 +117,7 @@ class Seen:
 def decide(seen: Seen) -> Action:
     """Return the next action. If the action is `Watch`, its time lies in the future.
 
-    The rule always reserves the time that calls on demand need before the deadline.
+    Calls on demand take over early enough to answer the remaining records before the deadline.
     """
     if seen.job is None:
         return _before(seen)
@@ -155,10 +155,10 @@ def _watched(seen: Seen, job: Watched) -> Action:
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
-    """Return the next action for a job that has ended and whose results may not have appeared yet.
+    """Return the next action for a job that has ended. Its results can appear later than its end.
 
-    The counts of the job give the expected number of results. AWS does not document when results appear, or whether a
-    stopped job has results.
+    The counts of the job determine the expected number of results. AWS does not document when results appear, or
+    whether a stopped job has results.
     """
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)
     why = "" if job.stopped is not None else f"the job is {job.status}" + (f": {job.error}" if job.error else "")

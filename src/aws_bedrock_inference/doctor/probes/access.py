@@ -89,7 +89,7 @@ def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
 def _no_agreement(world: World, base: str, tried: str) -> Finding:
     """Return the finding for a model for which the account has no agreement with the provider.
 
-    The first call creates an agreement, if the caller is allowed to subscribe the account.
+    The first call to the model creates an agreement if the caller has the permissions for AWS Marketplace.
     """
     none = f"The account has no agreement for {base}."
     principal = find_principal(world)

@@ -45,9 +45,10 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the cause that a finding reports: the specific `cause`, or the general cause of failed batch jobs.
+    """Return the cause that a finding reports.
 
-    The general cause is returned if it is a possible cause of the error to diagnose and the specific cause is not.
+    If the error to diagnose can have the general cause of failed batch jobs, but not the specific `cause`, the result
+    is the general cause. Otherwise, the result is `cause`.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
@@ -248,7 +249,7 @@ def _key_state(world: World, key: str) -> tuple[Status, str] | None:
 
 
 def _key_rights(world: World, key: str, arn: str) -> tuple[Status, str]:
-    """Return the status and the message of the finding that follows from the key's policy for the role. If the policy
+    """Evaluate the key's policy for the role. Return the status and the message of the finding. If the key's policy
     lets IAM decide, also check the role's IAM policies.
     """
     answer = world.ask("kms", "get_key_policy", KeyId=key, PolicyName="default")
@@ -280,8 +281,8 @@ _SAID = {
 
 
 def _refused(world: World, arn: str, actions: Sequence[str], resource: str) -> list[str] | Finding:
-    """Return those of `actions` on the resource that IAM does not allow the role. If IAM could not be queried, return
-    a warning.
+    """Return the `actions` that IAM does not allow the role on the resource. If IAM could not be queried, return a
+    warning.
     """
     answer = world.ask(
         "iam",

@@ -73,7 +73,7 @@ def _unknown(world: World, route: Route, tried: str) -> Finding:
 
 
 def _elsewhere(world: World, route: Route) -> list[str]:
-    """Return those of the Regions with many models in which the model id is offered."""
+    """Return the other Regions that offer the model id. Only the Regions with many models are queried."""
     of = world.core.get_partition_for_region
     regions = [each for each in _LARGE if each != world.region and of(each) == world.partition]
     if route.bare:

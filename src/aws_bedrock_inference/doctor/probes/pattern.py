@@ -42,7 +42,7 @@ _EVENT: dict[str, Any] = {
 def pattern(world: World) -> Finding:
     """Let EventBridge test whether a pattern matches the event in the error's text.
 
-    The pattern is in the text, or it is that of the rule that the text names.
+    If the text contains no pattern, the pattern of the rule that the text names is tested.
     """
     objects = list(_objects(world.error_text))
     event = next((each for each in objects if isinstance(each.get("detail-type"), str)), None)

@@ -40,8 +40,8 @@ _DENIED = [
     ],
 )
 def permissions(world: World) -> Finding:
-    """Check with IAM's simulator whether the caller is allowed the actions that calls need: on the model, its profile
-    and its project, in each Region where the call can be processed.
+    """Check with IAM's simulator whether the caller has the permissions that calls need. The check includes the model,
+    its profile and its project, in each Region where the call can be processed.
     """
     if world.model_id is None:
         return skipped(NO_MODEL)

@@ -86,8 +86,9 @@ class Alert:
     (dead letters that could not be stored), `quota` (a quota per minute) or `day` (a daily quota).
 
     `share` and `usual` are fractions of all calls. If the alert has a `unit`, they are amounts in this unit. `causes`
-    counts failures by cause. `sample` has the code, the request id and the recognized words of one failure. It contains
-    no other text of the service, because such text can quote the request. Times are ISO 8601, UTC.
+    counts failures by cause. `sample` has the code and the request id of one failure, and the words of its message that
+    identify the cause. It contains no other text of the service, because such text can quote the request. Times are ISO
+    8601, UTC.
     """
 
     id: str
@@ -151,8 +152,8 @@ class Alert:
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
     """Return the alert about the beginning of `incident`, or about its end if `ended` is True.
 
-    `ahead` is the number of time slots (ten seconds each) by which the stored counts are ahead of the clock. It is
-    above 0 if the clock was set back.
+    If the clock was set back, `ahead` is the number of time slots (ten seconds each) by which the stored counts are
+    ahead of the clock. Otherwise it is 0.
     """
     title, meaning, remedies, link = _words(incident)
     models, regions = (

@@ -155,9 +155,9 @@ class Book:
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
         """Return whether the sign of trouble `sign`, whose cause is of this `kind`, belongs to the open `incident`.
 
-        Soon after the beginning of an incident, two kinds of signs belong to it: the same cause at another place, and
-        another transient cause at the same place. A place is a model in a Region. Refusals and dead letters at the
-        place of an incident of failures belong to the incident at any time.
+        A place is a model in a Region. Soon after the beginning of an incident, a sign belongs to it in two cases: it
+        has the same cause at another place, or another transient cause at the same place. If the incident is about
+        failures, refusals and dead letters at the same place belong to it at any time.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places

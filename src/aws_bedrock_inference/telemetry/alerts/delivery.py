@@ -170,8 +170,8 @@ def started(run: Callable[[], None]) -> threading.Thread | None:
 
 
 def _name(sink: Sink) -> str:
-    """Return the name of a sink for the log. If the sink is a method, the name does not contain the method's object,
-    because that object can contain a secret.
+    """Return the name of a sink for the log. If the sink is a method, the name contains the class but not the object,
+    because the text of the object can contain a secret.
     """
     name: str = getattr(sink, "name", "") or getattr(sink, "__qualname__", type(sink).__qualname__)
     return name

@@ -77,7 +77,7 @@ class Pattern:
         self._days: dict[int, list[float]] | None = {}  # by quarter: the last day, its share, and that of earlier days
 
     def add(self, slot: int, cases: int, of: int) -> None:
-        """Count a time slot that has ended. It had `cases` cases among `of` events."""
+        """Count a time slot that has ended. It had `of` events, and `cases` of them belong to the share."""
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
@@ -101,10 +101,11 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the largest of the stored shares on the day `day`, after each share was reduced for the days since
-        then.
+        """Return the larger of two stored shares. Each share is first multiplied by `fade` once for each day that has
+        passed.
 
-        `found` contains the last measured day, its share, and the share of the days before it.
+        `day` is the current day. `found` contains the last measured day, the share of this day, and the share of the
+        days before it.
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))

@@ -13,10 +13,11 @@ LISTED = 10
 class Incident:
     """An incident that one rule found. Times are counted in time slots of ten seconds.
 
-    `keys` are the counts that rose, each with the slot of its last rise and the number of slots that were examined.
-    `cases` counts failures by cause. `share` is the largest share or rate, and `usual` is the usual share or rate.
-    `start` is the beginning of the incident in seconds since the epoch. `opened` is the time when the incident was
-    opened. It can differ from the clock if the clock was set back.
+    `keys` are the counts that are above their usual value. Each has the last slot in which it was too high, and the
+    number of slots that were examined. `cases` counts failures by cause. `share` is the largest share or rate, and
+    `usual` is the usual share or rate. `start` is the beginning of the incident in seconds since the epoch. `opened` is
+    the time when the incident was opened, in the numbering of the time slots. If the clock was set back, it differs
+    from the clock.
     """
 
     id: str

@@ -93,9 +93,8 @@ class Member(Locked):
     def _report(self, report: Report) -> Exception | None:
         """Send this report to the store, after the earlier reports that could not be sent.
 
-        If this process gets the turn, examine all reports. Return None if this succeeded, and otherwise the reason for
-        the failure. If another process has the turn, return the reason why this process's last examination failed: it
-        is not yet known whether the other process succeeds.
+        If this process gets the turn, examine all reports. Return None on success, and otherwise the reason for the
+        failure. If an examination fails, this method returns its reason until an examination by this process succeeds.
         """
         self._unsent.append(report)
         try:

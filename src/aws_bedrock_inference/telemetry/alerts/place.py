@@ -31,7 +31,9 @@ class Place:
         self.spenders: dict[str, int] = {}
 
     def spent(self, slot: int, tenant: str, tokens: int, cost: float | None) -> None:
-        """Add the cost of calls to the spending of the place and of the tenant. If it is unknown, add their tokens."""
+        """Add the cost of calls to the spending of the place and of the tenant. If the cost is unknown, add the tokens
+        of the calls.
+        """
         amount = tokens if cost is None else round(cost * MILLION)
         (self.tokens if cost is None else self.spend).recent.add(slot, amount)
         if tenant in self.spenders or len(self.spenders) < NAMED:
@@ -42,7 +44,9 @@ class Place:
         return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
 
     def leave(self, slot: int) -> None:
-        """Remove a time slot from the recent counts. The causes must have added it to their long-term values before."""
+        """Remove a time slot from the recent counts. The caller must have moved the slot to the long-term values
+        before.
+        """
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)
         self.spenders = {name: int(part * _KEPT) for name, part in self.spenders.items() if part}

@@ -66,8 +66,8 @@ class Rise:
         """Return whether the share in `slots` has risen above both expected shares: `usual` and `pattern`.
 
         `usual` is the usual share, and `pattern` is the share at the same time on earlier days. Each of `slots`
-        contains the number of cases and the total number of events in a time slot. The share must stay high without the
-        three worst slots.
+        contains the number of cases and the total number of events in a time slot. The share must also be high if the
+        three worst slots are omitted.
         """
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)

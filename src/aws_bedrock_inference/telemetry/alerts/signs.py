@@ -35,7 +35,7 @@ _KEEPS_QUOTA = 0.9
 class Sign(NamedTuple):
     """A sign of trouble: the count `key` is above its usual value in the last `window` time slots (ten seconds each).
 
-    If `opens` is False, the sign does not open an incident, but an open incident continues. `since` is the slot in
+    If `opens` is False, the sign only prolongs an open incident and does not open a new one. `since` is the slot in
     which the rise began. `share` and `usual` are in `unit`. If `unit` is empty, they are fractions of all events.
     """
 
@@ -123,7 +123,7 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return whether a surge of `flow` opens an incident, the count per time slot, and the usual count per time slot.
+    """Return three values: whether the surge of `flow` opens an incident, the count per time slot, and the usual count.
 
     Return None if the count of `flow` has not surged.
     """
