@@ -81,8 +81,8 @@ class BedrockClient(BaseClient):
         * `pin`: names a conversation that stays on one route (model, Region and account) while that route is healthy.
           The service can then use the prompt cache of the conversation again (see `Fallback`).
 
-        Raises `Refused` if nothing was sent. Its subclass `InvalidRequest` means that an argument is invalid. Raises
-        `ServiceFault` if the service or the network failed.
+        Raises `Refused` if the call was not sent. Its subclass `InvalidRequest` means that an argument is invalid.
+        Raises `ServiceFault` if the service or the network failed.
         """
         call = self._invoke_call(
             "converse_stream" if stream and stream != AUTO else "converse",

@@ -187,7 +187,7 @@ class Quota:
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
 
     def pools(self) -> list[tuple[str, Pool, Snapshot]]:
-        """Return a tuple (key, state, use) for each quota in use. The key is account, Region, model and pool, joined by
+        """Return a tuple (key, state, use) for each quota in use. The key joins account, Region, model and pool with
         `|`.
         """
         now = self._clock()

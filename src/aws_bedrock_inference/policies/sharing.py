@@ -219,7 +219,8 @@ class Membership:
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
         """Return the estimate of the dimension `name` in the form for a report to the store. All members use an
-        increased estimate that one member reports. Therefore an increase is reported only from the fraction `GROWN` on.
+        increased estimate that one member reports. Therefore an increase by less than the fraction `GROWN` is not
+        reported yet.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
