@@ -133,8 +133,8 @@ class Usage:
 
     * `requests`: the number of requests that this usage covers.
     * `cache_write_1h_tokens`: the part of the cache writes that is stored for one hour, at a higher price.
-    * `cache_write_excess`: cache writes that the service reported in addition to the possible ones, because some
-      streams report cache writes twice. `cache_write_tokens` does not include them.
+    * `cache_write_excess`: the reported cache writes above the possible maximum. Some streams report cache writes
+      twice. `cache_write_tokens` does not include this excess.
     """
 
     input_tokens: int = 0
@@ -218,7 +218,8 @@ class Call(NamedTuple):
       params again.
     * `on_interrupt`: what happens if a stream breaks after its first content. With None, the option of the pipeline
       applies.
-    * `collected`: True if the client reads a stream to its end for a caller who gets one complete answer and no events.
+    * `collected`: True if the client itself reads the stream to its end. The caller then receives one complete answer,
+      and no events.
     * `place`: the endpoint that the call is sent to. None means the client's own endpoint.
     * `pin`: the name of the conversation that the call belongs to.
     * `quota`: the policy that admits the call instead of the quota in the pipeline.
@@ -278,9 +279,8 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A failed attempt: its fault, and the wait before the next attempt, in seconds. If the service had already
-    started to process the attempt, `tokens` is the most that AWS can have charged for it. AWS charges the next
-    attempt in addition.
+    """A failed attempt: its fault, and the wait before the next attempt, in seconds. If the service had already started
+    to process the attempt, AWS may have charged up to `tokens` tokens for it. The next attempt is charged separately.
     """
 
     fault: Fault

@@ -1,8 +1,7 @@
 """The only module that reads the clock and uses the random source.
 
 All other code receives a `Clock`: a callable that returns seconds and never goes back. Tests and the virtual-time
-driver pass their own clocks. A rule of ruff prevents the packages of rules, policies and knowledge from importing
-`time` and `random`.
+driver pass their own clocks. A ruff rule reports every other module that imports `time` or `random`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,7 @@
     with context(team="checkout"):
         client.invoke(...)
 
-A call copies the context when it is created. So the call has the correct context in threads and tasks, even if another
-thread or task reads its stream. The program has nothing to clean up.
+A call copies the context when it is created. So the call keeps its context if another thread or task reads its stream.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _LARGEST = 2**63 - 1  # the largest integer that counters, JSON readers and stor
 
 
 class _Frame(NamedTuple):
-    """The context inside one `with`, and the frame around it."""
+    """One open `with context(...)` block: all names that are valid inside it, and the frame of the block around it."""
 
     names: Context
     scope: Scope
@@ -118,8 +117,9 @@ class Scope:
 
 
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
-    """Return the frames that remain after `scope` ends. The innermost frame can belong to another scope. For example,
-    `scope` can end in a generator before an inner scope ends, or in a thread or task that never entered `scope`.
+    """Remove the frame of `scope`, and return the innermost frame that remains. The frame of `scope` is not always the
+    innermost one, and can be missing. For example, `scope` can end in a generator before an inner scope ends, or in a
+    thread or task that never entered `scope`.
     """
     if frame is None:
         return None

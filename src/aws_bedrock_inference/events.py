@@ -116,7 +116,7 @@ class CallEnded(NamedTuple):
 class RetryScheduled(Event):
     """An attempt failed, and the next attempt follows after `wait` seconds. `attempt` is the number of the failed
     attempt. If the service had already started to process the failed attempt, AWS may have charged up to `tokens`
-    tokens for it. AWS charges the next attempt in addition.
+    tokens for it. The next attempt is charged separately.
     """
 
     route: Route
@@ -129,8 +129,9 @@ class RetryScheduled(Event):
 @dataclass(frozen=True, slots=True)
 class StreamResumed(Event):
     """A stream broke after `received` characters of its text. After `wait` seconds, the client sends another request.
-    It requests the rest of the answer (`how` is `prefill` or `turn`) or the whole answer (`how` is `restart`).
-    `tokens` is roughly what AWS charged for the part that broke.
+    `how` is what this request contains: the received text as the beginning of the answer (`prefill`), a user message
+    that requests the rest (`turn`), or the original request (`restart`). `tokens` is roughly what AWS charged for the
+    part that broke.
     """
 
     route: Route
@@ -206,8 +207,8 @@ class ThrottleReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class BurndownChanged(Event):
-    """From now on, each output token of a model counts as `burndown` tokens of the quota. `table` is the number in
-    the package's table, which no longer applies. `reason` explains the change in words.
+    """From now on, each output token of a model counts as `burndown` tokens of the quota. `table` is the burndown in
+    the package's table of models, for comparison. `reason` explains the change in words.
     """
 
     route: Route

@@ -77,7 +77,7 @@ class BedrockError(Exception):
 
     @property
     def cause(self) -> str:
-        """The cause as a stable slug."""
+        """The name of the cause, such as `throttled-tokens-per-minute`. It stays the same in later versions."""
         return self.fault.cause
 
     @property

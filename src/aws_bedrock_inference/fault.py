@@ -82,7 +82,7 @@ class Fault:
     """The facts of one failure.
 
     * `code`: the service's error name in its canonical spelling.
-    * `cause`: the cause as a stable slug.
+    * `cause`: the name of the cause, such as `throttled-tokens-per-minute`. It stays the same in later versions.
     * `limit`: the quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`).
     * `unhealthy`: True if the service, not the caller, is at fault. Only these faults open a circuit.
     * `reached`: False if it is known that the request did not reach the service. If `reached` is True and `status` is

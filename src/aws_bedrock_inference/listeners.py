@@ -24,8 +24,8 @@ Listener = Callable[[object], None]
 
 
 class Listeners(Locked):
-    """The listeners of one client. The listeners in `always` receive every event before the others. The listeners in
-    `beyond` also receive every event of this client.
+    """The listeners of one client. The listeners in `always` are called first; they receive no starts and no attempts.
+    `beyond` are other `Listeners`, such as those of the process. They also receive the events of this client.
 
     The events of successful calls and attempts are created only if a listener wants them. `heard` is True if a listener
     wants the end of successful calls. `watched` is True if a listener also wants the start and the attempts of calls.

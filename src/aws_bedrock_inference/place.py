@@ -41,7 +41,7 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """Values that a `Fallback` found with this place, such as the places of other routes. They are deleted together
+        """Values that a `Fallback` stores in this place, such as the places of other routes. They are deleted together
         with this place.
         """
 

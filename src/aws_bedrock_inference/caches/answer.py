@@ -24,8 +24,8 @@ _WITH, _WITHOUT = b"1", b"0"
 
 class Recording:
     """Records the items of an answer. Each item is serialized before the caller receives it, because the caller can
-    change it. `whole` is False if an item cannot be serialized, so that the recording is not complete. `body` is the
-    body of an InvokeModel response.
+    change it. `whole` becomes False if an item cannot be serialized, because the recording then lacks this item. `body`
+    is the body of an InvokeModel response.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,9 @@ class Answer:
         self._read = [] if read is None else [read]
 
     def items(self) -> list[Any]:
-        """Return the response, or for a stream its first part and its events. Each call returns a new copy."""
+        """Return the one response, or for a stream: boto3's response without the events, and then the events. Each call
+        returns a new copy.
+        """
         try:
             return self._read.pop()  # the copy that `read_answer` parsed
         except IndexError:

@@ -32,8 +32,8 @@ _BLOB = "blob"
 
 
 class Content(NamedTuple):
-    """The content of a request. `request` is what the model receives: the JSON in the request's body, or boto3's
-    params. `body` is that body, if the request has a body.
+    """The content of a request. `body` contains the bytes of the request's body, or None if it has no body. `request`
+    is what the model receives: the JSON in the body, or boto3's params if there is no body.
     """
 
     body: bytes | None
@@ -131,8 +131,8 @@ def _bytes(value: Any) -> bytes:
 
 
 def _parsed(content: bytes) -> Any:
-    """Return the parsed JSON of a body. Return None if the body is not JSON. Also return None if parsers can read it
-    differently, for example because a name occurs twice.
+    """Return the parsed JSON of a body. Return None if the body is not JSON. Also return None if two JSON parsers can
+    read the body differently, for example because a name occurs twice.
     """
     try:
         return json.loads(content, object_pairs_hook=_members)

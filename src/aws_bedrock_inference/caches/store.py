@@ -41,7 +41,7 @@ class AnswerStore(Protocol):
 
 
 def open_answers(url: Any, max_entries: int) -> AnswerStore:
-    """Return a store of answers. `url` is the URL of a store, or a store, which is returned unchanged. None means a
+    """Return the store of answers at `url`. If `url` is already a store object, return it unchanged. None means a new
     store in memory.
 
     Raises `ValueError` for any other value, and `StoreUnusable` for a file that cannot be used.

@@ -83,9 +83,8 @@ class AsyncBedrockClient(BaseClient):
         * `pin`: names a conversation that stays on one route (model, Region and account) while that route is healthy.
           The service can then use the prompt cache of the conversation again (see `Fallback`).
 
-        Raises `InvalidRequest` if an argument is invalid, another `Refused` if the call was not sent for another
-        reason, and `ServiceFault` if the service or the network failed. After `InvalidRequest` and any other `Refused`,
-        nothing was sent.
+        Raises `Refused` if the call was not sent. Its subclass `InvalidRequest` means that an argument is invalid.
+        Raises `ServiceFault` if the service or the network failed.
         """
         call = self._invoke_call(
             "converse_stream" if stream and stream != AUTO else "converse",
@@ -191,10 +190,10 @@ class AsyncBedrockClient(BaseClient):
         model is loaded.
 
         The client sends a test call with one output token. While the model cannot be called, the client repeats the
-        test call after the time that AWS documents: 15 minutes for an agreement, 5 to 60 seconds for a model that is
-        loading. Before each wait, the client emits `ReadinessAwaited`. The test calls bypass all policies. If the
-        model still cannot be called after `timeout` seconds, the exception of the last call is raised. An error that
-        waiting cannot fix is raised immediately.
+        test call: after 15 minutes for an agreement, and after 5 to 60 seconds for a model that is loading. AWS
+        documents these times. Before each wait, the client emits `ReadinessAwaited`. The test calls bypass all
+        policies. If the model still cannot be called after `timeout` seconds, the exception of the last test call is
+        raised. An error that waiting cannot fix is raised immediately.
         """
         seconds = checked(timeout)
         call = self._probe_call()

@@ -248,8 +248,7 @@ class Finish:
     """An object that updates the token estimates and notifies the listeners when a call ends.
 
     An open stream holds a reference to this object until the stream ends. This object holds no reference to the client
-    or to its connections. With such a reference, an event loop that is dropped together with its tasks could not be
-    garbage collected.
+    or to its connections. Therefore an event loop that is dropped together with its tasks can be garbage collected.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")

@@ -33,8 +33,8 @@ class Counting(Locked):
 
     The service rejects inference profiles. It accepts the model behind a profile, except for models that can only be
     called through a profile. Therefore the client first sends the id that was passed, and then the id of its model. It
-    remembers which of the two was accepted. If neither is accepted, the two extra requests are sent only once for each
-    model. The token counts of this model are then estimates, and the response contains `"estimated": True`.
+    remembers which of the two was accepted. If CountTokens rejects both ids, the client sends no more requests for
+    them. It then estimates the tokens, and the response contains `"estimated": True`.
     """
 
     def __init__(self, gauge: TokenGauge, routes: Routes) -> None:
@@ -92,9 +92,9 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return True if an error shows that CountTokens rejects an id; otherwise return False. `own` is True if the id is
-    the one that the caller passed. If `own` is False, other refusals also count as rejections, because the caller may
-    have no access to the model behind a profile.
+    """Return True if an error shows that CountTokens rejects an id; otherwise return False. `own` is True if the caller
+    passed this id. If `own` is False, it is the id of the model behind a profile. The caller may have no access to this
+    model, so a denied or unknown model then also counts as a rejection.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

@@ -56,8 +56,7 @@ class Loop(Protocol):
 
 
 class OpenFlow:
-    """A flow that has started or can still start, with the source that it reads. An asynchronous source belongs to
-    the event loop `loop`.
+    """A flow that has not ended, and the source that it reads. An asynchronous source belongs to the event loop `loop`.
 
     `reply` is the value with which the flow is resumed. It is None at the start of the flow, True after the flow
     delivered an item, and `BUSY` while the flow runs. `ended` is called once, with the outcome of the flow.
@@ -133,7 +132,7 @@ class OpenFlow:
 class Reaper:
     """The open flows of this process, and the thread that ends abandoned flows.
 
-    `calls` are flows that run in asyncio tasks. It is a set, because every call is added and removed.
+    `calls` are the flows that run in asyncio tasks.
     """
 
     def __init__(self) -> None:

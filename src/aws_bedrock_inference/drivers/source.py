@@ -1,8 +1,7 @@
-"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and the end of
-the handle.
+"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and the code
+that ends the handle.
 
-The other code of the two drivers is the same loop, once with `await` and once without. One function cannot contain both
-loops.
+The rest of each driver is a loop. The two loops differ only in `await`, so one function cannot contain both.
 """
 
 from __future__ import annotations
@@ -52,8 +51,8 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 
 def raise_destruction(error: BaseException | None) -> None:
     """Raise GeneratorExit if the waiting task is being destroyed; otherwise do nothing. `error` is the exception that
-    the wait raised. During the destruction, a library can replace the GeneratorExit with a RuntimeError about its
-    closed loop. This function raises GeneratorExit for both.
+    the wait raised. During the destruction, a library can raise a RuntimeError about the closed event loop instead of
+    the GeneratorExit. In this case, this function raises the GeneratorExit.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -101,8 +100,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End the handle without reading the rest. Otherwise, items that follow an interruption would look like the end
-        of a complete answer.
+        """End the handle with a fault after an interruption. No later items are delivered, because the caller would not
+        notice that items are missing before them.
         """
         self._end(Outcome(fault=UNREAD))
 

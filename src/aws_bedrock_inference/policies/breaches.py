@@ -46,9 +46,8 @@ def is_shut(fault: Fault) -> bool:
 
 
 def may_still_answer(outcome: Outcome) -> bool:
-    """Return True if a further attempt on the route can succeed; otherwise return False. Example: each route gets a
-    part of the time that the call has left, and the quota had no room in this part. The result is then True, because
-    the quota can have room later.
+    """Return True if a further attempt on the route can succeed; otherwise return False. The result is also True if the
+    call left the route because its quota had no room in time. The quota can have room later.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

@@ -163,8 +163,8 @@ class Cache:
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for the leader, and return the result for this follower: a fault, a `Verdict`, or a stored answer
-        together with the fault that the answer replaces.
+        """Wait for the leader, and return the result for this follower: a fault, a `Verdict`, or a pair (answer,
+        fault). The fault in a pair is None, unless an expired answer replaces the failure of the leader.
         """
         try:
             while follower.verdict is Verdict.WAIT:
@@ -268,9 +268,8 @@ class Cache:
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of the leader's stream. The function also stores two times: when the
-    leader's caller receives an item, and when that caller reads the next item. With these times, followers notice a
-    caller that pauses.
+    """Return a function that records each item of the leader's stream. While the leader's caller processes an item,
+    `flight.held_since` is the time at which the caller received it. So the followers notice if this caller pauses.
     """
 
     def take(item: Any) -> Iterator[Any]:

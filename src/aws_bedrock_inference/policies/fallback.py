@@ -52,9 +52,10 @@ class Fallback:
     """A policy that sends a call on another route (model, Region or account) when the requested route cannot answer it.
 
     * `targets`: the other routes, as model ids or `Target`s, the best first.
-    * `on`: replaces rules about which faults move a call, and where to. Its keys are causes, possibly with wildcards
-      (`throttled-*`), or `filtered` for filtered answers. Its values state what must differ on the new route: `model`,
-      `region`, `pool`, `account`, a list of several of them, `any`, or `nowhere` to stay.
+    * `on`: your own rules for some faults. A key is a cause, possibly with a wildcard (`throttled-*`), or `filtered`
+      for filtered answers. The value states what must differ on the new route: `model`, `region`, `pool`, `account`, or
+      a list of them, of which at least one must differ. `any` allows all other routes. With `nowhere`, the call stays
+      on its route.
     * `within`: limits the Regions that are allowed to answer calls, such as `eu-*`. The policy checks the destination
       Regions that AWS lists for a profile, and also checks the requested route. For profiles, this check needs the
       permission bedrock:ListInferenceProfiles. The policy refuses a route that AWS does not list.

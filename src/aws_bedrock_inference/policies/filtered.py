@@ -40,7 +40,8 @@ class Filtered:
     * `on_filtered`, default `return`: what the caller receives. `return` delivers the answer as the service sent it.
       `raise` raises `ContentFilteredError`. Any other text is a message that replaces the answer. A function is
       called with the `FilteredContent`, and returns the message.
-    * `message`: a message, as an alternative to `on_filtered`. Here `return` and `raise` are ordinary texts.
+    * `message`: a message that replaces the answer, even if its text is `return` or `raise`. It replaces the option
+      `on_filtered`.
 
     If only some words or pictures were removed, the answer is delivered without a replacement.
 

@@ -92,7 +92,9 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the pinned route, or else the best route that accepts a call now, or else the healthiest route."""
+        """Return the pinned route of the call. If it has none, or if that route rests, return the best route that
+        accepts a call now. If no route accepts a call, return the healthiest route.
+        """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
         if pinned is not None and pinned in self._untried:
@@ -157,7 +159,7 @@ class Journey:
 
     def _waits_before(self, leg: Leg) -> bool:
         """Return True if the call should wait for the quota of an earlier route. Return False if it should wait for the
-        quota of the last route, which can be smaller.
+        quota of `leg`, which is the last route.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault

@@ -18,8 +18,8 @@ KEPT = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_w
 
 def is_sound(outcome: Outcome) -> bool:
     """Return True if other callers can receive the answer of an outcome; otherwise return False. The answer must come
-    from the requested route. It must contain no substitute, and no continuation of a broken stream that may not fit the
-    text before it.
+    from the requested route. It must contain no substitute. If a broken stream was continued, the parts must be known
+    to fit.
     """
     made = outcome.made
     if outcome.fault is not None or made.degraded_by is not None or made.replaced or made.route is not None:

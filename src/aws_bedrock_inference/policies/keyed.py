@@ -22,9 +22,9 @@ MANY = 256
 
 
 class Keyed(dict[str, T]):
-    """A dictionary that removes idle values. A value is idle if `idle(value, now)` is True, because a new value would
-    act in the same way. If one thread removes a value that another thread has just read, the call of the other thread
-    continues with the removed value.
+    """A dictionary that removes idle values. `idle(value, now)` returns True if a new value would act in the same way
+    as this value. If one thread removes a value that another thread has just read, the other thread continues with the
+    removed value.
     """
 
     def __init__(self, idle: Callable[[T, float], bool]) -> None:

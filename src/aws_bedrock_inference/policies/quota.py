@@ -54,10 +54,10 @@ class Quota:
     not fit, it waits. Waiting calls are ordered by priority, then in turns by tenant, then by arrival.
 
     `concurrency` limits the number of calls in flight. If it is not set, only errors about a lack of capacity limit
-    this number. `waiting` limits the length of the queue (default 10,000): a call is refused if more calls would be
-    sent before it. So one tenant cannot fill the queue for the others. `store` is a URL such as `redis://host` or
-    `sqlite:///path`: all processes with the same store share one quota, except for `tpd`. If a store cannot be used at
-    all, the first call raises `StoreUnusable`.
+    this number. `waiting` limits the length of the queue (default 10,000): a call is refused if more calls than this
+    are ahead of it. Tenants take turns, so one tenant cannot fill the queue for the others. `store` is a URL such as
+    `redis://host` or `sqlite:///path`: all processes with the same store share one quota, except for `tpd`. If the
+    store is unusable, for example because of a wrong password, the first call raises `StoreUnusable`.
 
     `shares` are guaranteed parts, not maximum parts: {"batch": 0.2} reserves a fifth of this process's quota for batch
     calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The default is
@@ -187,7 +187,9 @@ class Quota:
         return "\n".join(explained(key, pool.ledger.snapshot(now), pool.burndown) for key, pool in pools.items())
 
     def pools(self) -> list[tuple[str, Pool, Snapshot]]:
-        """Return each quota in use as its key (account, Region, model and pool, joined by `|`), state and use."""
+        """Return a tuple (key, state, use) for each quota in use. The key joins account, Region, model and pool with
+        `|`.
+        """
         now = self._clock()
         return [(key, pool, pool.ledger.snapshot(now)) for key, pool in dict(self._ledgers).items()]
 
@@ -195,9 +197,9 @@ class Quota:
         """Set the burndown of a model in all of its quotas. The burndown is the number of tokens by which one output
         token reduces the quota.
 
-        The number is used as it is, and no other number is tried. If this method is not called, the number is that of
-        the table of models. If `tpm` is configured and the number in the table is above 1, lower numbers are tried in
-        small steps, which are logged.
+        From then on, the quota uses exactly this number. Without this method, the quota starts with the number in the
+        package's table of models. If `tpm` is configured and this number is above 1, the quota tries lower numbers in
+        small steps, and logs the steps.
         """
         if not is_number(burndown, above=0):
             raise ValueError(f"set_burndown(..., {shown(burndown)}): pass a number above 0, such as 5")

@@ -114,7 +114,7 @@ class Membership:
         return now >= self._ledger.window.leased_until
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
-        """Request a share from the store, which takes at most half a second.
+        """Request a share from the store, and wait for it for at most half a second.
 
         Raises `StoreUnusable` if this process has never had a share and waiting would not help.
         """
@@ -181,7 +181,7 @@ class Membership:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
-        """Record the length of an answer. If the call was `throttled`, the next call reports this to the store."""
+        """Record the length of an answer. If the call was `throttled`, the next call sends a report to the store."""
         if throttled:
             self.throttles += 1
             if not self._failures:
@@ -218,16 +218,17 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return the estimate of the dimension `name` in the form for a report to the store. An increase replaces the
-        estimate of all other members. Therefore, a small increase is not reported until it has grown to a step.
+        """Return the estimate of the dimension `name` in the form for a report to the store. All members use an
+        increased estimate that one member reports. Therefore an increase by less than the fraction `GROWN` is not
+        reported yet.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
         return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
-        """Return the report of this process for the other members. `at_once` is the use that is possible immediately
-        while the lease is valid.
+        """Return the report of this process for the other members. `at_once` contains the numbers of requests and
+        tokens that the process could use immediately.
         """
         taken = self._ledger.snapshot(now)
         requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))

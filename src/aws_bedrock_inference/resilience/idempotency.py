@@ -238,8 +238,8 @@ def repeatable(operation: OperationModel) -> Condition:
 
 
 def fate_unknown(service: str, fault: Fault) -> bool:
-    """Return True if the service may have executed the request that failed with `fault`, because there was no answer,
-    or the answer does not show it. Otherwise return False.
+    """Return True if it is unknown whether the service executed the request that failed with `fault`; otherwise return
+    False.
 
     A status of 5xx without the service's own error code comes from a proxy or gateway that lost the answer. Status 503
     is an exception: the service rejected the request and did not execute it.

@@ -92,8 +92,8 @@ def is_async(function: Callable[..., Any]) -> bool:
 def check_result(value: Any, name: str) -> Any:
     """Return `value`, which a guarded function returned.
 
-    Raises `TypeError` if the work of the function happens later, when its result is read, because the guard has then
-    already ended. An example is a generator.
+    Raises `TypeError` if the function does its work only when the caller reads the result, as a generator does. The
+    guard has then already ended.
     """
     if type(value) in _PLAIN:
         return value

@@ -53,9 +53,9 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
     """Return the seconds to wait after `fault`, before the retry with the number `retry`.
 
-    The wait is at least the time that the service requests, and at least the minimum of the fault (`floor`). A paced
-    fault is one after which the quota policy decides when to send the call again. After a paced fault, the wait is
-    exactly the time that the service requests.
+    The wait is at least the time that the service requests, and at least the minimum of the fault (`floor`). If the
+    fault is `paced`, the quota policy decides when to send the call again. The wait is then exactly the time that the
+    service requests.
     """
     if fault.paced:
         return fault.stated_wait

@@ -37,8 +37,8 @@ _JOINER = "\u200d"
 
 
 def anchor_of(text: str) -> str:
-    """Return the anchor: the last characters of `text`. It is as long as necessary to be unique in the text, if
-    possible. It does not begin inside a sequence that readers see as one character.
+    """Return the anchor: the last characters of `text`. If possible, it is so long that it occurs only once in the
+    text. It does not begin inside a sequence that readers see as one character.
     """
     length = ANCHOR
     while length < min(len(text), LONGEST) and text.find(text[-length:]) < len(text) - length:

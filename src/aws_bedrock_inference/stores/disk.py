@@ -59,9 +59,9 @@ def is_still(path: Path, file: Identity | None) -> bool:
 def remove_emptied(path: Path) -> None:
     """Remove a file that was emptied while it was open.
 
-    SQLite keeps a log next to the file. If the empty file remained, SQLite would continue with the log of its earlier
-    content. A process that opens the file now could not use this log, and SQLite would later write a part of the log
-    into the file.
+    SQLite keeps a log next to the file. If the file is emptied, the log still belongs to the earlier content. A process
+    that opens the file now could not use this log, and SQLite would later write a part of the log into the file.
+    Therefore the log is removed, too.
     """
     if _emptied(path):
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):

@@ -72,8 +72,8 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return whether this quota may be the same as `other`. This can happen if members do not know their account,
-        because the store then counts them separately.
+        """Return whether this quota may be the same as `other`, although the store counts the two separately. This can
+        happen if the members of this quota do not know their account.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 

@@ -1,5 +1,5 @@
-"""Explain the errors of a Redis or Valkey server by the word with which they begin: whether waiting helps, and what to
-do.
+"""Explain the errors of a Redis or Valkey server: whether waiting helps, and what to do. The first word of an error,
+such as `LOADING`, identifies it.
 
 The words are those of Redis 7.0 (src/server.c createSharedObjects, src/acl.c, src/cluster.c, src/replication.c) and
 Valkey 8, read 2026-11. The words `BEDROCK...` come from this package's own script. If a command in a script fails, an

@@ -95,9 +95,8 @@ class BlockingTransport:
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. If it must be renewed, a background thread renews it. The requests
-        that botocore sends for the renewal do not know the deadline of this call, so the call waits only until its own
-        deadline.
+        """Return the identity that signs the call. If it must be renewed, a background thread renews it. The renewal
+        can last longer than the call. Therefore the call waits only until its own deadline.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)

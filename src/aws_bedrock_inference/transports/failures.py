@@ -49,8 +49,8 @@ def peer_vanished(error: BaseException | None) -> bool:
 
 
 def handshake_code(error: BaseException) -> str:
-    """Return the code of the fault for a failed TLS handshake. If the other end closed the connection, the code is
-    different, because the next handshake can then succeed.
+    """Return the code of the fault for a failed TLS handshake. This is `EndpointConnectionError` if the other end
+    closed the connection, because the next handshake can then succeed. Otherwise it is `SSLError`.
     """
     broken_off = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or not isinstance(error, ssl.SSLError)
     return "EndpointConnectionError" if broken_off else "SSLError"

@@ -1,8 +1,9 @@
 """Read one HTTP/1.1 answer from the bytes of a connection, without I/O. h11 parses the answer, and `fast/chunks.py`
 parses plain chunks.
 
-h11 accepts some answers whose end is ambiguous. The bytes after the wrong end would then be read as the answer to the
-next request. Therefore this module refuses these answers as malformed, or does not use their connection again.
+h11 accepts some answers whose end is ambiguous. If h11 assumes a wrong end, the bytes after it would be read as the
+answer to the next request. Therefore this module refuses these answers as malformed, or does not use their connection
+again.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection. From now on, the exchange of the running task waits for its answer."""
+        """Return a connection. In the exchange of the running task, start the time limit for the answer."""
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
         exchange.begin(first)

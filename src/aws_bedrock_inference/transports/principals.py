@@ -23,7 +23,8 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return a hash of the identity that signs for botocore's session `core`, or an empty text if nothing is signed.
 
     Two processes have the same hash only if they use the same role (of an `AssumedRole` or a profile), the same access
-    key or the same token. `token_for` is the signing name whose bearer token is sent instead of a signature.
+    key or the same token. If a bearer token is sent instead of a signature, `token_for` is the service's signing name,
+    with which botocore finds the token. Otherwise it is None.
 
     Temporary keys without a profile that names their role, such as the keys of an instance, are a different identity
     after each renewal. Credentials that are unknown before they are fetched get a unique identity.
@@ -69,7 +70,7 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
 
 def _stated(core: Any) -> str:
     """Return the account that the user sets. This function reads `AWS_ACCOUNT_ID`, because botocore reads this variable
-    only if the environment also contains the keys.
+    only if the environment also contains the access keys.
     """
     return os.environ.get("AWS_ACCOUNT_ID") or str(core.get_scoped_config().get("aws_account_id", ""))
 

@@ -63,8 +63,8 @@ class Exchange:
         self._until = self._end
 
     def begin(self, limit: str) -> None:
-        """Start a wait. `limit` is the name of its limit in `Timeout`, or it means the wait for credentials. The wait
-        for credentials has no limit of its own. It ends with the attempt or the call.
+        """Start a wait. `limit` is the name of its limit in `Timeout`, or `CREDENTIALS`. The wait for credentials has
+        no separate limit. It ends with the attempt or the call.
         """
         seconds = self._seconds(limit)
         until = (self._started if limit == "first_content" else self._clock()) + seconds

@@ -28,8 +28,8 @@ class Beliefs:
 
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
         """Use the estimates that a member has sent (`LeaseRequest.limits`). An older stamp means that the member did
-        not yet know the latest shared estimate. In this case, its estimate is used only if it is lower than the shared
-        one.
+        not yet know the latest shared estimate. In this case, its estimate is used only if a throttle has lowered it
+        and it is lower than the shared one.
         """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)

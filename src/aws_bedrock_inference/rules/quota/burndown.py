@@ -3,8 +3,8 @@
 When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
 burndown of each model. A number in the table can be wrong, or missing for a new model. If the number is too high, the
 limit is never used fully. No throttle shows this error; only a test with a lower number does. If the number is too low,
-throttles arrive long before the minute is full. If no limit is configured, no burndown is learned, because only the
-limit is then learned (`learning`). A row is a series of throttles between which almost no call succeeds.
+throttles arrive long before the minute is full. If no limit is configured, the package learns the limit (`learning`),
+but no burndown. A row is a series of throttles between which almost no call succeeds.
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -14,9 +14,9 @@ limit is then learned (`learning`). A row is a series of throttles between which
     failed     more throttles than usual within  the burndown from before the step returns  immediately: resting. Each
                a minute after a step             and the difference is charged to this      failure makes the rest four
                                                  minute. The next steps are half as long    times as long, until a step
-                                                                                            has held
-    too low    throttles, while minutes with     the burndown is set to the number that     immediately: resting
-               waiting calls are far from full   would have filled the minute, plus 10 %
+                                                                                            causes no throttles
+    too low    throttles, although calls waited  the burndown is set to the number that     immediately: resting
+               and the minute was far from full  would have filled the minute, plus 10 %
 
 Throttles can continue after a failed step, because the earlier steps have emptied the bucket of the service. In this
 case, the burndown is computed from the tokens that the service accepted. In any period, the service accepts at most the
@@ -87,7 +87,8 @@ LOOKS = 240
 class Mark(NamedTuple):
     """The state at one time. `input` and `output` are the tokens of all calls that had ended by then, and `rate` is the
     burndown from then on. `busy` is True if calls had to wait since the previous mark, for tokens or after a row of
-    throttles. `lost` is the number of seconds lost in short problems of the service since the previous mark.
+    throttles. `lost` is the number of seconds since the previous mark in which short problems of the service stopped
+    the calls.
     """
 
     at: float
@@ -99,8 +100,8 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A decrease of the burndown: its time, on a clock that runs only while the limit is used fully, and the burndown
-    before it.
+    """A decrease of the burndown. `full` is its time, on a clock that runs only while the limit is used fully. `rate`
+    is the burndown before the decrease.
     """
 
     full: float
@@ -108,8 +109,8 @@ class Step(NamedTuple):
 
 
 class Burndown:
-    """The burndown of one quota, as `rate`. It starts from the number in the `table` of models, and is always `factor`
-    times this number.
+    """The burndown of one quota. `rate` is its present value, and `table` the number in the table of models, with which
+    it starts. `factor` is `rate` divided by `table`.
 
     `told` is the configured limit in tokens per minute. Without a configured limit, no burndown is learned. The ledger
     adds up two sums over the calls that have ended: `charged` (the tokens that the quota was charged) and `output` (the
@@ -193,8 +194,8 @@ class Burndown:
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
         """Use the throttle of a call that was admitted `age` seconds ago as evidence. `in_a_row` is the number of the
-        throttle in its row of throttles. Return 0, except when the throttle shows that a decrease of the rate has
-        failed. Then return the number of tokens by which the charges of the last minute were too low.
+        throttle in its row of throttles. If the throttle shows that a decrease of the rate has failed, return the
+        number of tokens that must still be charged for the last minute. Otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -284,7 +285,7 @@ class Burndown:
         )
 
     def _bound(self, share: float) -> float:
-        """Return the highest burndown that is possible if the service accepted all these tokens within its limit."""
+        """Return the highest burndown with which the tokens of all ended calls fit into the limit of the service."""
         last, told = self._marks[-1], self._told * share
         return min(
             (

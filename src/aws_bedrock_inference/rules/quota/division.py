@@ -69,8 +69,8 @@ class Division:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the plan that `plain` contains. If a version without tenants planned last, the returned plan has no
-        levels, and a new plan is needed.
+        """Return the plan that `plain` contains. If a version of this package that does not know tenants wrote the
+        plan, the returned plan has no levels, and a new plan is needed.
         """
         division = cls(finite(plain["planned"]))
         division.surplus = finite(plain["surplus"])

@@ -47,8 +47,8 @@ class Prior(NamedTuple):
     * `below`: the fraction by which the rate of a trial is below the rate that would explain the throttles.
     * `gone`: the evidence at which the rate counts as the cause of the throttles.
     * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise.
-    * `rows`, `kept`: `rows` series of throttles within half a minute lower the rate, each time at most to the fraction
-      `kept`. Almost no call succeeds between the throttles of a series.
+    * `rows`: the number of rows of throttles within half a minute that lowers the rate. In a row, almost no call
+      succeeds between the throttles. `kept` is the smallest fraction of the rate that remains.
     * `regrows`: the seconds in which a burst grows back.
     """
 
@@ -66,8 +66,9 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The values from before a trial, and the rate of throttles at that time. `slack` is 0 if the slack is not
-    suspected as the cause of the throttles; `burst` is 0 if the burst is not suspected.
+    """The values from before a trial, and the rate of throttles at that time. `slack` is the fraction by which
+    reservations could exceed the limit of the minute. `slack` or `burst` is 0 if it is not suspected as the cause of
+    the throttles.
     """
 
     estimate: float
@@ -147,8 +148,8 @@ class Evidence:
 
     def doubtful(self, enough: float) -> bool:
         """Return True if there are too many throttles; otherwise return False. `enough` is the evidence that is needed
-        if there is no noise. If there is noise, more evidence is needed the longer ago the last proven cause was. The
-        reason is that, in a long time, noise alone can look like too many throttles.
+        if there is no noise. If there is noise, the needed evidence grows with each call since throttles last had a
+        proven cause, because noise alone can look like too many throttles in a long time.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 

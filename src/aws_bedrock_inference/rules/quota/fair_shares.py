@@ -96,7 +96,7 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """The needs of all members for one tenant or group. `turns` is the number of tenants: 1, or more for a group."""
+    """The needs of all members for one tenant or group. `turns` is the number of tenants."""
 
     tenant: str
     need: float

@@ -97,7 +97,7 @@ class Pause:
         return True
 
     def stalled_too_long(self, now: float) -> bool:
-        """Return True if no call has succeeded for longer than a full minute could explain; otherwise return False."""
+        """Return True if the row lasts so long that a full minute of the quota cannot be its cause; otherwise False."""
         return self.in_a_row > 1 and now > self._since + STALLED
 
     def park(self, until: float) -> None:

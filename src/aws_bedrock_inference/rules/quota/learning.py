@@ -7,9 +7,10 @@ configured:
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
-    growing    at the start, after a verdict     told: the rate returns to its old value;   with a doubt
-                                                 not told: all processes grow by as many
-                                                 calls; unknown: it doubles each second
+    growing    at the start, after a verdict     told: the rate grows back, then beyond;    with a doubt
+                                                 not told: each process grows by the same
+                                                 number of calls; no evidence yet: the
+                                                 estimate nearly doubles each second
     doubting   a throttle that the noise does    the rate does not grow                     calls without throttles, or
                not explain                                                                  enough throttles: a trial
     on trial   enough such throttles             the first suspect is reduced: reservations with a verdict, or a full
@@ -17,8 +18,8 @@ configured:
                                                  the rate, below what the throttles explain
      - gone    almost no throttles now           the suspect was the cause. The change      growing
                                                  stays; a told limit is set to the use
-     - same    as many throttles as before; not  the suspect is restored, and the next one  growing
-               told: and not of large calls      is tried. If the rate is not the cause,
+     - same    as many throttles as before; if   the suspect is restored, and the next one  growing
+               not told, not of large calls      is tried. If the rate is not the cause,
                                                  the throttles are noise
     in a row   OUTAGE throttles, and almost no   a short problem: nothing changes. After    a call that succeeds
                call succeeds between them        several rows in half a minute, or one
@@ -87,7 +88,7 @@ class EvidenceEstimator:
         self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Decide the present trial, or let the estimate grow, after `seconds` more have passed."""
+        """Advance the time by `seconds`. End the trial if its result is known, and let the estimate grow."""
         self._now += seconds
         if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
             self._count(counts)
@@ -193,7 +194,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst, or the rate (from `base` to what throttles would allow)."""
+        """Start a trial: reduce the slack, the burst, or the rate (to `base` without the throttled part)."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)

@@ -62,8 +62,8 @@ class LeaseRequest:
     * `holding`: the fraction of the quota that the member can use now, or 0 if it has no valid lease.
     * `needs`: tuples (priority, fraction of the quota, number of calls). The smallest priority is served first.
     * `tenants`: the tenants of the needs, in the same order. The tuple is empty if no call names a tenant.
-    * `limits`: tuples (dimension, estimated limit per minute, stamp of the estimate on which the estimate is based,
-      whether a throttle has lowered the estimate since then).
+    * `limits`: tuples (dimension, estimated limit per minute, stamp, lowered). The stamp is that of the shared estimate
+      from which the member started. `lowered` is True if a throttle has lowered the estimate since then.
     * `rate`: the member's calls per second.
     * `report`: a text for people, which is saved unchanged.
     """

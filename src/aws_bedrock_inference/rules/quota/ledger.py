@@ -214,7 +214,9 @@ class Ledger:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Until `until`, use this `share` of the quota and of `gone`, and the estimates of other members (`told`)."""
+        """Use the fraction `share` of the quota until `until`, and the estimates of other members (`told`). Count the
+        same fraction of `gone`, which is the use of members that have left.
+        """
         with self._lock:
             self.window.lease(share, told, now, until, gone)
             woken = self._serve(now)

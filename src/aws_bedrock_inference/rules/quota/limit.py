@@ -38,7 +38,7 @@ class Limit:
 
     * `estimate`: the limit in units per minute. This process has the fraction `share` of it.
     * `rate`: the limit in units per second. `capacity` is the size of the bucket.
-    * `windowed`: True if minutes are counted. The quota of CREDIT seconds is then held back from a burst.
+    * `windowed`: True if minutes are counted. A burst is then smaller by the quota of at most CREDIT seconds.
     * `free`: the units that can be used now. Reservations lower it and settlements raise it, until `renew` computes it
       again.
     * `pace`: a rate below `rate`, which applies while the minute has too little room for `rate`.
@@ -209,8 +209,7 @@ class Limit:
 
     def _refill(self, seconds: float) -> None:
         """Add units to the bucket at the pace. While the pace is below the rate, the difference is saved and used later
-        at a faster pace. Without this, a gap in the calls would repeat in each later minute, and its quota would be
-        lost each time.
+        at a faster pace. Without the saved units, each gap in the calls would appear again in each later minute.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:

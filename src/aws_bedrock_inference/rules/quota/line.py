@@ -176,8 +176,8 @@ class Line:
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Add a tenant and return it. If there are too many tenants, first remove idle tenants that would not have a
-        later turn than a new tenant.
+        """Add a tenant and return it. If there are too many tenants, first remove the idle tenants whose turn has
+        already come. If such a tenant returns, it starts like a new one.
         """
         if len(self.tenants) >= self._most:
             self.tenants = {

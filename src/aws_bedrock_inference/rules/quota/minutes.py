@@ -6,16 +6,16 @@ this minute. If the start is unknown, the package stays within the limit in ever
 % of the quota.
 
 Minutes can begin at any of 120 moments. For each moment, the slots (short parts of the minute) show how many tokens the
-present minute would contain. Two observations contradict a moment:
+present minute contains if it began at this moment. Two observations contradict a moment:
 
 * a call was refused although the minute had room;
 * the minute contains more than the limit, and nothing was refused.
 
 The same observations test the assumption that the service counts the last 60 seconds (a sliding minute). A third
 assumption is that the service uses a bucket, which has no minutes. A refusal in a full minute contradicts this
-assumption. A moment is accepted if little contradicts it and much contradicts all other assumptions. Individual
-refusals may be noise, so they count little, and not at all if noise is common. Minutes are learned only if the limit is
-configured and one process uses all of it.
+assumption. A moment is accepted if there is little evidence against it, and much evidence against all other
+assumptions. Individual refusals may be noise, so they count little, and not at all if noise is common. Minutes are
+learned only if the limit is configured and one process uses all of it.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Minutes:
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
         """Use the refusal of a call of `amount` as evidence about the moments at which minutes begin. `sent` is the
         time of the call, and `in_a_row` is the number of the refusal in its row. Return True if the minute was full;
-        otherwise return False. In a full minute, only tokens that ended calls return can be used.
+        otherwise return False. In a full minute, only refunds of ended calls can still be used.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
@@ -236,7 +236,9 @@ def _step(time: float) -> int:
 
 
 def _at(ago: int, until: float) -> int:
-    """Return the index of the moment that is `ago` steps before `until`. The largest `ago` means the sliding minute."""
+    """Return the index of the moment that is `ago` steps before `until`. If `ago` is MOMENTS, return the index of the
+    sliding minute.
+    """
     return MOMENTS if ago == MOMENTS else (_step(until) - ago) % MOMENTS
 
 

@@ -1,10 +1,10 @@
 """The interface between counting (`limit.Limit`) and learning (an estimator of a limit).
 
 An estimator observes the time that passes, the counts in that time, throttles, and the estimates of other members of a
-shared quota. The counts are sums, so that the admission of a call only adds to a number. The estimator has three
-results: `estimate` (the limit in units per minute), `burst` (the number of seconds whose quota can be used at once) and
-`slack` (the fraction by which reservations can exceed the limit of the minute). `limit.Limit` enforces these results.
-An estimator reads no clock, so that a test can run it on a recorded trace.
+shared quota. The counts are running totals, so the admission of a call is fast. The estimator has three results:
+`estimate` (the limit in units per minute), `burst` (the number of seconds whose quota can be used at once) and `slack`
+(the fraction by which reservations can exceed the limit of the minute). `limit.Limit` enforces these results. An
+estimator reads no clock, so that a test can run it on a recorded trace.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return the larger of two uses in units per minute: `recently`, or `calls` per minute that are each as large
-        as the throttled call. The second is larger for the first call.
+        """Return the larger of two uses in units per minute: `recently`, or the use of `calls` calls per minute that
+        are as large as the throttled call.
         """
         return max(self.recently, calls * max(1.0, self.refused))
 

@@ -33,9 +33,9 @@ LOOK = 30.0
 class Queue:
     """The waiting tickets by priority. The smallest priority number is served first.
 
-    `shares` are the guaranteed fractions of the quota by priority, where they differ from `SHARE`. `weights` are the
-    weights of tenants that differ from 1. In a shared quota, the weight is the fraction of a tenant's calls that is in
-    this process. Methods that only read do not need the ledger's lock.
+    `shares` are the guaranteed fractions of the quota by priority; each other priority has the fraction `SHARE`.
+    `weights` are the weights of tenants; each other tenant has the weight 1. In a shared quota, the weight of a tenant
+    is the fraction of its calls that wait in this process. Methods that only read do not need the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:

@@ -1,8 +1,7 @@
 """Estimate how many reserved tokens the calls in flight will refund.
 
 A call reserves its `max_tokens`, and refunds what it did not use when it ends. Until then, its reservation hides free
-quota. The limit of the minute applies to the use, so reservations may exceed it by the refunds that are expected, but
-by no more.
+quota. The limit of the minute applies to the use. Therefore reservations may exceed it by at most the expected refunds.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ HALF = 60.0
 
 
 class Refunds:
-    """The reservations of ended calls, and the unused part of them. Both are multiplied by the seconds that the calls
-    were in flight: a long call is in flight more often than a short one, so it counts for more of the calls in flight.
+    """The reservations of ended calls, and the unused part of them. Both are sums in which each call counts with its
+    seconds in flight, because a long call is more often among the calls in flight.
     """
 
     __slots__ = ("reserved", "unused")

@@ -2,10 +2,10 @@
 
 A call reserves `max_tokens`. If answers take long and use far less, reservations fill the minute with tokens that are
 never used. A service with a bucket returns these tokens when the call ends. A service that counts a minute refuses
-calls that do not fit. Therefore, while reservations delay calls, the slack grows step by step. The largest amount that
-the service has accepted is proven. Throttles of calls that needed more are counted separately (`doubts`). If there are
-more of these throttles than usual, the service counts the minute, and the slack is 0 for some time. If the minute has
-contained more than its limit for over a minute, the service does not count a sliding minute.
+calls that do not fit. Therefore, while reservations delay calls, the slack grows step by step. Throttles of calls that
+needed more than the service has ever accepted are counted separately (`doubts`). If there are more of these throttles
+than usual, the service counts the minute, and the slack is 0 for some time. If the minute has contained more than its
+limit for over a minute, the service does not count a sliding minute.
 """
 
 from __future__ import annotations

@@ -45,8 +45,7 @@ class Slot:
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
     """Return the highest pace of calls, in units per second, with which `room` lasts until older slots end and their
-    units are free again. If calls were faster, they would have to stop after each burst until it is a minute old, and
-    again in each later minute.
+    units are free again. At a higher pace, the calls would stop when `room` is used up, and again in each later minute.
     """
     found = inf
     for slot in slots:

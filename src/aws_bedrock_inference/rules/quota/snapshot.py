@@ -49,8 +49,8 @@ class Snapshot:
     `estimates` the estimated limit per minute, `reasons` the evidence for the estimate, and `bursts` the number of
     seconds whose quota can be used at once. `outstanding` is the number of tokens that the `in_flight` calls have
     reserved. Two attributes have one value for each priority: `waiting` is the number of waiting calls, and `consumers`
-    is the use in tokens per minute. `stalled` is True if no call has succeeded for longer than a full minute could
-    explain.
+    is the use in tokens per minute. `stalled` is True if no call has succeeded for so long that a full minute of the
+    quota cannot be the cause.
     """
 
     used: Mapping[str, float]

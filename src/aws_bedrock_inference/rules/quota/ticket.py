@@ -54,8 +54,8 @@ class Ticket:
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait for this ticket. The method sets a flag first and then calls the attached function. An `attach`
-        at the same time therefore sees the flag, or its function is called.
+        """End the wait for this ticket. The method sets a flag, and then calls the attached function. If `attach` runs
+        at the same time, it sees the flag or its function is called, so no wake is lost.
         """
         self._woken = True
         if self._wake is not None:

@@ -137,8 +137,8 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use the fraction `share` of the quota until the time `until`. `gone` is the use of members that have left. If
-        it is known, the same fraction of it counts as used.
+        """Use the fraction `share` of the quota until the time `until`. `gone` is the use of members that have left, or
+        None if it is unknown. The same fraction of this use counts as used.
         """
         self.leased_until = until
         self.refresh(now)
@@ -157,7 +157,7 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the use of the last minute, which other processes count now, unless calls are in flight."""
+        """Forget the use of the last minute if no calls are in flight. Other processes count this use from now on."""
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end)
@@ -297,7 +297,7 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Set the pace so that the free quota lasts until older use expires and its quota is free again."""
+        """Set the pace so that the free quota lasts until older use is a minute old and no longer counts."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:

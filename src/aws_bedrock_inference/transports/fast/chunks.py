@@ -3,7 +3,7 @@ data.
 
 A stream of events consists of thousands of small chunks, and h11 needs 4 us (microseconds) for each. Therefore this
 module reads the plain chunks at the start of the body. A chunk extension, the last chunk, a trailer, and a line that is
-not a size are not plain. h11 reads the first of these and everything after it.
+not a size are not plain. From the first part that is not plain, h11 reads the rest of the body.
 """
 
 from __future__ import annotations
