@@ -42,7 +42,7 @@ class CircuitBreakerOpenError(Exception):
 
 class BreakerState(str):
     """The state of a circuit breaker: `closed`, `open` or `half-open`. A comparison ignores capitals and accepts
-    `half_open` for `half-open`. In a dictionary, only the exact text is found.
+    `half_open` for `half-open`. As a key of a dictionary, the state must be spelt exactly as in this object.
     """
 
     __slots__ = ()

@@ -23,7 +23,7 @@ def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
     """Return the service tier of a call.
 
     `answer` is a response, or the transcript of a stream. If it states a tier, this tier is returned. It can differ
-    from the requested tier, because AWS uses another tier if the requested tier has no capacity.
+    from the requested tier: if the requested tier has no capacity, AWS can use another tier.
     """
     stated = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
     if _SETTINGS.isdisjoint(stated) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case

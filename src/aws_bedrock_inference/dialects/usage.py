@@ -154,8 +154,8 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Add the number of one-hour cache writes to `usage`, and return it. `usage` comes from headers or metrics, which
-    do not contain this number; the model's `body` does.
+    """Return `usage` with the number of one-hour cache writes. `usage` comes from headers or metrics, which do not
+    contain this number. It is in the model's `body`.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage

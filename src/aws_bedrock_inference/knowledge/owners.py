@@ -28,7 +28,7 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     text does not show where it comes from.
 
     `seen` is the completed evidence of the error, `entry` is the catalogue's entry that matches it, and `words` are the
-    words that match. Marks decide in this order:
+    words that match. The first mark in this order decides:
 
     * marks of a server that implements AWS's protocols, because it uses AWS's codes and SDKs;
     * marks that only AWS writes;
