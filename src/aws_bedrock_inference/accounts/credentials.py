@@ -72,8 +72,8 @@ class RoleNotAssumed(CredentialRetrievalError):
 class RoleCredentials(DeferredRefreshableCredentials):
     """The credentials of `role`. The credentials of botocore's session `base` are used to assume the role in `region`.
 
-    `principal` describes, as text, the identity that AWS sees, with the roles that were assumed before it. `lead_to`
-    contains the credentials of roles that are assumed with these credentials.
+    `principal` is a text that names all roles that are assumed one after another, up to `role`. `lead_to` contains the
+    credentials of the roles that `role` itself assumes.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -101,9 +101,9 @@ class RoleCredentials(DeferredRefreshableCredentials):
         renew_lock(self._source)
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
-        """Return whether the credentials expire within `refresh_in` seconds, so that they should be renewed.
+        """Return whether the credentials expire within `refresh_in` seconds. botocore then renews them.
 
-        After a failed renewal, no new attempt is made for 30 s, unless the credentials expire within one minute.
+        For 30 s after a failed renewal, the result is False, unless the credentials expire within one minute.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
@@ -192,8 +192,9 @@ def _what_to_check(role: AssumedRole) -> str:
 class _Kept(Locked):
     """The credentials of all roles in this process.
 
-    Each botocore session stores the credentials of the roles that were assumed with it, so that they are freed together
-    with the session. This matters because a session uses megabytes, and some programs create a session for each call.
+    Each botocore session stores the credentials of the roles that were assumed with it. When the session is freed,
+    these credentials are freed, too. This matters for programs that create a session for each call, because a session
+    uses megabytes.
     """
 
     def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:
@@ -228,8 +229,8 @@ class RoleSession(Session):
 def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
     """Return a boto3 session with the settings of `session` that signs requests with the credentials of `role`.
 
-    Raises `ValueError` if there is no Region. Also raises `ValueError` if another role assumes this role and
-    `role.duration` exceeds one hour, which is AWS's maximum in this case.
+    Raises `ValueError` if there is no Region. If another role assumes this role, AWS allows at most one hour, and a
+    longer `role.duration` also raises `ValueError`.
     """
     base = core_of(session)
     config = base.get_default_client_config()

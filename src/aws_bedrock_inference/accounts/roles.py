@@ -111,12 +111,12 @@ class AssumedRole:
 
 
 def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = clocks.wall) -> Any:
-    """Return a boto3 session that signs requests with the credentials of `role`. All sessions of this process for the
-    same role and options share these credentials.
+    """Return a boto3 session that signs requests with the credentials of `role`. Sessions of this process for the same
+    role and the same options share one set of credentials.
 
-    The credentials of the role's own `session` assume the role. If the role has no session, `base_session` is used, or
-    otherwise boto3's default session. Settings such as proxies, endpoints and the profile come from the session that
-    assumes the role.
+    The role is assumed with the credentials of `role.session`. If this is None, the credentials of `base_session` are
+    used. If this is also None, boto3's default session is used. Settings such as proxies, endpoints and the profile
+    come from the session that assumes the role.
 
     Raises `ValueError` if neither the role nor the session that assumes the role has a Region.
     """

@@ -1,4 +1,4 @@
-"""The circuit breaker of AWS's troubleshooting pages. Two pages describe a class with this name and different rules.
+"""The class `CircuitBreaker` of AWS's troubleshooting pages. Two pages describe this class, with different rules.
 `execute` follows the rules of one page, and `call` the rules of the other.
 """
 
@@ -41,8 +41,8 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """The state of a circuit breaker: `closed`, `open` or `half-open`. A comparison ignores capitals, and accepts an
-    underscore for the hyphen. As a key of a dictionary, the state must be written as `print` shows it.
+    """The state of a circuit breaker: `closed`, `open` or `half-open`. A comparison ignores capitals and accepts
+    `half_open` for `half-open`. As a key of a dictionary, the state must be spelt exactly as in this object.
     """
 
     __slots__ = ()
@@ -57,7 +57,7 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The rule of one page: the seconds before a test, the text of a refusal, and the functions that count a result."""
+    """The rule of one page: the seconds before a test, the text of a refusal, and what to call after each result."""
 
     wait: float
     refusal: str
@@ -78,13 +78,13 @@ class CircuitBreaker:
     test. If the test succeeds, the circuit closes. Mistakes of the caller (bad input, no permission, not found) are
     not counted as failures.
 
-    `timeout` and `recovery_timeout` are two names for the same wait: a value that is passed applies to both methods.
-    `call` calls `on_success` and `on_failure`, which a subclass can extend or replace. `retry_timeout` has no effect;
-    it exists because the page has this parameter. `clock` replaces the clock. `wall` replaces the time of day of
+    `timeout` and `recovery_timeout` set the same wait. If one of them is passed, it applies to both methods. `call`
+    calls `on_success` and `on_failure`, which a subclass can extend or replace. `retry_timeout` has no effect; it
+    exists because the page has this parameter. `clock` replaces the clock. `wall` replaces the time of day of
     `last_failure_time` and `last_retry_time`.
 
-    Programs and subclasses can set these attributes at any time: `state`, `failure_count`, `last_failure_time`, and
-    the numbers of the constructor. `state` is in capitals after `call`.
+    Programs and subclasses can set these attributes at any time: `state`, `failure_count`, `last_failure_time`, and the
+    numbers of the constructor. After `call` was used, `state` is written in capitals.
     """
 
     CLOSED = BreakerState("closed")
@@ -132,7 +132,7 @@ class CircuitBreaker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child, retain the state, but ignore the results of calls that the parent started."""
+        """In a forked child, retain the state. Results of calls that began before the fork are ignored."""
         self.lock = threading.RLock()
         self._generation += 1
 
@@ -260,9 +260,8 @@ class CircuitBreaker:
         return value
 
     def _admit(self, rule: _Rule) -> int:
-        """Return the number of the circuit's current state if a call is admitted; otherwise raise
-        `CircuitBreakerOpenError`. If the circuit is not closed, one call is admitted as a test after each wait of the
-        `rule`.
+        """Admit a call, or raise `CircuitBreakerOpenError`. If the circuit is not closed, one call is admitted as a
+        test after each `rule.wait`. Return a number that changes with the state; `_report` needs it.
         """
         with self.lock:
             if self._state != self.CLOSED:
@@ -275,7 +274,7 @@ class CircuitBreaker:
             return self._generation
 
     def _mistaken(self) -> None:
-        """Let another call test the circuit immediately, because this call shows nothing about the target."""
+        """Let the next call test the circuit immediately. The test that has ended shows nothing about the target."""
         if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)

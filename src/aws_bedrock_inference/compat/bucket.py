@@ -74,9 +74,7 @@ class TokenBucket:
 
     @property
     def last_refill_time(self) -> float:
-        """The time of day for which `tokens` is valid. It is always the current time, because each access refills the
-        bucket.
-        """
+        """The current time of day. The bucket refills at each access, so its last refill is always now."""
         return self._wall()
 
     def consume(self, tokens: float = 1.0, block: bool = True, timeout: float | None = None) -> bool:  # noqa: FBT001, FBT002 - the documented signature

@@ -1,4 +1,4 @@
-"""Two functions of AWS's troubleshooting pages: the decision about an error, and whether a retry soon can help."""
+"""Two functions of AWS's troubleshooting pages. They return whether a call that failed can be repeated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def is_recoverable_error(error: BaseException) -> bool:
     """Return True if the caller should retry soon.
 
     The result is False for an unknown error, for an exhausted daily quota, and for an error that a client of this
-    package has already retried. For some of these errors, a later call can succeed: `handle_aws_error` returns this.
+    package has already retried. For some of these errors, a call can succeed later. The result of `handle_aws_error`
+    shows this.
     """
     return worth_repeating(known_fault(error))
 
@@ -33,8 +34,8 @@ def worth_repeating(fault: Fault, made: int = 1) -> bool:
 
 
 def named(fault: Fault) -> str:
-    """Return a fault's code and cause for a log line. The service's message is omitted, because it may quote the
-    request.
+    """Return the code and the cause of a fault, for a log. The service's message can quote the request, so it is
+    omitted.
     """
     code = fault.code if fault.code != fault.cause or fault.error is None else type(fault.error).__name__
     return f"{code} ({fault.cause})"

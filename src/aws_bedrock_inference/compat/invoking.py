@@ -129,8 +129,8 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
 
     Filtered content is recognized by an error that reports it, or by a stop reason such as `content_filtered`,
     `guardrail_intervened` or `refusal`. If the content was filtered, `output` is `fallback_message`, or by default a
-    sentence of apology. Other errors are raised. `stop_reason` is the answer's stop reason. If an error reported the
-    filtered content, `stop_reason` is `content_filtered`.
+    sentence of apology. Other errors are raised. `stop_reason` is the answer's stop reason, or `content_filtered` if an
+    error reported the filtered content.
     """
     invoke, handled = client_method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED
@@ -147,8 +147,8 @@ def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any
 
 
 def _is_filtered(fault: Fault) -> bool:
-    """Return True if the message of an error reports that content was filtered. The advice in the error's text is
-    ignored.
+    """Return True if the message of an error reports that content was filtered. Only the service's message is read, not
+    the advice that this package adds to the error.
     """
     return fault.cause in _FILTER_CAUSES or any(words in fault.message.lower() for words in _FILTER_WORDS)
 

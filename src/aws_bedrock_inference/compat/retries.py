@@ -1,8 +1,8 @@
-"""The retry functions of AWS's troubleshooting pages. Each has its own waits and counts in its own way.
+"""The retry functions of AWS's troubleshooting pages. Their waits and the meaning of `max_retries` differ.
 
 `exponential_backoff_retry` and `retry_with_jitter` count calls, and retry after any exception.
-`retry_with_exponential_backoff` counts retries, and retries only after recoverable errors. After an error with the
-decision RETRY_LIMITED, it makes only as many attempts as the catalogue allows.
+`retry_with_exponential_backoff` counts retries, and retries only after recoverable errors. For some errors, the error
+catalogue allows only a few attempts (decision RETRY_LIMITED). The function obeys this limit.
 
 No function retries a call that a client of this package has already retried. No function retries a call that failed
 because the daily quota is exhausted.

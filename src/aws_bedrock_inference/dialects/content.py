@@ -2,7 +2,7 @@
 
 Converse returns complete blocks. ConverseStream returns the same blocks in pieces (botocore 1.44.8's service model:
 `ContentBlock`, `ContentBlockStart` and `ContentBlockDelta`). `Assembly` builds the blocks from the pieces. A program
-can then read a collected stream, or send it back as the next turn, like the answer of Converse.
+can then use a collected stream like an answer of Converse: it can read the blocks, or send them back as the next turn.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def text_of(content: Any) -> str:
 def text_of_body(body: Any) -> str:
     """Return the text of an answer from a body of InvokeModel. Return an empty string if the body has no text.
 
-    The body can be that of Converse and Nova, Claude, OpenAI, or a flat dialect. In a flat dialect, a field of the body
-    contains the text.
+    The formats of Converse, Nova, Claude and OpenAI and the flat dialects are supported. In a flat dialect, a field of
+    the body contains the text.
     """
     if not isinstance(body, dict):
         return ""
@@ -65,8 +65,8 @@ class Assembly:
     """The blocks of an answer that is still arriving. Pieces are stored as they arrive, and `content` joins them.
 
     The field `contentBlockIndex` of an event shows to which block a piece belongs, and the order of the blocks. In a
-    defective stream, this index can be missing or used twice. Then a start, a stop or a piece of another kind begins
-    the next block, and the blocks are in the order of their arrival.
+    defective stream, this index can be missing, or two blocks can have the same index. Then the next block begins after
+    a stop, or with a start or a piece of another kind. The blocks are in the order of their arrival.
     """
 
     def __init__(self) -> None:
@@ -109,7 +109,7 @@ class Assembly:
 
 
 class _Block:
-    """One block: its kind, and its pieces, each with the name of the delta that contained it."""
+    """One block: its kind, and its pieces. Each piece is stored with its name in the event, such as `text`."""
 
     __slots__ = ("index", "kind", "pieces")
 
@@ -159,8 +159,8 @@ def _tool_use(values: list[Any]) -> dict[str, Any]:
 
 
 def _parsed(inputs: list[Any]) -> Any:
-    """Return the input of a tool from its pieces. Return an empty dictionary if there are no pieces, and text if they
-    are not complete JSON.
+    """Return the input of a tool, joined from its pieces and parsed. Return an empty dictionary if there are no pieces.
+    Return the joined text if it is not complete JSON.
     """
     if inputs and not all(isinstance(piece, str) for piece in inputs):
         return inputs[-1]

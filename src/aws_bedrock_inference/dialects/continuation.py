@@ -79,7 +79,7 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
 
 
 def tokens_again(anchor: str | None) -> int:
-    """Return the maximum number of answer tokens with which the model repeats the anchor, at two bytes per token."""
+    """Return the maximum number of tokens that the model needs to repeat the anchor, at two bytes per token."""
     return len((anchor or "").encode(errors="replace")) // 2
 
 
@@ -125,7 +125,7 @@ class Rest:
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
-        """Yield the events for the consumer that follow from one event of the second stream."""
+        """Yield the events that the consumer gets for one event of the second stream."""
         if not isinstance(item, dict) or "messageStart" in item:
             return
         index, delta = _place(item)

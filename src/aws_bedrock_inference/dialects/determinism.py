@@ -30,8 +30,8 @@ def is_deterministic(request: Any, base_model: str) -> bool:
     """Return whether `request` is deterministic. `request` is Converse's parameters or the parsed body of a model.
 
     A request must meet two conditions. Its temperature is 0, or only the most likely token is allowed (top k 1). And
-    AWS runs no tool for it whose results can change. A request to a model that does not sample, such as an embedding
-    model, is always deterministic.
+    AWS runs no tool for it, such as a web search, whose results can change. A request to a model that does not sample,
+    such as an embedding model, is always deterministic.
     """
     if draws_nothing(base_model):
         return True

@@ -74,7 +74,7 @@ def filtered_by(fault: Fault) -> FilteredContent | None:
 
 
 def cause_of(filtered: FilteredContent) -> str:
-    """Return the name, in the error catalogue, of the cause for this filtered content."""
+    """Return the cause of this filtered content, by its name in the error catalogue."""
     return "guardrail-blocked" if filtered.source == "guardrail" else "content-filtered"
 
 
@@ -153,8 +153,8 @@ def _applied(key: str, assessment: dict[str, Any]) -> AppliedGuardrail:
 
 
 def _refused(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the category of a refusal by the model. Converse's answers contain the category only if the request asked
-    for `/stop_details`.
+    """Return the category of a refusal by the model. An answer of Converse contains the category only if
+    `additionalModelResponseFieldPaths` of the request contains `/stop_details`.
     """
     for place in (body.get("additionalModelResponseFields"), body):
         details = place.get("stop_details") if isinstance(place, dict) else None

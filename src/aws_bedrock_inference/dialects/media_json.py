@@ -10,8 +10,8 @@ from typing import Any
 
 
 def with_bytes(value: Any) -> Any:
-    """Return a Converse body with its media decoded from base64 to bytes. The JSON in the inputs and results of tools
-    is not changed.
+    """Return a Converse body with its media decoded from base64 to bytes. JSON in tool inputs and tool results is not
+    changed.
     """
     if isinstance(value, list):
         return [with_bytes(part) for part in value]

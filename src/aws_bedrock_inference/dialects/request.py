@@ -86,8 +86,8 @@ KINDS = {**_APART, **dict.fromkeys(_UNSEEN, "unseen"), **dict.fromkeys(_JSON, "j
 def max_tokens(request: Any) -> int | None:
     """Return the maximum number of tokens in the answer to `request`, or None if the request sets no number.
 
-    `request` is Converse's parameters or the parsed body of a model. A number outside the range from 0 to 1,000,000 is
-    replaced by the nearest limit. AWS refuses such numbers, so they must not reserve quota.
+    `request` is Converse's parameters or the parsed body of a model. A number below 0 becomes 0, and a number above
+    1,000,000 becomes 1,000,000. AWS refuses such numbers anyway.
     """
     if not isinstance(request, dict):
         return None

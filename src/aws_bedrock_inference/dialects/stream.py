@@ -41,7 +41,8 @@ _ANTHROPIC = frozenset(
 class Transcript:
     """Follows the events of a ConverseStream. `NativeTranscript` follows the chunks of InvokeModelWithResponseStream.
 
-    * `begun`: True after the first event with content. From then on, the consumer would notice a repeated call.
+    * `begun`: True after the first event with content. After this event, a repeated call would send the consumer the
+      same content again.
     * `whole`: True after the event that completes the answer.
     * `quiet`: False while text arrives. It is True before and after all other content: a long silence is then normal,
       because the model thinks, writes the input of a tool, or waits for a tool that AWS runs.
@@ -105,8 +106,8 @@ class Transcript:
         return self._written // BYTES_PER_TOKEN
 
     def spent(self, estimate: Estimate) -> Usage:
-        """Return the reported usage, without cache writes that were counted twice. If the stream reported no usage,
-        return an estimate from the content that arrived.
+        """Return the usage that the stream reported. Cache writes that AWS counted twice are corrected. If the stream
+        reported no usage, return an estimate from the content that arrived.
         """
         if self.usage is not None:
             return without_double_writes(self.usage, estimate.input_tokens) if self._reasoned else self.usage
@@ -157,8 +158,8 @@ class NativeTranscript(Transcript):
     last chunk has the member `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an
     answer of Titan, the only chunk reports this and has no stop reason.
 
-    `may_end` is True if the answer is complete when the body ends now. This is the case after the last chunk. It is
-    also the case in a stream without any known field, because nothing is known about its end.
+    `may_end` is True if the HTTP body can end now without a missing part. This is the case after the last chunk. In a
+    stream without any known field, `may_end` is always True, because nothing is known about its end.
     """
 
     def __init__(self) -> None:
@@ -205,7 +206,7 @@ class NativeTranscript(Transcript):
 
     @property
     def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
-        """True if the answer is complete when the HTTP body ends at this point."""
+        """True if the HTTP body can end now without a missing part of the answer."""
         return self.begun and (self._blocked or not self._known)
 
     def message(self) -> dict[str, Any]:

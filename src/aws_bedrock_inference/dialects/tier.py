@@ -22,8 +22,8 @@ _SETTINGS = frozenset({*_LATENCIES, _TIER})
 def tier_of(request: Mapping[str, Any], answer: Any = None) -> str:
     """Return the service tier of a call.
 
-    `answer` is a response, or the transcript of a stream. If it states a tier, this tier is returned, because AWS can
-    process the call in another tier than the requested one if that has no capacity.
+    `answer` is a response, or the transcript of a stream. If it states a tier, this tier is returned. It can differ
+    from the requested tier: if the requested tier has no capacity, AWS can use another tier.
     """
     stated = answer if isinstance(answer, dict) else getattr(answer, "metadata", {})
     if _SETTINGS.isdisjoint(stated) and _SETTINGS.isdisjoint(request):  # a shortcut for the most frequent case

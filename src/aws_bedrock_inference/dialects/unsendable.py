@@ -1,4 +1,5 @@
-"""Find the parts of a request that cannot be sent. Messages contain the place of the part, and never its value.
+"""Find the parts of a request that cannot be sent. Error messages name where such a part is in the request, and never
+contain its value.
 
 botocore's validator checks types, but it accepts values that cannot be sent as JSON, UTF-8 or HTTP: lone surrogates,
 NaN, cycles, and numbers of 400 digits. AWS refuses some of these values, and others cause an error in the middle of a
@@ -81,7 +82,9 @@ def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
 
 
 def _shape_of(shape: Any, name: Any) -> Any:
-    """Return the shape of a member. Return None inside free JSON, and for members that the validator will refuse."""
+    """Return the shape of a member. Return None inside JSON without a fixed form, and for members that the validator
+    will refuse.
+    """
     kind = getattr(shape, "type_name", "")
     if kind == "structure" and isinstance(name, str):
         return shape.members.get(name)

@@ -95,8 +95,7 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
     """Return the token usage of a generated answer.
 
-    Return None in two cases: for an embedding, which has no output tokens, and if all counts are 0, because the model
-    then reported no usage.
+    Return None in two cases. An embedding has no output tokens. If all counts are 0, the model reported no usage.
     """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
@@ -144,7 +143,8 @@ def usage_in_headers(headers: Mapping[str, str]) -> Usage | None:
 def counted(reported: Mapping[str, Any]) -> Usage | None:
     """Return the token counts in a mapping, under any of the names that models use for them.
 
-    Return None if there is no input count, or if one count is impossible: the other counts are then not trusted either.
+    Return None if there is no input count. Also return None if one count is impossible, because the other counts can
+    then be wrong, too.
     """
     counts = [_named(reported, names) for names in _COUNTS]
     if counts[0] is None or _WRONG in counts:
@@ -154,15 +154,15 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
-    """Return `usage`, which comes from headers or metrics, with the number of tokens that were written to the cache for
-    one hour. Only the model's `body` contains this number.
+    """Return `usage` with the number of one-hour cache writes. `usage` comes from headers or metrics, which do not
+    contain this number. It is in the model's `body`.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
 
 
 def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
-    """Return `usage` with the tokens that were written to the cache for one hour, if `reported` contains them."""
+    """Return `usage` with the number of one-hour cache writes, if `reported` contains it."""
     details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
     hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
     if isinstance(details, list):
@@ -174,8 +174,8 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
     """Return `usage` of a stream with reasoning, with corrected cache writes.
 
-    AWS sometimes counts the cache writes of such a stream twice. If the input exceeds the estimate `most_input`, the
-    cache writes are reduced by the excess, but at most to half.
+    AWS sometimes counts the cache writes of such a stream twice. If the reported input exceeds the estimate
+    `most_input`, the difference is subtracted from the cache writes. At least half of them remain.
     """
     written = usage.cache_write_tokens
     beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input
@@ -232,8 +232,8 @@ def stop_reasons(body: Mapping[str, Any]) -> Iterator[str]:
 def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
     """Return whether `body` is a complete answer that was neither truncated nor filtered.
 
-    Every stop reason in the body must mean a complete answer. With `needs_reason`, which Converse requires, there must
-    be at least one. Embeddings have no stop reason.
+    Every stop reason in the body must mean a complete answer. If `needs_reason` is True, the body must contain at least
+    one stop reason. It is False for a body of InvokeModel, because an embedding has no stop reason.
     """
     if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False
@@ -244,7 +244,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the places in which a flat dialect can contain a field: the body, then each answer in the body's lists."""
+    """Yield the dictionaries that can contain the fields of a flat dialect: the body, then each answer in its lists."""
     yield body
     yield from _answers(body)
 

@@ -1,5 +1,5 @@
 """Send requests about models, inference profiles and access to AWS's control-plane service `bedrock`. A request that
-fails does not raise an exception: it becomes a `Missing` in the result.
+fails does not raise an exception: the result contains a `Missing`, which describes the failed request.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class ControlPlane:
         self.endpoint: str = self._client.meta.endpoint_url
 
     def whose(self) -> tuple[str, str]:
-        """Return the account id, if the credentials contain it, and a key for the owner of the stored lists. Both are
-        empty if there are no credentials.
+        """Return the account id, or an empty text if the credentials do not contain it. Also return the key under which
+        this account's lists are stored. The key is empty if there are no credentials.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -90,7 +90,7 @@ class ControlPlane:
         return self._asked("GetInferenceProfile", ask, missing)
 
     def access(self, base: str, missing: list[Missing]) -> dict[str, Any] | None:
-        """Return AWS's answer about the account's access to a base model."""
+        """Return the account's access to a base model, as AWS reports it."""
 
         def ask() -> dict[str, Any]:
             answer: dict[str, Any] = self._client.get_foundation_model_availability(modelId=base)

@@ -105,7 +105,7 @@ def refuses_retention(base: str, mode: str | None) -> bool:
 
 
 class Read(NamedTuple):
-    """The facts that were read about one id. `made` creates a `Check` from them."""
+    """The facts that were read about one id. The function `made` creates a `Check` from them."""
 
     name: str
     base: str

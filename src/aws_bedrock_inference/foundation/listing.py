@@ -78,9 +78,7 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return one sentence for each denied permission. Requests that failed for the same other reason share one
-    sentence.
-    """
+    """Return one sentence for each denied permission, and one sentence for each other reason why requests failed."""
     failed: dict[str, list[str]] = {}
     sentences = []
     for each in missing:
@@ -135,8 +133,8 @@ class Listing:
         return 0 <= now - self.at < A_DAY
 
     def lacks(self, name: str) -> bool:
-        """Return whether the lists prove that the Region has no such id. They prove nothing if they are incomplete, or
-        for an ARN, which can name any kind of resource.
+        """Return whether the lists prove that the Region has no such id. Incomplete lists prove nothing. For an ARN,
+        return False, because an ARN can name any kind of resource.
         """
         if self.models is None or self.profiles is None or name.startswith("arn:"):
             return False

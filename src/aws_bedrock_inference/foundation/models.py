@@ -110,8 +110,8 @@ class Models(Locked):
         """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access to it, and
         problems.
 
-        The method requests the access from AWS each time. The other facts come from the lists. If the caller has no
-        permission to read the lists, the method requests this id alone.
+        Each call requests the account's access from AWS. The other facts come from the lists of models and profiles. If
+        the caller has no permission to read these lists, the facts about this one id are requested.
         """
         name = str(id)
         listing = self.listing()
@@ -223,8 +223,8 @@ class Models(Locked):
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _unlisted(self, name: str, listing: Listing) -> bool | None:
-        """Return False if the lists prove that the Region has no such id. Return None if they are old or incomplete, or
-        for an ARN.
+        """Return False if the lists prove that the Region has no such id. They prove nothing if they are old or
+        incomplete, or if `name` is an ARN: then return None.
         """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

@@ -55,8 +55,8 @@ def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = Fa
     """Return the reason why a call is not allowed: a Region that can answer it does not match the patterns. Return None
     if the call is allowed.
 
-    The reason is a clause without a full stop. `stores` is True for a call whose answer AWS stores. The reason then
-    states that AWS stores the answer in the Region that produced it.
+    The reason is a clause without a full stop. If AWS stores the answer of the call, set `stores` to True. The reason
+    then adds that AWS stores the answer in the Region that produced it.
     """
     found = tuple(regions)
     if stays(found, within):

@@ -39,8 +39,8 @@ def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) ->
 def _candidates(name: str, listing: Listing) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the ids with which the model can be called, each with its destination Regions.
 
-    The first id is the requested id. Then come the model's own id and the geographic profiles, those with the most
-    Regions first.
+    The first id is the requested id. Then come the model's own id and the geographic profiles. The profile with the
+    most Regions is the first of them.
     """
     found = listing.find(name)
     if isinstance(found, InferenceProfile):

@@ -30,9 +30,9 @@ def unlisted(listing: Listing, model_id: Any, needs: Needs, *, now: float | None
     """Return the reason why the Region of `listing` certainly cannot serve a request with these needs, as a clause
     without a full stop. Return None if the list shows no such reason.
 
-    `now` is the current time in seconds since the epoch. A recent list that does not contain the model is a reason.
-    Without `now`, the age of the list is unknown, and a missing model is not a reason, because AWS may have added it
-    since.
+    `now` is the current time in seconds since the epoch. If the list is recent and does not contain the model, this is
+    a reason. Without `now`, the age of the list is unknown. A model that is missing from the list is then not a reason,
+    because AWS may have added the model later.
     """
     name = str(model_id)
     if now is not None and listing.is_young(now) and listing.lacks(name):

@@ -104,7 +104,7 @@ def unable(base_model_id: str, needs: Needs) -> str | None:
 def bound(needs: Needs, *, elsewhere: bool) -> str | None:
     """Return the reason why a request cannot be sent to another model, or None if there is no reason.
 
-    With `elsewhere`, return instead the reason why it cannot be sent to another Region or account.
+    If `elsewhere` is True, the reason is about another Region or account instead of another model.
     """
     if Need.STORED_RESPONSE in needs.uses:
         return "the request continues a stored response, which exists only where it was created"

@@ -150,7 +150,9 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return a pattern for unknown codes (such as `NotFound` at the end), and the known code whose entry applies."""
+    """Return a pattern, such as `NotFound` at the end, and a known code. An unknown code that matches the pattern gets
+    the entry of the known code.
+    """
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
         raise CatalogueError(f"shape {pattern}: no service may return {like}")
@@ -220,7 +222,7 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy in the form of the index, without `when` and `unless` if the TOML file omits them."""
+    """Return a remedy as the index stores it. `when` and `unless` are omitted if the TOML file sets neither of them."""
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
         raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
@@ -273,8 +275,9 @@ def written(index: dict[str, Any]) -> str:
 
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return botocore's operations in two dictionaries: those of services in the catalogue, and those of all other
-    services. In the first, the service "" marks an operation that other services also have.
+    """Return botocore's operations in two dictionaries. The first maps each operation of a service in the catalogue to
+    its services; "" stands for services outside the catalogue. The second maps each other service to its remaining
+    operations.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

@@ -2,8 +2,8 @@
 use.
 
 An "entry" describes one error code of a service. A "signature" contains the words that identify one message of an
-error. A "normal" text is lower case and has single spaces (see `words.py`). The "clues" of a text are the words and
-pieces by which signatures are found.
+error. A "normal" text is lower case and has single spaces (see `words.py`). The "clues" of a text are its words and
+pieces of four characters. They are used to find signatures.
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ class Catalogue:
 
     @cached_property
     def general(self) -> frozenset[str]:
-        """The causes that can occur in every service. If a code of one service has such a cause, it means the same in
-        other services.
-        """
+        """The causes that can occur in every service. A code with such a cause means the same in every service."""
         return frozenset(each.cause.slug for entry in self.entries if entry.service == ANY for each in entry.meanings())
 
     @cached_property
@@ -128,8 +126,8 @@ class Catalogue:
         return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
-        """Return the entry that fits the form of an unknown code, such as a name that ends in `NotFound`. Return None
-        if no entry fits.
+        """Return the entry for an unknown code whose form is known, such as a name that ends in `NotFound`. Return None
+        if the form is unknown, too.
         """
         like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
         return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
@@ -139,8 +137,8 @@ class Catalogue:
         return {code.lower(): code for code in self.by_code}
 
     def status(self, service: str, code: str) -> int | None:
-        """Return the HTTP status with which a service returns `code`, or None if the status is unknown. `code` can also
-        be the name of a cause that has no code.
+        """Return the HTTP status with which a service returns `code`, or None if the status is unknown. For a cause
+        without a code, pass the name of the cause as `code`.
         """
         told: dict[str, dict[str, int]] = {name: about["status"] for name, about in self.services.items()}
         return told.get(service or HOME, {}).get(code) or told[ANY].get(code)

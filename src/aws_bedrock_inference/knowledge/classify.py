@@ -75,7 +75,7 @@ def unanswered(error: BaseException | None, *, code: str, message: str) -> Fault
 def unidentified(error: Exception) -> Fault:
     """Return the fault of missing credentials, or of credentials that could not be renewed.
 
-    This function converts every error that botocore or the program's own provider raises while it provides credentials.
+    `error` can come from botocore, or from a credential provider that the program itself defines.
     """
     found = reading.attached_fault(error)
     if found is not None and found.origin is Origin.IDENTITY and not found.reached:  # a role could not be assumed
@@ -116,8 +116,8 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 
 def _template(verdict: Verdict, code: str) -> Fault:
-    """Return the fault of a verdict without the facts of one occurrence. `code` decides whether the request reached
-    AWS.
+    """Return the fault of a verdict without the facts of one occurrence. For some codes, the request never reached AWS.
+    The field `reached` of the fault shows this.
     """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent

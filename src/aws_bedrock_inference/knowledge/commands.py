@@ -73,8 +73,8 @@ def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
 
 
 def with_values(run: str, values: Mapping[str, str]) -> str:
-    """Return the command `run`, in which placeholders are replaced by `values`. The values are quoted for a shell,
-    and masked like values from a text.
+    """Return the command `run`, in which `values` replace the placeholders. Secrets and account ids in the values are
+    masked, and the values are quoted for a shell.
     """
     if not values:
         return run

@@ -22,8 +22,8 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return the properties of a route that can help: on a route that differs in one of them, the same request can
-    succeed.
+    """Return the properties of the route that can be changed to help. If another route differs in one of these
+    properties, the same request can succeed there.
 
     The result is empty if the request would fail on every route.
     """
@@ -36,7 +36,7 @@ def elsewhere(fault: Fault) -> frozenset[str]:
 
 
 def closes(fault: Fault) -> bool:
-    """Return True if every call on the same route fails like this call until somebody changes a setting."""
+    """Return True if all calls on the same route fail with this fault until somebody changes a setting."""
     listed = _groups().get(fault.cause)
     return listed is not None and listed.closes
 

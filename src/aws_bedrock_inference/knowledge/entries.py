@@ -32,7 +32,7 @@ class Remedy(NamedTuple):
 
     @property
     def alone(self) -> str:
-        """The sentence without its parts about the command, for a reader to whom the command is not shown."""
+        """The sentence without its parts about the command. It is for readers who do not see the command."""
         return _OF_A_COMMAND.sub("", self.do).strip()
 
 
@@ -58,7 +58,8 @@ class Cause:
     * `scope` states what must change or recover before the error ends.
     * `origin` states where the error arises.
     * `retry_after` is the wait in seconds that AWS's documents state for this cause.
-    * `advice` contains the steps. In the `services` of a step, `other` means all services that no other step names.
+    * `advice` contains the steps. A step with `other` in its `services` applies to all services that no other step
+      names.
     * `again` states what happens if the same request is sent again. It is empty if the request simply fails again.
     * `again_unless` is a pattern. `again` does not apply to a text that matches this pattern.
     * `note` states where AWS's documents and other guides differ from this entry, and why.
@@ -131,7 +132,7 @@ class Signature:
         """Return the longest part of a normal text that matches this signature, or an empty string if the text does not
         match.
 
-        `found` contains the words of `contains` that occur in the text. If `contains` is empty, `found` is for the
+        `found` contains the words of `contains` that occur in the text. If `contains` is empty, `found` contains the
         first word of `all`.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
@@ -148,8 +149,8 @@ class Signature:
 class Entry:
     """One error of one service: its codes and HTTP statuses, the cause of its codes, and the causes of its messages.
 
-    If `firm` is True, the code decides even if the message is similar to a message of another error. `data` is the
-    entry in the index.
+    If `firm` is True, the cause of the code applies, even if the message is similar to a message of another error.
+    `data` is the entry in the index.
     """
 
     service: str

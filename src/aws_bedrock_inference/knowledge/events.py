@@ -6,8 +6,8 @@ level, such as ERROR), continuation and plain.
 * In a log without times, an event extends from one levelled line to the next.
 * In a log without times and levels, an event is a line with its continuations, or a traceback.
 
-The length of an event is limited, and only lines near it are examined. If a program reads a log in blocks, it must
-therefore store `REACH` bytes before a line. It then finds the same events for any size of the blocks.
+The length of an event is limited. To find the event of a line, at most `REACH` bytes before the line are examined. A
+program that reads a log in blocks must retain these bytes. It then finds the same events for any size of the blocks.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def lines_after(buffer: bytes, end: int) -> int:
 def _head_above(buffer: bytes, line: int, floor: int) -> int:
     """Return the head of the event of `line`: the nearest line at or above it that is stamped, or otherwise levelled.
 
-    If there is no such line, return the line that `line` continues, or `line` itself.
+    If there is no such line, and `line` is a continuation, return the line that it continues. Otherwise return `line`.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -109,7 +109,7 @@ def _continues(buffer: bytes, at: int) -> bool:
 
 
 def _bridges(buffer: bytes, before: Line, following: int) -> bool:
-    """Return whether an empty line is inside a traceback."""
+    """Return whether the empty line between `before` and the position `following` is inside a traceback."""
     if CHAIN.match(buffer, before.text) or _CARETS.match(buffer, before.text):
         return True
     after = line_at(buffer, following).text

@@ -99,9 +99,10 @@ class Evidence(NamedTuple):
     """The facts of one error. `certain` contains the names of the facts that an exception, a client or the caller
     stated.
 
-    A certain `code` is the first of `codes`. Certain `services` are the only possible services. `completed` adds the
-    uncertain facts, which are found in the text, and `words`. The most specific fact is first. `status` is the HTTP
-    status. `pasted` is True for a text for which nobody stated that it is from AWS.
+    If the code is certain, it is the first of `codes`. If the services are certain, the error comes from one of
+    `services`. The function `completed` searches the text and adds `words` and further facts, which are uncertain. In
+    `codes` and `services`, the most specific entry is first. `status` is the HTTP status. `pasted` is True for a text
+    that may come from a program other than AWS.
     """
 
     text: str
@@ -122,8 +123,8 @@ class Evidence(NamedTuple):
 def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
     """Return the evidence `seen` with all further facts that its text shows. This function never raises an exception.
 
-    Narrow tables break lines inside words. If `rejoined` is True, the function removes all line breaks, as if each of
-    them were inside a word.
+    Narrow tables break lines inside words. If `rejoined` is True, the function removes all line breaks, so that these
+    words are complete again.
     """
     known = catalogue()
     text, plain = _plain(_sentence(seen), rejoined=rejoined)
@@ -158,7 +159,8 @@ def _sentence(seen: Evidence) -> str:
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
     """Return the names of the certain facts, the certain code and the certain operation.
 
-    If no fact was stated, an error in boto3's wording in the text counts as stated, if the text contains only one.
+    If neither the code nor the operation is certain, the text is searched for errors in boto3's wording. If it contains
+    exactly one such error, the code and the operation in it are certain.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -172,7 +174,9 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the code that a text names, if the text names only one code and this code is not in the catalogue."""
+    """Return the same three facts as `_facts`. The code is certain if the text names only one code, and this code is
+    not in the catalogue.
+    """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
     named = {group for groups in _NAMED.findall(text) for group in groups if group}
@@ -190,7 +194,9 @@ def like_codes(text: str) -> list[str]:
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the part of the text that is read: unchanged, and without terminal marks and JSON or XML escapes."""
+    """Return the text in two forms: unchanged, and without terminal marks and without the escapes of JSON and XML. The
+    middle of a very long text is omitted.
+    """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
     plain = _PREFIX.sub("", text)

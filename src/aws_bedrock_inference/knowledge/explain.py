@@ -38,9 +38,9 @@ class Explanation:
 
     * `cause` is the stable name of the cause (its slug), or `unknown`.
     * `decided_by` contains the words of the text that show the cause.
-    * `confidence` is `high` if a message shows the cause. It is `medium` if only a code and a service show it, or a few
-      words that other programs also use. It is `low` if only a code, a status or words about a lasting problem show it.
-      It is `none` if nothing is known.
+    * `confidence` is `high` if a message shows the cause. It is `medium` if only a code and a service show the cause,
+      or only words that other programs also use. It is `low` if only a code, a status or words about a lasting problem
+      show the cause. It is `none` if nothing is known.
     * `conditional` is True if nothing shows that the text is from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
     * `status` is the HTTP status in the text, or otherwise the status with which the service returns the code.
@@ -175,8 +175,8 @@ def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return `slug`, the name of a practice, if it applies to the service or to a service whose errors this service
-    passes on. Otherwise return an empty text.
+    """Return `slug`, the name of a practice, if the practice applies to the service. Some services return the errors of
+    other services: a practice for one of these is also returned. Otherwise return an empty text.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()
@@ -212,8 +212,8 @@ def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
 
 
 def from_models(models: Sequence[Modelled], seen: Evidence | None = None) -> Explanation:
-    """Return the explanation of a code that only AWS's service models describe. All of `models` lead to the same
-    decision.
+    """Return the explanation of a code that only AWS's service models describe. `models` are the errors with this code.
+    The decision must be the same for all of them.
     """
     first, verdict = models[0], models[0].verdict
     statuses = {each.status for each in models}

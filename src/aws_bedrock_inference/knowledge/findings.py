@@ -125,7 +125,7 @@ class Finding:
         part.add(at, meaning)
 
     def by_subject(self) -> list[Part]:
-        """Return the parts, the most frequent part first."""
+        """Return the parts of this finding. The part with the most events is first."""
         return sorted(self.parts.values(), key=lambda part: (-part.count, part.subject))
 
     @property

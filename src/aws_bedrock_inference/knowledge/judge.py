@@ -58,10 +58,10 @@ class Verdict(NamedTuple):
     * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
       or `unknown`.
     * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
-    * `confidence` is `high` if a message matches. It is `medium` if only a code and a service match, or a few words
-      that other programs also use. It is `low` if only a code or a status matches, and `none` if nothing is known.
+    * `confidence` is `high` if a message matches. It is `medium` if only a code and a service match, or only words that
+      other programs also use. It is `low` if only a code or a status matches, and `none` if nothing is known.
     * `models` are AWS's service models that describe the error, if the catalogue does not contain it.
-    * `conditional` is True if nothing shows that the text is from AWS. The verdict is valid only if it is.
+    * `conditional` is True if nothing shows that the text is from AWS. The verdict is valid only for a text from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
     """
 
@@ -117,7 +117,7 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Return `verdict`, which has no known cause, with the decision FAIL if the text describes a lasting problem. This
+    """Change the decision of a verdict without a known cause to FAIL if the text describes a lasting problem. This
     applies only to pasted texts. If a program receives an unknown error, the decision remains RETRY_LIMITED.
     """
     seen = verdict.evidence
@@ -200,8 +200,9 @@ def _entries(code: str) -> list[Entry]:
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
     """Return how much the entry's service changes the score. Return None if the error cannot come from that service.
-    `other` is the value for a service that differs from a guessed service. `passed_on` is the value for a service whose
-    errors the certain service returns to its own callers.
+    The services of the error can be certain or guessed. If they are guessed and the entry's service is none of them,
+    return `other`. If they are certain and one of them returns errors of the entry's service to its callers, return
+    `passed_on`.
     """
     services = seen.services
     if entry.service == ANY or not services:
@@ -226,7 +227,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return True if the candidate matches only by a code that the service named in the text uses for another error."""
+    """Return True if only the code matches, and the candidate's entry is for another service than that of the error."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
@@ -240,8 +241,8 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return the verdict on the first name in a pasted text that AWS's service models contain. In a text from AWS, a
-    name that only has the form of a code is also accepted. Return None if there is no such name.
+    """Return the verdict on the first name in a pasted text that AWS's service models contain. If there is none and the
+    text is from AWS, use the first name with the form of a code, such as `NotFound` at its end. Otherwise return None.
     """
     if seen.certain or not seen.pasted:
         return None
@@ -258,8 +259,8 @@ def _mentioned(seen: Evidence) -> Verdict | None:
 
 
 def _models(seen: Evidence) -> tuple[Modelled, ...]:
-    """Return the errors of AWS's service models with the error's code, if the code is certain and all lead to one
-    decision.
+    """Return the errors in AWS's service models that have the code of this error. The result is empty in three cases:
+    the code is not certain, the error catalogue describes it, or the decision is not the same for all of these errors.
     """
     code = seen.stated
     if not code or any(_home(entry, seen, 0.0, passed_on=0.0) is not None for entry in _entries(code)):

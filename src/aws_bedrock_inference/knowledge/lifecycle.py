@@ -40,8 +40,8 @@ def successors(base_model_id: str) -> tuple[str, ...]:
 def successor(base_model_id: str, offered: Container[str] | None = None) -> str | None:
     """Return the best successor of a model, or None if no successor is known.
 
-    `offered` contains the models that the Region offers, or is None if they are unknown. If they are known, only one of
-    them is returned.
+    `offered` contains the models that the Region offers, or is None if they are unknown. If they are known, only a
+    successor in `offered` is returned.
     """
     found = successors(base_model_id)
     return next((each for each in found if offered is None or each in offered), None)
@@ -86,7 +86,8 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 def heals_after(cause: str) -> float | None:
     """Return the seconds after which to check whether a cause has ended without any action, or None.
 
-    It is None for a cause that does not end without action, and for a cause after which calls are retried anyway.
+    It is None in two cases: the cause does not end without action, or calls that failed for this cause are retried
+    anyway.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

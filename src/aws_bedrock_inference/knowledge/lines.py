@@ -98,7 +98,7 @@ EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
 
 
 class Kind(IntEnum):
-    """The kinds of lines. A `RECORD` is a stamped line of JSON that contains its whole event."""
+    """The kinds of lines. A `RECORD` is a stamped line that contains a complete event as JSON."""
 
     PLAIN, CONTINUES, LEVELLED, STAMPED, RECORD = range(5)
 
@@ -131,9 +131,8 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
-    """Return True if a line with a time continues the traceback above it, because the log adds a time to every line.
-
-    The lines must have the same second. The form of the two lines then decides.
+    """Return True if a line with a time continues the traceback above it: both lines have a time in the same second,
+    and the form of lines of a traceback.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -166,7 +165,7 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return True if `Caused by:` begins the first line of the event that is not a frame of a traceback."""
+    """Return True if the first line that is not a frame of a traceback begins with `Caused by:`."""
     at = 0
     while at < len(event):
         line = line_at(event, at)

@@ -97,7 +97,7 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Return the meaning to show if the same meaning applies to several services and no service was specified."""
+    """Return one meaning in place of equal meanings in several services. It names these services."""
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}
     first = replace(first, status=statuses.pop() if len(statuses) == 1 else None)

@@ -2,9 +2,9 @@
 A line without a mark is not examined.
 
 A search for each of the forty marks would be too slow. Therefore the search has three steps. First, everything but the
-letters is removed from the text, which halves its size. Then this shorter text is searched for a few parts that many
-marks have in common, and for the rare letters of the other marks. Only the lines that are found are searched for all
-marks.
+letters is removed from the text, which halves its size. Then the letters are searched for short strings: a few strings
+that occur in many marks, and rare letters of the other marks. Finally, the lines with these strings are searched for
+all marks.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _stop(buffer: bytes, begin: int, end: int) -> int:
 
 
 def is_trouble(text: bytes) -> bool:
-    """Return whether a text contains one of the marks that indicate an error in lines of every level."""
+    """Return whether a text contains a mark that indicates an error, whatever the level of the line is."""
     low = text.lower()
     return any(mark in low for mark in TROUBLE)
 

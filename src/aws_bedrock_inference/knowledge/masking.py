@@ -40,7 +40,9 @@ _PLAIN = r"[^\s\"'`,;&|│){}\[\]<>\\%]|%(?!2[267C]|3B|7D)|&(?!\w)"
 
 
 def _named(names: str, least: int, scheme: str = "") -> str:
-    """Return the pattern that finds a value of at least `least` characters after one of the `names`."""
+    """Return the pattern that finds the value after one of the `names`, such as `password: VALUE`. A value has at least
+    `least` characters. `scheme` matches a prefix of the value that is not masked.
+    """
     return rf"""(?ix)(?P<before>(?:{names}){_TO_VALUE}(?=\S)(?:{scheme}))
         (?:(?P<quote>{_QUOTE})(?:{scheme}){_PLAIN_WORD}(?:(?!(?P=quote))(?:\\.|.)){{{least},16384}}
         |{_PLAIN_WORD}(?:{_PLAIN}){{{least},16384}})"""

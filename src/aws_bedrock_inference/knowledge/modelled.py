@@ -10,7 +10,8 @@ The first rule that applies decides:
 
 * A throttle, by its trait or its name, is RETRY.
 * The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. With status
-  429, and for one name in the SDKs' list, the limit can be a rate, so it is RETRY_LIMITED.
+  429, the limit can be a rate, so the error is RETRY_LIMITED. The same applies to the name `LimitExceededException`,
+  which the SDKs retry.
 * An error with a retry trait or with status 408 or 429 is RETRY.
 * A fault of the service, by its trait, its name or status 500, 502, 503 or 504, is RETRY, as in the SDKs. With any
   other status it is RETRY_LIMITED, because no SDK retries it.

@@ -69,7 +69,7 @@ def draws_nothing(base_model_id: str) -> bool:
 
 
 def cache_writes_reported() -> float:
-    """Return the factor by which a stream can report too many cache writes; 2 means twice the real number."""
+    """Return the highest ratio of reported to real cache writes in a stream; 2 means twice the real number."""
     return float(_data()["cache_writes"]["reported"])
 
 
@@ -110,8 +110,8 @@ class ModelArn(str):
 def target(model_id: Any) -> Target:
     """Return the target of any model id that the runtime accepts.
 
-    An ARN that does not contain its model has the model `UNKNOWN_MODEL`. All such ARNs share one quota, because they
-    can stand for the same model.
+    For an ARN that does not contain its model, the model is `UNKNOWN_MODEL`. Several such ARNs can stand for the same
+    model, so all of them share one quota.
     """
     if isinstance(model_id, ModelArn):
         return _split(model_id.model)

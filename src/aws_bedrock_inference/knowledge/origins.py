@@ -1,9 +1,9 @@
 """Find the place where a failure arose (its "origin"): the called service, a source of credentials, the network or this
 machine.
 
-The catalogue states the origin of each cause. However, some errors look the same in every place, such as `Throttling`,
-a read timeout or a failed connection. For these errors, the exception and its chain of causes decide: the host or the
-operation that failed, and the error number of the operating system.
+The catalogue states the origin of each cause. However, some errors can arise in several places, such as `Throttling`, a
+read timeout or a failed connection. For these errors, facts in the exception and its chain of causes decide: the host
+or the operation that failed, and the error number of the operating system.
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
     """Return the source of credentials that failed, and its operation, or None if no source failed.
 
-    The first exception of the chain that names an operation or an endpoint decides. The exceptions below it may have
-    been handled.
+    The first exception of the chain that names an operation or an endpoint decides. Later exceptions of the chain are
+    ignored, because the program may have handled them.
     """
     for link in links:
         operation = attribute(link, "operation_name")

@@ -28,12 +28,12 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     text does not show where it comes from.
 
     `seen` is the completed evidence of the error, `entry` is the catalogue's entry that matches it, and `words` are the
-    words that match. A "mark" is a string that shows which program wrote a text. Marks decide in this order:
+    words that match. The first mark in this order decides:
 
     * marks of a server that implements AWS's protocols, because it uses AWS's codes and SDKs;
     * marks that only AWS writes;
     * marks of other programs;
-    * names of AWS, then names of others. AWS is first, because a client of another vendor can call AWS.
+    * the name AWS, then names of other vendors. A client of another vendor can call AWS, so AWS is first.
     """
     assert seen.words is not None  # noqa: S101 - completed evidence has them
     if stand_in := _marked(seen.words, "stand_ins"):

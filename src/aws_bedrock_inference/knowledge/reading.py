@@ -92,8 +92,7 @@ def _seen(x: Any, service: str) -> Seen:
 def _of_exception(error: BaseException, service: str) -> Seen:
     """Return the facts of the first exception in the chain that contains an HTTP answer.
 
-    If no exception contains an answer, return the facts of the last exception with a known name. Exceptions that wrap
-    another exception come before it.
+    If no exception contains an answer, return the facts of the innermost exception with a known name.
     """
     named, status, operation = None, None, ""
     for link in chain(error):
@@ -144,7 +143,9 @@ def spelt(code: str) -> str:
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the error's code to show: its first code that the verdict's entry contains, otherwise its first code."""
+    """Return the code to show for an error with several codes. It is the first code that the verdict's entry contains,
+    or otherwise the first code.
+    """
     codes, entry = verdict.evidence.codes, verdict.entry
     own = (code for code in codes if entry is not None and code in entry.codes)
     return next(own, codes[0] if codes else "")

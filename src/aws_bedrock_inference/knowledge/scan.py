@@ -116,8 +116,8 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block with a line break inside each line that is too long. The size of the blocks has no effect on
-        the position of the break.
+        """Return the block, in which a line break divides a line that is too long. The line is divided at the same
+        position for any size of the blocks.
         """
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
@@ -171,9 +171,7 @@ class LogScan:
         finding.add(at, known, lambda: example(event, known))
 
     def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
-        """Return True if an event is the rest of the previous event of the same source, interrupted by lines of other
-        sources.
-        """
+        """Return True if lines of other sources divided an event, and `event` is only the rest of it."""
         line = line_at(event, 0)
         if not line.source:
             return False

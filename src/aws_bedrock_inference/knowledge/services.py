@@ -56,7 +56,7 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that have an operation of this name. The second value is True if no further service has it.
+    """Return the services that have an operation of this name. The second value is True if this list is complete.
 
     Services outside the catalogue are returned only if no service of the catalogue has the operation.
     """

@@ -39,8 +39,8 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
     """Yield the remedies of the steps that apply to a text, with the values that the text contains.
 
     The first step without a pattern `when` is the general step. It is omitted if an earlier step inserts a value from
-    the text. If `text` is only a code or the name of a cause, the remedies start with the general step, because the
-    steps before it are for individual messages.
+    the text. If `text` is only a code or the name of a cause, the steps before the general step are omitted, because
+    they are for individual messages.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False

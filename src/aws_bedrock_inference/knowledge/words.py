@@ -1,5 +1,6 @@
-"""Prepare texts for a fast search for thousands of phrases ("parts"). A "normal" text is lower case, with straight
-quotes and single spaces. The "clues" of a text are the words and pieces that the search looks up.
+"""Prepare texts for a fast search for thousands of phrases ("parts"). A "normal" text is lower case, has single spaces,
+and has `'` in place of typographic apostrophes. The "clues" of a text are its words and pieces of four characters,
+which the search looks up.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ def clues(text: str) -> set[str]:
 
 
 class Parts:
-    """Thousands of phrases ("parts") that are searched in one text. A text is compared with a part only if it contains
-    the part's clues.
+    """Thousands of phrases ("parts"), and a fast search for all of them in one text. A part is searched only if the
+    text contains its clues.
 
-    The clues of a part are its words, except for the first and the last: in a text, these two can be parts of longer
-    words. The longest clue is looked up first.
+    The clues of a part are its inner words. Its first and last word are not clues, because in a text they can be parts
+    of longer words. The longest clue is looked up first.
 
-    A part of one or two words has no such inner words. Its clues are pieces of four characters: those that begin at its
-    first, second, third and fourth character. A text that contains the part, cut into pieces of four characters, has
-    one of these four pieces.
+    A part of one or two words has no inner words. Its clues are the pieces of four characters that begin at its first,
+    second, third and fourth character. If a text contains the part, at least one of these pieces is a clue of the text.
+    A part of fewer than seven characters has no clues and is searched in every text.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:
@@ -55,8 +56,8 @@ def _pieces(part: str) -> Iterable[str]:
 
 
 def normal(text: str) -> str:
-    """Return a text as a normal text: lower case, straight quotes, single spaces, without drawn lines and without
-    Markdown's escapes.
+    """Return a text as a normal text: lower case, single spaces, and `'` in place of typographic apostrophes. Lines of
+    tables and frames and Markdown's escapes are removed.
     """
     text = text.lower().replace("\\`", "`")
     if not text.isascii():

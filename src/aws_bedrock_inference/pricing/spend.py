@@ -60,8 +60,8 @@ class Spend(Locked):
     so far.
 
     A call is admitted if its reservation fits into `limit`, or if no other call is in flight. The limit can therefore
-    be exceeded by the cost of one call, or if calls in flight cost more than the average. After the limit is reached,
-    all calls are refused.
+    be exceeded in two cases: a single call costs more than the rest of the limit, or calls in flight cost more than the
+    average. After the limit is reached, all calls are refused.
 
     Amounts are stored in whole units of 1e-12 dollars, so that ten times 0.1 is exactly 1.
     """

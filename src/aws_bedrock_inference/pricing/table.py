@@ -1,4 +1,4 @@
-"""Look up prices in the table `prices.json`, which `make prices` writes before a release. Prices in the user's own file
+"""Look up prices in the table `prices.json`, which is updated before each release. Prices in the user's own file
 (`BEDROCK_PRICES`) take precedence over the table.
 """
 
@@ -82,8 +82,8 @@ def _rates(route: Route, tier: str, path: str) -> Rates | None:
 
 
 def _names(base: str) -> Iterator[str]:
-    """Yield the names under which the table can list a model: its id, then without the version, then also without the
-    date.
+    """Yield the names under which the table can list a model: its id, the id without the version, and the id without
+    the version and the date.
     """
     yield base
     bare = re.sub(r"(-v\d+(:\d+)?|-\d+:\d+|:\d+)$", "", base)

@@ -1,7 +1,7 @@
 """Read the account's quotas from Service Quotas, and store them on disk.
 
-The program must request this before its calls. If the quotas cannot be read, the program can still make calls: no call
-needs them.
+No call reads the quotas automatically: the program calls `discover` first. If the quotas cannot be read, calls still
+work, because they do not need them.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def discover(
 def service_quotas(
     session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None
 ) -> tuple[Any, Any]:
-    """Return a client of Service Quotas, and the credentials with which it signs requests. Both are found in the same
-    way as in boto3.
+    """Return a client of Service Quotas, and the credentials with which it signs requests. The Region and the
+    credentials are found in the same way as in boto3.
 
     The client makes up to five attempts with the SDK's own retries, because Service Quotas throttles early.
     """
@@ -95,7 +95,9 @@ def service_quotas(
 
 
 def _whose(credentials: Any) -> tuple[str, str]:
-    """Return the account id, if the credentials contain it, and a key for the owner of the stored quotas."""
+    """Return the account id, or an empty text if the credentials do not contain it. Also return the key under which
+    this account's quotas are stored.
+    """
     from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
 
     if credentials is None:

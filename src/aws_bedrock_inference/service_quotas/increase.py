@@ -49,10 +49,10 @@ class Increase:
         )
 
     def advice(self, model: str) -> str:
-        """Return how AWS handles the request, as text.
+        """Return a text that describes how AWS handles the request.
 
-        AWS considers the lifecycle of `model` and the account's usage of it. The text contains the commands that show
-        them.
+        AWS considers the lifecycle of `model`, and how much the account uses the model. The text contains the commands
+        that show both.
         """
         base, name = shlex.quote(split_profile(model)[0]), shlex.quote(model)
         return (

@@ -2,8 +2,8 @@
 or tokens per minute, tokens per day).
 
 Service Quotas contains no model ids, and AWS spells the names of models inconsistently. A quota's name and a model id
-match only if they have the same provider and exactly the same words, including versions and sizes. An uncertain match
-is not used. The file `quotas.toml` contains the spellings and the known quota codes.
+match only if they have the same provider and exactly the same words, including versions and sizes. In all other cases,
+the quota's model is unknown. The file `quotas.toml` contains the spellings and the known quota codes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class Meaning:
 
     * `dimension`: requests per minute (`rpm`), tokens per minute (`tpm`) or tokens per day (`tpd`).
     * `model`: None if the quota applies to all models together.
-    * `pools`: the quota pools to which the quota applies. For each pool, a factor multiplies the quota's number.
+    * `pools`: the quota pools to which the quota applies. The limit in a pool is the quota's number times the factor of
+      the pool.
     * `label`: the name of the model as AWS writes it.
     * `certain`: True if the quota is known by its code, and not only by its name.
     """

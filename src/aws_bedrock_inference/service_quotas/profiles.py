@@ -50,7 +50,9 @@ class UnknownModelWarning(UserWarning):
 
 
 class _LookUp:
-    """One request to AWS for the model behind an ARN. `target` is set before `done`; None means no answer."""
+    """One request to AWS for the model behind an ARN. `target` is set before `done`. It remains None if AWS does not
+    answer.
+    """
 
     def __init__(self, now: float, *, first: bool) -> None:
         self.target: Target | None = None
@@ -81,10 +83,11 @@ class Profiles:
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Start the request for the model behind `arn` with the function `ask`, if it is due.
+        """Request the model behind `arn` with the function `ask`. No request is started if one is in progress, if the
+        model is known, or shortly after a failed request.
 
-        Return an object for which the call can wait until `deadline` at most, or None if the call does not have to
-        wait.
+        Return an object with which the call waits for the result, at most until `deadline`. Return None if the call
+        does not have to wait.
         """
         now = self._clock()
         with self._lock:
@@ -129,8 +132,8 @@ PROCESS = Profiles()
 def asker(session: Any, runtime_url: str) -> Ask:
     """Return a function that sends GetInferenceProfile with the credentials of `session`.
 
-    `runtime_url` can be a gateway or a stub. The function then sends its request there, too, and not to AWS, unless an
-    endpoint for `bedrock` is configured.
+    `runtime_url` is the endpoint of the client's calls. If it is not AWS's own, such as a gateway or a stub, the
+    function sends its request to the same endpoint. An endpoint that is configured for `bedrock` has priority.
     """
     clients: dict[tuple[int, str], Any] = {}
 

@@ -38,7 +38,7 @@ _MANIFEST = "manifest.json.out"
 class Job:
     """A batch job: the request that created it (`given`), and its current state.
 
-    `wanted` contains the operation, the model and the Region, which are the same for all records.
+    `wanted` contains the operation, the model and the Region of all records of the job.
     """
 
     def __init__(  # noqa: PLR0917 - the parts of a job, in their order

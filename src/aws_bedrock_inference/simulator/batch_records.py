@@ -72,7 +72,8 @@ def _output(body: dict[str, Any], wanted: Asked, scenario: Scenario) -> tuple[An
 def _nothing() -> dict[str, None]:
     """Return a content block in which every possible member is null.
 
-    The output file of a job with Converse bodies contains such blocks. The member that is used then replaces its null.
+    In the output file of a job with Converse bodies, every content block has all members. Only the member with content
+    is not null.
     """
     return dict.fromkeys(shape("ContentBlock").members)
 

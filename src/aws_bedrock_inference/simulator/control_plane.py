@@ -89,8 +89,7 @@ class ControlPlane:
         return self._profile(asked.model, region)
 
     def check(self, asked: Asked, seconds: float, now: float) -> None:
-        """Refuse a runtime call to a model that the scenario does not list for this account, or to which it has no
-        access.
+        """Refuse a runtime call if the scenario does not list the model, or if the account has no access to the model.
 
         A scenario that lists neither models nor profiles allows every call.
         """

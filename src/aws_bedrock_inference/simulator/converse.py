@@ -86,8 +86,8 @@ def _read_document(prompt: Prompt, document: dict[str, Any]) -> None:
 
 
 def _offer(config: dict[str, Any], fields: dict[str, Any]) -> Offer:
-    """Return the tools of a request. Converse cannot forbid the use of tools, so Anthropic's own `tool_choice` is also
-    read.
+    """Return the tools of a request. Converse has no setting that forbids the use of tools. Requests set Anthropic's
+    own `tool_choice` for this, so it is also read.
     """
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     offer = Offer({spec["name"]: (spec.get("inputSchema") or {}).get("json") for spec in specs})

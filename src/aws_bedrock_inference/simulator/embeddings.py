@@ -90,8 +90,8 @@ class Titan(_Of):
         return self._prompt([body["inputText"]], "")
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Return the body of the answer, which contains one vector. From version 2 of the model on, the body also
-        contains the vector once for each requested number type.
+        """Return the body of the answer, which contains one vector. The body of version 2 of the model also contains
+        the vector in each requested number type.
         """
         vector = text_vector(body.get("inputText", ""), self._wanted(body))
         if not self._rules.by_type:

@@ -1,8 +1,8 @@
 """Let a simulated model continue its own answer after an interruption.
 
-The simulator can compute the complete answer again. A conversation asks for a continuation in one of two ways. Either
-the beginning of that answer is the last message (a *prefill*), or the user's next message quotes the end of it. The
-model does not depend on the words of any particular client.
+The simulator can compute the complete answer again. A conversation can ask for its rest in two ways. In the first way,
+the last message is the beginning of the answer (a *prefill*). In the second way, the user quotes the end of this
+beginning in the next message. The other words of the user's message do not matter.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class Broken(NamedTuple):
     """The end of a conversation with an interrupted answer.
 
     `parts` is the number of texts before the assistant's last message. `written` is the text of that message. `said` is
-    the text of the user's message after it, or None if there is no such message (a prefill). If the user wrote the
-    first part of a prefill, `prefilled` contains this part.
+    the text of the user's message after it, or None if there is no such message (a prefill). A user can write the
+    beginning of an answer, which the model continues. `prefilled` contains this beginning, and `written` the model's
+    own text.
     """
 
     parts: int
@@ -53,8 +54,9 @@ class Broken(NamedTuple):
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
     """Return what the model writes next, or None if the interrupted text is not the beginning of the answer `whole`.
 
-    `how` is the way to continue: `exactly`, `loosely` or `otherwise`. For `loosely`, `chance` (from 0 to 1) selects
-    what the model repeats or writes first. For `otherwise`, `other` returns a continuation in other words.
+    `how` is the way to continue: `exactly`, `loosely` or `otherwise`. For `loosely`, `chance` (from 0 to 1) selects how
+    much the model repeats, or what it writes before the quotation. For `otherwise`, `other` returns a continuation in
+    other words.
     """
     written = broken.written
     if broken.said is None:

@@ -35,8 +35,8 @@ class JobRule:
     """The behaviour of the jobs whose name and model match two shell patterns.
 
     `first` limits the rule to the first matching jobs. `submitted`, `validating`, `scheduled`, `in_progress` and
-    `stopping` are the seconds that a job spends in this state. At the share `stalls` of its records, a job stops making
-    progress. `expires` is the timeout of a job in seconds, in place of its timeoutDurationInHours.
+    `stopping` are the seconds that a job spends in this state. A job stops making progress when the share `stalls` of
+    its records is finished. `expires` is the timeout of a job in seconds, in place of its timeoutDurationInHours.
     """
 
     name: str = "*"

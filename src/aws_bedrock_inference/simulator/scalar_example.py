@@ -81,7 +81,9 @@ def varied(text: str, variant: int) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the minimum and the maximum of a number. The two booleans state whether each bound itself is excluded."""
+    """Return the minimum and the maximum of a number. The two booleans are True if the minimum, or the maximum, itself
+    is not allowed.
+    """
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     least = _number_or(above, -inf)

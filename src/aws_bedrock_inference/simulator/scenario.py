@@ -1,7 +1,7 @@
 """Read a scenario, which describes the quotas of the simulated account, the speed of its models, and the faults.
 
-A scenario is written in TOML, and becomes objects that cannot be changed. An unknown key is refused: a fault with a
-misspelt name would otherwise never occur. The error states the place of the key and the allowed keys.
+A scenario is written in TOML, and becomes objects that cannot be changed. An unknown key is refused, because it is
+probably misspelt and would have no effect. The error states the place of the key and the allowed keys.
 """
 
 from __future__ import annotations

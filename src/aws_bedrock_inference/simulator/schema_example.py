@@ -90,8 +90,8 @@ class _Maker:
             self._entered.remove(reference)
 
     def _composed(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return a value that satisfies all of `allOf`, one branch of `anyOf`, one branch of `oneOf`, and the other
-        rules.
+        """Return a value that satisfies every schema in `allOf`, one schema in `anyOf`, one schema in `oneOf`, and the
+        other rules.
         """
         for key in ("allOf", "anyOf", "oneOf"):
             branches = schema.get(key)

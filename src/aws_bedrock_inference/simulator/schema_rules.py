@@ -90,7 +90,9 @@ def merged(one: Any, other: Any) -> Any:
 
 
 def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
-    """Return the schemas of the first items of an array. `items` applies to the items after `prefixItems`."""
+    """Return the merged `prefixItems` of two schemas. If one list is shorter, `items` of its schema replaces the
+    missing entries.
+    """
     lists = [schema.get("prefixItems") or [] for schema in (one, other)]
     rest = [schema.get("items", True) for schema in (one, other)]
     length = max(map(len, lists))
@@ -141,7 +143,9 @@ def _product(one: list[Any], other: list[Any]) -> list[Any]:
 
 
 def _close(one: dict[str, Any], other: dict[str, Any], both: dict[str, Any]) -> None:
-    """Apply the `additionalProperties` of each schema to the members that only the other schema names."""
+    """Apply the `additionalProperties` of each schema to members that this schema does not name but the other schema
+    names.
+    """
     for closed, opened in ((one, other), (other, one)):
         rest = closed.get("additionalProperties")
         named, others = closed.get("properties"), opened.get("properties")

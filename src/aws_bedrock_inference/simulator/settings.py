@@ -53,10 +53,11 @@ class Answers:
 
     `tokens` is the median length in tokens, and `spread` is the standard deviation of its logarithm. If the request
     leaves the choice of tools to the model, `tools` decides: `named` means the tools that the question names, and `off`
-    means no tools. `tool_script` is a list of tools that the model uses in order instead.
+    means no tools. If `tool_script` is set, the model uses the tools in this list in order.
 
-    `goes_on` selects how a model continues an interrupted answer whose end the user quotes. `exactly`: from the
-    quotation. `loosely`: it repeats more, or first writes something else. `otherwise`: in other words than before.
+    `goes_on` selects how a model continues an interrupted answer whose end the user quotes. `exactly`: it repeats the
+    quotation, then continues. `loosely`: it repeats more than the quotation, or writes something before it.
+    `otherwise`: it continues in other words than those of the complete answer.
     """
 
     tokens: float = 130.0
@@ -105,8 +106,9 @@ class Models:
 class Credentials:
     """The credentials that the simulator accepts.
 
-    If `secret_key` is empty, signatures are not checked. If the bearer token is empty, too, every bearer token is
-    accepted that has not expired.
+    If `secret_key` is empty, signatures are not checked. If `bearer_token` is set, only this bearer token is accepted.
+    If both are empty, every bearer token that has not expired is accepted. If only `bearer_token` is empty, no bearer
+    token is accepted.
     """
 
     access_key: str = "AKIDSIMULATOR"
@@ -158,7 +160,8 @@ class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
     * `model`, `region` and `operation` are shell patterns. Only requests that match all of them are counted.
-    * `requests` limits the fault to these numbers of the count, and `first` to the first requests.
+    * The matching requests are numbered. `requests` contains the numbers of the requests that can get the fault.
+      `first` limits the fault to the first requests.
     * `rate` is the share of the remaining requests that get the fault, from 0 to 1.
     * `since` (in TOML: `from`) and `until` are in seconds since the scenario was loaded.
     * `after` is a number of stream events, and `seconds` is the duration of the fault.

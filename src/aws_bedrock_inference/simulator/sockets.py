@@ -30,7 +30,9 @@ def reset(client: str) -> None:
 
 
 def _break(connection: socket.socket) -> None:
-    """Send RST on a socket. On Linux, the socket is disconnected. On other systems, it is closed without lingering."""
+    """Send RST on a socket. On Linux, the socket is disconnected. On other systems, it is closed with a linger time of
+    0.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).connect(connection.fileno(), _NO_FAMILY, len(_NO_FAMILY))
     else:

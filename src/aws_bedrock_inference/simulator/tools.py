@@ -94,8 +94,8 @@ def _named(offer: Offer) -> list[str]:
 
 
 def _place(name: str, question: str) -> int:
-    """Return the position in the question of the tool's name, or of a word of the name that describes its purpose.
-    Return -1 if neither occurs.
+    """Return the position at which the question contains the tool's name, or a word of the name that describes the
+    tool's purpose. Return -1 if it contains neither.
     """
     telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
     stems = {word.removesuffix("s") if len(word) > _SHORT else word for word in telling}

@@ -1,4 +1,4 @@
-"""Check a request as the service would: by botocore's service model, then by rules that it does not contain."""
+"""Check a request as the service does: by botocore's service model, then by rules that this model does not contain."""
 
 from __future__ import annotations
 

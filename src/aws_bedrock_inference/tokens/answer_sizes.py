@@ -61,7 +61,7 @@ class AnswerSizes(Locked):
                 self.full += 1
 
     def quantile(self, share: float) -> int:
-        """Return a number of tokens. The fraction `share` (0 to 1) of the answers has at most this number.
+        """Return the number of tokens that the fraction `share` (0 to 1) of the answers does not exceed.
 
         The result is at most 5 % too high. It is 0 if no answer was counted.
         """

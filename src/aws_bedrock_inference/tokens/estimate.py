@@ -79,9 +79,10 @@ def learn(gauge: TokenGauge, base_model: str, guess: Estimate, usage: Usage) -> 
 
     The usage is ignored in three cases:
 
-    * Text was the smaller part of the request. The other parts are only estimated, so the result would be wrong.
+    * Text was the smaller part of the request. The tokens of the other parts are only estimated, so the tokens of the
+      text cannot be computed well.
     * The usage equals the estimate, which means that the stream reported no usage.
-    * The number is impossible for any tokenizer, so it is wrong.
+    * The number of tokens per byte is impossible for any tokenizer.
     """
     if not isinstance(guess, Weighed):
         return

@@ -31,8 +31,8 @@ class Warned(Locked):
         super().__init__()
 
     def first(self, model: str) -> bool:
-        """Store `model`, and return True if it had no warning yet. Return False also if the maximum number of models is
-        stored.
+        """Return True if there was no warning for `model` yet, and store the model. If the maximum number of models is
+        already stored, return False.
         """
         if model in self._models:
             return False
