@@ -93,8 +93,8 @@ class Scope:
         """Decorate `function`, so that all calls to models inside it have this context."""
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             raise ValueError(
-                f"context: {function.__qualname__} is a generator, so code that reads it would get the context, too. "
-                "Write `with context(...)` inside the generator, around its calls"
+                f"context: {function.__qualname__} is a generator. The code that iterates over it would get the "
+                "context, too. Write `with context(...)` inside the generator, around its calls"
             )
         if iscoroutinefunction(function):
 

@@ -304,7 +304,7 @@ def test_a_run_that_would_mix_answers_to_different_questions_is_refused(desk: De
         desk.lines({"id": "p1", "prompt": "prompt 1"}, {"id": "p2", "prompt": "changed"}, {"id": "p4", "prompt": "new"})
     result = desk.run(*more)
     assert result.exit_code == 2
-    assert "contains answers to different requests than this run would send" in result.stderr
+    assert "belong to other requests than those of this run" in result.stderr
     assert ("the model was amazon.nova-lite-v1:0" in result.stderr) is (change == "model")
     assert len(desk.stub.prompts) == 3
     status = CliRunner().invoke(main, ["run", "status", str(desk.output)]).stdout

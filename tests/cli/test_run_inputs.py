@@ -147,7 +147,7 @@ def test_a_changed_template_is_refused_unless_the_change_is_allowed(desk: Desk) 
     assert desk.run("--template", "Say {text}").exit_code == 0
     refused = desk.run("--template", "Sing {text}")
     assert refused.exit_code == 2
-    assert "answers to different requests" in refused.stderr
+    assert "belong to other requests" in refused.stderr
     assert desk.run("--template", "Sing {text}", "--on-change", "ask").exit_code == 0
     assert desk.stub.prompts == ["Say a", "Sing a"]
     assert desk.answers["p1"]["text"] == "Sing a"

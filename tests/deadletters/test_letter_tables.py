@@ -334,7 +334,7 @@ def test_a_table_with_a_different_key_is_refused_and_not_changed(
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind}],
         BillingMode="PAY_PER_REQUEST",
     )
-    with pytest.raises(StoreUnusable, match="its only key is not the text `id`"):
+    with pytest.raises(StoreUnusable, match="its only key must be `id`, a string"):
         queue.create()
 
 

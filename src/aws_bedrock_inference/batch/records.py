@@ -145,8 +145,8 @@ def parsed(text: str, advice: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ProblemError(
-            "it contains half of a character: one escape from \\ud800 to \\udfff without the other. "
-            "Write complete characters"
+            "it contains only one of the two escapes (\\ud800 to \\udfff) that form a character. "
+            "Write both escapes, or remove this one"
         ) from None
     except json.JSONDecodeError as error:
         raise ProblemError(

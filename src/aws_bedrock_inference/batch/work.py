@@ -80,8 +80,8 @@ async def asked(
     read_first = job.sample is not None or (journal.size > 0 and is_at_hand(job.source))
     if night is None and (noted := noted_in(journal.facts())) is not None and noted.is_open:
         raise ValueError(
-            f"the batch job {noted.job_id} for {job.output} has not ended. Pass --by again to continue with "
-            "this job; a short deadline, such as --by 1m, stops the job"
+            f"the batch job {noted.job_id} for {job.output} has not ended. To continue with this job, "
+            "pass --by again. To stop it, pass a short deadline, such as --by 1m"
         )
     intake = take_in(job, journal, tally, complain)
     with contextlib.closing(intake):
@@ -175,9 +175,9 @@ async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: J
         before = journal.facts().get("model", job.model)
         what = f"the model was {before}" if before != job.model else "the system prompt or the prompt was different"
         raise ValueError(
-            f"{job.output} contains answers to different requests than this run would send: {what}. The first "
-            f"such record is {str(changed)[:80]!r}. Choose another output file, pass --on-change keep to keep those "
-            "answers, or pass --on-change ask to send their records again"
+            f"the answers in {job.output} belong to other requests than those of this run: {what}. The first "
+            f"record whose request differs is {str(changed)[:80]!r}. Choose another output file, pass --on-change keep "
+            "to keep these answers, or pass --on-change ask to send their records again"
         ) from None
     except OSError as error:  # an error of the input, not of a call
         return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))

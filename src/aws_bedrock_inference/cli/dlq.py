@@ -137,9 +137,10 @@ def redrive(
 ) -> None:
     """Send dead letters again, the oldest first.
 
-    The calls have the lowest priority and respect the quota. Each letter is sent by one redrive at a time. The command
-    refuses letters whose cause requires a change, unless --remedied names the cause. With an ID, the command sends that
-    letter whatever its cause. With --wait, it also sends the letters that other redrives claimed but did not finish.
+    The calls have the lowest priority and respect the quota. Two redrives never send a letter at the same time. The
+    command refuses letters whose cause requires a change, unless --remedied names the cause. With an ID, the command
+    sends that letter whatever its cause. With --wait, it also sends the letters that other redrives claimed but did not
+    finish.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
         raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")
@@ -251,7 +252,7 @@ def export(*, state: str, store: str, **choice: Any) -> None:
 def create(*, store: str) -> None:
     """Create the table or file for dead letters.
 
-    If a table exists, the command adds the settings that it lacks.
+    If the table exists, the command adds the index, the expiry and the backups that the table lacks.
     """
     with _queue(store) as queue:
         for line in queue.create() or [f"{store} exists and needs no change"]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def errors(*, name: str | None, practices: bool, markdown: bool) -> None:
     """List the known AWS errors: cause, codes, whether to retry.
 
-    SERVICE is the name of a service in the AWS CLI. With a CODE or CAUSE, the command lists its meanings, by service.
-    Without an argument, it lists all errors.
+    SERVICE is the name of a service in the AWS CLI. With a CODE or CAUSE, the command lists what it means in
+    each service. Without an argument, it lists all errors.
     """
     if markdown:
         click.echo("\n".join(page()))
@@ -80,7 +80,7 @@ def _named(name: str, places: _Places) -> _Places:
     if not found:
         raise click.UsageError(
             f"The catalogue has no service, error code or cause {name!r}. "
-            f"`bedrock explain {name}` also knows the codes that AWS's service models list."
+            f"`bedrock explain {name}` also knows the error codes in AWS's API descriptions."
         )
     return found
 

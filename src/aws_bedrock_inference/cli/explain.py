@@ -67,8 +67,8 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
     """Explain an AWS error: meaning, what to do, whether to retry.
 
     Pass an error code, a text or a file, or pipe the text: `python app.py 2>&1 | bedrock explain`. The text can be a
-    traceback, output of the AWS CLI, JSON or a Lambda log. JSON is one line per possible meaning. The exit code is 1 if
-    the error is unknown.
+    traceback, output of the AWS CLI, JSON or a Lambda log. With --json, each possible meaning is one line of JSON. The
+    exit code is 1 if the error is unknown.
     """
     text = _text(words)
     if not text.strip():

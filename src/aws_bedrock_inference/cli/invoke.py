@@ -34,8 +34,9 @@ def invoke(
 ) -> None:
     """Send one prompt and print the answer.
 
-    PROMPT is the text, or - for standard input. JSON contains the text, the stop reason, the usage and the attempts.
-    Write --simulate after PROMPT, or write --simulate=calm.
+    PROMPT is the text, or - for standard input. With --json, the command prints the text, the stop reason, the usage
+    and the attempts. Write --simulate after PROMPT, because --simulate reads the next word as its scenario. Or write
+    --simulate=calm.
     """
     as_json = as_json or output == "json"
     if stream and as_json:

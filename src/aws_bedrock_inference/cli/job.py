@@ -89,7 +89,7 @@ def create(
 ) -> None:
     """Create a job from the records of INPUT and print its id.
 
-    INPUT is a file, a directory, or - for standard input, with records as for `bedrock run`. It can also be a .jsonl
+    INPUT is a file, a directory, or - for standard input, in the formats of `bedrock run`. It can also be a .jsonl
     file or a folder in S3, in the format of Bedrock's batch jobs. Running the command again does not create a second
     job for the same content. When AWS stops a job after --timeout-hours, the records not yet processed have no answer.
     """

@@ -49,7 +49,7 @@ def _options(function: F) -> F:
 def models() -> None:
     """List the models of a Region and check the access to them.
 
-    No permission is required. Each of these permissions adds facts: bedrock:ListFoundationModels,
+    The commands work without permissions, and show more with each of these permissions: bedrock:ListFoundationModels,
     bedrock:ListInferenceProfiles, bedrock:GetFoundationModel, bedrock:GetInferenceProfile and
     bedrock:GetFoundationModelAvailability.
     """
@@ -113,9 +113,9 @@ def show(*, model: str, region: str | None, endpoint_url: str | None, refresh: b
 @click.option("--every", type=click.FloatRange(min=1), metavar="SECONDS", help="Repeat at this interval, until Ctrl-C.")
 @_options
 def sync(*, every: float | None, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
-    """Read the lists of a Region now, and store them for use offline.
+    """Read the models of a Region now, and store them for use offline.
 
-    For a day, clients of this account and Region then refuse a wrong model id without sending it.
+    For one day after that, clients of this account and Region refuse calls with a wrong model id before sending them.
     """
     source = Models(region_name=region, endpoint_url=endpoint_url)
     while True:
@@ -153,8 +153,8 @@ def check(
 ) -> None:
     """Check whether the account can call each MODEL.
 
-    The command checks the id, its end of life and the access to it. With --within, it also prints the id to call. Exit
-    code: 0 if every MODEL can be called, 1 if some cannot, 3 if none can.
+    The command checks the id, its end of life and the access to it. With --within, it also prints the id whose calls
+    stay in these Regions. The exit code is 0 if every MODEL can be called, 1 if some cannot, 3 if none can.
     """
     source = _models(region, endpoint_url, refresh=refresh)
     allowed = patterns(within) if within else None

@@ -90,10 +90,10 @@ def advise(
 ) -> None:
     """Recommend max_tokens and a quota pool for more calls.
 
-    The command reads the length of past answers from each FILE, an output of `bedrock run`, or from the processes that
-    share a quota through --store. --model is the model that wrote the answers; --max-tokens is the value of that run,
-    for answers that do not contain it. If the account's quotas can be read, the command also names the pools of the
-    model with a larger quota.
+    The command reads the lengths of past answers. FILE is an output of `bedrock run`. --store reads the lengths from
+    the processes that share a quota. --model is the model that wrote the answers. --max-tokens is the max_tokens of the
+    run; it is used for answers that do not contain their own. If the account's quotas can be read, the command also
+    names the pools of the model that have a larger quota.
     """
     if not files and store is None:
         raise click.UsageError("No answers to read. Pass output files of `bedrock run`, or --store URL.")

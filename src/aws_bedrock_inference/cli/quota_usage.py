@@ -92,7 +92,8 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 
     The command shows each process that shares a quota through the store: its share, calls per second, tokens and
     waiting calls. MODEL is the id or ARN of a model or inference profile. Without MODEL, the command shows all shared
-    quotas. It requires no AWS credentials. The exit code is 3 if the first or the last update cannot read the store.
+    quotas. It requires no AWS credentials. The exit code is 3 if the command cannot read the store
+    at its first or last update.
     """
     failed = ""
     with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:

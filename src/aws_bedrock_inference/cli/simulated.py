@@ -28,7 +28,8 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
     """
     if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(
-            f"--simulate used {scenario} as its scenario. Write --simulate last, or write --simulate=bad-day."
+            f"--simulate read the next word, {scenario}, as its scenario. "
+            "Write --simulate last, or write --simulate=bad-day."
         )
     need_extra()
     # The simulator is local, so no proxy is used for it. Python prefers the lower-case name of this environment

@@ -37,7 +37,10 @@ class _Ending:
         if outcome is None:
             raise ValueError("the stream has not ended; read it to its end before you use `reply`")
         if outcome.fault is ABANDONED:
-            raise ValueError("the stream was closed before its end; read it to its end before you use `reply`")
+            raise ValueError(
+                "the stream was closed before its end, so `reply` does not exist; "
+                "call again, and read the stream to its end"
+            )
         if outcome.fault is not None:
             raise error_of(outcome, self.call.operation, self.call.route)
         whole = outcome._replace(value=outcome.value.response(self.head))

@@ -179,7 +179,9 @@ class CircuitBreaker:
     @last_failure_time.setter
     def last_failure_time(self, wall: float | None) -> None:
         if wall is not None and not is_number(wall):
-            raise ValueError(f"CircuitBreaker.last_failure_time = {shown(wall)}: set a time of day, in seconds")
+            raise ValueError(
+                f"CircuitBreaker.last_failure_time = {shown(wall)}: set seconds since 1970, as time.time() returns"
+            )
         with self.lock:
             self._last_failure = wall or 0.0
             self._opened = self._clock() - (self._wall() - self._last_failure)

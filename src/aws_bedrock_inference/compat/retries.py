@@ -126,7 +126,7 @@ def calculate_backoff(
     The wait is `base_delay` x 2^(retries-1), plus or minus up to a fifth, and at most `max_delay`.
     """
     if not is_number(retries, least=0, whole=True):
-        raise ValueError(f"retries={shown(retries)}: pass the number of the repeat, 1 for the first")
+        raise ValueError(f"retries={shown(retries)}: pass the number of the retry, 1 for the first retry")
     return near(_hint(base_delay, max_delay), max(1, retries), 0.0, chance)
 
 

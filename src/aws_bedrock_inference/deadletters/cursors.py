@@ -44,5 +44,6 @@ def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State
         return states[index:], Place(float(place[0]), place[1]) if place else None
     except (ValueError, IndexError):
         raise ValueError(
-            "after: this cursor does not belong to a list of this state. Pass the cursor that an earlier page returned"
+            "after: this cursor is invalid or belongs to a list with another `state`. Pass the cursor that the "
+            "previous page of the same list returned"
         ) from None

@@ -33,7 +33,7 @@ class Envelope:
     def __init__(self, seal: Seal | None = None, redact: Redact | None = None) -> None:
         given: Any = seal  # the caller may pass any type
         if seal is not None and not (isinstance(given, tuple) and len(given) == 2 and all(map(callable, given))):  # noqa: PLR2004 - a pair
-            raise ValueError(f"seal={shown(seal)}: pass two functions of bytes, (encrypt, decrypt)")
+            raise ValueError(f"seal={shown(seal)}: pass two functions, (encrypt, decrypt), from bytes to bytes")
         if redact is not None and not callable(redact):
             raise ValueError(
                 f"redact={shown(redact)}: pass a function that receives a request and returns the part to store"

@@ -61,7 +61,10 @@ class Models(Locked):
         clock: Clock = clocks.wall,
     ) -> None:
         if not is_number(max_age, least=0, infinite=True):
-            raise ValueError(f"Models(max_age={shown(max_age)}): pass seconds, or 0 to read the lists for each request")
+            raise ValueError(
+                f"Models(max_age={shown(max_age)}): pass the seconds for which the lists of models are used, "
+                "or 0 to read the lists for each request"
+            )
         super().__init__()
         self._asked = session, region_name, endpoint_url
         self._max_age = max_age

@@ -33,7 +33,9 @@ def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) ->
         refused.append(f"calls to {candidate} can be answered in {shown(regions)}")
     if not refused:
         raise NotResolvable(_nothing(name, listing))
-    raise NotResolvable(f"no id of {name} in {listing.region} stays within {' '.join(allowed)}: {'; '.join(refused)}")
+    raise NotResolvable(
+        f"no id of {name} in {listing.region} keeps its calls within {' '.join(allowed)}: {'; '.join(refused)}"
+    )
 
 
 def _candidates(name: str, listing: Listing) -> Iterator[tuple[str, tuple[str, ...]]]:

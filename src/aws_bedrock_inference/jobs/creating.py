@@ -203,7 +203,8 @@ class AwsJobs:
         if invocation == NATIVE:
             return {}
         raise ValueError(
-            "the installed boto3 is too old for jobs with prompts. Run pip install -U boto3, or pass native bodies"
+            "the installed boto3 is too old for jobs with prompts. "
+            "Run pip install -U boto3, or pass records with modelInput"
         )
 
     def _with_token(self, order: Order) -> Iterator[JobStatus]:

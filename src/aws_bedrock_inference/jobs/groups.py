@@ -192,7 +192,10 @@ def is_group(job_id: str) -> bool:
 def _place(group_id: str) -> S3Location:
     location = S3Location.parse(group_id.removeprefix(PREFIX)) if is_group(group_id) else None
     if location is None or not location.key:
-        raise ValueError(f"{group_id} is not the id of a group of jobs, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
+        raise ValueError(
+            f"{group_id} is not the id of a group of jobs. Such an id has the form "
+            f"{PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN"
+        )
     return location._replace(key=f"{location.key.rstrip('/')}/{_STATE}")
 
 

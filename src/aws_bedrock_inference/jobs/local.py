@@ -257,7 +257,9 @@ def folder_of(job_id: str) -> S3Location:
     """Return the folder in S3 of a local job. Raises `ValueError` if the id is not the id of a local job."""
     location = S3Location.parse(job_id.removeprefix(PREFIX)) if is_local(job_id) else None
     if location is None or not location.key:
-        raise ValueError(f"{job_id} is not the id of a local job, {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN")
+        raise ValueError(
+            f"{job_id} is not the id of a local job. Such an id has the form {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN"
+        )
     return location._replace(key=f"{location.key.rstrip('/')}/")
 
 

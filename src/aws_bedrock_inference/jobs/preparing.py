@@ -143,7 +143,7 @@ def _line(record_id: str, body: dict[str, Any]) -> bytes:
         return json.dumps(record, ensure_ascii=False, allow_nan=False, default=_plain).encode() + b"\n"
     except UnicodeEncodeError:
         raise ValueError(
-            "the record contains half of a character, which UTF-8 cannot encode. Pass complete characters"
+            "the record contains half of a character (a lone surrogate). Pass complete characters"
         ) from None
     except (TypeError, RecursionError):
         raise ValueError(

@@ -66,7 +66,8 @@ def read(client: Any, place: S3Location) -> Stored | None:
         value = None
     if not isinstance(value, dict) or not isinstance(value.get("format"), int):
         raise ValueError(  # noqa: TRY004 - the id is wrong, not the argument
-            f"{place} is not the state of a job. Pass the id that create_job returned, and change no files of a job"
+            f"{place} is not the state of a job. Pass the id that create_job returned. If you changed a file of the "
+            "job, restore the file"
         )
     if value["format"] > FORMAT:
         raise ValueError(

@@ -166,7 +166,7 @@ def _owners() -> dict[str, Any]:
     lists |= {f"{kind} {name}": owners[kind][name] for kind in kinds for name in owners[kind]}
     for name, marks in lists.items():
         if any(mark != mark.lower() for mark in marks):
-            raise CatalogueError(f"owners: the marks of {name} must be lower case")
+            raise CatalogueError(f"owners: the texts of {name} must be lower case")
     return owners
 
 
@@ -216,7 +216,8 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     general = [services for _, _, services, *told in remedies if not (told and told[0])]
     if all(services and OTHER not in services for services in general):
         raise CatalogueError(
-            f"{where}: no remedy is for any text of other services; add one without `for` and `when`, or for {OTHER!r}"
+            f"{where}: a text of another service can have no remedy; add a remedy without `for` and `when`, "
+            f"or a remedy for {OTHER!r}"
         )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
@@ -242,7 +243,7 @@ def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:
         texts = [text for key in ("contains", "all", "none", "beside") for text in rule.get(key, ())]
         if not texts or any(text != text.lower() or "\u2019" in text for text in texts):
             raise CatalogueError(
-                f"{where}: `contains` or `all` is required, in lower case, with straight quotes: {texts}"
+                f"{where}: `contains` or `all` is required; its texts must be lower case, with ' as apostrophe: {texts}"
             )
         re.compile(rule.get("pattern", ""))
         rules.append({key: value for key, value in rule.items() if key not in {"why", "seen", "example"}})

@@ -92,7 +92,7 @@ class Cache:
         seal: tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]] | None = None,
     ) -> None:
         if not is_number(ttl, above=0):
-            raise ValueError(f"Cache(ttl={shown(ttl)}): pass the seconds for which an answer is used, above 0")
+            raise ValueError(f"Cache(ttl={shown(ttl)}): pass seconds above 0; an answer is used for this time")
         if not is_number(stale_if_error, least=0):
             raise ValueError(
                 f"Cache(stale_if_error={shown(stale_if_error)}): pass seconds, or 0 to use no expired answers"
@@ -104,7 +104,7 @@ class Cache:
                 raise ValueError(f"Cache({name}={shown(value)}): pass True or False")  # noqa: TRY004 - as any option
         functions: Any = seal  # it may have any type
         if seal is not None and not (isinstance(functions, tuple) and list(map(callable, functions)) == [True, True]):
-            raise ValueError(f"Cache(seal={shown(seal)}): pass two functions on bytes, (encrypt, decrypt)")
+            raise ValueError(f"Cache(seal={shown(seal)}): pass two functions, (encrypt, decrypt), from bytes to bytes")
         from aws_bedrock_inference.caches.kept import Kept  # noqa: PLC0415 - it loads asyncio
 
         self.ttl = ttl

@@ -188,7 +188,7 @@ def _checked(on: Any) -> dict[str, frozenset[str]]:
     words = ("any", "nowhere", *DIFFERENCES)
     if not isinstance(on, Mapping):
         raise ValueError(  # noqa: TRY004 - of an option
-            f"Fallback(on={shown(on)}): pass a mapping from causes to what must differ, such as "
+            f"Fallback(on={shown(on)}): pass a mapping from causes to what must differ in the next target, such as "
             "{'throttled-*': 'model'}"
         )
     known = {*causes(), FILTERED} if on else ()

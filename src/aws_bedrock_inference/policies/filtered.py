@@ -57,8 +57,8 @@ class Filtered:
             word = on_filtered.strip().lower()
             if word in _WORDS and on_filtered not in _WORDS:
                 raise ValueError(
-                    f"Filtered({shown(on_filtered)}): write {word!r}, or Filtered(message={shown(on_filtered)}) if "
-                    "the text is the message"
+                    f"Filtered({shown(on_filtered)}): write {word!r}; if this text is the message to return, write "
+                    f"Filtered(message={shown(on_filtered)})"
                 )
         choice: Any = on_filtered if message is None else message  # it may have any type
         if not (isinstance(choice, str) and choice.strip()) and (message is not None or not _is_plain(choice)):

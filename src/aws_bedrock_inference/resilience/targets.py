@@ -101,7 +101,8 @@ def check_result(value: Any, name: str) -> Any:
         if inspect.iscoroutine(value):
             value.close()
         raise TypeError(
-            f"{name} returned an awaitable, which runs unguarded; guard an `async def` function that awaits it"
+            f"{name} returned an awaitable, which runs unguarded; "
+            "await it in an `async def` function, and guard that function"
         )
     if isinstance(value, _LAZY):
         raise TypeError(f"{name} returned a {type(value).__name__.removeprefix('async_')}: {_LATER}")

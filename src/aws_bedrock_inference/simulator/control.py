@@ -66,7 +66,9 @@ def answer(request: Request, bound: str, desk: Desk) -> Plan:
 
 def _refuse_browsers(request: Request, bound: str) -> None:
     if "origin" in request.headers:
-        raise ServiceError("AccessDeniedException", "web pages may not use this page; send no Origin header")
+        raise ServiceError(
+            "AccessDeniedException", "this address refuses requests from web pages; send no Origin header"
+        )
     host = request.headers.get("host", "")
     if not _is_this_machine(host, bound):
         raise ServiceError(

@@ -111,7 +111,7 @@ class AnswerSizes(Locked):
             raise ValueError(f"these are not answer sizes: {error!r}; pass the result of as_dict()") from None
         if counted.get("growth") != _GROWTH or sum(sizes._buckets) != sizes.count:
             raise ValueError(
-                "the sum of these answer sizes is wrong, or they use other buckets; pass the result of as_dict()"
+                "these answer sizes were changed, or another version wrote them; pass the result of as_dict()"
             )
         return sizes
 

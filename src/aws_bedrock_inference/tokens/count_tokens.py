@@ -55,4 +55,6 @@ def _body(params: Mapping[str, Any]) -> bytes:
         return body.encode()
     if isinstance(body, (bytes, bytearray)):
         return bytes(body)
-    raise ValueError(f"count_request(): body is {type(body).__name__}; pass bytes or str, which can be sent twice")
+    raise ValueError(
+        f"count_request(): body is {type(body).__name__}; pass bytes or str, because a stream can be read only once"
+    )

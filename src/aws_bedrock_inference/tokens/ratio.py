@@ -63,7 +63,7 @@ class TokenGauge(Locked):
 
     def __init__(self, *, sigmas: float = SIGMAS, models: int = 256) -> None:
         if not is_number(sigmas, least=0):
-            raise ValueError(f"TokenGauge(sigmas={shown(sigmas)}): pass 0 for the mean itself, or a number above 0")
+            raise ValueError(f"TokenGauge(sigmas={shown(sigmas)}): pass a number of standard deviations, 0 or more")
         if not is_number(models, least=1, whole=True):
             raise ValueError(f"TokenGauge(models={shown(models)}): pass 1 or more")
         self._sigmas = sigmas

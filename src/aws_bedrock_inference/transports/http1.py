@@ -132,7 +132,7 @@ class Answer:
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()]
         )
         if "transfer-encoding" in self.headers and "content-length" in self.headers:
-            raise MalformedAnswer("the length of the body is stated in two ways")
+            raise MalformedAnswer("the answer has both Content-Length and Transfer-Encoding")
         self.status = head.status_code
         if not self._split and self.headers.get("transfer-encoding", "").lower() == "chunked":
             self._chunks = Chunks()

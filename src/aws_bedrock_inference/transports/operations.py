@@ -158,14 +158,16 @@ class Operation:
         if self._read is not None:
             response = _as_modelled(self._read, read_json(body))
             if not response:
-                raise MalformedError("the answer contains no field of the service model")
+                raise MalformedError("the answer contains no field that this operation returns")
             return {**response, "ResponseMetadata": _metadata(status, headers)}
         content: Any = StreamingBody(BytesIO(body), len(body)) if self._model.has_streaming_output else body
         raw = {"status_code": status, "headers": headers, "body": content, "context": {}}
         try:
             response = _parser.parse(raw, self._output)
         except Exception as error:
-            raise MalformedError(f"the answer does not match the service model ({type(error).__name__})") from error
+            raise MalformedError(
+                f"the answer does not match AWS's description of the operation ({type(error).__name__})"
+            ) from error
         if self.stream:
             del response[self.stream]
         return {**response, "ResponseMetadata": _metadata(status, headers)}
@@ -250,7 +252,7 @@ def _as_modelled(read: Structure, value: Any) -> dict[str, Any]:
         return read.lenient(value)
     except Exception as error:  # noqa: BLE001 - foreign data
         problem = type(error).__name__
-    raise MalformedError(f"the answer does not match the service model ({problem})")
+    raise MalformedError(f"the answer does not match AWS's description of the operation ({problem})")
 
 
 def _metadata(status: int, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -190,7 +190,10 @@ class Night:
         if noted is not None and noted.complete:
             noted = None
         if noted is not None and noted.is_open and self._job.jobs is None:
-            raise ValueError(f"a batch job for {self._job.output} was started, and {NO_SERVICE}. Pass both again")
+            raise ValueError(
+                f"the batch job for {self._job.output} has not ended. "
+                "To continue it, pass --output-s3-uri and --role again"
+            )
         deadline = noted.deadline if noted is not None and noted.by == by else moment(self._job.by or "", now)
         if not weights.records and (noted is None or not noted.is_open):
             self._noted = Noted(by, deadline, "on demand")
