@@ -39,8 +39,8 @@ class Routes:
         self.used: dict[str, Route] = {}
 
     def find(self, model_id: Any) -> Route:
-        """Return the route of any model id. A `ModelArn` is also remembered under its ARN alone. The route of an id
-        that does not exist is not remembered.
+        """Return the route of any model id. The next call with the same id gets the stored route. The
+        route of an id that does not exist is not stored.
         """
         name = str(model_id)
         route = None if isinstance(model_id, ModelArn) else self.used.get(name)

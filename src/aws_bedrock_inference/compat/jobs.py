@@ -1,4 +1,4 @@
-"""Two functions for batch jobs from AWS's troubleshooting pages. They use a client that the caller passes."""
+"""Two functions for batch jobs, with the names that AWS's troubleshooting pages use. The caller passes the client."""
 
 from __future__ import annotations
 

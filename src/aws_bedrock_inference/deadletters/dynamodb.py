@@ -107,7 +107,7 @@ class DynamoLetters:
             return self._record(answer["Item"]) if "Item" in answer else None
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return letters of a state, ordered by the time of their first failure."""
+        """Return dead letters that are in this state, ordered by the time of their first failure."""
         found: list[tuple[Summary, dict[str, Any]]] = []
         with self._raising():
             for item in self._items(state, wanted, limit, after, newest=newest):

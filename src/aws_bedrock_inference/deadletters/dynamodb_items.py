@@ -56,7 +56,7 @@ def summary_in(item: dict[str, Any]) -> Summary:
 
 
 def record_of(item: dict[str, Any]) -> Record:
-    """Return the letter of an item that also contains the letter's content. Raises the exceptions of `summary_in`."""
+    """Return the whole dead letter that a DynamoDB item contains. Raises the exceptions of `summary_in`."""
     content = item.get("content", {}).get("B")
     answer = item.get("answer", {}).get("B")
     packed = (

@@ -87,7 +87,7 @@ class SqliteLetters:
         return None if row is None else self._record(row)
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return letters of a state, ordered by the time of their first failure."""
+        """Return dead letters that are in this state, ordered by the time of their first failure."""
         conditions, values = _conditions(wanted)
         if after is not None:
             conditions.append(f"(first, id) {'<' if newest else '>'} (?, ?)")

@@ -215,8 +215,9 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the error code that a name with dots contains. The code is the whole name, its last two parts
-    (`Runtime.ExitError`), its last part (`botocore.errorfactory.X`) or its first part (`X:http://...`).
+    """Return the error code in a name with dots or colons. The first known code of these is returned: the whole name,
+    its last two parts (`Runtime.ExitError`), its last part (`botocore.errorfactory.X`), its first part
+    (`X:http://...`).
     """
     if name.isalnum():
         return known.code(name)

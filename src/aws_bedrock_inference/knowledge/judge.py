@@ -105,7 +105,7 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Check whether a text is from AWS, and return the verdict with the result."""
+    """Return `verdict` as it is if the text comes from AWS; otherwise lower its confidence or replace it."""
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)

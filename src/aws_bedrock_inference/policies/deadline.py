@@ -33,7 +33,7 @@ class Deadline:
         self.seconds = seconds
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and set this deadline for calls that have no deadline."""
+        """Return a step that gives each call without a deadline this deadline, and then runs `step`."""
 
         def flow(call: Call) -> Flow:
             if call.deadline == inf:

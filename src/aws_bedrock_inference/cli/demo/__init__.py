@@ -60,8 +60,8 @@ def compare(
     """Send the prompts of `source` through the scenario `day` with all clients at the same time, and return the exit
     code.
 
-    Each client has a separate simulator. If `prompts` is larger than the number of prompts in the file, the prompts of
-    the file are repeated.
+    Each client has a separate simulator. `prompts` is the number of prompts to send. If `source`
+    contains fewer prompts, they are sent again.
     """
     records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}

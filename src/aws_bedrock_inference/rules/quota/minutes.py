@@ -135,8 +135,8 @@ class Minutes:
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
         """Use the refusal of a call of `amount` as evidence about the moments at which minutes begin. `sent` is the
-        time of the call, and `in_a_row` is the number of the refusal in its row. Return True if the minute was full;
-        otherwise return False. In a full minute, only refunds of ended calls can still be used.
+        time of the call. `in_a_row` is 1 for the first of several refusals in succession, then 2, and so on. Return
+        True if the minute was full; otherwise return False.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False

@@ -44,8 +44,8 @@ class Slot:
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
-    """Return the highest pace of calls, in units per second, with which `room` lasts until older slots end and their
-    units are free again. At a higher pace, the calls would stop when `room` is used up, and again in each later minute.
+    """Return the highest pace of calls, in units per second, at which the free units (`room`) last until older calls
+    leave the minute and free their units. At a higher pace, calls would stop and start again in each minute.
     """
     found = inf
     for slot in slots:

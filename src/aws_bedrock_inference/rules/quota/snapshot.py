@@ -104,8 +104,8 @@ def needed(
     consumers: Mapping[Whose, float],
     uses: tuple[Use, ...],
 ) -> Needs:
-    """Return the needs of a process. `waiting` are the calls in its queue, and `consumers` and `uses` describe its
-    use in the last minute.
+    """Return how much of the quota this process needs. `waiting` contains the calls in the queue of the process.
+    `consumers` and `uses` contain what the process used in the last minute.
     """
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)
