@@ -197,11 +197,11 @@ def test_an_unreadable_letter_does_not_hide_the_others(stored: Callable[[], Any]
     store = stored()
     queue = DeadLetterQueue(store)
     store.put(record(1))  # its content is none
-    with pytest.raises(StoreUnusable, match="letter letter-0001: the content of the letter is damaged"):
+    with pytest.raises(StoreUnusable, match="letter letter-0001: the content of the dead letter is damaged"):
         queue.get_failed_requests()
     kept = queue.store_failed_request({"prompt": "Why?"}, "no")
     assert [letter.id for letter in queue.get_failed_requests()] == [kept]
     assert [letter.id for letter in queue.letters()] == [kept]
-    assert "a dead letter is omitted: letter letter-0001" in caplog.text
+    assert "omitted: dead letter letter-0001" in caplog.text
     assert queue.stats().states == {"dead": 2}
     assert queue.discard("letter-0001")

@@ -160,7 +160,7 @@ def test_a_large_letter_is_stored_in_s3_if_a_bucket_is_set(queue: DeadLetterQueu
     assert queue.redrive(Answering()).sent == 1
     bucket = f"dead-{uuid4().hex[:8]}"
     with_bucket = DeadLetterQueue(f"dynamodb://{store.table}?bucket={bucket}&region=us-east-1")
-    with pytest.raises(StoreUnusable, match="the S3 bucket for large letters does not exist"):
+    with pytest.raises(StoreUnusable, match="the S3 bucket for large dead letters does not exist"):
         with_bucket.store_failed_request({"prompt": LARGE}, "no")
     s3 = aws("s3")
     s3.create_bucket(Bucket=bucket)

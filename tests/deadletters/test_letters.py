@@ -173,7 +173,7 @@ def test_only_its_key_opens_a_sealed_letter() -> None:
     sealed = Envelope((turned, turned)).pack(plain, sealed=True)
     assert b"What is this" not in sealed
     assert Envelope((turned, turned)).unpack(sealed, sealed=True) == plain
-    with pytest.raises(StoreUnusable, match="sealed: pass the same seal="):
+    with pytest.raises(StoreUnusable, match="sealed: pass the seal="):
         Envelope().unpack(sealed, sealed=True)
     with pytest.raises(StoreUnusable, match="another key"):
         Envelope((turned, bytes)).unpack(sealed, sealed=True)

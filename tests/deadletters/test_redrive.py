@@ -171,7 +171,7 @@ def test_a_redrive_stops_when_every_letter_fails(queue: DeadLetterQueue) -> None
     fill(queue, MOST_FAILURES + 20)
     client = Client(refuse)
     report = queue.redrive(client, concurrency=2)
-    assert f"{MOST_FAILURES} consecutive letters failed again" in report.stopped
+    assert f"{MOST_FAILURES} dead letters in a row failed again" in report.stopped
     assert MOST_FAILURES <= report.failed <= MOST_FAILURES + 2
     assert queue.stats().states == {"dead": MOST_FAILURES + 20}
 
@@ -274,7 +274,7 @@ def test_a_redrive_that_lost_its_lease_changes_nothing(queue: DeadLetterQueue, w
     client = Client(slow)
     report = queue.redrive(client)
     assert (report.sent, len(client.asked)) == (1, 2)
-    assert "the lease of the letter had expired" in report.results[0].reason
+    assert "the lease of the dead letter had expired" in report.results[0].reason
     (letter,) = queue.letters(state="redriven")
     assert letter.summary.sent_twice
 
@@ -366,7 +366,7 @@ def test_sealed_letters_are_redriven_only_with_the_key(stored: Callable[[], Any]
     fill(sealed, 1)
     without = DeadLetterQueue(stored()).redrive(Client())
     assert without.refused == 1
-    assert "the letter is sealed" in without.results[0].reason
+    assert "the dead letter is sealed" in without.results[0].reason
     assert sealed.redrive(Client()).sent == 1
     fill(DeadLetterQueue(stored()), 1)  # one that is not sealed, and stays so
     assert sealed.redrive(Client()).sent == 1
@@ -410,7 +410,7 @@ def test_a_letter_is_completed_even_if_its_answer_cannot_be_stored(
     letter = queue.get(kept)
     assert letter is not None
     assert (letter.state, letter.answer) == ("redriven", None)
-    assert f"the answer to letter {kept} was not stored: the disk is full" in caplog.text
+    assert f"the answer to dead letter {kept} was not stored: the disk is full" in caplog.text
 
 
 def test_an_exception_of_on_answer_is_logged(queue: DeadLetterQueue, caplog: Any) -> None:

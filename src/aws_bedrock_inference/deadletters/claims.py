@@ -1,4 +1,4 @@
-"""Claim letters, so that only one process at a time sends a letter.
+"""Claim dead letters, so that only one process at a time sends a letter.
 
 A *redrive* sends letters again. It claims a letter for a limited time (the *lease*), sends the letter, and records the
 result once.
@@ -58,12 +58,12 @@ def patient(ask: Callable[[], T]) -> T:
 
 
 def owner_name() -> str:
-    """Return a unique name for one redrive, which identifies the letters that it has claimed."""
+    """Return a unique name for one redrive, which identifies the dead letters that it has claimed."""
     return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
 
 
 def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
-    """Claim a letter and return its new summary. Return None if another redrive has already claimed it.
+    """Claim a dead letter and return its new summary. Return None if another redrive has already claimed it.
 
     If the claim of another redrive has expired, the letter's history records that its request was possibly sent.
     """
@@ -84,7 +84,7 @@ def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) ->
 def release(
     queue: DeadLetterQueue, claimed: Summary, state: State, entry: Redriven, answer: Any = None, **changes: Any
 ) -> bool:
-    """Record the result of a claimed letter, and end the claim. Return False if another redrive has taken over the
+    """Record the result of a claimed dead letter, and end the claim. Return False if another redrive has taken over the
     letter.
     """
     ended = replace(
@@ -106,18 +106,18 @@ def release(
         # The answer may be too large. Store the result without the answer, because a letter without a result is sent
         # again.
         done = patient(lambda: queue.store.update(ended, claimed.version))
-        LOGGER.error("the answer to letter %s was not stored: %s", claimed.id, trouble)
+        LOGGER.error("the answer to dead letter %s was not stored: %s", claimed.id, trouble)
         return done
 
 
 def put_back(queue: DeadLetterQueue, summary: Summary) -> None:
-    """Set a letter whose claim has expired to `dead`. Its history records that its request was possibly sent."""
+    """Set a dead letter whose claim has expired to `dead`. Its history records that its request was possibly sent."""
     entry = Redriven(queue.store.now(), "unknown", summary.owner)
     release(queue, summary, "dead", entry)
 
 
 def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
-    """Send the request of one letter, whatever its state and its cause, and return the result.
+    """Send the request of one dead letter, whatever its state and its cause, and return the result.
 
     Raises the exceptions of the client.
     """
@@ -126,7 +126,7 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
     held = before.state == "claimed" and not queue.store.has_lapsed(before)
     claimed = None if held else claim(queue, before, owner, LEASE)
     if claimed is None:
-        raise ValueError(f"letter {letter.id} is claimed by another redrive; try again when that redrive has ended")
+        raise ValueError(f"dead letter {letter.id} is claimed by another redrive; try again when it has ended")
     back: State = before.state if before.finished else "dead"
     try:
         result = send(letter, client)
@@ -144,7 +144,8 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
 
 
 def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the result of a letter that was sent. If the store fails, return the reason, and otherwise an empty text.
+    """Record the result of a dead letter that was sent. If the store fails, return the reason, and otherwise an empty
+    text.
 
     No exception is raised, because a failed store must not hide the answer or the failure of the call.
     """
@@ -152,10 +153,10 @@ def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any
         problem = (
             ""
             if release(queue, claimed, *end, **changes)
-            else "the lease of the letter had expired, and another redrive had claimed the letter"
+            else "the lease of the dead letter had expired, and another redrive had claimed the letter"
         )
     except StoreUnavailable as trouble:
         problem = str(trouble)
     if problem:
-        LOGGER.error("letter %s was sent, but the result could not be recorded: %s", claimed.id, problem)
+        LOGGER.error("dead letter %s was sent, but the result could not be recorded: %s", claimed.id, problem)
     return problem

@@ -1,5 +1,5 @@
-"""Create and read cursors. A cursor is a text with the position in a list of letters; a caller passes it to get the
-next page.
+"""Create and read cursors. A cursor is a text with the position in a list of dead letters; a caller passes it to get
+the next page.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def states_of(state: Any) -> tuple[State, ...]:
 
 
 def cursor_of(state: State, place: Place | None) -> str:
-    """Return the cursor for the position `place` in the list of letters with this state. If `place` is None, the cursor
-    is for the start of the list.
+    """Return the cursor for the position `place` in the list of dead letters with this state. If `place` is None, the
+    cursor is for the start of the list.
     """
     return state if place is None else f"{state}/{place.first!r}/{place.id}"
 
 
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
-    """Return the position at which the next page of letters starts.
+    """Return the position at which the next page of dead letters starts.
 
     The result contains the states that remain to be listed, and the position in the list of the first of these states.
     If the position is None, the page starts at the beginning of this list. Raises `ValueError` for an invalid cursor.

@@ -47,8 +47,8 @@ _OPTIONS = {"region": "region_name", "endpoint_url": "endpoint_url", "bucket": "
 
 
 class DynamoLetters:
-    """Stores each letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for content that is too
-    large for an item.
+    """Stores each dead letter as an item of `table`, whose key is `id`. `bucket` is an S3 bucket for content that is
+    too large for an item.
 
     The Region, the endpoint and the credentials are found in the same way as in boto3, from `session` if it is set.
 
@@ -88,7 +88,7 @@ class DynamoLetters:
         self._scans = False
 
     def put(self, record: Record) -> None:
-        """Store a new letter. If its content is too large for an item, the content is stored in S3."""
+        """Store a new dead letter. If its content is too large for an item, the content is stored in S3."""
         item = item_of(record.summary)
         with self._raising():
             item |= self._held("content", record.summary.id, record.content, LARGEST - len(item["summary"]["S"]))
@@ -101,7 +101,7 @@ class DynamoLetters:
                     raise
 
     def get(self, id: str) -> Record | None:  # noqa: A002 - its name in AWS's documentation
-        """Return the complete letter with this id, or None."""
+        """Return the complete dead letter with this id, or None."""
         with self._raising():
             answer = self._client().get_item(TableName=self.table, Key={"id": {"S": id}}, ConsistentRead=True)
             return self._record(answer["Item"]) if "Item" in answer else None
@@ -128,7 +128,7 @@ class DynamoLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a letter, unless its version has changed.
+        """Replace the summary of a dead letter, unless its version has changed.
 
         If the answer does not fit into the item, only the summary is stored.
         """
@@ -142,13 +142,13 @@ class DynamoLetters:
             held = self._in_bucket("answer", f"{summary.id}/{summary.version}", answer) if self._bucket else {}
             if not held:
                 LOGGER.warning(
-                    "the answer to letter %s was not stored: it does not fit into the item, and no bucket is set",
+                    "the answer to dead letter %s was not stored: it does not fit into the item, and no bucket is set",
                     summary.id,
                 )
             return self._updated(summary, version, held)
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the claim of a letter has expired.
+        """Return whether the claim of a dead letter has expired.
 
         A claim has expired if it has not changed for the duration of its lease. The duration starts when this method
         first sees the current version of the claim.
@@ -246,7 +246,7 @@ class DynamoLetters:
                 return
 
     def _read(self, ids: list[str]) -> dict[str, Record]:
-        """Return the letters with these ids, by id. Ids without a letter are omitted."""
+        """Return the dead letters with these ids, by id. Ids without a letter are omitted."""
         read: dict[str, Record] = {}
         for start in range(0, len(ids), _PER_BATCH):
             wanted: Any = {self.table: {"Keys": [{"id": {"S": each}} for each in ids[start : start + _PER_BATCH]]}}
@@ -264,8 +264,8 @@ class DynamoLetters:
         return record_of(item)
 
     def _from_bucket(self, where: str) -> bytes:
-        """Return the content of an object in S3. Return no bytes if it cannot be read, so that other letters can still
-        be read.
+        """Return the content of an object in S3. Return no bytes if it cannot be read, so that other dead letters can
+        still be read.
         """
         bucket, _, key = where.removeprefix("s3://").partition("/")
         try:
@@ -285,8 +285,8 @@ class DynamoLetters:
         if self._bucket is None:
             raise StoreUnusable(
                 f"{self.place}: the {name} is {len(content):,} bytes after compression, but an item can have at "
-                f"most 400 KB. Name an S3 bucket for large letters (dynamodb://{self.table}?bucket=NAME), or remove "
-                "large parts with redact="
+                f"most 400 KB. Name an S3 bucket for large dead letters (dynamodb://{self.table}?bucket=NAME), or "
+                "remove large parts with redact="
             )
         return self._in_bucket(name, key, content)
 

@@ -88,7 +88,7 @@ def _of_aws(place: str, table: str, error: ClientError) -> StoreUnavailable:
         )
     if code == "NoSuchBucket":
         return StoreUnusable(
-            f"{place}: the S3 bucket for large letters does not exist. Create it, or name another bucket"
+            f"{place}: the S3 bucket for large dead letters does not exist. Create it, or name another bucket"
         )
     explained = explain(error, service="dynamodb")
     message = masked(str(error.response.get("Error", {}).get("Message", "")), accounts=True)[:_LONGEST]

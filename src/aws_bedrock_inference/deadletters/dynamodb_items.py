@@ -1,4 +1,4 @@
-"""Convert letters to DynamoDB items and back. The module also reads the items of the example program in AWS's
+"""Convert dead letters to DynamoDB items and back. The module also reads the items of the example program in AWS's
 documentation.
 
 | Attribute | Type | Content |
@@ -35,7 +35,7 @@ An item has at most 400 KB (409,600 bytes), including the names of its attribute
 
 
 def item_of(summary: Summary) -> dict[str, Any]:
-    """Return the attributes of a new or changed letter, without its content."""
+    """Return the attributes of a new or changed dead letter, without its content."""
     return {
         "id": {"S": summary.id},
         "state": {"S": summary.state},
@@ -48,7 +48,7 @@ def item_of(summary: Summary) -> dict[str, Any]:
 
 
 def summary_in(item: dict[str, Any]) -> Summary:
-    """Return the summary of the letter in an item. Raises `LetterTooNew`, and `ValueError` if the item is not a
+    """Return the summary of the dead letter in an item. Raises `LetterTooNew`, and `ValueError` if the item is not a
     letter.
     """
     kept = item.get("summary", {}).get("S")
@@ -66,7 +66,7 @@ def record_of(item: dict[str, Any]) -> Record:
 
 
 def _of_documents(item: dict[str, Any]) -> Letter:
-    """Return the letter in an item that the example program in AWS's documentation has written. Such a letter has
+    """Return the dead letter in an item that the example program in AWS's documentation has written. Such a letter has
     version 0, because the program writes no version.
     """
     read = TypeDeserializer().deserialize

@@ -64,7 +64,7 @@ def has_our_key(found: dict[str, Any]) -> bool:
 
 
 def has_our_index(found: dict[str, Any]) -> bool:
-    """Return whether the description of a table has the index with which letters are listed without a scan of the
+    """Return whether the description of a table has the index with which dead letters are listed without a scan of the
     table.
     """
     return any(each["IndexName"] == INDEX for each in found.get("GlobalSecondaryIndexes", ()))
@@ -115,7 +115,7 @@ def _adopt(client: Any, table: str) -> int:
 
 
 def _kept_tidy(client: Any, table: str) -> list[str]:
-    """Enable the deletion of finished letters after 30 days, and point-in-time recovery for the last 35 days.
+    """Enable the deletion of finished dead letters after 30 days, and point-in-time recovery for the last 35 days.
 
     Return texts that describe the changes.
     """
@@ -151,8 +151,8 @@ def _await(client: Any, table: str) -> None:
 
 
 def query_of(table: str, state: State, wanted: Wanted, *, newest: bool) -> dict[str, Any]:
-    """Return the parameters of a query for the letters of a state. The query uses the index, and selects letters by the
-    time of their first failure.
+    """Return the parameters of a query for the dead letters of a state. The query uses the index, and selects letters
+    by the time of their first failure.
     """
     condition = "#state = :state"
     values: dict[str, Any] = {":state": {"S": state}}

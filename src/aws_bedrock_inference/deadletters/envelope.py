@@ -1,4 +1,4 @@
-"""Convert the content of a letter into bytes: JSON, compressed if it is large, and encrypted if the program sets
+"""Convert the content of a dead letter into bytes: JSON, compressed if it is large, and encrypted if the program sets
 `seal`.
 """
 
@@ -26,8 +26,8 @@ _WORTH = 4096
 
 
 class Envelope:
-    """Converts the content of letters into bytes and back. `redact` selects the part of a request to store, and `seal`
-    then encrypts the content.
+    """Converts the content of dead letters into bytes and back. `redact` selects the part of a request to store, and
+    `seal` then encrypts the content.
     """
 
     def __init__(self, seal: Seal | None = None, redact: Redact | None = None) -> None:
@@ -67,13 +67,15 @@ class Envelope:
             raise StoreUnusable("its content no longer exists")
         if sealed:
             if self._seal is None:
-                raise StoreUnusable("the letter is sealed: pass the same seal=(encrypt, decrypt) as when it was stored")
+                raise StoreUnusable(
+                    "the dead letter is sealed: pass the seal=(encrypt, decrypt) with which it was stored"
+                )
             content = _applied(self._seal[1], content, "the second function of seal")
         try:
             text = content[1:] if content[:1] == _PLAIN else zlib.decompress(content[1:])
             return json.loads(text)
         except (ValueError, zlib.error, RecursionError):
-            raise StoreUnusable("the content of the letter is damaged, or was sealed with another key") from None
+            raise StoreUnusable("the content of the dead letter is damaged, or was sealed with another key") from None
 
 
 def _applied(function: Callable[[bytes], bytes], content: bytes, name: str) -> bytes:

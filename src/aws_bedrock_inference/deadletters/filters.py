@@ -1,4 +1,4 @@
-"""Select letters by cause, model, Region, time and tag."""
+"""Select dead letters by cause, model, Region, time and tag."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _AGO = re.compile(r"(\d{1,9})([smhd])")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A selection of letters. `cause` and `model` are names, or patterns such as `throttled-*`. The first failure of a
-    selected letter was at or after `since`, and before `until`. `tags` are pairs of a name and a value; a value of
+    """A selection of dead letters. `cause` and `model` are names, or patterns such as `throttled-*`. The first failure
+    of a selected letter was at or after `since`, and before `until`. `tags` are pairs of a name and a value; a value of
     None matches any value.
     """
 
@@ -34,7 +34,7 @@ class Wanted:
     tags: tuple[tuple[str, str | None], ...] = ()
 
     def fits(self, summary: Summary) -> bool:
-        """Return whether the selection contains this letter."""
+        """Return whether the selection contains this dead letter."""
         return (
             (not self.cause or fnmatchcase(summary.cause, self.cause))
             and (not self.model or fnmatchcase(summary.model, self.model))

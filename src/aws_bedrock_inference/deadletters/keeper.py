@@ -1,5 +1,5 @@
-"""Store the letters of the policy `DeadLetter`. A few threads write the letters, so that a call does not wait for the
-store.
+"""Store the dead letters of the policy `DeadLetter`. A few threads write the letters, so that a call does not wait for
+the store.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ THREADS = 4
 
 
 class Keeper:
-    """Stores letters in `store`, which is a `DeadLetterQueue` or any store that such a queue accepts.
+    """Stores dead letters in `store`, which is a `DeadLetterQueue` or any store that such a queue accepts.
 
     Raises the same exceptions as `DeadLetterQueue` if `store` is invalid or cannot be used.
     """
@@ -38,5 +38,5 @@ class Keeper:
         self._worker = Worker(THREADS, name="bedrock-letters")
 
     def keep(self, letter: Letter) -> Queued[Summary]:
-        """Store a letter."""
+        """Store a dead letter."""
         return Queued(partial(self.queue.keep, letter), self.queue.store.limit, self.place, self._worker)

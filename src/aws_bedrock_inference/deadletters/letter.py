@@ -31,14 +31,14 @@ _LONGEST_HISTORY = 20
 
 
 class LetterTooNew(Exception):
-    """Raised for a letter that a newer version of this package has written, in a format that this version
+    """Raised for a dead letter that a newer version of this package has written, in a format that this version
     cannot read.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """One redrive of a letter.
+    """One redrive of a dead letter.
 
     `result` is `success` or `failed`. It is `unknown` if the redrive ended before it recorded a result; the request
     was then possibly sent. `error` is the message of a failure.
@@ -52,7 +52,7 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The part of a letter that can be searched and that changes. It does not contain the request.
+    """The part of a dead letter that can be searched and that changes. It does not contain the request.
 
     `first` and `last` are the times of the first and the last failure, in seconds since the epoch. `cause`, `code`,
     `decision` and `category` describe the last failure. `version` counts the changes. `owner` is the redrive that has
@@ -94,11 +94,11 @@ class Summary:
 
     @property
     def finished(self) -> bool:
-        """True if the letter needs no further action."""
+        """True if the dead letter needs no further action."""
         return self.state in ("redriven", "discarded")
 
     def noted(self, entry: Redriven) -> tuple[Redriven, ...]:
-        """Return the history of the letter with `entry` added."""
+        """Return the history of the dead letter with `entry` added."""
         return (*self.history, entry)[-_LONGEST_HISTORY:]
 
     def plain(self) -> dict[str, Any]:
@@ -123,14 +123,14 @@ def summary_of(plain: dict[str, Any]) -> Summary:
         )
         return Summary(**known)
     except (TypeError, AttributeError) as error:
-        raise ValueError(f"this is not the summary of a letter: {error}") from None
+        raise ValueError(f"these data are not the summary of a dead letter: {error}") from None
 
 
 def check_format(plain: Any) -> None:
-    """Raise `LetterTooNew` for a letter in a newer format, and `ValueError` for values that are not a letter."""
+    """Raise `LetterTooNew` for a dead letter in a newer format, and `ValueError` for values that are not a letter."""
     number = plain.get("format") if isinstance(plain, dict) else None
     if not isinstance(number, int):
-        raise ValueError("this is not a letter")  # noqa: TRY004 - the content of a store is wrong
+        raise ValueError("these data are not a dead letter")  # noqa: TRY004 - the content of a store is wrong
     if number > NEWEST:
         raise LetterTooNew(f"it has format {number}; this version reads formats up to {NEWEST}")
 
@@ -149,7 +149,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """The part of a letter that never changes.
+    """The part of a dead letter that never changes.
 
     `operation` is the client method for `request`, such as `invoke`, `converse_stream` or `invoke_model`. `explanation`
     has the cause, title, decision, meaning and remedies. `partial` is the part of the answer that arrived, as a
@@ -195,7 +195,7 @@ def content_of(plain: dict[str, Any]) -> Content:
             known[name] = decoded(known[name])
         return Content(**known)
     except (TypeError, AttributeError, LookupError) as error:
-        raise ValueError(f"this is not the content of a letter: {error}") from None
+        raise ValueError(f"these data are not the content of a dead letter: {error}") from None
 
 
 # The fields of an item in AWS's documentation. The last two exist only after a retry.
@@ -218,12 +218,12 @@ class Letter:
 
     @property
     def id(self) -> str:
-        """The id of the letter."""
+        """The id of the dead letter."""
         return self.summary.id
 
     @property
     def state(self) -> State:
-        """The state of the letter: `dead`, `claimed`, `redriven` or `discarded`."""
+        """The state of the dead letter: `dead`, `claimed`, `redriven` or `discarded`."""
         return self.summary.state
 
     @property
@@ -259,7 +259,9 @@ class Letter:
         }[name]
 
     def keys(self) -> tuple[str, ...]:
-        """Return the keys of the letter. With this method, `dict(letter)` returns an item as in AWS's documentation."""
+        """Return the keys of the dead letter. With this method, `dict(letter)` returns an item as in AWS's
+        documentation.
+        """
         return (*_MEMBERS, *_RETRIED) if self.summary.history else _MEMBERS
 
     def get(self, name: str, default: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Create letters from a failed call of a pipeline, or from a request and an error that a program passes."""
+"""Create dead letters from a failed call of a pipeline, or from a request and an error that a program passes."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ _OF_REQUEST = frozenset({"request-larger-than-quota", "request-invalid"})
 
 
 def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, str]) -> Letter:
-    """Return the letter for a call that has failed permanently. Its tags are `tags`, the context of the call, and the
-    `requestMetadata` of the request.
+    """Return the dead letter for a call that has failed permanently. Its tags are `tags`, the context of the call, and
+    the `requestMetadata` of the request.
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed call becomes a letter
@@ -59,7 +59,7 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
 
 
 def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
-    """Return the letter for a request that failed in a program. `error` is the exception or its text."""
+    """Return the dead letter for a request that failed in a program. `error` is the exception or its text."""
     if not isinstance(tags, Mapping):
         raise ValueError(f"tags={shown(tags)}: pass names and texts, such as {{'team': 'search'}}")  # noqa: TRY004 - as the policy does
     outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
@@ -82,8 +82,8 @@ def summary_after(summary: Summary, error: BaseException, at: float) -> dict[str
     """Return the fields of a summary that change after another failure.
 
     Usually, the new cause replaces the previous cause. The previous cause stays if the client did not send the request:
-    the circuit was open, the budget was exhausted, or the client was closed. Filters then still find the letter by the
-    cause of its last real failure.
+    the circuit was open, the budget was exhausted, or the client was closed. Filters then still find the dead letter by
+    the cause of its last real failure.
     """
     fault = getattr(error, "fault", None)
     of_client = isinstance(fault, Fault) and fault.kind is Kind.REFUSED and fault.cause not in _OF_REQUEST
@@ -97,8 +97,8 @@ def failure_text(error: BaseException) -> str:
 
 
 def loss_text(error: Exception) -> str:
-    """Return the reason why a letter was not stored. For an unexpected error, return only its type, because its text
-    can contain secrets.
+    """Return the reason why a dead letter was not stored. For an unexpected error, return only its type, because its
+    text can contain secrets.
     """
     from aws_bedrock_inference.stores.request import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
 

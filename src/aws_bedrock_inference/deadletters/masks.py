@@ -1,4 +1,4 @@
-"""Mask the secrets in a letter: in the visible form of its request, in its metadata and in its tags."""
+"""Mask the secrets in a dead letter: in the visible form of its request, in its metadata and in its tags."""
 
 from __future__ import annotations
 

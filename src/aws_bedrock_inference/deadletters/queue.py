@@ -34,14 +34,14 @@ PAGE = 100
 
 
 class Summaries(NamedTuple):
-    """The summaries of a page of letters, and the cursor of the next page. The cursor is None on the last page."""
+    """The summaries of a page of dead letters, and the cursor of the next page. The cursor is None on the last page."""
 
     summaries: list[Summary]
     cursor: str | None
 
 
 class Letters(NamedTuple):
-    """A page of letters, and the cursor of the next page. The cursor is None on the last page."""
+    """A page of dead letters, and the cursor of the next page. The cursor is None on the last page."""
 
     letters: list[Letter]
     cursor: str | None
@@ -77,7 +77,7 @@ class DeadLetterQueue:
         *,
         tags: Mapping[str, str] | None = None,
     ) -> str | None:
-        """Store a failed request, and return the id of its letter.
+        """Store a failed request, and return the id of its dead letter.
 
         `error` is the exception or its text. `request_data` contains the complete arguments of the client method,
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
@@ -104,8 +104,8 @@ class DeadLetterQueue:
         return self.page(limit, **filters).letters
 
     def page(self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any) -> Letters:
-        """Return the newest letters of a state, or of all states with `all`. Pass the returned cursor as `after` to
-        get the next page.
+        """Return the newest dead letters of a state, or of all states with `all`. Pass the returned cursor as `after`
+        to get the next page.
 
         `filters` select by `cause` and `model` (`*` matches any text), `region`, `route` (`MODEL in REGION`) and `tag`
         (`name` or `name=value`). `since` and `until` select by the time of the first failure. A time is a `datetime`,
@@ -118,15 +118,15 @@ class DeadLetterQueue:
     def page_of_summaries(
         self, limit: int = 100, *, state: str = "dead", after: str | None = None, **filters: Any
     ) -> Summaries:
-        """Return the same page as `page`, but without the content of the letters. If the letters are sealed, no key is
-        needed.
+        """Return the same page as `page`, but without the content of the dead letters. If the letters are sealed, no
+        key is needed.
         """
         records, cursor = self._records(limit, state, after, wanted(self.store.now, **filters), whole=False)
         return Summaries([record.summary for record in records], cursor)
 
     def letters(self, *, state: str = "dead", **filters: Any) -> Iterator[Letter]:
-        """Yield all letters of a state, or of all states with `all`, the newest first. Only one page of letters is in
-        memory.
+        """Yield all dead letters of a state, or of all states with `all`, the newest first. Only one page of letters is
+        in memory.
         """
         cursor: str | None = None
         while True:
@@ -137,12 +137,12 @@ class DeadLetterQueue:
                 return
 
     def get(self, request_id: str) -> Letter | None:
-        """Return the letter with this id, or None."""
+        """Return the dead letter with this id, or None."""
         record = self.store.get(request_id)
         return None if record is None else self._letter(record)
 
     def retry_request(self, request_id: str, client: Any) -> Any:
-        """Send the request of a letter again, whatever its state and its cause, and return the result.
+        """Send the request of a dead letter again, whatever its state and its cause, and return the result.
 
         `client` has the method of the request, for example a `BedrockClient`. Raises `ValueError` if the letter does
         not exist or another redrive has claimed it. Raises the exceptions of the client; the letter then has the state
@@ -194,7 +194,7 @@ class DeadLetterQueue:
         ).run(dry_run=dry_run, wait=wait)
 
     def discard(self, request_id: str) -> bool:
-        """Discard a letter, so that it is not sent again. Return False if it was already discarded. Raises
+        """Discard a dead letter, so that it is not sent again. Return False if it was already discarded. Raises
         `ValueError` if the letter does not exist or a redrive has claimed it.
         """
         record = self.store.get(request_id)
@@ -204,9 +204,9 @@ class DeadLetterQueue:
         if summary.state == "discarded":
             return False
         if summary.state == "claimed" and not self.store.has_lapsed(summary):
-            raise ValueError(f"letter {request_id} is claimed by a redrive; discard it when that redrive has ended")
+            raise ValueError(f"dead letter {request_id} is claimed by a redrive; discard it when the redrive has ended")
         if not self.store.update(replace(summary, state="discarded", version=summary.version + 1), summary.version):
-            raise ValueError(f"letter {request_id} was changed by another program just now; try again")
+            raise ValueError(f"dead letter {request_id} was changed by another program just now; try again")
         return True
 
     def stats(self, **filters: Any) -> Stats:
@@ -214,7 +214,7 @@ class DeadLetterQueue:
         return counted(self._summaries(wanted(self.store.now, **filters)))
 
     def keep(self, letter: Letter) -> Summary:
-        """Store a letter and return its summary. Raises `StoreUnavailable`."""
+        """Store a dead letter and return its summary. Raises `StoreUnavailable`."""
         content, envelope = letter.content, self._envelope
         request, partial = envelope.redacted(content.request), envelope.redacted(content.partial)
         summary = replace(letter.summary, sealed=envelope.seals, redacted=request != content.request)
@@ -224,7 +224,7 @@ class DeadLetterQueue:
 
     def packed_answer(self, plain: Any, *, sealed: bool) -> bytes:
         """Return an answer as bytes for the store. With `sealed`, the bytes are encrypted, like the request of the
-        letter.
+        dead letter.
         """
         return self._envelope.pack(plain, sealed=sealed)
 
@@ -232,8 +232,8 @@ class DeadLetterQueue:
         """Create the table or the file if it does not exist. Add the settings that an existing table lacks. Return
         texts that describe the changes.
 
-        The table is billed by request. It deletes finished letters after 30 days, and can be restored to any second of
-        the last 35 days.
+        The table is billed by request. It deletes finished dead letters after 30 days, and can be restored to any
+        second of the last 35 days.
         """
         return self.store.create()
 
@@ -263,8 +263,8 @@ class DeadLetterQueue:
         return records, None
 
     def _readable(self, records: list[Record]) -> list[Letter]:
-        """Return the letters that can be read. If there are records but none can be read, raise the error of the last
-        record.
+        """Return the dead letters that can be read. If there are records but none can be read, raise the error of the
+        last record.
         """
         letters, trouble = [], None
         for record in records:
@@ -272,7 +272,7 @@ class DeadLetterQueue:
                 letters.append(self._letter(record))
             except StoreUnusable as error:
                 trouble = error
-                LOGGER.error("a dead letter is omitted: %s", error)
+                LOGGER.error("omitted: %s", error)
         if trouble is not None and not letters:
             raise trouble
         return letters
@@ -284,14 +284,14 @@ class DeadLetterQueue:
             answer = decoded(self._envelope.unpack(record.answer, sealed=summary.sealed)) if record.answer else None
             return Letter(summary, content, answer)
         except StoreUnusable as error:
-            raise StoreUnusable(f"letter {summary.id}: {error}") from error
+            raise StoreUnusable(f"dead letter {summary.id}: {error}") from error
         except LetterTooNew as error:
             raise StoreUnusable(
-                f"letter {summary.id} at {self.store.place} was written by a newer version of this package ({error}). "
-                "Update aws-bedrock-inference on this machine"
+                f"dead letter {summary.id} at {self.store.place} was written by a newer version of the package "
+                f"({error}). Update aws-bedrock-inference on this machine"
             ) from error
         except ValueError as error:
-            raise StoreUnusable(f"letter {summary.id} at {self.store.place} is damaged: {error}") from error
+            raise StoreUnusable(f"dead letter {summary.id} at {self.store.place} is damaged: {error}") from error
 
     def _summaries(self, choice: Wanted) -> Iterator[Summary]:
         for state in STATES:

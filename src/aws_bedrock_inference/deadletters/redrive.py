@@ -1,5 +1,5 @@
-"""Send many letters again, within the quota. Letters whose cause requires a change are refused; the other letters are
-claimed and sent.
+"""Send many dead letters again, within the quota. Letters whose cause requires a change are refused; the other letters
+are claimed and sent.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _LOOK = 1.0
 
 
 class RedriveResult(NamedTuple):
-    """The result of one letter in a redrive: `sent`, `failed` or `refused`, and the reason."""
+    """The result of one dead letter in a redrive: `sent`, `failed` or `refused`, and the reason."""
 
     id: str
     result: str
@@ -53,7 +53,7 @@ class RedriveResult(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RedriveReport:
-    """The counts of a redrive. `sent` letters were answered, and `failed` letters failed again.
+    """The counts of a redrive. `sent` dead letters were answered, and `failed` letters failed again.
 
     `refused` letters were not sent, because the same request would fail again or cannot be sent unchanged. `leased`
     letters are claimed by other redrives. In a dry run, the counts are those of letters that would be sent or refused.
@@ -69,7 +69,7 @@ class RedriveReport:
 
 
 class Redrive:
-    """One redrive of the letters that `wanted` selects. `sleep` is the function that waits."""
+    """One redrive of the dead letters that `wanted` selects. `sleep` is the function that waits."""
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Redrive:
         self._stopped = ""
 
     def run(self, *, dry_run: bool, wait: bool) -> RedriveReport:
-        """Send the letters and return their results."""
+        """Send the dead letters and return their results."""
         if dry_run:
             return self._planned()
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="bedrock-redrive") as pool:
@@ -179,7 +179,7 @@ class Redrive:
         return self._queue.store.page(state, self._wanted, _PAGE, after, newest=False, whole=False)
 
     def _has_room(self) -> bool:
-        """Wait until another letter can be sent, and return True. Return False if no more letters are to be sent."""
+        """Wait until another dead letter can be sent, and return True. Return False if no more are to be sent."""
         while True:
             self._collect(everything=False)
             sent = self._numbers["sent"] + self._numbers["failed"]
@@ -206,10 +206,10 @@ class Redrive:
             if result.result != "refused":
                 self._in_a_row = 0 if result.result == "sent" else self._in_a_row + 1
             if self._in_a_row >= MOST_FAILURES:
-                self._stopped = f"{MOST_FAILURES} consecutive letters failed again; the last failure: {result.reason}"
+                self._stopped = f"{MOST_FAILURES} dead letters in a row failed again; the last failure: {result.reason}"
 
     def _one(self, summary: Summary) -> RedriveResult | None:
-        """Send one letter and return its result. Return None if another redrive has claimed the letter."""
+        """Send one dead letter and return its result. Return None if another redrive has claimed the letter."""
         reason = self._refusal(summary)
         try:
             letter = None if reason else patient(lambda: self._queue.get(summary.id))
@@ -242,11 +242,11 @@ class Redrive:
             try:
                 self._on_answer(letter, result)
             except Exception:  # noqa: BLE001 - the function is the user's
-                LOGGER.exception("on_answer failed for letter %s; its answer is in the letter", summary.id)
+                LOGGER.exception("on_answer failed for dead letter %s, which contains the answer", summary.id)
         return RedriveResult(summary.id, "sent", problem)
 
     def _refusal(self, summary: Summary) -> str:
-        """Return the reason why a letter is refused. Return an empty text if it can be sent."""
+        """Return the reason why a dead letter is refused. Return an empty text if it can be sent."""
         if self._force:
             return ""
         if summary.needs_change and not any(fnmatchcase(summary.cause, each) for each in self._remedied):

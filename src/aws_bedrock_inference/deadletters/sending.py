@@ -30,7 +30,7 @@ class NotAnswered(ValueError):
 
 
 _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
-_AWAITED = "letters are sent from threads, which cannot await calls. Pass a BedrockClient, not an asynchronous client"
+_AWAITED = "dead letters are sent from threads, which cannot await. Pass a BedrockClient, not an asynchronous client"
 
 
 def check_client(client: Any) -> None:
@@ -60,7 +60,7 @@ def batch_client(client: Any) -> Any:
 
 
 def unsendable(letter: Letter) -> str:
-    """Return the reason why the request of a letter cannot be sent unchanged. Return an empty text if it can be
+    """Return the reason why the request of a dead letter cannot be sent unchanged. Return an empty text if it can be
     sent.
     """
     if not isinstance(letter.request, Mapping):
@@ -70,13 +70,13 @@ def unsendable(letter: Letter) -> str:
 
 
 def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
-    """Send the request of a letter and return the result. For a stream, the result is the complete answer.
+    """Send the request of a dead letter and return the result. For a stream, the result is the complete answer.
 
     Raises the exceptions of the client, `ValueError` for a request that was not stored completely, and `NotAnswered`.
     """
     problem = unsendable(letter)
     if problem:
-        raise ValueError(f"letter {letter.id} cannot be sent: {problem}")
+        raise ValueError(f"dead letter {letter.id} cannot be sent: {problem}")
     method, more = _method(letter, client)
     given = {"tenant": letter.content.tenant or None, **more}
     known = _named_parameters(method)
@@ -95,7 +95,7 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
 
 
 def _check(result: Any) -> None:
-    """Raise `NotAnswered` for a result that is not an answer of a model. The letter then has the state dead again."""
+    """Raise `NotAnswered` if `result` is not an answer of a model. The dead letter then has the state `dead` again."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # nothing was sent yet

@@ -46,7 +46,7 @@ _SUMMARY = "SELECT summary, x'', NULL FROM letters"
 
 
 class SqliteLetters:
-    """Stores each letter as a row of the file at `path`. Only the owner of the file can read it.
+    """Stores each dead letter as a row of the file at `path`. Only the owner of the file can read it.
 
     Leases use `clock`, the clock of the machine. If a request waits longer than `timeout` seconds for other processes,
     it raises `StoreUnavailable`.
@@ -68,7 +68,7 @@ class SqliteLetters:
         self._file.check()
 
     def put(self, record: Record) -> None:
-        """Store a new letter, and delete expired letters."""
+        """Store a new dead letter, and delete expired letters."""
         summary = record.summary
         with self._file.changing() as database:
             database.execute(
@@ -81,7 +81,7 @@ class SqliteLetters:
             database.execute("DELETE FROM letters WHERE expires < ?", (self._clock(),))
 
     def get(self, id: str) -> Record | None:  # noqa: A002 - its name in AWS's documentation
-        """Return the complete letter with this id, or None."""
+        """Return the complete dead letter with this id, or None."""
         with self._file.reading() as database:
             row = database.execute(f"{_LETTER} WHERE id = ?", (id,)).fetchone()
         return None if row is None else self._record(row)
@@ -102,7 +102,7 @@ class SqliteLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a letter, unless its version has changed."""
+        """Replace the summary of a dead letter, unless its version has changed."""
         expires = self._clock() + KEPT_SECONDS if summary.finished else None
         with self._file.changing() as database:
             changed = database.execute(
@@ -116,7 +116,7 @@ class SqliteLetters:
             return changed.rowcount == 1
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the lease of a claimed letter has expired, by the clock of the machine.
+        """Return whether the lease of a claimed dead letter has expired, by the clock of the machine.
 
         If this clock was set back, a monotonic clock is used instead. By this clock, the lease has expired if the claim
         has not changed for the duration of the lease.
@@ -148,7 +148,7 @@ class SqliteLetters:
         except LetterTooNew as error:
             raise StoreUnusable(too_new(self.path, str(error))) from error
         except ValueError as error:
-            raise StoreUnusable(f"{self.place}: a letter in this file is damaged ({error})") from error
+            raise StoreUnusable(f"{self.place}: a dead letter in this file is damaged ({error})") from error
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], list[Any]]:

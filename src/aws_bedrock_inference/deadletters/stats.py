@@ -1,4 +1,4 @@
-"""Count letters by state, cause and model."""
+"""Count dead letters by state, cause and model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Stats:
 
 
 def counted(summaries: Iterable[Summary]) -> Stats:
-    """Return the counts of these letters. The most frequent cause and the most frequent model come first."""
+    """Return the counts of these dead letters. The most frequent cause and the most frequent model come first."""
     states, causes, models = Counter[str](), Counter[str](), Counter[str]()
     need_change = sent_twice = 0
     oldest: float | None = None

@@ -20,7 +20,7 @@ _SCHEMES = ("sqlite", "dynamodb")
 
 
 class Record(NamedTuple):
-    """A letter in the form in which a store contains it. In lists of summaries, `content` is empty."""
+    """A dead letter in the form in which a store contains it. In lists of summaries, `content` is empty."""
 
     summary: Summary
     content: bytes = b""
@@ -28,15 +28,15 @@ class Record(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The position of a letter among the letters of its state: the time of its first failure, and its id."""
+    """The position of a dead letter among the letters of its state: the time of its first failure, and its id."""
 
     first: float
     id: str
 
 
 class Page(NamedTuple):
-    """A page of letters of one state, and the place after which the next page starts. The place is None on the last
-    page.
+    """A page of dead letters of one state, and the place after which the next page starts. The place is None on the
+    last page.
     """
 
     records: list[Record]
@@ -54,24 +54,24 @@ class LetterStore(Protocol):
     limit: float
 
     def put(self, record: Record) -> None:
-        """Store a new letter."""
+        """Store a new dead letter."""
 
     def get(self, id: str) -> Record | None:  # noqa: A002 - its name in AWS's documentation
-        """Return the complete letter with this id, or None."""
+        """Return the complete dead letter with this id, or None."""
 
     def page(self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool, whole: bool) -> Page:
-        """Return at most `limit` selected letters of a state, ordered by the time of their first failure. With
+        """Return at most `limit` selected dead letters of a state, ordered by the time of their first failure. With
         `newest`, the newest letter comes first, otherwise the oldest. With `whole`, the letters include their content.
         """
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a letter, and its answer if `answer` is not None. Return True.
+        """Replace the summary of a dead letter, and its answer if `answer` is not None. Return True.
 
         If the version of the letter is no longer `version`, change nothing and return False.
         """
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the lease of a claimed letter has expired, by the clock of this store."""
+        """Return whether the lease of a claimed dead letter has expired, by the clock of this store."""
 
     def now(self) -> float:
         """Return the current time in seconds since the epoch."""

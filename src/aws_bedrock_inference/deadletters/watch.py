@@ -1,4 +1,5 @@
-"""Measure how much time has passed since each claim last changed. A claim marks a letter that a redrive is sending.
+"""Measure how much time has passed since each claim last changed. A claim marks a dead letter that a redrive is
+sending.
 
 The time is measured by the clock of the process that waits for the claims.
 """
