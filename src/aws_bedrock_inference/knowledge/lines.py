@@ -98,7 +98,7 @@ EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
 
 
 class Kind(IntEnum):
-    """The kinds of lines. A `RECORD` is a stamped line that contains a complete event as JSON."""
+    """The kinds of lines. A `RECORD` is a line with a time that contains a complete log message as JSON."""
 
     PLAIN, CONTINUES, LEVELLED, STAMPED, RECORD = range(5)
 
@@ -165,7 +165,9 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return True if the first line that is not a frame of a traceback begins with `Caused by:`."""
+    """Return True if the first line that is not a frame (a place in the code) of a traceback begins with `Caused
+    by:`.
+    """
     at = 0
     while at < len(event):
         line = line_at(event, at)
