@@ -119,8 +119,8 @@ def named(placeholder: str, text: str) -> str:
 
 
 def _larger(name: str, text: str) -> str:
-    """Return twice the size that a text states, but at most AWS's maximum. The result is empty if the maximum is
-    reached.
+    """Return twice the largest size `name` that a text states, but at most AWS's maximum. The result is empty if the
+    text already states the maximum, or states no size.
     """
     pattern, most = _SIZES[name]
     there = max(map(int, pattern.findall(text)), default=0)

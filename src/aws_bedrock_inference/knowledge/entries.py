@@ -118,8 +118,8 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message shows, without the facts of one occurrence. Other values come from the message's
-        entry.
+        """The fault that the message shows, without the facts of one occurrence, such as a request id. Some values come
+        from the entry of the message's error.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
