@@ -155,7 +155,7 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
     """Return `usage` with the number of one-hour cache writes. `usage` comes from headers or metrics, which do not
-    contain this number. It is in the model's `body`.
+    contain this number. The number is in the model's `body`.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage

@@ -68,8 +68,8 @@ class InferenceProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A request that AWS did not answer. `permission` is the permission that the request needs, and `denied` is True if
-    AWS denied it. The reason is a text.
+    """A request to AWS about models or access that failed. `permission` is the permission that the request needs, and
+    `denied` is True if AWS denied it. The reason is a text.
     """
 
     permission: str
@@ -78,7 +78,9 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return one sentence for each denied permission, and one sentence for each other reason why requests failed."""
+    """Return one sentence for each denied permission, and one for each other reason why requests about models
+    failed.
+    """
     failed: dict[str, list[str]] = {}
     sentences = []
     for each in missing:

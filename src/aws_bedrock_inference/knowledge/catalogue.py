@@ -81,7 +81,7 @@ class Catalogue:
 
     @cached_property
     def names(self) -> list[tuple[str, str]]:
-        """Pairs of a service and one of the names that texts use for the service."""
+        """Pairs of a service and a name that error texts use for this service."""
         return [(service, name) for service, facts in self.services.items() for name in facts["names"]]
 
     @cached_property
@@ -156,7 +156,7 @@ class Catalogue:
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault of a cause, without the facts of one occurrence, such as a request id."""
+        """Return the fault with this cause, without the facts of one occurrence, such as a request id."""
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)
 

@@ -42,7 +42,7 @@ _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len,
 
 
 class Asked(NamedTuple):
-    """The error for which remedies are selected: its text, its service and its operation."""
+    """The error for which remedies are selected: the error's text, service and operation."""
 
     text: str
     service: str = ""

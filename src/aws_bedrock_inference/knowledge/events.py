@@ -110,7 +110,7 @@ def _continues(buffer: bytes, at: int) -> bool:
 
 
 def _bridges(buffer: bytes, before: Line, following: int) -> bool:
-    """Return whether the empty line between `before` and the position `following` is inside a traceback."""
+    """Return whether the empty line of a log between `before` and the position `following` is inside a traceback."""
     if CHAIN.match(buffer, before.text) or _CARETS.match(buffer, before.text):
         return True
     after = line_at(buffer, following).text

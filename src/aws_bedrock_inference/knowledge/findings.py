@@ -22,8 +22,8 @@ _MOST_PARTS = 8
 
 
 class Timeline:
-    """Counts of events (log messages) over time, in intervals of `width` seconds. The width increases with the length
-    of the log.
+    """Counts of a log's events (log messages) over time, in intervals of `width` seconds. The width increases with the
+    length of the log.
     """
 
     WIDTHS = (60, 300, 900, 3_600, 86_400, 7 * 86_400)

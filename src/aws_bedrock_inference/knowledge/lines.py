@@ -152,7 +152,9 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
-    """Return True if a line reports no problem: its level is low, and it contains no word that indicates an error."""
+    """Return True if a line reports no problem: the line's level is low, and the line contains no word that indicates
+    an error.
+    """
     end = below(buffer, line.text)
     calm = has_calm_level(buffer, line.text, end)
     return calm and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN))

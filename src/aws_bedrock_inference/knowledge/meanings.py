@@ -101,7 +101,9 @@ def _subject(known: Explanation, text: str) -> Subject:
 
 
 def _place(resource: str) -> str:
-    """Return the name of a resource without the object in it. For example, return the bucket without the key."""
+    """Return the name of a resource without the name of an object inside the resource. For example, return the bucket
+    without the key.
+    """
     bucket, slash, _ = resource.partition("/")
     return f"{bucket}/*" if slash and ":s3:" in resource else resource
 

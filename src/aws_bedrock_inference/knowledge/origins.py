@@ -138,7 +138,7 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 
 
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
-    """Return the source of credentials that failed, and its operation, or None if no source failed.
+    """Return the source of credentials that failed, and the source's operation, or None if no source failed.
 
     The first exception in the chain of causes that names an operation or an endpoint decides. Later exceptions in the
     chain are ignored, because the program may have handled them.

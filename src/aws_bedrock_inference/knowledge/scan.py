@@ -117,8 +117,8 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block, in which a line break divides a line that is too long. The line is divided at the same
-        position for any size of the blocks.
+        """Return the block (a piece of the log) in which a line break divides a line that is too long. The line is
+        divided at the same position for any size of the blocks.
         """
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length

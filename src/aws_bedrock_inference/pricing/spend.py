@@ -34,7 +34,9 @@ class Hold:
         self.expected = most
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register the function `wake` and return True. Return False if the wait is already over."""
+        """Register the function `wake`, which wakes the waiting call, and return True. Return False if the call no
+        longer waits.
+        """
         with self._lock:
             self._wake = wake
             return self.admitted is None

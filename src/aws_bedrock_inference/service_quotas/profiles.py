@@ -50,8 +50,8 @@ class UnknownModelWarning(UserWarning):
 
 
 class _LookUp:
-    """One request to AWS for the model behind an ARN. `target` is set before `done`. It remains None if AWS does not
-    answer.
+    """One request to AWS for the model behind an ARN. `target` is set before `done`. `target` remains None if AWS does
+    not answer.
     """
 
     def __init__(self, now: float, *, first: bool) -> None:

@@ -138,7 +138,7 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return a tuple with the value of the field at this path. Return None if the field does not exist."""
+    """Return a tuple with the value of the field at the path `keys`. Return None if the field does not exist."""
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]

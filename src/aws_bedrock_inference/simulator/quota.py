@@ -40,7 +40,9 @@ class Limit(Protocol):
         """Reserve `amount` (requests or tokens). Return an identifier of the reservation."""
 
     def adjust(self, taking: Any, by: float, now: float) -> None:
-        """Correct an earlier reservation by `by`. A positive value adds use, and a negative value is a refund."""
+        """Correct the earlier reservation `taking` by `by`. A positive value adds use, and a negative value is a
+        refund.
+        """
 
     def change(self, limit: float, now: float) -> None:
         """Set the limit to `limit` from now on. Earlier reservations remain valid."""
@@ -96,7 +98,7 @@ class Fixed:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """Return the use of the current window."""
+        """Return the requests or tokens that were used in the current window."""
         index = int((now - self._start) // self._window)
         if index != self._index:
             self._index, self._used = index, 0.0
@@ -136,7 +138,7 @@ class Sliding:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """Return the use in the window that ends now."""
+        """Return the requests or tokens that were used in the window that ends now."""
         while self._takings and self._takings[0][0] <= now - self._window:
             self._used -= self._takings.popleft()[1]
         return self._used

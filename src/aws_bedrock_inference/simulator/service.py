@@ -206,7 +206,9 @@ class Service:
                     pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
-        """Return the input tokens of the prompt, divided into tokens from the prompt cache and other tokens."""
+        """Return the number of input tokens of the prompt, divided into tokens from the prompt cache and other
+        tokens.
+        """
         cached = prompt.cached_tokens
         if not cached:
             return Usage(prompt.tokens)
