@@ -162,7 +162,7 @@ def _request(role: AssumedRole) -> dict[str, Any]:
 
 
 def _principal(role: AssumedRole) -> str:
-    """Return a text that is equal for two roles with the same permissions."""
+    """Return a text that is equal for two `AssumedRole` objects whose permissions are the same."""
     return json.dumps({name: value for name, value in _request(role).items() if name not in _NO_IDENTITY})
 
 

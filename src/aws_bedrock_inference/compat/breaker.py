@@ -57,7 +57,9 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The rule of one page: the seconds before a test, the text of a refusal, and what to call after each result."""
+    """The rule of one of AWS's two pages: the seconds before a test of the target, the text of a refusal, and what to
+    call after each result.
+    """
 
     wait: float
     refusal: str
@@ -276,7 +278,7 @@ class CircuitBreaker:
             return self._generation
 
     def _mistaken(self) -> None:
-        """Let the next call test the circuit immediately. The test that has ended shows nothing about the target."""
+        """Let the next call test the target immediately: a caller's mistake or an interrupt ended the last test."""
         if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)

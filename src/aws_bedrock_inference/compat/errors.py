@@ -27,7 +27,7 @@ def is_recoverable_error(error: BaseException) -> bool:
 
 
 def worth_repeating(fault: Fault, made: int = 1) -> bool:
-    """Return True if the fault allows another attempt after `made` attempts."""
+    """Return True if the fault (the classified error) allows another attempt after `made` attempts."""
     if fault.decision is Decision.RETRY_LIMITED:
         return made < fault.hint.attempts
     return fault.decision is Decision.RETRY and fault.hint.attempts > 1

@@ -190,7 +190,7 @@ def _reason_to_stop(fault: Fault, made: int, calls: int, longest: float, again: 
 
 
 def _any_error(fault: Fault, _: int) -> bool:
-    """Return True for every error except an exhausted daily quota."""
+    """Return True for every classified error except an exhausted daily quota."""
     return fault.decision is Decision.FAIL or fault.hint.attempts > 1
 
 

@@ -20,8 +20,8 @@ _ENDED = {"end_turn", "stop_sequence"}
 
 
 class Problem(NamedTuple):
-    """A defect of an answer. `cut` is True if the answer was truncated. `at_limit` is True if the answer was truncated
-    because it reached the request's `maxTokens`.
+    """A defect of an answer, which lacks the form that its request asks for. `cut` is True if the answer was truncated.
+    `at_limit` is True if the answer was truncated because it reached the request's `maxTokens`.
     """
 
     message: str

@@ -74,14 +74,14 @@ class Assembly:
         self._open: dict[Any, _Block] = {}
 
     def start(self, index: Any, start: dict[str, Any]) -> None:
-        """Begin the block with this index."""
+        """Begin the content block with this index."""
         block = self._begin(index)
         for kind, fields in start.items():
             block.kind = kind
             block.pieces.append((kind, fields))
 
     def add(self, index: Any, delta: dict[str, Any]) -> None:
-        """Add the pieces in `delta` to the block with this index."""
+        """Add the pieces of content in `delta` to the content block with this index."""
         for name, piece in delta.items():
             kind = _kind(name, piece)
             block = self._open.get(_key(index)) or self._begin(index)
@@ -91,11 +91,13 @@ class Assembly:
             block.pieces.append((name, piece))
 
     def stop(self, index: Any) -> None:
-        """End the block with this index."""
+        """End the content block with this index."""
         self._open.pop(_key(index), None)
 
     def content(self) -> list[dict[str, Any]]:
-        """Return the blocks in Converse's form. Tool input that is not yet complete JSON is returned as text."""
+        """Return the content blocks in Converse's form. Tool input that is not yet complete JSON is returned as
+        text.
+        """
         blocks = self._blocks
         indexes = [block.index for block in blocks if isinstance(block.index, int)]
         if len(set(indexes)) == len(blocks):
@@ -109,7 +111,7 @@ class Assembly:
 
 
 class _Block:
-    """One block: its kind, and its pieces. Each piece is stored with its name in the event, such as `text`."""
+    """One content block: its kind, and its pieces. Each piece is stored with its name in the event, such as `text`."""
 
     __slots__ = ("index", "kind", "pieces")
 
@@ -119,7 +121,7 @@ class _Block:
         self.pieces: list[tuple[str, Any]] = []
 
     def closed(self) -> dict[str, Any]:
-        """Return the block in Converse's form."""
+        """Return the content block in Converse's form."""
         kind = str(self.kind)
         if kind == "text":
             return self._text()
@@ -136,8 +138,8 @@ class _Block:
 
 
 def _kind(name: str, piece: Any) -> str:
-    """Return the kind of block to which a delta belongs. A block of reasoning is either readable or redacted, never
-    both.
+    """Return the kind of content block to which a delta (a piece of a block) belongs. A block of reasoning is either
+    readable or redacted, never both.
     """
     if name == "reasoningContent" and isinstance(piece, dict) and _REDACTED in piece:
         return _REDACTED

@@ -79,7 +79,9 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
 
 
 def tokens_again(anchor: str | None) -> int:
-    """Return the maximum number of tokens that the model needs to repeat the anchor, at two bytes per token."""
+    """Return the maximum number of tokens that the model needs to repeat the anchor (the last characters of the partial
+    answer), at two bytes per token.
+    """
     return len((anchor or "").encode(errors="replace")) // 2
 
 
@@ -105,7 +107,7 @@ def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
 
 class Rest:
     """The second part of an interrupted answer. It changes the events of the second stream, so that they continue the
-    events of the first stream, and adds them to the same transcript.
+    events of the first stream, and adds these changed events to the transcript of the first stream.
     """
 
     def __init__(self, transcript: Transcript, cut: Cut | None) -> None:
@@ -121,11 +123,11 @@ class Rest:
 
     @property
     def verified(self) -> bool:
-        """True if this part is known to begin exactly at the end of the first part."""
+        """True if the second part of the answer is known to begin exactly at the end of the first part."""
         return not self._blank if self.cut is None else bool(self.cut.verified)
 
     def take(self, item: Any) -> Iterator[dict[str, Any]]:
-        """Yield the events that the consumer gets for one event of the second stream."""
+        """Yield the events that the consumer gets for one event of the stream that continues the answer."""
         if not isinstance(item, dict) or "messageStart" in item:
             return
         index, delta = _place(item)
@@ -145,13 +147,15 @@ class Rest:
         yield self._given(item)
 
     def _held(self) -> Iterator[dict[str, Any]]:
-        """Yield text that was held back until it was known whether it repeats the anchor."""
+        """Yield text that was held back until it was known whether the text repeats the anchor (the last characters of
+        the first part).
+        """
         piece = self.cut.end() if self.cut is not None else ""
         if piece:
             yield self._given({"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": self._index}})
 
     def _fitting(self, piece: str) -> str:
-        """Return the part of `piece` that the consumer does not have yet."""
+        """Return the part of `piece`, a new piece of text, that the consumer does not have yet."""
         if self.cut is not None:
             return self.cut.add(piece)
         # A prefill must not end with white space, so it was removed. If the model writes it again, drop it.

@@ -26,7 +26,7 @@ _NAMES = frozenset({"role", "name", "toolUseId", "id", "tool_use_id", "format", 
 
 
 def unechoed(call: Call, outcome: Outcome) -> Outcome:
-    """Return the failed outcome of `call`. Its fault no longer quotes the prompt, neither in the message nor in the
+    """Return the failed outcome of `call`, whose fault no longer quotes the prompt, neither in the message nor in the
     code.
     """
     fault = outcome.fault

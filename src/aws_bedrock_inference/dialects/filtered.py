@@ -111,8 +111,8 @@ def _by_guardrail(body: Mapping[str, Any], reason: str) -> FilteredContent:
 
 
 def _assessments(guardrail: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each assessment in the trace of a guardrail, with the id of the guardrail. The trace contains one
-    assessment of the input, and a list of assessments of the output.
+    """Yield each assessment (report of a check) in the trace of a guardrail, with the id of the guardrail. The trace
+    contains one assessment of the input, and a list of assessments of the output.
     """
     sections = guardrail.values() if isinstance(guardrail, dict) else ()
     for section in sections:
@@ -124,7 +124,7 @@ def _assessments(guardrail: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _found(assessment: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the action of each rule that blocked or masked content."""
+    """Yield the name and the action of each guardrail rule that blocked or masked content."""
     for (policy, listed), otherwise in _FOUND.items():
         part = assessment.get(policy)
         items = part.get(listed) if isinstance(part, dict) else None

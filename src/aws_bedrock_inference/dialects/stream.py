@@ -201,7 +201,7 @@ class NativeTranscript(Transcript):
 
     @property
     def unknown(self) -> bool:
-        """True if no chunk of the stream belongs to a known dialect."""
+        """True if no chunk of the stream has the format of a known model family."""
         return not self._known
 
     @property
@@ -252,7 +252,7 @@ class NativeTranscript(Transcript):
 
 
 def transcript_of(operation: str) -> Transcript:
-    """Return a new transcript for a stream of `operation`, which is the name of boto3's method."""
+    """Return a new transcript, which follows a stream of `operation` (the name of boto3's method)."""
     return Transcript() if operation == "converse_stream" else NativeTranscript()
 
 
@@ -275,8 +275,8 @@ def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _flat_texts(place: Any) -> list[str]:
-    """Return the texts in a chunk of a flat dialect, or in a part of such a chunk. Chat formats use the field name
-    `content`.
+    """Return the texts in a chunk, or in a part of a chunk, in which a field contains the text. Chat formats use the
+    field name `content`.
     """
     if not isinstance(place, dict):
         return []

@@ -18,7 +18,7 @@ _NOTHING = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
 
 
 def said(text: str) -> dict[str, Any]:
-    """Return Converse's member `output` with this text."""
+    """Return the member `output` of a Converse response, with this text as the answer."""
     return {"message": {"role": "assistant", "content": [{"text": text}]}}
 
 
@@ -83,7 +83,7 @@ def text_events(text: str) -> list[dict[str, Any]]:
 
 
 def transcript_of(items: list[dict[str, Any]]) -> Transcript:
-    """Return the transcript of a stream with these events."""
+    """Return a `Transcript` (it follows a stream) that has read the events `items`."""
     transcript = Transcript()
     for item in items:
         transcript.add(item)

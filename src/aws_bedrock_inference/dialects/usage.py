@@ -104,7 +104,7 @@ def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
 
 
 def usage_in_chunk(chunk: Mapping[str, Any]) -> Usage | None:
-    """Return the usage in the metrics that Bedrock adds to the last chunk of a stream in any dialect."""
+    """Return the usage in the metrics that Bedrock adds to the last chunk of a stream of any model family."""
     metrics = chunk.get(_METRICS)
     return counted(metrics) if isinstance(metrics, dict) else None
 
@@ -122,8 +122,8 @@ def intervened(body: Mapping[str, Any]) -> bool:
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
     """Return whether a guardrail blocked the answer. The answer then ends with `chunk` and has no stop reason.
 
-    `alone` is True for the first chunk. Titan marks a blocked answer by a token count. In the other flat dialects, a
-    blocked answer consists of only one chunk.
+    `alone` is True for the first chunk. Titan marks a blocked answer by a token count. In the other formats in which a
+    field contains the text, a blocked answer consists of only one chunk.
     """
     if not intervened(chunk):
         return False
@@ -155,7 +155,7 @@ def counted(reported: Mapping[str, Any]) -> Usage | None:
 
 def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
     """Return `usage` with the number of one-hour cache writes. `usage` comes from headers or metrics, which do not
-    contain this number. It is in the model's `body`.
+    contain this number. The number is in the model's `body`.
     """
     reported = body.get(_USAGE)
     return _with_hour(usage, reported) if usage.cache_write_tokens and isinstance(reported, dict) else usage
@@ -244,7 +244,9 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
 
 
 def parts(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the dictionaries that can contain the fields of a flat dialect: the body, then each answer in its lists."""
+    """Yield the dictionaries that can contain the text or the stop reason of an answer: the body, then each answer in
+    the body's lists.
+    """
     yield body
     yield from _answers(body)
 

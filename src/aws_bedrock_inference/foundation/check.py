@@ -97,15 +97,15 @@ def no_such_id(name: str, listing: Listing) -> str:
 
 
 def refuses_retention(base: str, mode: str | None) -> bool:
-    """Return whether a model refuses calls because of `mode`, the account's data-retention mode. Return False if this
-    is not known.
+    """Return whether a model refuses calls because of `mode`, the account's data-retention mode. Return False if it is
+    not known whether the model refuses calls.
     """
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)
 
 
 class Read(NamedTuple):
-    """The facts that were read about one id. The function `made` creates a `Check` from them."""
+    """The facts that were read about one model id or profile id. The function `made` creates a `Check` from them."""
 
     name: str
     base: str
@@ -200,8 +200,8 @@ def _access(access: dict[str, Any], *, bare: bool) -> tuple[list[str], list[str]
 
 
 def _conditions(read: Read) -> list[str]:
-    """Return a sentence for each condition that the account does not meet: the provider's use-case form, and the
-    data-retention mode.
+    """Return a sentence for each condition of the model that the account does not meet: the provider's use-case form,
+    and the data-retention mode.
     """
     problems = []
     if read.use_case_form is False:

@@ -68,8 +68,8 @@ class InferenceProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A request that AWS did not answer. `permission` is the permission that the request needs, and `denied` is True if
-    AWS denied it. The reason is a text.
+    """A request to AWS about models or access that failed. `permission` is the permission that the request needs, and
+    `denied` is True if AWS denied it. The reason is a text.
     """
 
     permission: str
@@ -78,7 +78,9 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return one sentence for each denied permission, and one sentence for each other reason why requests failed."""
+    """Return one sentence for each denied permission, and one for each other reason why requests about models
+    failed.
+    """
     failed: dict[str, list[str]] = {}
     sentences = []
     for each in missing:
@@ -127,14 +129,14 @@ class Listing:
         return None
 
     def is_young(self, now: float) -> bool:
-        """Return whether the lists were read within the last 24 hours. Only such lists prove that the Region does not
-        offer a model.
+        """Return whether the lists of models and profiles were read within the last 24 hours. Only such lists prove
+        that the Region does not offer a model.
         """
         return 0 <= now - self.at < A_DAY
 
     def lacks(self, name: str) -> bool:
-        """Return whether the lists prove that the Region has no such id. Incomplete lists prove nothing. For an ARN,
-        return False, because an ARN can name any kind of resource.
+        """Return whether the lists of models and profiles prove that the Region has no such id. Incomplete lists prove
+        nothing. For an ARN, return False, because an ARN can name any kind of resource.
         """
         if self.models is None or self.profiles is None or name.startswith("arn:"):
             return False
@@ -185,7 +187,7 @@ def profile_of(answer: Mapping[str, Any], region: str) -> InferenceProfile:
 
 
 def to_json(listing: Listing) -> dict[str, Any]:
-    """Return the lists as values that JSON can represent. Dates are written as 2026-12-31."""
+    """Return the lists of models and profiles as values that JSON can represent. Dates are written as 2026-12-31."""
     content = asdict(listing)
     for model in content["models"] or ():
         for name in ("legacy", "end_of_life"):
@@ -194,7 +196,9 @@ def to_json(listing: Listing) -> dict[str, Any]:
 
 
 def from_json(content: Mapping[str, Any]) -> Listing:
-    """Return the lists that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for any other content."""
+    """Return the lists of models and profiles that `to_json` wrote. Raises `KeyError`, `TypeError` or `ValueError` for
+    any other content.
+    """
     models, profiles = content["models"], content["profiles"]
     return Listing(
         region=str(content["region"]),

@@ -80,12 +80,12 @@ class Models(Locked):
 
     @property
     def region_name(self) -> str:
-        """The Region of the lists."""
+        """The Region whose models and inference profiles are listed."""
         return self._aws.region
 
     @property
     def age(self) -> float:
-        """The number of seconds since the lists were read."""
+        """The number of seconds since the lists of models and profiles were read."""
         return max(0.0, self._clock() - self.listing().at)
 
     @property
@@ -164,13 +164,15 @@ class Models(Locked):
         return resolved(name, within, listing)
 
     def sync(self) -> Listing:
-        """Read the lists from AWS now, and store them. If neither list can be read, the stored lists remain in use."""
+        """Read the lists of models and profiles from AWS now, and store them. If neither list can be read, the stored
+        lists remain in use.
+        """
         with self._lock:
             return self._sync()
 
     def sync_every(self, seconds: float) -> Callable[[], None]:
-        """Read the lists from AWS every `seconds`, in a background thread. The returned function stops the thread,
-        and waits until a read in progress has finished.
+        """Read the lists of models and profiles from AWS every `seconds`, in a background thread. The returned function
+        stops the thread, and waits until a read in progress has finished.
         """
         if not is_number(seconds, above=0):
             raise ValueError(f"sync_every({shown(seconds)}): pass seconds above 0")
@@ -190,7 +192,9 @@ class Models(Locked):
         return end
 
     def listing(self) -> Listing:
-        """Return the current lists, from memory or from disk. If they are older than `max_age`, read them from AWS."""
+        """Return the current lists of models and profiles, from memory or from disk. If they are older than `max_age`,
+        read them from AWS.
+        """
         now = self._clock()
         with self._lock:
             held = self._listing
@@ -226,8 +230,8 @@ class Models(Locked):
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _unlisted(self, name: str, listing: Listing) -> bool | None:
-        """Return False if the lists prove that the Region has no such id. They prove nothing if they are old or
-        incomplete, or if `name` is an ARN: then return None.
+        """Return False if the lists of models and profiles prove that the Region has no such id. The lists prove
+        nothing if they are old or incomplete, or if `name` is an ARN: then return None.
         """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

@@ -33,7 +33,7 @@ def recall(directory: str | Path | None, whose: str, region: str, endpoint: str)
 
 
 def remember(directory: str | Path | None, whose: str, endpoint: str, listing: Listing) -> None:
-    """Store the lists in memory and on disk."""
+    """Store the lists of models and profiles in memory and on disk."""
     if not whose:
         return
     _synced[whose, listing.region, _where(endpoint)] = listing

@@ -92,8 +92,8 @@ class Needs:
 
 
 def unable(base_model_id: str, needs: Needs) -> str | None:
-    """Return the reason why a model certainly cannot meet `needs`, as a sentence without a full stop. Return None if
-    the model can meet them, or if this is unknown.
+    """Return the reason why a model certainly cannot meet `needs` (the features that a request uses), as a sentence
+    without a full stop. Return None if the model can meet them, or if this is unknown.
     """
     for need, says in _lacks(base_model_id).items():
         if need in needs.uses:

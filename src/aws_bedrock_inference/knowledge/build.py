@@ -112,11 +112,13 @@ _FILE |= {"parts": dict, "quotas": str, "chapter": list, "cause": dict, "fault":
 
 
 class CatalogueError(ValueError):
-    """Raised if an entry of the catalogue is invalid. The message states where and why."""
+    """Raised if the description of a cause or an error code in the error catalogue is invalid. The message states where
+    and why.
+    """
 
 
 def build(sources: Path = SOURCES) -> dict[str, Any]:
-    """Return the index of all files in `sources`. Raises CatalogueError."""
+    """Return the error catalogue in the TOML files `sources`, in the form of `index.json`. Raises CatalogueError."""
     files = {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(sources.glob("*.toml"))}
     causes: dict[str, Any] = {}
     faults: list[dict[str, Any]] = []
@@ -150,8 +152,8 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return a pattern, such as `NotFound` at the end, and a known code. An unknown code that matches the pattern gets
-    the entry of the known code.
+    """Return a pattern of error codes, such as `NotFound` at the end, and a known code. An unknown code that matches
+    the pattern is described like the known code.
     """
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
@@ -192,7 +194,7 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
-    """Raise CatalogueError if a cause has no description, or if one code has two entries."""
+    """Raise CatalogueError if a cause has no description, or if an error code is described twice."""
     met: set[tuple[str, str]] = set()
     for fault in faults:
         service = fault["service"]
@@ -223,7 +225,9 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy as the index stores it. `when` and `unless` are omitted if the TOML file sets neither of them."""
+    """Return a remedy (an action against an error) as `index.json` stores it. Its patterns `when` and `unless` are
+    omitted if the TOML file sets neither of them.
+    """
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
         raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
@@ -271,7 +275,7 @@ def _check(entry: dict[str, Any], allowed: Mapping[str, type], needed: tuple[str
 
 
 def written(index: dict[str, Any]) -> str:
-    """Return the text of the index file."""
+    """Return the text of `index.json`, the error catalogue in one file."""
     return json.dumps(index, ensure_ascii=False, separators=(",", ":"), sort_keys=True) + "\n"
 
 

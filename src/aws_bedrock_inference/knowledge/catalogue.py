@@ -64,8 +64,8 @@ class Catalogue:
 
     @cached_property
     def _parts(self) -> Parts:
-        """The words of all signatures, indexed for a fast search. The index is created when the first error is
-        examined.
+        """The words that identify the messages of errors, indexed for a fast search. The index is created when the
+        first error is examined.
         """
         return Parts(part for _, part in self._told)
 
@@ -81,7 +81,7 @@ class Catalogue:
 
     @cached_property
     def names(self) -> list[tuple[str, str]]:
-        """Pairs of a service and one of the names that texts use for the service."""
+        """Pairs of a service and a name that error texts use for this service."""
         return [(service, name) for service, facts in self.services.items() for name in facts["names"]]
 
     @cached_property
@@ -89,8 +89,8 @@ class Catalogue:
         return Parts(name for _, name in self.names)
 
     def named(self, text: str, there: set[str]) -> list[tuple[str, str]]:
-        """Return the services that a normal text names, each with the name that the text uses. `there` contains the
-        clues of the text.
+        """Return the services that a normal text (lower case, single spaces) names, each with the name that the text
+        uses. `there` contains the clues of the text: its words and pieces of four characters.
         """
         return [self.names[number] for number in self._name_parts.within(text, there)]
 
@@ -98,8 +98,9 @@ class Catalogue:
         return any(entry.service == ANY for entry in self.by_code[code])
 
     def matching(self, text: str, there: set[str]) -> Iterator[tuple[Signature, str]]:
-        """Yield the signatures that match a normal text, in the catalogue's order, each with the words that matched.
-        `there` contains the clues of the text.
+        """Yield the signatures (words that identify a message) that match a normal text (lower case, single spaces), in
+        the catalogue's order, each with the words that matched. `there` contains the clues of the text: its words and
+        pieces of four characters.
         """
         found: dict[Signature, list[str]] = {}
         for number in self._parts.within(text, there):
@@ -126,8 +127,8 @@ class Catalogue:
         return bare if bare in self.by_code and len(_HUMPS.findall(bare)) >= _MANY_HUMPS else ""
 
     def alike(self, code: str) -> Entry | None:
-        """Return the entry for an unknown code whose form is known, such as a name that ends in `NotFound`. Return None
-        if the form is unknown, too.
+        """Return the entry (description of an error) for an unknown code whose form is known, such as a name that ends
+        in `NotFound`. Return None if the form is unknown, too.
         """
         like = next((like for pattern, like in self._shapes if re.search(pattern, code)), "")
         return next((entry for entry in self.by_code.get(like, ()) if entry.service == ANY), None)
@@ -149,11 +150,13 @@ class Catalogue:
         return {slug: text for about in self.services.values() for slug, text in about["practice"].items()}
 
     def by_status(self, service: str | None, status: int) -> Entry | None:
-        """Return the entry for an HTTP status. It is used if the error has no known code."""
+        """Return the entry (description of an error) for an HTTP status. The entry is used if the error has no known
+        code.
+        """
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault of a cause, without the facts of one occurrence, such as a request id."""
+        """Return the fault with this cause, without the facts of one occurrence, such as a request id."""
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)
 

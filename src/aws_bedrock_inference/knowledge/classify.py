@@ -43,8 +43,8 @@ def answered(
     """Return the fault of an error answer of Bedrock's runtime, or of an exception inside its stream.
 
     `code` can begin with a lower-case letter, as in stream events. If the code is unknown, the HTTP `status` decides.
-    If the status is also unknown, the decision is RETRY_LIMITED. `retry_after` (the header `Retry-After`) and
-    `suggested_wait` (the header `x-amz-retry-after`) are in seconds.
+    If the status is also unknown, the decision is RETRY_LIMITED (only a few attempts). `retry_after` (the header
+    `Retry-After`) and `suggested_wait` (the header `x-amz-retry-after`) are in seconds.
     """
     code = reading.spelt(code)
     codes, certain = ((code,), _ALL_CERTAIN) if code else ((), _SERVICE_CERTAIN)
@@ -94,7 +94,8 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
     or wrapped by LiteLLM, LangChain, or the Anthropic or OpenAI SDK.
 
     `service` is any name that AWS uses for the service, such as `dynamodb`. Pass it if the same code has different
-    meanings in different services. The function never raises an exception: an unknown error is RETRY_LIMITED.
+    meanings in different services. The function never raises an exception: for an unknown error, the decision is
+    RETRY_LIMITED (only a few attempts).
     """
     seen = reading.read(x, service)
     if seen.fault is not None:
@@ -116,8 +117,8 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 
 def _template(verdict: Verdict, code: str) -> Fault:
-    """Return the fault of a verdict without the facts of one occurrence. For some codes, the request never reached AWS.
-    The field `reached` of the fault shows this.
+    """Return the fault of a verdict (the cause of an error and its decision), without the facts of one occurrence, such
+    as a request id. For some codes, the request never reached AWS. The field `reached` of the fault shows this.
     """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent

@@ -42,7 +42,7 @@ _WORDS = re.compile(rf"(?<![A-Za-z_$])(?:{'|'.join(sorted(PLACEHOLDERS, key=len,
 
 
 class Asked(NamedTuple):
-    """The error for which remedies are selected: its text, its service and its operation."""
+    """The error for which remedies are selected: the error's text, service and operation."""
 
     text: str
     service: str = ""
@@ -50,8 +50,8 @@ class Asked(NamedTuple):
 
 
 def filled(steps: Iterable[Step], error: Asked) -> tuple[Remedy, ...]:
-    """Return the remedies of those `steps` that apply to the error. In their commands, values from the error's text
-    replace the placeholders.
+    """Return the remedies of those `steps` (remedies with conditions) that apply to the error. In their commands,
+    values from the error's text replace the placeholders.
     """
     values: dict[str, str] = {}
 
@@ -92,8 +92,8 @@ def _is_foreign(text: str) -> bool:
 
 
 def _value(name: str, error: Asked) -> str:
-    """Return the value of the placeholder `name`, quoted as one word of a shell. The result is empty if the error's
-    text contains no value that is safe in a command.
+    """Return the value of the placeholder `name` (a word in a command, such as `FUNCTION`), quoted as one word of a
+    shell. The result is empty if the error's text contains no value that is safe in a command.
     """
     if name == _OPERATION:
         return error.operation if error.operation.isalnum() else ""
@@ -107,7 +107,9 @@ def _value(name: str, error: Asked) -> str:
 
 
 def named(placeholder: str, text: str) -> str:
-    """Return the value that a text contains for a placeholder, or an empty string. It can contain an account id."""
+    """Return the value that a text contains for a placeholder (a word in a command, such as `FUNCTION`), or an empty
+    string. The value can contain an account id.
+    """
     if any(hint in text.lower() for hint in HINTS.get(placeholder, ("",))):
         for pattern in _compiled(placeholder):
             match = pattern.search(text)
@@ -117,8 +119,8 @@ def named(placeholder: str, text: str) -> str:
 
 
 def _larger(name: str, text: str) -> str:
-    """Return twice the size that a text states, but at most AWS's maximum. The result is empty if the maximum is
-    reached.
+    """Return twice the largest size `name` that a text states, but at most AWS's maximum. The result is empty if the
+    text already states the maximum, or states no size.
     """
     pattern, most = _SIZES[name]
     there = max(map(int, pattern.findall(text)), default=0)

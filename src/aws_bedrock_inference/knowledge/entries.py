@@ -32,7 +32,7 @@ class Remedy(NamedTuple):
 
     @property
     def alone(self) -> str:
-        """The sentence without its parts about the command. It is for readers who do not see the command."""
+        """The sentence of the remedy without its parts about the command, for readers who do not see the command."""
         return _OF_A_COMMAND.sub("", self.do).strip()
 
 
@@ -58,8 +58,8 @@ class Cause:
     * `scope` states what must change or recover before the error ends.
     * `origin` states where the error arises.
     * `retry_after` is the wait in seconds that AWS's documents state for this cause.
-    * `advice` contains the steps. A step with `other` in its `services` applies to all services that no other step
-      names.
+    * `advice` contains the steps (remedies with conditions). A step with `other` in its `services` applies to all
+      services that no other step names.
     * `again` states what happens if the same request is sent again. It is empty if the request simply fails again.
     * `again_unless` is a pattern. `again` does not apply to a text that matches this pattern.
     * `note` states where AWS's documents and other guides differ from this entry, and why.
@@ -84,7 +84,7 @@ class Cause:
     again_unless: str = ""
 
     def steps(self, service: str = "") -> tuple[Step, ...]:
-        """Return the steps for an error of a service. The first step helps most often."""
+        """Return the steps (remedies with conditions) for an error of a service. The first step helps most often."""
         place = service if any(service in step.services for step in self.advice) else "other"
         return tuple(step for step in self.advice if not step.services or place in step.services)
 
@@ -95,14 +95,14 @@ class Cause:
 
 @dataclass(eq=False)
 class Signature:
-    """The words that identify a message of this cause.
+    """The words that identify one message of an error, and thereby its cause.
 
     A text matches if it contains a word of `contains`, all words of `all` and no word of `none`. If `beside` is not
     empty, the text must also contain one of its words. If `pattern` is not empty, the text must also match this regular
     expression.
 
     If `coded` is True, the words are common, so the text must also show the error's code or service. If several
-    signatures match one text, `rank` orders them. `data` is the entry in the index.
+    signatures match one text, `rank` orders the signatures. `data` is the signature's part of `index.json`.
     """
 
     fault: Entry
@@ -118,8 +118,8 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message shows, without the facts of one occurrence. Other values come from the message's
-        entry.
+        """The fault that the message shows, without the facts of one occurrence, such as a request id. Some values come
+        from the entry of the message's error.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -129,8 +129,8 @@ class Signature:
         return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
 
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the longest part of a normal text that matches this signature, or an empty string if the text does not
-        match.
+        """Return the longest part of a normal text (lower case, single spaces) that matches the words of this
+        signature, or an empty string if the text does not match.
 
         `found` contains the words of `contains` that occur in the text. If `contains` is empty, `found` contains the
         first word of `all`.
@@ -150,7 +150,7 @@ class Entry:
     """One error of one service: its codes and HTTP statuses, the cause of its codes, and the causes of its messages.
 
     If `firm` is True, the cause of the code applies, even if the message is similar to a message of another error.
-    `data` is the entry in the index.
+    `data` is the entry's part of `index.json`.
     """
 
     service: str
@@ -165,11 +165,11 @@ class Entry:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the codes of this entry show."""
+        """The fault that the codes of this error show, without the facts of one occurrence."""
         return _template(self.cause, self.data)
 
     def meanings(self) -> list[Entry | Signature]:
-        """Return all possible causes of this error: first that of its codes, then that of each message."""
+        """Return all possible causes of this error: first the cause of its codes, then the cause of each message."""
         return [self, *self.signatures]
 
 
@@ -196,7 +196,7 @@ def _template(cause: Cause, data: dict[str, Any]) -> Fault:
 
 
 def cause_of(slug: str, data: dict[str, Any]) -> Cause:
-    """Return the cause with the name `slug`. `data` is its entry in the index."""
+    """Return the cause with the name `slug`. `data` is the part of `index.json` that describes the cause."""
     known = {**data, "decision": Decision(data["decision"]), "category": Category(data["category"])}
     known["origin"] = Origin(data["origin"])
     known["advice"] = tuple(_step(*facts) for facts in known.pop("remedies"))

@@ -45,8 +45,8 @@ _ERROR = re.compile(EXCEPTION.pattern + rb":|[^\n]{0,99}error occurred \(")
 
 
 def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
-    """Return the start and the end of the event that contains the line at position `line`. The start is not before
-    `floor`.
+    """Return the start and the end of the event (log message) that contains the line at position `line`. The start is
+    not before `floor`.
     """
     start = _head_above(buffer, line, floor)
     if line_at(buffer, start).kind < Kind.STAMPED:
@@ -59,17 +59,18 @@ def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
 
 
 def lines_after(buffer: bytes, end: int) -> int:
-    """Return 0, 1 or 2: the number of complete lines after position `end`, of which at most two are counted. Two
-    lines are enough to decide whether an event has ended.
+    """Return 0, 1 or 2: the number of complete lines after position `end`, of which at most two are counted. Two lines
+    are enough to decide whether an event (log message) has ended.
     """
     first = buffer.find(b"\n", end)
     return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
 
 
 def _head_above(buffer: bytes, line: int, floor: int) -> int:
-    """Return the head of the event of `line`: the nearest line at or above it that is stamped, or otherwise levelled.
+    """Return the first line of the event (log message) of `line`: the nearest line at or above `line` that begins with
+    a time, or otherwise with a level.
 
-    If there is no such line, and `line` is a continuation, return the line that it continues. Otherwise return `line`.
+    If there is no such line, and `line` continues another line, return that other line. Otherwise return `line`.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -109,7 +110,7 @@ def _continues(buffer: bytes, at: int) -> bool:
 
 
 def _bridges(buffer: bytes, before: Line, following: int) -> bool:
-    """Return whether the empty line between `before` and the position `following` is inside a traceback."""
+    """Return whether the empty line of a log between `before` and the position `following` is inside a traceback."""
     if CHAIN.match(buffer, before.text) or _CARETS.match(buffer, before.text):
         return True
     after = line_at(buffer, following).text
@@ -117,7 +118,7 @@ def _bridges(buffer: bytes, before: Line, following: int) -> bool:
 
 
 def _end(buffer: bytes, start: int) -> int:
-    """Return the position of the end of the event that starts at `start`."""
+    """Return the position of the end of the event (log message) that starts at `start`."""
     head = line_at(buffer, start)
     takes = _Takes.MORE_MESSAGE if STARTS.match(buffer, head.text) else _takes(buffer, head)
     traced = takes is _Takes.MORE_MESSAGE
@@ -142,7 +143,9 @@ def _end(buffer: bytes, start: int) -> int:
 
 
 class _Takes(Enum):
-    """Decides which lines after the head belong to an event, in addition to continuations."""
+    """Decides which lines after the first line of an event (log message) belong to the event, in addition to indented
+    lines and other continuations.
+    """
 
     ALL = "all lines: the head is stamped, and may be the first line of a message"
     PLAIN = "lines without a level: the head has a level and no time"
@@ -150,7 +153,7 @@ class _Takes(Enum):
     NONE = "none"
 
     def line(self, buffer: bytes, line: Line) -> bool:
-        """Return True if the line belongs to the event."""
+        """Return True if the line belongs to the event (log message)."""
         if self is _Takes.MORE_MESSAGE:
             own = _ERROR.match(buffer, line.text) or BLANK.match(buffer, line.text)
             return line.kind is Kind.PLAIN and not own

@@ -31,6 +31,6 @@ def hits_every_record(fault: Fault) -> bool:
 
 
 def passes_soon(fault: Fault) -> bool:
-    """Return whether the fault is temporary, so that a later attempt in the same run can succeed."""
+    """Return whether the fault of a record is temporary, so that a later attempt in the same run can succeed."""
     heals = fault.decision is Decision.RETRY or fault.category is Category.TRANSIENT
     return heals and fault.cause not in DAY | NEVER

@@ -116,12 +116,13 @@ class Evidence(NamedTuple):
 
     @property
     def stated(self) -> str:
-        """The certain code, or an empty string."""
+        """The error code that an exception, a client or the caller stated, or an empty string."""
         return self.codes[0] if CODE in self.certain else ""
 
 
 def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
-    """Return the evidence `seen` with all further facts that its text shows. This function never raises an exception.
+    """Return the evidence `seen` (the facts of one error) with all further facts that its text shows. This function
+    never raises an exception.
 
     Narrow tables break lines inside words. If `rejoined` is True, the function removes all line breaks, so that these
     words are complete again.
@@ -147,7 +148,7 @@ def completed(seen: Evidence, *, rejoined: bool = False) -> Evidence:
 
 
 def _sentence(seen: Evidence) -> str:
-    """Return the evidence as a text in boto3's wording, as a log would show the error."""
+    """Return the evidence (the facts of one error) as a text in boto3's wording, as a log would show the error."""
     code = seen.stated
     if not code:
         return seen.text
@@ -157,7 +158,8 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the names of the certain facts, the certain code and the certain operation.
+    """Return the names of an error's certain facts (facts that are not guesses), its certain code and its certain
+    operation.
 
     If neither the code nor the operation is certain, the text is searched for errors in boto3's wording. If it contains
     exactly one such error, the code and the operation in it are certain.
@@ -174,8 +176,8 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the same three facts as `_facts`. The code is certain if the text names only one code, and this code is
-    not in the catalogue.
+    """Return what `_facts` returns: the names of the certain facts, the certain code and the certain operation. The
+    code is certain if the text names only one code, and this code is not in the catalogue.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""

@@ -166,8 +166,8 @@ def _status(verdict: Verdict) -> int | None:
 
 
 def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
-    """Return the steps of the cause. If the fault has its own advice, which is more specific, this advice is the first
-    step.
+    """Return the steps of the cause (remedies with conditions). If the fault has its own advice, which is more
+    specific, this advice is the first step.
     """
     known = cause.steps(service) if cause else ()
     own = Step(Remedy(masked(fault.advice, accounts=True)))
@@ -175,8 +175,9 @@ def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return `slug`, the name of a practice, if the practice applies to the service. Some services return the errors of
-    other services: a practice for one of these is also returned. Otherwise return an empty text.
+    """Return `slug`, the name of a practice (how to avoid an error), if the practice applies to the service. Some
+    services return the errors of other services: a practice for one of these is also returned. Otherwise return an
+    empty text.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()

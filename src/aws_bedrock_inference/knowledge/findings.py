@@ -22,7 +22,9 @@ _MOST_PARTS = 8
 
 
 class Timeline:
-    """Counts of events over time, in buckets of `width` seconds. The width increases with the length of the log."""
+    """Counts of a log's events (log messages) over time, in intervals of `width` seconds. The width increases with the
+    length of the log.
+    """
 
     WIDTHS = (60, 300, 900, 3_600, 86_400, 7 * 86_400)
     MOST = 1_024
@@ -40,7 +42,7 @@ class Timeline:
             self.buckets, self.width = self.by(wider), wider
 
     def by(self, width: int) -> Counter[int]:
-        """Return the counts in buckets of `width` seconds, or in the timeline's own buckets if these are wider."""
+        """Return the counts in intervals of `width` seconds, or in the timeline's own intervals if these are wider."""
         counts: Counter[int] = Counter()
         for start, count in self.buckets.items():
             counts[start - start % max(width, self.width)] += count
@@ -48,15 +50,17 @@ class Timeline:
 
 
 class Subject(NamedTuple):
-    """The subject of an error. `call` is the action or the operation; `target` is the model or the resource."""
+    """The subject of an error: what was called, and on what. `call` is the action or the operation; `target` is the
+    model or the resource.
+    """
 
     call: str = ""
     target: str = ""
 
 
 class Meaning(NamedTuple):
-    """The meaning of one event. `words` are the words that show the cause. `conditional` is True if nothing shows that
-    the event is from AWS.
+    """The meaning of one event (log message): its cause and its subject. `words` are the words that show the cause.
+    `conditional` is True if nothing shows that the event is from AWS.
     """
 
     cause: str
@@ -72,8 +76,8 @@ class Meaning(NamedTuple):
 
 @dataclass(slots=True)
 class Part:
-    """The events of one cause about one subject. `first` and `last` are the times of the first and the last event.
-    They are None if no event has a time.
+    """The events (log messages) with one cause and one subject. `first` and `last` are the times of the first and the
+    last event. They are None if no event has a time.
 
     `example` and `confidence` are from the event with the highest confidence. Secrets in the example are masked.
     """
@@ -111,9 +115,9 @@ class Finding:
     parts: dict[Subject, Part] = field(default_factory=dict)
 
     def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
-        """Count one event in the part of its subject.
+        """Count one event (log message) in the part that contains the events with its subject.
 
-        The number of parts is limited. If it is reached, all further subjects share one part without a name.
+        The number of parts is limited. After the limit is reached, all further subjects share one part without a name.
         """
         subject = meaning.subject
         if subject not in self.parts and len(self.parts) >= _MOST_PARTS:
@@ -125,12 +129,14 @@ class Finding:
         part.add(at, meaning)
 
     def by_subject(self) -> list[Part]:
-        """Return the parts of this finding. The part with the most events is first."""
+        """Return the parts of this finding, each with the events of one subject. The part with the most events is
+        first.
+        """
         return sorted(self.parts.values(), key=lambda part: (-part.count, part.subject))
 
     @property
     def count(self) -> int:
-        """The number of events of the cause."""
+        """The number of events (log messages) with this cause."""
         return sum(part.count for part in self.parts.values())
 
     @property
@@ -155,17 +161,19 @@ class Finding:
 
     @property
     def example(self) -> str:
-        """An example from the most frequent part, with secrets masked."""
+        """An example of an error with the most frequent subject, with secrets masked."""
         return self.by_subject()[0].example
 
     @property
     def timeline(self) -> Timeline:
-        """The number of events over time."""
+        """The number of events (log messages) over time."""
         return merged(part.timeline for part in self.parts.values())
 
 
 def merged(timelines: Iterable[Timeline]) -> Timeline:
-    """Return the sum of several timelines, in buckets with the width of the widest timeline."""
+    """Return the sum of several timelines (counts of events over time), in the longest interval that one of them
+    uses.
+    """
     each = list(timelines)
     whole = Timeline()
     whole.width = max(timeline.width for timeline in each)

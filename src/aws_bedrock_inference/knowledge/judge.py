@@ -105,7 +105,7 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return `verdict` as it is if the text comes from AWS; otherwise lower its confidence or replace it."""
+    """Return `verdict` as it is if the text comes from AWS; otherwise lower its confidence or replace the verdict."""
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -146,7 +146,7 @@ def _weighed(seen: Evidence) -> Verdict:
 
 
 def ranked(seen: Evidence) -> list[Candidate]:
-    """Return the best candidate for each cause. The candidate with the highest score is first."""
+    """Return the best candidate (possible explanation) for each cause. The highest score is first."""
     best: dict[str, Candidate] = {}
     found = [*_by_message(seen), *_by_code(seen)]
     for candidate in sorted(found, key=lambda candidate: -candidate.score):
@@ -227,7 +227,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return True if only the code matches, and the candidate's entry is for another service than that of the error."""
+    """Return True if only the code matches, and the candidate's entry is for another service than the error's."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 

@@ -86,8 +86,8 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 def heals_after(cause: str) -> float | None:
     """Return the seconds after which to check whether a cause has ended without any action, or None.
 
-    It is None in two cases: the cause does not end without action, or calls that failed for this cause are retried
-    anyway.
+    The result is None in two cases: the cause does not end without action, or calls that failed for this cause are
+    retried anyway.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

@@ -98,7 +98,7 @@ EXCEPTION = re.compile(rb"[A-Za-z_][\w.$]{0,99}(?:Error|Exception|Fault)\b")
 
 
 class Kind(IntEnum):
-    """The kinds of lines. A `RECORD` is a stamped line that contains a complete event as JSON."""
+    """The kinds of lines. A `RECORD` is a line with a time that contains a complete log message as JSON."""
 
     PLAIN, CONTINUES, LEVELLED, STAMPED, RECORD = range(5)
 
@@ -152,7 +152,9 @@ def _traced(buffer: bytes, at: int, text: int) -> bool:
 
 
 def is_calm(buffer: bytes, line: Line) -> bool:
-    """Return True if a line reports no problem: its level is low, and it contains no word that indicates an error."""
+    """Return True if a line reports no problem: the line's level is low, and the line contains no word that indicates
+    an error.
+    """
     end = below(buffer, line.text)
     calm = has_calm_level(buffer, line.text, end)
     return calm and not _TROUBLE.search(buffer, line.text, min(end, line.text + _TROUBLE_WITHIN))
@@ -165,7 +167,9 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return True if the first line that is not a frame of a traceback begins with `Caused by:`."""
+    """Return True if the first line that is not a frame (a place in the code) of a traceback begins with `Caused
+    by:`.
+    """
     at = 0
     while at < len(event):
         line = line_at(event, at)

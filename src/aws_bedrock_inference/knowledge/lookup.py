@@ -97,7 +97,9 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Return one meaning in place of equal meanings in several services. It names these services."""
+    """Return one meaning in place of an error's equal meanings in several services. The returned meaning names these
+    services.
+    """
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}
     first = replace(first, status=statuses.pop() if len(statuses) == 1 else None)

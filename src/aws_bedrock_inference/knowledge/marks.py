@@ -78,19 +78,21 @@ def _stop(buffer: bytes, begin: int, end: int) -> int:
 
 
 def is_trouble(text: bytes) -> bool:
-    """Return whether a text contains a mark that indicates an error, whatever the level of the line is."""
+    """Return whether a text contains a mark (a word that indicates an error, such as `exception`), whatever the level
+    of the line is.
+    """
     low = text.lower()
     return any(mark in low for mark in TROUBLE)
 
 
 def first_mark(text: bytes) -> int:
-    """Return the position of the first mark in a text, or -1."""
+    """Return the position of the first mark (a word that indicates an error) in a text, or -1."""
     low = text.lower()
     return min((at for at in map(low.find, TROUBLE + WEAK) if at >= 0), default=-1)
 
 
 def is_marked(line: bytes) -> bool:
-    """Return whether a line contains a mark that indicates an error at the line's level."""
+    """Return whether a line contains a mark: a word that indicates an error in a line of this level."""
     low = line.lower()
     if any(mark in low for mark in TROUBLE):
         return True
@@ -98,7 +100,7 @@ def is_marked(line: bytes) -> bool:
 
 
 def _possible(letters: bytes) -> set[int]:
-    """Return the numbers of the lines that can contain a mark."""
+    """Return the numbers of the lines that can contain a mark (a word that indicates an error)."""
     found = set()
     for part in _PARTS:
         at = letters.find(part)

@@ -176,7 +176,7 @@ _SHORT = 1024
 
 
 def masked_in(value: Any) -> Any:
-    """Return boto3's dictionary, or a part of it, with all secrets masked. The name of a key can mark a secret."""
+    """Return boto3's dictionary, or a part of this dictionary, with secrets masked. A key's name can mark a secret."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):

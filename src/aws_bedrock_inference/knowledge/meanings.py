@@ -30,7 +30,7 @@ _CODE = re.compile(r"error occurred \(([\w.]{2,80})\) when calling")
 
 
 def meaning(event: bytes) -> Meaning | None:
-    """Return the meaning of an event, or None if the event is not an error that AWS could have sent."""
+    """Return the meaning of an event (log message), or None if the event is not an error that AWS could have sent."""
     text = _text(event)
     known = explain(text)
     stated = _CODE.search(text)
@@ -54,7 +54,7 @@ def meaning(event: bytes) -> Meaning | None:
 
 
 def example(event: bytes, known: Meaning) -> str:
-    """Return the line of an event that shows the cause, with secrets masked.
+    """Return the line of an event (log message) that shows the cause of the error, with secrets masked.
 
     Of a long line, return only the part around the words that show the cause.
     """
@@ -80,7 +80,9 @@ def _text(event: bytes) -> str:
 
 
 def _shortened(event: bytes) -> bytes:
-    """Return an event without most of its lines if it is long. The first lines and the lines with marks remain."""
+    """Return an event (log message) without most of its lines if the event is long. The first lines and the lines with
+    words that indicate an error remain.
+    """
     if len(event) <= _EXPLAINED:
         return event
     lines = event.split(b"\n")
@@ -99,7 +101,9 @@ def _subject(known: Explanation, text: str) -> Subject:
 
 
 def _place(resource: str) -> str:
-    """Return the name of a resource without the object in it. For example, return the bucket without the key."""
+    """Return the name of a resource without the name of an object inside the resource. For example, return the bucket
+    without the key.
+    """
     bucket, slash, _ = resource.partition("/")
     return f"{bucket}/*" if slash and ":s3:" in resource else resource
 

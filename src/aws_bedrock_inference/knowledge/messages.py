@@ -29,7 +29,9 @@ _RECORD = re.compile(
 
 
 def message(event: bytes) -> str:
-    """Return the text of an event. For a JSON record, return the text of the members that contain its message."""
+    """Return the text of an event (log message). For a JSON record, return the text of the members that contain its
+    message.
+    """
     lines = event.split(b"\n")
     said = []
     for number, line in enumerate(lines):

@@ -102,7 +102,7 @@ def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> li
 
 
 def codes() -> list[str]:
-    """Return every code of the index."""
+    """Return every error code in `modelled.json`."""
     return list(_shipped()["codes"])
 
 
@@ -225,7 +225,7 @@ class _Facts(NamedTuple):
 
 @cache
 def _errors_of(service: str) -> tuple[_Facts, ...]:
-    """Return the errors in the installed model of one service. The result is empty if it has no model."""
+    """Return the errors in the installed model of one service. The result is empty if there is no model."""
     model = _model(service)
     found = []
     for name, shape in model.get("shapes", {}).items():
@@ -270,7 +270,7 @@ def _installed() -> dict[str, Any]:
 
 
 def build() -> dict[str, Any]:
-    """Return the index of the installed botocore's models."""
+    """Return the content of `modelled.json`, read from the installed botocore."""
     services: dict[str, list[str]] = {}
     found: dict[str, dict[tuple[int, str], list[int]]] = {}
     for number, name in enumerate(sorted(path.name for path in _DATA.iterdir() if path.is_dir())):
@@ -291,7 +291,7 @@ def build() -> dict[str, Any]:
 
 
 def written(index: dict[str, Any]) -> str:
-    """Return the text of the index file."""
+    """Return the text of the file `modelled.json`."""
     return json.dumps(index, separators=(",", ":")) + "\n"
 
 

@@ -41,7 +41,7 @@ class ModelFacts:
 
 @lru_cache(maxsize=4096)  # needed for every call; bounded, because ids may come from outside the program
 def model_facts(base_model_id: str) -> ModelFacts:
-    """Return the facts about a base model. Its id has the form that `split_profile` returns.
+    """Return the facts about a base model. The model's id has the form that `split_profile` returns.
 
     A model that is not in the table gets the values of its family, and `guessed` names these values. The function
     therefore accepts every id.

@@ -35,8 +35,8 @@ _TIMES = frozenset({"timestamp", "@timestamp", "time", "ts", "eventTime", "date"
 
 
 def events_of(line: bytes) -> list[bytes]:
-    """Return the events of a JSON line that contains several events, such as the output of `aws logs` through `jq
-    -c`. The result is empty for other lines.
+    """Return the events (log messages) of a JSON line that contains several events, such as the output of `aws logs`
+    through `jq -c`. The result is empty for other lines.
     """
     text = line.decode(errors="replace") if line[:1] in b"{[" else ""
     array = _ONE_LINE.match(text)
@@ -49,7 +49,9 @@ def events_of(line: bytes) -> list[bytes]:
 
 
 def _elements(text: str, at: int) -> Iterator[Any]:
-    """Yield the elements of an array, up to its end or to the position where the array is truncated."""
+    """Yield the elements of a JSON array in a text, up to the array's end or to the position where the array is
+    truncated.
+    """
     decoder = json.JSONDecoder()
     while True:
         try:
@@ -67,8 +69,8 @@ _COMMA = re.compile(r"\s*,\s*")
 
 
 def _record(element: Any) -> Any:
-    """Return an element as one record. The forms of Logs Insights (pairs of field and value) and of search engines
-    (inside `_source`) are converted.
+    """Return an element of a JSON array as one log record. The forms of Logs Insights (pairs of field and value) and of
+    search engines (inside `_source`) are converted.
     """
     if isinstance(element, list):
         pairs = [pair for pair in element if isinstance(pair, dict) and {"field", "value"} <= pair.keys()]

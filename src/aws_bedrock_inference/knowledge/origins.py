@@ -93,8 +93,8 @@ EXHAUSTED = "machine-exhausted"
 
 
 def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault:
-    """Return `fault` with the origin that the facts of `error` prove. `called` is boto3's name of the called service,
-    or is empty.
+    """Return `fault` with the origin (the place of the failure) that the facts of `error` prove. `called` is boto3's
+    name of the called service, or is empty.
     """
     if error is not None and called not in IDENTITY_SERVICES and _source(chain(error)) is not None:
         return of_identity(fault, chain(error))
@@ -138,10 +138,10 @@ def of_identity(fault: Fault, links: Iterable[BaseException] = ()) -> Fault:
 
 
 def _source(links: Iterable[BaseException]) -> tuple[str, str] | None:
-    """Return the source of credentials that failed, and its operation, or None if no source failed.
+    """Return the source of credentials that failed, and the source's operation, or None if no source failed.
 
-    The first exception of the chain that names an operation or an endpoint decides. Later exceptions of the chain are
-    ignored, because the program may have handled them.
+    The first exception in the chain of causes that names an operation or an endpoint decides. Later exceptions in the
+    chain are ignored, because the program may have handled them.
     """
     for link in links:
         operation = attribute(link, "operation_name")
@@ -166,7 +166,7 @@ def _host(url: object) -> str:
 
 
 def _by_number(links: Iterable[BaseException]) -> Origin | None:
-    """Return the origin that the error number of the operating system proves, or None."""
+    """Return the origin (the place of the failure) that the error number of the operating system proves, or None."""
     for link in links:
         if is_a(link, MemoryError) or (is_a(link, RuntimeError) and attribute(link, "args") == (_NO_THREAD,)):
             return Origin.MACHINE

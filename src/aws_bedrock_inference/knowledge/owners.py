@@ -27,8 +27,9 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     """Return `AWS`, or the name of the other program or service that the text comes from. The result is empty if the
     text does not show where it comes from.
 
-    `seen` is the completed evidence of the error, `entry` is the catalogue's entry that matches it, and `words` are the
-    words that match. The first mark in this order decides:
+    `seen` contains the facts of the error, including the facts in its text, `entry` is the catalogue's entry that
+    matches it, and `words` are the words that match. The first mark (a string that shows who wrote the text) in this
+    order decides:
 
     * marks of a server that implements AWS's protocols, because it uses AWS's codes and SDKs;
     * marks that only AWS writes;
@@ -44,8 +45,8 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
 
 
 def _marked(words: Words, kind: str) -> str:
-    """Return the program to which the first mark of this kind in the words belongs. The result is empty if the words
-    contain no such mark.
+    """Return the program to which the first mark of this kind in the words belongs. A mark is a string that shows which
+    program wrote a text. The result is empty if the words contain no such mark.
     """
     names, marks = _marks(kind)
     found = marks.within(f" {words.lower} ", words.there)
@@ -78,7 +79,9 @@ def _own_codes() -> frozenset[str]:
 
 @cache
 def _marks(kind: str) -> tuple[list[str], Parts]:
-    """Return the marks of this kind, each with its program, and an index for the search."""
+    """Return the marks of this kind (strings that show which program wrote a text), each with its program, and an index
+    for the search.
+    """
     marks = catalogue().owners
     aws = marks["aws"]
     groups: tuple[dict[str, list[str]], ...] = (

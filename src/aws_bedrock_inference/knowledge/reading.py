@@ -40,8 +40,9 @@ _CERTAIN = {
 
 
 class Seen(NamedTuple):
-    """One error as it was passed: its evidence, and facts that are shown with the result. `fault` is set if the
-    exception is from this package and already contains a fault. `response` is boto3's dictionary.
+    """One error as it was passed: its evidence (such as its code and service), and facts that are shown with the
+    result. `fault` is set if the exception is from this package and already contains a fault. `response` is boto3's
+    dictionary.
     """
 
     evidence: Evidence
@@ -90,7 +91,7 @@ def _seen(x: Any, service: str) -> Seen:
 
 
 def _of_exception(error: BaseException, service: str) -> Seen:
-    """Return the facts of the first exception in the chain that contains an HTTP answer.
+    """Return the facts of the first exception in the chain of causes that contains an HTTP answer.
 
     If no exception contains an answer, return the facts of the innermost exception with a known name.
     """
@@ -138,12 +139,12 @@ def _of_text(text: str, service: str) -> Seen:
 
 
 def spelt(code: str) -> str:
-    """Return a code in the spelling of services. Streams write the first letter of a code in lower case."""
+    """Return an error code in the spelling of services. Streams write the first letter of a code in lower case."""
     return code[:1].upper() + code[1:] if code[:1].islower() and code.endswith(("Exception", "Error")) else code
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the code to show for an error with several codes. It is the first code that the verdict's entry contains,
+    """Return the code to show for an error with several codes. It is the first code that the error catalogue describes,
     or otherwise the first code.
     """
     codes, entry = verdict.evidence.codes, verdict.entry
@@ -284,8 +285,8 @@ def attached_fault(error: BaseException) -> Fault | None:
 
 
 def error_text(x: Any) -> str:
-    """Return the text of an object that is not an error answer. For an exception, each exception of its chain is on
-    its own line, the innermost exception first.
+    """Return the text of an object that is not an error answer. For an exception, each exception of its chain of causes
+    is on its own line, the innermost exception first.
     """
     if isinstance(x, dict):
         try:  # an answer that may be a refusal of a filter or a guardrail

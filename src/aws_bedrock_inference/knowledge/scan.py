@@ -54,8 +54,9 @@ _VARIES = re.compile(
 class LogScan:
     """Reads logs block by block, and collects their errors. Its memory does not grow with the size of the log.
 
-    `other` is the number of events that contain a mark but are not errors of AWS. `undated` is the number of events
-    without a time. If `since` is set, these events are omitted. `now` supplies the year for dates without a year.
+    `other` is the number of events (log messages) that contain a word such as `exception` but are not errors of AWS.
+    `undated` is the number of events without a time. If `since` is set, these events are omitted. `now` supplies the
+    year for dates without a year.
     """
 
     def __init__(self, *, now: datetime, since: datetime | None = None) -> None:
@@ -97,17 +98,17 @@ class LogScan:
                 self._search(last=False)
 
     def close(self) -> None:
-        """Count the last event, which is now complete, and prepare for another log."""
+        """Count the last event (log message), which is now complete, and prepare for another log."""
         self._search(last=True)
         self._rest, self._searched, self._length = b"", 0, 0
 
     def by_cause(self) -> list[Finding]:
-        """Return the findings about errors of AWS, the most frequent first."""
+        """Return a finding for each cause of AWS's errors in the log, the most frequent cause first."""
         return self._found(conditional=False)
 
     def possible(self) -> list[Finding]:
-        """Return the findings about errors that can be from AWS or from another program, because their texts do not
-        show which.
+        """Return a finding for each cause of errors that can be from AWS or from another program, because their texts
+        do not show which.
         """
         return self._found(conditional=True)
 
@@ -116,8 +117,8 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block, in which a line break divides a line that is too long. The line is divided at the same
-        position for any size of the blocks.
+        """Return the block (a piece of the log) in which a line break divides a line that is too long. The line is
+        divided at the same position for any size of the blocks.
         """
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length
@@ -130,7 +131,7 @@ class LogScan:
         return block
 
     def _search(self, *, last: bool) -> None:
-        """Count the complete events, and retain the bytes that later events can need."""
+        """Count the complete events (log messages) with errors, and retain the bytes that later events can need."""
         buffer, done = self._rest, 0
         self._rest = b""  # an interruption must not count events twice
         complete = len(buffer) if last else buffer.rfind(b"\n") + 1
@@ -171,7 +172,7 @@ class LogScan:
         finding.add(at, known, lambda: example(event, known))
 
     def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
-        """Return True if lines of other sources divided an event, and `event` is only the rest of it."""
+        """Return True if lines of other programs divided an event (log message), and `event` is only the rest of it."""
         line = line_at(event, 0)
         if not line.source:
             return False

@@ -36,7 +36,8 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps that apply to a text, with the values that the text contains.
+    """Yield the remedies of the steps (remedies with conditions) that apply to a text, with the values that the text
+    contains.
 
     The first step without a pattern `when` is the general step. It is omitted if an earlier step inserts a value from
     the text. If `text` is only a code or the name of a cause, the steps before the general step are omitted, because

@@ -40,7 +40,9 @@ class Parts:
                 self._by_clue.setdefault(clue, []).append(number)
 
     def within(self, text: str, there: set[str]) -> Iterator[int]:
-        """Yield the numbers of the parts that a text contains, in order. `there` contains the clues of the text."""
+        """Yield the numbers of the parts (phrases) that a text contains, in order. `there` contains the clues of the
+        text: its words and pieces of four characters.
+        """
         possible = {number for clue in there & self._by_clue.keys() for number in self._by_clue[clue]}
         possible.update(self._by_clue.get("", ()))
         for number in sorted(possible):

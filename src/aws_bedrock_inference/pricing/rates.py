@@ -65,8 +65,8 @@ class Rates:
         return total / DOLLAR
 
     def at_tier(self, factor: float) -> Rates:
-        """Return the prices of a service tier that costs `factor` times these prices. Its prices for cached tokens are
-        unknown.
+        """Return the prices of a service tier that costs `factor` times these prices. The tier's prices for cached
+        tokens are unknown.
         """
         return replace(
             self,

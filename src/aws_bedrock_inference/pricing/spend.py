@@ -34,7 +34,9 @@ class Hold:
         self.expected = most
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register the function `wake` and return True. Return False if the wait is already over."""
+        """Register the function `wake`, which wakes the waiting call, and return True. Return False if the call no
+        longer waits.
+        """
         with self._lock:
             self._wake = wake
             return self.admitted is None
@@ -101,7 +103,8 @@ class Spend(Locked):
         return hold
 
     def leave(self, hold: Hold, cost: float | None) -> None:
-        """End a call. `cost` is its cost in US dollars. If it is None, the reserved amount is charged.
+        """End the call with the reservation `hold`. `cost` is the call's cost in US dollars. If `cost` is None, the
+        reserved amount is charged.
 
         A call that still waits is removed from the queue. A refused call costs nothing.
         """
@@ -120,7 +123,8 @@ class Spend(Locked):
         self._wake_all(decided)
 
     def _decide(self) -> list[Hold]:
-        """Admit calls from the front of the queue while they fit. After the limit is reached, refuse all calls.
+        """Admit calls from the front of the queue while their reservations fit into the limit. After the limit is
+        reached, refuse all calls.
 
         Return the admitted and refused calls. The caller must hold the lock.
         """

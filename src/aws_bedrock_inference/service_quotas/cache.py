@@ -30,7 +30,9 @@ def place(directory: str | Path | None, whose: str, region: str, endpoint: str) 
 
 
 def read(file: Path) -> Reading | None:
-    """Return the reading in a file, or None if the file does not exist or is damaged."""
+    """Return the reading (the stored quotas and their time) in a file, or None if the file does not exist or is
+    damaged.
+    """
     try:
         content = kept.read(file, _FORMAT)
         if content is None:
@@ -41,7 +43,9 @@ def read(file: Path) -> Reading | None:
 
 
 def write(file: Path, reading: Reading) -> None:
-    """Store a reading. The file is replaced in one step, so that no other process reads a half-written file."""
+    """Store a reading (quotas and their time). The file is replaced in one step, so that no other process reads a
+    half-written file.
+    """
     kept.write(file, _FORMAT, {"at": reading.at, "quotas": [asdict(found) for found in reading.found]})
 
 

@@ -50,8 +50,8 @@ class UnknownModelWarning(UserWarning):
 
 
 class _LookUp:
-    """One request to AWS for the model behind an ARN. `target` is set before `done`. It remains None if AWS does not
-    answer.
+    """One request to AWS for the model behind an ARN. `target` is set before `done`. `target` remains None if AWS does
+    not answer.
     """
 
     def __init__(self, now: float, *, first: bool) -> None:
@@ -73,7 +73,9 @@ class Profiles:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child, forget the look-ups in progress, because their threads exist only in the parent."""
+        """In a forked child, forget the requests for models that are in progress, because their threads exist only in
+        the parent.
+        """
         self._lock = threading.Lock()
         self._lookups = {arn: each for arn, each in self._lookups.items() if each.target is not None}
 

@@ -33,7 +33,9 @@ class Found:
 
     @property
     def value(self) -> float | None:
-        """The value that is in effect: the applied value, or the default if no applied value is listed."""
+        """The value that is in effect: the account's own value, or AWS's default if the account's value is not
+        listed.
+        """
         return self.default if self.applied is None else self.applied
 
     @property

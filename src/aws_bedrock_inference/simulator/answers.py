@@ -201,13 +201,17 @@ def _digest(seed: int, model: str, text: str) -> bytes:
 
 
 def _drawn(digest: bytes) -> tuple[float, float, float]:
-    """Return three numbers from 0 to 1. The same prompt always gives the same numbers."""
+    """Return three numbers from 0 to 1, computed from `digest` (a hash of the seed, the model and the prompt). The same
+    prompt always gives the same numbers.
+    """
     first, second, third = (int.from_bytes(digest[at : at + 8]) / 2**64 for at in (0, 8, 16))
     return first, second, third
 
 
 def _words(digest: bytes, settings: Answers) -> str:
-    """Return an answer of whole sentences. `digest` determines its length and its sentences."""
+    """Return an answer of whole sentences. `digest` (a hash of the seed, the model and the prompt) determines the
+    answer's length and sentences.
+    """
     first, second, third = _drawn(digest)
     normal, _ = _normal(first, second)
     return _prose(max(1, round(min(_LONGEST, settings.tokens * exp(normal * settings.spread)))), third)

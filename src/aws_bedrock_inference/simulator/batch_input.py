@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class Record(NamedTuple):
-    """One line of an input file: the name of the file relative to the input folder, the number of the line, and its
-    text.
+    """One line of an input file of a batch job: the name of the file relative to the input folder, the number of the
+    line, and its text.
     """
 
     file: str

@@ -116,7 +116,7 @@ class Job:
         return min(self._next(), self.expires_at)
 
     def run(self, now: float, s3: S3) -> None:
-        """Do all work of the job that is due."""
+        """Do all work of the job that is due until `now` (seconds since the scenario was loaded)."""
         while self.due() <= now:
             self._step(self.due(), s3)
 

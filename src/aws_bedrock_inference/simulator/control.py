@@ -31,7 +31,7 @@ class Desk(Protocol):
     """The functions of the server that the pages below `/_simulator/` call."""
 
     def report(self) -> dict[str, Any]:
-        """Return the statistics."""
+        """Return the simulator's counts of requests and tokens."""
 
     def load(self, scenario: Scenario) -> None:
         """Start the simulation again with `scenario`."""

@@ -28,8 +28,8 @@ _OTHER_UNITS = (
 
 
 def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of an answer: the fields in `written`, plus the usage, the trace and the fields that were
-    requested.
+    """Return the body of an answer: the fields in `written`, plus the token usage, the guardrail trace and the fields
+    that the request asks for.
     """
     return {
         **written,
@@ -42,8 +42,8 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
 def events(
     asked: Asked, answer: Answer, usage: Usage, written: Iterable[tuple[str, dict[str, Any]]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the events in `written`. Add the usage and the trace to the last event, and the requested fields to
-    messageStop.
+    """Yield the events in `written`. Add the token usage and the guardrail trace to the last event, and the requested
+    fields to messageStop.
 
     A requested field is a field of the model's own answer that the request asks for by path.
     """
@@ -138,7 +138,7 @@ def _put(found: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _member(value: Any, keys: list[str]) -> tuple[Any] | None:
-    """Return a tuple with the value of the field at this path. Return None if the field does not exist."""
+    """Return a tuple with the value of the field at the path `keys`. Return None if the field does not exist."""
     for key in keys:
         if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
             value = value[int(key)]

@@ -145,7 +145,7 @@ class Nova(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Return the body of the answer: the vector, with the kind of its input."""
+        """Return the body of the answer: the vector, with the kind of its input, such as text or picture."""
         wanted = body["singleEmbeddingParams"]
         kind = self._kind(wanted)
         length = self._length(wanted.get("embeddingDimension"), "embeddingDimension")

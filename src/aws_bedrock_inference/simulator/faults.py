@@ -22,7 +22,7 @@ _FROM_THE_FIRST_REQUEST = {"not-ready", "access-pending"}
 class Faults:
     """The fault rules of a scenario, with the number of requests that matched each rule so far.
 
-    If several rules apply to a request, the first of them decides.
+    If several rules apply to a request, the first of these rules decides.
     """
 
     def __init__(self, rules: Sequence[FaultRule], seed: int) -> None:

@@ -77,7 +77,9 @@ def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str,
 
 
 def _quoted(written: str, said: str) -> int:
-    """Return the number of characters at the end of `written` that the user quotes, or 0."""
+    """Return the number of characters at the end of the interrupted answer `written` that the user's message `said`
+    quotes, or 0.
+    """
     for length in range(min(len(written), _MOST), 0, -1):
         if written[-length:] in said:
             return length if length >= min(_LEAST, len(written)) else 0

@@ -52,8 +52,8 @@ def whole(
     wait: float = 0.0,
     on_done: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Return the plan of an answer that is not a stream. `on_done` is called at its end, even if the client has
-    disconnected.
+    """Return the plan (the steps for the server) of an answer that is not a stream. `on_done` is called at the end of
+    the answer, even if the client has disconnected.
     """
     return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, on_done))
 
@@ -73,12 +73,12 @@ def refusal(error: ServiceError) -> Plan:
 
 
 def broken() -> Plan:
-    """Return the plan of a connection that is reset before its answer."""
+    """Return a plan with which the server resets the connection before it answers."""
     return Plan(200, [], _reset())
 
 
 def later(plan: Plan, seconds: float) -> Plan:
-    """Return the same plan, started `seconds` later."""
+    """Return the plan of an answer with an additional first step: wait `seconds`."""
     return Plan(plan.status, plan.headers, _delayed(plan.steps, seconds), plan.streamed)
 
 
@@ -90,8 +90,8 @@ def stream(
     pause: float,
     on_done: Callable[[float], None],
 ) -> Plan:
-    """Return the plan of a stream. The server waits `wait` seconds before the head, and `pause` seconds after each
-    frame.
+    """Return the plan of a stream. The server waits `wait` seconds before the status and headers, and `pause` seconds
+    after each frame.
 
     At the end, `on_done` is called with the share of the frames that were sent, from 0 to 1.
     """
@@ -134,7 +134,9 @@ def _streamed(
 
 
 def _joined(frames: list[Step]) -> list[Step]:
-    """Join the frames that are due at the same time into one write. A service under load also does this."""
+    """Join the frames (encoded stream events) that are due at the same time into one write. A service under load also
+    does this.
+    """
     joined: list[Step] = []
     for frame in frames:
         if joined and isinstance(frame, bytes) and isinstance(joined[-1], bytes):

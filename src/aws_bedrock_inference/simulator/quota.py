@@ -34,13 +34,15 @@ class Limit(Protocol):
     """One limit of a quota, such as the tokens per minute."""
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether `amount` fits into the limit now."""
+        """Return whether `amount` (requests or tokens) fits into the limit now."""
 
     def take(self, amount: float, now: float) -> Any:
-        """Reserve `amount`. Return an identifier of the reservation."""
+        """Reserve `amount` (requests or tokens). Return an identifier of the reservation."""
 
     def adjust(self, taking: Any, by: float, now: float) -> None:
-        """Correct an earlier reservation by `by`. A positive value adds use, and a negative value is a refund."""
+        """Correct the earlier reservation `taking` by `by`. A positive value adds use, and a negative value is a
+        refund.
+        """
 
     def change(self, limit: float, now: float) -> None:
         """Set the limit to `limit` from now on. Earlier reservations remain valid."""
@@ -56,14 +58,16 @@ class Bucket:
         self._at = now
 
     def level(self, now: float) -> float:
-        """Return the amount that is available now. It is negative while the bucket is in debt."""
+        """Return the requests or tokens that are available now. The number is negative after more were used than the
+        bucket held.
+        """
         self._level = min(self.capacity, self._level + (now - self._at) * self.limit / MINUTE)
         self._at = now
         return self._level
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether the bucket contains `amount`. A full bucket also admits a larger amount, up to the limit for
-        one minute.
+        """Return whether the bucket contains `amount` (requests or tokens). A full bucket also admits a larger amount,
+        up to the limit for one minute.
         """
         return amount <= self.limit and self.level(now) >= min(amount, self.capacity)
 
@@ -94,7 +98,7 @@ class Fixed:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """Return the use of the current window."""
+        """Return the requests or tokens that were used in the current window."""
         index = int((now - self._start) // self._window)
         if index != self._index:
             self._index, self._used = index, 0.0
@@ -134,7 +138,7 @@ class Sliding:
         self._used = 0.0
 
     def used(self, now: float) -> float:
-        """Return the use in the window that ends now."""
+        """Return the requests or tokens that were used in the window that ends now."""
         while self._takings and self._takings[0][0] <= now - self._window:
             self._used -= self._takings.popleft()[1]
         return self._used
@@ -230,7 +234,8 @@ class Pool:
         self._day = _changed(self._day, quota.tpd, now, lambda limit, start: Fixed(limit, DAY, start))
 
     def admit(self, tokens: float, now: float) -> Ticket | str:
-        """Admit a request and reserve its tokens. Return a ticket, or the name of the limit that refuses the request.
+        """Admit a request and reserve its tokens. Return the admitted request (a `Ticket`), or the name of the limit
+        that refuses the request.
 
         A refused request is not charged.
         """

@@ -105,8 +105,8 @@ def _filtered(generated: Answer, fault: FaultRule) -> Answer:
 
 
 def _track(events: list[tuple[str, bytes]], fault: FaultRule | None) -> list[Step]:
-    """Return the frames of the stream, changed by the fault. If the answer is shorter than the fault's position, the
-    fault occurs before the closing event.
+    """Return the frames (encoded events) of the stream, changed by the fault. If the answer is shorter than the fault's
+    position, the fault occurs before the closing event.
     """
     track: list[Step] = [frames.event(name, frames.padded(payload)) for name, payload in events]
     if fault is None or (fault.kind == "stall" and fault.after is None):  # such a stall is before the first byte

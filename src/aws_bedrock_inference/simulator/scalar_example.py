@@ -119,8 +119,8 @@ def integer(schema: dict[str, Any], variant: int) -> int:
 
 
 def _multiple(step: float, low: float, high: float, *, open_low: bool, open_high: bool, variant: int) -> float:
-    """Return a multiple of the step within the bounds: the smallest positive multiple, or the largest multiple if
-    none is positive.
+    """Return a multiple of `step` from `low` to `high`: the smallest positive multiple, or the largest multiple if none
+    is positive.
     """
     least = (floor(low / step) + 1 if open_low else ceil(low / step)) if low > -inf else -inf
     greatest = (ceil(high / step) - 1 if open_high else floor(high / step)) if high < inf else inf

@@ -56,7 +56,9 @@ def object_example(schema: Any) -> dict[str, Any]:
 
 
 class _Maker:
-    """Creates the value for one schema, in a limited number of steps. References in the schema start at its root."""
+    """Creates the value for one JSON schema, in a limited number of steps. References in the schema start at its
+    root.
+    """
 
     def __init__(self, root: Any, *, full: bool) -> None:
         self._root = root
@@ -65,7 +67,7 @@ class _Maker:
         self._entered: list[str] = []
 
     def make(self, schema: Any, variant: int = 0) -> Any:
-        """Return a value that the schema allows. Another `variant` selects a different value, if the schema allows
+        """Return a value that the JSON schema allows. Another `variant` selects a different value, if the schema allows
         several.
         """
         self._steps -= 1

@@ -86,7 +86,9 @@ class Service:
         return any(rule.since <= now < rule.until for rule in spans), min(edges, default=None)
 
     def handle(self, request: Request) -> Plan:
-        """Return the plan of the answer to a request. The plan for an invalid request is an answer with an error."""
+        """Return the plan (the steps for the server) of the answer to a request. The plan for an invalid request is an
+        answer with an error.
+        """
         self.stats.arrived(self.now)
         self._count += 1
         fault = None
@@ -193,7 +195,9 @@ class Service:
         return quota
 
     def _change(self) -> None:
-        """Apply the quota changes whose time has come. Call this method before tokens are reserved or settled."""
+        """Apply the quota changes whose time has come. Call this method before tokens are reserved, or replaced by the
+        actual use.
+        """
         while self._changes and self._changes[0].at <= self.now:
             change = self._changes.popleft()
             self._changed.append(change)
@@ -202,7 +206,9 @@ class Service:
                     pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
-        """Return the input tokens of the prompt, divided into tokens from the prompt cache and other tokens."""
+        """Return the number of input tokens of the prompt, divided into tokens from the prompt cache and other
+        tokens.
+        """
         cached = prompt.cached_tokens
         if not cached:
             return Usage(prompt.tokens)

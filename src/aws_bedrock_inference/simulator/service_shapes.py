@@ -36,8 +36,8 @@ _QUICKER = {
 
 
 class Shape(NamedTuple):
-    """One shape of the service model. `members` are the shapes of a structure's members by name. `item` is the shape
-    of the items in a list or a map.
+    """One shape of the service model: the description of a type. `members` are the shapes of a structure's members by
+    name. `item` is the shape of the items in a list or a map.
     """
 
     kind: str

@@ -14,7 +14,9 @@ _KEPT_SECONDS = 3600  # length of the history by second; totals are kept permane
 
 @dataclass(slots=True)
 class Second:
-    """One second of traffic. `tokens` is the number of tokens that were settled in this second."""
+    """One second of traffic. `tokens` is the number of tokens that were charged for requests that ended in this
+    second.
+    """
 
     second: int
     arrived: int = 0
@@ -25,7 +27,9 @@ class Second:
 
 @dataclass(slots=True)
 class Share:
-    """The counts of one quota pool or one caller. `tokens` is the number of settled tokens."""
+    """The counts of one quota pool or one caller. `tokens` is the number of tokens that were charged for completed
+    requests.
+    """
 
     answered: int = 0
     throttled: int = 0

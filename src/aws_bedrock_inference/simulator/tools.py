@@ -56,7 +56,7 @@ class Offer:
         self.used.clear()
 
     def use(self, name: str) -> None:
-        """Store that the model has used this tool in the conversation."""
+        """Record that the model has used this tool in the conversation."""
         self.used.append(name)
         self.ever.append(name)
 

@@ -51,7 +51,9 @@ def _text(value: Any, apart: list[Part]) -> int:
 
 
 def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
-    """Return the number of bytes of `part` if it is text. Otherwise add `part` to the list `apart`, and return 0."""
+    """Return the number of bytes of `part`, a piece of the request, if the piece is text. Otherwise add `part` to the
+    list `apart`, and return 0.
+    """
     if kind == "json":
         return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)
     if isinstance(part, list) and kind == "image":

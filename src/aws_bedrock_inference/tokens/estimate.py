@@ -49,7 +49,8 @@ def estimate(operation: str, params: Mapping[str, Any], base_model: str, gauge: 
     """Return the estimated tokens of a call of `operation` with boto3's `params` on the model `base_model`.
 
     The output tokens are the request's max_tokens, or the model's maximum if the request sets none. The tokens of text
-    are computed with the tokens per byte that `gauge` has learned. Without a gauge, four bytes count as one token.
+    are computed with the tokens per byte that `gauge` (a `TokenGauge`) has learned. Without a gauge, four bytes count
+    as one token.
 
     Raises `BodyError` for a body of InvokeModel that no model can read.
     """

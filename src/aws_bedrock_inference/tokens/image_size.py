@@ -29,8 +29,8 @@ class Size(NamedTuple):
 
 
 def size_of(head: bytes) -> Size | None:
-    """Return the size of the picture in the file that begins with the bytes `head`. The first `HEAD` bytes of a file
-    are enough. Return None if the picture has none of the four formats or is damaged.
+    """Return the width and height of the picture in the file that begins with the bytes `head`. The first `HEAD` bytes
+    of a file are enough. Return None if the picture has none of the four formats or is damaged.
     """
     if len(head) < _SHORTEST:
         return None

@@ -37,7 +37,9 @@ class Part(NamedTuple):
 
 
 class _Data(NamedTuple):
-    """The content of a part: bytes as boto3 accepts them, or text. `encoded` is True if the text is base64."""
+    """The content of a picture, document or tool: bytes as boto3 accepts them, or text. `encoded` is True if the text
+    is base64.
+    """
 
     content: bytes | str
     encoded: bool
@@ -56,7 +58,9 @@ class _Data(NamedTuple):
 
 
 def part_tokens(part: Part, base_model: str) -> int:
-    """Return the number of input tokens that `part` can cost on the model `base_model`."""
+    """Return the number of input tokens that `part` (a picture, document or tool) can cost on the model
+    `base_model`.
+    """
     if part.kind == "tools":
         return json_length(part.content) // BYTES_PER_TOKEN + int(_rule("tools", base_model)["added"])
     content, block = part.content, part.block

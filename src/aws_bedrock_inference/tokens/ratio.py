@@ -96,8 +96,8 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the ratio of `model`. If its field `answers` is 0, no answer was observed, and the ratio is the
-        default.
+        """Return the tokens per byte of text on `model`. If the field `answers` of the result is 0, no answer was
+        observed, and the result is the default.
         """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()
