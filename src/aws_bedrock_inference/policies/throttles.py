@@ -79,8 +79,7 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
 
 
 def learned(call: Call, burndown: Burndown) -> Generator[Effect, None, None]:
-    """Emit the event `BurndownChanged`: the burndown (quota tokens per output token) of the call's quota has changed.
-    """
+    """Emit the event `BurndownChanged`: the burndown (quota tokens per output token) of the quota has changed."""
     burndown.news = False
     yield from emit(BurndownChanged(call.route, burndown.rate, burndown.table, burndown.reason))
 
