@@ -69,7 +69,7 @@ def standard(
     * `quota`: the account's `Quota`. Without it, the quota has no configured limit and learns its limits from
       throttles.
     * `cache`: a `Cache`, which answers a repeated request from its store. Such an answer uses none of the other
-      policies. Without it, no answer is stored.
+      policies. Without a `Cache`, no answer is stored.
     * `filtered`, default `return`: what the caller receives if content was filtered. `return` delivers the answer as
       the service sent it, `raise` raises an exception, and any other text replaces the answer (see `Filtered`).
     * `degrade`: a `Degrade`, which returns a substitute if everything else has failed. Without it, the exception is
@@ -86,10 +86,10 @@ def standard(
     * `max_cost`: the maximum cost of all calls together, in US dollars (see `MaxCost`).
     * `request_metadata`: a `RequestMetadata`, which sends the caller's context with each call.
 
-    `retry="outside"` is for programs in which another component retries and waits, such as a workflow engine or a
-    task queue. The exception then has two attributes for that component. `retry_after` is the number of seconds to
-    wait, or None if no wait is known. `decision` states whether a retry makes sense. If `decision` is FAIL and
-    `retry_after` is set, the quota refused the call, and has room after that time.
+    `retry="outside"` is for programs in which another component retries and waits, such as a workflow engine or a task
+    queue. The exception then has two attributes for that component. `retry_after` is the number of seconds to wait, or
+    None if no wait is known. `decision` states whether a retry makes sense. If `decision` is FAIL and `retry_after` is
+    set, the quota refused the call, and can admit the call after that time.
 
     The function `load` reads the same options from a file. Raises `ValueError` for an option of the wrong type.
     """

@@ -21,15 +21,15 @@ _TOO_CLOSE = too_close("").cause
 
 
 def answered(outcome: Outcome) -> bool:
-    """Return True if the route answered; otherwise return False. A stream from which the caller stopped reading after
-    its first content counts as answered.
+    """Return True if the route (a model in one Region and account) answered; otherwise return False. A stream from
+    which the caller stopped reading after its first content counts as answered.
     """
     return outcome.fault is None or (outcome.emitted > 0 and outcome.fault.cause == ABANDONED.cause)
 
 
 def is_breach(fault: Fault) -> bool:
-    """Return True if a fault is a breach, that is, evidence that its route is unhealthy; otherwise return False. A
-    fault in the request, in the credentials or on this machine is not a breach.
+    """Return True if a fault is a breach, that is, a sign that its route (model, Region and account) is unhealthy;
+    otherwise return False. A fault in the request, in the credentials or on this machine is not a breach.
     """
     return fault.kind is not Kind.REFUSED and fault.origin in _LIVE and (fault.unhealthy or fault.kind in _BREACHES)
 
@@ -46,8 +46,9 @@ def is_shut(fault: Fault) -> bool:
 
 
 def may_still_answer(outcome: Outcome) -> bool:
-    """Return True if a further attempt on the route can succeed; otherwise return False. The result is also True if the
-    call left the route because its quota had no room in time. The quota can have room later.
+    """Return True if a further attempt on the route (model, Region and account) can succeed; otherwise return False.
+    The result is also True if the call left the route because the route's quota could not admit the call in time. The
+    quota may admit the call later.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

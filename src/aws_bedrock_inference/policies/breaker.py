@@ -103,7 +103,9 @@ class Breaker:
         return flow
 
     def circuit(self, route: Route) -> Circuit:
-        """Return the circuit for calls on `route`. The first call on a route creates its circuit."""
+        """Return the circuit breaker for calls on `route` (model, Region and account). The first call on a route
+        creates its circuit.
+        """
         return self._circuit(route, -inf)
 
     def _circuit(self, route: Route, now: float) -> Circuit:

@@ -55,7 +55,7 @@ _LARGE = "the cache does not store answers larger than 1 MB: the same request is
 
 
 class Cache:
-    """A cache of complete answers. Equal calls that are made at the same time share one request.
+    """A cache of complete answers. Equal calls that are made at the same time share one request to the service.
 
     * `url`: the store. None stores answers in the memory of this process, `sqlite:///path` for all processes of one
       machine, and `redis://host` for many machines. An `AnswerStore` object is accepted, too.
@@ -73,7 +73,7 @@ class Cache:
       stores randomly sampled answers.
     * `seal`: a pair of functions on bytes, (encrypt, decrypt), that encrypt the stored data.
 
-    Refuses with `DeadlineTooClose` if the call's deadline passes while the call waits for an equal call. Emits
+    Refuses with `DeadlineTooClose` a call whose deadline passes while the call waits for an equal call. Emits
     `AnswerCached` and `CacheStoreChanged`.
 
     Raises `ValueError` for invalid options, and `StoreUnusable` for a file that cannot be used. If a store fails
@@ -163,8 +163,8 @@ class Cache:
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for the leader, and return the result for this follower: a fault, a `Verdict`, or a pair (answer,
-        fault). The fault in a pair is None, unless an expired answer replaces the failure of the leader.
+        """Wait for the equal call that sends the request, and return its result: a fault, a `Verdict`, or a pair
+        (answer, fault). The fault in a pair is None, unless an expired answer is used because the request failed.
         """
         try:
             while follower.verdict is Verdict.WAIT:
@@ -187,7 +187,7 @@ class Cache:
         return follower.verdict
 
     def _lead(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
-        """Answer the call from the store, or send its request. Then pass the result to the followers."""
+        """Answer the call from the store, or send its request. Then pass the result to the equal calls that wait."""
         found = None
         if not flight.looked:
             flight.looked = True
@@ -203,7 +203,7 @@ class Cache:
         return (yield from self._ask(flight, step, call, clock))
 
     def _ask(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
-        """Send the request, pass the result to the followers, and store the answer."""
+        """Send the request, pass the result to the equal calls that wait (followers), and store the answer."""
         recording = Recording()
         outcome: Outcome | None = None
         verdict: Any = None
@@ -236,7 +236,7 @@ class Cache:
         return outcome
 
     def _notify(self, flight: Flight, verdict: Any, outcome: Outcome | None) -> None:
-        """Pass `verdict` to the followers. If `verdict` is None, make the next follower the leader."""
+        """Pass `verdict` to the equal calls that wait. If `verdict` is None, let one of them send the request."""
         if verdict is not None:
             self._flights.land(flight, verdict)
         else:
@@ -268,8 +268,8 @@ class Cache:
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of the leader's stream. While the leader's caller processes an item,
-    `flight.held_since` is the time at which the caller received it. So the followers notice if this caller pauses.
+    """Return a function that records each item of the stream. While the caller processes an item, `flight.held_since`
+    is the time at which the caller received it. So the waiting equal calls notice if this caller pauses.
     """
 
     def take(item: Any) -> Iterator[Any]:

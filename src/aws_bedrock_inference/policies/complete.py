@@ -1,5 +1,5 @@
-"""Check that answers with a tool call or JSON are complete. JSON must also match the schema that the request
-contains.
+"""The policy that checks whether answers with a tool call or JSON are complete. JSON must also match the schema that
+the request contains.
 """
 
 from __future__ import annotations

@@ -34,8 +34,8 @@ class DeadLetter:
     * `seal`, `redact`: the same options as in `DeadLetterQueue`.
 
     A cancelled call has not failed, and is not stored. The same is true for a stream from which the caller stopped
-    reading. If the store fails, the caller still receives the call's own exception. The exception is raised when the
-    dead letter is stored, or after 10 s at the latest.
+    reading. If the store of dead letters fails, the caller still receives the call's own exception. The exception is
+    raised when the dead letter is stored, or after 10 s at the latest.
 
     Refuses no call. Emits `DeadLetterKept` and `DeadLetterLost`. Raises `ValueError` for invalid options.
     """
@@ -73,7 +73,7 @@ class DeadLetter:
         return flow
 
     def _kept(self, call: Call, outcome: Outcome, fault: Fault) -> Generator[Effect, Any, str | None]:
-        """Store the call, and return the id of its dead letter, or None if it could not be stored."""
+        """Store the failed call, and return the id of its dead letter, or None if it could not be stored."""
         keeper = self._keeper
         try:
             letter = letter_of_call(call, outcome, keeper.now(), self.tags)
@@ -85,7 +85,7 @@ class DeadLetter:
         return letter.id
 
     def close(self) -> None:
-        """Close the connections and files of the store. The next dead letter opens them again."""
+        """Close the connections and files of the store of dead letters. The next dead letter opens them again."""
         self.queue.close()
 
     def __repr__(self) -> str:

@@ -33,7 +33,9 @@ class Deadline:
         self.seconds = seconds
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return a step that gives each call without a deadline this deadline, and then runs `step`."""
+        """Return a step that sets the deadline of each call that has none, and then runs `step` (the rest of the
+        pipeline).
+        """
 
         def flow(call: Call) -> Flow:
             if call.deadline == inf:

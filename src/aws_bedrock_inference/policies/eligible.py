@@ -19,8 +19,8 @@ _ELSEWHERE = ("region", "account", "endpoint", "principal")
 
 
 def unfit(needs: Needs, asked: Route, route: Route, place: Place | None, wall: float) -> str | None:
-    """Return the reason why `route` certainly cannot answer a call with these needs. Return None if no such reason is
-    known.
+    """Return the reason why `route` certainly cannot answer a call that needs the abilities `needs` of a model. Return
+    None if no such reason is known.
 
     `asked` is the route that the caller requested. If `route` has the same model as `asked`, the abilities of the
     model are not checked, because the caller chose it. `place` is the endpoint of `route`. This function sends no

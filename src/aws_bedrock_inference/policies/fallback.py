@@ -132,7 +132,9 @@ class Fallback:
                     raise ValueError(f"Pipeline(): {problem}; {_ORDER}")  # noqa: TRY004 - its position is wrong, not its type
 
     def health(self, key: str, now: float) -> Health:
-        """Return the health of the route with this key. The first call on a route creates it."""
+        """Return the health of the route with this key: the fraction of its calls that it gets. The first call on a
+        route creates this object.
+        """
         return self._health.get(key) or self._health.of(key, Health, now)
 
     def differences(self, fault: Fault) -> frozenset[str]:
@@ -145,7 +147,7 @@ class Fallback:
         return elsewhere(fault)
 
     def leave(self) -> Generator[Effect, object, None]:
-        """Release this process's shares of the quotas that the targets share with other processes."""
+        """Release this process's shares of the quotas that the targets (other routes) share with other processes."""
         for quota in self.quotas:
             yield from quota.leave()
 
@@ -163,7 +165,7 @@ class Pins(Locked):
         self._routes: LRUCache[str, int] = LRUCache(most)
 
     def get(self, pin: str) -> int | None:
-        """Return the number of the conversation's route, or None if the conversation is new."""
+        """Return the number of the route of the conversation `pin`, or None if the conversation is new."""
         with self._lock:
             return self._routes.get(pin)
 

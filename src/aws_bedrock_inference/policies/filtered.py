@@ -1,5 +1,5 @@
-"""The policy for filtered content. It returns the content as it is, replaces it with a message, or raises an
-exception.
+"""The policy for answers with filtered content. The policy returns such an answer unchanged, replaces the answer with a
+message, or raises an exception.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Filtered:
         return (yield from given(whole, [*items, *end]))
 
     def _message(self, filtered: FilteredContent, form: Any) -> Any:
-        """Return the message for the caller, or None if there is no message of the type `form`."""
+        """Return the message that replaces filtered content, or None if there is no message of the type `form`."""
         message: Any = self.on_filtered
         if callable(message):
             try:
@@ -156,8 +156,8 @@ class Filtered:
 
 
 class _Held:
-    """The handling of a stream that can be filtered. All items are delivered immediately, except for the end of the
-    stream. The end is held back until it is known whether the content was filtered.
+    """The handling of a stream whose content can be filtered. All items are delivered immediately, except for the end
+    of the stream. The end is held back until the policy knows whether the content was filtered.
     """
 
     def __init__(self) -> None:

@@ -28,8 +28,8 @@ LEADERS = 3
 
 
 class Verdict(Enum):
-    """The result for a follower that receives neither an answer nor a fault from its leader. The follower then waits,
-    becomes the leader, sends its own request, or starts again.
+    """The result for a follower (a waiting call) that receives neither an answer nor a fault from its leader (the equal
+    call that sends the request). The follower then waits, becomes the leader, sends its own request, or starts again.
     """
 
     WAIT = "wait"
@@ -39,8 +39,8 @@ class Verdict(Enum):
 
 
 class Follower:
-    """A call that waits for its leader. It is a `Waiter`, for which a flow can wait. `verdict` is an answer, a fault
-    or a `Verdict`.
+    """A call that waits for its leader (the equal call that sends the request). A follower is a `Waiter`, for which a
+    flow can wait. `verdict` is an answer, a fault or a `Verdict`.
     """
 
     __slots__ = ("_lock", "_wake", "verdict")
@@ -51,7 +51,7 @@ class Follower:
         self.verdict: Any = Verdict.WAIT
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register the function `wake` and return True. Return False if the follower already has a verdict."""
+        """Register the function `wake` and return True. Return False if the waiting call already has a result."""
         with self._lock:
             self._wake = wake
             return self.verdict is Verdict.WAIT
@@ -73,8 +73,9 @@ class Flight:
     """The request that equal calls with one key share.
 
     `expired` is a stored answer that is too old. `looked` is True if the store was queried. `led_since` is the time at
-    which the current leader started. `held_since` is the time at which the leader's caller received the item that it is
-    still processing. `held_since` is infinite while the leader waits for the service.
+    which the current leader (the call that sends the request) started. `held_since` is the time at which the leader's
+    caller received the item that it is still processing. `held_since` is infinite while the leader waits for the
+    service.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
@@ -99,13 +100,13 @@ class Flights(Locked):
         self._flights: dict[str, Flight] = {}
 
     def after_fork(self) -> None:
-        """Forget the parent's flights."""
+        """Forget the flights (shared requests) of the parent process."""
         super().after_fork()
         self._flights = {}
 
     def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
-        """Return the flight with this key, and a new follower of this flight. If there is no flight with this key,
-        create one and return it with None: the call is then its leader.
+        """Return the flight (shared request) with this key, and a new follower that waits for the result. If the flight
+        does not exist, create and return the flight with None: the call is then the leader and sends the request.
         """
         with self._lock:
             flight = self._flights.get(key)
@@ -117,20 +118,24 @@ class Flights(Locked):
             return flight, follower
 
     def leave(self, flight: Flight, follower: Follower) -> Any:
-        """Remove `follower` from its flight, and return its verdict."""
+        """Remove `follower` (a waiting call) from its flight (the shared request), and return its result."""
         with self._lock:
             if follower.verdict is Verdict.WAIT and follower in flight.followers:
                 flight.followers.remove(follower)
             return follower.verdict
 
     def forget(self, flight: Flight) -> None:
-        """Remove a flight that has lost its leader, so that the next equal call starts a new flight."""
+        """Remove a flight (shared request) whose leader (the call that sends it) has left, so that the next equal call
+        starts a new flight.
+        """
         with self._lock:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
 
     def land(self, flight: Flight, verdict: Any) -> None:
-        """End the flight, and set the verdict of all followers: an answer, a fault, or `ALONE`."""
+        """End the flight (the shared request), and set the result of all followers (waiting calls): an answer, a fault,
+        or `ALONE` (each call sends its own request).
+        """
         with self._lock:
             if self._flights.get(flight.key) is flight:
                 del self._flights[flight.key]
@@ -141,8 +146,9 @@ class Flights(Locked):
             follower.wake()
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
-        """Make the next follower the leader. `failed` is True if the current leader failed, and False if its call was
-        cancelled. A follower that cannot be woken is skipped, because its call was also cancelled.
+        """Make the next follower (waiting call) the leader, which sends the request. `failed` is True if the current
+        leader failed, and False if its call was cancelled. A follower that cannot be woken is skipped, because its call
+        was also cancelled.
         """
         flight.held_since = inf
         flight.failures += failed

@@ -57,7 +57,7 @@ _FILTERED = Fault(
 
 
 class Journey:
-    """One call and the routes that it has used. `_hops` contains the routes that it has left, with their outcomes."""
+    """One call and its routes. `_hops` contains the routes that the call has left, with their outcomes."""
 
     def __init__(self, policy: Fallback, call: Call, clock: Clock) -> None:
         self.policy = policy
@@ -72,7 +72,7 @@ class Journey:
         self._needed: Needs | None = None
 
     def run(self, step: Step) -> Flow:
-        """Send the call on one route after another until a route answers."""
+        """Send the call on one route (model, Region and account) after another until a route answers."""
         chosen = yield from self._first()
         while chosen is not None:
             leg, turn = chosen
@@ -92,8 +92,8 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the pinned route of the call. If it has none, or if that route rests, return the best route that
-        accepts a call now. If no route accepts a call, return the healthiest route.
+        """Return the pinned route of the call. If the call has none, or if that route gets only test calls, return the
+        best route that accepts a call now. If no route accepts a call, return the healthiest route.
         """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
@@ -140,7 +140,7 @@ class Journey:
         return None
 
     def _return(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Find the first earlier route that can still answer. Wait for its backoff, and return the route."""
+        """Find the first earlier route that can still answer. Wait before the retry, and return the route."""
         found = self._left_with_hope()
         if found is None:
             return None
@@ -173,7 +173,7 @@ class Journey:
         return True
 
     def _leg(self, number: int) -> Generator[Effect, Any, Leg | None]:
-        """Return the route with this number. If the call cannot use it, store the reason and return None."""
+        """Return the route with this number. If the call cannot use this route, store the reason and return None."""
         found = yield from found_leg(self.policy, self.call, number, self._needs, self.clock())
         if isinstance(found, str):
             if found:
@@ -225,7 +225,7 @@ class Journey:
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
         """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. If the fault
-        can affect only this request, a healthy route gets a second attempt. After a sign of an outage, it gets none.
+        can affect only this request, a healthy route gets a second attempt, except after a sign of an outage.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:

@@ -41,7 +41,7 @@ class Keyed(dict[str, T]):
         self._lock = threading.Lock()
 
     def of(self, key: str, make: Callable[[], T], now: float) -> T:
-        """Return the value for `key`. Create it if it does not exist."""
+        """Return the value for `key`. Create the value if it does not exist."""
         with self._lock:
             value = self.get(key)
             if value is None:
@@ -57,7 +57,7 @@ class Keyed(dict[str, T]):
 
 
 class Living(Locked, Generic[T]):
-    """The objects of one kind that still exist, found through weak references."""
+    """The objects of one kind that still exist in the program, found through weak references."""
 
     def __init__(self) -> None:
         super().__init__()

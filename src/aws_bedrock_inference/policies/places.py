@@ -61,7 +61,9 @@ class Places:
         self._verdicts: dict[tuple[str, ...], tuple[float, str | None]] = {}
 
     def of(self, home: Place, wanted: Target, now: float, seconds: float) -> Generator[Effect, Any, Place | str]:
-        """Return the place for the calls to a target. If there is no place, return the reason."""
+        """Return the place (endpoint and session) for the calls to a target. If this place cannot be created, return
+        the reason.
+        """
         known: Place | None = home.beside.get(wanted)
         if known is not None:
             return known
@@ -134,8 +136,9 @@ class Places:
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with this number for `call`, or the reason why the call cannot use this route. The reason is
-    empty if the route is the requested one. `needs` is a function that returns what the call needs from a model.
+    """Return the route with this number as a `Leg` for `call`, or the reason why the call cannot use this route. The
+    reason is empty if the route is the requested one. `needs` is a function that returns what the call needs from a
+    model.
     """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None
@@ -175,8 +178,8 @@ def _elsewhere(home: Place, wanted: Target) -> Place:
 
 
 def _asked(answer: Any, seconds: float, place: str) -> Generator[Effect, Any, Any]:
-    """Call `answer` in a background thread, and return its result. If it fails, return its error as a text. Wait for
-    at most `seconds`.
+    """Call the function `answer` in a background thread, and return the result. If the function fails, return its error
+    as a text. Wait for at most `seconds`.
     """
     from aws_bedrock_inference.stores import StoreUnavailable  # noqa: PLC0415 - it loads asyncio
     from aws_bedrock_inference.stores.request import Question  # noqa: PLC0415 - the same

@@ -44,8 +44,8 @@ LIVING: Living[Quota] = Living()
 
 
 class Quota:
-    """A policy that admits calls as the quota allows, with one ledger for each quota. A quota belongs to one account,
-    Region, model and quota pool.
+    """A policy that admits calls as the quota allows, with one ledger (a record of use) for each quota. A quota belongs
+    to one account, Region, model and quota pool.
 
     `rpm`, `tpm` and `tpd` are the account's requests per minute, tokens per minute and tokens per day. `tpd` counts all
     models of a Region together. A configured limit is never exceeded. If the service allows less, the estimated limit
@@ -125,7 +125,7 @@ class Quota:
         return quota
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: C901 - another frame would slow down every call
-        """Return a step that waits until the ledger admits a call, and then sends the call with `step`."""
+        """Return a step that waits until the quota admits a call, and then sends the call with `step`."""
         pools = self._ledgers
         self._clock = clock
 
@@ -172,7 +172,7 @@ class Quota:
         return flow
 
     def ledger(self, route: Route, now: float) -> Ledger:
-        """Return the ledger of all calls on `route`. The first use creates the ledger."""
+        """Return the ledger (the record of use) of all calls on `route`. The first use creates the ledger."""
         return self._pool(route, now).ledger
 
     def waiting(self, route: Route | None = None) -> int:
@@ -248,7 +248,7 @@ class Quota:
         return self._days.of(f"{route.account} {route.region}", lambda: Day(limit, ends), now)
 
     def _needless(self, day: Day, now: float) -> bool:
-        """Return True if no ledger uses `day` and a new object would act in the same way; otherwise return False."""
+        """Return True if no ledger uses `day` and a new daily quota would act in the same way; otherwise False."""
         return day.idle(now) and all(pool.ledger.day is not day for pool in list(self._ledgers.values()))
 
     def _member(self, route: Route, ledger: Ledger) -> Membership | None:

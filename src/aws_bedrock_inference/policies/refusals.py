@@ -48,8 +48,8 @@ def day_spent(seconds: float, region: str) -> Fault:
 
 
 def queue_full(ahead: int, seconds: float = inf) -> Fault:
-    """Return the fault of a call that was refused because the queue for quota is full. `seconds` is the time until
-    the quota has room for the call, if this time is known.
+    """Return the fault of a call that was refused because the queue for quota is full. `seconds` is the time until the
+    quota can admit the call, if this time is known.
     """
     fault = refusal(
         "QueueFull",
@@ -62,8 +62,8 @@ def queue_full(ahead: int, seconds: float = inf) -> Fault:
 
 
 def too_close(message: str, seconds: float = inf) -> Fault:
-    """Return the fault of a call that cannot end before its deadline. `seconds` is the time until the quota has room
-    for the call, if this time is known.
+    """Return the fault of a call that cannot end before its deadline. `seconds` is the time until the quota can admit
+    the call, if this time is known.
     """
     fault = refusal(
         "DeadlineTooClose",

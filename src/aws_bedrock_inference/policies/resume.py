@@ -155,8 +155,8 @@ def unresumable(on_interrupt: Any, pipeline: Pipeline) -> str | None:
 
 
 def _anew(step: Step, call: Call, fault: Fault, transcript: Transcript) -> Flow:
-    """Deliver the notice `Interrupted`, and send the request of `call` again. If the caller stops reading after the
-    notice, the second request is not sent, and costs nothing.
+    """Deliver the notice `Interrupted` (the earlier content is invalid), and send the request of `call` again. If the
+    caller stops reading after the notice, the second request is not sent, and costs nothing.
     """
     if not (yield from give(Interrupted(fault))):
         return Outcome(transcript, ABANDONED)

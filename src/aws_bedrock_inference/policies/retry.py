@@ -27,8 +27,8 @@ class Retry:
       retried.
     * `jitter`, default `full`: how waits are randomized. AWS's SDKs also use `full`, because it spreads simultaneous
       retries best. The others are `equal`, `decorrelated` and `near`.
-    * `budget`: a `Budget` that limits the retries of all calls together. Several policies can share it. By default,
-      each policy has its own.
+    * `budget`: a `Budget` that limits the retries of all calls together. Several policies can share a `Budget`. By
+      default, each policy has its own.
     * `chance`: the random source of the waits.
 
     Refuses no call. Emits `RetryScheduled` before each wait. Raises `ValueError` for invalid options.
@@ -104,8 +104,8 @@ class Retry:
 
 
 def _at_stake(call: Call, fault: Fault) -> int:
-    """Return the number of tokens that AWS may have charged for a failed attempt. This is the whole reservation if
-    the service received the request and did not refuse it, because the service may have generated the whole answer.
-    Otherwise it is 0.
+    """Return the number of tokens that AWS may have charged for a failed attempt. The result is the whole reservation
+    if the service received the request and did not refuse it, because the service may have generated the whole answer.
+    Otherwise the result is 0.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

@@ -78,8 +78,8 @@ AGAIN_LONGEST = 4.0
 
 
 class Membership:
-    """The membership of this process in the shared quota `pool`, which `store` divides. `due` is the time of the next
-    request to the store.
+    """The membership of this process in the shared quota `pool`, which `store` divides among its members. `due` is the
+    time of the next request to the store.
     """
 
     def __init__(self, store: ShareStore, pool: str, ledger: Ledger, clock: Clock) -> None:
@@ -106,15 +106,15 @@ class Membership:
         self._use(0.0, {}, 0.0, -inf)
 
     def after_fork(self) -> None:
-        """Use no share in a forked child until the store grants one. The lease belongs to the parent process."""
+        """Use no share of the quota in a forked child until the store grants one. The lease is the parent's."""
         self.due = self._ledger.window.leased_until = -inf
 
     def lapsed(self, now: float) -> bool:
-        """Return True if the lease of this process has expired, by its own clock; otherwise return False."""
+        """Return True if the lease (share of the quota) expired by this process's clock; otherwise return False."""
         return now >= self._ledger.window.leased_until
 
     def renew(self, now: float) -> Generator[Effect, object, None]:
-        """Request a share from the store, and wait for it for at most half a second.
+        """Request a share of the quota from the store, and wait for the share for at most half a second.
 
         Raises `StoreUnusable` if this process has never had a share and waiting would not help.
         """
@@ -176,7 +176,7 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """Request a share earlier if a call waits whose priority and tenant were missing in the last request."""
+        """Request a share earlier if a call waits whose priority and tenant the last request did not name."""
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
@@ -190,7 +190,7 @@ class Membership:
             self.sizes.add(outcome.usage.output_tokens, call.estimate.output_tokens)
 
     def _who(self) -> str:
-        """Return the name of this process as a member. A forked child gets a different name."""
+        """Return the name of this process in the shared quota. A forked child gets a different name."""
         if self._pid != os.getpid():
             self._pid = os.getpid()
             self._name = f"{socket.gethostname()}:{self._pid}:{uuid.uuid4().hex[:8]}"
@@ -199,7 +199,7 @@ class Membership:
         return self._name
 
     def _leaving(self) -> StoreRequest[None] | None:
-        """Stop using the share, and return the request that frees it. Return None if there is no share to free."""
+        """Stop using the share of the quota, and return the request that frees the share, or None without a share."""
         if self._pid != os.getpid() or self._share == 0.0 or self._failures:
             return None
         self.due = self._ledger.window.leased_until = -inf
@@ -227,8 +227,8 @@ class Membership:
         return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
-        """Return the report of this process for the other members. `at_once` contains the numbers of requests and
-        tokens that the process could use immediately.
+        """Return the report of this process for the other members (processes). `at_once` contains the numbers of
+        requests and tokens that the process could use immediately.
         """
         taken = self._ledger.snapshot(now)
         requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def given(outcome: Outcome, items: Iterable[Any]) -> Flow:
-    """Deliver `items` to the caller. Return the outcome with the number of delivered items."""
+    """Deliver `items` of a stream to the caller. Return the `outcome` with the number of delivered items."""
     emitted = outcome.emitted
     for item in items:
         emitted += 1

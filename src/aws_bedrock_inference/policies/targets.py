@@ -82,8 +82,8 @@ class Target:
 
 
 class Leg(NamedTuple):
-    """A route as one call uses it. `target` is None if the route is the one that the caller requested. `number` is the
-    position of the route in the list of routes, beginning with 0.
+    """A route (model, Region and account) as one call uses it. `target` is None if the route is the one that the caller
+    requested. `number` is the position of the route in the list of routes, beginning with 0.
     """
 
     number: int
@@ -95,7 +95,7 @@ class Leg(NamedTuple):
     tier: str = "default"
 
     def call(self, call: Call) -> Call:
-        """Return `call` with the changes that are needed to send it on this route."""
+        """Return `call` with the changes that are needed to send the call on this route."""
         if self.target is None:
             return call
         params = {**call.params, "modelId": self.route.model}

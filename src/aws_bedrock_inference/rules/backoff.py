@@ -1,5 +1,5 @@
-"""Compute the wait before the next attempt (the backoff) as in AWS SDK retry 2.1, with four kinds of jitter. The
-ceiling is the longest wait; it doubles with each retry up to a cap.
+"""Compute the wait before the next attempt (the backoff) as in AWS SDK retry 2.1, with four kinds of jitter (randomness
+of the wait). The ceiling is the longest wait; it doubles with each retry up to a cap.
 """
 
 from __future__ import annotations
@@ -22,28 +22,32 @@ def ceiling(hint: Hint, retry: int) -> float:
 
 
 def full(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return a random wait between 0 and the ceiling. The AWS SDKs use this jitter, because it spreads simultaneous
-    retries best.
+    """Return a random wait between 0 and the ceiling (the longest wait before this retry). The AWS SDKs use this
+    method, because it spreads simultaneous retries best.
     """
     return chance() * ceiling(hint, retry)
 
 
 def equal(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return a random wait between half the ceiling and the ceiling. It is used for faults after which a short wait
-    is useless.
+    """Return a random wait between half the ceiling and the ceiling (the longest wait before this retry). This method
+    is used for faults after which a short wait is useless.
     """
     half = ceiling(hint, retry) / 2
     return half + chance() * half
 
 
 def decorrelated(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return a random wait between the base and three times the previous wait, but at most the cap."""
+    """Return a random wait between the base (the shortest wait) and three times the previous wait, but at most the cap
+    (the longest wait).
+    """
     highest = max(hint.base, 3 * previous)
     return min(hint.cap, hint.base + chance() * (highest - hint.base))
 
 
 def near(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return the ceiling plus or minus up to 20 %, but at most the cap. This is almost the backoff without jitter."""
+    """Return the ceiling (the longest wait before this retry) plus or minus up to 20 %, but at most the cap. This wait
+    is hardly random.
+    """
     return min(hint.cap, ceiling(hint, retry) * (0.8 + 0.4 * chance()))
 
 

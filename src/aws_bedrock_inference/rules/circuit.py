@@ -31,8 +31,8 @@ class State(Enum):
 
 
 class Verdict(Enum):
-    """The result of an admitted call. IGNORED means that the result says nothing about the health of the service: the
-    call was cancelled or throttled, or the caller's input was wrong.
+    """The result of an admitted call, as the circuit breaker counts it. IGNORED means that the result does not show
+    whether the service is healthy: the call was cancelled or throttled, or the caller's input was wrong.
     """
 
     OK = "ok"
@@ -48,8 +48,8 @@ _OK, _FAILED, _IGNORED = Verdict
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Permission for one call. The result of the call is only counted while the circuit is in the same generation. A
-    new generation begins each time the state changes.
+    """The permission of a circuit breaker for one call. The result of the call is only counted if the state of the
+    circuit (closed, open, half-open) has not changed since the call was admitted. Each change begins a new generation.
     """
 
     generation: int
@@ -58,21 +58,22 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The refusal of a call. A new attempt makes sense after `wait` seconds."""
+    """The refusal of a call by a circuit breaker. A new attempt makes sense after `wait` seconds."""
 
     wait: float
 
 
 class Circuit:
-    """A circuit that opens when at least `failures` calls failed within `window` seconds, and the failed calls were at
-    least the fraction `ratio` of all calls in that time.
+    """A circuit breaker. It opens (refuses all calls) when at least `failures` calls failed within `window` seconds,
+    and the failed calls were at least the fraction `ratio` of all calls in that time.
 
     Calls in flight count as successful. Errors return sooner than answers, so a few quick errors at the start of a
     burst are weak evidence.
 
-    After `recovery` seconds, an open circuit admits `probes` calls to test the service. It opens again when at least
-    the fraction `ratio` of these probes has failed. It closes as soon as so many probes have succeeded that the failed
-    ones can no longer reach this fraction. So one rare failure of a probe does not keep the circuit open.
+    After `recovery` seconds, an open circuit admits `probes` calls to test the service. The circuit opens again when at
+    least the fraction `ratio` of these calls has failed. The circuit closes as soon as so many of these calls (probes)
+    have succeeded that the failed ones can no longer reach this fraction. So one rare failure of a probe does not keep
+    the circuit open.
 
     A probe can be a call whose answer takes a minute. The circuit must not wait a minute if other calls take a second.
     Therefore, while the probes have not decided, the number of probes doubles every `recovery` seconds, but at most
@@ -103,7 +104,7 @@ class Circuit:
         self._begin(self.state, self._pass.generation + 1)
 
     def admit(self, now: float) -> Ticket | Refusal:
-        """Return a `Ticket` if a call can be sent now, or a `Refusal`."""
+        """Return a `Ticket` (the permission for one call) if a call can be sent now, or a `Refusal`."""
         if self.state is _CLOSED:
             self._admitted = next(self._count)
             return self._pass
@@ -111,8 +112,8 @@ class Circuit:
             return self._admit_to_probe(now)
 
     def report(self, ticket: Ticket, verdict: Verdict, now: float) -> State | None:
-        """Record the result of the call with this ticket. Return the new state if the result changes the state,
-        otherwise None.
+        """Record the result of the call that was admitted with this `ticket`. Return the new state of the circuit if
+        the result changes the state, otherwise None.
         """
         with self._lock:
             if ticket.generation != self._pass.generation:

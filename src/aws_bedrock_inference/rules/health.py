@@ -10,38 +10,39 @@ from enum import Enum
 from aws_bedrock_inference.forks import Locked
 
 DECREASE = 0.7
-"""The factor by which each breach multiplies the share. If the fraction p of the attempts are breaches, the share
-settles at (1 - p) / p x 0.1 / 0.36, where 0.1 is `INCREASE`. A route on which 3 % of the attempts fail therefore
-keeps almost all its calls, and a route on which 20 % fail keeps most of them.
+"""The factor by which each breach (failed attempt) multiplies a route's share of its calls. If the fraction p of the
+attempts are breaches, the share settles at (1 - p) / p x 0.1 / 0.36, where 0.1 is `INCREASE`. A route on which 3 % of
+the attempts fail therefore keeps almost all its calls, and a route on which 20 % fail keeps most of them.
 """
 
 INCREASE = 0.1
-"""The amount by which a success increases the share."""
+"""The amount by which a success increases a route's share of its calls."""
 
 IN_A_ROW = 4
-"""After this number of breaches in a row, a route rests. An outage causes so many breaches within a short time. If 20
-% of the attempts fail at random, four breaches in a row occur one time in 600.
+"""After this number of breaches (failed attempts) in a row, a route rests: it gets only test calls. An outage causes so
+many breaches within a short time. If 20 % of the attempts fail at random, four breaches in a row occur one time in 600.
 """
 
 REST = 8.0
-"""The seconds between two probes of a resting route. In an outage of one minute, the route receives seven probes, and
-the end of the outage is noticed at most 8 seconds late.
+"""The seconds between two probes (test calls) of a resting route, which gets no other calls. In an outage of one
+minute, the route receives seven probes, and the end of the outage is noticed at most 8 seconds late.
 """
 
 BACK = 0.5
-"""The share of a route after a successful probe. Further successes increase it."""
+"""The share of its calls that a route gets after a successful probe (test call). Further successes increase this share.
+"""
 
 FORGOTTEN = 300.0
-"""After this number of seconds without a breach, earlier breaches are forgotten. This helps a route with few calls,
-on which few successes increase the share.
+"""After this number of seconds without a breach (failed attempt), earlier breaches are forgotten. This helps a route
+with few calls, on which few successes increase the share of the calls.
 """
 
 _NEARLY = 1e-9
 
 
 class Turn(Enum):
-    """The decision about a call that would use the route: YES to send it, PROBE to send it as a probe, NO not to send
-    it on this route now.
+    """The decision about a call that would use a route: YES to send the call, PROBE to send it as a test of the route,
+    NO not to send it on this route now.
     """
 
     YES = "yes"
@@ -51,8 +52,8 @@ class Turn(Enum):
 
 class Health(Locked):
     """The health of one route, as the fraction of its calls that it still gets (its share). A healthy route has the
-    share 1. A breach multiplies the share by a factor below 1, and a success increases it. After four breaches in a row
-    the route rests, and only single calls (probes) test it.
+    share 1. A breach (failed attempt) multiplies the share by a factor below 1, and a success increases it. After four
+    breaches in a row the route rests, and only single calls (probes) test it.
     """
 
     def __init__(self) -> None:
@@ -85,9 +86,9 @@ class Health(Locked):
             return Turn.YES
 
     def succeeded(self, *, probe: bool = False) -> bool:
-        """Record a success. Return True if the success ended the rest of the route, otherwise False. Only the success
-        of a probe ends a rest. Other calls may have started before the outage, so their success does not show the
-        present state.
+        """Record a successful call. Return True if the route was resting (it got only test calls) and now gets calls
+        again, otherwise False. Only the success of a test call (`probe`) ends a rest. Other calls may have started
+        before the outage, so their success does not show the present state.
         """
         with self._lock:
             if self.resting and not probe:
@@ -98,7 +99,9 @@ class Health(Locked):
             return back
 
     def breached(self, now: float) -> bool:
-        """Record a breach. Return True if it makes the route rest, otherwise False."""
+        """Record a breach (a failed attempt). Return True if the breach makes the route rest, otherwise False. A
+        resting route gets only test calls.
+        """
         with self._lock:
             if self.resting:
                 return False
@@ -111,8 +114,8 @@ class Health(Locked):
             return True
 
     def rest(self, now: float, seconds: float) -> bool:
-        """Let the route rest for `seconds` until its next probe. Return True if it was not resting before, otherwise
-        False.
+        """Send the route no calls for `seconds`, until its next probe (test call). Return True if the route was not
+        resting before, otherwise False.
         """
         with self._lock:
             began = not self.resting

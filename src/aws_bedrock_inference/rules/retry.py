@@ -1,5 +1,5 @@
-"""Decide whether a failed call is retried. The decision depends on the fault, the earlier attempts, the retry budget
-that all calls share, and the deadline.
+"""Decide whether a failed call is retried. The decision depends on the fault, the earlier attempts, the retry budget (a
+limit for the retries of all calls together), and the deadline.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The decision to retry after `wait` seconds. `cost` is the number of units that the retry takes from the
-    budget.
+    """The decision to retry after `wait` seconds. `cost` is the number of units that the retry uses of the retry
+    budget, which all calls share.
     """
 
     wait: float
@@ -39,7 +39,7 @@ class Stop:
 
 
 LEFT_TO_CALLER = "retries are left to the caller"
-"""The reason why a call is not retried with `Retry(attempts=1)`: only the caller retries such a call."""
+"""The reason why a call with `Retry(attempts=1)` is not retried: only the caller retries such a call."""
 
 
 class Budget(Locked):
@@ -63,7 +63,7 @@ class Budget(Locked):
         super().__init__()
 
     def take(self, cost: int) -> bool:
-        """Take `cost` units from the budget and return True. If fewer units are available, take none and return
+        """Use `cost` units of the retry budget and return True. If fewer units are available, use none and return
         False.
         """
         with self._lock:
@@ -73,7 +73,7 @@ class Budget(Locked):
             return True
 
     def give(self, units: int) -> None:
-        """Return units to the budget, up to its capacity."""
+        """Return units to the retry budget, up to its capacity."""
         if self.available < self.capacity:
             with self._lock:
                 self.available = min(self.capacity, self.available + units)
@@ -94,8 +94,8 @@ def decide(
     """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` are the failed
     attempts before.
 
-    Attempts are counted separately for each error code, because each code has its own maximum. `most` is the maximum of
-    all attempts together. If `most` is 1, nothing is retried.
+    Attempts are counted separately for each error code, because each code has its own maximum of attempts. `most` is
+    the maximum of all attempts together. If `most` is 1, nothing is retried.
 
     Some throttled calls wait in the queue of the quota policy, which decides when to send them again. Their throttles
     are not counted as attempts, because they cost the service almost nothing. These calls end at their deadline.

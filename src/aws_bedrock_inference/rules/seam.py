@@ -27,7 +27,9 @@ TELLING = 12
 SHARED = 8
 
 MARK = "====="
-"""A line that the request contains both before and after the anchor. A model can copy these lines into its answer."""
+"""A line that the request contains both before and after the anchor (the end of the first part). A model can copy these
+lines into its answer.
+"""
 
 # Other ways to write the same character, in addition to those that Unicode calls compatible.
 _SAME = str.maketrans(
@@ -37,8 +39,9 @@ _JOINER = "\u200d"
 
 
 def anchor_of(text: str) -> str:
-    """Return the anchor: the last characters of `text`. If possible, it is so long that it occurs only once in the
-    text. It does not begin inside a sequence that readers see as one character.
+    """Return the anchor: the last characters of `text`, with which the second part of the answer must begin. If
+    possible, the anchor is so long that it occurs only once in the text. The anchor does not begin inside a sequence
+    that readers see as one character.
     """
     length = ANCHOR
     while length < min(len(text), LONGEST) and text.find(text[-length:]) < len(text) - length:
@@ -62,7 +65,7 @@ class Seam:
         self._held = ""
 
     def add(self, piece: str) -> str:
-        """Add a piece of the second part. Return the text that can be delivered now, which may be empty."""
+        """Add a piece of the answer's second part. Return the text that can be delivered now, which may be empty."""
         if self.verified is not None:
             return piece
         self._held += piece
@@ -72,7 +75,7 @@ class Seam:
 
     def end(self) -> str:
         """Return the text that was not yet delivered. This method is called when the second part has ended, or when
-        enough of it has been read to find the anchor.
+        enough of it has been read to find the anchor (the repeated end of the first part).
         """
         if self.verified is not None:
             return ""
@@ -96,8 +99,8 @@ class Seam:
         return rest.lstrip().lstrip(MARK[0]).removeprefix("\n") if copied else rest
 
     def _repeats(self) -> bool:
-        """Return True if the second part still repeats the first part; otherwise return False. Some models begin
-        their answer again.
+        """Return True if the second part of the answer still repeats the first part; otherwise return False. Some
+        models begin their answer again.
         """
         if len(self._held) >= len(self._received) + REACH or self.anchor in self._held:
             return False
@@ -110,15 +113,16 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return True if `anchor` ends with the text with which it begins; otherwise return False. Example: "abcab". If a
-    second part repeats only the last "ab" of this anchor, it can look as if it repeated the whole anchor.
+    """Return True if `anchor` (the end of the first part) ends with the text with which it begins; otherwise return
+    False. Example: "abcab". If a second part repeats only the last "ab" of this anchor, it can look as if it repeated
+    the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 
 
 def _shared(first: str, anchor: str, second: str) -> int:
-    """Return the number of characters at the beginning of `second` that repeat the end of `first`. Differences in
-    spelling are ignored. Return 0 if the match can be a coincidence.
+    """Return the number of characters at the beginning of `second` (the second part) that repeat the end of `first`.
+    Differences in spelling are ignored. Return 0 if the match can be a coincidence.
     """
     shown = _alike(first[-2 * LONGEST :])[0].rstrip()
     again, ends = _alike(second)

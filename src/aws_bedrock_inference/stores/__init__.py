@@ -58,8 +58,8 @@ def open_store(url: str) -> ShareStore:
 def opened_at(url: str, file: Callable[[Path], S], server: Callable[[str], S], *, use: str, name: str) -> S:
     """Return `file(path)` for the URL of a file, or `server(url)` for the URL of a server.
 
-    `server` imports redis-py. Error messages contain `use`, which is the purpose of the store, and `name`, which is an
-    example of a file name. Raises `ValueError` for an invalid URL.
+    The function `server` imports redis-py. Error messages contain `use`, which is the purpose of the store, and `name`,
+    which is an example of a file name. Raises `ValueError` for an invalid URL.
     """
     scheme, separator, _ = url.partition("://")
     if scheme == "sqlite" and separator:
@@ -86,8 +86,8 @@ def path_in(url: str, name: str) -> Path:
 
 
 def try_store(store: ShareStore) -> None:
-    """Check that a store works: a member that needs no quota joins and leaves. Raises `StoreUnavailable` if the store
-    cannot be used.
+    """Check that a store of shared quotas works: a member (a process) that needs no quota joins and leaves. Raises
+    `StoreUnavailable` if the store cannot be used.
     """
     member = f"{socket.gethostname()}:{os.getpid()}"
     store.renew(_TRIED, member, LeaseRequest(0.0, ())).run()

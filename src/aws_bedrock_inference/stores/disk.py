@@ -44,8 +44,8 @@ class Schema:
 
 
 def identity(path: Path) -> Identity | None:
-    """Return the device and the inode of the file at `path`, or None if there is no file. These numbers change if the
-    file is replaced.
+    """Return the device and the inode of the file at `path`, or None if the file does not exist. The device or the
+    inode changes if the file is replaced.
     """
     status = _status(path)
     return None if status is None else (status.st_dev, status.st_ino)
@@ -57,7 +57,7 @@ def is_still(path: Path, file: Identity | None) -> bool:
 
 
 def remove_emptied(path: Path) -> None:
-    """Remove a file that was emptied while it was open.
+    """Remove a SQLite file that was emptied while it was open, and its log.
 
     SQLite keeps a log next to the file. If the file is emptied, the log still belongs to the earlier content. A process
     that opens the file now could not use this log, and SQLite would later write a part of the log into the file.
@@ -144,7 +144,7 @@ def _stamps(connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def too_new(path: Path, why: str) -> str:
-    """Return the message about a file that a newer version of this package wrote."""
+    """Return the error message about a file that a newer version of this package wrote."""
     return (
         f"{path} was written by a newer version of this package ({why}): "
         "update aws-bedrock-inference in this environment"

@@ -42,11 +42,12 @@ class _Opened:
 
 
 class SharedFile:
-    """The file at `path` with the tables of `schema`. It is created on first use; only its owner can read and write
-    it.
+    """The SQLite file at `path` with the tables of `schema`. The file is created on first use; only its owner can read
+    and write the file.
 
-    If a change waits longer than `timeout` seconds for other threads or processes, it raises `StoreUnavailable`. If
-    the file was deleted or replaced, the next use opens the file that is now at `path`, or creates a file.
+    If a change of the file waits longer than `timeout` seconds for other threads or processes, the change raises
+    `StoreUnavailable`. If the file was deleted or replaced, the next use opens the file that is now at `path`, or
+    creates a file.
     """
 
     def __init__(self, path: Path, schema: Schema, *, timeout: float) -> None:
@@ -85,7 +86,7 @@ class SharedFile:
             yield database
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close the file; the next use opens the file again."""
         opened = self.opened.pop(os.getpid(), None)
         if opened is not None:
             with opened.lock:
@@ -137,8 +138,8 @@ class SharedFile:
         return opened
 
     def _drop(self, opened: _Opened) -> None:
-        """Close a connection that can no longer be used. The caller holds its lock. The next request opens another
-        connection.
+        """Close a connection that can no longer be used. The caller holds the connection's lock. The next request opens
+        another connection.
         """
         if self.opened.get(os.getpid()) is opened:
             del self.opened[os.getpid()]

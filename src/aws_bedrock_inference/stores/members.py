@@ -37,7 +37,7 @@ class Member:
 
     @classmethod
     def of(cls, seen: Seen) -> Self:
-        """Return the member from its entry in the store."""
+        """Return the member (a process that uses a shared quota) that is described by its entry in the store."""
         try:
             report, unread = MemberReport.from_json(seen.report), ""
         except ReportTooNew as error:
@@ -72,8 +72,8 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return whether this quota may be the same as `other`, although the store counts the two separately. This can
-        happen if the members of this quota do not know their account.
+        """Return whether this quota may be the same as the quota `other`, although the store counts the two separately.
+        This can happen if the members of this quota do not know their account.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
@@ -88,12 +88,12 @@ class SharedQuota:
 
     @property
     def throttled(self) -> int:
-        """The number of throttles of all members, each since its process started."""
+        """The number of throttles of all members, since the start of each member's process."""
         return sum(member.report.throttled for member in self.members)
 
     @property
     def waiting(self) -> dict[float, int]:
-        """The number of waiting calls, by priority."""
+        """The number of waiting calls of all members, by priority."""
         return _sum(member.report.waiting for member in self.members)
 
     @property
@@ -110,8 +110,8 @@ class SharedQuota:
         return sizes
 
     def reasons(self, dimension: str) -> dict[str, list[str]]:
-        """Return the reasons for the members' estimates of this dimension's limit. For each reason, the dictionary
-        contains the names of the members that state it.
+        """Return the reasons for the members' estimates of the limit of a `dimension` (requests or tokens). For each
+        reason, the dictionary contains the names of the members that state the reason.
         """
         believed: dict[str, list[str]] = {}
         for member in self.members:
@@ -121,7 +121,7 @@ class SharedQuota:
         return dict(sorted(believed.items(), key=lambda each: -len(each[1])))
 
     def holding(self) -> str:
-        """Return a text with the reason why calls are waiting now."""
+        """Return a text with the reason why calls of the members are waiting now."""
         if not any(self.waiting.values()):
             return "nothing; no call is waiting"
         fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MemoryStore:
-    """A store that contains its data in memory. `clock` is the clock of the store."""
+    """A store of shared quotas in the memory of one process. `clock` is the clock of the store."""
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
@@ -33,17 +33,17 @@ class MemoryStore:
         self._lock = threading.Lock()
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Instant[Grant]:
-        """Report the needs of `member`, and return its new lease. The lease is the share of the quota that the member
-        is allowed to use.
+        """Report the quota that `member` (a process) needs, and return its new lease. The lease is the share of the
+        quota that the member is allowed to use.
         """
         return Instant(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Instant[None]:
-        """Release the lease of `member`. `report` is the last report of the member."""
+        """Release the lease (the share of the quota) of `member`. `report` is the last report of the member."""
         return Instant(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Instant[dict[str, View]]:
-        """Return the members of `pool`. If `pool` is not set, return the members of every pool."""
+        """Return the members of `pool` (one quota). If `pool` is not set, return the members of every pool."""
         return Instant(partial(self._look, pool))
 
     def close(self) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STORE_TIMEOUT = 0.25
-"""The seconds for each step of a request to a store, such as connecting. The whole request takes at most twice as
-long.
+"""The maximum time in seconds of each step of a request to a store, such as connecting. The whole request takes at most
+twice as long.
 """
 
 
@@ -51,32 +51,31 @@ class ShareStore(Protocol):
     """
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> StoreRequest[Grant]:
-        """Report the needs of `member`, and return its new lease. The lease is the share of the quota that the member
-        is allowed to use.
+        """Report the quota that `member` (a process) needs, and return its new lease. The lease is the share of the
+        quota that the member is allowed to use.
         """
 
     def leave(self, pool: str, member: str, report: str = "") -> StoreRequest[None]:
-        """Release the lease of `member`. `report` is the last report of the member."""
+        """Release the lease (the share of the quota) of `member`. `report` is the last report of the member."""
 
     def look(self, pool: str | None = None) -> StoreRequest[Mapping[str, View]]:
-        """Return the members of `pool`. If `pool` is not set, return the members of every pool that was used within
-        the last hour.
+        """Return the members of `pool` (one quota). If `pool` is not set, return the members of every pool that was
+        used within the last hour.
         """
 
     def close(self) -> None:
         """Close the connections and files that this process has opened. A later request opens them again.
 
-        Leases are not released; only `leave` releases a lease.
+        Leases (shares of quotas) are not released; only `leave` releases a lease.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """A request that blocks for at most `limit` seconds, even if a look-up of a host name or a disk hangs.
+    """A request to a store that blocks for at most `limit` seconds, even if a look-up of a host name or a disk hangs.
 
     The request runs in its own thread, because a hanging look-up or disk cannot be interrupted. After `limit` seconds
-    the caller stops waiting for the thread. There is no asyncio client, because it would not be worth its cost for one
-    request per second.
+    the caller stops waiting for the thread. An asyncio client would not be worth its cost for one request per second.
     """
 
     answer: Callable[[], T]
@@ -84,7 +83,7 @@ class Question(Generic[T]):
     place: str
 
     def run(self) -> T:
-        """Send the request, and block until the answer arrives."""
+        """Send the request to the store, and block until the answer arrives or the time limit ends."""
         try:
             return self._start().result(self.limit)
         except NoThreadLeft:  # the program is ending, so this thread can send the request itself
@@ -93,7 +92,7 @@ class Question(Generic[T]):
             raise self._too_slow() from None
 
     async def arun(self) -> T:
-        """Send the request, and await the answer."""
+        """Send the request to the store, and await the answer or the end of the time limit."""
         try:
             return await asyncio.wait_for(asyncio.wrap_future(self._start()), self.limit)
         except TimeoutError:
@@ -113,7 +112,7 @@ class Question(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Instant(Generic[T]):
-    """A request that is answered from memory, without waiting."""
+    """A request to a store that is answered from memory, without waiting."""
 
     answer: Callable[[], T]
 

@@ -29,7 +29,8 @@ FRESH = 30.0
 
 
 class Server:
-    """The server at `url`, used for one `purpose`. `place` is the URL without user, password and options.
+    """The Redis or Valkey server at `url`, used for one `purpose`. `place` is the URL without user, password and
+    options.
 
     Each new connection queries the role of the server and refuses a replica. After a failure, and every `FRESH` seconds
     of `clock`, the next request connects again by host name. So the requests reach the new primary server after a
@@ -58,8 +59,8 @@ class Server:
         self._made = None
 
     def client(self) -> Any:
-        """Return redis-py's client. It is created on first use, because redis-py's client of a cluster connects as soon
-        as it is created.
+        """Return redis-py's client. The client is created on first use, because redis-py's client of a cluster connects
+        as soon as it is created.
         """
         if self._made is not None and self._clock() >= self._made_at + FRESH:
             self.close()
@@ -101,10 +102,10 @@ class Server:
 
 
 def _connect_to_primary(connection: Any) -> None:
-    """Log in as redis-py does, then refuse a replica, even a replica that accepts writes.
+    """Log in to a server as redis-py does, then refuse a replica, even a replica that accepts writes.
 
-    Servers before version 6, proxies and some managed services do not answer the command HELLO. They are accepted
-    without this check.
+    Servers before version 6, proxies and some managed services do not answer the command HELLO. These servers are
+    accepted without this check.
     """
     connection.on_connect()
     connection.send_command("HELLO")

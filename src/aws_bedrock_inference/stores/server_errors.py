@@ -1,5 +1,5 @@
 """Explain the errors of a Redis or Valkey server: whether waiting helps, and what to do. The first word of an error,
-such as `LOADING`, identifies it.
+such as `LOADING`, identifies the error.
 
 The words are those of Redis 7.0 (src/server.c createSharedObjects, src/acl.c, src/cluster.c, src/replication.c) and
 Valkey 8, read 2026-11. The words `BEDROCK...` come from this package's own script. If a command in a script fails, an
@@ -19,8 +19,8 @@ _CREDENTIALS = "write the correct user and password into the URL, percent-encode
 
 
 class Purpose(NamedTuple):
-    """The purpose for which a server is used. `use` completes the sentence "cannot be used to …". `keys` is the
-    pattern of the keys, and `rights` lists the permissions that the purpose needs.
+    """The purpose for which a Redis or Valkey server is used. `use` completes the sentence "cannot be used to …".
+    `keys` is the pattern of the keys, and `rights` lists the permissions that the purpose needs.
     """
 
     use: str
@@ -89,7 +89,7 @@ _CLASSES = {
 
 
 def trouble(place: str, error: Exception, purpose: Purpose) -> StoreUnavailable:
-    """Return the exception for `error` of the server at `place`."""
+    """Return the exception for an `error` of the Redis or Valkey server at `place` (a URL without password)."""
     text = " ".join((_CLASSES.get(type(error).__name__, "") + f" {error}").split())
     for known, kind in ((_LASTING, StoreUnusable), (_PASSING, StoreUnavailable)):
         for words, advice in known.items():

@@ -43,12 +43,12 @@ SHARES = Schema(
 
 
 class SqliteStore:
-    """A store in a file, with one row for each pool and one row for each member's report. `clock` must be the same for
-    all processes.
+    """A store in a SQLite file, with one row for each pool (a shared quota) and one row for the report of each member
+    (process). `clock` must be the same for all processes.
 
-    If a request waits longer than `timeout` seconds for other threads or processes, it raises `StoreUnavailable`. Only
-    the owner of the file can read and write it. If the file was deleted or replaced, the next request uses the file
-    that is now at the path, or creates a file.
+    If a request waits longer than `timeout` seconds for other threads or processes, the request raises
+    `StoreUnavailable`. Only the owner of the file can read and write it. If the file was deleted or replaced, the next
+    request uses the file that is now at the path, or creates a file.
     """
 
     def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:
@@ -58,21 +58,21 @@ class SqliteStore:
         self._file = SharedFile(self.path, SHARES, timeout=timeout)
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
-        """Report the needs of `member`, and return its new lease. The lease is the share of the quota that the member
-        is allowed to use.
+        """Report the quota that `member` (a process) needs, and return its new lease. The lease is the share of the
+        quota that the member is allowed to use.
         """
         return self._question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
-        """Release the lease of `member`. `report` is the last report of the member."""
+        """Release the lease (the share of the quota) of `member`. `report` is the last report of the member."""
         return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
-        """Return the members of `pool`. If `pool` is not set, return the members of every stored pool."""
+        """Return the members of `pool` (one quota). If `pool` is not set, return the members of every stored pool."""
         return self._question(partial(self._look, pool))
 
     def close(self) -> None:
-        """Close the file. The next request opens it again."""
+        """Close the file. The next request opens the file again."""
         self._file.close()
 
     def __repr__(self) -> str:
@@ -137,7 +137,9 @@ def _read(database: sqlite3.Connection, pool: str) -> Leases | None:
 
 
 class _Reports(dict[str, str]):
-    """The reports of the members. Each report is read from the file only when it is needed."""
+    """The reports of the members (processes) of a shared quota. Each report is read from the file only when it is
+    needed.
+    """
 
     def __init__(self, database: sqlite3.Connection, pool: str) -> None:
         self._database = database

@@ -1,7 +1,7 @@
 """Share quotas between any number of machines through a Redis (6.2 or newer) or Valkey server, with redis-py.
 
-Each request runs one script on the keys of one pool. The keys of a pool have the same hash tag, so that they are on
-one node of a cluster.
+Each request runs one script on the server's keys of one pool (one quota). The keys of a pool have the same hash tag, so
+that one node of a cluster stores all of them.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ T = TypeVar("T")
 
 
 class ValkeyStore:
-    """A store with two hashes for each pool. The server deletes them after an hour without use. The store uses the
-    time of the server. `timeout`, `clock`, `place` and the connections are described in `Server`.
+    """A store with two Redis hashes for each pool (a shared quota). The server deletes the two hashes after an hour
+    without use. The store uses the time of the server. `timeout`, `clock`, `place` and the connections are described in
+    `Server`.
     """
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT, clock: Clock = monotonic) -> None:
@@ -44,23 +45,23 @@ class ValkeyStore:
         self._lua = files("aws_bedrock_inference.stores").joinpath("leases.lua").read_text(encoding="utf-8")
 
     def renew(self, pool: str, member: str, request: LeaseRequest) -> Question[Grant]:
-        """Report the needs of `member`, and return its new lease. The lease is the share of the quota that the member
-        is allowed to use.
+        """Report the quota that `member` (a process) needs, and return its new lease. The lease is the share of the
+        quota that the member is allowed to use.
         """
         return self._question(partial(self._renew, pool, member, request))
 
     def leave(self, pool: str, member: str, report: str = "") -> Question[None]:
-        """Release the lease of `member`. `report` is the last report of the member."""
+        """Release the lease (the share of the quota) of `member`. `report` is the last report of the member."""
         return self._question(partial(self._leave, pool, member, report))
 
     def look(self, pool: str | None = None) -> Question[dict[str, View]]:
-        """Return the members of `pool`. If `pool` is not set, return the members of every pool that was used within
-        the last hour.
+        """Return the members of `pool` (one quota). If `pool` is not set, return the members of every pool that was
+        used within the last hour.
         """
         return self._question(partial(self._look, pool))
 
     def close(self) -> None:
-        """Close the connections. The next request opens new connections."""
+        """Close the connections to the server. The next request opens new connections."""
         self._server.close()
 
     def __repr__(self) -> str:

@@ -30,8 +30,8 @@ MOST = 10_000
 
 
 class Worker:
-    """A group of at most `threads` threads, which are started when they are needed. `name` is the name of the
-    threads.
+    """A group of at most `threads` threads, which send requests to a store and are started when they are needed. `name`
+    is the name of the threads.
     """
 
     def __init__(self, threads: int, name: str = "bedrock-cache") -> None:
@@ -41,12 +41,12 @@ class Worker:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Start with no threads in a forked child, because the threads exist only in the parent."""
+        """Start with no threads in a forked child process, because the threads exist only in the parent process."""
         self._crew = _Crew()
 
     def start(self, work: Callable[[], Any], place: str) -> Future[Any]:
-        """Add `work` to the queue, and return its future. Raises `StoreUnavailable` if too many requests are waiting,
-        and `NoThreadLeft` if no thread can be started.
+        """Add `work` (a request to the store) to the queue, and return its future. Raises `StoreUnavailable` if too
+        many requests are waiting, and `NoThreadLeft` if no thread can be started.
         """
         crew, future = self._crew, Future[Any]()
         # If the waiting task is cancelled, the queued request must still be sent.
@@ -69,7 +69,7 @@ class Worker:
 
 
 class _Crew:
-    """The threads of one worker in one process, and their queue."""
+    """The threads of one `Worker` in one process, and the queue of requests that these threads send to a store."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -78,7 +78,7 @@ class _Crew:
         self.idle = 0
 
     def run(self) -> None:
-        """Do the queued work. Return after some time without work, so that the thread ends."""
+        """Send the queued requests to the store. Return after some time without requests, so that the thread ends."""
         while True:
             try:
                 future, work = self.queue.get(timeout=IDLE)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aws_bedrock_inference.rules.quota.fair_shares import UNLIMITED
 
-NOISE = "noise of "  # prefix of a shared value that is not a limit: the noise of the dimension that follows
+NOISE = "noise of "  # prefix of a shared value that is not a limit: the random throttles of a dimension
 BURNDOWN = "burndown"
 
 if TYPE_CHECKING:
@@ -19,17 +19,17 @@ SAME = 1e-9  # estimates that differ by less are equal
 
 
 class Beliefs:
-    """Estimates of the limits per minute. The stamp of an estimate is the number of times that the estimate has
-    changed.
+    """The shared estimates of a quota's limits per minute. The stamp of an estimate is the number of times that the
+    estimate has changed.
     """
 
     def __init__(self) -> None:
         self._limits: dict[str, tuple[float, int]] = {}
 
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
-        """Use the estimates that a member has sent (`LeaseRequest.limits`). An older stamp means that the member did
-        not yet know the latest shared estimate. In this case, its estimate is used only if a throttle has lowered it
-        and it is lower than the shared one.
+        """Use the estimates that a member (a process) has sent in `LeaseRequest.limits`. The stamp of an estimate
+        counts its changes. An older stamp means that the member did not yet know the latest shared estimate. In this
+        case, its estimate is used only if a throttle has lowered it and it is lower than the shared one.
         """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)
@@ -43,13 +43,15 @@ class Beliefs:
                 self._limits[name] = (estimate, stamp + 1)
 
     def finite(self, name: str) -> float:
-        """Return the estimate of the dimension `name`, or 0 if the estimate is unknown or infinite."""
+        """Return the estimated limit of the dimension `name` (requests or tokens), or 0 if the estimate is unknown or
+        infinite.
+        """
         limit, _ = self._limits.get(name, (0.0, 0))
         return limit if limit < UNLIMITED else 0.0
 
     def told(self) -> tuple[tuple[str, float, int], ...]:
-        """Return a tuple (dimension, estimate, stamp) for each dimension, sorted by dimension. `Grant.limits` has the
-        same form.
+        """Return a tuple (dimension, estimate, stamp) for each dimension (requests or tokens), sorted by dimension. The
+        stamp counts the changes of the estimate. `Grant.limits` has the same form.
         """
         return tuple(
             (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())

@@ -1,4 +1,4 @@
-"""Learn the burndown, if the limit of tokens per minute is configured ("told").
+"""Learn the burndown (quota tokens per output token), if the limit of tokens per minute is configured ("told").
 
 When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
 burndown of each model. A number in the table can be wrong, or missing for a new model. If the number is too high, the
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 MINUTE = 60.0
 
-# The size of a step as a fraction of the burndown: normally, and after a failure. Between two steps, at least this many
-# seconds and this many calls must pass.
+# The size of a step (a decrease of the burndown) as a fraction of the burndown: normally, and after a failure. Between
+# two steps, at least this many seconds and this many calls must pass.
 STEP = 0.1
 FINE = 0.05
 PACE = 30.0
@@ -54,11 +54,11 @@ REST = 60.0
 LONGER = 4.0
 LONGEST = 6 * 3600.0
 
-# A step holds if it caused no throttles for this many seconds: the longest window of a service that is known.
+# A step is final if it caused no throttles for this many seconds: the longest window of a service that is known.
 HOLDS = 60.0
 
-# The conditions for a step: calls waited for tokens for this part of the time, ended calls used this part of the limit,
-# and the estimated limit is at least this part of the configured one.
+# The conditions for a decrease: calls waited for tokens for this part of the time, ended calls used this part of the
+# limit, and the estimated limit is at least this part of the configured one.
 HELD = 0.5
 TAKEN = 0.8
 BELIEVED = 0.999
@@ -100,8 +100,8 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A decrease of the burndown. `full` is its time, on a clock that runs only while the limit is used fully. `rate`
-    is the burndown before the decrease.
+    """A decrease of the burndown (quota tokens per output token). `full` is the time of this decrease, on a clock that
+    runs only while the limit is used fully. `rate` is the burndown before the decrease.
     """
 
     full: float
@@ -109,8 +109,8 @@ class Step(NamedTuple):
 
 
 class Burndown:
-    """The burndown of one quota. `rate` is its present value, and `table` the number in the table of models, with which
-    it starts. `factor` is `rate` divided by `table`.
+    """The burndown of one quota: the number of quota tokens for each output token. `rate` is the present burndown, and
+    `table` the number in the table of models, with which `rate` starts. `factor` is `rate` divided by `table`.
 
     `told` is the configured limit in tokens per minute. Without a configured limit, no burndown is learned. The ledger
     adds up two sums over the calls that have ended: `charged` (the tokens that the quota was charged) and `output` (the
@@ -141,21 +141,21 @@ class Burndown:
 
     @property
     def learned(self) -> bool:
-        """True if the rate differs from the number in the table."""
+        """True if the burndown (quota tokens per output token) differs from the number in the table."""
         return self.rate != self.table
 
     def state(self, rate: float) -> None:
-        """Use the `rate` that the user has set, and learn no other rate from now on."""
+        """Use the burndown `rate` that the user has set, and learn no other burndown from now on."""
         self.rate, self.factor, self.reason = rate, rate / (self.table or 1.0), "as set with set_burndown"
         self.due = inf
 
     @property
     def found(self) -> bool:
-        """True if this member or another one learned the rate; False if the user or the table set it."""
+        """True if a member (process) learned the burndown; False if the user or the table set it."""
         return self.learned and self.due < inf
 
     def adopt(self, rate: float, now: float) -> None:
-        """Use the rate that another member has learned, and wait before the next step of this member."""
+        """Use the burndown `rate` that another process has learned, and wait before this process lowers it."""
         if self.due < inf and rate != self.rate:
             self._mark(now)
             self._stepped.clear()
@@ -167,8 +167,8 @@ class Burndown:
         self._held += seconds
 
     def look(self, now: float, limit: Limit, admitted: float) -> None:
-        """If all conditions for a step are met, lower the rate by one step. `admitted` is the number of calls that were
-        admitted since the start.
+        """If all conditions for a decrease are met, lower the burndown by one step. `admitted` is the number of calls
+        that were admitted since the start.
         """
         self.due = now + LOOK
         seconds = now - self._marks[-1].at
@@ -194,7 +194,7 @@ class Burndown:
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
         """Use the throttle of a call that was admitted `age` seconds ago as evidence. `in_a_row` is the number of the
-        throttle in its row of throttles. If the throttle shows that a decrease of the rate has failed, return the
+        throttle in its row of throttles. If the throttle shows that a decrease of the burndown has failed, return the
         number of tokens that must still be charged for the last minute. Otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
@@ -238,7 +238,7 @@ class Burndown:
         return owed
 
     def _rise(self, now: float, limit: Limit) -> None:
-        """Raise the rate if the last minute used much less than the limit although calls waited."""
+        """Raise the burndown if the last minute used much less than the limit although calls waited."""
         told, last = self._told * limit.share, self._marks[-1]
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]
         seconds, output = last.at - minute[0].at, last.output - minute[0].output
@@ -278,7 +278,7 @@ class Burndown:
         return charge / max(LOOK, last.at - first.at)
 
     def _owed(self, now: float, rate: float) -> float:
-        """Return how many more tokens the last minute would have been charged if `rate` had applied."""
+        """Return how many more tokens the last minute would have been charged with the burndown `rate`."""
         marks = [mark for mark in self._marks if mark.at >= now - MINUTE]
         return sum(
             (after.output - mark.output) * max(0.0, rate - mark.rate) for mark, after in itertools.pairwise(marks)

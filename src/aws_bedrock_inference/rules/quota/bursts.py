@@ -1,5 +1,5 @@
 """Learn the burst: the amount of quota that can be used within a moment. If the calls before a throttle were sent
-faster than the rate, the burst may be too large.
+faster than the limit per minute allows on average, the burst may be too large.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Throttle
 
-# The burst is blamed for a throttle if the calls before it were this many times as fast as the rate. Several of these
-# throttles within SECONDS halve the burst. A burst near LEAST is not halved, because throttles then prove nothing.
+# The burst (the quota used at once) is blamed for a throttle if the calls before this throttle were this many times as
+# fast as the rate. Several of these throttles within SECONDS halve the burst. A burst near LEAST is not halved, because
+# throttles then prove nothing.
 AHEAD = 1.3
 THROTTLES = 2.0
 PART = 0.1
@@ -37,22 +38,24 @@ class Burst:
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
-        """Let the burst grow for `seconds`, and return the new burst."""
+        """Let the burst (the quota that can be used at once) grow for `seconds`, and return the new burst."""
         self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
         return self.seconds
 
     def reduce(self) -> None:
-        """Reduce the burst for a trial, to see whether throttles stop."""
+        """Reduce the burst (the quota that can be used at once), to see whether throttles stop."""
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return True if the calls before a throttle were sent much faster than `rate`, and the burst is large enough
-        to be reduced; otherwise return False.
+        """Return True if the calls before a throttle were sent much faster than `rate`, and the burst (the quota that
+        can be used at once) is large enough to be reduced; otherwise return False.
         """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 
     def blame(self, throttle: Throttle, now: float) -> bool:
-        """Count a throttle that the burst explains. Return True if the burst was reduced, otherwise False."""
+        """Count a throttle that was caused by the burst (too much quota used at once). Return True if the burst was
+        reduced, otherwise False.
+        """
         if throttle.age > now - self._changed_at:
             return False
         if now - self._began > SECONDS:

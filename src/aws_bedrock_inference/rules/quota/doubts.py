@@ -1,5 +1,5 @@
 """Distinguish throttles that a trial causes from the usual throttles. In a trial, the package sends more than the
-service is known to accept, to test a limit.
+service is known to accept, to test a limit of the quota.
 
 While there is no trial, the usual throttles are counted: which fraction of the calls is throttled, and how many
 throttles come together, as in a short problem of the service. During a trial, each throttle beyond the usual number
@@ -12,9 +12,10 @@ from math import log
 
 from aws_bedrock_inference.rules.quota.evidence import MORE, MORE_AND, TOLERATED
 
-# The evidence that ends a trial, as the logarithm of a likelihood ratio. A doubt below SLIGHT is negligible. Throttles
-# can also come together without a trial. Therefore, the doubt must exceed DOUBT by WORST times the largest doubt that
-# arose without a trial. This largest doubt decreases by half in this many seconds.
+# The evidence that ends a trial (sending more than usual), as the logarithm of a likelihood ratio. A doubt (evidence
+# against a trial) below SLIGHT is negligible. Throttles can also come together without a trial. Therefore, the doubt
+# must exceed DOUBT by WORST times the largest doubt that arose without a trial. This largest doubt decreases by half in
+# this many seconds.
 DOUBT = 4.0
 SLIGHT = 1.0
 WORST = 2.0
@@ -26,25 +27,29 @@ MANY = 4000.0
 
 
 class Doubts:
-    """The evidence that a trial causes more throttles than usual."""
+    """The evidence that a trial causes more throttles than usual. In a trial, the package sends more than the service
+    is known to accept.
+    """
 
     def __init__(self) -> None:
         self._admitted = 0.0
         self.start()
 
     def start(self) -> None:
-        """Forget the usual number of throttles."""
+        """Forget how many throttles are usual without a trial."""
         self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 
     @property
     def enough(self) -> bool:
-        """True if there are so many throttles that the trial is a far more probable cause than chance."""
+        """True if there are so many throttles that a trial (sending more than the service is known to accept) is a far
+        more probable cause than chance.
+        """
         return self.doubt > DOUBT + WORST * self._worst
 
     def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
         """Record that `seconds` have passed and that `admitted` calls have been admitted since the start. `anyway` is
-        True if there was no trial in these seconds.
+        True if there was no trial (sending more than the service is known to accept) in these seconds.
         """
         calls = admitted - self._admitted
         self._admitted = admitted
@@ -59,7 +64,9 @@ class Doubts:
                 self._calls, self._throttles = self._calls / 2.0, self._throttles / 2.0
 
     def throttle(self, *, anyway: bool) -> None:
-        """Record a throttle. `anyway` is True if there was no trial when it occurred."""
+        """Record a throttle. `anyway` is True if the throttle occurred outside a trial, in which the package sends more
+        than the service is known to accept.
+        """
         most = DOUBT + WORST * self._worst + SLIGHT  # a larger doubt would only take longer to disappear
         self.doubt = min(most, self.doubt + log(MORE + MORE_AND / self._usual))
         self._most = max(self._most, self.doubt)
@@ -67,8 +74,9 @@ class Doubts:
             self._throttles += 1.0
 
     def end(self, *, anyway: bool) -> None:
-        """Set the doubt to zero. `anyway` is True if the doubt arose without a trial. In that case, remember how large
-        the doubt was, because later trials then need more evidence.
+        """Set the doubt to zero. The doubt is the evidence that a trial (sending more than the service is known to
+        accept) causes throttles. `anyway` is True if the doubt arose without a trial. In that case, remember how large
+        the doubt was. A later trial then ends only after more throttles.
         """
         if anyway:
             self._worst = max(self._worst, self._most)

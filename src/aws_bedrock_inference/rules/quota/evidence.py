@@ -1,11 +1,11 @@
-"""Use throttles as evidence: decide whether there are more of them than noise explains, and whether they continue at a
-lower rate.
+"""Use throttles as evidence about a limit: decide whether there are more throttles than noise explains, and whether
+they continue at a lower rate of calls.
 
 Noise means throttles that occur although the quota is not full. While only a tolerated fraction of the calls is
-throttled, throttles prove nothing. `Evidence` is a CUSUM test: it adds a number for each call and each throttle. The
-number is the logarithm of a ratio: how probable the event is with a little more than twice the tolerated throttles,
-divided by how probable it is with the tolerated throttles. If the sum falls to zero, it starts again. `verdict` is a
-sequential likelihood ratio test between two rates of throttles.
+throttled, throttles prove nothing. `Evidence` is a CUSUM test (a cumulative sum that detects a change): it adds a
+number for each call and each throttle. The number is the logarithm of a ratio: how probable the event is with a little
+more than twice the tolerated throttles, divided by how probable it is with the tolerated throttles. If the sum falls to
+zero, it starts again. `verdict` is a sequential likelihood ratio test between two rates of throttles.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ MORE_AND = 0.015
 # The necessary evidence, as the logarithm of a likelihood ratio: 3 is about 20 times as probable.
 SURE = 3.0
 
-# A full quota refuses large calls before small ones, but noise does not depend on the size of a call. Throttles are
-# therefore not noise if throttled calls are on average larger than others by this factor.
+# A full quota refuses large calls before small ones, but noise (throttles without a full quota) does not depend on the
+# size of a call. Throttles are therefore not noise if throttled calls are on average larger than others by this factor.
 LARGER = 1.15
 SIZE_WEIGHT = 0.15
 
-# The noise is averaged over this many calls. If it is less than NONE times the tolerated fraction, it counts as zero.
+# The noise (the usual fraction of throttled calls) is averaged over this many calls. Noise below NONE times the
+# tolerated fraction counts as zero.
 MEMORY = 1000.0
 OPEN = 300.0  # calls after which an undecided doubt is dropped
 NONE = 0.5
@@ -35,21 +36,23 @@ NONE = 0.5
 # The size of a call changes its weight as evidence by at most this factor.
 SIZES = 4.0
 
-# A verdict needs at least FEW throttles. It is due as soon as DUE throttles were to be expected.
+# A verdict (whether throttles continue) needs at least FEW throttles. It is due as soon as DUE throttles were to be
+# expected.
 FEW = 3
 DUE = 12.0
 
 
 class Prior(NamedTuple):
-    """The evidence that a change of the estimate requires, and the size of the changes.
+    """The evidence that a change of an estimated limit requires, and the size of the changes.
 
     * `doubt`: the evidence at which a trial starts. A trial lowers a value to see whether the throttles stop.
     * `below`: the fraction by which the rate of a trial is below the rate that would explain the throttles.
-    * `gone`: the evidence at which the rate counts as the cause of the throttles.
-    * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise.
-    * `rows`: the number of rows of throttles within half a minute that lowers the rate. In a row, almost no call
-      succeeds between the throttles. `kept` is the smallest fraction of the rate that remains.
-    * `regrows`: the seconds in which a burst grows back.
+    * `gone`: the evidence (that the throttles stopped at a lower rate) at which the rate counts as their cause.
+    * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise (not caused by a full
+      quota).
+    * `rows`: this number of rows of throttles within half a minute lowers the rate. In a row, almost no call succeeds
+      between the throttles. `kept` is the smallest fraction of the rate that remains.
+    * `regrows`: the seconds in which a burst (the quota that can be used at once) grows back.
     """
 
     doubt: float
@@ -66,9 +69,9 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The values from before a trial, and the rate of throttles at that time. `slack` is the fraction by which
-    reservations could exceed the limit of the minute. `slack` or `burst` is 0 if it is not suspected as the cause of
-    the throttles.
+    """The values from before a trial, which lowers a value to see whether throttles stop, and the fraction of the calls
+    that was throttled before. `slack` is the fraction by which reservations could exceed the limit of the minute.
+    `burst` is the quota that can be used at once. A value that is not suspected as the cause of the throttles is 0.
     """
 
     estimate: float
@@ -79,8 +82,8 @@ class Trial(NamedTuple):
 
 
 class Evidence:
-    """The calls and throttles since the last change of the estimate. `doubt` is the evidence that there are too many
-    throttles. `noise` is the fraction of the calls that is throttled at any rate, however low.
+    """The calls and throttles since the last change of the estimated limit. `doubt` is the evidence that there are too
+    many throttles. `noise` is the fraction of the calls that is throttled at any rate, however low.
     """
 
     __slots__ = ("_seen", "_well", "calls", "doubt", "noise", "size", "throttles")
@@ -98,11 +101,13 @@ class Evidence:
         return self.noise if self.noise > TOLERATED else TOLERATED
 
     def forget(self) -> None:
-        """Delete the counts after a change of the estimate. The noise remains."""
+        """Delete the counts of calls and throttles after a change of the estimated limit. The measured noise (usual
+        throttles) remains.
+        """
         self.calls = self.throttles = self.doubt = 0.0
 
     def admit(self, calls: float, *, on_trial: bool) -> None:
-        """Record that `calls` more calls were admitted."""
+        """Record that `calls` more calls were admitted. `on_trial` is True if a trial now runs with a reduced value."""
         self.calls += calls
         self._well += calls
         tolerated = self.tolerated
@@ -112,7 +117,9 @@ class Evidence:
             self.forget()
 
     def throttle(self, size: float) -> None:
-        """Record a throttle. `size` is the size of the throttled call divided by the mean size of all calls."""
+        """Record a throttle as evidence. `size` is the size of the throttled call divided by the mean size of all
+        calls.
+        """
         self.size += SIZE_WEIGHT * (size - self.size)
         self.throttles += 1.0
         self.doubt += log(MORE + MORE_AND / self.tolerated)
@@ -128,14 +135,16 @@ class Evidence:
         return self.throttles, self.doubt
 
     def find_noise(self, rate: float) -> None:
-        """Treat the throttles as noise from now on, as long as at most the fraction `rate` of the calls is throttled.
-        This fraction was measured on the calls since the last change.
+        """Treat the throttles as noise (not caused by a full quota) from now on, as long as at most the fraction `rate`
+        of the calls is throttled. This fraction was measured on the calls since the last change.
         """
         self.noise = max(self.noise, rate)
         self._seen = max(self.calls, 1.0 / self.noise)
 
     def learn(self) -> None:
-        """If there is noise, update its average with the calls and throttles since the last change of the estimate."""
+        """If there is noise (throttles without a full quota), update its average with the calls and throttles since the
+        last change of the estimated limit.
+        """
         if self.noise:
             self._seen = min(MEMORY, self._seen + self.calls)
             self.noise += (self.throttles - self.noise * self.calls) / max(self._seen, self.calls)
@@ -143,13 +152,16 @@ class Evidence:
                 self.noise = 0.0
 
     def blame(self) -> None:
-        """Record that throttles had a proven cause other than noise. From then on, `doubtful` needs less evidence."""
+        """Record that throttles had a proven cause, such as the rate of calls. From then on, fewer throttles are enough
+        to start a trial with a lower value.
+        """
         self._well = 1.0
 
     def doubtful(self, enough: float) -> bool:
-        """Return True if there are too many throttles; otherwise return False. `enough` is the evidence that is needed
-        if there is no noise. If there is noise, the needed evidence grows with each call since throttles last had a
-        proven cause, because noise alone can look like too many throttles in a long time.
+        """Return True if there are too many throttles; otherwise return False. `enough` is the evidence (a log
+        likelihood ratio) that is needed if no throttles are noise (throttles without a full quota). With noise, the
+        needed evidence grows with each call since throttles last had a proven cause. In a long time, noise alone can
+        look like too many throttles.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
@@ -159,9 +171,9 @@ class Evidence:
         return self.throttles / max(self.calls, self.throttles, 1.0)
 
     def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
-        """Return True if the throttles have stopped since their rate was `rate`, False if they continue, and None while
-        this is undecided. `gone` is the evidence that the answer True needs. If this is undecided for a long time,
-        return True if `blamed` is True.
+        """Return True if the throttles have stopped since the fraction `rate` of the calls was throttled, False if they
+        continue, and None while this is undecided. `gone` is the evidence (a log likelihood ratio) that the answer True
+        needs. If the question is undecided for a long time, return True if `blamed` is True.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

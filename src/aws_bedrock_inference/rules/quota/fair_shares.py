@@ -1,5 +1,5 @@
-"""Compute the share of each member (a process) of a shared quota. The needs are served in the order of their priority.
-Then the rest of the quota is divided.
+"""Compute the share of each member (a process) of a shared quota. The needs of the members' calls are served in the
+order of priority. Then the rest of the quota is divided.
 
 The smallest priority number is served first. Within one priority, every member gets what it needs if the quota is
 sufficient. Otherwise each tenant gets the same share, but at most what the tenant needs. It does not matter how many
@@ -20,8 +20,8 @@ OTHERS = "\n"
 
 
 class Need(NamedTuple):
-    """The fraction of the quota that a member needs for one priority and tenant, and the number of calls that need
-    it.
+    """The fraction of the quota that a member (a process) needs for its calls of one priority and tenant, and the
+    number of these calls.
     """
 
     priority: float
@@ -31,7 +31,9 @@ class Need(NamedTuple):
 
 
 Levels: TypeAlias = "dict[tuple[float, str], tuple[float, float]]"
-"""For each priority and tenant: the part of the quota for each call, and the number of calls of all members."""
+"""For each priority and tenant: the part of the quota for each call, and the number of calls of all members
+(processes).
+"""
 
 # The part of the quota that is guaranteed to each lower priority that has needs, and the maximum for all of them
 # together.
@@ -52,8 +54,9 @@ UNLIMITED = 1e300
 
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
-    """Divide `total` among `members`. Each member is passed as its needs. Return two values: the part that each call
-    gets, by priority and tenant, and the surplus that each member gets in addition to its needs.
+    """Divide the fraction `total` of a quota among `members`. Each member (process) is passed as the needs of its
+    calls. Return two values: the part that each call gets, by priority and tenant, and the surplus that each member
+    gets in addition to its needs.
     """
     wants: dict[float, dict[str, list[tuple[float, float]]]] = {}
     count = 0
@@ -79,7 +82,9 @@ def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Level
 
 
 def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
-    """Return the share of a member with these needs. `levels` and `surplus` are the results of `divide`."""
+    """Return the share of the quota for a member (a process) whose calls need `needs`. `levels` and `surplus` are the
+    results of `divide`.
+    """
     return surplus + sum(
         min(need, levels[priority, tenant][0] * max(calls, FEWEST))
         for priority, need, calls, tenant in needs
@@ -88,7 +93,9 @@ def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
 
 
 def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
-    """Return, for each need, the number of its calls as a fraction of all calls of its tenant."""
+    """Return, for each of a member's `needs` (for one priority and tenant), the number of its calls as a fraction of
+    all calls of this tenant.
+    """
     return tuple(
         min(1.0, max(need.calls, FEWEST) / levels[need.priority, need.tenant][1]) if need.need > 0.0 else 1.0
         for need in needs
@@ -96,7 +103,7 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """The needs of all members for one tenant or group. `turns` is the number of tenants."""
+    """The needs of all members (processes) for one tenant or one group of tenants. `turns` is the number of tenants."""
 
     tenant: str
     need: float
@@ -110,8 +117,9 @@ class _Wanted(NamedTuple):
 
 
 def _level(wants: list[tuple[float, float]], left: float) -> tuple[float, float]:
-    """Divide `left` among `wants`, which are pairs (need, calls). Return the level, which is the part for one call, and
-    the sum that was distributed. Each pair gets the level multiplied by its calls, but at most its need.
+    """Divide the part `left` of the quota among `wants`, which are pairs (need, calls). Return the level, which is the
+    part for one call, and the sum that was distributed. Each pair gets the level multiplied by its calls, but at most
+    its need.
     """
     total = sum(need for need, _ in wants)
     if total <= left + TOLERANCE:

@@ -46,10 +46,10 @@ CAPACITY_OVER = 2.0
 
 
 class Pause:
-    """A row of throttles and the pauses that the row causes. Throttles form a row if almost no call succeeds between
-    them; a success ends the row. `in_a_row` is the number of throttles in the row. The length of a pause is the
-    fraction `part` of the time since the row began. `answered` is True if a call has succeeded since the service last
-    reported that the daily quota is exhausted.
+    """A row of throttles, and the pauses of all calls that the row causes. Throttles form a row if almost no call
+    succeeds between them; a success ends the row. `in_a_row` is the number of throttles in the row. The length of a
+    pause is the fraction `part` of the time since the row began. `answered` is True if a call has succeeded since the
+    service last reported that the daily quota is exhausted.
     """
 
     __slots__ = (
@@ -97,7 +97,9 @@ class Pause:
         return True
 
     def stalled_too_long(self, now: float) -> bool:
-        """Return True if the row lasts so long that a full minute of the quota cannot be its cause; otherwise False."""
+        """Return True if throttles without a success last so long that a full minute of the quota cannot be the cause;
+        otherwise False.
+        """
         return self.in_a_row > 1 and now > self._since + STALLED
 
     def park(self, until: float) -> None:
@@ -106,15 +108,15 @@ class Pause:
         self._probing = True
 
     def obey(self, stated: float, now: float) -> None:
-        """Pause for the time that the service requests. If this time is longer than `PARKED` seconds, one call tests
-        the service after `PARKED` seconds.
+        """Pause all calls for the time that the service requests. If this time is longer than `PARKED` seconds, one
+        call tests the service after `PARKED` seconds.
         """
         if stated:
             self.park(now + min(stated, PARKED))
 
     def exhaust(self, now: float, day: Day) -> None:
-        """Pause until the end of `day`, whose quota is exhausted, but for at most `PARKED` seconds. If a call of this
-        model has succeeded since the last error of this kind, also pause the other models that share the day.
+        """Pause all calls until the end of `day`, whose quota is exhausted, but for at most `PARKED` seconds. If a call
+        of this model has succeeded since the last error of this kind, also pause the other models that share the day.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -123,21 +125,23 @@ class Pause:
             self.answered = False
 
     def follow(self, day: Day, now: float) -> None:
-        """If the ledger of another model has recorded that `day` is exhausted, pause until one call can test the
-        service again.
+        """If the ledger (the record) of another model's quota states that `day` is exhausted, pause all calls until one
+        call can test the service again.
         """
         if now < day.exhausted_until:
             self.exhausted_until = max(self.exhausted_until, day.exhausted_until)
             self.park(day.exhausted_until)
 
     def over(self, now: float) -> bool:
-        """Return True if there is neither a pause nor a row of throttles; otherwise return False."""
+        """Return True if there is neither a pause nor a row of throttles (throttles without a success between them);
+        otherwise return False.
+        """
         if now >= self.until and not self._probing:
             self.until = -inf
         return self.until == -inf and not self.in_a_row
 
     def on_success(self, admitted_at: float) -> None:
-        """End the row if the successful call was admitted after the last throttle."""
+        """End the row of throttles if the successful call was admitted after the last throttle."""
         self.answered = True
         if admitted_at > self._throttled_at:
             self.in_a_row = 0
@@ -152,12 +156,12 @@ class Pause:
 
 
 class Day(Locked):
-    """The tokens per day of one account in one Region. The ledgers of all models share this object, because AWS has had
-    one daily quota for all models of a Region since 2026-09-21.
+    """The tokens per day of one account in one Region. The records of all models (ledgers) share this object, because
+    AWS has had one daily quota for all models of a Region since 2026-09-21.
 
     `limit` is in tokens after burndown. AWS weights tokens by their price in an unpublished way, so the service can
     report an exhausted day before `limit` is reached. After this report, no model is called until `exhausted_until`.
-    `ends` is the end of the day. Both are times of the ledgers' clock.
+    `ends` is the end of the day. Both are times of the clock that is passed as `now`.
 
     AWS sends the same message for a model whose quota is set to 0, as in new accounts. Other models can then still be
     called. Therefore the message stops all models only if a call of the reported model has succeeded since the last
@@ -210,13 +214,17 @@ class Day(Locked):
         return not self.used and not self.reserved and now >= self.exhausted_until
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more can be used, if calls in flight use none of their reserved tokens."""
+        """Return the seconds until `tokens` more of the daily quota can be used, if calls in flight use none of their
+        reserved tokens.
+        """
         with self._lock:
             self._renew(now)
             return 0.0 if self.used + tokens <= self.limit else self.ends - now
 
     def wait_now(self, tokens: float, now: float) -> float:
-        """Return the seconds to wait before an attempt to reserve `tokens`, or 0 if they can be reserved now."""
+        """Return the seconds to wait before an attempt to reserve `tokens` of the daily quota, or 0 if they can be
+        reserved now.
+        """
         with self._lock:
             return self._wait(tokens, now)
 
@@ -250,12 +258,12 @@ class Concurrency:
 
     @property
     def calm(self) -> bool:
-        """True if there is no limit and no recent capacity error."""
+        """True if there is no limit for calls in flight and no recent capacity error."""
         return self.most == inf and not self._errors
 
     def on_capacity_error(self, admitted_at: float, now: float) -> None:
-        """Record a capacity error, and lower the limit if there were several. Ignore errors of calls that were
-        admitted before the last decrease.
+        """Record a capacity error, and lower the limit for calls in flight if there were several. Ignore errors of
+        calls that were admitted before the last decrease.
         """
         if admitted_at <= self._reduced_at:
             return
@@ -267,7 +275,7 @@ class Concurrency:
             self.most = max(1.0, CAPACITY_KEPT * self._reduced_from)
 
     def on_success(self) -> None:
-        """Raise the limit a little after a success."""
+        """Raise the limit for calls in flight a little after a success."""
         self._errors = max(0.0, self._errors - CAPACITY_FORGIVEN)
         if self.most < self.ceiling:
             self.most = min(self.ceiling, self.most + 1.0 / self.most)

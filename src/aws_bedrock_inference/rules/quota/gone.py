@@ -3,11 +3,11 @@ stopped renewing their share.
 
 When a member is gone, other members can use its share immediately. However, the service still counts the tokens that it
 used in the last minute, so this package counts them too. Otherwise each newly started process could use a whole
-minute's quota. The uses of members that left are added up. A silent member can return and then report its own use, so
-its use is stored under its name until then.
+minute's quota. The uses of members that left are added up. A silent member (one that stopped renewing) can return and
+then report its own use, so its use is stored under its name until then.
 
-A member with small needs calls seldom, and stops renewing its share between two calls. Its small share is reserved for
-some time. Its next call then does not wait until other members have released quota.
+A member that needs little quota calls seldom, and stops renewing its share between two calls. The small share of such a
+member is reserved for some time. Then its next call does not wait until other members have released quota.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Use: TypeAlias = tuple[float, float, float]
-"""A tuple (seconds, requests, tokens): an amount of use, and a number of seconds. The seconds are the age of the use,
-or the time for which it still counts.
+"""A tuple (seconds, requests, tokens): an amount of quota that was used, and a number of seconds. The seconds are the
+age of the use, or the time for which the use still counts.
 """
 
 Uses: TypeAlias = "tuple[Use, ...] | None"
-"""The uses that count now, or None if it is unknown which uses count."""
+"""The uses of gone members that still count against the quota, or None if these uses are unknown."""
 
-# Uses within this many seconds are counted as one.
+# Uses of the quota within this many seconds are counted as one.
 STEP = 2.0
 
 # A member can admit a call after it has sent its report, so the service counts this call up to this many seconds later
@@ -51,8 +51,8 @@ LEFT = ""
 
 
 class Gone:
-    """The uses of members that have left or have stopped renewing their share. They are stored by the name of the
-    member, and by the time (in steps) at which they stop counting.
+    """The uses of members (processes) that have left a shared quota or have stopped renewing their share. The uses are
+    stored by the name of the member, and by the time (in steps) at which they stop counting.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class Gone:
         self._kept: dict[str, tuple[float, float]] = {}
 
     def add(self, name: str, uses: Iterable[Use], at: float) -> None:
-        """Count uses of the member `name` that were reported at the time `at`."""
+        """Count the quota that the member `name` used, as reported at the time `at`."""
         steps = self._uses.setdefault(name, {})
         for age, requests, tokens in uses:
             step = ceil((at + MINUTE + LATE - age) / STEP)
@@ -68,14 +68,14 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Reserve a part of an expired `share` for its member, from the time `at` on. The part is as large as the
-        member's `need`. Nothing is reserved if the need is large.
+        """Reserve a part of an expired `share` for the member (process) that held it, from the time `at` on. The part
+        is as large as the quota that the member needs (`need`). Nothing is reserved if the need is large.
         """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at
 
     def kept(self, now: float) -> float:
-        """Return the part of the quota that is reserved for all silent members."""
+        """Return the part of the quota that is reserved for all members that have stopped renewing their share."""
         self._kept = {name: (share, at) for name, (share, at) in self._kept.items() if now < at + KEPT_FOR}
         total = sum(share for share, _ in self._kept.values())
         if total > KEPT_FOR_ALL:
@@ -84,13 +84,15 @@ class Gone:
         return min(total, KEPT_FOR_ALL)
 
     def back(self, name: str) -> float:
-        """Remove the uses of a member that has returned. Return the share that was reserved for this member."""
+        """Remove the recorded use of a member (a process) that has returned. Return the share of the quota that was
+        reserved for this member.
+        """
         self._uses.pop(name, None)
         return self._kept.pop(name, (0.0, 0.0))[0]
 
     def at(self, now: float) -> tuple[Use, ...]:
-        """Return the uses that still count, each with the number of seconds for which it will count. Delete the other
-        uses.
+        """Return the uses of gone members that still count against the quota, each with the number of seconds for which
+        it will count. Delete the other uses.
         """
         total: dict[int, tuple[float, float]] = {}
         for name, steps in list(self._uses.items()):
@@ -108,7 +110,9 @@ class Gone:
         return name in self._uses
 
     def left(self, name: str) -> float:
-        """Record that a silent member has left. Return the share that was reserved for this member."""
+        """Record that a member that had stopped renewing its share has left. Return the share of the quota that was
+        reserved for this member.
+        """
         together = self._uses.setdefault(LEFT, {})
         for step, (requests, tokens) in self._uses.pop(name, {}).items():
             before = together.get(step, (0.0, 0.0))

@@ -20,27 +20,27 @@ FASTER_AFTER = 300.0
 
 
 class Growth:
-    """The growth of an estimate since its last decrease. `level` is the value to which the estimate grows back. If the
-    limit is configured, the growth depends on the seconds since the decrease; otherwise it depends on the number of
-    calls.
+    """The growth of an estimated limit since its last decrease. `level` is the value to which the estimate grows back.
+    If the limit is configured, the growth depends on the seconds since the decrease; otherwise it depends on the number
+    of calls.
     """
 
     def __init__(self, level: float) -> None:
         self.level, self._drop, self._grown = level, 0.0, 0.0
 
     def lowered(self, to: float, level: float) -> None:
-        """Record that the estimate was lowered to `to`. From then on, it grows back to `level`, and then beyond
-        `level`.
+        """Record that the estimated limit was lowered to `to`. From then on, the estimate grows back to `level`, and
+        then beyond.
         """
         self.level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Stop the growth for this number of seconds. Then start the growth from the beginning."""
+        """Stop the growth of the estimated limit for this number of seconds. Then start it from the beginning."""
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
         """Return the estimate of a configured limit when `seconds` more have passed. The estimate grows quickly at
-        first, slowly near the level, and then quickly again.
+        first, slowly near the level (the value to which it grows back after a decrease), and then quickly again.
         """
         self._grown += seconds
         way: float = self._grown / SPAN - self._drop**0.25

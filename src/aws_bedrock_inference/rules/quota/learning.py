@@ -64,8 +64,8 @@ RESTORING = 15.0
 
 
 class EvidenceEstimator:
-    """An estimator that uses throttles as evidence. The table at the top of the module lists its states. The estimate
-    is never above `ceiling`. `reason` is a text that explains the estimate.
+    """An estimator of a limit (requests or tokens per minute), with throttles as evidence. The table at the top of the
+    module lists its states. The estimate is never above `ceiling`. `reason` is a text that explains the estimate.
     """
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
@@ -88,7 +88,7 @@ class EvidenceEstimator:
         self._restored_at = -inf
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Advance the time by `seconds`. End the trial if its result is known, and let the estimate grow."""
+        """Advance the time by `seconds`. End the trial if its result is known, and let the estimated limit grow."""
         self._now += seconds
         if self.evidence.doubt > 0.0 or self.evidence.noise or self._trial is not None:
             self._count(counts)
@@ -123,7 +123,7 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """Use the noise that another member has found, if this process knows none. This ends a trial."""
+        """Use the noise (random throttles) that another process found, if this one knows none. End a trial."""
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -133,8 +133,8 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member, unless it comes from an ended trial or would undo a trial of this
-        process.
+        """Use the estimate of another member (process), unless the estimate comes from an ended trial (a test with a
+        lower value) or would undo a trial of this process.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -237,7 +237,7 @@ class EvidenceEstimator:
         self._change()
 
     def _restore(self, before: Trial) -> None:
-        """Restore the values from before a trial."""
+        """Restore the values from before a trial, which was a test with a lower value."""
         self.estimate, self.known = before.estimate, before.known
         self._restored_at = self._now
         if before.slack:
@@ -246,7 +246,7 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle) -> bool:
-        """Use a row of throttles as evidence. Return True if it lowered the burst or the rate, otherwise False."""
+        """Use a row of throttles as evidence. Return True if the row lowered the burst or the rate, otherwise False."""
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
@@ -276,7 +276,7 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self) -> bool:
-        """Reduce the burst of a configured limit if it is not small yet. Return True if it was reduced."""
+        """Reduce the burst (quota used at once) of a configured limit if not small yet. Return True if reduced."""
         if not self._told or self.burst < SMALL:
             return False
         self._bursts.reduce()
@@ -284,7 +284,7 @@ class EvidenceEstimator:
         return True
 
     def _lower(self, to: float, level: float) -> None:
-        """Lower the estimate to `to`. From then on, it grows back to `level`, and beyond."""
+        """Lower the estimated limit to `to`. From then on, it grows back to `level`, and beyond."""
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
@@ -292,7 +292,7 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence after a change, because it was collected before the change."""
+        """Delete the evidence about the limit, because it was collected before a change."""
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
         self._changed_at = self._now

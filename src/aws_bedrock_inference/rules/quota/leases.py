@@ -57,7 +57,7 @@ REPORT = 16 * 1024  # the maximum length of a member's report, in characters
 
 @dataclass(frozen=True, slots=True)
 class LeaseRequest:
-    """The data that a member sends at each renewal.
+    """The data that a member (a process) sends to the store each time it renews its lease (its fraction of the quota).
 
     * `holding`: the fraction of the quota that the member can use now, or 0 if it has no valid lease.
     * `needs`: tuples (priority, fraction of the quota, number of calls). The smallest priority is served first.
@@ -88,19 +88,20 @@ class LeaseRequest:
 
     @property
     def whose(self) -> tuple[Need, ...]:
-        """The needs, each with its tenant."""
+        """The needs of the member's calls, each with its tenant."""
         return tuple(Need(*need, tenant) for need, tenant in zip(self.needs, self.tenants or repeat(""), strict=False))
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lease of the fraction `share` for `valid` seconds, which the member renews after `again` seconds.
+    """A lease: a member can use the fraction `share` of the quota for `valid` seconds, and renews the lease after
+    `again` seconds.
 
     Both times start when the member sends its request, so the lease ends no later than the store assumes. `limits` are
     tuples (dimension, shared estimate, stamp). `members` is the number of members that the store knows. `gone` are the
-    tokens and requests of members that have left or stopped renewing. Each of them counts against the whole quota for
-    its number of seconds. `parts` contains, for each need, the number of its calls as a fraction of all calls of its
-    tenant. If no need names a tenant, `parts` is empty.
+    tokens and requests of members that have left or stopped renewing. Each of these uses counts against the whole quota
+    for its number of seconds. `parts` contains, for each need, the number of its calls as a fraction of all calls of
+    its tenant. If no need names a tenant, `parts` is empty.
     """
 
     share: float
@@ -125,7 +126,7 @@ class TooNew(Exception):
 
 
 class Lease:
-    """The share of one member, with the needs and the rate of its last request."""
+    """The share of the quota of one member (process), with the needs and the calls per second in its last request."""
 
     __slots__ = ("needs", "rate", "seen", "share", "until")
 
@@ -138,9 +139,10 @@ class Lease:
 
 
 class Leases:
-    """The leases of one quota. The argument `now` of all methods is in seconds of the store's clock.
+    """The leases of one quota: which fraction each member can use, and until when. The argument `now` of all methods is
+    in seconds of the store's clock.
 
-    If the clock is set back, leases do not become longer: the time continues from the latest time that this object has
+    If this clock is set back, leases do not become longer: the time continues from the latest time that this object has
     seen.
     """
 
@@ -158,7 +160,7 @@ class Leases:
         self._gone = Gone()
 
     def renew(self, member: str, request: LeaseRequest, now: float) -> Grant:
-        """Record the needs of `member` and return a new lease, which replaces the member's earlier lease."""
+        """Record the quota that `member` needs and return a new lease, which replaces its earlier lease."""
         now = self._advance(now)
         lease = self._leases.get(member)
         known = lease is not None and lease.until > now
@@ -191,7 +193,7 @@ class Leases:
         return Grant(share, VALID, again, limits, self._members, gone, parts)
 
     def leave(self, member: str, now: float, report: str = "") -> None:
-        """Free the lease of `member` immediately. `report` is the last report of the member."""
+        """End the lease of `member` immediately, so that others can use its share. `report` is its last report."""
         lease = self._leases.pop(member, None)
         if lease is not None or member in self._gone:
             now = self._advance(now)
@@ -200,7 +202,7 @@ class Leases:
             self.reports.pop(member, None)
 
     def look(self, now: float) -> View:
-        """Return the members with a valid lease. This method changes nothing."""
+        """Return the members (processes) with a valid lease. This method changes nothing."""
         now = max(self._at, now + self._offset)
         return View(
             tuple(
@@ -213,11 +215,11 @@ class Leases:
 
     @property
     def members(self) -> frozenset[str]:
-        """The names of the members with a recorded lease. Some leases may have expired."""
+        """The names of the members (processes) with a recorded lease. Some leases may have expired."""
         return frozenset(self._leases)
 
     def plain(self) -> dict[str, Any]:
-        """Return the whole state, except for the reports, in a form that JSON can store."""
+        """Return all leases and uses, except for the members' reports, in a form that JSON can store."""
         return {
             "format": self._format,
             "members": self._members,
@@ -239,7 +241,7 @@ class Leases:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the state that `plain` contains. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
+        """Return the leases that `plain` contains. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
         if not isinstance(plain, dict):
             raise TypeError(f"the leases are a {type(plain).__name__}, not an object")
         kept = int(plain.get("format", 0))

@@ -31,7 +31,7 @@ ALARM_PRECISION = 0.001
 
 
 class Ledger:
-    """A record of one quota's reservations and charges, which admits calls.
+    """A record of one quota's reserved and charged tokens, which admits calls.
 
     A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is the number of seconds
     whose quota can be used at once. With `windowed`, the use of each minute also stays within the limit. Several
@@ -74,7 +74,7 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Create a ticket for a call of `tokens`, pass it to `enter`, and return it."""
+        """Create a ticket (the place in the queue) for a call of `tokens`, `enter` it, and return it."""
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
@@ -95,7 +95,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to check `ticket` again: `now` if admitted, later if first in the queue, otherwise `inf`."""
+        """Return when to check the `ticket` again: `now` if admitted, later if first in the queue, otherwise `inf`."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -110,7 +110,7 @@ class Ledger:
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
-        """Replace the reservation by the real use in tokens after burndown. `output` is the number of output tokens."""
+        """Replace a call's reservation by its tokens after burndown. `output` is the number of output tokens."""
         window, concurrency, slot = self.window, self.concurrency, ticket.slot
         with self._lock:
             window.burndown.charged += used
@@ -148,8 +148,7 @@ class Ledger:
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a throttled call, and use the throttle as evidence about one dimension. Return the name of the
-        dimension.
+        """Refund a throttled call. Use the throttle as evidence about requests or tokens, and return this dimension.
 
         `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used. A
         `stated` wait applies to all calls. Throttles in a row pause the whole ledger longer and longer, so an estimate
@@ -201,7 +200,7 @@ class Ledger:
             return taken(self.window, in_flight, self.queue.waiting(), consumers, stalled=stalled)
 
     def needs(self, now: float) -> Needs:
-        """Return the needs of this process, for which it requests a share of a shared quota."""
+        """Return how much of a shared quota the calls of this process need."""
         with self._lock:
             self.window.refresh(now)
             uses = self.window.uses(now)

@@ -1,9 +1,9 @@
 """Count the use of one dimension of a quota (requests or tokens), and compute how much of its limit is free now.
 
-AWS does not publish how it counts. It can use a bucket of a minute, a bucket of seconds, a fixed minute or a sliding
-minute. Calls that stay within a small bucket *and* within the limit of the last 60 seconds satisfy all four methods, so
-this module counts both. If the start of fixed minutes is known (`minutes`), these minutes are counted instead of the
-bucket. An estimator supplies the limit (`learning`).
+AWS does not publish how AWS counts. AWS can use a token bucket with the quota of a minute or of some seconds, a minute
+with a fixed start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket *and* within the
+limit of the last 60 seconds satisfy all four methods. Therefore this module counts both. If the start of fixed minutes
+is known (`minutes`), these minutes are counted instead of the bucket. An estimator supplies the limit (`learning`).
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ MARGIN = 0.0005
 # tokens, and the missing tokens are added afterwards. So large calls wait no longer than small ones.
 CREDIT = 1.0
 
-# If calls were slower than the limit allows, the unused quota is saved. It is used later, at this multiple of the rate,
-# if the minute has room. An estimator calls a higher multiple a burst.
+# If calls were slower than the limit allows, the unused quota is saved. The saved quota is used later, at this multiple
+# of the rate, if it fits into the minute. An estimator treats a higher multiple as a burst.
 FASTER = 1.2
 
 
 class Limit:
-    """The bucket and the minute of one dimension, with the limit that an estimator supplies. A unit is a request or a
-    token.
+    """The token bucket and the use of the last minute for one dimension (requests or tokens), with the limit that an
+    estimator supplies. A unit is a request or a token.
 
     * `estimate`: the limit in units per minute. This process has the fraction `share` of it.
     * `rate`: the limit in units per second. `capacity` is the size of the bucket.
-    * `windowed`: True if minutes are counted. A burst is then smaller by the quota of at most CREDIT seconds.
+    * `windowed`: True if minutes are counted. A burst (the units used at once) is then smaller by the quota of at most
+      CREDIT seconds.
     * `free`: the units that can be used now. Reservations lower it and settlements raise it, until `renew` computes it
       again.
-    * `pace`: a rate below `rate`, which applies while the minute has too little room for `rate`.
+    * `pace`: a rate below `rate`, which applies while too few units of the minute are free for `rate`.
     * `held_back`: True if a call had to wait for this dimension.
     * `before`: if fixed minutes are counted, the part of `used` from earlier minutes; otherwise None.
     * `refund`: the part of `used` that calls in flight have reserved and will probably refund.
@@ -102,7 +103,7 @@ class Limit:
 
     @property
     def known(self) -> bool:
-        """True if the estimate is based on a configured limit or on evidence."""
+        """True if the estimated limit is based on a configured limit or on evidence, such as throttles."""
         return self.estimator.known
 
     @property
@@ -112,17 +113,17 @@ class Limit:
 
     @property
     def room(self) -> float:
-        """The number of units that can still be used in the present minute: in the last 60 seconds, or in the fixed
-        minute if its start is known.
+        """The number of units (requests or tokens) that can still be used in the present minute: in the last 60
+        seconds, or in the fixed minute if its start is known.
         """
         if self.before is None:
             return self.minute + min(self._over, self.refund) + self._excess - self.used
         return self.minute + min(self.refund, self.before) - self.used
 
     def needs(self, amount: float) -> float:
-        """Return the number of units that the bucket must contain before `amount` can be taken. For an amount above the
-        capacity, the bucket must be full. If no limit is configured, fewer units are enough. Some large calls may then
-        be refused, and these refusals help to distinguish a limit from noise.
+        """Return the number of units (requests or tokens) that the bucket must contain before a call can use `amount`.
+        For an amount above the capacity, the bucket must be full. If no limit is configured, fewer units are enough.
+        Some large calls may then be refused, and these refusals help to distinguish a limit from noise.
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -130,8 +131,8 @@ class Limit:
         return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
-        """Use the fraction `share` of the limit. If `estimate` is not None, use it: it comes from other members of the
-        quota. If `noise` is not 0, use it too.
+        """Use the fraction `share` of the limit. An `estimate` of the limit that is not None, and a `noise` (fraction
+        of random throttles) that is not 0, come from other members of the quota, and are used too.
         """
         before = self.estimate * self.share
         self.share = share
@@ -144,8 +145,8 @@ class Limit:
             self._let_excess_run_out()
 
     def absorb(self) -> float:
-        """Count the units that were taken and returned since the last call of this method. Return the number of units
-        that were taken in the current slot (a short part of the minute).
+        """Count the units (requests or tokens) that calls reserved and refunded since the last call of this method.
+        Return the number of units that were reserved in the current slot (a short part of the minute).
         """
         net = self._was_free - self.free
         self.level -= net
@@ -158,9 +159,10 @@ class Limit:
     def renew(
         self, seconds: float, expired: float, calls: float, *, reserved: bool = False, admitted: float = 0.0
     ) -> None:
-        """Advance the time by `seconds`, in which `expired` units became older than a minute. `calls` is the number of
-        calls per second, and `admitted` is the number of calls that were admitted since the start. `reserved` is True
-        if calls in flight have reserved much of the minute. The caller must call `absorb` first.
+        """Advance the time by `seconds`, in which `expired` units (requests or tokens) became older than a minute.
+        `calls` is the number of calls per second, and `admitted` is the number of calls that were admitted since the
+        start. `reserved` is True if calls in flight have reserved much of the minute. The caller must call `absorb`
+        first.
         """
         self.admitted = admitted
         if seconds > 0.0:
@@ -183,7 +185,9 @@ class Limit:
         self._count()
 
     def throttled(self, throttle: Throttle) -> None:
-        """Pass a throttle to the estimator. If the burst was too large, empty the bucket."""
+        """Pass a throttle to the estimator of the limit. If the burst (the units used at once) was too large, empty the
+        token bucket.
+        """
         drained = self.estimator.throttled(throttle, self)
         self._follow()
         if drained:
@@ -191,8 +195,8 @@ class Limit:
         self._let_excess_run_out()
 
     def fill(self) -> float:
-        """Count the fixed minute as full, because the service refused a call. Return the number of units that seemed
-        to be free.
+        """Count the fixed minute as full, because the service refused a call. Return the number of units (requests or
+        tokens) that seemed to be free.
         """
         room = max(0.0, self.room)
         if self.before is not None:
@@ -201,15 +205,16 @@ class Limit:
         return room
 
     def drain(self) -> None:
-        """Empty the bucket of this object, because the service refused a call."""
+        """Empty the token bucket of this object, because the service refused a call."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
             self._count()
 
     def _refill(self, seconds: float) -> None:
-        """Add units to the bucket at the pace. While the pace is below the rate, the difference is saved and used later
-        at a faster pace. Without the saved units, each gap in the calls would appear again in each later minute.
+        """Add units to the token bucket at the pace (the rate of the next calls). While the pace is below the limit's
+        rate, the difference is saved and used later at a faster pace. Without the saved units, each gap in the calls
+        would appear again in each later minute.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:
@@ -243,8 +248,8 @@ class Limit:
         self._over = slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """If the limit was lowered, the minute can contain more units than the new limit. Reduce this excess over a
-        minute, so that calls do not stop.
+        """If the limit was lowered, the minute can contain more units than the new limit. Reduce the number of these
+        excess units over a minute, so that calls do not stop.
         """
         allowed = self.minute + min(self._over, self.refund)
         self._excess = max(0.0, self.used - max(self.estimate * self.share, allowed))

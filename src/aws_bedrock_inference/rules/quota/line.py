@@ -1,4 +1,5 @@
-"""The calls that wait at one priority (a "line"). Tenants take turns, and the calls of one tenant keep their order.
+"""The calls that wait at one priority (a "line"). Tenants are served in turn, and the calls of one tenant keep their
+order.
 
 A turn is a tenant's position in virtual time (start-time fair queueing). Each admitted call moves its tenant forward by
 the tokens that the call is expected to use. The next call is from the tenant with the smallest turn. A tenant that is
@@ -28,7 +29,7 @@ IDLE = 64
 
 
 class Use:
-    """The tokens that recent calls have reserved and used."""
+    """The tokens that recent calls of a tenant have reserved and used, to predict the use of its next call."""
 
     __slots__ = ("calls", "reserved", "used")
 
@@ -65,7 +66,9 @@ class Tenant:
         self.use = Use()
 
     def head(self) -> Ticket | None:
-        """Return the first ticket that still waits, or None. Remove tickets that have left."""
+        """Return the ticket of the tenant's first call that still waits, or None. Remove tickets that have left the
+        queue.
+        """
         while self.heap and self.heap[0][2].left:
             heapq.heappop(self.heap)
         return self.heap[0][2] if self.heap else None
@@ -84,14 +87,14 @@ class Line:
         self.tokens = 0.0
         self.earned = 0.0
         self._turns: list[tuple[float, int, Tenant]] = []
-        self._now = 0.0  # the turn of the tenant that was served last
+        self._now = 0.0  # the turn (virtual time) of the tenant that was served last
         self._last = 0.0  # the largest turn of any tenant
         self._use = Use()
         self._most = IDLE
         self._deeper: list[int] = []  # at index i: how many tenants have more than i calls
 
     def push(self, ticket: Ticket, order: float, number: int) -> None:
-        """Add a waiting `ticket`. `number` must be larger than in all earlier calls of this method."""
+        """Add the `ticket` of a waiting call. `number` must be larger than in all earlier calls of this method."""
         tenant = self.tenants.get(ticket.tenant) or self._come(ticket.tenant)
         if not self.calls:
             self._now = self._last
@@ -110,7 +113,7 @@ class Line:
         self.tokens += ticket.tokens
 
     def head(self) -> Ticket | None:
-        """Return the ticket that is served next, or None."""
+        """Return the ticket of the call that is served next, or None."""
         turns = self._turns
         while turns:
             tenant = turns[0][2]
@@ -122,7 +125,7 @@ class Line:
         return None
 
     def pop(self, weight: float, number: int) -> None:
-        """Remove the ticket that `head()` returned. `weight` is the weight of its tenant."""
+        """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant."""
         turn, _, tenant = self._turns[0]
         _, _, ticket = heapq.heappop(tenant.heap)
         self._now = turn
@@ -136,7 +139,9 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove `ticket`, which no longer waits, from the counts. If no other call waits, delete the earned tokens."""
+        """Remove the `ticket` of a call that no longer waits from the counts. If no other call waits, delete the earned
+        tokens (usable before calls of higher priorities).
+        """
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:
             return  # the ticket waited in the parent process of this fork
@@ -176,8 +181,8 @@ class Line:
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Add a tenant and return it. If there are too many tenants, first remove the idle tenants whose turn has
-        already come. If such a tenant returns, it starts like a new one.
+        """Add a tenant and return it. If there are too many tenants, first remove the tenants without waiting calls
+        whose turn (position in virtual time) has passed. If such a tenant returns, it starts like a new one.
         """
         if len(self.tenants) >= self._most:
             self.tenants = {

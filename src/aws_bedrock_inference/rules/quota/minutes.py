@@ -1,4 +1,4 @@
-"""Learn when the minutes begin if the service counts fixed minutes, and fill each minute at its start.
+"""Learn when the minutes begin if the service counts fixed minutes, and send many calls at the start of each minute.
 
 If answers take long, reservations fill a minute long before its tokens are used. If fixed minutes are counted, only
 calls that are sent at the start of a minute end before the minute does. Their unused tokens can then be used again in
@@ -8,14 +8,14 @@ this minute. If the start is unknown, the package stays within the limit in ever
 Minutes can begin at any of 120 moments. For each moment, the slots (short parts of the minute) show how many tokens the
 present minute contains if it began at this moment. Two observations contradict a moment:
 
-* a call was refused although the minute had room;
+* a call was refused although its tokens fitted into the minute;
 * the minute contains more than the limit, and nothing was refused.
 
 The same observations test the assumption that the service counts the last 60 seconds (a sliding minute). A third
 assumption is that the service uses a bucket, which has no minutes. A refusal in a full minute contradicts this
 assumption. A moment is accepted if there is little evidence against it, and much evidence against all other
-assumptions. Individual refusals may be noise, so they count little, and not at all if noise is common. Minutes are
-learned only if the limit is configured and one process uses all of it.
+assumptions. Individual refusals may be noise (random throttles), so they count little, and not at all if noise is
+common. Minutes are learned only if the limit is configured and one process uses all of it.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ LOOK = 1.0
 FULL = 0.98
 MORE = 1.01
 
-# ROW refusals with almost no success between them are a row. The known start becomes doubtful after TRIES refusals
-# outside a full minute, if their tokens are more than the fraction MOSTLY of the minute's tokens.
+# ROW refusals with almost no success between them are a row. The known start of the minute becomes doubtful after TRIES
+# refusals outside a full minute, if their tokens are more than the fraction MOSTLY of the minute's tokens.
 ROW = 3
 TRIES = 4
 MOSTLY = 0.3
 
 # Weights of the evidence against a possible start of the minute, in units of log likelihood. They are, in order: a row
-# of refusals while the minute had room; the same row if no accepted minute was full; an individual refusal; the maximum
-# for all individual refusals (SINGLES); and each check at which a minute contains too much. The sum is at most MOST,
-# and decays in FORGOTTEN seconds.
+# of refusals although the calls fitted into the minute; the same row if no accepted minute was full; an individual
+# refusal; the maximum for all individual refusals (SINGLES); and each check at which a minute contains too much. The
+# sum is at most MOST, and decays in FORGOTTEN seconds.
 THROUGHOUT = 3.0
 UNEXPLAINED = 1.0
 SINGLE = 1.0
@@ -116,8 +116,8 @@ class Minutes:
         self._short = 0.0  # tokens that seemed free when the service reported this minute as full
 
     def turn(self, slots: Collection[Slot], limit: Limit, now: float) -> None:
-        """Compute the units that `limit` has free. This method is called at each new slot (a short part of the
-        minute).
+        """Compute the units (requests or tokens) that `limit` has free. This method is called at each new slot (a short
+        part of the minute).
         """
         if now >= self.due:
             self.due = now + LOOK
@@ -134,9 +134,9 @@ class Minutes:
         limit.pace = inf
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
-        """Use the refusal of a call of `amount` as evidence about the moments at which minutes begin. `sent` is the
-        time of the call. `in_a_row` is 1 for the first of several refusals in succession, then 2, and so on. Return
-        True if the minute was full; otherwise return False.
+        """Use the refusal of a call that needs `amount` tokens as evidence about the moments at which minutes begin.
+        `sent` is the time of the call. `in_a_row` is 1 for the first of several refusals in succession, then 2, and so
+        on. Return True if the minute was full; otherwise return False.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
@@ -158,14 +158,14 @@ class Minutes:
         return False
 
     def _present(self, held: list[float], until: float, sent: float) -> float:
-        """Return the number of tokens that were sent in the present minute, or 0 if the start of the minutes is
-        unknown.
+        """Return the number of tokens that were sent in the service's present minute, or 0 if the start of its minutes
+        is unknown.
         """
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
-        """Return the time from which calls count for the present minute. If several starts of the minute are possible,
-        return their middle. The result of the next calls then rules out half of these starts.
+        """Return the time from which calls count for the service's present minute. If several starts of the minute are
+        possible, return their middle. The result of the next calls then rules out half of these starts.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE
@@ -236,14 +236,14 @@ def _step(time: float) -> int:
 
 
 def _at(ago: int, until: float) -> int:
-    """Return the index of the moment that is `ago` steps before `until`. If `ago` is MOMENTS, return the index of the
-    sliding minute.
+    """Return the index of the possible start of the minute that is `ago` steps before `until`. If `ago` is MOMENTS,
+    return the index of the sliding minute (the last 60 seconds).
     """
     return MOMENTS if ago == MOMENTS else (_step(until) - ago) % MOMENTS
 
 
 def _held(slots: Iterable[Slot], until: float) -> list[float]:
-    """Return, for each of the last steps, the number of tokens that were sent from that step to `until`."""
+    """Return, for each possible start of the minute, the number of tokens that were sent from that start to `until`."""
     sent = [0.0] * (MOMENTS + 1)
     last = _step(until)
     for slot in slots:

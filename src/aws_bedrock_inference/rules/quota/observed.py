@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 
 class Counts(Protocol):
-    """The counts of one dimension (requests or tokens) that an estimator reads."""
+    """The counts of one dimension (requests or tokens) that the estimator of its limit reads."""
 
     @property
     def admitted(self) -> float:
@@ -26,30 +26,31 @@ class Counts(Protocol):
 
     @property
     def used(self) -> float:
-        """The number of units that were used in the last 60 seconds. It includes units that calls in flight have
-        reserved.
+        """The number of units (requests or tokens) that were used in the last 60 seconds. This number includes units
+        that calls in flight have reserved.
         """
 
     @property
     def minute(self) -> float:
-        """The number of units that can be used in a minute."""
+        """The number of units (requests or tokens) that can be used in a minute."""
 
     @property
     def fixed(self) -> bool:
-        """True if fixed minutes are counted. The last 60 seconds can then contain more than the limit."""
+        """True if minutes with a fixed start are counted. The last 60 seconds can then contain more than the limit."""
 
     @property
     def held_back(self) -> bool:
-        """True if a call had to wait for this dimension since the last observation."""
+        """True if a call had to wait for this dimension (requests or tokens) since the last observation."""
 
     @property
     def reserved(self) -> bool:
-        """True if a call had to wait for this dimension because other calls had reserved the units."""
+        """True if a call had to wait for this dimension (requests or tokens) because other calls had reserved it."""
 
 
 class Throttle(NamedTuple):
     """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is the number of the throttle in its row
-    of throttles. It is 0 if this call was admitted before the previous throttle arrived.
+    (throttles without a success between them). The number is 0 if this call was admitted before the previous throttle
+    arrived.
 
     Three attributes contain the use of the whole quota, in units per minute: `recently` for the last few seconds,
     `lately` for the last minute, and `shortly` for the last second or the time of a few calls. `calls` is the number of
@@ -74,7 +75,8 @@ class Throttle(NamedTuple):
 
 
 class Estimator(Protocol):
-    """An estimator of one limit. Its results are attributes, because they are read far more often than they change.
+    """An estimator of one limit (requests or tokens per minute). The results are attributes, because they are read far
+    more often than they change.
 
     `known` is True if the estimate is based on a configured limit, a throttle, or the estimate of another member.
     `reason` states this basis in words.
@@ -87,7 +89,7 @@ class Estimator(Protocol):
     reason: str
 
     def elapsed(self, seconds: float, counts: Counts) -> None:
-        """Observe that `seconds` have passed."""
+        """Observe that `seconds` have passed, and update the estimated limit."""
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
         """Record a throttle. Return True if the burst (the quota that can be used within a moment) is used up,
@@ -99,14 +101,14 @@ class Estimator(Protocol):
         """The fraction of the calls that is throttled at any rate, however low."""
 
     def adopt(self, estimate: float) -> None:
-        """Take into account the estimate of another member of a shared quota."""
+        """Take into account the estimated limit of another member (process) of a shared quota."""
 
     def adopt_noise(self, noise: float) -> None:
-        """Take into account the noise that another member has found."""
+        """Take into account the noise (random throttles) that another member of a shared quota has found."""
 
 
 class EstimatorFactory(Protocol):
-    """A function or class that creates an estimator, such as `learning.EvidenceEstimator`."""
+    """A function or class that creates an estimator of a limit, such as `learning.EvidenceEstimator`."""
 
     def __call__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> Estimator:
         """Return an estimator that starts from `estimate`, the limit in units per minute."""

@@ -1,4 +1,4 @@
-"""The queue of calls that wait for quota, ordered by priority. Within a priority, tenants take turns (`line`).
+"""The queue of calls that wait for quota, ordered by priority. Within a priority, tenants are served in turn (`line`).
 
 When a call of a higher priority is admitted, each lower priority with waiting calls earns a fraction of this call's
 tokens. When the earned tokens are enough for the first call of a lower priority, this call is next. So calls of every
@@ -31,7 +31,7 @@ LOOK = 30.0
 
 
 class Queue:
-    """The waiting tickets by priority. The smallest priority number is served first.
+    """The tickets of the waiting calls by priority. The smallest priority number is served first.
 
     `shares` are the guaranteed fractions of the quota by priority; each other priority has the fraction `SHARE`.
     `weights` are the weights of tenants; each other tenant has the weight 1. In a shared quota, the weight of a tenant
@@ -48,7 +48,9 @@ class Queue:
         return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
-        """Add `ticket` at its priority, or at the next existing priority if there are too many priorities."""
+        """Add the `ticket` of a call at its priority, or at the next existing priority if there are too many
+        priorities.
+        """
         line = self._lines.get(ticket.priority)
         if line is None:
             kept = {at: other for at, other in self._lines.items() if other.calls}
@@ -58,11 +60,11 @@ class Queue:
         line.push(ticket, order, next(self._number))
 
     def clear(self) -> None:
-        """Remove all tickets."""
+        """Remove the tickets of all waiting calls."""
         self._lines = {}
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove a `ticket` that no longer waits. The caller then marks the ticket as having left."""
+        """Remove the `ticket` of a call that no longer waits. The caller then marks the ticket as having left."""
         line = self._lines.get(ticket.priority)
         if line is not None:
             line.leave(ticket)
@@ -74,7 +76,7 @@ class Queue:
             line.settled(ticket.tenant, ticket.tokens, used)
 
     def head(self) -> Ticket | None:
-        """Return the ticket that is served next, or None."""
+        """Return the ticket of the call that is served next, or None."""
         first = None
         for line in self._lines.values():
             ticket = line.head()
@@ -86,8 +88,8 @@ class Queue:
         return first
 
     def pop(self, ticket: Ticket) -> None:
-        """Remove `ticket`, which `head()` has returned. Lower priorities with waiting calls earn a fraction of its
-        tokens.
+        """Remove the `ticket` of the next call, which `head()` has returned. Lower priorities with waiting calls can
+        later use a fraction of its tokens first.
         """
         for priority, line in self._lines.items():
             if priority == ticket.priority:

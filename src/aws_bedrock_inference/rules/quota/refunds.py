@@ -1,7 +1,8 @@
 """Estimate how many reserved tokens the calls in flight will refund.
 
 A call reserves its `max_tokens`, and refunds what it did not use when it ends. Until then, its reservation hides free
-quota. The limit of the minute applies to the use. Therefore reservations may exceed it by at most the expected refunds.
+quota. The limit of the minute applies to the use. Therefore reservations may exceed this limit by at most the expected
+refunds.
 """
 
 from __future__ import annotations
@@ -28,12 +29,16 @@ class Refunds:
         self.reserved = self.unused = 0.0
 
     def ended(self, seconds: float, reserved: float, unused: float) -> None:
-        """Count a call that ended after `seconds` in flight. It had reserved `reserved` tokens, and left `unused`."""
+        """Count a call that ended after `seconds` in flight. The call had reserved `reserved` tokens, and did not use
+        `unused` of them.
+        """
         self.reserved += seconds * reserved
         self.unused += seconds * unused
 
     def expected(self, slots: Iterable[Slot]) -> float:
-        """Return the number of tokens that the calls in flight in `slots` will probably refund."""
+        """Return the number of tokens that the calls in flight in `slots` (short parts of the minute) will probably
+        refund.
+        """
         if self.unused <= 0.0 or self.reserved <= 0.0:
             return 0.0
         return self.unused / self.reserved * sum(slot.reserved for slot in slots)

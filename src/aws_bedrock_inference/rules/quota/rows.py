@@ -1,4 +1,4 @@
-"""Rows of throttles. In a row, almost no call succeeds between one throttle and the next."""
+"""Recognize rows of throttles. In a row, almost no call succeeds between one throttle and the next."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FORGOTTEN = 30.0
 
 
 class Rows:
-    """The recent rows of throttles. `before` and `estimate` are the evidence and the estimate from before the present
-    row.
+    """The recent rows of throttles (almost no call succeeded between them). `before` and `estimate` are the evidence
+    and the estimated limit from before the present row.
     """
 
     def __init__(self, estimate: float) -> None:
@@ -32,13 +32,13 @@ class Rows:
         self._lowered_at = -inf
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
-        """Begin a row with its first throttle."""
+        """Begin a row of throttles with the first throttle."""
         self._began, self._counted = now, False
         self.before, self.estimate = before, estimate
 
     def again(self, now: float, enough: float) -> bool | None:
-        """Count the present row, unless it was already counted. Return None if it was already counted. Otherwise return
-        True if there are `enough` recent rows, and False if there are fewer.
+        """Count the present row of throttles, unless this row was already counted. Return None if it was already
+        counted. Otherwise return True if there are at least `enough` recent rows, and False if there are fewer.
         """
         if self._counted:
             return None
@@ -60,5 +60,5 @@ class Rows:
         return min(level, lately) if again else level
 
     def lasted(self, now: float) -> float:
-        """Return the duration of the present row, in seconds."""
+        """Return the duration of the present row of throttles, in seconds."""
         return now - self._began

@@ -3,9 +3,9 @@
 A call reserves `max_tokens`. If answers take long and use far less, reservations fill the minute with tokens that are
 never used. A service with a bucket returns these tokens when the call ends. A service that counts a minute refuses
 calls that do not fit. Therefore, while reservations delay calls, the slack grows step by step. Throttles of calls that
-needed more than the service has ever accepted are counted separately (`doubts`). If there are more of these throttles
-than usual, the service counts the minute, and the slack is 0 for some time. If the minute has contained more than its
-limit for over a minute, the service does not count a sliding minute.
+needed more tokens in a minute than the service has ever accepted are counted separately (`doubts`). If there are more
+of these throttles than usual, the service counts the minute, and the slack is 0 for some time. If the minute has
+contained more than its limit for over a minute, the service does not count a sliding minute.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from aws_bedrock_inference.rules.quota.doubts import DOUBT, Doubts
 if TYPE_CHECKING:
     from aws_bedrock_inference.rules.quota.observed import Counts, Throttle
 
-# The increase of the slack per second, and the largest slack, as fractions of the minute's limit.
+# The increase of the slack (reservations beyond the minute) per second, and the largest slack, as fractions of the
+# minute's limit.
 INCREASE = 0.05
 MOST = 4.0
 
-# The seconds without slack after a failure. Each further failure multiplies the time.
+# The seconds without slack (reservations beyond the minute) after a failure. Each further failure multiplies the time.
 REST = 60.0
 LONGER = 4.0
 LONGEST = 3600.0
@@ -38,7 +39,7 @@ LOOK = 1.0
 
 
 class Slack:
-    """The slack: `share` is the fraction by which reservations can exceed the limit of the minute."""
+    """The slack: `share` is the fraction by which the reservations of calls can exceed the limit of the minute."""
 
     def __init__(self) -> None:
         self.share = 0.0
@@ -49,7 +50,9 @@ class Slack:
         self._doubts = Doubts()
 
     def elapsed(self, now: float, seconds: float, counts: Counts) -> float:
-        """Increase the slack if reservations delay calls now, and return the present slack."""
+        """Increase the slack (reservations beyond the limit of the minute) if reservations delay calls now. Return the
+        slack.
+        """
         if counts.fixed:  # use in fixed minutes is no evidence about a bucket
             self.share, self._passed, self._held, self._low_at = 0.0, 0.0, inf, now
             return 0.0
@@ -60,8 +63,9 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Return True if the throttled call needed more than the service has ever accepted; otherwise return False. If
-        there are too many of these throttles, set the slack to 0.
+        """Return True if the throttled call needed more tokens in a minute than the service has ever accepted;
+        otherwise return False. If there are too many of these throttles, set the slack (reservations beyond the minute)
+        to 0.
         """
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
@@ -74,14 +78,16 @@ class Slack:
         return tried
 
     def fail(self, now: float) -> None:
-        """Keep reservations within the minute for some time."""
+        """Set the slack to 0 for some time, so that reservations stay within the limit of the minute."""
         self.share = self._passed = 0.0
         self._due = now + self._rest
         self._rest = min(LONGEST, self._rest * LONGER)
         self._doubts.end(anyway=False)
 
     def restore(self, share: float, now: float) -> None:
-        """Set the slack to `share` again, because the slack was not the cause of the throttles."""
+        """Set the slack (reservations beyond the limit of the minute) to `share` again, because it did not cause the
+        throttles.
+        """
         self.share, self._due = share, now
         self._rest = max(REST, self._rest / LONGER)
 

@@ -1,5 +1,5 @@
-"""A slot, which is a short part of the minute, and the pace that the present slots allow. The pace is the rate of the
-next calls.
+"""A slot, which is a short part of the minute, and the pace (the rate of the next calls) that the use in the present
+slots allows.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ GRAIN = 5.0
 
 
 class Slot:
-    """The tokens and requests that were admitted in a short part of the minute. They count while the slot is `alive`.
-    `reserved` is the part of the tokens that calls in flight have reserved. If a slot is `inherited`, its calls were
-    sent by the parent process before a fork, and the parent settles their reservations.
+    """The tokens and requests that were admitted in a short part of the minute. The slot counts against the quota while
+    it is `alive`. `reserved` is the part of the tokens that calls in flight have reserved. If a slot is `inherited`,
+    its calls were sent by the parent process before a fork, and the parent settles their reservations.
     """
 
     __slots__ = ("alive", "end", "inherited", "requests", "reserved", "tokens")

@@ -24,7 +24,7 @@ Waiting: TypeAlias = "Mapping[float, tuple[int, float]]"
 """The number of waiting calls and the tokens that they need, by priority."""
 
 Whose: TypeAlias = "tuple[float, str]"
-"""A pair (priority, tenant)."""
+"""A pair (priority, tenant) of calls."""
 
 # These numbers determine the quota that this process requests. For waiting calls, it requests enough to send them
 # within this many seconds. Other use can grow by this factor before the next request to the store. If there is no use,
@@ -33,7 +33,8 @@ HORIZON = 2.0
 GROWTH = 1.25
 LEAST = 0.01
 
-# A larger need is reduced to this number, which is far above the whole quota.
+# If calls need a larger fraction of the quota, the fraction is reduced to this number, which is far above the whole
+# quota.
 MOST = 1e6
 
 # The number of tenants with the largest needs that are reported separately. The other tenants of a priority are a
@@ -83,7 +84,7 @@ class Needs:
 def taken(
     window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
 ) -> Snapshot:
-    """Return the use of a quota that has `waiting` calls in its queue."""
+    """Return the present use of a quota. Its queue contains the `waiting` calls."""
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
@@ -135,7 +136,9 @@ def needed(
 
 
 def _told(needs: list[Need]) -> tuple[Need, ...]:
-    """Return the needs to report: calls without tenant, the largest tenants, and the others as a group."""
+    """Return the quota that calls of this process need, as reported to the store: calls without tenant, the largest
+    tenants, and the others as a group.
+    """
     named = [need for need in needs if need.tenant and need.tenant != OTHERS]
     kept = set(heapq.nlargest(NAMED, named, key=attrgetter("need")))
     told = [need for need in needs if not need.tenant or need in kept]
@@ -148,7 +151,9 @@ def _told(needs: list[Need]) -> tuple[Need, ...]:
 
 
 def _found(window: Window) -> tuple[tuple[str, float], ...]:
-    """Return the known limits, the noise and the learned burndown."""
+    """Return the known limits, the noise (fraction of random throttles) and the learned burndown (quota tokens per
+    output token).
+    """
     limits = [(name, limit.estimate) for name, limit in window.dimensions if limit.known]
     noises = [(NOISE + name, limit.estimator.noise) for name, limit in window.dimensions if limit.estimator.noise]
     burndown = [(BURNDOWN, window.burndown.rate)] if window.burndown.found else []

@@ -1,4 +1,4 @@
-"""The ticket of one call in a ledger, and the recent use of calls by priority and tenant."""
+"""The ticket of one call (its place in the queue for quota), and the recent use of calls by priority and tenant."""
 
 from __future__ import annotations
 
@@ -49,26 +49,27 @@ class Ticket:
         return self.slot is not None
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register the function that ends the wait. Return False if the ticket was already woken, otherwise True."""
+        """Register the function that ends the wait. Return False if the wait has already ended, otherwise True."""
         self._wake = wake
         return not self._woken
 
     def wake(self) -> None:
-        """End the wait for this ticket. The method sets a flag, and then calls the attached function. If `attach` runs
-        at the same time, it sees the flag or its function is called, so no wake is lost.
+        """End the wait of this ticket's call. The method sets a flag, and then calls the attached function. If `attach`
+        runs at the same time, `attach` sees the flag or its function is called, so no wake is lost.
         """
         self._woken = True
         if self._wake is not None:
             self._wake()
 
     def rest(self) -> None:
-        """Reset the ticket, so that it can be waited for again."""
+        """Reset the ticket, so that its call can wait again."""
         self._woken = False
 
 
 def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
-    """End the wait on each of `tickets`, except for `but`. Return the tickets whose waiting code cannot be reached, for
-    example because its event loop was closed. An error at one ticket does not affect the others or the caller.
+    """End the wait of the call of each ticket in `tickets`, except for `but`. Return the tickets whose waiting code
+    cannot be reached, for example because its event loop was closed. An error at one ticket does not affect the others
+    or the caller.
     """
     gone = []
     for ticket in tickets:
@@ -81,9 +82,9 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 
 def level(priority: float, levels: Collection[float]) -> float:
-    """Return the priority under which `priority` is counted. If `levels` contains fewer than `LEVELS` priorities, this
-    is `priority` itself. Otherwise it is the next larger one of `levels`. If there is no larger one, it is the largest
-    of `levels`.
+    """Return the priority under which `priority` is counted. If `levels` contains fewer than `LEVELS` priorities, the
+    result is `priority` itself. Otherwise the result is the next larger one of `levels`, or the largest one if none is
+    larger.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority
@@ -107,7 +108,7 @@ class Consumers:
         self._began = -inf
 
     def add(self, priority: float, used: float, now: float, tenant: str = "") -> None:
-        """Count `used` tokens."""
+        """Count `used` tokens for a priority and a tenant."""
         if now - self._began > RESTART:
             self._begin(now)
         key = (priority, tenant)

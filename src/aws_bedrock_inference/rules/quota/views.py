@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One member: its share of the quota, seconds since its last request, its calls per second, and its report."""
+    """One member (process): its share of the quota, seconds since its last request, its calls per second, and its
+    report.
+    """
 
     member: str
     share: float

@@ -54,8 +54,8 @@ TOLERANCE = 1e-6
 
 
 class Window:
-    """The limits of requests and tokens, and the minute that they share. `firm` limits are never exceeded; other limits
-    are starting values.
+    """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
+    `firm` limits are never exceeded; other limits are starting values.
 
     Without any limit, requests start at a moderate rate that doubles. The dimension that is throttled first is then
     estimated. `estimator` creates the estimators.
@@ -101,7 +101,7 @@ class Window:
         return ("requests", self.requests), ("tokens", self.tokens)
 
     def take(self, tokens: float) -> Slot:
-        """Take one request of `tokens`, after `wait_for` has returned 0. Return the slot in which it is counted."""
+        """Reserve one request of `tokens` after `wait_for` returned 0. Return its slot (a part of the minute)."""
         self.requests.free -= 1.0
         self.tokens.free -= tokens
         self.outstanding += tokens
@@ -109,7 +109,7 @@ class Window:
         return self.slot
 
     def give(self, slot: Slot, reserved: float, tokens: float, requests: float) -> None:
-        """Refund the unused part of a reservation in `slot`, or charge the difference if the call used more."""
+        """Refund the unused part of a call's reservation in `slot`, or charge the difference if the call used more."""
         self.tokens.free += tokens
         self.requests.free += requests
         self.outstanding -= reserved
@@ -126,7 +126,7 @@ class Window:
             self.requests.used += requests
 
     def inherit(self) -> None:
-        """Continue the parent process's minute in a forked child. Tokens that the parent has reserved count as used."""
+        """Continue the parent's use of the minute in a forked child. Tokens that the parent reserved count as used."""
         self.outstanding = 0.0
         slots = []
         for slot in (*self._slots, self.slot):
@@ -163,7 +163,7 @@ class Window:
             self.slot = Slot(self.slot.end)
 
     def uses(self, now: float) -> tuple[Use, ...]:
-        """Return this process's uses of the last minute, ordered by their age in steps."""
+        """Return what this process used in the last minute, ordered by the age in steps."""
         steps: dict[float, tuple[float, float]] = {}
         others = set(self._others)
         for slot in (*self._slots, self.slot):
@@ -174,7 +174,7 @@ class Window:
         return tuple((age, max(0.0, requests), max(0.0, tokens)) for age, (requests, tokens) in steps.items())
 
     def refresh(self, now: float) -> None:
-        """Update both dimensions to the time `now`."""
+        """Update both limits to the time `now`."""
         if self.burndown.due < inf:
             if self.tokens.held_back:
                 self.burndown.held(now - self._at)
@@ -215,7 +215,7 @@ class Window:
         self.requests.renew(seconds, requests, calls, admitted=self.admitted)
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until a call of `tokens` fits. Mark the dimension that delays the call."""
+        """Return the seconds until a call of `tokens` fits. Mark which of the two limits delays the call."""
         self.refresh(now)
         wait = 0.0
         if self.requests.free < 1.0 - TOLERANCE:
@@ -236,7 +236,7 @@ class Window:
         return max(0.0, short * MINUTE / self.tokens.estimate, fewer * MINUTE / self.requests.estimate)
 
     def lately(self, name: str, now: float, seconds: float) -> float:
-        """Return the use of the last `seconds`, in units per minute."""
+        """Return the use of the last `seconds`, in requests or tokens per minute."""
         used = float(getattr(self.slot, name))
         first = self.slot.end - SLOT
         for slot in reversed(self._slots):
@@ -247,13 +247,13 @@ class Window:
         return used * MINUTE / max(1.0, now - first)
 
     def nearest(self) -> str:
-        """Return the dimension that is nearest to its limit, among those with a known limit."""
+        """Return the dimension (requests or tokens) nearest to its limit, among known limits."""
         fills = {name: limit.used / (limit.estimate * limit.share) for name, limit in self.dimensions if limit.known}
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
         """Use the throttle of a call of `tokens` that was admitted `age` seconds ago as evidence. `in_a_row` is the
-        number of the throttle in its row of throttles. It is 0 if the throttle and the previous one count as one.
+        number of the throttle in its row of throttles, or 0 if the throttle and the previous one count as one.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
@@ -297,7 +297,7 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Set the pace so that the free quota lasts until older use is a minute old and no longer counts."""
+        """Set the pace of the next calls so that the free quota lasts until older use is a minute old."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:
