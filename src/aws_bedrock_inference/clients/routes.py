@@ -58,7 +58,9 @@ class Routes:
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
-        """Return a step that looks up the model of a call if this model is unknown, and then runs `step`."""
+        """Return a step (a function that carries out a call) that looks up the model of a call if this model is
+        unknown, and then runs `step`.
+        """
 
         def flow(call: Call) -> Flow:
             if call.route.base == UNKNOWN_MODEL:

@@ -66,7 +66,9 @@ class Decoder:
         return None
 
     def end(self) -> Fault | None:
-        """Return a fault if the stream ended in the middle of a frame, or None if it ended between two frames."""
+        """Return a fault if the stream ended in the middle of a frame (one message), or None if it ended between two
+        frames.
+        """
         if not self._frames.open:
             return None
         return unanswered(None, code="StreamBroken", message="the stream ended in the middle of a frame")

@@ -47,8 +47,8 @@ class Exchange:
     """The limits of one request to `host`.
 
     Each wait has its own limit. No wait lasts beyond the end of the attempt (`Timeout(total=...)`) or of the call.
-    While the model is `quiet`, the idle limit is longer. `begin` starts a wait. If a wait consists of several steps,
-    such as several receives, the steps share the time that is `left`.
+    While the model is `quiet` (a long silence is normal), the idle limit is longer. `begin` starts a wait. If a wait
+    consists of several steps, such as several receives, the steps share the time that is `left`.
     """
 
     def __init__(self, call: Call, host: str, clock: Clock) -> None:
