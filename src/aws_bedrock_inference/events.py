@@ -231,8 +231,8 @@ class StoreChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class AnswerCached(Event):
-    """A call was answered from a cache; the stored answer is `age` seconds old. If `fault` is not None, the call
-    failed with `fault`, and an expired answer was returned instead of the exception.
+    """A call was answered from a cache (answers stored earlier); this answer is `age` seconds old. If `fault` is not
+    None, the call failed with `fault`, and an expired answer was returned instead of the exception.
     """
 
     route: Route

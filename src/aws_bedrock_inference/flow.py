@@ -64,7 +64,9 @@ class Send:
 
 
 class Next:
-    """Read one event of an open stream."""
+    """The effect to read one event of an open stream. The driver replies with the event, a fault, or None at the end of
+    the body.
+    """
 
     __slots__ = ("source",)
 

@@ -55,17 +55,19 @@ class Finding:
 
 
 def ok(message: str, tried: str = "", *, excludes: Iterable[str] = ()) -> Finding:
-    """Return an ok finding. It shows that the error has none of the causes in `excludes`."""
+    """Return an ok finding (the result of a probe). It shows that the error has none of the causes in `excludes`."""
     return Finding(Status.OK, message, tried, excludes=tuple(excludes))
 
 
 def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) -> Finding:
-    """Return a warning. It means that something can cause failures later, or that the probe had no clear result."""
+    """Return a warning as the result of a probe. It means that something can cause failures later, or that the probe
+    had no clear result.
+    """
     return Finding(Status.WARNING, message, tried, cause, fields)
 
 
 def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Finding:
-    """Return a failed finding. It means that calls fail."""
+    """Return a failed finding, the result of a probe that shows that calls fail."""
     return Finding(Status.FAILED, message, tried, cause, fields)
 
 
@@ -96,7 +98,7 @@ class Check:
 
     @property
     def status(self) -> Status:
-        """The status of the finding."""
+        """The status of the finding, which is the result of the probe."""
         return self.finding.status
 
     @property

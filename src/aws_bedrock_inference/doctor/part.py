@@ -71,8 +71,8 @@ class Seen:
     fields: dict[str, str]
 
     def ends(self, message: str, cause: str, **fields: str) -> Finding:
-        """Return a failed finding with this cause. It means that calls fail while the resource has its
-        present state.
+        """Return a failed finding (result of a probe) with this cause: calls fail while the resource has its present
+        state.
         """
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 

@@ -210,8 +210,8 @@ class LocalJobs:
     def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
         """Return whether no process runs the job.
 
-        This is the case if the process that ran the job released its lease, or if the job's state has not changed for
-        `STALE` seconds.
+        This is the case if the process that ran the job released its lease (the exclusive right to run the job), or if
+        the job's state has not changed for `STALE` seconds.
         """
         with self._lock:
             running = self._running.get(job_id)

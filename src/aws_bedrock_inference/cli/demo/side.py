@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """The endpoint and the options of the calls of one side. `streamed` selects the records whose answers are
-    received as streams.
+    """The endpoint and the options of the calls of one side (a client of the demo). `streamed` selects the records
+    whose answers are received as streams.
     """
 
     url: str
@@ -35,7 +35,7 @@ class Task:
 
 @dataclass
 class Side:
-    """The results of one side. They are updated while the side runs.
+    """The results of one side (a client of the demo). They are updated while the client runs.
 
     `answers` contains each text that the user received as an answer. `failures` contains the reason of each failure.
     """

@@ -68,7 +68,7 @@ class Book:
         self.fresh: set[str] = set()
 
     def add(self, report: Report, at: float) -> None:
-        """Count a report that arrived `at` seconds since the epoch."""
+        """Count the report of a process that arrived `at` seconds since the epoch."""
         slot = self._slot(at)
         for answers in report.answers:
             place = self._place(answers.place, slot)
@@ -185,7 +185,9 @@ class Book:
                 incident.cases[cause] += count
 
     def _learn(self, slot: int) -> None:
-        """Move the counts of time slots that are older than ten minutes to the long-term values."""
+        """Move the counts of time slots that are older than ten minutes to the long-term values (the usual value and
+        the daily pattern).
+        """
         if not self.slot:
             self.slot = slot
         first, last = self.slot - RECENT + 1, min(self.slot, slot - RECENT)  # nothing was counted after self.slot

@@ -142,7 +142,8 @@ class MemoryAlerts(Locked):
 def due(now: float, looked_at: float, taken_at: float) -> bool:
     """Return whether the reports are due for examination at `now`. They are also due if the clock was set back.
 
-    `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn.
+    `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn (the right
+    to examine the reports).
     """
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 
