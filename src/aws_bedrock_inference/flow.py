@@ -36,7 +36,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """An object for which a flow (the plan of a call) waits. When the wait ends, the object calls the function `wake`
+    """An object for which a flow (the plan of a call) waits. When this wait ends, the object calls the function `wake`
     that was registered with `attach`.
     """
 

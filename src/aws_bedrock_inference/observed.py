@@ -97,7 +97,7 @@ def _attempted(flow: Flow, call: Call, clock: Clock) -> Flow:
 
 
 def _request_id(outcome: Outcome, source: Any) -> str:
-    """Return the id of the request of `outcome`; empty if there was no answer."""
+    """Return the request id of the answer in `outcome`; empty if no answer arrived."""
     if outcome.fault is not None and outcome.fault.request_id:
         return outcome.fault.request_id
     response = source.response if source is not None else outcome.value

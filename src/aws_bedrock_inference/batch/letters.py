@@ -40,7 +40,7 @@ _THREADS = 4
 class Kept(NamedTuple):
     """The result of storing dead letters.
 
-    It contains the number of failures that have a letter at `place`, and the number of discarded letters.
+    It contains the number of failures that have a dead letter at `place`, and the number of discarded dead letters.
     """
 
     place: str

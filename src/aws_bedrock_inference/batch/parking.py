@@ -76,7 +76,9 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return True if the run is not parked and the previous records failed with a different fault than `fault`."""
+        """Return True if the run still sends records (it is not parked) and the previous records failed with a
+        different fault than `fault`.
+        """
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:

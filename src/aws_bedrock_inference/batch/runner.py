@@ -212,7 +212,7 @@ class Run:
         return bool(self._delayed) and (self._all_claimed or self._delayed.is_full)
 
     async def _pause(self) -> None:
-        """Wait until there is work. Then wait a short time longer, so that fates that arrive together are written
+        """Wait until there is work. Then wait a short time longer, so that results that arrive together are written
         together.
         """
         more = self._fates or self._is_idle or (self._slots > 0 and not self._drained)

@@ -47,7 +47,7 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """The stored facts about the deadline, or None if the run has no deadline."""
+        """The facts about the deadline that the journal stores, or None if the run has no deadline."""
         return noted_in(self.facts)
 
     @property

@@ -44,8 +44,8 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Return the outcome of `call`, a call of CountTokens. The call is sent by `step`, or the tokens are estimated
-        in this process.
+        """Return the outcome of `call`, a call of CountTokens. `step` sends the call, or this process estimates the
+        tokens.
         """
         given = call.params["modelId"]
         counted = self._counted.get(given, given)

@@ -22,8 +22,8 @@ SCHEMA_VERSION = 1
 
 
 class Status(Enum):
-    """The status of a finding. `SKIPPED` means that the probe did not run, so the finding shows neither success nor
-    failure. The finding's message states the reason.
+    """The status of a finding (the result of a probe). `SKIPPED` means that the probe did not run, so the finding shows
+    neither success nor failure. The finding's message states the reason.
     """
 
     OK = "ok"
@@ -83,7 +83,7 @@ NO_MODEL = "No model was specified: pass --model, or model_id in Python."
 
 
 def skipped(reason: str) -> Finding:
-    """Return the finding of a probe that did not run."""
+    """Return the finding (the result) for a probe that did not run."""
     return Finding(Status.SKIPPED, reason)
 
 
@@ -103,8 +103,8 @@ class Check:
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
-        """The remedies of the finding's cause. Placeholders are replaced by the values that the probe knows. The
-        tuple is empty if the finding is not a problem.
+        """The remedies of the cause that the probe found. Placeholders are replaced by the values that the probe knows.
+        The tuple is empty if the finding is not a problem.
         """
         if not self.finding.cause or self.status is Status.OK:
             return ()
@@ -195,12 +195,12 @@ class Report:
 
     @property
     def proved(self) -> bool:
-        """True if a probe found the cause."""
+        """True if a probe proved the cause of the error."""
         return self.first is not None
 
     @property
     def overall(self) -> Status:
-        """The worst status of all checks. Skipped checks are not included."""
+        """The worst status of all checks of the doctor. Skipped checks are not included."""
         found = {check.status for check in self.checks}
         return next((each for each in (Status.FAILED, Status.WARNING) if each in found), Status.OK)
 
@@ -224,5 +224,5 @@ class Report:
 
 
 def of_error(finding: Finding) -> Finding:
-    """Return the finding, marked as one that explains the error to diagnose."""
+    """Return the finding (the result of a probe), marked as one that explains the error to diagnose."""
     return replace(finding, of_error=True)

@@ -133,7 +133,7 @@ class Part:
 
 
 def part_probe(part: Part) -> Probe:
-    """Return the probe of a kind of resource. The probe runs only if an error is diagnosed."""
+    """Return the probe (the check of the state) of a kind of resource. The probe runs only if an error is diagnosed."""
 
     def examine(world: World) -> Finding:
         params = {name: named(world, placeholder) for name, placeholder in part.names.items()}

@@ -33,12 +33,12 @@ UNREAD = replace(
 
 
 def refuse(_: Call) -> Outcome:
-    """Return the outcome of a call whose transport is closed."""
+    """Return the outcome (a fault) of a call whose transport is closed."""
     return Outcome(fault=client_closed())
 
 
 def left() -> Outcome:
-    """Return the outcome of a call whose consumer stopped reading before the request was sent."""
+    """Return the outcome (a fault) of a call whose consumer stopped reading before the request was sent."""
     return Outcome(fault=ABANDONED)
 
 
@@ -89,7 +89,9 @@ class ItemFlow:
         return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
-        """End the handle with `outcome`. `outcome` is None if the flow was closed before it began."""
+        """End the handle with `outcome`, the result of the flow. `outcome` is None if the flow was closed before it
+        began.
+        """
         # In this order, Ctrl-C can interrupt at any line: the remaining steps run when the handle is collected.
         self._open.flow.close()
         self._open.hold(None)

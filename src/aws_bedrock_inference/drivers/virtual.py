@@ -41,7 +41,7 @@ class VirtualDriver:
     """Runs many flows (plans of calls) with one common virtual time. `now` is the virtual time in seconds; `clock`
     returns it.
 
-    `send(call, now)` returns the number of seconds that the service will take, and the outcome.
+    `send(call, now)` returns the number of seconds that the service will take, and the outcome (a value or a fault).
     """
 
     def __init__(

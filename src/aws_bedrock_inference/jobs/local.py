@@ -69,7 +69,7 @@ class LocalJobs:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Remove the running jobs in a child process, because their threads exist only in the parent process."""
+        """Forget the running jobs in a forked child process, because their threads exist only in the parent process."""
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._seen: dict[str, tuple[str, float]] = {}  # the version of each state, and the time when it was first seen

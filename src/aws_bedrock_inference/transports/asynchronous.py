@@ -80,7 +80,7 @@ class AiohttpTransport:
             connections.collect()
 
     async def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
-        """Send `call` once. The value of the outcome is boto3's response, or an `AsyncSource` for a streaming
+        """Send `call` once. The value of the returned outcome is boto3's response, or an `AsyncSource` for a streaming
         operation.
         """
         if call.place is not None and call.place is not self._endpoint:

@@ -46,7 +46,9 @@ class BlockingTransport:
         self._wires = Wires(Dialler(endpoint).dial, clock)
 
     def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
-        """Send `call` once. The value of the outcome is boto3's response, or a `Source` for a streaming operation."""
+        """Send `call` once. The value of the returned outcome is boto3's response, or a `Source` for a streaming
+        operation.
+        """
         if call.place is not None and call.place is not self._endpoint:
             return self._beside(call.place).send(call)
         plan = operation(call.operation)

@@ -122,7 +122,7 @@ class Wires:
         return Wire(self._dial(exchange))
 
     def keep(self, wire: Wire) -> None:
-        """Put a connection back into the pool after its answer has ended."""
+        """Put a connection back into the pool of idle connections after the connection's answer has ended."""
         wire.fresh = False
         wire.idle_since = self._clock()
         self._kept.append(wire)

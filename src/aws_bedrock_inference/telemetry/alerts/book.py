@@ -119,8 +119,8 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the number of the time slot that contains the time `at`. It is at least the last slot that was
-        examined.
+        """Return the number of the time slot that contains the time `at`. The number is never less than that of the
+        last slot that was examined.
         """
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
@@ -247,7 +247,7 @@ class Book:
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Create the book from the values that its method `plain` returned."""
+        """Create the book (counts and incidents) from the values that its method `plain` returned."""
         book = cls()
         book.slot, book.ahead, places, causes, quotas, days, incidents = plain
         book.places = {name: Place.of(each) for name, each in places.items()}
