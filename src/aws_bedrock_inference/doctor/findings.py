@@ -89,7 +89,7 @@ def skipped(reason: str) -> Finding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The finding of one probe, as the report contains it. `seconds` is the time that the probe took."""
+    """The finding (result) of one probe, as the doctor's report contains it. `seconds` is the duration of the probe."""
 
     probe: str
     area: str
@@ -176,8 +176,8 @@ class Report:
     def first(self) -> Check | None:
         """The failed check that the user has to fix first, or None if no check failed.
 
-        A failed check that explains the error comes first. Otherwise it is the first failed check in the order of
-        dependency.
+        A failed check that explains the error comes first. Otherwise, the result is the first failed check in the order
+        of dependency.
         """
         bad = [check for check in self.checks if check.status is Status.FAILED]
         return next((check for check in bad if check.finding.of_error), bad[0] if bad else None)
@@ -186,8 +186,8 @@ class Report:
     def cause(self) -> str:
         """The name of the cause to fix first.
 
-        If no probe found a cause, it is the first possible cause of the error that the probes did not exclude. If they
-        excluded all, it is the cause that the error's text suggests.
+        If no probe found a cause, the result is the first possible cause of the error that the probes did not exclude.
+        If the probes excluded all, the result is the cause that the error's text suggests.
         """
         if self.first is not None:
             return self.first.finding.cause

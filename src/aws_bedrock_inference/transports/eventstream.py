@@ -105,8 +105,8 @@ class OpenAnswer(Generic[B]):
 
     @property
     def begun(self) -> bool:
-        """True if the answer has already contained content. The next wait is then limited by `Timeout(idle=...)`;
-        before the first content, it is limited by `Timeout(first_content=...)`.
+        """True if the answer has already contained content. The next wait for bytes is then limited by
+        `Timeout(idle=...)`; before the first content, it is limited by `Timeout(first_content=...)`.
         """
         return self._limit == "idle"
 
@@ -117,8 +117,8 @@ class OpenAnswer(Generic[B]):
 
     @property
     def quiet(self) -> bool:
-        """True while a long silence is normal, for example while the model thinks. The next wait is then allowed to be
-        longer.
+        """True while a long silence is normal, for example while the model thinks. The next wait for bytes is then
+        allowed to be longer.
         """
         return self._exchange.quiet
 

@@ -55,7 +55,7 @@ class Side:
         self._started = self.clock()
 
     def done(self) -> None:
-        """Stop measuring the time. A repeated call has no effect."""
+        """Stop measuring the time of this client. A repeated call has no effect."""
         self._ended = self.clock() if self._ended is None else self._ended
 
     def end(self, simulator: Simulator) -> None:

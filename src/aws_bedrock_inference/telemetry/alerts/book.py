@@ -241,7 +241,7 @@ class Book:
             day.add(slot, use.tokens, use.tpd)
 
     def plain(self) -> list[Any]:
-        """Return the book as values that JSON can write. `of` creates the book again from them."""
+        """Return the book (counts and incidents) as values that JSON can write. `of` creates it again from them."""
         kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
         return [self.slot, self.ahead, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
 
