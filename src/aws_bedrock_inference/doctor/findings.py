@@ -60,8 +60,8 @@ def ok(message: str, tried: str = "", *, excludes: Iterable[str] = ()) -> Findin
 
 
 def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) -> Finding:
-    """Return a warning as the result of a probe. It means that something can cause failures later, or that the probe
-    had no clear result.
+    """Return a warning as the result of a probe. The warning means that something can cause failures later, or that the
+    probe had no clear result.
     """
     return Finding(Status.WARNING, message, tried, cause, fields)
 

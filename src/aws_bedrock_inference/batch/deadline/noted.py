@@ -24,9 +24,9 @@ class Noted:
     it at the start of the run. `way` is the chosen way: batch job, flex tier or on demand.
 
     For a batch job, `token` is stored before the job is created and `job_id` after it is created. `job` is the last
-    known state of the job. `taken` is the reason why the job was stopped and calls on demand replaced it. `over` is
-    True if no more results of the job are expected. `complete` is True if the run was complete; the next run then
-    chooses a way again.
+    known state of the job. `taken` is the reason why the remaining records were sent on demand instead. `over` is True
+    if no more results of the job are expected. `complete` is True if the run was complete; the next run then chooses a
+    way again.
     """
 
     by: str

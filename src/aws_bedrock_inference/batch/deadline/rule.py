@@ -115,7 +115,8 @@ class Seen:
 
 
 def decide(seen: Seen) -> Action:
-    """Return the next action for the batch job. If the action is `Watch`, its time lies in the future.
+    """Return the next action for the batch job. If the action is `Watch` (wait, then poll), its time lies in the
+    future.
 
     If the job is late, it is stopped early enough that calls on demand can answer the remaining records before the
     deadline.

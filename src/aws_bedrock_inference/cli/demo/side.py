@@ -35,7 +35,7 @@ class Task:
 
 @dataclass
 class Side:
-    """The results of one side (a client of the demo). They are updated while the client runs.
+    """The results of one side (a client of the demo). The results are updated while the client runs.
 
     `answers` contains each text that the user received as an answer. `failures` contains the reason of each failure.
     """
