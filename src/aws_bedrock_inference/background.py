@@ -37,7 +37,7 @@ class Background:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Forget the running work, because its threads exist only in the parent process."""
+        """In a forked child, forget the running work, because its threads exist only in the parent process."""
         self._lock = threading.Lock()
         self._running: dict[Hashable, Future[Any]] = {}
 

@@ -279,8 +279,9 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A failed attempt: its fault, and the wait before the next attempt, in seconds. If the service had already started
-    to process the attempt, AWS may have charged up to `tokens` tokens for it. The next attempt is charged separately.
+    """A failed attempt: its fault (the facts of the failure), and the wait before the next attempt, in seconds. If the
+    service had already started to process the attempt, AWS may have charged up to `tokens` tokens for it. The next
+    attempt is charged separately.
     """
 
     fault: Fault

@@ -117,9 +117,9 @@ class Scope:
 
 
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
-    """Remove the frame of `scope`, and return the innermost frame that remains. The frame of `scope` is not always the
-    innermost one, and can be missing. For example, `scope` can end in a generator before an inner scope ends, or in a
-    thread or task that never entered `scope`.
+    """Remove the frame (the open block) of `scope`, and return the innermost frame that remains. The frame of `scope`
+    is not always the innermost one, and can be missing. For example, `scope` can end in a generator before an inner
+    scope ends, or in a thread or task that never entered `scope`.
     """
     if frame is None:
         return None

@@ -221,7 +221,7 @@ class BurndownChanged(Event):
 class StoreChanged(Event):
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
     account, Region, model and pool. While the store is unavailable, this process uses its last share of the quota. If
-    it has none, it uses a small share, so that the other processes can use the rest.
+    this process has no share yet, it uses a small share, so that the other processes can use the rest.
     """
 
     pool: str
@@ -231,8 +231,8 @@ class StoreChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class AnswerCached(Event):
-    """A call was answered from a cache; the stored answer is `age` seconds old. If `fault` is not None, the call
-    failed with `fault`, and an expired answer was returned instead of the exception.
+    """A call was answered from a cache (answers stored earlier); this answer is `age` seconds old. If `fault` is not
+    None, the call failed with `fault`, and an expired answer was returned instead of the exception.
     """
 
     route: Route
@@ -242,8 +242,8 @@ class AnswerCached(Event):
 
 @dataclass(frozen=True, slots=True)
 class CacheStoreChanged(Event):
-    """The store of a cache became unavailable, or available again. `place` names the store. While it is unavailable,
-    calls are sent without the cache.
+    """The store of a cache became unavailable, or available again. `place` names the store. While the store is
+    unavailable, calls are sent without the cache.
     """
 
     place: str

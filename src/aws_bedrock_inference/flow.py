@@ -36,8 +36,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """An object for which a flow waits. When the wait ends, the object calls the function `wake` that was registered
-    with `attach`.
+    """An object for which a flow (the plan of a call) waits. When this wait ends, the object calls the function `wake`
+    that was registered with `attach`.
     """
 
     def attach(self, wake: Callable[[], object]) -> bool:
@@ -55,7 +55,7 @@ class StoreRequest(Protocol[T_co]):
 
 
 class Send:
-    """Send the call to the service once."""
+    """The effect to send the call to the service once. The driver replies with the `Outcome`."""
 
     __slots__ = ("call",)
 
@@ -64,7 +64,9 @@ class Send:
 
 
 class Next:
-    """Read one event of an open stream."""
+    """The effect to read one event of an open stream. The driver replies with the event, a fault, or None at the end of
+    the body.
+    """
 
     __slots__ = ("source",)
 
@@ -73,7 +75,7 @@ class Next:
 
 
 class Give:
-    """Deliver one item to the consumer of the stream."""
+    """The effect to deliver one item to the consumer of a stream. The driver replies whether it wants more."""
 
     __slots__ = ("item",)
 
@@ -109,7 +111,7 @@ interruption itself.
 
 
 class Sleep:
-    """Wait for `seconds`."""
+    """The effect to wait for `seconds`."""
 
     __slots__ = ("seconds",)
 
@@ -118,7 +120,7 @@ class Sleep:
 
 
 class Wait:
-    """Wait until `waiter` is woken, or until the clock reaches `until`."""
+    """The effect to wait until `waiter` is woken, or until the clock reaches `until`."""
 
     __slots__ = ("until", "waiter")
 
@@ -128,7 +130,7 @@ class Wait:
 
 
 class Ask:
-    """Send a request to a store."""
+    """The effect to send a request to a store. The driver replies with the store's answer."""
 
     __slots__ = ("request",)
 
@@ -137,7 +139,7 @@ class Ask:
 
 
 class Emit:
-    """Notify the listeners of an event."""
+    """The effect to notify the listeners of an event."""
 
     __slots__ = ("event",)
 
@@ -176,7 +178,7 @@ def emit(event: object) -> Generator[Effect, Any, None]:
 
 
 def send(call: Call) -> Flow:
-    """Send `call` to the service once. This is the innermost step of every pipeline for an operation with one
+    """Send `call` to the service once. This function is the innermost step of every pipeline for an operation with one
     response.
     """
     outcome = cast("Outcome", (yield Send(call)))
@@ -184,9 +186,9 @@ def send(call: Call) -> Flow:
 
 
 def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
-    """Run `flow`. `take` receives each item that the flow delivers, and returns the items that replace it: none, one,
-    or several. All other effects and all interruptions pass unchanged. The flow continues until its consumer wants no
-    more items.
+    """Run `flow`, the plan of a call. `take` receives each stream item that the flow delivers, and returns the items
+    that replace it: none, one, or several. All other effects (requests to the driver) and all interruptions pass
+    unchanged. The flow continues until its consumer wants no more items.
     """
     try:
         effect = next(flow)
@@ -209,8 +211,8 @@ def passing(flow: Flow, take: Callable[[Any], Iterable[Any]]) -> Flow:
 
 
 def relayed(flow: Flow, see: Callable[[Effect], Effect]) -> Flow:
-    """Run `flow`, and replace each effect that the flow yields by the effect that `see` returns for it. The two
-    effects must have the same type of reply. Interruptions pass unchanged.
+    """Run `flow`, and replace each effect (request to the driver) that the flow yields by the effect that `see` returns
+    for it. The two effects must have the same type of reply. Interruptions pass unchanged.
     """
     try:
         effect = next(flow)
@@ -231,8 +233,8 @@ class Policy(Protocol):
     """
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return a step that applies this policy around `step`. `clock` is the clock of the driver that runs the
-        flow.
+        """Return a step (a function that carries out a call) that applies this policy around `step`. `clock` is the
+        clock of the driver that runs the flow.
         """
 
 
@@ -252,8 +254,8 @@ class Pipeline:
                 placed(policies[:number], policies[number + 1 :])
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` with all policies around it. If the environment turns the policies off, return `step` itself
-        (see `switch`).
+        """Return `step` (a function that carries out a call) with all policies around it. If the environment turns the
+        policies off, return `step` itself (see `switch`).
         """
         if policies_are_off():
             return step

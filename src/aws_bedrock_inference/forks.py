@@ -36,7 +36,7 @@ class Locked:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock."""
+        """Replace the lock, which another thread of the parent may have held during the fork."""
         self._lock = threading.Lock()
 
 

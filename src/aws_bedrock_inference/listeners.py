@@ -24,8 +24,8 @@ Listener = Callable[[object], None]
 
 
 class Listeners(Locked):
-    """The listeners of one client. The listeners in `always` are called first; they receive no starts and no attempts.
-    `beyond` are other `Listeners`, such as those of the process. They also receive the events of this client.
+    """The listeners of one client. The listeners in `always` are called first; they receive no events about starts and
+    attempts. `beyond` are other `Listeners`, such as those of the process. They also receive the events of this client.
 
     The events of successful calls and attempts are created only if a listener wants them. `heard` is True if a listener
     wants the end of successful calls. `watched` is True if a listener also wants the start and the attempts of calls.
@@ -98,7 +98,7 @@ class Listeners(Locked):
         )
 
     def notify(self, event: object) -> None:
-        """Pass `event` to all listeners that asked for its kind."""
+        """Pass `event` to all listeners that receive this kind of event."""
         for listener in self._watching if type(event) in _WATCHED else (*self._always, *self._added, *self._watching):
             try:
                 listener(event)

@@ -27,8 +27,8 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the flow of `call`, with `CallStarted` before it. All of its events contain the number and the context
-    of the call. If `streams` is True, the consumer of the call can read its stream in another thread or task.
+    """Return the flow (the plan) of `call`, with `CallStarted` before it. All of its events contain the number and the
+    context of the call. If `streams` is True, the consumer of the call can read its stream in another thread or task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)
@@ -36,7 +36,7 @@ def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
 
 
 def attempt(step: Step, clock: Clock) -> Step:
-    """Return a step that runs `step`, the innermost step of a pipeline, and emits `AttemptStarted` before it and
+    """Return a step that runs `step` (the function that sends the request) and emits `AttemptStarted` before it and
     `AttemptEnded` after it.
     """
 
@@ -97,7 +97,7 @@ def _attempted(flow: Flow, call: Call, clock: Clock) -> Flow:
 
 
 def _request_id(outcome: Outcome, source: Any) -> str:
-    """Return the id of the request of `outcome`; empty if there was no answer."""
+    """Return the request id of the answer in `outcome`; empty if no answer arrived."""
     if outcome.fault is not None and outcome.fault.request_id:
         return outcome.fault.request_id
     response = source.response if source is not None else outcome.value

@@ -41,8 +41,8 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """Values that a `Fallback` stores in this place, such as the places of other routes. They are deleted together
-        with this place.
+        """Values that a `Fallback` stores in this place, such as the endpoints of other routes. These values are
+        deleted together with this place.
         """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:

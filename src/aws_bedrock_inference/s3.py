@@ -91,7 +91,7 @@ def opened(client: Any, item: S3Object) -> io.BufferedReader:
 
 
 class _Pieces(io.RawIOBase):
-    """The bytes of an object, requested in pieces."""
+    """The bytes of an object in S3, requested in pieces."""
 
     def __init__(self, client: Any, item: S3Object) -> None:
         self._client = client
@@ -126,7 +126,7 @@ class _Pieces(io.RawIOBase):
 
 
 def _head(client: Any, location: S3Location) -> S3Object | None:
-    """Return the object, or None if no object has this key."""
+    """Return the object in S3 at `location`, or None if no object has this key."""
 
     def ask() -> Any:
         try:

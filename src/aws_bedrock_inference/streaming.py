@@ -1,6 +1,6 @@
 """The innermost step of a streaming call: open the stream, deliver its events, and check that the answer is complete.
 
-Nothing is delivered before the first event with content. A fault before that event, even in the first frame, can
+Nothing is delivered before the first event with content. A fault before that event, even in the first message, can
 therefore be retried, and the consumer does not notice it. Every stream must end with its closing event; otherwise the
 answer counts as truncated.
 """
@@ -32,8 +32,8 @@ _RAISE_LIMIT = (
 
 
 def stream(call: Call) -> Flow:
-    """Deliver the `Head` of the response, and then its events. The value of the outcome is the transcript of the
-    received events.
+    """Deliver the head (boto3's response without the stream), and then the events of the stream. The value of the
+    outcome is the transcript (all received events).
     """
     opened = cast("Outcome", (yield Send(call)))
     if opened.fault is not None:
@@ -87,7 +87,7 @@ def collect(call: Call) -> Flow:
 
 def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
     """Return the fault of a stream that has ended, or None if the stream succeeded. If a stream breaks after its
-    closing event, it is complete and has succeeded.
+    closing event, the answer is complete and the stream has succeeded.
     """
     if transcript.whole:
         return None

@@ -29,7 +29,9 @@ _span_of: list[SpanOf] = []
 
 
 def provide(span_of: SpanOf) -> Callable[[], None]:
-    """From now on, the function `ids` calls `span_of` to find the span of a call. The returned function ends this."""
+    """From now on, the function `ids` calls `span_of` to find the span of a call. The returned function ends this use
+    of `span_of`.
+    """
     _span_of.append(span_of)
     return lambda: _span_of.remove(span_of)
 

@@ -48,7 +48,7 @@ class Bill:
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
         """Read the cost of earlier runs from the facts in the journal.
 
-        If the facts contain no cost, the cost of each of the `answered` records is unknown.
+        If the journal contains no cost, the cost of each of the `answered` records is unknown.
         """
         self.cost_before = float(facts.get("cost", 0.0))
         self.unknown_before = facts.get("cost_unknown", 0 if "cost" in facts else answered)

@@ -81,7 +81,7 @@ class _Unsent(Pipeline):
         self._hear = hear
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - a pipeline's signature
-        """Return a step that sends nothing."""
+        """Return a step (a function that carries out a call) that sends nothing."""
 
         def flow(call: Call) -> Flow:
             yield from ()

@@ -20,7 +20,7 @@ _LONGEST = 4_000_000
 
 
 class Intake:
-    """Reads records from `items`, and writes them with `spool`.
+    """Reads records from `items`, and stores them in the journal with `spool`.
 
     Records are collected first. They are written when many records are collected, or when the run is idle. A file is
     thus read fast, and the records of a slow pipe are not delayed.
@@ -53,7 +53,7 @@ class Intake:
         threading.Thread(target=self._read, args=(items,), daemon=True, name="bedrock-input").start()
 
     def flush(self) -> None:
-        """Write the collected records. Any thread can call this method."""
+        """Write the collected records to the journal. Any thread can call this method."""
         with self._writing:
             gathered, self._gathered = self._gathered, []
             try:

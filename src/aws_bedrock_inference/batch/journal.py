@@ -80,7 +80,7 @@ class Journal(JournalReads):
         return int(lost)
 
     def spool(self, records: Sequence[Spooled], on_change: str) -> None:
-        """Add records. If a record already exists with the same request, it does not change.
+        """Add records of the input. If a record already exists with the same request, it does not change.
 
         If its request has changed, `on_change` decides about its answer: `refuse` raises `Changed`, `keep` keeps the
         answer, and `ask` removes the answer so that the record is sent again.

@@ -54,7 +54,7 @@ class JournalReads:
         return {state: rows.get(state, 0) for state in State}
 
     def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
-        """Yield the answers in pieces. Each answer has its sequence number.
+        """Yield the answers in pieces (limited numbers of rows). Each answer has its sequence number.
 
         If `up_to` is set, yield the answers up to this sequence number, in the order of the input. Otherwise, yield the
         answers whose sequence number is above `after`, in the order of their arrival.
@@ -78,15 +78,15 @@ class JournalReads:
         return self._rows("SELECT state FROM records WHERE number = ?", (number,)) == [(State.ANSWERED,)]
 
     def failures(self) -> Iterator[list[bytes]]:
-        """Yield the failed records in pieces, in their original form, with their errors."""
+        """Yield the failed records in pieces (limited numbers of rows), in their original form, with their errors."""
         return ([failure_line(key, source, error).encode() for _, source, key, error in rows] for rows in self.failed())
 
     def failed(self) -> Iterator[list[tuple[int, str, str, str]]]:
-        """Yield the failed records in pieces: the number, text, id and error of each."""
+        """Yield the failed records in pieces (limited numbers of rows): the number, text, id and error of each."""
         return self._by_number(_FAILED, State.FAILED)
 
     def waiting(self) -> Iterator[list[Question]]:
-        """Yield the waiting records in pieces."""
+        """Yield the waiting records in pieces, each with a limited number of rows."""
         select = f"{_QUESTIONS} WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
         return ([_question(row) for row in rows] for rows in self._by_number(select, State.WAITING))
 

@@ -1,4 +1,4 @@
-"""Store the failures of a run as dead letters, one letter for each failed record."""
+"""Store the failures of a run as dead letters, one dead letter for each failed record."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _THREADS = 4
 class Kept(NamedTuple):
     """The result of storing dead letters.
 
-    It contains the number of failures that have a letter at `place`, and the number of discarded letters.
+    It contains the number of failures that have a dead letter at `place`, and the number of discarded dead letters.
     """
 
     place: str
@@ -83,8 +83,8 @@ def _name(journal: Journal) -> str:
 
 
 def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tuple[Keys, int]:
-    """Discard the letters of answered records. Return the numbers of the records whose letters remain, and the number
-    of discarded letters.
+    """Discard the letters of answered records. Return the numbers of the records whose dead letters remain, and the
+    number of discarded letters.
     """
     there, discarded = Keys(), 0
     for summary in _letters(queue, name):
@@ -98,7 +98,7 @@ def _looked_through(queue: DeadLetterQueue, journal: Journal, name: str) -> tupl
 
 
 def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
-    """Yield the letters of this journal that are dead, or that a redrive has claimed."""
+    """Yield the dead letters of this journal whose state is `dead`, or `claimed` (a redrive is sending the letter)."""
     for state in ("dead", "claimed"):
         after = None
         while True:
@@ -109,7 +109,7 @@ def _letters(queue: DeadLetterQueue, name: str) -> Iterator[Summary]:
 
 
 def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callable[[Row], Letter]) -> int:
-    """Store a letter for each failed record that has no letter yet. Return the number of all failures.
+    """Store a dead letter for each failed record that has no dead letter yet. Return the number of all failures.
 
     `there` contains the records that already have a letter.
     """
@@ -123,7 +123,7 @@ def _kept(queue: DeadLetterQueue, journal: Journal, there: Keys, letter: Callabl
 
 
 def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row) -> Letter:
-    """Return the letter for a failed record. It contains the complete call and the error."""
+    """Return the dead letter for a failed record. The letter contains the complete call and the error."""
     number, source, key, text = row
     request, entry = job.request(Record(key, json.loads(source))), json.loads(text)
     error = _exception(entry, Route(job.model, region), "invoke_model" if "body" in request else "converse")

@@ -37,7 +37,7 @@ def may_pass(fault: Fault) -> bool:
 
 
 def ask_again_after(fault: Fault) -> float:
-    """Return the seconds to wait before the next probe.
+    """Return the seconds to wait before the next probe, a single record that tests whether the fault has ended.
 
     AWS documents the wait for some causes, and some responses state it. Otherwise, the wait is the default for this
     kind of fault.
@@ -76,11 +76,15 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return True if the run is not parked and the previous records failed with a different fault than `fault`."""
+        """Return True if the run still sends records (it is not parked) and the previous records failed with a
+        different fault than `fault`.
+        """
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
-        """Add a record that failed with `fault` to `met`. Return True if the caller must now call `park`."""
+        """Add a record that failed with `fault` to `met`, the latest records with the same fault. Return True if the
+        caller must now call `park`.
+        """
         self.met.pop(fate.number, None)  # added again at the end, so that the next probe is another record
         self.met[fate.number] = (fate, fault)
         if self.fault is None:
@@ -92,7 +96,9 @@ class Parking:
         return True
 
     def park(self, now: float, *, had_answers: bool) -> Fault | None:
-        """Park the run, or leave it parked. Return the fault if the run must give up, and otherwise None."""
+        """Park the run (send only probes, to test whether the fault has ended), or leave it parked. Return the fault if
+        the run must give up, and otherwise None.
+        """
         fault = next(reversed(self.met.values()))[1]
         limit = self._give_up_after
         if limit is None:
@@ -105,13 +111,13 @@ class Parking:
         return fault if left <= 0 or not may_pass(fault) else None
 
     def probe_at(self, now: float) -> int | None:
-        """Return the record to send now as a probe, or None if no probe is due."""
+        """Return the record to send now as a probe (a test whether the fault has ended), or None if no probe is due."""
         if self.fault is None or self.probed is not None or now < self.next:
             return None
         self.probed = next(iter(self.met))
         return self.probed
 
     def end(self) -> None:
-        """End the parking, because the fault has ended."""
+        """End the parking (the pause in which only probes are sent), because the fault has ended."""
         self.met.clear()
         self.fault = self.probed = None

@@ -51,7 +51,7 @@ def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def text_of(line: bytes) -> str:
-    """Return the text of a line or of a file, decoded as UTF-8. Raises `ProblemError` if it is too long or not
+    """Return the text of a line or of a file, decoded as UTF-8. Raises `ProblemError` if the text is too long or not
     UTF-8.
     """
     if len(line) > LONGEST_LINE:

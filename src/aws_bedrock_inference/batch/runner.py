@@ -121,7 +121,9 @@ class Run:
         self._intake.wake.set()
 
     async def _turn(self, *, last: bool = False) -> None:
-        """Write the new fates to the journal, and send the next records. With `last`, send no records."""
+        """Write the new fates (answered, failed or delayed) to the journal, and send the next records. With `last`,
+        send no records.
+        """
         fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
         again = {} if last else self._due()
         new = 0 if last or self._delayed.is_full else self._slots - len(again)
@@ -151,7 +153,9 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Perform the file operations of a turn. This method runs in the thread of the journal."""
+        """Perform the file operations of a turn (one transaction of the journal). This method runs in the thread of the
+        journal.
+        """
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()
@@ -161,8 +165,8 @@ class Run:
         return claimed
 
     def _look_around(self, *, idle: bool) -> None:
-        """Stop the run if it must not continue. If the run is idle, decide the fate of the records in `Parking.met`, or
-        park the run.
+        """Stop the run if it must not continue. If the run is idle, decide the fate of the latest records with the same
+        fault, or park the run (send only probes).
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -194,7 +198,8 @@ class Run:
     def _due(self) -> dict[int, int]:
         """Return the records to send again now, each with the number of its delays.
 
-        They are the next probe, or the delayed records if no new records remain or too many records are delayed.
+        They are the next probe (while the run is parked), or the delayed records if no new records remain or too many
+        records are delayed.
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
@@ -207,7 +212,7 @@ class Run:
         return bool(self._delayed) and (self._all_claimed or self._delayed.is_full)
 
     async def _pause(self) -> None:
-        """Wait until there is work. Then wait a short time longer, so that fates that arrive together are written
+        """Wait until there is work. Then wait a short time longer, so that results that arrive together are written
         together.
         """
         more = self._fates or self._is_idle or (self._slots > 0 and not self._drained)
@@ -218,7 +223,7 @@ class Run:
         self._intake.wake.clear()
 
     async def _until_woken(self) -> None:
-        """Wait until a fate or new input arrives, or until a delayed record can be sent."""
+        """Wait until the fate of a record or new input arrives, or until a delayed record can be sent."""
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
             wait = max(self._parking.next - now, 0.0)
@@ -272,7 +277,7 @@ class Run:
         self._delayed.add(fate.number, fate.rounds, fault, self._tally.clock())
 
     def _count(self, fate: Fate, reason: Any) -> None:
-        """Count a fate that is stored on the disk."""
+        """Count the fate of a record (answered, failed or delayed) that is stored on the disk."""
         if fate.state is State.ANSWERED:
             self._tally.answer(reason.stop_reason)
         elif fate.state is State.FAILED:
@@ -291,7 +296,8 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the records in `Parking.met` if their fault is transient, and otherwise mark them as failed.
+        """Delay the latest records with the same fault (`Parking.met`) if their fault is transient, and otherwise mark
+        them as failed.
 
         The run calls this method after another record succeeded: the fault then does not affect every record.
         """

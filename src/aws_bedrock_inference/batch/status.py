@@ -24,8 +24,8 @@ SUFFIX = ".journal"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The status of a run: its state, its counts, and the reasons of its failures. The state is `running`, `parked`,
-    `killed`, or a word for how the run ended.
+    """The status of a run: its state, its counts, and the reasons of its failures. The state is `running`, `parked`
+    (waiting for the end of a fault), `killed`, or a word for how the run ended.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """The stored facts about the deadline, or None if the run has no deadline."""
+        """The facts about the deadline that the journal stores, or None if the run has no deadline."""
         return noted_in(self.facts)
 
     @property

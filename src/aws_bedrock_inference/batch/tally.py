@@ -71,7 +71,8 @@ class Tally:
     While the run is parked, it sends only one record at intervals, as a probe. `parked` is the fault because of which
     the run is parked, and `asks_next` is the time of the next probe.
 
-    `trouble` is the latest fault of an outage, which began at `troubled_since`. After a successful call, it is None.
+    `trouble` is the latest fault of an outage, which began at `troubled_since`. After a successful call, `trouble` is
+    None.
 
     `unshared` is the reason why the store of the shared quota is not available.
 

@@ -64,10 +64,10 @@ async def asked(
 ) -> Ending:
     """Read the input, and send the records that have no result yet.
 
-    With a deadline, `night` first performs its steps (see `deadline`). Then `asker` is called; it returns the function
-    that sends a record. `started` is called with the `Night` and with the `Run`; a signal interrupts the latest of
-    them. `notify` is called when the journal has new fates. A fate states that a record is answered, has failed, or is
-    sent again.
+    With a deadline, `night` first performs the steps before the calls on demand, such as a batch job. Then `asker` is
+    called; it returns the function that sends a record. `started` is called with the `Night` and with the `Run`; a
+    signal interrupts the latest of them. `notify` is called when the journal has new fates. A fate states that a record
+    is answered, has failed, or is sent again.
 
     Raises `ValueError` if the input cannot be used, or if a record was answered and its request has changed since then.
     """

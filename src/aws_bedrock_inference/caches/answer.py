@@ -23,9 +23,9 @@ _WITH, _WITHOUT = b"1", b"0"
 
 
 class Recording:
-    """Records the items of an answer. Each item is serialized before the caller receives it, because the caller can
-    change it. `whole` becomes False if an item cannot be serialized, because the recording then lacks this item. `body`
-    is the body of an InvokeModel response.
+    """Records the items of an answer (a response, or the events of a stream). Each item is serialized before the caller
+    receives it, because the caller can change it. `whole` becomes False if an item cannot be serialized, because the
+    recording then lacks this item. `body` is the body of an InvokeModel response.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,9 @@ def read_answer(content: bytes, key: str) -> Answer | None:
 
 
 def response_of(item: dict[str, Any]) -> dict[str, Any]:
-    """Return the response in the form that boto3's callers expect: bytes in `body` become a readable object."""
+    """Return the stored response `item` in the form that boto3's callers expect: bytes in `body` become a readable
+    object.
+    """
     body = item.get("body")
     if isinstance(body, bytes):
         item["body"] = _streaming(body)

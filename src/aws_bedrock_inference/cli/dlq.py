@@ -190,7 +190,9 @@ def redrive(
 def _send_each(
     queue: DeadLetterQueue, ids: tuple[str, ...], client: BedrockClient, keep: Callable[..., None], *, dry_run: bool
 ) -> None:
-    """Send the letters with these ids. If a letter fails, send the remaining letters, then raise the first failure."""
+    """Send the dead letters with these ids. If a letter fails, send the remaining letters, then raise the first
+    failure.
+    """
     failures: list[Exception] = []
     letters = [_found(queue, each) for each in dict.fromkeys(ids)]
     for letter in letters:
@@ -267,13 +269,13 @@ def _found(queue: DeadLetterQueue, letter_id: str) -> Letter:
 
 
 class NoLetter(click.ClickException):
-    """Raised for a letter that does not exist."""
+    """Raised for a dead letter that does not exist."""
 
     exit_code = NEEDS_CORRECTION
 
 
 def _client(model: str, *, config: Path | None, **options: Any) -> BedrockClient:
-    """Return a client for the letters. A letter that names no model is sent to `model`."""
+    """Return a client for dead letters. A dead letter that names no model is sent to `model`."""
     from aws_bedrock_inference.clients.client import BedrockClient  # noqa: PLC0415 - heavy, and needed by one command
     from aws_bedrock_inference.policies.config import load  # noqa: PLC0415 - the same
 

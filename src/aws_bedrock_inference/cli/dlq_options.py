@@ -41,7 +41,7 @@ STATE_OPTION = click.option(
 
 
 def selecting(function: F) -> F:
-    """Add the options that select letters."""
+    """Add the options that select dead letters."""
     for option in reversed(_FILTERS):
         function = option(function)
     return function

@@ -26,7 +26,7 @@ _SHOWN = 2000
 
 
 def plain(letter: Letter) -> dict[str, Any]:
-    """Return a complete letter as JSON values, without its secrets."""
+    """Return a complete dead letter as JSON values, without its secrets."""
     content = replace(
         letter.content,
         **{name: without_secrets(getattr(letter.content, name)) for name in ("request", "partial", "metadata")},
@@ -43,7 +43,7 @@ def plain(letter: Letter) -> dict[str, Any]:
 
 
 def export_line(letter: Letter) -> str:
-    """Return a letter as one line of JSON."""
+    """Return a dead letter as one line of JSON."""
     return json.dumps(plain(letter), ensure_ascii=False)
 
 
@@ -58,7 +58,7 @@ def _visible(text: str) -> str:
 
 
 def print_summaries(summaries: list[Summary], *, as_json: bool, now: float) -> None:
-    """Print one line for each letter, without its content."""
+    """Print one line for each dead letter, without its content."""
     for summary in summaries:
         if as_json:
             click.echo(json.dumps(_summary(summary), ensure_ascii=False))
@@ -72,7 +72,7 @@ def print_summaries(summaries: list[Summary], *, as_json: bool, now: float) -> N
 
 
 def print_letter(letter: Letter) -> None:
-    """Print one letter with all its parts."""
+    """Print one dead letter with all its parts."""
     for line in _lines(letter):
         click.echo(line)
 
@@ -90,7 +90,7 @@ def _lines(letter: Letter) -> Iterator[str]:
 
 
 def _fate(summary: Summary, content: Content) -> Iterator[str]:
-    """Yield lines about the error of a letter, its remedies, its attempts and its redrives."""
+    """Yield lines about the error of a dead letter, its remedies, its attempts and its redrives."""
     yield f"{summary.id}: {summary.state}"
     yield f"first failed  {timestamp(summary.first)} UTC"
     if summary.last != summary.first:
@@ -124,7 +124,7 @@ def _text(value: Any, indent: int | None = None) -> str:
 
 
 def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
-    """Print the counts of letters."""
+    """Print the counts of dead letters."""
     if as_json:
         click.echo(json.dumps(asdict(stats)))
         return
@@ -144,7 +144,7 @@ def print_stats(stats: Stats, *, as_json: bool, now: float) -> None:
 
 
 def print_report(report: RedriveReport, *, as_json: bool, dry_run: bool) -> None:
-    """Print the result of each letter of a redrive."""
+    """Print the result of each dead letter that a redrive sent again."""
     if as_json:
         plain = {**asdict(report), "results": [each._asdict() for each in report.results], "dry_run": dry_run}
         click.echo(json.dumps(plain, ensure_ascii=False))

@@ -45,8 +45,8 @@ _TROUBLE_AFTER = 3.0
 
 
 class Progress:
-    """Shows the progress of a run on `console`. `tally` has the counts of the run. `rpm` and `tpm` are the quota, and
-    `max_cost` is the limit of the cost, if they are set.
+    """Shows the progress of a run on `console`. `tally` has the counts of the run (such as answered records). `rpm` and
+    `tpm` are the quota, and `max_cost` is the limit of the cost, if they are set.
     """
 
     def __init__(

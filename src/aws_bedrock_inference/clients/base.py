@@ -89,7 +89,7 @@ class BaseClient:
         self._collect = pipeline.around(attempt(collect, self._clock), self._clock)
 
     def _connect(self) -> None:
-        """Create the transport and the driver for this class of client."""
+        """Create the transport (it sends requests) and the driver (it runs the plans of calls) of the client."""
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
@@ -145,8 +145,9 @@ class BaseClient:
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
-        """Return the flow that produces the complete answer to `call`. If `stream` is True, the answer is received as
-        a stream. If it is False, the answer is received in one piece. If it is `auto`, `Safer` decides.
+        """Return the flow (the plan of the call) that produces the complete answer to `call`. If `stream` is True, the
+        answer is received as a stream. If `stream` is False, the answer is received in one piece. If `stream` is
+        `auto`, `Safer` decides for each call.
         """
         if stream == AUTO:
             return self._safer.flow(call, self._send, self._collect)

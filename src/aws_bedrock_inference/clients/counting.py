@@ -1,4 +1,4 @@
-"""Send CountTokens with an id that the service accepts, or estimate the tokens if it accepts none."""
+"""Send CountTokens with a model id that the service accepts, or estimate the tokens if it accepts no id."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Return the outcome of `call`, a call of CountTokens. The call is sent by `step`, or the tokens are estimated
-        in this process.
+        """Return the outcome of `call`, a call of CountTokens. `step` sends the call, or this process estimates the
+        tokens.
         """
         given = call.params["modelId"]
         counted = self._counted.get(given, given)
@@ -79,8 +79,8 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember that `counted` is sent to CountTokens instead of `given`. If `counted` is None, CountTokens
-        accepts no id of this model. Return True if this was not known before, otherwise False.
+        """Remember that `counted` is sent to CountTokens instead of `given`. If `counted` is None, CountTokens accepts
+        no id of this model. Return True if this fact is new, otherwise False.
         """
         with self._lock:
             if given in self._counted and self._counted[given] == counted:

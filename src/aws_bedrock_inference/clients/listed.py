@@ -33,8 +33,8 @@ ENDING, UNLISTED = Warned(), Warned()
 
 
 class Listed:
-    """The lists of the account's models for one endpoint, as they were stored when the lists were last read. If they
-    were never read, nothing is refused.
+    """The lists of the account's models for one endpoint, as they were stored when the lists were last read. If the
+    lists were never read, no call is refused.
     """
 
     def __init__(self, endpoint: Endpoint, wall: Clock = clocks.wall) -> None:

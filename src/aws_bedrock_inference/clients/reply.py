@@ -123,7 +123,7 @@ class Reply:
 
 
 def reply_of(outcome: Outcome, route: Route) -> Reply:
-    """Return the reply of a successful outcome."""
+    """Return the reply (what `invoke` returns) of a successful outcome."""
     response: dict[str, Any] = outcome.value
     return Reply(
         text=text_of(response.get("output", {}).get("message", {}).get("content")),

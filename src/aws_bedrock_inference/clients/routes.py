@@ -26,7 +26,8 @@ ROUTES = 4096
 
 
 class Routes:
-    """Finds the route of a model id. `used` contains the routes that were found before.
+    """Finds the route (model, Region, account and quota) of a model id. `used` contains the routes that were found
+    before.
 
     If an ARN does not contain its model, the first call that uses this ARN queries AWS for the model.
     """
@@ -39,8 +40,8 @@ class Routes:
         self.used: dict[str, Route] = {}
 
     def find(self, model_id: Any) -> Route:
-        """Return the route of any model id. The next call with the same id gets the stored route. The
-        route of an id that does not exist is not stored.
+        """Return the route (model, Region, account and quota) of any model id. The next call with the same id gets the
+        stored route. The route of an id that does not exist is not stored.
         """
         name = str(model_id)
         route = None if isinstance(model_id, ModelArn) else self.used.get(name)
@@ -58,7 +59,9 @@ class Routes:
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
-        """Return a step that looks up the model of a call if this model is unknown, and then runs `step`."""
+        """Return a step (a function that carries out a call) that looks up the model of a call if this model is
+        unknown, and then runs `step`.
+        """
 
         def flow(call: Call) -> Flow:
             if call.route.base == UNKNOWN_MODEL:

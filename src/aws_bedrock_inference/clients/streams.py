@@ -69,7 +69,7 @@ class EventStream(_Ending):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome of the stream, or None until the stream has ended."""
+        """The outcome of the stream (all events, or the fault), or None until the stream has ended."""
         return self._stream.outcome
 
     def __iter__(self) -> Self:
@@ -116,7 +116,7 @@ class AsyncEventStream(_Ending):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome of the stream, or None until the stream has ended."""
+        """The outcome of the stream (all events, or the fault), or None until the stream has ended."""
         return self._stream.outcome
 
     def __aiter__(self) -> Self:

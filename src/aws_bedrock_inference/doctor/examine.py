@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def examine(
     probes: Sequence[Probe], world: World, *, timeout: float = inf, clock: Clock = clocks.monotonic
 ) -> Iterator[Check]:
-    """Yield the check of each probe as soon as the probe has ended. All probes together take at most `timeout` seconds.
+    """Yield the check (the result) of each probe as soon as the probe has ended. All probes together take at most
+    `timeout` seconds.
 
     The probes that a probe needs run before it, if they are in `probes`. If one of them failed or had no result, the
     dependent probe is skipped. If a probe takes longer than `world.limit` seconds, its thread is abandoned. An

@@ -22,8 +22,8 @@ SCHEMA_VERSION = 1
 
 
 class Status(Enum):
-    """The status of a finding. `SKIPPED` means that the probe did not run, so the finding shows neither success nor
-    failure. The finding's message states the reason.
+    """The status of a finding (the result of a probe). `SKIPPED` means that the probe did not run, so the finding shows
+    neither success nor failure. The finding's message states the reason.
     """
 
     OK = "ok"
@@ -55,17 +55,19 @@ class Finding:
 
 
 def ok(message: str, tried: str = "", *, excludes: Iterable[str] = ()) -> Finding:
-    """Return an ok finding. It shows that the error has none of the causes in `excludes`."""
+    """Return an ok finding (the result of a probe). It shows that the error has none of the causes in `excludes`."""
     return Finding(Status.OK, message, tried, excludes=tuple(excludes))
 
 
 def warning(message: str, tried: str = "", *, cause: str = "", **fields: str) -> Finding:
-    """Return a warning. It means that something can cause failures later, or that the probe had no clear result."""
+    """Return a warning as the result of a probe. The warning means that something can cause failures later, or that the
+    probe had no clear result.
+    """
     return Finding(Status.WARNING, message, tried, cause, fields)
 
 
 def failed(message: str, tried: str = "", *, cause: str, **fields: str) -> Finding:
-    """Return a failed finding. It means that calls fail."""
+    """Return a failed finding, the result of a probe that shows that calls fail."""
     return Finding(Status.FAILED, message, tried, cause, fields)
 
 
@@ -81,13 +83,13 @@ NO_MODEL = "No model was specified: pass --model, or model_id in Python."
 
 
 def skipped(reason: str) -> Finding:
-    """Return the finding of a probe that did not run."""
+    """Return the finding (the result) for a probe that did not run."""
     return Finding(Status.SKIPPED, reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The finding of one probe, as the report contains it. `seconds` is the time that the probe took."""
+    """The finding (result) of one probe, as the doctor's report contains it. `seconds` is the duration of the probe."""
 
     probe: str
     area: str
@@ -96,13 +98,13 @@ class Check:
 
     @property
     def status(self) -> Status:
-        """The status of the finding."""
+        """The status of the finding, which is the result of the probe."""
         return self.finding.status
 
     @property
     def remedies(self) -> tuple[Remedy, ...]:
-        """The remedies of the finding's cause. Placeholders are replaced by the values that the probe knows. The
-        tuple is empty if the finding is not a problem.
+        """The remedies of the cause that the probe found. Placeholders are replaced by the values that the probe knows.
+        The tuple is empty if the finding is not a problem.
         """
         if not self.finding.cause or self.status is Status.OK:
             return ()
@@ -174,8 +176,8 @@ class Report:
     def first(self) -> Check | None:
         """The failed check that the user has to fix first, or None if no check failed.
 
-        A failed check that explains the error comes first. Otherwise it is the first failed check in the order of
-        dependency.
+        A failed check that explains the error comes first. Otherwise, the result is the first failed check in the order
+        of dependency.
         """
         bad = [check for check in self.checks if check.status is Status.FAILED]
         return next((check for check in bad if check.finding.of_error), bad[0] if bad else None)
@@ -184,8 +186,8 @@ class Report:
     def cause(self) -> str:
         """The name of the cause to fix first.
 
-        If no probe found a cause, it is the first possible cause of the error that the probes did not exclude. If they
-        excluded all, it is the cause that the error's text suggests.
+        If no probe found a cause, the result is the first possible cause of the error that the probes did not exclude.
+        If the probes excluded all, the result is the cause that the error's text suggests.
         """
         if self.first is not None:
             return self.first.finding.cause
@@ -193,12 +195,12 @@ class Report:
 
     @property
     def proved(self) -> bool:
-        """True if a probe found the cause."""
+        """True if a probe proved the cause of the error."""
         return self.first is not None
 
     @property
     def overall(self) -> Status:
-        """The worst status of all checks. Skipped checks are not included."""
+        """The worst status of all checks of the doctor. Skipped checks are not included."""
         found = {check.status for check in self.checks}
         return next((each for each in (Status.FAILED, Status.WARNING) if each in found), Status.OK)
 
@@ -222,5 +224,5 @@ class Report:
 
 
 def of_error(finding: Finding) -> Finding:
-    """Return the finding, marked as one that explains the error to diagnose."""
+    """Return the finding (the result of a probe), marked as one that explains the error to diagnose."""
     return replace(finding, of_error=True)

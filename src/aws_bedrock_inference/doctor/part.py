@@ -71,8 +71,8 @@ class Seen:
     fields: dict[str, str]
 
     def ends(self, message: str, cause: str, **fields: str) -> Finding:
-        """Return a failed finding with this cause. It means that calls fail while the resource has its
-        present state.
+        """Return a failed finding (result of a probe) with this cause: calls fail while the resource has its present
+        state.
         """
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
@@ -133,7 +133,7 @@ class Part:
 
 
 def part_probe(part: Part) -> Probe:
-    """Return the probe of a kind of resource. The probe runs only if an error is diagnosed."""
+    """Return the probe (the check of the state) of a kind of resource. The probe runs only if an error is diagnosed."""
 
     def examine(world: World) -> Finding:
         params = {name: named(world, placeholder) for name, placeholder in part.names.items()}

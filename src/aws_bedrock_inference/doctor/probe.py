@@ -48,8 +48,8 @@ def probe(
     calls: Iterable[str] = (),
     asked: bool = False,
 ) -> Callable[[Examine], Probe]:
-    """Return a decorator that makes a probe of a function. The probe has the function's name, with hyphens instead of
-    underscores.
+    """Return a decorator that makes a probe (a check of the doctor) of a function. The probe has the function's name,
+    with hyphens instead of underscores.
     """
 
     def made(function: Examine) -> Probe:

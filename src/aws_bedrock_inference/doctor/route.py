@@ -84,7 +84,9 @@ class Route:
 
 
 def find_route(world: World) -> Route:
-    """Return the route of calls to `world.model_id`. The requests that find the route are sent concurrently."""
+    """Return the route (base model and Regions) of calls to `world.model_id`. The requests that find the route are sent
+    concurrently.
+    """
     name = world.model_id or ""
     questions = {
         "ListFoundationModels": partial(world.ask, "bedrock", "list_foundation_models"),

@@ -22,7 +22,9 @@ NO_PROBE = "no-probe"
 
 
 def unprobed(world: World, probes: Mapping[str, Probe]) -> Iterator[Check]:
-    """Yield a skipped check for each possible cause of the error that no probe can prove or exclude."""
+    """Yield a skipped check (a probe that did not run) for each possible cause of the error that no probe can prove or
+    exclude.
+    """
     probed = {cause for probe in probes.values() for cause in probe.tells}
     for cause in dict.fromkeys(world.candidates):
         if cause in probed:

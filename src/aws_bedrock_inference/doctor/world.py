@@ -145,7 +145,7 @@ class World:
     def ask(self, service: str, operation: str, *, region_name: str | None = None, **params: Any) -> Answer:
         """Return the answer of boto3's `operation` of `service`.
 
-        The request is sent once and not retried, because a probe reports the first answer.
+        The request is sent once and not retried, because a probe (a check of the doctor) reports the first answer.
         """
         from botocore.config import Config  # noqa: PLC0415 - heavy, and only probes that send requests need it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - the same
@@ -171,7 +171,9 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request that a probe sent: the response, or the `error` together with its explanation `why`."""
+    """The answer to a request that a probe (a check of the doctor) sent: the response, or the `error` together with its
+    explanation `why`.
+    """
 
     value: dict[str, Any]
     why: Explanation | None = None

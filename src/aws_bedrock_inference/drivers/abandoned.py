@@ -49,17 +49,19 @@ class Source(Protocol):
 
 
 class Loop(Protocol):
-    """The event loop that a source belongs to."""
+    """The asyncio event loop in which a source (the open stream of an answer) is read."""
 
     def call_soon_threadsafe(self, callback: Callable[[], object]) -> object:
         """Call `callback` in the loop's thread. Raises `RuntimeError` if the loop is closed."""
 
 
 class OpenFlow:
-    """A flow that has not ended, and the source that it reads. An asynchronous source belongs to the event loop `loop`.
+    """A flow (the plan of a call) that has not ended, and the source (the open stream) that the flow reads. An
+    asynchronous source belongs to the event loop `loop`.
 
     `reply` is the value with which the flow is resumed. It is None at the start of the flow, True after the flow
-    delivered an item, and `BUSY` while the flow runs. `ended` is called once, with the outcome of the flow.
+    delivered an item, and `BUSY` while the flow runs. `ended` is called once, with the outcome (a value or a fault) of
+    the flow.
     """
 
     __slots__ = ("ended", "flow", "listeners", "loop", "reply", "source")
@@ -80,14 +82,14 @@ class OpenFlow:
         self.reply: Any = None
 
     def hold(self, source: Source | None) -> None:
-        """Read from `source` from now on. Close the previous source, unless `source` is the previous source."""
+        """Read from the open stream `source` from now on. Close the previous stream, unless it is `source`."""
         if self.source is not None and self.source is not source:
             self.source.close()
         self.source = source
 
     def end(self) -> None:
-        """End the flow in the calling thread. First, the flow receives the information that no more items are wanted.
-        Then the flow and its source are closed.
+        """End the flow in the calling thread. First, the flow (the plan of a call) learns that its consumer wants no
+        more items. Then the flow and the stream that it reads are closed.
         """
         outcome = Outcome(fault=INTERRUPTED)
         try:
@@ -104,14 +106,14 @@ class OpenFlow:
         self.tell(outcome)
 
     def tell(self, outcome: Outcome) -> None:
-        """Report the outcome of the flow to `ended`."""
+        """Call `ended` with the outcome (a value or a fault) of the flow."""
         ended, self.ended = self.ended, None
         if ended is not None:
             ended(outcome)
 
     def inherit(self) -> None:
-        """In a forked child, stop using the flow, because the call continues in the parent process. If the child reads
-        the stream, an error is raised, and the connection is not used.
+        """In a forked child, stop using the flow (the plan of a call), because the call continues in the parent
+        process. If the child reads the stream, an error is raised, and the connection is not used.
         """
         _parents.append((self.flow, self.source, self.ended))
         self.flow, self.source, self.ended, self.reply = _inherited(), None, None, True
@@ -130,7 +132,7 @@ class OpenFlow:
 
 
 class Reaper:
-    """The open flows of this process, and the thread that ends abandoned flows.
+    """The open flows (unfinished plans of calls) of this process, and the thread that ends abandoned flows.
 
     `calls` are the flows that run in asyncio tasks.
     """
@@ -143,8 +145,8 @@ class Reaper:
         renew_after_fork(self)
 
     def start(self) -> set[Flow]:
-        """Start the thread, and return `calls`. If no thread can be started, end the abandoned flows now, in the
-        calling thread.
+        """Start the thread that ends abandoned flows, and return `calls` (the flows of asyncio tasks). If no thread can
+        be started, end the abandoned flows now, in the calling thread.
         """
         self.running = True
         try:
@@ -155,7 +157,7 @@ class Reaper:
         return self.calls
 
     def keep(self, stream: OpenFlow) -> None:
-        """Register a stream that starts."""
+        """Register a stream that starts, so that its flow is not garbage collected."""
         if not self.running:
             self.start()
         self._streams.add(stream)
@@ -165,18 +167,18 @@ class Reaper:
         self._streams.discard(stream)
 
     def abandon(self, flow: OpenFlow) -> None:
-        """Add `flow` to the queue of the reaper. A finalizer can call this method safely, because `SimpleQueue.put` is
-        reentrant.
+        """Add the abandoned `flow` to the queue of the reaper, the thread that ends abandoned flows. A finalizer can
+        call this method safely, because `SimpleQueue.put` is reentrant.
         """
         self._abandoned.put(flow)
 
     def drain(self) -> None:
-        """End all abandoned flows in the calling thread."""
+        """End all abandoned flows (plans of calls that nobody will finish) in the calling thread."""
         while not self._abandoned.empty():
             self._end(self._abandoned.get())
 
     def after_fork(self) -> None:
-        """Start without flows in a forked child, because the open flows belong to the parent, which ends them."""
+        """Start without flows (plans of calls) in a forked child. The parent ends its own open flows."""
         streams, calls = self._streams, self.calls
         _parents.append((calls, self._abandoned))
         self.calls, self.running = set(), False

@@ -1,5 +1,5 @@
-"""The asyncio driver: it performs the effects of a flow in the running task. Its code has the same order as that of
-`blocking`.
+"""The asyncio driver: it performs the effects of a flow (what the plan of a call requests) in the running task. Its
+code has the same order as that of `blocking`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class AsyncEventSource(Protocol):
 
 
 class AsyncTransport(Protocol):
-    """Sends a call once, without retries. A failure is not raised; it is a fault in the outcome."""
+    """Sends a call once, without retries. A failure is not raised; the returned outcome contains it."""
 
     async def send(self, call: Call) -> Outcome:
-        """Send `call`. The value of the outcome is boto3's response, or an `AsyncEventSource` for a streaming
+        """Send `call`. The value of the returned outcome is boto3's response, or an `AsyncEventSource` for a streaming
         operation.
         """
 
@@ -50,7 +50,7 @@ class AsyncTransport(Protocol):
 
 
 class AsyncDriver:
-    """Runs flows in the current asyncio task. The tasks of one event loop share one driver."""
+    """Runs flows (the plans of calls) in the current asyncio task. The tasks of one event loop share one driver."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class AsyncDriver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     async def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. When this method ends, it closes the source that the flow reads.
+        """Run `flow` (the plan of a call) to its end. This method then closes the stream that the flow reads.
 
         If the task is cancelled, the cancellation is raised inside the flow, so that the flow releases its resources.
         `interrupted` is then called with the outcome of the flow, and the cancellation is raised again.
@@ -110,8 +110,9 @@ class AsyncDriver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> AsyncStream:
-        """Return a handle that runs `flow` step by step: each time the consumer reads from the handle, the flow runs
-        up to its next item. `ended` is called with the outcome of the flow.
+        """Return a handle that runs `flow` (the plan of a call) step by step. Each time the consumer reads from the
+        handle, the flow runs until it delivers the next item of the stream. `ended` is called with the outcome (a value
+        or a fault) of the flow.
         """
         return AsyncStream(flow, self, ended)
 
@@ -168,8 +169,8 @@ class AsyncDriver:
 
 
 class AsyncStream(ItemFlow):
-    """A handle on a flow that delivers items. Iterate over the handle to read the items. `outcome` is set when the flow
-    has ended.
+    """A handle on a flow (the plan of a call) that delivers the items of a stream. Iterate over the handle to read the
+    items. `outcome` is set when the flow has ended.
 
     If the handle is closed or garbage collected, the flow receives the information that no more items are wanted, and
     releases its resources.
@@ -219,8 +220,8 @@ class AsyncStream(ItemFlow):
         return effect.item if not self._leaving else await anext(self)
 
     async def aclose(self) -> None:
-        """Stop reading, so that the flow releases its resources. If another task is reading at this moment, the flow
-        ends with the next item.
+        """Stop reading, so that the flow (the plan of the call) releases its resources. If another task is reading at
+        this moment, the flow ends with the next item.
         """
         self._leaving = True
         if self._open.reply is True:

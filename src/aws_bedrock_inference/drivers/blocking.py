@@ -1,4 +1,4 @@
-"""The blocking driver performs the effects of a flow in the calling thread."""
+"""The blocking driver performs the effects of a flow (what the plan of a call requests) in the calling thread."""
 
 from __future__ import annotations
 
@@ -34,17 +34,19 @@ class EventSource(Protocol):
 
 
 class Transport(Protocol):
-    """Sends a call once, without retries. A failure is not raised; it is a fault in the outcome."""
+    """Sends a call once, without retries. A failure is not raised; the returned outcome contains it."""
 
     def send(self, call: Call) -> Outcome:
-        """Send `call`. The value of the outcome is boto3's response, or an `EventSource` for a streaming operation."""
+        """Send `call`. The value of the returned outcome is boto3's response, or an `EventSource` for a streaming
+        operation.
+        """
 
     def close(self) -> None:
         """Close the connections."""
 
 
 class Driver:
-    """Runs flows in the calling thread. Any number of threads can share one driver."""
+    """Runs flows (the plans of calls) in the calling thread. Any number of threads can share one driver."""
 
     def __init__(
         self,
@@ -60,7 +62,7 @@ class Driver:
         self.listeners = listeners if listeners is not None else Listeners()
 
     def run(self, flow: Flow, interrupted: Callable[[Outcome], object] | None = None) -> Outcome:
-        """Run `flow` to its end. When this method ends, it closes the source that the flow reads.
+        """Run `flow` (the plan of a call) to its end. This method then closes the stream that the flow reads.
 
         An interruption such as Ctrl-C is raised inside the flow, so that the flow releases its resources. `interrupted`
         is then called with the outcome of the flow, and the interruption is raised again.
@@ -92,8 +94,9 @@ class Driver:
                 source.close()
 
     def stream(self, flow: Flow, ended: Callable[[Outcome], object] | None = None) -> Stream:
-        """Return a handle that runs `flow` step by step: each time the consumer reads from the handle, the flow runs
-        up to its next item. `ended` is called with the outcome of the flow.
+        """Return a handle that runs `flow` (the plan of a call) step by step. Each time the consumer reads from the
+        handle, the flow runs until it delivers the next item of the stream. `ended` is called with the outcome (a value
+        or a fault) of the flow.
         """
         return Stream(flow, self, ended)
 
@@ -125,8 +128,8 @@ class Driver:
 
 
 class Stream(ItemFlow):
-    """A handle on a flow that delivers items. Iterate over the handle to read the items. `outcome` is set when the flow
-    has ended.
+    """A handle on a flow (the plan of a call) that delivers the items of a stream. Iterate over the handle to read the
+    items. `outcome` is set when the flow has ended.
 
     If the handle is closed or garbage collected, the flow receives the information that no more items are wanted, and
     releases its resources.
@@ -169,8 +172,8 @@ class Stream(ItemFlow):
         return effect.item if not self._leaving else next(self)
 
     def close(self) -> None:
-        """Stop reading, so that the flow releases its resources. If another thread is reading at this moment, the
-        flow ends with the next item.
+        """Stop reading, so that the flow (the plan of the call) releases its resources. If another thread is reading at
+        this moment, the flow ends with the next item.
         """
         self._leaving = True
         if self._open.reply is True:

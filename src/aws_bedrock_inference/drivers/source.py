@@ -1,5 +1,5 @@
-"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow, and the code
-that ends the handle.
+"""The common part of the blocking and the asyncio driver: the handle that delivers the items of a flow (the plan of a
+call), and the code that ends the handle.
 
 The rest of each driver is a loop. The two loops differ only in `await`, so one function cannot contain both.
 """
@@ -33,17 +33,17 @@ UNREAD = replace(
 
 
 def refuse(_: Call) -> Outcome:
-    """Return the outcome of a call whose transport is closed."""
+    """Return the outcome (a fault) of a call whose transport is closed."""
     return Outcome(fault=client_closed())
 
 
 def left() -> Outcome:
-    """Return the outcome of a call whose consumer stopped reading before the request was sent."""
+    """Return the outcome (a fault) of a call whose consumer stopped reading before the request was sent."""
     return Outcome(fault=ABANDONED)
 
 
 def replaced(held: Source | None, source: Source | None) -> Source | None:
-    """Return `source`, which replaces `held`. Close `held`, unless it is the same source."""
+    """Return the open stream `source`, which replaces `held`. Close `held`, unless it is the same stream."""
     if held is not None and held is not source:
         held.close()
     return source
@@ -51,8 +51,8 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 
 def raise_destruction(error: BaseException | None) -> None:
     """Raise GeneratorExit if the waiting task is being destroyed; otherwise do nothing. `error` is the exception that
-    the wait raised. During the destruction, a library can raise a RuntimeError about the closed event loop instead of
-    the GeneratorExit. In this case, this function raises the GeneratorExit.
+    the task received while it waited. During the destruction, a library can raise a RuntimeError about the closed event
+    loop instead of the GeneratorExit. In this case, this function raises the GeneratorExit.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -62,11 +62,11 @@ def raise_destruction(error: BaseException | None) -> None:
 
 
 class ItemFlow:
-    """A handle on a flow that delivers items. When the flow has ended, the handle contains the outcome, and `ended` is
-    called with the outcome.
+    """A handle on a flow (the plan of a call) that delivers the items of a stream. When the flow has ended, the handle
+    contains the outcome, and `ended` is called with the outcome.
 
-    The reaper (see `abandoned`) holds a reference to the flow itself. If the handle is garbage collected before the
-    stream was read to its end, it only reports to the reaper that the flow is abandoned.
+    The reaper (the thread that ends abandoned flows) holds a reference to the flow itself. If the handle is garbage
+    collected before the stream was read to its end, the handle only reports to the reaper that the flow is abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
@@ -75,8 +75,8 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Return the reply with which the flow is resumed. No other thread or task can resume the flow until the flow
-        has delivered an item.
+        """Return the value with which the flow (the plan of a call) is resumed. No other thread or task can resume the
+        flow until the flow has delivered an item.
         """
         reply = self._open.reply
         if reply is BUSY:
@@ -89,7 +89,9 @@ class ItemFlow:
         return reply and not self._leaving
 
     def _end(self, outcome: Outcome | None) -> None:
-        """End the handle with `outcome`. `outcome` is None if the flow was closed before it began."""
+        """End the handle with `outcome`, the result of the flow. `outcome` is None if the flow was closed before it
+        began.
+        """
         # In this order, Ctrl-C can interrupt at any line: the remaining steps run when the handle is collected.
         self._open.flow.close()
         self._open.hold(None)

@@ -1,5 +1,5 @@
-"""The virtual-time driver: it runs many flows in one thread. An hour of virtual time takes only as long as the
-computer needs to compute it.
+"""The virtual-time driver: it runs many flows (plans of calls) in one thread. An hour of virtual time takes only as
+long as the computer needs to compute it.
 
 The driver is for simulation and tests. The service is a function of the call and the time. This function returns the
 outcome and the number of seconds that the service takes.
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """One flow that runs in virtual time. When `done` is True, either `result` contains its return value, or `error`
-    contains its exception.
+    """One flow (the plan of a call) that runs in virtual time. When `done` is True, either `result` contains its return
+    value, or `error` contains its exception.
     """
 
     __slots__ = ("done", "error", "flow", "result", "turn")
@@ -38,9 +38,10 @@ class Task:
 
 
 class VirtualDriver:
-    """Runs many flows with one common virtual time. `now` is the virtual time in seconds; `clock` returns it.
+    """Runs many flows (plans of calls) with one common virtual time. `now` is the virtual time in seconds; `clock`
+    returns it.
 
-    `send(call, now)` returns the number of seconds that the service will take, and the outcome.
+    `send(call, now)` returns the number of seconds that the service will take, and the outcome (a value or a fault).
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class VirtualDriver:
             self.now = max(self.now, until)
 
     def interrupt(self, task: Task, interruption: BaseException) -> None:
-        """Raise `interruption` inside a task at its current effect, as a cancellation would."""
+        """Raise `interruption` inside a task, where the task sends or waits at present, as a cancellation would."""
         task.turn += 1
         self._advance(task, task.flow.throw, interruption)
 

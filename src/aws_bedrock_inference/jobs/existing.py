@@ -97,9 +97,9 @@ class Jobs:
         """Return the records of a job that has ended, in the order of the input. Each record has its output or its
         error.
 
-        The results of a failed or stopped job are also returned. If `dead_letters` is set, it stores one letter for
-        each failed record, even if the result is read several times. Raises `ValueError` for a job that is still
-        running.
+        The results of a failed or stopped job are also returned. If `dead_letters` is set, this queue stores one dead
+        letter for each failed record, even if the result is read several times. Raises `ValueError` for a job that is
+        still running.
         """
         job = self.get_job_status(job_id)
         check_ended(job)
@@ -183,7 +183,7 @@ class Jobs:
         return JobResult(Joined(records), job)
 
     def _submit(self, order: Order, place: Callable[[], str]) -> str:
-        """Return the id of the AWS job with the parameters `order`. The job is an existing one or a new one.
+        """Return the id of the AWS job with the parameters `order`. The job can already exist, or is created.
 
         For a new job, `place` uploads the input and returns the URI of the input.
         """

@@ -1,5 +1,5 @@
-"""Store the failed records of a job as dead letters. Each record gets one letter, even if the result is read several
-times.
+"""Store the failed records of a job as dead letters. Each record gets one dead letter, even if the result is read
+several times.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PAGE = 1000
 def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLetterQueue, region: str) -> None:
     """Store a dead letter for each failed record, unless an earlier reader of this job has stored it.
 
-    A letter is identified by the id of the job and the position of the record. The id of the record is not used,
+    A dead letter is identified by the id of the job and the position of the record. The id of the record is not used,
     because an id that looks like a secret would be masked in a tag. Raises `StoreUnavailable`.
     """
     name = job["job_id"].rpartition("/")[2]
@@ -43,7 +43,7 @@ def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLette
 
 
 def _kept(queue: DeadLetterQueue, name: str) -> set[str]:
-    """Return the positions of the records of this job that already have a letter, in any state."""
+    """Return the positions of the records of this job that already have a dead letter, in any state."""
     there, after = set[str](), None
     while True:
         summaries, after = queue.page_of_summaries(_PAGE, state="all", after=after, tag=f"job={name}")

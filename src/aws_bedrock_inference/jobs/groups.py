@@ -157,8 +157,8 @@ class Groups:
         return stored
 
     def _part(self, group: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-        """Return the job of a part in the form of GetModelInvocationJob. If the part has no job yet, return a
-        description of the part in the same form.
+        """Return the job of one part of the group in the form of GetModelInvocationJob. If the part has no job yet,
+        return a description of the part in the same form.
         """
         job_id, order = part["job"], part["order"]
         if job_id is None:

@@ -47,17 +47,17 @@ class Lease:
 
     @property
     def holds(self) -> bool:
-        """True while the lease is certainly valid, so that no other process can hold it."""
+        """True while the lease (the right to run the job) is certainly valid, so that no other process can hold it."""
         return not self.lost and self._clock() < self._valid_until
 
     @property
     def due(self) -> float:
-        """The seconds until the next renewal."""
+        """The seconds until the next renewal of the lease."""
         return max(0.0, self._next - self._clock())
 
     def renew(self, **changes: Any) -> bool:
-        """Renew the lease, and write `changes` into the state. Return whether the write succeeded. Changes by other
-        processes, such as a request to stop the job, are preserved.
+        """Renew the lease (the right to run the job), and write `changes` into the job's state. Return whether the
+        write succeeded. Changes by other processes, such as a request to stop the job, are preserved.
         """
         while not self.lost:
             sent = self._clock()

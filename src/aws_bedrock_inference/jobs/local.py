@@ -69,7 +69,7 @@ class LocalJobs:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Remove the running jobs in a child process, because their threads exist only in the parent process."""
+        """Forget the running jobs in a forked child process, because their threads exist only in the parent process."""
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._seen: dict[str, tuple[str, float]] = {}  # the version of each state, and the time when it was first seen
@@ -210,8 +210,8 @@ class LocalJobs:
     def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
         """Return whether no process runs the job.
 
-        This is the case if the process that ran the job released its lease, or if the job's state has not changed for
-        `STALE` seconds.
+        This is the case if the process that ran the job released its lease (the exclusive right to run the job), or if
+        the job's state has not changed for `STALE` seconds.
         """
         with self._lock:
             running = self._running.get(job_id)

@@ -38,7 +38,8 @@ _ROUNDS = 3
 
 
 class LocalRun:
-    """The run of the local job in `folder`. This process holds the lease of the job, so no other process runs it.
+    """The run of the local job in `folder`. This process holds the lease of the job (the exclusive right to run it), so
+    no other process runs the job.
 
     `client` returns the client for a model, and is called for each record. After a call of `end`, the run starts no
     more records, and another process can continue the job immediately.

@@ -53,8 +53,8 @@ class Outputs:
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:
-        """Return an output with this body and any id, or None. Call this method only after all records with ids have
-        their outputs.
+        """Return an output line with this body and any id, or None. Call this method only after all records with ids
+        have their outputs.
         """
         if self._alike is None:
             self._alike = {}
@@ -67,7 +67,7 @@ class Outputs:
         return self._taken_from(ids.pop(0), own) if ids else None
 
     def others(self) -> Iterator[dict[str, Any]]:
-        """Yield all unused outputs."""
+        """Yield all unused output lines."""
         self._put_all()
         for record_id, own in [(record_id, own) for record_id, places in self._places.items() for own in places]:
             yield self._taken_from(record_id, own)

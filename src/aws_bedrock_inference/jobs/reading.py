@@ -36,8 +36,8 @@ class Records:
         self._job = job
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Yield each record once: first the records of the input in the order of the input, then the records without
-        an id, then outputs without an input. Raises `OSError` if the output cannot be read or no longer exists.
+        """Yield each record of the job once: first the records of the input in the order of the input, then the records
+        without an id, then outputs without an input. Raises `OSError` if the output cannot be read or no longer exists.
         """
         unnamed = False
         with tempfile.TemporaryFile() as aside:

@@ -36,15 +36,15 @@ def fits(records: int, size: int, limits: JobLimits) -> bool:
 
 
 def jobs_of(lines: IO[bytes], limits: JobLimits) -> list[Part]:
-    """Return the parts of the file, one for each job. The file is read once; its position afterwards is undefined.
-    Raises `ValueError` for a line that is larger than the maximum file of a job.
+    """Return the parts (sequences of lines) of the file, one for each job. The file is read once; its position
+    afterwards is undefined. Raises `ValueError` for a line that is larger than the maximum file of a job.
     """
     lines.seek(0)
     return _cut(_lengths(lines, limits.file_bytes), 0, limits.most_records, limits.job_bytes, limits.least_records)
 
 
 def files_of(lines: IO[bytes], job: Part, limits: JobLimits) -> list[Part]:
-    """Return the parts of a job, one for each file."""
+    """Return the parts (sequences of lines) of a job, one for each file."""
     if fits(job.records, job.size, limits):
         return [job]
     lines.seek(job.start)

@@ -52,8 +52,8 @@ def attempts(token: str) -> Iterator[str]:
 
 
 def read(client: Any, place: S3Location) -> Stored | None:
-    """Return the object, or None if it does not exist. Raises `ValueError` for another format, and `OSError` for an
-    error of S3.
+    """Return the object at `place` in S3, or None if it does not exist. Raises `ValueError` for another format, and
+    `OSError` for an error of S3.
     """
     try:
         answer = client.get_object(Bucket=place.bucket, Key=place.key)

@@ -27,8 +27,9 @@ _GROWTH, _GROWTH_AFTER_ERROR = 1.5, 2.0
 
 
 class Polling:
-    """The polls of one wait. After each successful poll, call `ended` with the job and then `after`. After a failed
-    poll, call `after_error` with the exception. `after` and `after_error` return the seconds until the next poll.
+    """The polls (requests for the status of a job) of one wait. After each successful poll, call `ended` with the job
+    and then `after`. After a failed poll, call `after_error` with the exception. `after` and `after_error` return the
+    seconds until the next poll.
     """
 
     def __init__(self, job_id: str, timeout: float, clock: Clock, notify: Listener) -> None:

@@ -22,7 +22,7 @@ Params = dict[str, Any]
 
 
 class Form(Protocol):
-    """The form in which an operation reports failed entries, and the way to merge two of its answers."""
+    """The form in which an operation reports failed entries, and the way to merge two answers of this operation."""
 
     def rest(self, params: Params, answer: Params, service: str) -> tuple[Params, Fault | None]:
         """Return the parameters of a request with the entries that can be retried, and the fault of these entries.
@@ -34,8 +34,8 @@ class Form(Protocol):
 
 
 class Remainder(NamedTuple):
-    """The form of DynamoDB's batches. The member `left` of the answer contains the unprocessed requests, which can be
-    sent again unchanged.
+    """The form in which DynamoDB reports the failed entries of a batch. The member `left` of the answer contains the
+    unprocessed requests, which can be sent again unchanged.
     """
 
     left: str
@@ -63,8 +63,8 @@ class Remainder(NamedTuple):
 
 
 class Positions(NamedTuple):
-    """A form whose answer has one result for each entry, in the order of the entries. A result with an `ErrorCode`
-    reports a failed entry. `number` names the member of the answer that contains the count of failures.
+    """The form of an answer that has one result for each entry of the batch, in the order of the entries. A result with
+    an `ErrorCode` reports a failed entry. `number` names the member of the answer that contains the count of failures.
     """
 
     entries: str
@@ -98,8 +98,9 @@ class Positions(NamedTuple):
 
 
 class Names(NamedTuple):
-    """A form whose entries have names. `key` lists the members of an entry that form its name. In the answer, the
-    member `done` lists the successful entries, and the member `failed` lists the failed entries, each with a `Code`.
+    """The form of a batch whose entries have names. `key` lists the members of an entry that form its name. In the
+    answer, the member `done` lists the successful entries, and the member `failed` lists the failed entries, each with
+    a `Code`.
     """
 
     entries: tuple[str, ...]
@@ -179,7 +180,9 @@ class Batch:
         self._service = service
 
     def step(self, call: Call) -> Flow:
-        """Send the remaining entries once. This is the innermost step of a pipeline that serves only this batch."""
+        """Send the remaining entries once. This method is the innermost step of a pipeline (the policies) that serves
+        only this batch.
+        """
         outcome = yield from send(call._replace(params=self._rest))
         if outcome.fault is not None:
             return outcome
@@ -200,8 +203,8 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Return True if a retry can fix the fault; otherwise return False. If the service reports `SenderFault`, only its
-    value decides.
+    """Return True if a retry can fix the fault; otherwise return False. If the service reports `SenderFault`, only the
+    value of `SenderFault` decides.
     """
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL

@@ -207,8 +207,8 @@ class Calls:
 
 
 def _rewound(body: Any) -> Step:
-    """Return a step that sends a file from the same start position in each attempt. If the file cannot seek, the step
-    sends it only once.
+    """Return a step (a function that carries out an attempt) that sends a file from the same start position in each
+    attempt. If the file cannot seek, the step sends the file only once.
     """
     start: int | None
     try:

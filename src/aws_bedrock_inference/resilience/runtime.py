@@ -77,7 +77,9 @@ class Guard:
         return Call(operation, params, route, arrived=now, deadline=deadline, call_id=call_id, context=current())
 
     def around(self, step: Step, *, streams: bool = False) -> Step:
-        """Return a step that runs `step` inside all policies, and emits the events of the call and of its attempts."""
+        """Return a step (a function that carries out a call) that runs `step` inside all policies, and emits the events
+        of the call and of its attempts.
+        """
         inner = self.pipeline.around(attempt(step, self.clock), self.clock)
         return lambda call: observed(inner(call), call, streams=streams)
 

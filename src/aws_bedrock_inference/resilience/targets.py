@@ -93,7 +93,7 @@ def check_result(value: Any, name: str) -> Any:
     """Return `value`, which a guarded function returned.
 
     Raises `TypeError` if the function does its work only when the caller reads the result, as a generator does. The
-    guard has then already ended.
+    guard (the policies around the function) has then already ended.
     """
     if type(value) in _PLAIN:
         return value

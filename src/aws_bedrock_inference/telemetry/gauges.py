@@ -38,7 +38,7 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The last state of each circuit of the process that has ever changed its state.
+    """The last state of each circuit (breaker for failing calls) of the process that has ever changed its state.
 
     If two clients have separate circuits for one model, the state of the circuit that changed last is reported.
     """
@@ -48,7 +48,7 @@ class Circuits(Locked):
         self._states: dict[str, Gauge] = {}
 
     def changed(self, event: CircuitChanged, described: Described) -> None:
-        """Record a circuit's new state."""
+        """Record the new state of a circuit: closed, half-open or open."""
         key = event.route.health_key
         with self._lock:
             self._states.pop(key, None)

@@ -110,7 +110,7 @@ class Metrics:
         self._series.count(self._series.of("", event.route, event.fault), key)
 
     def circuit_changed(self, event: CircuitChanged) -> None:
-        """Report a circuit's new state."""
+        """Report the new state of a circuit: closed, half-open or open."""
         gauges.CIRCUITS.changed(event, self._described)
 
     def _old_tokens(self, usage: Usage, paid: Series) -> None:
@@ -133,7 +133,7 @@ class Metrics:
             count(paid, "cache_write_tokens", usage.cache_write_tokens)
 
     def _counted(self, key: str) -> list[tuple[float, Attributes]]:
-        """Return the current values of the counter with this key.
+        """Return the current values of the counter (of calls, attempts or tokens) with this key.
 
         Counters of tokens have the modality `unknown`, because Bedrock does not report which tokens are text and which
         are images.

@@ -34,7 +34,7 @@ class Sinks(Hashable, Protocol):
     """An argument of `observe` that creates a sink. Equal arguments share one sink."""
 
     def sink(self) -> Sink:
-        """Return a new sink."""
+        """Return a new sink (a listener for all events of the process)."""
 
 
 def observe(

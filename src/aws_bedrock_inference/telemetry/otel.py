@@ -60,7 +60,7 @@ class OpenTelemetry:
     meter_provider: metrics.MeterProvider | None = None
 
     def sink(self, *, clock: Clock = clocks.monotonic) -> OpenTelemetrySink:
-        """Return a sink that sends spans and metrics to these providers.
+        """Return a sink (a listener for all events) that sends spans and metrics to these providers.
 
         This method reads the version of the names of spans and metrics from the environment variables.
         """

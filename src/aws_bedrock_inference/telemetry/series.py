@@ -61,14 +61,14 @@ class AllSeries(Locked):
         self._others = Series({described.name["error"]: OTHER}, described.name["token_type"])
 
     def of(self, operation: str, route: Route, fault: Fault | None = None, context: Context = ()) -> Series:
-        """Return the series of a call or an attempt, and create it if it is new."""
+        """Return the series (one combination of labels) of a call or an attempt. Create the series if it is new."""
         failed = None if fault is None else (fault.code, fault.cause, fault.decision)
         key = operation, route.health_key, failed, context
         known = self._known.get(key)
         return known if known is not None else self._new(key, operation, route, fault, context)
 
     def count(self, series: Series, key: str, value: float = 1) -> None:
-        """Add `value` to the counter `key` of a series."""
+        """Add `value` to the counter `key` of a series (one combination of labels)."""
         with self._lock:
             counts = series.counts
             counts[key] = counts.get(key, 0) + value
@@ -108,6 +108,8 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 
 
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
-    """Return the series for the metrics of `provider`, a meter provider. None stands for the program's own provider."""
+    """Return the series (combinations of labels) for the metrics of `provider`, a meter provider. None stands for the
+    program's own provider.
+    """
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

@@ -184,7 +184,7 @@ class Spans:
             one.current.leave()
 
     def other(self, event: Any) -> None:
-        """Add an event of a call to its span."""
+        """Add an event of a call to the span of the call."""
         one = self._open.get(event.call_id)
         if one is not None and one.call.is_recording():
             one.call.add_event(*span_event(event))

@@ -30,8 +30,8 @@ ERROR = 301
 
 
 def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: bytes, *, wall: float) -> Outcome:
-    """Return the outcome of a call without a stream, from the server's answer. `wall` is the time of day, which is
-    needed to read a `Retry-After` with a date.
+    """Return the outcome (response or fault) of a call without a stream, from the server's answer. `wall` is the time
+    of day, which is needed to read a `Retry-After` with a date.
     """
     if status >= ERROR:
         return Outcome(fault=refusal(plan, status, headers, body, wall=wall))

@@ -46,8 +46,8 @@ _inherited: list[_Loops] = []
 
 
 class AiohttpTransport:
-    """Sends calls to one endpoint over persistent connections. If a call names another place, such as another Region,
-    the call is sent to that place.
+    """Sends calls to one endpoint over persistent connections. If a call names another place (endpoint and signing
+    identity), the call is sent to that place.
 
     Each event loop has its own connections. They are closed when the event loop is closed.
     """
@@ -80,7 +80,7 @@ class AiohttpTransport:
             connections.collect()
 
     async def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
-        """Send `call` once. The value of the outcome is boto3's response, or an `AsyncSource` for a streaming
+        """Send `call` once. The value of the returned outcome is boto3's response, or an `AsyncSource` for a streaming
         operation.
         """
         if call.place is not None and call.place is not self._endpoint:
@@ -139,7 +139,7 @@ class AiohttpTransport:
                 self._loops.pop(here, None)
 
     def _beside(self, place: Place) -> AiohttpTransport:
-        """Return the transport for another place. It is created when it is first needed."""
+        """Return the transport for another place (endpoint and signing identity). It is created on first use."""
         found = self._others.get(place)
         if found is None:
             made = AiohttpTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
@@ -147,8 +147,8 @@ class AiohttpTransport:
         return found
 
     async def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. If it must be renewed, a background thread renews it. The renewal
-        can last longer than the call. Therefore the call waits only until its own deadline.
+        """Return the identity that signs the call. If the identity must be renewed, a background thread renews it. The
+        renewal can last longer than the call. Therefore the call waits only until its own deadline.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):

@@ -32,8 +32,8 @@ _BROKEN = (Failed, MalformedAnswer, OSError)
 
 
 class BlockingTransport:
-    """Sends calls to one endpoint over persistent connections. If a call names another place, such as another Region,
-    the call is sent to that place. Threads can share this transport, and a forked child can use it.
+    """Sends calls to one endpoint over persistent connections. If a call names another place (endpoint and signing
+    identity), the call is sent to that place. Threads can share this transport, and a forked child can use it.
     """
 
     def __init__(self, endpoint: Endpoint, *, clock: Clock = clocks.monotonic, wall: Clock = clocks.wall) -> None:
@@ -46,7 +46,9 @@ class BlockingTransport:
         self._wires = Wires(Dialler(endpoint).dial, clock)
 
     def send(self, call: Call) -> Outcome:  # noqa: PLR0911 - a return for each stage at which it can end
-        """Send `call` once. The value of the outcome is boto3's response, or a `Source` for a streaming operation."""
+        """Send `call` once. The value of the returned outcome is boto3's response, or a `Source` for a streaming
+        operation.
+        """
         if call.place is not None and call.place is not self._endpoint:
             return self._beside(call.place).send(call)
         plan = operation(call.operation)
@@ -87,7 +89,7 @@ class BlockingTransport:
             other.close()
 
     def _beside(self, place: Place) -> BlockingTransport:
-        """Return the transport for another place. It is created when it is first needed."""
+        """Return the transport for another place (endpoint and signing identity). It is created on first use."""
         found = self._others.get(place)
         if found is None:
             made = BlockingTransport(cast("Endpoint", place), clock=self._clock, wall=self._wall)
@@ -95,8 +97,8 @@ class BlockingTransport:
         return found
 
     def _renewed(self, exchange: Exchange) -> Any:
-        """Return the identity that signs the call. If it must be renewed, a background thread renews it. The renewal
-        can last longer than the call. Therefore the call waits only until its own deadline.
+        """Return the identity that signs the call. If the identity must be renewed, a background thread renews it. The
+        renewal can last longer than the call. Therefore the call waits only until its own deadline.
         """
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)

@@ -61,7 +61,7 @@ class Dialler:
     def dial(self, exchange: Exchange) -> Any:
         """Return a connected socket. If the proxy also uses TLS, the TLS connection to the endpoint runs inside the TLS
         connection to the proxy. The result is then an object of urllib3 that acts like a socket. Raises `Failed`, and
-        `TimeoutError` when the time of `exchange` has expired.
+        `TimeoutError` when the time limit in `exchange` has expired.
         """
         try:
             wire: Any = _connected(_addresses(*self._first, exchange), exchange)
@@ -133,8 +133,8 @@ def _begun(address: Address) -> socket.socket:
 
 
 def _secured(wire: Any, context: ssl.SSLContext, host: str, exchange: Exchange, code: str | None) -> Any:
-    """Return `wire` secured with TLS. `code` is the code of the fault if this fails. If `code` is None, the code
-    depends on the failure.
+    """Return the socket `wire` secured with TLS. `code` is the code of the fault if the handshake fails. If `code` is
+    None, the code depends on the failure.
     """
     wire.settimeout(exchange.left())
     name = host.rstrip(".")  # certificates have names without the trailing dot

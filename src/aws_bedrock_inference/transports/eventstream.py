@@ -66,7 +66,9 @@ class Decoder:
         return None
 
     def end(self) -> Fault | None:
-        """Return a fault if the stream ended in the middle of a frame, or None if it ended between two frames."""
+        """Return a fault if the stream ended in the middle of a frame (one message), or None if it ended between two
+        frames.
+        """
         if not self._frames.open:
             return None
         return unanswered(None, code="StreamBroken", message="the stream ended in the middle of a frame")
@@ -103,8 +105,8 @@ class OpenAnswer(Generic[B]):
 
     @property
     def begun(self) -> bool:
-        """True if the answer has already contained content. The next wait is then limited by `Timeout(idle=...)`;
-        before the first content, it is limited by `Timeout(first_content=...)`.
+        """True if the answer has already contained content. The next wait for bytes is then limited by
+        `Timeout(idle=...)`; before the first content, it is limited by `Timeout(first_content=...)`.
         """
         return self._limit == "idle"
 
@@ -115,8 +117,8 @@ class OpenAnswer(Generic[B]):
 
     @property
     def quiet(self) -> bool:
-        """True while a long silence is normal, for example while the model thinks. The next wait is then allowed to be
-        longer.
+        """True while a long silence is normal, for example while the model thinks. The next wait for bytes is then
+        allowed to be longer.
         """
         return self._exchange.quiet
 

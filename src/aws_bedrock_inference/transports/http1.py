@@ -81,7 +81,9 @@ class Answer:
             self._parse(rest)
 
     def _plain(self, chunks: Chunks, data: bytes) -> bytes | None:
-        """Read the plain chunks in `data`. Return the rest for h11, which then also reads everything that follows."""
+        """Read the plain chunks (a size and its data) in `data`. Return the rest for h11, which then reads all that
+        follows.
+        """
         if data:
             rest = chunks.feed(data, self._body)
             if rest is None:

@@ -128,7 +128,9 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection. In the exchange of the running task, start the time limit for the answer."""
+        """Return a connection. In the exchange of the running task (the limits of its request), start the time limit
+        for the answer.
+        """
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
         exchange.begin(first)
@@ -139,7 +141,7 @@ class _Connector(aiohttp.TCPConnector):
         return bool(self._acquired)
 
     def forget(self) -> None:
-        """Use no existing connection for another request."""
+        """Use none of the existing connections for another request."""
         self.era += 1
 
     def retire(self) -> None:
@@ -175,8 +177,8 @@ class _Handler(ResponseHandler):
         handlers.add(self)
 
     async def read(self) -> Any:
-        """Return the next head. Raise an error if there are too many interim answers, or if the server switches
-        protocols.
+        """Return the next head of an answer (its status and headers). Raise an error if there are too many interim
+        answers, or if the server switches protocols.
         """
         answer = await super().read()
         self._last = status = answer[0].code

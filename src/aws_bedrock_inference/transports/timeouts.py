@@ -47,8 +47,8 @@ class Exchange:
     """The limits of one request to `host`.
 
     Each wait has its own limit. No wait lasts beyond the end of the attempt (`Timeout(total=...)`) or of the call.
-    While the model is `quiet`, the idle limit is longer. `begin` starts a wait. If a wait consists of several steps,
-    such as several receives, the steps share the time that is `left`.
+    While the model is `quiet` (a long silence is normal), the idle limit is longer. `begin` starts a wait. If a wait
+    consists of several steps, such as several receives, the steps share the time that is `left`.
     """
 
     def __init__(self, call: Call, host: str, clock: Clock) -> None:
@@ -72,15 +72,17 @@ class Exchange:
         self._until = until if until < self._end else self._end
 
     def left(self) -> float | None:
-        """Return the remaining seconds of the wait, or None if it has no limit. Raises `TimeoutError` after its end."""
+        """Return the remaining seconds of the wait, or None if the wait has no limit. Raises `TimeoutError` after the
+        limit.
+        """
         seconds = self._until - self._clock()
         if seconds <= 0:
             raise TimeoutError("the time limit has expired")
         return None if seconds > LONGEST else seconds if seconds > SHORTEST else SHORTEST
 
     def timeout(self, limit: str) -> float | None:
-        """Start the wait whose limit is called `limit`. Return the maximum length of the wait in seconds, or None if it
-        has no limit.
+        """Start the wait whose limit is called `limit`. Return the maximum length of the wait in seconds, or None if
+        the wait has no limit.
         """
         self.begin(limit)
         seconds = self._until - self._clock()

@@ -32,8 +32,8 @@ _WRITE = 16_384
 
 
 class Wire:
-    """One connection. All steps of an exchange share the time of the exchange, regardless of how many receives they
-    need.
+    """One connection. All steps of an exchange (a request and its answer) share one time limit, regardless of how many
+    receives they need.
     """
 
     def __init__(self, sock: Any) -> None:
@@ -49,7 +49,7 @@ class Wire:
         self.socket.close()
 
     def ask(self, request: bytes, exchange: Exchange) -> Answer:
-        """Send `request`, and return the answer as soon as its head has arrived."""
+        """Send `request`, and return the answer as soon as the answer's head (its status and headers) has arrived."""
         answer, broken = Answer(), None
         try:
             self._write(request, exchange)
@@ -122,7 +122,7 @@ class Wires:
         return Wire(self._dial(exchange))
 
     def keep(self, wire: Wire) -> None:
-        """Put a connection back into the pool after its answer has ended."""
+        """Put a connection back into the pool of idle connections after the connection's answer has ended."""
         wire.fresh = False
         wire.idle_since = self._clock()
         self._kept.append(wire)
@@ -142,8 +142,8 @@ class Wires:
                 return
 
     def _keep_in(self, kept: deque[Wire]) -> None:
-        """Use `kept` as the pool. If this object is garbage collected and `close` was not called, the connections are
-        closed then.
+        """Use `kept` as the collection of idle connections. If the pool is garbage collected and `close` was not
+        called, the connections are closed then.
         """
         self._kept = kept
         self._dropped = weakref.finalize(self, _close_all, kept)

@@ -3,5 +3,6 @@ time becomes short, the remaining records are sent as calls on demand.
 
 `when` reads the deadline. `weights` and `choice` compare the three ways: a batch job, the flex tier, and on demand.
 `rule` decides the next action for the batch job, and `night` performs this action. `noted` stores the facts about the
-deadline in the journal. `results` converts the results of a batch job into the fates of the records.
+deadline in the journal. `results` converts the results of a batch job into the fates (answered or failed) of the
+records.
 """

@@ -138,13 +138,13 @@ class BatchJob:
             await self._note(job=job)
 
     async def stop(self, reason: str) -> None:
-        """Stop the job. `reason` is the reason why calls on demand take over."""
+        """Stop the job. `reason` is the reason why the remaining records are sent on demand."""
         await self._note(taken=reason, job=replace(self._watched, stopped=self._wall()))
         await self._cancel()
 
     async def leave(self, reason: str) -> None:
-        """Stop polling the job, because no more results are expected. `reason` is the reason why calls on demand take
-        over.
+        """Stop polling the job, because no more results are expected. `reason` is the reason why the remaining records
+        are sent on demand.
         """
         await self._note(taken=self.noted.taken or reason, over=True)
 
@@ -188,7 +188,9 @@ class BatchJob:
                     yield {"recordId": id_in_job(question), "modelInput": body}
 
     async def _read(self) -> int:
-        """Store the results of the job as the fates of its records. Return the number of records with a result."""
+        """Store the results of the job as the fates (answered or failed) of its records. Return the number of records
+        with a result.
+        """
         found: set[int] = set()
         try:
             result = await asyncio.to_thread(self._service.get_job_result, self.noted.job_id)
@@ -203,8 +205,8 @@ class BatchJob:
         return len(found)
 
     def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
-        """Store the fates of a group of records that the job has processed. Return the answers and the faults for the
-        tally.
+        """Store the fates (answered or failed) of a group of records that the job has processed. Return the answers and
+        the faults for the tally (the counts of the run).
 
         If the job has several results for one record, the first result is used.
         """

@@ -68,8 +68,8 @@ def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One of the three ways: its maximum cost (None if unknown), the time that it needs, and the reason if it is not
-    possible.
+    """One of the three ways to answer the records (batch job, flex tier or on demand): its maximum cost (None if
+    unknown), the time that it needs, and the reason if it is not possible.
     """
 
     way: Way
@@ -80,7 +80,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The selected `way`, the reason for the selection, and all `options`."""
+    """The selected `way` (batch job, flex tier or on demand), the reason for the selection, and all `options`."""
 
     way: Way
     why: str
@@ -107,7 +107,7 @@ def choose(
     no_service: str = "",
     budget: float | None = None,
 ) -> Choice:
-    """Choose the cheapest way that is possible.
+    """Choose the cheapest possible way to answer the records: a batch job, the flex tier, or calls on demand.
 
     If a price is unknown, the order is AWS's usual order: batch is the cheapest, then flex, then on demand. If no batch
     job can be created, `no_service` is the reason. `least` is the minimum number of records of a batch job. `budget` is

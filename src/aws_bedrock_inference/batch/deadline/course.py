@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """The state of a run with a deadline: the current `way`, and the facts `noted` in the journal.
+    """The state of a run with a deadline: the current `way` (batch job, flex tier or on demand), and the facts `noted`
+    in the journal.
 
     `takes_over` is the time when calls on demand replace the batch job or the flex tier for the remaining records. It
     is None if the run already sends its calls on demand. `trouble` is the reason if the status of the job is unknown,

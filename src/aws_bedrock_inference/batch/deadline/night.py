@@ -1,5 +1,5 @@
-"""Run a job with a deadline: choose the way, poll the batch job, and start calls on demand in time for the remaining
-records.
+"""Run a job with a deadline: choose a batch job, the flex tier or calls on demand. If a batch job is late, start calls
+on demand in time for the remaining records.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Night:
     async def over(
         self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
     ) -> Ending:
-        """Perform all steps that precede the calls on demand. Return how these steps ended.
+        """Perform all steps that precede the calls on demand, such as a batch job. Return how these steps ended.
 
         If the run was interrupted, the property `early` of the returned ending is True.
         """
@@ -157,7 +157,8 @@ class Night:
     def ended(self, ending: Ending) -> None:
         """Store how many answers per minute the calls on demand produced.
 
-        If all records are done, also store that the run is complete. The next run then chooses a new way.
+        If all records are done, also store that the run is complete. The next run then chooses again between a batch
+        job, the flex tier and calls on demand.
         """
         tally = self._tally
         facts: dict[str, object] = {}
@@ -176,7 +177,9 @@ class Night:
         return weights
 
     def _begin(self, weights: Weights) -> None:
-        """Continue the way that an earlier run stored in the journal, or choose a way."""
+        """Continue the way (batch job, flex tier or on demand) that an earlier run stored in the journal, or choose
+        one.
+        """
         now, by = self._wall(), str(self._job.by)
         facts = self._journal.facts()
         self._pace = pace(
@@ -210,8 +213,8 @@ class Night:
         self._journal.note(**self._noted.facts())
 
     async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
-        """Perform the actions that `rule.decide` returns. Stop after the action `Finish`, or when the user interrupts
-        the run.
+        """Perform the actions for the batch job that `rule.decide` returns, such as to poll the job. Stop after the
+        action `Finish`, or when the user interrupts the run.
         """
         while not self._ending.early:
             if batch_job.noted.job_id:
@@ -240,7 +243,7 @@ class Night:
                     return
 
     def _report(self, reason: str) -> None:
-        """Report the number of results of the job, and the number of remaining records."""
+        """Report the number of results of the batch job, and the number of records without a result."""
         left = self._journal.counts()[State.WAITING]
         got = f"The batch job answered {self._tally.collected:,} records"
         why = f" ({reason})" if reason else ""
@@ -272,7 +275,7 @@ class Night:
 
 
 def planned_choice(job: Job, weights: Weights, *, concurrency: int, now: float) -> list[str]:
-    """Return lines of text about the way that a run would choose."""
+    """Return lines of text that state whether a run would choose a batch job, the flex tier or calls on demand."""
     at = pace(weights, rpm=job.rpm, tpm=job.tpm, concurrency=concurrency, per_minute=None)
     deadline = moment(job.by or "", now)
     return list(_chosen(job, weights, at, now=now, deadline=deadline, spent=0.0).lines(deadline, now))

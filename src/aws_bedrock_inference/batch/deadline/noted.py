@@ -21,11 +21,12 @@ FACT = "deadline"
 @dataclass(frozen=True, slots=True)
 class Noted:
     """The facts about a deadline. `by` is the value of the option, and `deadline` is the time that was calculated from
-    it at the start of the run. `way` is the way that was chosen.
+    it at the start of the run. `way` is the chosen way: batch job, flex tier or on demand.
 
     For a batch job, `token` is stored before the job is created and `job_id` after it is created. `job` is the last
-    known state of the job. `taken` is the reason why calls on demand took over. `over` is True if no more results of
-    the job are expected. `complete` is True if the run was complete; the next run then chooses a new way.
+    known state of the job. `taken` is the reason why the remaining records were sent on demand instead. `over` is True
+    if no more results of the job are expected. `complete` is True if the run was complete; the next run then chooses a
+    way again.
     """
 
     by: str

@@ -1,5 +1,5 @@
-"""Convert the results of a batch job into fates of the records. A result is used only if the request of its record has
-not changed.
+"""Convert the results of a batch job into the fates (answered or failed) of the records. A result is used only if the
+request of its record has not changed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def is_result(result: JobRecord) -> bool:
 def fate_of(
     question: Question, result: JobRecord, job: Job, route: Route, at: float
 ) -> tuple[Fate, Answer | Fault] | None:
-    """Return the fate of a record from its result in the batch job, with the answer or the fault for the tally.
+    """Return the fate (answered or failed) of a record from its result in the batch job. Also return the answer or the
+    fault for the tally (the counts of the run).
 
     Return None if the record must be sent on demand. There are four such results: a transient error, an error that
     affects every record, an empty answer, and an answer that does not fit the schema.

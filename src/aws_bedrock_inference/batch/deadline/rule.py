@@ -52,7 +52,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
-    """The action to stop the job. Calls on demand take over."""
+    """The action to stop the batch job. The remaining records are then sent on demand."""
 
     reason: str
 
@@ -92,7 +92,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The facts for a decision.
+    """The facts for a decision about the batch job.
 
     `needs` is the number of seconds that calls on demand need for the records without an answer. `begun` is True if the
     request to create a job was sent, or is about to be sent. A job can then exist although its id is unknown.
@@ -110,14 +110,16 @@ class Seen:
 
     @property
     def takes_over(self) -> float:
-        """The latest time at which calls on demand take over."""
+        """The latest time to stop the batch job and to send the remaining records on demand."""
         return self.deadline - MARGIN * self.needs
 
 
 def decide(seen: Seen) -> Action:
-    """Return the next action. If the action is `Watch`, its time lies in the future.
+    """Return the next action for the batch job. If the action is `Watch` (wait, then poll), its time lies in the
+    future.
 
-    Calls on demand take over early enough to answer the remaining records before the deadline.
+    If the job is late, it is stopped early enough that calls on demand can answer the remaining records before the
+    deadline.
     """
     if seen.job is None:
         return _before(seen)

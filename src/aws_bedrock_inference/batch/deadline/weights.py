@@ -56,7 +56,7 @@ class Weights:
     forms: Counter[str] = field(default_factory=Counter)
 
     def add(self, operation: str, params: Mapping[str, Any], route: Route, guess: Estimate) -> None:
-        """Add one request to the sums. `guess` is the estimate of its tokens."""
+        """Add one request to the sums of the run. `guess` is the estimate of its tokens."""
         self.records += 1
         self.output_tokens += guess.output_tokens
         self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
@@ -82,7 +82,9 @@ class Weights:
 
 
 def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str, Any] | None:
-    """Add the record to the sums. Return its `modelInput` for a batch job, or None if its request is invalid."""
+    """Add the record to the sums of the run. Return its `modelInput` for a batch job, or None if its request is
+    invalid.
+    """
     request = job.request(record)
     try:
         if "body" in request:

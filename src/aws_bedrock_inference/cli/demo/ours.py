@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def run_ours(source: Path, output: Path, side: Side, task: Task, say: Callable[[str], None]) -> bool:
-    """Send all records of `source`, and store the results in `side`. Return False if the run was interrupted."""
+    """Send all records of `source`, and store the results in `side` (the results of this client). Return False if the
+    run was interrupted.
+    """
     job = Job(
         source=source,
         output=output,

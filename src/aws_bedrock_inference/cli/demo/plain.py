@@ -31,7 +31,8 @@ ADAPTIVE: dict[str, Any] = {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
 
 
 def run_plain(records: Sequence[Record], side: Side, task: Task, retries: Any) -> None:
-    """Send all `records` with the settings `retries` of boto3, and store the results in `side`.
+    """Send all `records` with the settings `retries` of boto3, and store the results in `side` (the results of this
+    client).
 
     The threads are daemons, because an interrupted demo must not wait for boto3's retries.
     """

@@ -42,7 +42,9 @@ def introduction(prompts: int, quota: Mapping[str, float]) -> str:
 
 @contextlib.contextmanager
 def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]:
-    """Show the progress of all sides during the block: bars on a terminal, or otherwise a line every ten seconds."""
+    """Show the progress of all sides (the compared clients) during the block: bars on a terminal, or otherwise a line
+    every ten seconds.
+    """
     if console.is_terminal:
         with Live(get_renderable=lambda: _bars(sides, total), console=console, refresh_per_second=8):
             yield
@@ -72,7 +74,9 @@ def shown(console: Console, sides: Sequence[Side], total: int) -> Iterator[None]
 
 
 def _bars(sides: Sequence[Side], total: int) -> Table:
-    """Return a bar for each side. The bar counts only answers, so that fast failures do not look like progress."""
+    """Return a bar for each side (one of the compared clients). The bar counts only answers, so that fast failures do
+    not look like progress.
+    """
     grid = Table.grid(padding=(0, 2))
     for side in sides:
         answered, failed = side.counts
@@ -93,7 +97,9 @@ def _line(sides: Sequence[Side]) -> str:
 
 
 def table(sides: Sequence[Side], reference: Mapping[str, str], tpm: float) -> Table:
-    """Return the table that compares the sides. `reference` contains the complete answer to every prompt."""
+    """Return the table that compares the sides (the clients with their results). `reference` contains the complete
+    answer to every prompt.
+    """
     result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column("")
     for side in sides:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """The endpoint and the options of the calls of one side. `streamed` selects the records whose answers are
-    received as streams.
+    """The endpoint and the options of the calls of one side (a client of the demo). `streamed` selects the records
+    whose answers are received as streams.
     """
 
     url: str
@@ -35,7 +35,7 @@ class Task:
 
 @dataclass
 class Side:
-    """The results of one side. They are updated while the side runs.
+    """The results of one side (a client of the demo). The results are updated while the client runs.
 
     `answers` contains each text that the user received as an answer. `failures` contains the reason of each failure.
     """
@@ -55,7 +55,7 @@ class Side:
         self._started = self.clock()
 
     def done(self) -> None:
-        """Stop measuring the time. A repeated call has no effect."""
+        """Stop measuring the time of this client. A repeated call has no effect."""
         self._ended = self.clock() if self._ended is None else self._ended
 
     def end(self, simulator: Simulator) -> None:

@@ -32,7 +32,9 @@ _REASONS = ("payment-instrument-invalid", "provider-country-unsupported")
 
 
 def _base(world: World) -> tuple[str, Finding | None]:
-    """Return the base model of the model id. If the base model is unknown, return a finding that states this."""
+    """Return the base model of the model id. If the base model is unknown, return a finding (the result of a probe)
+    that states this.
+    """
     if world.model_id is None:
         return "", skipped(NO_MODEL)
     if not world.route.base:
@@ -87,7 +89,8 @@ def _missing(access: dict[str, Any], base: str) -> tuple[str, str]:
 
 
 def _no_agreement(world: World, base: str, tried: str) -> Finding:
-    """Return the finding for a model for which the account has no agreement with the provider.
+    """Return the finding (the result of the probe) for a model for which the account has no agreement with the
+    provider.
 
     The first call to the model creates an agreement if the caller has the permissions for AWS Marketplace.
     """

@@ -57,7 +57,7 @@ def model(world: World) -> Finding:
 
 
 def _unknown(world: World, route: Route, tried: str) -> Finding:
-    """Return the finding for a model id that the Region does not offer.
+    """Return the finding (the result of the probe) for a model id that the Region does not offer.
 
     The model is retired, another Region offers it, or the id is not valid.
     """

@@ -149,7 +149,9 @@ def certificate_and_clock(world: World) -> Finding:
 
 
 def _unanswered(world: World, error: Exception, tried: str) -> Finding:
-    """Return the finding for a request whose connection was established but whose answer did not arrive."""
+    """Return the finding (the result of the probe) for a request whose connection was established but whose answer did
+    not arrive.
+    """
     proxy = world.endpoint.proxy
     if isinstance(error, ssl.SSLError):
         reason = getattr(error, "verify_message", "") or error.reason or error

@@ -50,7 +50,7 @@ def dead_letters(world: World) -> Finding:
 
 
 def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
-    """Return the finding that states whether a table can store dead letters.
+    """Return the finding (the result of the probe) that states whether a table can store dead letters.
 
     `found` is DynamoDB's description of the table.
     """

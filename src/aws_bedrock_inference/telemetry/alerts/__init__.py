@@ -61,5 +61,5 @@ class Alerts:
         return hash(self._service)
 
     def sink(self) -> Watching:
-        """Return the listener that `observe` adds. It counts events and raises alerts until it is closed."""
+        """Return the listener that `observe` adds. The listener counts events and raises alerts until it is closed."""
         return Watching(self._sinks, self._store, self._quota, self._service)

@@ -68,7 +68,7 @@ class Book:
         self.fresh: set[str] = set()
 
     def add(self, report: Report, at: float) -> None:
-        """Count a report that arrived `at` seconds since the epoch."""
+        """Count the report of a process that arrived `at` seconds since the epoch."""
         slot = self._slot(at)
         for answers in report.answers:
             place = self._place(answers.place, slot)
@@ -119,8 +119,8 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the number of the time slot that contains the time `at`. It is at least the last slot that was
-        examined.
+        """Return the number of the time slot that contains the time `at`. The number is never less than that of the
+        last slot that was examined.
         """
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
@@ -185,7 +185,9 @@ class Book:
                 incident.cases[cause] += count
 
     def _learn(self, slot: int) -> None:
-        """Move the counts of time slots that are older than ten minutes to the long-term values."""
+        """Move the counts of time slots that are older than ten minutes to the long-term values (the usual value and
+        the daily pattern).
+        """
         if not self.slot:
             self.slot = slot
         first, last = self.slot - RECENT + 1, min(self.slot, slot - RECENT)  # nothing was counted after self.slot
@@ -239,13 +241,13 @@ class Book:
             day.add(slot, use.tokens, use.tpd)
 
     def plain(self) -> list[Any]:
-        """Return the book as values that JSON can write. `of` creates the book again from them."""
+        """Return the book (counts and incidents) as values that JSON can write. `of` creates it again from them."""
         kinds = (self.places, self.causes, self.quotas, self.days, self.incidents)
         return [self.slot, self.ahead, *({name: each.plain() for name, each in kind.items()} for kind in kinds)]
 
     @classmethod
     def of(cls, plain: list[Any]) -> Self:
-        """Create the book from the values that its method `plain` returned."""
+        """Create the book (counts and incidents) from the values that its method `plain` returned."""
         book = cls()
         book.slot, book.ahead, places, causes, quotas, days, incidents = plain
         book.places = {name: Place.of(each) for name, each in places.items()}

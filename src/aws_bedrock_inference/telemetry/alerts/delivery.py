@@ -40,7 +40,7 @@ minute after it has recovered.
 
 
 class NotDelivered(Exception):
-    """Raised if a sink refused an alert. `fault` shows whether another attempt can succeed."""
+    """Raised if a sink (receiver of alerts) refused an alert. `fault` shows whether another attempt can succeed."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(str(fault))
@@ -48,7 +48,7 @@ class NotDelivered(Exception):
 
 
 class Outlet:
-    """Delivers alerts to one sink, one after the other.
+    """Delivers alerts to one sink (a webhook, an SNS topic, a function or the log), one after the other.
 
     `done` is called with each alert whose delivery has ended, successfully or not.
     """
@@ -87,7 +87,7 @@ class Outlet:
             self._done(given_up)
 
     def close(self, until: float) -> None:
-        """Wait until all alerts are delivered, or until the time `until`. Then stop."""
+        """Wait until all alerts are delivered, or until the time `until`. Then stop the delivery."""
         with self._changed:
             while self._thread is not None and self._queue and self._clock() < until:
                 self._changed.wait(max(0.0, until - self._clock()))

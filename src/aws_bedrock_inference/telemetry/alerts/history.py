@@ -77,7 +77,9 @@ class Pattern:
         self._days: dict[int, list[float]] | None = {}  # by quarter: the last day, its share, and that of earlier days
 
     def add(self, slot: int, cases: int, of: int) -> None:
-        """Count a time slot that has ended. It had `of` events, and `cases` of them belong to the share."""
+        """Count a time slot that has ended. The slot had `of` events, and `cases` of them are of the kind that the
+        share measures.
+        """
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
@@ -160,8 +162,8 @@ class Share:
         return (self._cases + PRIOR * WEIGHT) / (self._of + WEIGHT)
 
     def learn(self, slot: int, of: int, *, usual: bool) -> None:
-        """Move the time slot `slot` from the recent counts to the long-term values. `of` is the number of events in the
-        slot.
+        """Move the time slot `slot` from the recent counts to the long-term values (the usual value and the daily
+        pattern). `of` is the number of events in the slot.
 
         If `usual` is False, the slot changes only the daily pattern and not the usual value.
         """
@@ -200,7 +202,8 @@ class Flow:
         return self._sum / self._slots if self._slots else 0.0
 
     def learn(self, slot: int, *, usual: bool) -> None:
-        """Move the time slot `slot` from the recent counts to the long-term values.
+        """Move the time slot `slot` from the recent counts to the long-term values (the usual value and the daily
+        pattern).
 
         If `usual` is False, the slot changes only the daily pattern and not the usual value.
         """

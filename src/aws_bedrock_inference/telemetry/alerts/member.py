@@ -65,7 +65,8 @@ class Member(Locked):
         self._held, self._done, self._alone = {}, [], None
 
     def step(self, report: Report, *, last: bool = False) -> None:
-        """Send the report of this process. If this process gets the turn, examine the reports of all processes.
+        """Send the report of this process. If this process gets the turn (the right to examine), examine the reports of
+        all processes.
 
         `last` is True for the last report of the process. The process then releases the alerts that it could not
         deliver, so that other processes can deliver them.
@@ -93,8 +94,9 @@ class Member(Locked):
     def _report(self, report: Report) -> Exception | None:
         """Send this report to the store, after the earlier reports that could not be sent.
 
-        If this process gets the turn, examine all reports. Return None on success, and otherwise the reason for the
-        failure. If an examination fails, this method returns its reason until an examination by this process succeeds.
+        If this process gets the turn (the right to examine), examine the reports of all processes. Return None on
+        success, and otherwise the reason for the failure. If an examination fails, this method returns its reason until
+        an examination by this process succeeds.
         """
         self._unsent.append(report)
         try:
@@ -118,7 +120,7 @@ class Member(Locked):
                 self._done.append(alert.id)
 
     def _look(self, store: AlertStore, turn: Turn | None) -> None:
-        """Examine the reports and deliver alerts, if `turn` gives this process the right to examine them."""
+        """Examine the reports and deliver alerts, if `turn` gives this process the right to examine the reports."""
         if turn is None:
             return
         memory, alerts = look(turn.memory, turn.reports, turn.now, self._service)

@@ -44,8 +44,8 @@ class Place:
         return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
 
     def leave(self, slot: int) -> None:
-        """Remove a time slot from the recent counts. The caller must have moved the slot to the long-term values
-        before.
+        """Remove a time slot from the recent counts. The caller must have moved the slot to the long-term values (usual
+        value and daily pattern) before.
         """
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)

@@ -54,7 +54,9 @@ class Sign(NamedTuple):
 
 
 def signs(book: Book, slot: int) -> Iterator[Sign]:
-    """Return the signs of trouble at the time slot `slot`. The signs that open incidents come first."""
+    """Return the signs of trouble (counts above their usual value) at the time slot `slot`. The signs that open
+    incidents come first.
+    """
     found = [*_causes(book, slot), *_flows(book, slot), *_quotas(book, slot), *_days(book, slot)]
     return iter(sorted(found, key=lambda sign: not sign.opens))
 
@@ -123,7 +125,8 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
-    """Return three values: whether the surge of `flow` opens an incident, the count per time slot, and the usual count.
+    """Return three values: whether the surge of `flow` (dollars, tokens or dead letters) opens an incident, the count
+    per time slot, and the usual count.
 
     Return None if the count of `flow` has not surged.
     """

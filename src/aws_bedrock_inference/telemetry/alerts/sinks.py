@@ -1,5 +1,5 @@
-"""The sinks of alerts: the log, a webhook, and an Amazon SNS topic. Each is called with one alert and raises an
-exception if it could not deliver the alert.
+"""The sinks of alerts: the log, a webhook, and an Amazon SNS topic. Each sink is called with one alert, and raises an
+exception if the sink could not deliver the alert.
 """
 
 from __future__ import annotations

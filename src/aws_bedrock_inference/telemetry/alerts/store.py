@@ -60,13 +60,13 @@ class AlertStore(Protocol):
     place: str
 
     def report(self, service: str, text: str) -> StoreRequest[Turn | None]:
-        """Store a report. If the stored reports are due for examination, return the turn, which is the right to
-        examine them; otherwise return None.
+        """Store a report of a process. If the stored reports are due for examination, return the turn, which is the
+        right to examine the reports; otherwise return None.
         """
 
     def settle(self, service: str, turn: Turn, memory: str) -> StoreRequest[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True if
-        this was done. Return False, and change nothing, if the turn now belongs to another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True on
+        success. Return False, and change nothing, if the turn (the right to do this) now belongs to another process.
         """
 
     def close(self) -> None:
@@ -74,7 +74,7 @@ class AlertStore(Protocol):
 
 
 class _Room:
-    """The stored texts of one service."""
+    """The stored texts of one service: its reports, and the state of its alert rules."""
 
     def __init__(self, memory: str = "") -> None:
         self.memory = memory
@@ -101,14 +101,14 @@ class MemoryAlerts(Locked):
         self._rooms = {}
 
     def report(self, service: str, text: str) -> Instant[Turn | None]:
-        """Store a report. If the stored reports are due for examination, return the turn, which is the right to
-        examine them; otherwise return None.
+        """Store a report of a process. If the stored reports are due for examination, return the turn, which is the
+        right to examine the reports; otherwise return None.
         """
         return Instant(partial(self._report, service, text))
 
     def settle(self, service: str, turn: Turn, memory: str) -> Instant[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True if
-        this was done. Return False, and change nothing, if the turn now belongs to another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True on
+        success. Return False, and change nothing, if the turn (the right to do this) now belongs to another process.
         """
         return Instant(partial(self._settle, service, turn, memory))
 
@@ -142,7 +142,8 @@ class MemoryAlerts(Locked):
 def due(now: float, looked_at: float, taken_at: float) -> bool:
     """Return whether the reports are due for examination at `now`. They are also due if the clock was set back.
 
-    `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn.
+    `looked_at` is the time of the last examination, and `taken_at` is the time when a process got the turn (the right
+    to examine the reports).
     """
     return not (0.0 <= now - looked_at < DUE or 0.0 <= now - taken_at < TURN)
 

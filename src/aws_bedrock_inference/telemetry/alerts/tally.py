@@ -39,7 +39,7 @@ _MESSAGE = 2000
 class Answered:
     """Answers with the same route, operation, tenant and tier.
 
-    It contains their number, the tokens of their usage, and their stop reasons.
+    The object contains the number, the tokens and the stop reasons of these answers.
     """
 
     __slots__ = (
@@ -136,7 +136,9 @@ class Tally(Locked):
         self._failed(event.route, "", "", event.fault)
 
     def left(self, event: FellBack) -> None:
-        """Count the last failed attempt on a route (a model in a Region), when the call changes to another route."""
+        """Count the last failed attempt of a call on a route (a model in a Region), when the call changes to another
+        route.
+        """
         if event.attempts:
             self._failed(event.route, "", "", event.fault)
 

@@ -56,14 +56,14 @@ class ValkeyAlerts:
         self._timeout = timeout
 
     def report(self, service: str, text: str) -> Question[Turn | None]:
-        """Store a report. If the stored reports are due for examination, return the turn, which is the right to
-        examine them; otherwise return None.
+        """Store a report of a process. If the stored reports are due for examination, return the turn, which is the
+        right to examine the reports; otherwise return None.
         """
         return Question(partial(self._report, service, text), 2 * self._timeout, self.place)
 
     def settle(self, service: str, turn: Turn, memory: str) -> Question[bool]:
-        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True if
-        this was done. Return False, and change nothing, if the turn now belongs to another process.
+        """Replace the memory, which is the state of the alert rules, and delete the examined reports. Return True on
+        success. Return False, and change nothing, if the turn (the right to do this) now belongs to another process.
         """
         return Question(partial(self._settle, service, turn, memory), 2 * self._timeout, self.place)
 

@@ -106,7 +106,7 @@ class Watching:
             outlet.put(alert)
 
     def _taken(self, alert: Alert) -> None:
-        """Record that one sink has finished with `alert`."""
+        """Record that one sink (receiver of alerts) has delivered `alert` or has failed to deliver it."""
         with self._lock:
             left = self._outstanding.pop(alert.id, 1) - 1
             if left > 0:
