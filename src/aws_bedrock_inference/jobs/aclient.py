@@ -160,7 +160,7 @@ class AsyncBedrockJobClient:
 
 
 class _Records:
-    """Records of a job that a thread reads. Each iteration reads the records from S3 again."""
+    """The records of a job, for code that reads them in a thread. Each iteration reads the records from S3 again."""
 
     def __init__(self, records: Iterable[JobRecord]) -> None:
         self._records = records
