@@ -132,8 +132,8 @@ class Signature:
         """Return the longest part of a normal text (lower case, single spaces) that matches the words of this
         signature, or an empty string if the text does not match.
 
-        `found` is the list of those words in the field `contains` that occur in the text. If the field is empty, the list
-        has the first word of the field `all` instead.
+        `found` is the list of those words in the field `contains` that occur in the text. If the field is empty, the
+        list has the first word of the field `all` instead.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""
