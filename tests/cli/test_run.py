@@ -309,7 +309,7 @@ def test_a_run_that_would_mix_answers_to_different_questions_is_refused(desk: De
     assert len(desk.stub.prompts) == 3
     status = CliRunner().invoke(main, ["run", "status", str(desk.output)]).stdout
     assert "stopped, 3 records: 3 answered, 0 failed, 0 missing" in status
-    assert "contains answers to different requests than this run would send" in status
+    assert "belong to other requests than those of this run" in status
     kept = desk.run(*more, "--on-change", "keep")
     assert (kept.exit_code, len(desk.stub.prompts)) == (0, 4 if change == "prompt" else 3)
     assert desk.run(*more).exit_code == 0

@@ -329,7 +329,7 @@ class TestResolve:
 
 
 def test_an_invalid_max_age_is_refused_and_creation_sends_no_request() -> None:
-    with pytest.raises(ValueError, match=r"Models\(max_age=-1\): pass seconds"):
+    with pytest.raises(ValueError, match=r"Models\(max_age=-1\): pass the seconds"):
         Models(max_age=-1)
     Models(region_name="eu-west-1")
 
