@@ -117,8 +117,13 @@ class Limit:
         seconds, or in the fixed minute if its start is known.
         """
         if self.before is None:
-            return self.minute + min(self._over, self.refund) + self._excess - self.used
+            return self._allowed + self._excess - self.used
         return self.minute + min(self.refund, self.before) - self.used
+
+    @property
+    def _allowed(self) -> float:
+        """The units of a minute with the slack (reservations beyond the minute), as far as refunds are expected."""
+        return self.minute + min(self._over, self.refund)
 
     def needs(self, amount: float) -> float:
         """Return the number of units (requests or tokens) that the bucket must contain before a call can use `amount`.
@@ -251,8 +256,7 @@ class Limit:
         """If the limit was lowered, the minute can contain more units than the new limit. Reduce the number of these
         excess units over a minute, so that calls do not stop.
         """
-        allowed = self.minute + min(self._over, self.refund)
-        self._excess = max(0.0, self.used - max(self.estimate * self.share, allowed))
+        self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE
 
     def _count(self) -> None:
