@@ -157,7 +157,7 @@ class Filtered:
 
 class _Held:
     """The handling of a stream whose content can be filtered. All items are delivered immediately, except for the end
-    of the stream. The end is held back until the policy knows whether the content was filtered.
+    of an answer that reports filtered content. This end is held back until the stream is complete.
     """
 
     def __init__(self) -> None:

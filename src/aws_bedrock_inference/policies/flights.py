@@ -125,7 +125,7 @@ class Flights(Locked):
             return follower.verdict
 
     def forget(self, flight: Flight) -> None:
-        """Remove a flight (shared request) whose leader (the call that sends it) has left, so that the next equal call
+        """Remove a flight (shared request) whose leader (the call that sends it) is lost, so that the next equal call
         starts a new flight.
         """
         with self._lock:
@@ -147,8 +147,8 @@ class Flights(Locked):
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
         """Make the next follower (waiting call) the leader, which sends the request. `failed` is True if the current
-        leader failed, and False if its call was cancelled. A follower that cannot be woken is skipped, because its call
-        was also cancelled.
+        leader failed, and False if it left: its call was cancelled, or its caller stopped reading. A follower that
+        cannot be woken is skipped, because its call has also left.
         """
         flight.held_since = inf
         flight.failures += failed

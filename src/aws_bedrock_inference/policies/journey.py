@@ -92,8 +92,8 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the pinned route of the call. If the call has none, or if that route gets only test calls, return the
-        best route that accepts a call now. If no route accepts a call, return the healthiest route.
+        """Return the pinned route of the call. If the call has none, or if that route cannot be used or gets only test
+        calls, return the best route that accepts a call now. If no route accepts a call, return the healthiest route.
         """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)

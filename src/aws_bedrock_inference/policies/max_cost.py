@@ -30,9 +30,9 @@ class MaxCost:
     Each attempt reserves its expected cost. The first attempt reserves its maximum, which is the price of its input and
     of max_tokens. Later attempts, of any call, reserve only a fraction of their maximum: the average ratio of actual
     cost to maximum cost so far. Near the limit, an attempt waits if its expected cost does not fit, so fewer calls are
-    sent at the same time. If no other call is in flight, one more call is sent. Therefore the total cost can exceed the
-    limit: by the cost of this last call, or because calls in flight cost more than the average. If it is unknown
-    whether the service processed an attempt, its maximum cost is counted.
+    sent at the same time. If no other call is in flight, one more call is sent. Therefore the total cost exceeds the
+    limit at most by the cost of this last call, or by the amount by which calls in flight cost more than the average.
+    If it is unknown whether the service processed an attempt, its maximum cost is counted.
 
     Clients that use the same `MaxCost` object share the limit. Other processes do not.
 

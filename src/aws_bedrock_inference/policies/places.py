@@ -163,8 +163,8 @@ def found_leg(
 
 
 class Late(str):
-    """The reason why a route could not be checked: the call did not have enough time to read AWS's lists. This reason
-    is not stored, because the next call may have more time.
+    """The reason why a route could not be checked: the call did not have enough time to look up the endpoint or AWS's
+    lists. This reason is not stored, because the next call may have more time.
     """
 
     __slots__ = ()

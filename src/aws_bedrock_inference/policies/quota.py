@@ -54,7 +54,7 @@ class Quota:
     not fit, it waits. Waiting calls are ordered by priority, then in turns by tenant, then by arrival.
 
     `concurrency` limits the number of calls in flight. If it is not set, only errors about a lack of capacity limit
-    this number. `waiting` limits the length of the queue (default 10,000): a call is refused if more calls than this
+    this number. `waiting` limits the length of the queue (default 10,000): a call is refused if this many calls or more
     are ahead of it. Tenants take turns, so one tenant cannot fill the queue for the others. `store` is a URL such as
     `redis://host` or `sqlite:///path`: all processes with the same store share one quota, except for `tpd`. If the
     store is unusable, for example because of a wrong password, the first call raises `StoreUnusable`.

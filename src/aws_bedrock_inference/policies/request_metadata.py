@@ -25,9 +25,9 @@ class RequestMetadata:
 
     * `names`: the names in the context to send. Without names, the whole context is sent.
 
-    The request's own `requestMetadata` is also sent. AWS accepts at most 16 names; if there are more, names of the
-    context are omitted. Characters that AWS does not accept are replaced with `_`. Calls of InvokeModel are sent
-    unchanged.
+    The request's own `requestMetadata` is also sent, and takes precedence. AWS accepts at most 16 names; if there are
+    more, names of the context are omitted. Characters that AWS does not accept are replaced with `_`. Calls of
+    InvokeModel are sent unchanged.
 
     Refuses no call. Emits nothing. Raises `ValueError` for invalid names.
     """

@@ -51,9 +51,9 @@ FULL = 0.8
 
 def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: float) -> Generator[Effect, None, Outcome]:
     """Emit the event `ThrottleReceived` for a throttled call, and return the outcome. `limit` is the dimension
-    (requests or tokens) that was exhausted. If the ledger (which admits calls) decides when the call is sent again, the
-    outcome is marked as paced. If the daily quota is exhausted, the outcome contains the seconds until the ledger
-    admits the call. The caller then knows this time after the first attempt, and need not send a second one.
+    (requests, tokens or tokens per day) that was exhausted. If the ledger (which admits calls) decides when the call is
+    sent again, the outcome is marked as paced. If the daily quota is exhausted, the outcome contains the seconds until
+    the ledger admits the call. The caller then knows this time after the first attempt, and need not send a second one.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)

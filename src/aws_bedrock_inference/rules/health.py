@@ -1,6 +1,6 @@
 """The health of a route (a model in one Region and account). The health determines which fraction of the calls the
-route gets. A breach is a failed attempt that counts against the route. After several breaches the route rests: it then
-gets only probes, which are single calls that test the route.
+route gets. A breach is a failed attempt that counts against the route. After several breaches in a row the route rests:
+it then gets only probes, which are single calls that test the route.
 """
 
 from __future__ import annotations

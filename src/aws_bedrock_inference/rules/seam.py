@@ -39,9 +39,9 @@ _JOINER = "\u200d"
 
 
 def anchor_of(text: str) -> str:
-    """Return the anchor: the last characters of `text`, with which the second part of the answer must begin. If
-    possible, the anchor is so long that it occurs only once in the text. The anchor does not begin inside a sequence
-    that readers see as one character.
+    """Return the anchor: the last characters of `text`, which the model is asked to repeat at the beginning of the
+    second part. If possible, the anchor is so long that it occurs only once in the text. The anchor does not begin
+    inside a sequence that readers see as one character.
     """
     length = ANCHOR
     while length < min(len(text), LONGEST) and text.find(text[-length:]) < len(text) - length:

@@ -31,8 +31,8 @@ needs more tokens than the service has ever accepted in a minute, the minute is 
 cluster of throttles does not lower the rate (`evidence`). Throttles of calls that were admitted before the last change
 are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers it. Processes that share a
 limit without a store get about equal parts: each process increases its rate by the same number of calls per second, and
-lowers it by a fraction. Members of a store share verdicts and noise. The constants were found by simulation
-(bench/quota_matrix.py, docs/policies/quota.md).
+lowers it by a fraction. Members of a store share verdicts and noise. If the limit is not configured, throttles of
+large calls count more. The constants were found by simulation (bench/quota_matrix.py, docs/policies/quota.md).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 # gives no evidence about the quota.
 LEAST_CALLS = 6.0
 
-KEPT = 0.99  # the rate of a configured limit immediately returns to this fraction of its earlier value
+KEPT = 0.99  # after a trial, the rate of a configured limit immediately returns to this fraction of its level
 DOUBTING = 1.0  # with more evidence than this of too many throttles, the rate does not grow
 LONG_KEPT = 0.5  # after a full minute, the estimate drops at most to this fraction
 
@@ -123,7 +123,7 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """Use the noise (random throttles) that another process found, if this one knows none. End a trial."""
+        """If this process knows no noise (random throttles), use that of another process, and end a trial."""
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -184,7 +184,7 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the first suspect: the slack (excess reservations) if it is in use, otherwise the burst."""
+        """Return a trial of the first suspect: the slack (excess reservations) in use, then the burst or rate."""
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)

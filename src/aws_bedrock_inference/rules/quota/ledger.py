@@ -1,7 +1,7 @@
 """Admit calls to one quota in all its dimensions, through a queue that is served in order.
 
 A reservation takes the most tokens that a call can use (input + max_tokens), as the service does. When the call ends,
-the unused part is refunded. Calls do not poll: the first one in the queue sets a timer and wakes the others.
+the unused part is refunded. Calls do not poll: the first one in the queue sets a timer; the ledger wakes the others.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Ledger:
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
-        """Replace a call's reservation by its tokens after burndown. `output` is the number of output tokens."""
+        """Replace a reservation by the `used` tokens (after burndown). `output` is the number of output tokens."""
         window, concurrency, slot = self.window, self.concurrency, ticket.slot
         with self._lock:
             window.burndown.charged += used
@@ -148,7 +148,7 @@ class Ledger:
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a throttled call. Use the throttle as evidence about requests or tokens, and return this dimension.
+        """Refund a throttled call. Use the throttle as evidence about requests or tokens. Return the dimension.
 
         `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used. A
         `stated` wait applies to all calls. Throttles in a row pause the whole ledger longer and longer, so an estimate
@@ -169,7 +169,7 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of waiting calls up to the last one of `tenant` at `priority`; by default, of all calls."""
+        """Return how many calls wait, up to and including the last one of `tenant` at `priority`; by default, all."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
@@ -214,7 +214,7 @@ class Ledger:
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
         """Use the fraction `share` of the quota until `until`, and the estimates of other members (`told`). Count the
-        same fraction of `gone`, which is the use of members that have left.
+        same fraction of `gone`, which is the use of members that have left or stopped renewing their share.
         """
         with self._lock:
             self.window.lease(share, told, now, until, gone)

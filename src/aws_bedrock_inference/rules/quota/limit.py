@@ -1,9 +1,10 @@
 """Count the use of one dimension of a quota (requests or tokens), and compute how much of its limit is free now.
 
-AWS does not publish how AWS counts. AWS can use a token bucket with the quota of a minute or of some seconds, a minute
-with a fixed start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket *and* within the
-limit of the last 60 seconds satisfy all four methods. Therefore this module counts both. If the start of fixed minutes
-is known (`minutes`), these minutes are counted instead of the bucket. An estimator supplies the limit (`learning`).
+AWS does not publish how it counts the use of a quota. AWS can use a token bucket with the quota of a minute or of some
+seconds, a minute with a fixed start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket
+*and* within the limit of the last 60 seconds satisfy all four methods. Therefore this module counts both. If the start
+of fixed minutes is known (`minutes`), these minutes are counted instead of the bucket. An estimator supplies the limit
+(`learning`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MINUTE = 60.0
 # exactly.
 PLENTY = 1e12
 
-# This fraction of each minute stays free, because the unused reservations of calls in flight are only estimated.
+# This fraction of each minute stays free, because reservations of calls in flight are counted only approximately.
 MARGIN = 0.0005
 
 # The quota of this many seconds is held back from a burst. A call can then start before the bucket contains all its
@@ -28,7 +29,7 @@ MARGIN = 0.0005
 CREDIT = 1.0
 
 # If calls were slower than the limit allows, the unused quota is saved. The saved quota is used later, at this multiple
-# of the rate, if it fits into the minute. An estimator treats a higher multiple as a burst.
+# of the rate, if it fits into the minute. The multiple is below the one that an estimator treats as a burst.
 FASTER = 1.2
 
 

@@ -76,15 +76,15 @@ BUCKET = 4.0
 WIDE = 16
 
 # A minute is filled within this many seconds. If the assumed start is wrong, the service refuses only few calls before
-# the package stops.
+# the package notices the error.
 FILL = 2.0
 
 # A full minute refuses calls for at least this many seconds. A short problem of the service looks the same at first,
 # but calls succeed again earlier.
 CONFIRMED = 8.0
 
-# If only one start explains what happened in a minute, each check multiplies the evidence against this start by this
-# factor.
+# If the last 60 seconds contain more than the limit, fixed minutes explain this and a sliding minute does not. Each
+# check then multiplies the evidence against the best starts by this factor.
 PROVED = 0.93
 
 # If observations contradict an accepted start, learning begins again after this many seconds. Each further time, the
@@ -135,8 +135,8 @@ class Minutes:
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
         """Use the refusal of a call that needs `amount` tokens as evidence about the moments at which minutes begin.
-        `sent` is the time of the call. `in_a_row` is 1 for the first of several refusals in succession, then 2, and so
-        on. Return True if the minute was full; otherwise return False.
+        `sent` is the time of the call. `in_a_row` is the number of the refusal in its row of refusals (see `Throttle`).
+        Return True if the minute was full; otherwise return False.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False

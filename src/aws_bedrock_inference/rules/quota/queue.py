@@ -25,8 +25,8 @@ Weights: TypeAlias = "Mapping[tuple[float, str], float]"
 # higher priorities hardly lose anything.
 SHARE = 0.05
 
-# A waiting call checks the queue again after this many seconds. Normally the timer of the first call in the queue wakes
-# all calls, but the first call may belong to an event loop that was closed.
+# A waiting call checks the queue again after this many seconds. Normally the ledger wakes it. But all calls rely on the
+# timer of the first call in the queue, and the first call may belong to an event loop that was closed.
 LOOK = 30.0
 
 
@@ -35,7 +35,7 @@ class Queue:
 
     `shares` are the guaranteed fractions of the quota by priority; each other priority has the fraction `SHARE`.
     `weights` are the weights of tenants; each other tenant has the weight 1. In a shared quota, the weight of a tenant
-    is the fraction of its calls that wait in this process. Methods that only read do not need the ledger's lock.
+    is the fraction of its calls that are in this process. Methods that only read do not need the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:
@@ -88,8 +88,8 @@ class Queue:
         return first
 
     def pop(self, ticket: Ticket) -> None:
-        """Remove the `ticket` of the next call, which `head()` has returned. Lower priorities with waiting calls can
-        later use a fraction of its tokens first.
+        """Remove the `ticket` of the next call, which `head()` has returned. Lower priorities with waiting calls earn a
+        fraction of its tokens.
         """
         for priority, line in self._lines.items():
             if priority == ticket.priority:

@@ -91,7 +91,7 @@ class Window:
         self._asked = self._asking = 0.0
         self.leased_until = inf
         self._slots: deque[Slot] = deque()
-        self._others: list[Slot] = []  # slots of others: members that have left, and the parent process
+        self._others: list[Slot] = []  # slots of others: members that are gone, and the parent process
         self._at = now
         self._spread_at = now
 
@@ -137,8 +137,8 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use the fraction `share` of the quota until the time `until`. `gone` is the use of members that have left, or
-        None if it is unknown. The same fraction of this use counts as used.
+        """Use the fraction `share` of the quota until the time `until`. `gone` is the use of members that have left
+        or stopped renewing, or None if it is unknown. The same fraction of this use counts as used.
         """
         self.leased_until = until
         self.refresh(now)
