@@ -101,7 +101,7 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return a fault that describes `error`, an exception of this package or of the program.
+    """Return a fault that describes `error`, an exception that is not a failure of the call.
 
     The exception was raised while the request was created from the record, or while the answer was read.
     """

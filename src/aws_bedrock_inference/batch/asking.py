@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 async def fate_of(
     number: int, record: Record, ask: Callable[[Record], Awaitable[Answer]], rounds: int, most: int
 ) -> tuple[Fate, Answer | Fault]:
-    """Send the record. Return its fate (answered, failed or delayed), and the answer or the fault for the statistics.
+    """Send the record. Return its fate, and the answer or the fault for the statistics.
 
-    A record that fails with a transient fault is delayed: the run sends the record again later. `rounds` is the number
-    of delays of this record so far, and `most` is the maximum. Raises `StoreUnavailable` if the store of the shared
-    quota is unavailable. This exception ends the run.
+    The fate is answered, failed, delayed or parked. A record that fails with a transient fault is delayed: the run
+    sends the record again later. `rounds` is the number of delays of this record so far, and `most` is the maximum. A
+    record that fails with a fault that affects every record is parked. Raises `StoreUnavailable` if the store of the
+    shared quota is unavailable. This exception ends the run.
     """
     try:
         answer = await ask(record)

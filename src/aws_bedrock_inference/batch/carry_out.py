@@ -43,8 +43,8 @@ async def carry_out(
     """Run the job. `tally` counts the records, `complain` receives invalid lines, and `say` receives all other
     messages.
 
-    Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if the input cannot be read or an output
-    file cannot be written.
+    Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if the input or an output file cannot be
+    used.
     """
     check_limit(job.max_cost)
     with interruptible(tally, say) as interruption:

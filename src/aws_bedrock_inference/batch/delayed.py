@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
 
-# Seconds before the second attempt of a record. The wait doubles with each further attempt (5 s, 10 s, 20 s). The
-# client's own retries handle shorter faults.
+# The minimum seconds before the second attempt of a record. The minimum doubles with each further attempt (5 s, 10 s,
+# 20 s). The client's own retries handle shorter faults.
 _FIRST_PAUSE = 5.0
 
 # While this many records are delayed, the run sends these records and no new records.

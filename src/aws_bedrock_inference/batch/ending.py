@@ -17,7 +17,7 @@ class Ending:
 
     `interrupted` is True if the user interrupted the run; `terminated` is then True for SIGTERM and False for Ctrl-C.
     `fault` is a fault that affects every record and ended the run. `broken` describes a file that could not be written.
-    `stopped` names a limit of the user that ended the run.
+    `stopped` is any other reason, such as a limit of the user, or an input that was refused.
     """
 
     interrupted: bool = False

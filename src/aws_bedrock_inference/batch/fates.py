@@ -49,7 +49,7 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The part of the request that all records share, such as the model and the defaults.
+    """The part of the request that all records share: the model, and for prompts the system prompt.
 
     This part is included in the digest of each request. With the digest, a run recognizes that a request has changed.
     """

@@ -74,7 +74,7 @@ def read_records(file: BinaryIO, name: str) -> Iterator[Record | BadLine]:
 
 
 def is_at_hand(source: Source) -> bool:
-    """Return whether the source can be read to its end immediately. The result is False for a pipe."""
+    """Return whether the source can be read to its end without waiting for another program. False for a pipe."""
     return isinstance(source, S3Location) or source.is_file() or source.is_dir()
 
 

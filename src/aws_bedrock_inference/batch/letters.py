@@ -53,8 +53,8 @@ def keep_letters(
 ) -> Kept | None:
     """Store a dead letter for each failure in the journal. Discard the letters of records that are now answered.
 
-    If the run was interrupted, or a fault affected every record, no new letters are stored: the user can continue such
-    a run later. If the store fails, `say` receives the reason, and the result is None.
+    If the run was interrupted, or gave up because of a fault that affects every record, no new letters are stored: the
+    user can continue such a run later. If the store fails, `say` receives the reason, and the result is None.
     """
     if ending.broken:
         return None

@@ -60,8 +60,8 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
     """Return the record that the template builds from `source`. If `source` already contains a request, return `source`
     itself.
 
-    The template reads its data from fields of `source`. Other fields that are arguments of the call stay in the record.
-    Unknown fields are omitted, or refused as in `check_unused`.
+    The template reads its data from fields of `source`. The id and the other fields that are arguments of `invoke`
+    stay in the record. Unknown fields are omitted, or refused as in `check_unused`.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:

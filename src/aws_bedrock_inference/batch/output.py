@@ -176,7 +176,8 @@ class Output:
     def _restore(self) -> None:
         """If another program has changed the file, write it again from the journal.
 
-        If the path now belongs to another file, write the output to a new file next to it.
+        If another program has replaced or extended the file, that file is kept, and the output is written to a new file
+        next to it.
         """
         if self._torn:
             self._file.truncate(self._end)

@@ -60,8 +60,8 @@ class Parking:
     """The rules for a fault that affects every record: when the run parks, when it sends a probe, and when it gives up.
 
     `give_up_after` is the maximum number of seconds that the run stays parked. By default, a run that has received
-    answers stays parked for at most one day. A run without answers does not park, because nothing shows that its calls
-    can succeed.
+    answers stays parked for at most one day, and a run without answers does not park, because nothing shows that its
+    calls can succeed.
 
     `met` contains the latest consecutive records that failed with the same fault. `fault` is the fault because of
     which the run is parked, `next` the time of the next probe, and `probed` the record that is sent as the probe.

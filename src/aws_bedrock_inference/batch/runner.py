@@ -108,7 +108,9 @@ class Run:
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Send no further records, and let the calls in flight end. A second call of this method cancels them."""
+        """Send no further records, and let the calls in flight end. If the run is already ending, for example after an
+        earlier call of this method, cancel them.
+        """
         if self._ending.early:
             for task in self._tasks:
                 task.cancel()
@@ -121,8 +123,8 @@ class Run:
         self._intake.wake.set()
 
     async def _turn(self, *, last: bool = False) -> None:
-        """Write the new fates (answered, failed or delayed) to the journal, and send the next records. With `last`,
-        send no records.
+        """Write the new fates (such as answered or failed) to the journal, and send the next records. With `last`, send
+        no records.
         """
         fates = [self._fates.popleft() for _ in range(min(_MOST, len(self._fates)))]
         again = {} if last else self._due()
@@ -153,9 +155,7 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Perform the file operations of a turn (one transaction of the journal). This method runs in the thread of the
-        journal.
-        """
+        """Perform the file operations of a turn. This method runs in the thread of the journal."""
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()
@@ -277,7 +277,7 @@ class Run:
         self._delayed.add(fate.number, fate.rounds, fault, self._tally.clock())
 
     def _count(self, fate: Fate, reason: Any) -> None:
-        """Count the fate of a record (answered, failed or delayed) that is stored on the disk."""
+        """Count the fate of a record (such as answered or failed) that is stored on the disk."""
         if fate.state is State.ANSWERED:
             self._tally.answer(reason.stop_reason)
         elif fate.state is State.FAILED:
@@ -299,7 +299,8 @@ class Run:
         """Delay the latest records with the same fault (`Parking.met`) if their fault is transient, and otherwise mark
         them as failed.
 
-        The run calls this method after another record succeeded: the fault then does not affect every record.
+        The run calls this method if another record was answered, or failed with a different fault. The fault then does
+        not affect every record.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

@@ -62,8 +62,8 @@ class Meter:
 class Tally:
     """The counts of one run.
 
-    `bad` is the number of invalid lines. `tokens` is the number of tokens that AWS charged to the quota. `total` is the
-    number of records, or None until the input is read. `lost` is the number of records that were in flight when an
+    `bad` is the number of invalid lines. `tokens` is the number of tokens that were charged to the quota. `total` is
+    the number of records, or None until the input is read. `lost` is the number of records that were in flight when an
     earlier run was killed.
 
     `fates` has the number of records in each state at the end, including earlier runs.
@@ -71,8 +71,8 @@ class Tally:
     While the run is parked, it sends only one record at intervals, as a probe. `parked` is the fault because of which
     the run is parked, and `asks_next` is the time of the next probe.
 
-    `trouble` is the latest fault of an outage, which began at `troubled_since`. After a successful call, `trouble` is
-    None.
+    `trouble` is the latest fault since the last successful call, and `troubled_since` is the time of the first of these
+    faults. After a successful call, `trouble` is None.
 
     `unshared` is the reason why the store of the shared quota is not available.
 
@@ -124,7 +124,7 @@ class Tally:
         self.answer_rate = Meter(self.clock)
         self.token_rate = Meter(self.clock)
         self._outages = 0.0
-        self._burndowns: dict[str, float] = {}  # by model: measured quota tokens per output token
+        self._burndowns: dict[str, float] = {}  # by model: measured rate, if it differs from the table
         self.pace = Meter(lambda: self.clock() - self._outages - self._outage, _PACE_MINUTES)
 
     @property

@@ -215,7 +215,7 @@ def priority_name(priority: float) -> str:
 
 def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
     """Yield lines with the use that CloudWatch counted, one line for each model id. The percentages are parts of the
-    model's quota in tokens per minute.
+    quota of this id in tokens per minute.
     """
     head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
     yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")

@@ -144,8 +144,8 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
 
 
 def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the result of a dead letter that was sent. If the store fails, return the reason, and otherwise an empty
-    text.
+    """Record the result of a dead letter that was sent. If it could not be recorded, return the reason, and otherwise
+    an empty text.
 
     No exception is raised, because a failed store must not hide the answer or the failure of the call.
     """

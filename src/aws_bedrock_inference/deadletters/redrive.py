@@ -55,9 +55,10 @@ class RedriveResult(NamedTuple):
 class RedriveReport:
     """The counts of a redrive. `sent` dead letters were answered, and `failed` letters failed again.
 
-    `refused` letters were not sent, because the same request would fail again or cannot be sent unchanged. `leased`
-    letters are claimed by other redrives. In a dry run, the counts are those of letters that would be sent or refused.
-    `stopped` is the reason if the redrive ended early. `results` has one entry for each letter.
+    `refused` letters were not sent: the same request would fail again, it cannot be sent unchanged, or the client calls
+    another Region. `leased` letters are claimed by other redrives. In a dry run, `sent` and `refused` are the counts of
+    letters that would be sent or refused. `stopped` is the reason if the redrive ended early. `results` has one entry
+    for each letter.
     """
 
     sent: int = 0

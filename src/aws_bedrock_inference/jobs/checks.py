@@ -1,7 +1,7 @@
 """Check a job before it is created: its role, its buckets and its model.
 
-AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. If the caller lacks the
-permission for a check, the check reports no problem, because the job itself may not need this permission.
+AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. If a check is not
+possible, it reports no problem. Usually, the caller then lacks a permission that the job itself may not need.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Create a job, or find the existing job for the same content by its token.
 
-The token is derived from the records of the job, or set by the caller. AWS creates only one job for each token. If a
-process died after AWS accepted its job, the job is found in AWS's list of jobs. If a job failed or was stopped, the
-token of the next job has a number at its end. An *order* is the set of parameters of one job.
+The token is derived from the content of the job (such as its model and its records), or set by the caller. AWS creates
+only one job for each token. If a process died after AWS accepted its job, the job is found in AWS's list of jobs. If a
+job failed or was stopped, the token of the next job has a number at its end. An *order* is the set of parameters of one
+job.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ _PAGE = 1000
 class Order:
     """The parameters of a job, without its input.
 
-    `token` and `name` are those of the first job for this content. If that job fails, later jobs add a number to them.
-    `content` is a digest of the records if the caller has set the token. Otherwise `content` is empty, because the
-    token is already derived from the records.
+    `token` and `name` are those of the first job for this content. If that job fails or is stopped, later jobs add a
+    number to them. `content` is a digest of the records if the caller has set the token. Otherwise `content` is empty,
+    because the token is already derived from the records.
     """
 
     model_id: str

@@ -85,8 +85,8 @@ class Jobs:
         """Return the current status of the job: its `status` in the words of AWS's documentation, its `error`, its
         counts and its times.
 
-        A process that ran a job on demand can have died. If several calls of this method return an unchanged status,
-        this process continues the job. `take_over=False` prevents this.
+        A process that ran a job on demand can have died. Several calls of this method then find that no process runs
+        the job, and this process continues the job. `take_over=False` prevents this.
         """
         home = self._home(job_id)
         if home is self._local:
