@@ -221,7 +221,7 @@ class BurndownChanged(Event):
 class StoreChanged(Event):
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
     account, Region, model and pool. While the store is unavailable, this process uses its last share of the quota. If
-    this process has no share yet, it uses a small share, so that the other processes can use the rest.
+    it has no share yet, or the share has expired, it uses a share that leaves room for the other processes.
     """
 
     pool: str

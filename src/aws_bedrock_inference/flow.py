@@ -75,7 +75,9 @@ class Next:
 
 
 class Give:
-    """The effect to deliver one item to the consumer of a stream. The driver replies whether it wants more."""
+    """The effect to deliver one item to the consumer of a stream. The driver replies whether the consumer wants more
+    items.
+    """
 
     __slots__ = ("item",)
 

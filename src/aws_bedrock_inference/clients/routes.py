@@ -41,7 +41,8 @@ class Routes:
 
     def find(self, model_id: Any) -> Route:
         """Return the route (model, Region, account and quota) of any model id. The next call with the same id gets the
-        stored route. The route of an id that does not exist is not stored.
+        stored route. The route of a `ModelArn` is stored under its bare ARN. The route of an id that does not exist is
+        not stored.
         """
         name = str(model_id)
         route = None if isinstance(model_id, ModelArn) else self.used.get(name)

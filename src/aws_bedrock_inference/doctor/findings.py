@@ -195,7 +195,7 @@ class Report:
 
     @property
     def proved(self) -> bool:
-        """True if a probe proved the cause of the error."""
+        """True if a probe found the cause."""
         return self.first is not None
 
     @property

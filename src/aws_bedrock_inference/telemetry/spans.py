@@ -229,9 +229,9 @@ class Spans:
 def instrumented(operation: str, region: str) -> bool:
     """Return whether OpenTelemetry's botocore instrumentation creates spans and metrics for this call.
 
-    This is the case if the call belongs to an instrumented boto3 client. This package then creates no spans and metrics
-    of its own for the call. The instrumentation knows more about an answer, and existing dashboards can depend on its
-    spans.
+    This is the case if the call belongs to an instrumented boto3 client. This package then leaves these spans and
+    metrics to the instrumentation: its own span of the call has no `gen_ai` attributes and no spans of attempts below
+    it. The instrumentation knows more about an answer, and existing dashboards can depend on its spans.
     """
     if not (region and operation[:1].isupper()):  # only boto3's models name operations this way
         return False

@@ -40,7 +40,7 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     role = _role(core, method)
     if role:
         return hashed(f"{method} {role}")
-    # These credentials renew themselves: reading their property would send a request for new credentials.
+    # If the credentials renew themselves, reading their property would send a request for new credentials.
     facts = vars(credentials)
     key = facts.get("_access_key") or facts.get("access_key")
     return hashed(f"key {key}") if isinstance(key, str) else hashed(uuid4().hex)

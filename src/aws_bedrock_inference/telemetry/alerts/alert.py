@@ -85,10 +85,10 @@ class Alert:
     attempts), `stops` (refused or truncated answers), `spend` (cost or tokens), `letters` (stored dead letters), `lost`
     (dead letters that could not be stored), `quota` (a quota per minute) or `day` (a daily quota).
 
-    `share` and `usual` are fractions of all calls. If the alert has a `unit`, they are amounts in this unit. `causes`
-    counts failures by cause. `sample` has the code and the request id of one failure, and the words of its message that
-    identify the cause. It contains no other text of the service, because such text can quote the request. Times are ISO
-    8601, UTC.
+    `share` and `usual` are fractions of all attempts or answers, or of a quota. If the alert has a `unit`, they are
+    amounts in this unit. `causes` counts failures by cause. `sample` has the code and the request id of one failure,
+    and the words of its message that identify the cause. It contains no other text of the service, because such text
+    can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str

@@ -27,8 +27,8 @@ MOST_PLACES = 200
 MOST_CAUSES = 500
 MOST_OPEN = 100
 
-# A clock can go back by this number of time slots without effect, because the clocks of processes differ by a few
-# seconds.
+# A clock can go back by at most this number of time slots without effect, because the clocks of processes differ by a
+# few seconds.
 SKEW = 6
 
 # A place (a model in a Region) is new for this number of time slots, which is two hours. In this time, open incidents

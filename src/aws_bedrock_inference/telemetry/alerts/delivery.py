@@ -111,9 +111,8 @@ class Outlet:
             self._done(alert)
 
     def _next(self) -> Alert | None:
-        """Return the next alert, which stays in the queue until it is delivered.
-
-        Return None if the outlet is closed and no alert waits.
+        """Return the next alert, or None if the outlet is closed. The alert stays in the queue until the delivery
+        ends.
         """
         with self._changed:
             while not self._queue and not self._closing:

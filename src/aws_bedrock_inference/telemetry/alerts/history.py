@@ -67,7 +67,7 @@ class Ring(dict[int, int]):
 class Pattern:
     """The daily pattern of a count: its share or its rate on earlier days, for each quarter of an hour of the day.
 
-    Values from several days ago count less. With each day, an old value is multiplied by `fade`.
+    Values from several days ago count less. For each day after the first, an old value is multiplied by `fade`.
     """
 
     def __init__(self, fade: float) -> None:
@@ -103,11 +103,10 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the larger of two stored shares. Each share is first multiplied by `fade` once for each day that has
-        passed.
+        """Return the largest share that the stored days still have on `day`, after they were multiplied by `fade`.
 
-        `day` is the current day. `found` contains the last measured day, the share of this day, and the share of the
-        days before it.
+        `found` contains the last measured day, the share of this day, and the share of the days before it. On the day
+        after the last measured day, the share of the last measured day is not yet multiplied.
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))

@@ -11,13 +11,13 @@ LISTED = 10
 
 @dataclass(slots=True)
 class Incident:
-    """An incident that one rule found. Times are counted in time slots of ten seconds.
+    """An incident that one rule found.
 
-    `keys` are the counts that are above their usual value. Each has the last slot in which it was too high, and the
-    number of slots that were examined. `cases` counts failures by cause. `share` is the largest share or rate, and
-    `usual` is the usual share or rate. `start` is the beginning of the incident in seconds since the epoch. `opened` is
-    the time when the incident was opened, in the numbering of the time slots. If the clock was set back, it differs
-    from the clock.
+    `keys` are the counts that rose above their usual value. Each has the last time slot (of ten seconds) in which it
+    was too high, and the number of slots that were examined. `cases` counts failures by cause. `share` is the largest
+    share or rate, and `usual` is the usual share or rate. `start` is the beginning of the incident in seconds since the
+    epoch. `opened` is the start of the slot in which the incident was opened, in seconds. If the clock was set back,
+    `opened` is ahead of the clock, as the stored counts are.
     """
 
     id: str

@@ -126,7 +126,7 @@ def _flows(book: Book, slot: int) -> Iterator[Sign]:
 
 def _surge(surge: Surge, flow: Flow, slot: int) -> tuple[bool, float, float] | None:
     """Return three values: whether the surge of `flow` (dollars, tokens or dead letters) opens an incident, the count
-    per time slot, and the usual count.
+    per time slot, and the usual count per time slot.
 
     Return None if the count of `flow` has not surged.
     """
