@@ -2,7 +2,8 @@
 
 All tasks make a call through the standard pipeline at the same time. Calls that are sent immediately are not counted.
 Memory is measured (with tracemalloc) when all tasks wait. The column `(bare)` contains the memory of the same number of
-bare tasks, which wait for a future. CPU is the time of the whole process afterwards, while the quota serves some of the tasks.
+bare tasks, which wait for a future. CPU is the time of the whole process afterwards, while the quota serves some of the
+tasks.
 """
 
 from __future__ import annotations
