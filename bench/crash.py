@@ -3,8 +3,8 @@
     python crash.py             # from bench/: 100 runs, about ten minutes on two cores
     python crash.py 10          # fewer
 
-At the end, every prompt must have exactly one answer or one failure. A prompt that was in flight at a kill may be
-answered twice. No other prompt may be answered twice.
+At the end, every prompt must have exactly one answer or one failure. The service may send no more surplus answers than
+prompts were in flight at the kills.
 """
 
 from __future__ import annotations

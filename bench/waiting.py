@@ -1,8 +1,9 @@
 """Measure the cost of asyncio tasks that wait for quota: CPU, memory, and whether they are served in order.
 
 All tasks make a call through the standard pipeline at the same time. Calls that are sent immediately are not counted.
-Memory is measured (with tracemalloc) when all tasks wait, in addition to the memory of bare tasks that wait for a
-future. CPU is the time of the whole process afterwards, while the quota serves some of the tasks.
+Memory is measured (with tracemalloc) when all tasks wait. The column `(bare)` contains the memory of the same number of
+bare tasks, which wait for a future. CPU is the time of the whole process afterwards, while the quota serves some of the
+tasks.
 """
 
 from __future__ import annotations

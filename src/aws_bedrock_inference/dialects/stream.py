@@ -158,8 +158,9 @@ class NativeTranscript(Transcript):
     last chunk has the member `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an
     answer of Titan, the only chunk reports this and has no stop reason.
 
-    `may_end` is True if the HTTP body can end now without a missing part. This is the case after the last chunk. In a
-    stream without any known field, `may_end` is always True, because nothing is known about its end.
+    `may_end` is True if the HTTP body can end now without a missing part. This is the case after such a chunk, which
+    reports a blocked answer. It is also the case after each chunk of a stream without any known field, because nothing
+    is known about its end.
     """
 
     def __init__(self) -> None:

@@ -116,7 +116,7 @@ class Evidence(NamedTuple):
 
     @property
     def stated(self) -> str:
-        """The error code that an exception, a client or the caller stated, or an empty string."""
+        """The error code if it is certain: the exception or the only error in the text states it. Otherwise empty."""
         return self.codes[0] if CODE in self.certain else ""
 
 
@@ -253,7 +253,8 @@ def _status(text: str) -> int | None:
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
     """Return the services that the operation and the text name, the most specific service first.
 
-    The second value is True if only one service has the operation.
+    The second value is True if the operation alone decides: one service of the catalogue and no other service has it,
+    or only services outside the catalogue have it.
     """
     possible, only = places(operation)
     if only:

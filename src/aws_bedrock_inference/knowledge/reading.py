@@ -144,8 +144,8 @@ def spelt(code: str) -> str:
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the code to show for an error with several codes. It is the first code that the error catalogue describes,
-    or otherwise the first code.
+    """Return the code to show for an error with several codes. It is the first code that the verdict's entry in the
+    catalogue contains, or otherwise the first code.
     """
     codes, entry = verdict.evidence.codes, verdict.entry
     own = (code for code in codes if entry is not None and code in entry.codes)

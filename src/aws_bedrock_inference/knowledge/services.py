@@ -56,9 +56,11 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that have an operation of this name. The second value is True if this list is complete.
+    """Return the services that have an operation of this name. Services outside the catalogue are returned only if no
+    service of the catalogue has the operation.
 
-    Services outside the catalogue are returned only if no service of the catalogue has the operation.
+    The second value is True if the operation alone decides: one service of the catalogue and no other service has it,
+    or only services outside the catalogue have it.
     """
     here = catalogue().operations.get(operation)
     if here is None:

@@ -29,7 +29,7 @@ class Parts:
 
     A part of one or two words has no inner words. Its clues are the pieces of four characters that begin at its first,
     second, third and fourth character. If a text contains the part, at least one of these pieces is a clue of the text.
-    A part of fewer than seven characters has no clues and is searched in every text.
+    Such a part with fewer than seven characters has no clues and is searched in every text.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:

@@ -1,5 +1,5 @@
-"""Limit the cost of all calls of a process together. Each call in flight reserves its expected cost in US dollars, and
-a call whose reservation does not fit waits.
+"""Limit the total cost of all calls that use the same object. Each call in flight reserves its expected cost in US
+dollars, and a call whose reservation does not fit waits.
 
 An object belongs to one process, and processes do not share the limit.
 """

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     Ask = Callable[[str], Target | None]
 
-# The first calls wait this number of seconds for an answer. GetInferenceProfile takes 0.1 s, but a client must first be
-# created for it.
+# The first calls wait at most this number of seconds for an answer. GetInferenceProfile takes 0.1 s, but a client must
+# first be created for it.
 PATIENCE = 3.0
 
 # Seconds by which the end of the wait may be late.

@@ -97,8 +97,8 @@ class QuotaTable:
     def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:
         """Return the limits of a model in a quota pool. The arguments have the form of `Route.base` and `Route.pool`.
 
-        Return None if the table has no quota whose name clearly contains this model. None does not mean that the model
-        has no limit.
+        Return None if the table has no quota of requests or tokens per minute that certainly belongs to this model.
+        None does not mean that the model has no limit.
         """
         model = model_of_id(base_model_id)
         return self._limits(model, pool) if model is not None else None

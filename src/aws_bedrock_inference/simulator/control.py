@@ -6,7 +6,7 @@ simulator recognizes such a request by one of these properties:
 
 * It has the header `Origin`, which browsers add.
 * Its body is not declared as JSON or TOML. Browsers send these types to another host only after a preflight request.
-* Its header `Host` is a name that is not the address of the simulator.
+* Its header `Host` names neither this machine, such as `localhost`, nor the address of the simulator.
 """
 
 from __future__ import annotations

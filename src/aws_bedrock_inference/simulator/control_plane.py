@@ -45,8 +45,9 @@ _LIFE = {
 class ControlPlane:
     """The models and inference profiles of the simulated account.
 
-    If the scenario lists models or profiles, `check` also refuses runtime calls to any other model. If the scenario
-    lists none, the models of `foundation.toml` are reported, and every runtime call is allowed.
+    If the scenario lists models or profiles, `check` also refuses runtime calls to any other model id. Calls to an ARN
+    are not checked. If the scenario lists none, the models of `foundation.toml` are reported, and every runtime call is
+    allowed.
     """
 
     def __init__(self, scenario: Scenario) -> None:

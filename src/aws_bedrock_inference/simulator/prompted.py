@@ -43,8 +43,8 @@ def _marked(text: str) -> str:
 
 
 def prompted_schema(text: str) -> Any:
-    """Return the last JSON schema in a text. If the text has no schema but an object with placeholders, return a schema
-    for the last such object. Otherwise return None.
+    """Return the last JSON schema in a text, or None. An object with placeholders, such as `{"name": "{name}"}`, counts
+    as a schema with these fields.
     """
     if "{" not in text or "json" not in text.lower():
         return None

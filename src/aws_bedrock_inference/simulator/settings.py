@@ -56,8 +56,8 @@ class Answers:
     means no tools. If `tool_script` is set, the model uses the tools in this list in order.
 
     `goes_on` selects how a model continues an interrupted answer whose end the user quotes. `exactly`: it repeats the
-    quotation, then continues. `loosely`: it repeats more than the quotation, or writes something before it.
-    `otherwise`: it continues in other words than those of the complete answer.
+    quotation, then continues. `loosely`: it can also repeat more than the quotation, or write something before
+    it. `otherwise`: it continues in other words than those of the complete answer.
     """
 
     tokens: float = 130.0
