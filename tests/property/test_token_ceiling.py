@@ -17,6 +17,7 @@ from aws_bedrock_inference.policies import Deadline, Quota
 TPM = 200_000
 CHANGE = 420.0
 LONG, SHORT = (4000, 1500, 60.0), (300, 100, 0.7)  # max_tokens, mean use, seconds
+EXACT = (1500, 1500, 60.0)
 
 
 class Traffic:
@@ -66,6 +67,12 @@ class Traffic:
 @pytest.mark.parametrize("seed", [1, 3])
 def test_one_minute_answers_use_the_quota_and_no_minute_exceeds_it(seed: int) -> None:
     traffic = Traffic(LONG, LONG, seed).run(900.0)
+    assert traffic.fullest_minute() < 1.06
+    assert traffic.use(420.0, 900.0) > 0.9
+
+
+def test_a_lower_max_tokens_with_the_same_answers_does_not_spend_the_quota_twice() -> None:
+    traffic = Traffic(LONG, EXACT, 1).run(900.0)
     assert traffic.fullest_minute() < 1.06
     assert traffic.use(420.0, 900.0) > 0.9
 

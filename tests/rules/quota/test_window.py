@@ -136,3 +136,12 @@ def test_a_burndown_set_by_the_user_is_not_shared_with_other_members() -> None:
     book.lease(0.5, {"burndown": 4.0}, 0.0, 10.0, None)
     assert book.burndown.rate == 2.0
     assert not [name for name, _ in needed(book, 0, {}, {}, ()).limits if name == "burndown"]
+
+
+@pytest.mark.parametrize("tokens", [3000, 5999, 6000])
+def test_a_call_as_large_as_the_limit_fits_into_an_empty_fixed_minute(tokens: int) -> None:
+    book = window(tpm=6000)
+    book.minutes.phase, book.minutes.due = 0.0, 1e9
+    waits = [book.wait_for(tokens, step / 10) for step in range(1300)]
+    assert book.tokens.fixed
+    assert min(waits[10:]) == 0.0

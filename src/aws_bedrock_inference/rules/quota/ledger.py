@@ -89,6 +89,7 @@ class Ledger:
                 rpm.free -= 1.0
                 window.outstanding += tokens
                 slot.reserved += tokens
+                slot.in_flight += 1
                 concurrency.in_flight += 1
                 ticket.slot = slot
                 return ticket
@@ -120,9 +121,13 @@ class Ledger:
                 window.tokens.free += back
                 window.outstanding -= ticket.tokens
                 slot.reserved -= ticket.tokens
-                refunds, seconds = window.refunds, now - slot.end  # as `Refunds.ended` does
-                refunds.reserved += seconds * ticket.tokens
-                refunds.unused += seconds * back
+                slot.in_flight -= 1
+                seconds = now - slot.end
+                if seconds > 0.0:  # as `Refunds.ended` does
+                    refunds = window.refunds
+                    refunds.calls += seconds
+                    refunds.reserved += seconds * ticket.tokens
+                    refunds.unused += seconds * back
                 concurrency.in_flight -= 1
                 if slot is not window.slot:
                     slot.tokens -= back

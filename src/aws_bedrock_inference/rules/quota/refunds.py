@@ -3,11 +3,17 @@
 A call reserves its `max_tokens`, and refunds what it did not use when it ends. Until then, its reservation hides free
 quota. The limit of the minute applies to the use. Therefore reservations may exceed this limit by at most the expected
 refunds.
+
+The estimate must not be too high if a program changes `max_tokens` or the length of its answers. Therefore it is the
+lower one of two: the calls in flight refund the same part of their reservations as earlier calls, or they use as many
+tokens as earlier calls.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from aws_bedrock_inference.rules.quota.limit import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,19 +25,23 @@ HALF = 60.0
 
 
 class Refunds:
-    """The reservations of ended calls, and the unused part of them. Both are sums in which each call counts with its
-    seconds in flight, because a long call is more often among the calls in flight.
+    """Sums over the calls that have ended: their number, their reservations, and the unused part of the reservations.
+
+    Each call counts with the seconds that it was in flight within its minute, because a long call is more often among
+    the calls in flight. A call that ends in its own slot (a short part of the minute) does not count.
     """
 
-    __slots__ = ("reserved", "unused")
+    __slots__ = ("calls", "reserved", "unused")
 
     def __init__(self) -> None:
-        self.reserved = self.unused = 0.0
+        self.calls = self.reserved = self.unused = 0.0
 
     def ended(self, seconds: float, reserved: float, unused: float) -> None:
-        """Count a call that ended after `seconds` in flight. The call had reserved `reserved` tokens, and did not use
+        """Count a call that ended `seconds` after its slot. The call had reserved `reserved` tokens, and did not use
         `unused` of them.
         """
+        seconds = min(max(seconds, 0.0), MINUTE)
+        self.calls += seconds
         self.reserved += seconds * reserved
         self.unused += seconds * unused
 
@@ -39,12 +49,18 @@ class Refunds:
         """Return the number of tokens that the calls in flight in `slots` (short parts of the minute) will probably
         refund.
         """
-        if self.unused <= 0.0 or self.reserved <= 0.0:
+        if self.unused <= 0.0:
             return 0.0
-        return self.unused / self.reserved * sum(slot.reserved for slot in slots)
+        calls = reserved = 0.0
+        for slot in slots:
+            calls += slot.in_flight
+            reserved += slot.reserved
+        used = max((1.0 - self.unused / self.reserved) * reserved, (self.reserved - self.unused) / self.calls * calls)
+        return max(0.0, reserved - used)
 
     def fade(self, seconds: float) -> None:
-        """Reduce the weight of calls that ended earlier than `seconds` ago."""
+        """Reduce the weight of the calls that have ended, because `seconds` have passed."""
         part = 0.5 ** (seconds / HALF)
+        self.calls *= part
         self.reserved *= part
         self.unused *= part

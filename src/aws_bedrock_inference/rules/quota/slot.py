@@ -29,15 +29,16 @@ GRAIN = 5.0
 
 class Slot:
     """The tokens and requests that were admitted in a short part of the minute. The slot counts against the quota while
-    it is `alive`. `reserved` is the part of the tokens that calls in flight have reserved. If a slot is `inherited`,
-    its calls were sent by the parent process before a fork, and the parent settles their reservations.
+    it is `alive`. `reserved` is the part of the tokens that its `in_flight` calls have reserved. If a slot is
+    `inherited`, its calls were sent by the parent process before a fork, and the parent settles their reservations.
     """
 
-    __slots__ = ("alive", "end", "inherited", "requests", "reserved", "tokens")
+    __slots__ = ("alive", "end", "in_flight", "inherited", "requests", "reserved", "tokens")
 
     def __init__(self, end: float) -> None:
         self.end = end
         self.tokens = self.reserved = 0.0
+        self.in_flight = 0
         self.requests = 0.0
         self.alive = True
         self.inherited = False

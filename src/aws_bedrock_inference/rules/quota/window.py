@@ -106,6 +106,7 @@ class Window:
         self.tokens.free -= tokens
         self.outstanding += tokens
         self.slot.reserved += tokens
+        self.slot.in_flight += 1
         return self.slot
 
     def give(self, slot: Slot, reserved: float, tokens: float, requests: float) -> None:
@@ -114,6 +115,7 @@ class Window:
         self.requests.free += requests
         self.outstanding -= reserved
         slot.reserved -= reserved
+        slot.in_flight -= 1
         if slot is self.slot:
             return
         self.tokens.returned += tokens
@@ -192,9 +194,9 @@ class Window:
             self._slots.append(slot)
             self.slot = Slot(now + SLOT)
             if now >= self._spread_at:
+                self.refunds.fade(SPREAD + now - self._spread_at)
                 self._spread_at = now + SPREAD
-                self.tokens.refund = self.refunds.expected(self._slots)
-                self.refunds.fade(SPREAD)
+                self.tokens.refund = self.refunds.expected(slot for slot in self._slots if slot.end > now - MINUTE)
                 self._spread(now)
             if self.minutes.due < inf:
                 self.minutes.turn(self._slots, self.tokens, now)
@@ -210,6 +212,7 @@ class Window:
         seconds = now - self._at if now > self._at else 0.0
         self._at += seconds
         calls = self.requests.used / MINUTE
+        self.tokens.refund = min(self.tokens.refund, max(0.0, self.outstanding))
         reserved = self.outstanding > RESERVED * self.tokens.estimate * self.tokens.share
         self.tokens.renew(seconds, tokens, calls, reserved=reserved, admitted=self.admitted)
         self.requests.renew(seconds, requests, calls, admitted=self.admitted)
@@ -283,8 +286,8 @@ class Window:
 
     def _wait_in(self, limit: Limit, amount: float, name: str, now: float) -> float:
         if limit.before is not None:
-            limit.held_back = True
-            return SPREAD
+            limit.held_back = limit.room < min(amount, limit.minute) - TOLERANCE
+            return SPREAD if limit.held_back else 0.0
         wait = (limit.needs(amount) - limit.level) / limit.rate
         if limit.windowed:
             over = min(amount, limit.minute) - limit.room
