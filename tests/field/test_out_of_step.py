@@ -36,6 +36,11 @@ def framed(text: str, *fields: str) -> bytes:
     return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode() + body
 
 
+def begun(line: str) -> Any:
+    """Return a function that returns a complete answer with this status line."""
+    return lambda text: ok("stale").replace(b"HTTP/1.1 200 OK", line.encode("latin-1"), 1)
+
+
 def chunked(text: str) -> bytes:
     body = json.dumps(reply(text)).encode()
     return head("200 OK", {"Transfer-Encoding": "chunked"}) + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
@@ -77,6 +82,21 @@ WRONG: dict[str, Any] = {
     "a size with a sign": lambda text: head("200 OK", {"Transfer-Encoding": "chunked"}) + b"-5\r\nhello\r\n0\r\n\r\n",
     "no HTTP at all": lambda text: b"hello\r\n\r\n" + ok("stale"),
     "HTTP/2's preface": lambda text: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + ok("stale"),
+    "the version 2.0": begun("HTTP/2.0 200 OK"),
+    "the version 0.9": begun("HTTP/0.9 200 OK"),
+    "the version 1.10": begun("HTTP/1.10 200 OK"),
+    "the version 1.2": begun("HTTP/1.2 200 OK"),
+    "the version 2.0 after an interim answer": lambda text: status("100 Continue") + begun("HTTP/2.0 200 OK")(text),
+    "the version 2.0 in an interim answer": lambda text: b"HTTP/2.0 103 Hints\r\n\r\n" + ok("stale"),
+    "half a version": begun("HTTP/1 200 OK"),
+    "no version": begun("HTTP 200 OK"),
+    "no protocol": begun("200 OK"),
+    "RTSP": begun("RTSP/1.0 200 OK"),
+    "Icecast": begun("ICE/1.0 200 OK"),
+    "an empty line before the answer": begun("\r\nHTTP/1.1 200 OK"),
+    "the status 000": begun("HTTP/1.1 000 Odd"),
+    "the status 099": begun("HTTP/1.1 099 Odd"),
+    "a null byte in the reason": begun("HTTP/1.1 200 O\0K"),
     "a header without a name": lambda text: b"HTTP/1.1 200 OK\r\n: x\r\n\r\n" + ok("stale"),
 }
 
@@ -104,6 +124,18 @@ def test_no_call_gets_an_answer_that_may_belong_to_another(face: Any, what: Any)
     with RawServer(writes(what)) as server:
         assert answers(face, face.open(server.url)) == [None] * CALLS
         assert server.connections == CALLS  # each of them was the last one of its connection
+
+
+def test_an_answer_whose_first_bytes_come_one_by_one_is_read(face: Any) -> None:
+    def serve(peer: Peer) -> None:
+        while True:
+            data = ok(prompt_of(peer.request()))
+            peer.drip(data[:12], every=0.001)
+            peer.send(data[12:])
+
+    with RawServer(serve) as server:
+        assert answers(face, face.open(server.url)) == [f"prompt {number}" for number in range(CALLS)]
+        assert server.connections == 1
 
 
 @pytest.mark.parametrize("between", [b"", b"HTTP/1.1 102 Processing\r\n\r\n"])
@@ -259,6 +291,7 @@ def test_a_connection_is_not_reused_after_its_last_answer(data: bytes) -> None:
         b"SSH-2.0-OpenSSH_9.6\r\n",  # nothing more would come
         b"\x15\x03\x03\0\x02\x02\x46",  # TLS does not like our plain HTTP
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/2 200\r\n",
+        b"HTTP/2.0 103 Hints\r\n\r\n",
     ],
 )
 def test_a_response_that_is_not_http_is_malformed(data: bytes) -> None:

@@ -36,7 +36,9 @@ MAX_INTERIM = 32
 
 SWITCHING = 101
 
-_START = b"HTTP/1."
+START = b"HTTP/1."
+NOT_HTTP1 = "the answer does not begin with HTTP/1"
+
 _HEAD_END = re.compile(rb"\n\r?\n")  # h11's own pattern
 _VERSIONS = (b"1.1", b"1.0")
 _NO_BODY = (204, 304)
@@ -104,8 +106,8 @@ class Answer:
                 self._read(event)
         except RemoteProtocolError as error:  # the text of the error may quote the answer
             raise self._refused(error, closed=not data) from None
-        if not self.status and not _START.startswith(self._connection.trailing_data[0][: len(_START)]):
-            raise MalformedAnswer("the answer does not begin with HTTP/1")
+        if not self.status and not START.startswith(self._connection.trailing_data[0][: len(START)]):
+            raise MalformedAnswer(NOT_HTTP1)
 
     def take(self) -> bytes:
         """Return the part of the body that has arrived since the last call."""
@@ -114,6 +116,8 @@ class Answer:
         return taken
 
     def _read(self, event: object) -> None:
+        if isinstance(event, (Response, InformationalResponse)) and event.http_version not in _VERSIONS:
+            raise MalformedAnswer(NOT_HTTP1)
         if isinstance(event, Data):
             self._body.append(event.data)
         elif isinstance(event, EndOfMessage):
@@ -126,8 +130,6 @@ class Answer:
                 raise MalformedAnswer(f"more than {MAX_INTERIM} interim answers")
 
     def _begin(self, head: Response) -> None:
-        if head.http_version not in _VERSIONS:
-            raise MalformedAnswer("the answer does not begin with HTTP/1")
         if len(head.headers) > MAX_FIELDS:
             raise MalformedAnswer(f"more than {MAX_FIELDS} header fields")
         self.headers = HTTPHeaderDict(

@@ -21,7 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from urllib3.util import wait_for_read
 
 from aws_bedrock_inference.transports.connections import KEPT_SECONDS, made_socket
-from aws_bedrock_inference.transports.http1 import MAX_INTERIM, SWITCHING
+from aws_bedrock_inference.transports.http1 import MAX_INTERIM, NOT_HTTP1, START, SWITCHING
 from aws_bedrock_inference.transports.lookup import look_up
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
     from aws_bedrock_inference.transports.timeouts import Exchange
 
+
+_VERSIONS = (aiohttp.HttpVersion11, aiohttp.HttpVersion10)
+_LOWEST_STATUS = 100
+_NOT_IN_REASON = frozenset("\0\v\f")
 
 # For the running task: the exchange that waits for a connection, and the name of the limit of its next wait.
 connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
@@ -166,7 +170,11 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Handler(ResponseHandler):
-    """One connection of aiohttp. It is used again only if no bytes of the last answer can remain in it."""
+    """One connection of aiohttp. It is used again only if no bytes of the last answer can remain in it.
+
+    aiohttp accepts some status lines that are not HTTP/1.1, such as `ICE/1.0 200 OK` or `HTTP/2.0 200 OK`. This class
+    refuses them, because h11, which reads the answers of the blocking transport, refuses them, too.
+    """
 
     def __init__(self, connector: _Connector, handlers: WeakSet[_Handler]) -> None:
         super().__init__(connector._loop)  # noqa: SLF001 - aiohttp's own way to create one
@@ -174,14 +182,38 @@ class _Handler(ResponseHandler):
         self._era = connector.era
         self._interim = 0
         self._last = 0
+        self._start = START  # the first bytes of the current answer, at most as many as START has
         handlers.add(self)
 
+    def set_response_params(self, **params: Any) -> None:
+        """Prepare the connection for the answer to the next request."""
+        self._start = b""
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Read bytes of the answer. Fail if the answer does not begin with HTTP/1, because aiohttp's parser also
+        accepts empty lines and other protocols before the version, and does not report them.
+        """
+        if len(self._start) < len(START):
+            self._start += data[: len(START) - len(self._start)]
+            if not START.startswith(self._start):
+                if self.transport is not None:
+                    self.transport.close()
+                self.set_exception(BadHttpMessage(NOT_HTTP1))
+                return
+        super().data_received(data)
+
     async def read(self) -> Any:
-        """Return the next head of an answer (its status and headers). Raise an error if there are too many interim
-        answers, or if the server switches protocols.
+        """Return the next head of an answer (its status and headers). Raise an error if its status line is not
+        HTTP/1.1 or HTTP/1.0, if there are too many interim answers, or if the server switches protocols.
         """
         answer = await super().read()
-        self._last = status = answer[0].code
+        head = answer[0]
+        self._last = status = head.code
+        if head.version not in _VERSIONS:
+            raise BadHttpMessage(NOT_HTTP1)
+        if status < _LOWEST_STATUS or not _NOT_IN_REASON.isdisjoint(head.reason):
+            raise BadHttpMessage("the status line is not valid HTTP/1.1")
         if status >= 200:  # noqa: PLR2004 - the final answer
             self._interim = 0
             return answer
