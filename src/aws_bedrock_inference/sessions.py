@@ -36,6 +36,13 @@ def of_aws(url: str) -> bool:
     return (urlsplit(url).hostname or "").endswith(_AWS)
 
 
+def of_any_service(url: str | None) -> str | None:
+    """Return `url` if it is an endpoint outside AWS, such as the simulator or a gateway, because this endpoint is used
+    for `bedrock` and for `bedrock-runtime`. Return None for an endpoint of AWS, which serves only one service.
+    """
+    return None if url is None or of_aws(url) else url
+
+
 def is_http(url: Any) -> bool:
     """Return True if `url` is http://host or https://host, with or without a port; otherwise return False."""
     try:

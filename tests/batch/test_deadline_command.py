@@ -82,6 +82,14 @@ def test_a_batch_job_answers_the_records(desk: BatchDesk, tmp_path: Path) -> Non
     assert len(jobs(desk)) == 1
 
 
+def test_the_batch_job_uses_the_endpoint_of_the_option(desk: BatchDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: the records went to the simulator, and the batch job to AWS."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_BEDROCK", "http://127.0.0.1:9")
+    result = command("--endpoint-url", desk.sim.url)
+    assert result.exit_code == 0, result.stderr
+    assert f"{RECORDS} of them answered by the batch job" in result.stderr
+
+
 def test_records_with_a_transient_error_are_repeated_on_demand(desk: BatchDesk, tmp_path: Path) -> None:
     desk.scenario({"errors": 0.1, "error_code": 503, "error_message": "the model is busy"})
     result = command()

@@ -88,6 +88,41 @@ def test_a_job_is_created_waited_for_and_its_results_are_read(sim: Simulator, tm
     assert lines_of(bedrock_job("result", job_id).stdout) == answers
 
 
+@pytest.fixture
+def elsewhere(sim: Simulator, monkeypatch: pytest.MonkeyPatch) -> Simulator:
+    """The simulator, to which only the option `--endpoint-url` leads."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL_BEDROCK")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME")
+    return sim
+
+
+def test_every_command_uses_the_endpoint_of_the_option(elsewhere: Simulator) -> None:
+    place = ("--endpoint-url", elsewhere.url)
+    result = create(*place)
+    job_id = result.stdout.strip()
+    assert f"bedrock job wait {job_id} -o FILE --endpoint-url {elsewhere.url}" in result.stderr
+    assert "IN_PROGRESS" in bedrock_job("status", job_id, *place).stdout
+    assert job_id in bedrock_job("list", *place).stdout
+    elsewhere.advance(600)
+    assert "150 records answered, 0 failed." in bedrock_job("wait", job_id, *place).stderr
+    assert len(lines_of(bedrock_job("result", job_id, *place).stdout)) == 150
+    second = created("--client-token", "again", *place)
+    assert "STOP" in bedrock_job("cancel", second, *place).stdout
+
+
+def test_records_that_run_on_demand_use_the_endpoint_of_the_option(elsewhere: Simulator) -> None:
+    place = ("--endpoint-url", elsewhere.url)
+    job_id = created(*place, records=3)
+    assert [line["recordId"] for line in lines_of(bedrock_job("result", job_id, *place).stdout)] == ["p0", "p1", "p2"]
+
+
+def test_an_invalid_endpoint_is_refused_in_a_sentence(sim: Simulator) -> None:
+    result = bedrock_job("list", "--endpoint-url", "localhost:8099")
+    assert result.exit_code == 2
+    assert "localhost:8099" in result.stderr
+    assert "Traceback" not in result.output
+
+
 def test_an_output_file_is_complete_or_not_touched(
     sim: Simulator, moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,12 +15,11 @@ from aws_bedrock_inference.cli.job_shown import details, line_of, print_jobs, pr
 from aws_bedrock_inference.cli.layout import Group
 from aws_bedrock_inference.cli.options import (
     JSON_OPTION,
-    PROFILE_OPTION,
-    REGION_OPTION,
+    call_options,
     chosen_model,
     limit_option,
     output_s3_option,
-    request_options,
+    place_options,
     role_option,
 )
 from aws_bedrock_inference.cli.run_input import Input
@@ -48,10 +47,8 @@ _OUTPUT = click.option(
 
 
 def _of_job(function: F) -> F:
-    """Add the argument for the id of the job, and the options for its account and Region, to a command."""
-    for option in (PROFILE_OPTION, REGION_OPTION, click.argument("job_id", metavar="JOB")):
-        function = option(function)
-    return function
+    """Add the argument for the id of the job, and the options for its account, Region and endpoint, to a command."""
+    return click.argument("job_id", metavar="JOB")(place_options(function))
 
 
 @click.group(cls=Group)
@@ -64,7 +61,7 @@ def job() -> None:
 
 @job.command()
 @click.argument("source", metavar="INPUT", type=Input())
-@request_options
+@call_options
 @output_s3_option(required=True)
 @role_option()
 @click.option("--name", metavar="TEXT", help="Name of the job. [default: derived from the client token]")
@@ -82,6 +79,7 @@ def create(
     source: Source,
     model: str | None,
     region: str | None,
+    endpoint_url: str | None,
     output_s3_uri: str,
     role: str | None,
     system: str | None,
@@ -93,7 +91,13 @@ def create(
     file or a folder in S3, in the format of Bedrock's batch jobs. Running the command again does not create a second
     job for the same content. When AWS stops a job after --timeout-hours, the records not yet processed have no answer.
     """
-    client = BedrockJobClient(chosen_model(model), output_s3_uri=output_s3_uri, role_arn=role, region_name=region)
+    client = BedrockJobClient(
+        chosen_model(model),
+        output_s3_uri=output_s3_uri,
+        role_arn=role,
+        region_name=region,
+        endpoint_url=endpoint_url,
+    )
     with client:
         client.listen(_print_event)
         text = None if system is None else given_text(system)
@@ -108,15 +112,16 @@ def create(
                 "After Ctrl-C, `bedrock job wait` continues."
             )
             client.finish(job_id)
-    say(f"Continue with: bedrock job wait {quote(job_id)} -o FILE")
+    place = "" if endpoint_url is None else f" --endpoint-url {quote(endpoint_url)}"
+    say(f"Continue with: bedrock job wait {quote(job_id)} -o FILE{place}")
 
 
 @job.command()
 @JSON_OPTION
 @_of_job
-def status(*, job_id: str, region: str | None, as_json: bool) -> None:
+def status(*, job_id: str, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
     """Show the state of a job: its counts, and why it failed."""
-    with _jobs(job_id, region) as jobs:
+    with _jobs(job_id, region, endpoint_url) as jobs:
         _show(jobs.get_job_status(job_id, take_over=False), as_json=as_json)
 
 
@@ -127,12 +132,12 @@ def status(*, job_id: str, region: str | None, as_json: bool) -> None:
 )  # fmt: skip
 @_OUTPUT
 @_of_job
-def wait(*, job_id: str, region: str | None, timeout: float, output: Path) -> None:
+def wait(*, job_id: str, region: str | None, endpoint_url: str | None, timeout: float, output: Path) -> None:
     """Wait for the end of a job and print its records.
 
     Ctrl-C ends the wait; the job continues.
     """
-    with _jobs(job_id, region) as jobs:
+    with _jobs(job_id, region, endpoint_url) as jobs:
         jobs.listen(_print_event)
         _print(lambda: jobs.wait_for_job(job_id, timeout), output)
 
@@ -140,13 +145,13 @@ def wait(*, job_id: str, region: str | None, timeout: float, output: Path) -> No
 @job.command()
 @_OUTPUT
 @_of_job
-def result(*, job_id: str, region: str | None, output: Path) -> None:
+def result(*, job_id: str, region: str | None, endpoint_url: str | None, output: Path) -> None:
     """Print the records of a job that has ended, in input order.
 
     Each record is one line of JSON with its recordId and its modelOutput or error. If the job failed or was stopped,
     the command prints the records that were processed before that.
     """
-    with _jobs(job_id, region) as jobs:
+    with _jobs(job_id, region, endpoint_url) as jobs:
         _print(lambda: jobs.get_job_result(job_id), output)
 
 
@@ -154,11 +159,10 @@ def result(*, job_id: str, region: str | None, output: Path) -> None:
 @click.option("--status", "word", metavar="WORD", help="Only jobs in this AWS status, such as InProgress.")
 @limit_option(20)
 @JSON_OPTION
-@PROFILE_OPTION
-@REGION_OPTION
-def list_jobs(*, word: str | None, limit: int, region: str | None, as_json: bool) -> None:
+@place_options
+def list_jobs(*, word: str | None, limit: int, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
     """List the newest jobs of a Region."""
-    with Jobs(region_name=region) as jobs:
+    with Jobs(region_name=region, endpoint_url=endpoint_url) as jobs:
         found = jobs.list_jobs(status=word, limit=limit)
         if as_json:
             for each in found:
@@ -170,17 +174,17 @@ def list_jobs(*, word: str | None, limit: int, region: str | None, as_json: bool
 @job.command()
 @JSON_OPTION
 @_of_job
-def cancel(*, job_id: str, region: str | None, as_json: bool) -> None:
+def cancel(*, job_id: str, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
     """Stop a job.
 
     AWS charges for the records that were processed before the stop. `bedrock job result` prints them.
     """
-    with _jobs(job_id, region) as jobs:
+    with _jobs(job_id, region, endpoint_url) as jobs:
         _show(jobs.cancel_job(job_id), as_json=as_json)
 
 
-def _jobs(job_id: str, region: str | None) -> Jobs:
-    return Jobs(region_name=region or region_of(job_id))
+def _jobs(job_id: str, region: str | None, endpoint_url: str | None) -> Jobs:
+    return Jobs(region_name=region or region_of(job_id), endpoint_url=endpoint_url)
 
 
 def _records(source: Source) -> Iterator[dict[str, Any]]:

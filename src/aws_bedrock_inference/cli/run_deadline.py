@@ -10,6 +10,7 @@ from aws_bedrock_inference.batch.deadline.when import read
 from aws_bedrock_inference.batch.deadline.words import duration, local_time
 from aws_bedrock_inference.cli.options import output_s3_option, role_option
 from aws_bedrock_inference.jobs.client import BedrockJobClient
+from aws_bedrock_inference.sessions import of_any_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +70,12 @@ def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, An
     if role is None or not given["model"]:
         return given
     jobs = BedrockJobClient(
-        given["model"], output_s3_uri=output, role_arn=role, region_name=given["region"], on_too_few="error"
+        given["model"],
+        output_s3_uri=output,
+        role_arn=role,
+        region_name=given["region"],
+        endpoint_url=of_any_service(given["endpoint_url"]),
+        on_too_few="error",
     )
     return {**given, "jobs": jobs}
 

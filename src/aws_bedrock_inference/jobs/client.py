@@ -42,7 +42,7 @@ class BedrockJobClient(Jobs):
     `output_s3_uri` is the prefix for the outputs of jobs; the inputs are uploaded below the same prefix. `role_arn` is
     the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN.
     The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
-    botocore) if it is set.
+    botocore) if it is set. `endpoint_url` is another endpoint for the jobs, as in `Jobs`.
 
     If a job has fewer records than the service accepts for the model, `on_too_few` decides. With `"local"`, this
     process sends the records on demand, through the client `on_demand` or through a client of this session. With
@@ -61,6 +61,7 @@ class BedrockJobClient(Jobs):
         role_arn: str | None = None,
         region_name: str | None = None,
         session: Any = None,
+        endpoint_url: str | None = None,
         on_too_few: Literal["local", "error"] = "local",
         on_demand: BedrockClient | None = None,
         limits: JobLimits | None = None,
@@ -71,7 +72,14 @@ class BedrockJobClient(Jobs):
             raise ValueError(f"model_id={model_id!r}: pass a model id, inference profile id or ARN")
         if on_too_few not in ("local", "error"):
             raise ValueError("on_too_few: use 'local' or 'error'")
-        super().__init__(region_name=region_name, session=session, on_demand=on_demand, clock=clock, sleep=sleep)
+        super().__init__(
+            region_name=region_name,
+            session=session,
+            endpoint_url=endpoint_url,
+            on_demand=on_demand,
+            clock=clock,
+            sleep=sleep,
+        )
         self.model_id = str(model_id)
         self._output = _prefix(output_s3_uri)
         self._role_arn = role_arn or os.environ.get(ROLE) or ""
@@ -200,7 +208,7 @@ class BedrockJobClient(Jobs):
         """Raise `ValueError` if AWS would accept the job and report it as failed later."""
         if not order.role_arn:
             raise ValueError(f"no role: pass role_arn= or set {ROLE} to the ARN of a role that Bedrock can assume")
-        models = Models(self._session, region_name=self.region_name)
+        models = Models(self._session, region_name=self.region_name, endpoint_url=self._endpoint_url)
         JobChecks(self._session, self.region_name, models=models).check(
             role_arn=order.role_arn, model_id=order.model_id, output=self._output, given_input=given_input
         )

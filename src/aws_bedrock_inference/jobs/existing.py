@@ -24,7 +24,7 @@ from aws_bedrock_inference.jobs.waiting import TIMEOUT, waited
 from aws_bedrock_inference.listeners import PROCESS, Listeners
 from aws_bedrock_inference.log import log
 from aws_bedrock_inference.resilience.wrap import resilient
-from aws_bedrock_inference.sessions import make_client
+from aws_bedrock_inference.sessions import make_client, of_any_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +43,9 @@ class Jobs:
 
     The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
     botocore) if it is set. `on_demand` is the client for jobs that run on demand, by default a client of this session.
-    `clock` and `sleep` replace the time in tests.
+    `endpoint_url` is another endpoint for the jobs. If it is an endpoint outside AWS, such as the simulator, the jobs
+    that run on demand use it, too. S3 and the other services keep their own endpoints. `clock` and `sleep` replace the
+    time in tests.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Jobs:
         *,
         region_name: str | None = None,
         session: Any = None,
+        endpoint_url: str | None = None,
         on_demand: BedrockClient | None = None,
         clock: Clock = clocks.monotonic,
         sleep: Callable[[float], None] = clocks.sleep,
@@ -58,11 +61,12 @@ class Jobs:
         self.clock = clock
         self._sleep = sleep
         self._session = session
+        self._endpoint_url = endpoint_url
         self._heard = Listeners(beyond=PROCESS)
         self._on_demand = on_demand
         self._own: BedrockClient | None = None
         self._making = threading.Lock()
-        self._aws = AwsJobs(self._guarded("bedrock", region_name, timeout=_CALL_SECONDS))
+        self._aws = AwsJobs(self._guarded("bedrock", region_name, endpoint_url, timeout=_CALL_SECONDS))
         self._s3 = self._guarded("s3", region_name)
         # The states of local jobs and groups are objects in S3. If S3 refuses a conditional write to such an object,
         # this is a normal response. It must not be logged or retried.
@@ -209,12 +213,18 @@ class Jobs:
         with self._making:
             if self._own is None:
                 self._own = BedrockClient(
-                    model_id, region_name=self.region_name, session=self._session, priority="batch"
+                    model_id,
+                    region_name=self.region_name,
+                    endpoint_url=of_any_service(self._endpoint_url),
+                    session=self._session,
+                    priority="batch",
                 )
             return self._own
 
-    def _guarded(self, service: str, region_name: str | None, timeout: float | None = None) -> Any:
-        client, _, _ = make_client(service, self._session, region_name=region_name)
+    def _guarded(
+        self, service: str, region_name: str | None, endpoint_url: str | None = None, *, timeout: float | None = None
+    ) -> Any:
+        client, _, _ = make_client(service, self._session, region_name=region_name, endpoint_url=endpoint_url)
         return resilient(client, timeout=timeout, listener=self._heard.notify, clock=self.clock, sleep=self._sleep)
 
 

@@ -15,7 +15,7 @@ from aws_bedrock_inference.knowledge.models import is_untold
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.policies.eligible import unfit
 from aws_bedrock_inference.policies.targets import Leg, Target, is_same, route_of, tier_of
-from aws_bedrock_inference.sessions import of_aws
+from aws_bedrock_inference.sessions import of_any_service
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -127,8 +127,7 @@ class Places:
             return Models(region_name=route.region)
         lists: Models | None = place.beside.get("lists")
         if lists is None:
-            url = None if of_aws(place.url) else place.url
-            lists = Models(place.session, region_name=route.region, endpoint_url=url)
+            lists = Models(place.session, region_name=route.region, endpoint_url=of_any_service(place.url))
         kept: Models = place.beside.setdefault("lists", lists)
         return kept
 
