@@ -98,7 +98,7 @@ def test_an_unsent_call_costs_nothing_and_a_failed_call_has_an_unknown_cost(face
         client = face.open(wire.url, pipeline=Pipeline(Degrade("Later.")))
         ends = ended(client)
         assert face.get(client.invoke("Why?")).cost is None
-        client = face.open(wire.url, pipeline=Pipeline(MaxCost(1, spent=1), *at_once().policies))
+        client = face.open(wire.url, pipeline=Pipeline(MaxCost(1, spent=1)))
         ends += (refused := ended(client))
         with pytest.raises(BudgetExhausted):
             face.get(client.invoke("Why?"))

@@ -145,13 +145,13 @@ FIRST, LAST = Fallback(PRO), Fallback(LITE)
         ([Deadline(), Retry(), FIRST, Quota()], "Retry is outside Fallback"),
         ([Deadline(), Retry(), Breaker(), Quota(), FIRST], "Retry is outside Fallback"),
         ([Deadline(), Quota(), FIRST], "Quota is outside Fallback"),
-        ([FIRST, Deadline(), Retry()], "Deadline is inside Fallback"),
-        ([Deadline(), FIRST, Degrade("Busy."), Retry()], "Degrade is inside Fallback"),
-        ([Deadline(), FIRST, LAST, Retry()], "another Fallback is inside Fallback"),
+        ([FIRST, Deadline(), Retry()], "Fallback is outside Deadline"),
+        ([Deadline(), FIRST, Degrade("Busy."), Retry()], "Fallback is outside Degrade"),
+        ([Deadline(), FIRST, LAST, Retry()], "Fallback is outside another Fallback"),
     ],
 )
 def test_a_fallback_in_the_wrong_place_is_refused(policies: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=rf"{said}; the order is .*Resume, Fallback, Retry"):
+    with pytest.raises(ValueError, match=rf"{said}, but .*; the order is .*Resume, Fallback, Retry"):
         Pipeline(*policies)
 
 

@@ -13,6 +13,7 @@ from aws_bedrock_inference.events import CircuitChanged
 from aws_bedrock_inference.fault import Origin
 from aws_bedrock_inference.flow import emit
 from aws_bedrock_inference.policies.keyed import Keyed
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.policies.refusals import circuit_open
 from aws_bedrock_inference.rules.circuit import Circuit, Refusal, Verdict
 
@@ -26,7 +27,7 @@ _OK, _FAILED, _IGNORED = Verdict  # read once, because every call needs them
 _COUNTED = frozenset({Origin.SERVICE, Origin.NETWORK})
 
 
-class Breaker:
+class Breaker(Ordered):
     """A circuit breaker, which refuses calls to a failing model without sending them. Each model has a separate circuit
     in each account and Region. An open circuit refuses all calls.
 

@@ -21,6 +21,7 @@ from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.made import Made
 from aws_bedrock_inference.policies.flights import Flight, Flights, Verdict
 from aws_bedrock_inference.policies.keeping import KEPT, for_all, is_sound, is_whole, may_heal
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.policies.refusals import too_close
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _CUT = (
 _LARGE = "the cache does not store answers larger than 1 MB: the same request is sent and charged again"
 
 
-class Cache:
+class Cache(Ordered):
     """A cache of complete answers. Equal calls that are made at the same time share one request to the service.
 
     * `url`: the store. None stores answers in the memory of this process, `sqlite:///path` for all processes of one

@@ -15,6 +15,7 @@ from aws_bedrock_inference.events import RetryScheduled
 from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import emit
 from aws_bedrock_inference.knowledge.models import model_facts
+from aws_bedrock_inference.policies.order import Ordered
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Call, Outcome
@@ -26,7 +27,7 @@ _CONVERSE = frozenset({"converse", "converse_stream"})
 _LARGER = 2
 
 
-class Complete:
+class Complete(Ordered):
     """A policy for requests with tools or a JSON schema. It repeats such a request if the answer was truncated, because
     a truncated tool call or JSON is useless.
 

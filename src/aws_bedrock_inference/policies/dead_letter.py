@@ -12,6 +12,7 @@ from aws_bedrock_inference.deadletters.making import KEPT, letter_of_call, loss_
 from aws_bedrock_inference.deadletters.sending import being_sent
 from aws_bedrock_inference.events import DeadLetterKept, DeadLetterLost
 from aws_bedrock_inference.flow import ABANDONED, ask, emit
+from aws_bedrock_inference.policies.order import Ordered
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Effect, Flow, Step
 
 
-class DeadLetter:
+class DeadLetter(Ordered):
     """A policy that stores each permanently failed call as a dead letter, with its complete request.
 
     * `store`: the store of a `DeadLetterQueue`, or a `DeadLetterQueue` itself.

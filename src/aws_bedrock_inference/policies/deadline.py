@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Call, Outcome
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.policies.refusals import too_close
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.flow import Flow, Step
 
 
-class Deadline:
+class Deadline(Ordered):
     """A limit for the total time of a call. It applies to calls that have no deadline of their own: such a call must
     end at most `seconds` after its arrival.
 

@@ -12,6 +12,7 @@ from aws_bedrock_inference.events import AnswerDegraded
 from aws_bedrock_inference.fault import Category, Fault, Kind
 from aws_bedrock_inference.flow import emit
 from aws_bedrock_inference.log import LOGGER
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.policies.substitutes import handed_over
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _CONVERSE = frozenset({"converse", "converse_stream"})
 _ANSWERS = _CONVERSE | {"invoke_model"}
 
 
-class Degrade:
+class Degrade(Ordered):
     """A policy that returns a substitute instead of an exception when a call has failed permanently.
 
     * `substitute`: a text, or a function that is called with the call and its fault. For Converse, the function returns

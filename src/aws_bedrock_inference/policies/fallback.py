@@ -16,20 +16,16 @@ from aws_bedrock_inference.dialects.filtered import FILTER_CAUSES
 from aws_bedrock_inference.forks import Locked
 from aws_bedrock_inference.foundation.residency import patterns
 from aws_bedrock_inference.knowledge.elsewhere import ANY, DIFFERENCES, NOWHERE, causes, elsewhere
-from aws_bedrock_inference.policies.breaker import Breaker
-from aws_bedrock_inference.policies.deadline import Deadline
-from aws_bedrock_inference.policies.degrade import Degrade
-from aws_bedrock_inference.policies.geographic import GeographicProfile
 from aws_bedrock_inference.policies.journey import FILTERED, Journey
 from aws_bedrock_inference.policies.keyed import Keyed
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.policies.places import Places
 from aws_bedrock_inference.policies.quota import Quota
-from aws_bedrock_inference.policies.retry import Retry
 from aws_bedrock_inference.policies.targets import Target
 from aws_bedrock_inference.rules.health import Health
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable
 
     from aws_bedrock_inference.call import Call
     from aws_bedrock_inference.clock import Chance, Clock
@@ -40,15 +36,10 @@ ATTEMPTS = 12
 RESERVE = 0.25
 PINS = 100_000
 
-# Policies that run separately for each route, and policies that cover all routes together.
-_INNER = (Retry, GeographicProfile, Breaker, Quota)
-_OUTER = (Degrade, Deadline)
-_ORDER = "the order is Degrade, Filtered, Cache, Deadline, Complete, Resume, Fallback, Retry, Breaker, Quota"
-
 _MOVED = frozenset({"converse", "converse_stream", "invoke_model", "invoke_model_with_response_stream"})
 
 
-class Fallback:
+class Fallback(Ordered):
     """A policy that sends a call on another route (model, Region or account) when the requested route cannot answer it.
 
     * `targets`: the other routes, as model ids or `Target`s, the best first.
@@ -121,15 +112,6 @@ class Fallback:
             return Journey(self, call, clock).run(step) if call.operation in _MOVED else step(call)
 
         return flow
-
-    def placed(self, outer: Sequence[object], inner: Sequence[object]) -> None:
-        """Raise `ValueError` if the policy has a position in the pipeline where it cannot work."""
-        for policies, side, wrong in ((outer, "outside", _INNER), (inner, "inside", (*_OUTER, Fallback))):
-            for each in policies:
-                if isinstance(each, wrong):
-                    name = "another Fallback" if isinstance(each, Fallback) else type(each).__name__
-                    problem = f"{name} is {side} Fallback"
-                    raise ValueError(f"Pipeline(): {problem}; {_ORDER}")  # noqa: TRY004 - its position is wrong, not its type
 
     def health(self, key: str, now: float) -> Health:
         """Return the health of the route with this key: the fraction of its calls that it gets. The first call on a

@@ -17,6 +17,7 @@ from aws_bedrock_inference.fault import Category, Decision, Fault, Kind
 from aws_bedrock_inference.flow import Head, emit, passing
 from aws_bedrock_inference.log import LOGGER
 from aws_bedrock_inference.made import FilteredContent, Replaced
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.policies.substitutes import given, handed_over
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _CONVERSE = frozenset({"converse", "converse_stream"})
 _NATIVE = frozenset({"invoke_model", "invoke_model_with_response_stream"})
 
 
-class Filtered:
+class Filtered(Ordered):
     """A policy for answers whose content a guardrail, a provider's filter or the model itself withheld.
 
     * `on_filtered`, default `return`: what the caller receives. `return` delivers the answer as the service sent it.

@@ -12,6 +12,7 @@ from aws_bedrock_inference.events import ProfileChosen
 from aws_bedrock_inference.flow import ask, emit
 from aws_bedrock_inference.knowledge.models import target
 from aws_bedrock_inference.policies.keyed import Keyed
+from aws_bedrock_inference.policies.order import Ordered
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -26,7 +27,7 @@ _CAUSE = "on-demand-not-supported-use-inference-profile"
 _LONGEST = 20.0
 
 
-class GeographicProfile:
+class GeographicProfile(Ordered):
     """A policy that calls a model through the inference profile of the Region's geography, after the service has
     reported that on-demand throughput isn't supported. The failed call is sent again through the profile. Later calls
     of the model are sent through the profile from the beginning.

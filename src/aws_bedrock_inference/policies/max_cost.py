@@ -10,6 +10,7 @@ from aws_bedrock_inference.bounds import is_number, shown
 from aws_bedrock_inference.call import Outcome, Usage
 from aws_bedrock_inference.dialects.tier import tier_of
 from aws_bedrock_inference.flow import wait
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.policies.refusals import budget_exhausted, price_unknown, too_close
 from aws_bedrock_inference.pricing import rates_on
 from aws_bedrock_inference.pricing.spend import Spend
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.pricing import Rates
 
 
-class MaxCost:
+class MaxCost(Ordered):
     """A policy that refuses calls as soon as all calls together have cost `limit` US dollars.
 
     * `limit`: the limit for the cost of all calls together, in US dollars.

@@ -14,6 +14,7 @@ from aws_bedrock_inference.fault import Decision, Kind
 from aws_bedrock_inference.flow import ABANDONED, emit, give, passing, sleep
 from aws_bedrock_inference.knowledge.models import model_facts
 from aws_bedrock_inference.made import Interrupted, Joint, Seam
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.rules.backoff import JITTERS, delay
 from aws_bedrock_inference.rules.seam import Seam as Cut
 
@@ -32,7 +33,7 @@ _WAYS = get_args(OnInterrupt)
 _INSTRUCTION = 150
 
 
-class Resume:
+class Resume(Ordered):
     """A policy for streams that break after their first content. `Retry` does not retry such a stream, because it would
     deliver the first part of the text twice.
 

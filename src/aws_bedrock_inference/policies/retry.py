@@ -9,6 +9,7 @@ from aws_bedrock_inference.bounds import is_number, shown, shown_name
 from aws_bedrock_inference.call import Attempt, Call, Outcome
 from aws_bedrock_inference.events import RetryScheduled
 from aws_bedrock_inference.flow import emit, sleep
+from aws_bedrock_inference.policies.order import Ordered
 from aws_bedrock_inference.rules.backoff import JITTERS
 from aws_bedrock_inference.rules.retry import Again, Budget, Stop, decide
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _MOVES = Stop("the next attempt goes to another route")
 
 
-class Retry:
+class Retry(Ordered):
     """A policy that retries a failed call. The fault determines the backoff and the number of attempts.
 
     * `attempts`, default 15: the maximum number of attempts of one call, whatever its faults are. With 1, nothing is
