@@ -35,7 +35,8 @@ STEP = 15.0  # seconds
 HIGHEST = 1.5  # as a share of the limit; higher values are drawn at this height
 
 STYLE = (
-    "text{font:13px sans-serif;fill:#333}.title{font-weight:bold}.frame{fill:none;stroke:#bbb}.limit{stroke:#888;stroke-dasharray:3 3}"
+    "text{font:13px sans-serif;fill:#333}.title{font-weight:bold}"
+    ".frame{fill:none;stroke:#bbb}.limit{stroke:#888;stroke-dasharray:3 3}"
     ".oracle{fill:#ddd}.ours{fill:none;stroke:#1668b0;stroke-width:1.6}.throttled{stroke:#c22;stroke-width:1}"
 )
 
