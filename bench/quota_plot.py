@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from quota_matrix import world
-from quota_worlds import CHANGES, TPM, Run
+from quota_worlds import CHANGES, TPM, Run, World
 
 WORLDS: list[dict[str, object]] = [
     {"discipline": "60"},
@@ -29,12 +29,14 @@ WORLDS: list[dict[str, object]] = [
     {"discipline": "2", "known": "unknown", "load": "on-off"},
     {"known": "unknown", "change": "doubled"},
 ]
-COLUMNS, WIDTH, HEIGHT, GAP, TOP = 3, 280, 110, 28, 34
+COLUMNS, WIDTH, HEIGHT, GAP, TOP = 3, 280, 110, 14, 76
+TITLE = 42  # the height of the two lines above each panel
 STEP = 15.0  # seconds
 HIGHEST = 1.5  # as a share of the limit; higher values are drawn at this height
 
 STYLE = (
-    "text{font:11px sans-serif;fill:#444}.frame{fill:none;stroke:#bbb}.limit{stroke:#888;stroke-dasharray:3 3}"
+    "text{font:13px sans-serif;fill:#333}.title{font-weight:bold}"
+    ".frame{fill:none;stroke:#bbb}.limit{stroke:#888;stroke-dasharray:3 3}"
     ".oracle{fill:#ddd}.ours{fill:none;stroke:#1668b0;stroke-width:1.6}.throttled{stroke:#c22;stroke-width:1}"
 )
 
@@ -59,13 +61,28 @@ def line(values: list[float]) -> str:
     )
 
 
+def title(world: World) -> tuple[str, str]:
+    """Return the two lines above a panel: how the service counts, and what differs from a steady load of short calls
+    with a configured limit.
+    """
+    ways = {"fixed": "fixed minute", "sliding": "sliding minute"}
+    counting = ways.get(world.discipline, f"token bucket of {world.discipline} s")
+    noise = "" if not world.noise else f"{world.noise:.0%} noise{' in episodes' if world.episodes else ''}"
+    known = "limit not configured" if world.known == "unknown" else ""
+    load = {"mixed": "short and long calls", "long": "long calls", "on-off": "load on and off"}.get(world.load, "")
+    change = "" if world.change == "none" else f"limit {world.change} halfway"
+    return counting, ", ".join(part for part in (known, noise, load, change) if part) or "steady load"
+
+
 def panel(ours: Run, oracle: Run, x: float, y: float) -> str:
     limit = HEIGHT * (1 - 1 / HIGHEST)
     marks = sorted({int(at) for at in ours.refused if at < ours.world.seconds})
     red = "".join(f"M{at * WIDTH / ours.world.seconds:.1f},{HEIGHT}v-5" for at in marks)
     share = len(ours.refused) / max(1, len(ours.done))
+    counting, rest = title(ours.world)
     return (
-        f'<g transform="translate({x},{y})"><text y="-6">{ours.world}: {share:.1%} throttled</text>'
+        f'<g transform="translate({x},{y})"><text class="title" y="-23">{counting}: {share:.1%} throttled</text>'
+        f'<text y="-7">{rest}</text>'
         f'<polygon class="oracle" points="0,{HEIGHT} {line(used(oracle))} {WIDTH},{HEIGHT}"/>'
         f'<path class="limit" d="M0,{limit:.1f}h{WIDTH}"/><path class="throttled" d="{red or "M0,0"}"/>'
         f'<polyline class="ours" points="{line(used(ours))}"/>'
@@ -83,18 +100,19 @@ def main() -> None:
     for number, cell in enumerate(WORLDS):
         one = world(cell, seed=options.seed, seconds=options.seconds)
         row, column = divmod(number, COLUMNS)
-        x, y = GAP + column * (WIDTH + GAP), TOP + row * (HEIGHT + GAP)
+        x, y = GAP + column * (WIDTH + GAP), TOP + row * (HEIGHT + TITLE)
         panels.append(panel(Run(one), Run(one, oracle=True), x, y))
     rows = -(-len(WORLDS) // COLUMNS)
-    width, height = GAP + COLUMNS * (WIDTH + GAP), TOP + rows * (HEIGHT + GAP)
+    width, height = GAP + COLUMNS * (WIDTH + GAP), TOP + rows * (HEIGHT + TITLE) - TITLE + GAP
     note = (
-        f"Use of the limit (dashed) over {options.seconds / 60:.0f} minutes: blue ours, grey the oracle's; "
-        "red: throttles beyond the noise"
+        f"Share of the limit (dashed line: 100 %) that calls used in each {STEP:.0f} seconds of "
+        f"{options.seconds / 60:.0f} minutes. Blue: this package. Grey: the oracle."
     )
+    red = "Red: seconds in which the service throttled a call because of the limit, not because of noise."
     options.svg.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
         f'<style>{STYLE}</style><rect width="100%" height="100%" fill="#fff"/>'
-        f'<text x="{GAP}" y="14">{note}</text>\n' + "\n".join(panels) + "</svg>\n",
+        f'<text x="{GAP}" y="16">{note}</text><text x="{GAP}" y="33">{red}</text>\n' + "\n".join(panels) + "</svg>\n",
         encoding="utf-8",
     )
 

@@ -186,7 +186,7 @@ def messages_page(homes: dict[str, str], examples: dict[str, list[str]]) -> str:
         for slug in known[message]:
             cause = catalogue().causes[slug]
             target = homes[slug].removeprefix("errors/")
-            remedy = next((each.remedy.do for each in cause.advice if "{" not in each.remedy.do), "")
+            remedy = next((each.remedy.alone for each in cause.advice if "{" not in each.remedy.do), "")
             lines.append(f"* [{cause.title}]({target}#{slug}) ({cause.decision.value}). {remedy}")
         lines.append("")
     return "\n".join(lines)

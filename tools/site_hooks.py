@@ -42,7 +42,7 @@ WEIGHTS = {
 def program(path: Path) -> str:
     """Return the page about an example: its first line as the heading, its code, and how to run it."""
     text = path.read_text(encoding="utf-8")
-    return f"# {path.name}\n\nRun it from a checkout: `python examples/{path.name}`.\n\n```python\n{text}```\n"
+    return f"# Example: {path.name}\n\nRun it from a checkout: `python examples/{path.name}`.\n\n```python\n{text}```\n"
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -353,7 +353,7 @@ def test_a_full_disk_delays_an_export_and_loses_nothing(files: Files, *, lasting
     files.journal._sleep = sleep
     fate = Fate(number, State.ANSWERED, written({"id": "p1", "text": "x" * 100_000}))
     if lasting:
-        with pytest.raises(JournalBroken, match=r"answers.jsonl.journal: database or disk is full"):
+        with pytest.raises(JournalBroken, match=r"journal: database or disk is full. Free space on the disk of /"):
             files.journal.turn([fate], 0)
         assert sum(slept) > 3
     else:

@@ -59,14 +59,15 @@ def test_the_model_may_come_from_the_environment(stub: Any, monkeypatch: pytest.
         (404, "ResourceNotFoundException", "The model is not there.", 3),
     ],
 )
-def test_a_fault_prints_two_plain_lines_and_sets_the_exit_code(
+def test_a_fault_prints_three_plain_lines_and_sets_the_exit_code(
     stub: Any, status: int, error: str, message: str, code: int
 ) -> None:
     stub.script = lambda stub, prompt: (status, error, message)
     result = invoke(stub, "Hello")
     assert result.exit_code == code
     assert result.stderr.startswith(f"Error: {error}: {message}\n")
-    assert len(result.stderr.splitlines()) == 2
+    assert len(result.stderr.splitlines()) == 3
+    assert "For all remedies with their commands, run: bedrock explain " in result.stderr.splitlines()[2]
     assert result.stdout == ""
 
 

@@ -137,7 +137,8 @@ def test_a_full_disk_is_waited_for_or_reported(desk: Desk, monkeypatch: pytest.M
     assert len(desk.stub.prompts) == 30
     assert result.exit_code == lasting
     if lasting:
-        assert f"{desk.output}: No space left on device. All answers are in answers.jsonl.journal" in result.stderr
+        full = f"{desk.output}: No space left on device. Free space on the disk of {desk.output.parent}."
+        assert f"{full} All answers are in answers.jsonl.journal" in result.stderr
         assert f"To continue, run: bedrock run {desk.source}" in result.stderr
         monkeypatch.setattr("aws_bedrock_inference.batch.output.os.write", write)
         assert desk.run().exit_code == 0

@@ -34,6 +34,7 @@ def test_the_status_of_a_run_is_shown_while_it_runs_and_after_a_kill(desk: Desk)
     child.communicate(timeout=60)
     said = look("status", desk.output).stdout
     assert said.startswith(f"{desk.output}: killed, 40 records: ")
+    assert "  The journal does not contain the end of the run: the process was killed, or the disk was full.\n" in said
     assert "in flight when the run ended; the next run sends them again" in said
     hold.let_go.set()
     result = desk.run()

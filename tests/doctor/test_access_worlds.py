@@ -168,6 +168,12 @@ def test_credentials_that_cannot_be_fetched_are_named(broken: Broken, tmp_path: 
     assert ACCOUNT not in json.dumps(report.to_json())
 
 
+def test_the_command_that_logs_in_names_the_profile(broken: Broken, tmp_path: Any) -> None:
+    login_that_ended(broken, tmp_path)
+    remedies = check_of(look(), "credentials").remedies
+    assert "aws sso login --profile default" in [remedy.run for remedy in remedies]
+
+
 def test_keys_that_expire_soon_are_a_warning(broken: Broken) -> None:
     broken.environ.setenv("AWS_SESSION_TOKEN", "token")
     broken.environ.setenv("AWS_CREDENTIAL_EXPIRATION", at(wall() + 750))

@@ -59,16 +59,24 @@ def test_a_proxy_that_never_answers_is_named(broken: Broken) -> None:
     assert blamed(report) == {"certificate-and-clock": "proxy-unreachable"}
 
 
-def test_a_proxy_that_refuses_the_tunnel_is_named(broken: Broken) -> None:
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [
+        (b"407 Proxy Authentication Required", "proxy-refused"),
+        (b"403 Forbidden", "proxy-refused"),
+        (b"503 Service Unavailable", "proxy-unreachable"),
+    ],
+)
+def test_a_proxy_that_refuses_the_tunnel_is_named(broken: Broken, status: bytes, cause: str) -> None:
     def serve(peer: Peer) -> None:
         peer.request()
-        peer.send(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        peer.send(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n")
 
     with RawServer(serve) as proxy:
         to(broken, AWS, proxy.url)
         report = broken.diagnose()
-    assert blamed(report) == {"certificate-and-clock": "proxy-unreachable"}
-    assert report.cause == "proxy-unreachable"
+    assert blamed(report) == {"certificate-and-clock": cause}
+    assert report.cause == cause
 
 
 def test_a_missing_proxy_is_named(broken: Broken) -> None:

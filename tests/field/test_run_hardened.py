@@ -164,7 +164,8 @@ def test_a_torn_line_on_a_full_disk_is_removed_and_written_when_there_is_space(
 ) -> None:
     disk = Disk(monkeypatch, room=room)
     written.answer(0)
-    assert "answers.jsonl: No space left on device. All answers are in" in written.output.trouble
+    assert "answers.jsonl: No space left on device. Free space on the disk of" in written.output.trouble
+    assert "All answers are in" in written.output.trouble
     assert written.path.read_bytes() == b""
     disk.room = 1 << 30
     written.answer(1)

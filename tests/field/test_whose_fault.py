@@ -247,7 +247,7 @@ def test_an_exception_that_wraps_an_sts_error_is_attributed_to_sts() -> None:
 
 def test_an_answer_of_a_proxy_is_not_blamed_on_the_model() -> None:
     fault = answered("", "", status=407)
-    assert (fault.origin, fault.cause) == (Origin.NETWORK, "proxy-unreachable")
+    assert (fault.origin, fault.cause) == (Origin.NETWORK, "proxy-refused")
     assert booked(fault) == (600, 0, False)
 
 

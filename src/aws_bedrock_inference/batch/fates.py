@@ -5,7 +5,9 @@ The fate of a record is one of three: the record is answered, has failed, or is 
 
 from __future__ import annotations
 
+import errno
 import json
+import sqlite3
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -13,11 +15,15 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aws_bedrock_inference.batch.records import Record
 
 
 encoded = json.JSONEncoder(ensure_ascii=False).encode
 """Encode JSON as `json.dumps` does, but without a new encoder for each line."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # no space left on the disk, or in the user's share of the disk
 
 
 class State(IntEnum):
@@ -70,6 +76,14 @@ def _common(model: str, system: str | None) -> bytes:
 
 class JournalBroken(OSError):
     """Raised if the journal can no longer be written. The message contains the reason."""
+
+
+def unwritable(path: Path, error: OSError | sqlite3.Error) -> str:
+    """Return sentences that state why a file cannot be written, and what to do if its disk is full."""
+    reason = getattr(error, "strerror", None) or error
+    full = getattr(error, "errno", None) in _FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+    advice = f" Free space on the disk of {path.parent.absolute()}." if full else ""
+    return f"{path}: {reason}.{advice}"
 
 
 class Changed(ValueError):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aws_bedrock_inference import clock
 from aws_bedrock_inference.batch.changes import compare
-from aws_bedrock_inference.batch.fates import Fate, JournalBroken, State
+from aws_bedrock_inference.batch.fates import Fate, JournalBroken, State, unwritable
 from aws_bedrock_inference.batch.journal_file import connected, held
 from aws_bedrock_inference.batch.journal_reads import JournalReads
 from aws_bedrock_inference.batch.records import Record
@@ -181,7 +181,7 @@ class Journal(JournalReads):
             except sqlite3.DatabaseError as error:
                 pause = next(pauses, None)
                 if pause is None or (error.sqlite_errorcode & 0xFF) not in _PASSING:
-                    raise JournalBroken(f"{self.path}: {error}.") from error
+                    raise JournalBroken(unwritable(self.path, error)) from error
             self._sleep(pause)
 
     def _note(self, facts: dict[str, Any]) -> None:

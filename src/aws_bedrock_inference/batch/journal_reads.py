@@ -9,7 +9,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aws_bedrock_inference.batch.fates import JournalBroken, State, failure_line
+from aws_bedrock_inference.batch.fates import JournalBroken, State, failure_line, unwritable
 from aws_bedrock_inference.batch.records import Record
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class JournalReads:
             with self._lock:
                 return self._database.execute(select, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise JournalBroken(f"{self.path}: {error}.") from error
+            raise JournalBroken(unwritable(self.path, error)) from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
         """Return the first rows of the query `select`, up to the maximum size of one piece.
@@ -125,7 +125,7 @@ class JournalReads:
                     rows += some
                     left -= sum([len(row[1]) for row in some])
         except sqlite3.DatabaseError as error:
-            raise JournalBroken(f"{self.path}: {error}.") from error
+            raise JournalBroken(unwritable(self.path, error)) from error
         return rows
 
 

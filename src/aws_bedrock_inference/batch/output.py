@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from aws_bedrock_inference.batch.answer_lines import key_of_answer
+from aws_bedrock_inference.batch.fates import unwritable
 from aws_bedrock_inference.batch.pieces import LONGEST_LINE
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Output:
         try:
             yield
         except OSError as error:
-            self._trouble = f"{self.path}: {error.strerror or error}. All answers are in {self._journal.path.name}."
+            self._trouble = f"{unwritable(self.path, error)} All answers are in {self._journal.path.name}."
         else:
             self._trouble = ""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.batch.deadline.noted import Noted
 
 SUFFIX = ".journal"
+_NO_END = "The journal does not contain the end of the run: the process was killed, or the disk was full."
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def status_of(path: Path) -> Status:
         raise ValueError(f"{path} cannot be read: {error}") from error
     parked, ended = facts.get("parked") or "", facts.get("ended")
     state = ("parked" if parked else "running") if running else ended or "killed"
-    reason = parked if running else facts.get("reason") or ""
+    reason = parked if running else facts.get("reason") or ("" if ended else _NO_END)
     return Status(path, state, reason, {each: counts.get(each, 0) for each in State}, reasons, facts)
 
 

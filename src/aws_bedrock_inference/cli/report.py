@@ -11,6 +11,7 @@ from aws_bedrock_inference.batch.fates import State
 from aws_bedrock_inference.batch.inputs import DASH
 from aws_bedrock_inference.batch.rejects import rejects_beside
 from aws_bedrock_inference.cli.exit_codes import CANNOT_WORK, FAILED, INTERRUPTED, NEEDS_CORRECTION, TERMINATED
+from aws_bedrock_inference.cli.failures import next_steps
 from aws_bedrock_inference.cli.progress import about, clock_time
 from aws_bedrock_inference.cli.run_deadline import kept_deadline
 from aws_bedrock_inference.clock import wall
@@ -139,7 +140,7 @@ def _why_it_ended(ending: Ending) -> Iterator[str]:
         yield f"Stopped: {ending.reason}"
     elif ending.fault is not None:
         yield f"Stopped because every call fails with {ending.fault}"
-        yield f"  {ending.fault.advice}"
+        yield from (f"  {line}" for line in next_steps(ending.fault))
     elif ending.broken or ending.stopped:
         yield f"Stopped: {ending.broken or ending.stopped}"
     elif ending.interrupted:

@@ -4,6 +4,7 @@ belong to.
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.doctor.findings import Finding, cause_of, failed, ok, warning
@@ -60,7 +61,9 @@ def credentials(world: World) -> Finding:
     except BROKEN as error:
         reason = masked(" ".join(str(error).split()), accounts=True)
         cause = cause_of(error, otherwise="credential-source-unreadable")
-        return failed(f"The credentials cannot be fetched{out_of(world.core)}: {reason}", tried, cause=cause)
+        profile = quote(world.core.profile or "default")
+        message = f"The credentials cannot be fetched{out_of(world.core)}: {reason}"
+        return failed(message, tried, cause=cause, PROFILE=profile)
     if found is None:
         return failed(_with(half(world.environ), "boto3 finds no credentials."), tried, cause="credentials-missing")
     return _found(world, found, tried)

@@ -30,6 +30,9 @@ _SKEW = 300.0
 _VPCE = ".vpce.amazonaws.com"
 
 
+# The beginnings of http.client's messages about a proxy that refuses every tunnel to this host.
+_REFUSED_TUNNELS = ("Tunnel connection failed: 403", "Tunnel connection failed: 407")
+
 _TLS, _DENIED = "tls-certificate-error", "vpc-endpoint-denied"
 
 
@@ -117,7 +120,7 @@ def connection(world: World) -> Finding:
     _NETWORK,
     needs=["connection"],
     tells=[
-        *(_TLS, "clock-skew", "signature-mismatch", "proxy-unreachable", "client-read-timeout"),
+        *(_TLS, "clock-skew", "signature-mismatch", "proxy-unreachable", "proxy-refused", "client-read-timeout"),
         "connection-refused-or-reset",
     ],
 )
@@ -162,8 +165,10 @@ def _unanswered(world: World, error: Exception, tried: str) -> Finding:
         problem, cause = f"no answer came within {world.wait:g} s", "client-read-timeout"
     else:
         problem, cause = f"no answer came: {error}", "connection-refused-or-reset"
+    if proxy:
+        cause = "proxy-refused" if str(error).startswith(_REFUSED_TUNNELS) else "proxy-unreachable"
     message = f"The connection was established, but {problem}.{_past_proxy(world)}"
-    return failed(message, tried, cause="proxy-unreachable" if proxy else cause)
+    return failed(message, tried, cause=cause)
 
 
 def _date(world: World) -> float | None:
