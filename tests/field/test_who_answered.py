@@ -44,7 +44,7 @@ def face(request: pytest.FixtureRequest, alone: None) -> Iterator[Any]:
         ),
     ],
 )
-def test_another_body_in_place_of_a_stream_is_named(face: Any, body: Any, stated: dict[str, str], said: str) -> None:
+def test_another_body_in_place_of_a_stream_is_named(face: Any, body: Any, stated: dict[str, Any], said: str) -> None:
     with Wire(answer(body, **stated)) as wire:
         client = face.open(wire.url)
         with pytest.raises(ServerFailed, match=f"not an event stream; its {said} .*gateway"):
@@ -63,7 +63,7 @@ def test_another_body_in_place_of_a_stream_is_named(face: Any, body: Any, stated
         ),
     ],
 )
-def test_another_body_in_place_of_json_is_named(face: Any, body: Any, stated: dict[str, str], said: str) -> None:
+def test_another_body_in_place_of_json_is_named(face: Any, body: Any, stated: dict[str, Any], said: str) -> None:
     with (
         Wire(answer(body, **stated)) as wire,
         pytest.raises(ServerFailed, match=rf"not valid JSON \(\w+\); its {said}"),
