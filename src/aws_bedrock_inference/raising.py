@@ -29,6 +29,7 @@ from aws_bedrock_inference.knowledge.lifecycle import advice_on
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.call import Outcome, Route
+    from aws_bedrock_inference.fault import Fault
 
 _CLASSES: dict[Kind, type[BedrockError]] = {
     Kind.THROTTLED: Throttled,
@@ -58,7 +59,7 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     """
     fault, route = outcome.fault, outcome.made.route or route
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception
-    more = advice_on(fault.cause, route.base)
+    more = advice_on(fault.cause, route.base) or _of_another_region(fault, route)
     if more:
         fault = replace(fault, advice=f"{fault.advice} {more}".lstrip())
         outcome = outcome._replace(fault=fault)
@@ -69,3 +70,16 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
     error = kind(outcome, operation, route)
     error.__cause__ = fault.error
     return error
+
+
+def _of_another_region(fault: Fault, route: Route) -> str:
+    """Return advice if the model's ARN names another Region than the called one. AWS then reports that the model does
+    not exist, or that access to it is denied.
+    """
+    if fault.status is None or fault.kind not in (Kind.INVALID, Kind.NOT_FOUND, Kind.DENIED):
+        return ""
+    parts = route.model.split(":")
+    region = parts[3] if parts[0] == "arn" and len(parts) > 3 else ""  # noqa: PLR2004 - arn:partition:service:region
+    if region in ("", route.region):
+        return ""
+    return f"The ARN of the model is in {region}, but {route.region} was called: pass region_name={region!r}."

@@ -75,8 +75,12 @@ UNSENDABLE: dict[str, tuple[dict[str, Any], str]] = {
     "negative maximum": ({"inferenceConfig": {"maxTokens": -5}}, "inferenceConfig.maxTokens must be at least 1"),
     "text maximum": ({"inferenceConfig": {"maxTokens": "5"}}, "inferenceConfig.maxTokens must be int, not str"),
     "nan maximum": ({"inferenceConfig": {"maxTokens": nan}}, "inferenceConfig.maxTokens"),
-    "set": ({"additionalModelRequestFields": {"a": {1}}}, "not set"),
-    "bytes": ({"messages": tool_use(input={"a": b"x"})}, "not bytes"),
+    "set": ({"additionalModelRequestFields": {"a": {1}}}, "additionalModelRequestFields.a must be a value that JSON"),
+    "bytes": ({"messages": tool_use(input={"a": b"x"})}, "toolUse.input.a must be a value that JSON can represent"),
+    "decimal": (
+        {"messages": result([{"json": {"rows": [{"price": Decimal("1.5")}]}}])},
+        "toolResult.content[0].json.rows[0].price must be a value that JSON can represent, not Decimal",
+    ),
     "tuple key": ({"additionalModelRequestFields": {(1, 2): 3}}, "has a key of type tuple; keys must be strings"),
     "object": ({"additionalModelRequestFields": {"a": object()}}, "not object"),
 }

@@ -251,6 +251,13 @@ def test_an_answer_of_a_proxy_is_not_blamed_on_the_model() -> None:
     assert booked(fault) == (600, 0, False)
 
 
+def test_a_damaged_login_file_asks_for_a_new_login() -> None:
+    fault = unidentified(KeyError("a0f1490a20d0211c997b44bc357e1972deab8ae3"))
+    assert (fault.cause, fault.origin, fault.reached) == ("sso-token-expired", Origin.IDENTITY, False)
+    assert "~/.aws/sso/cache is empty or damaged" in fault.message
+    assert fault.advice.startswith("Log in again")
+
+
 def test_the_message_of_a_custom_credential_provider_is_masked() -> None:
     fault = unidentified(RuntimeError("vault refused AKIAIOSFODNN7EXAMPLE"))
     assert "AKIAIOSFODNN7EXAMPLE" not in str(fault)

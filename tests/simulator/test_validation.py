@@ -13,7 +13,22 @@ from aws_bedrock_inference.testing import simulator
 
 HELLO = [{"text": "hello"}]
 USER = {"role": "user", "content": HELLO}
-INVALID = {
+
+
+def tool(name: str) -> dict[str, Any]:
+    return {"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}}
+
+
+def answered(result: dict[str, Any], id: str = "t") -> list[dict[str, Any]]:  # noqa: A002 - as in the request
+    """A conversation that ends with the result of a tool."""
+    return [
+        USER,
+        {"role": "assistant", "content": [{"toolUse": {"toolUseId": id, "name": "n", "input": {}}}]},
+        {"role": "user", "content": [{"toolResult": {"toolUseId": id, "content": [result]}}]},
+    ]
+
+
+INVALID: dict[str, tuple[dict[str, Any], str]] = {
     "an assistant first": (
         {"messages": [{"role": "assistant", "content": HELLO}]},
         "A conversation must start with a user message.",
@@ -63,6 +78,18 @@ INVALID = {
         {"messages": [USER], "inferenceConfig": {"maxTokens": 1_000_000}},
         "The maximum tokens you requested exceeds the model limit of",
     ),
+    "a tool name with a space": (
+        {"messages": [USER], "toolConfig": {"tools": [tool("Complete Session")]}},
+        "toolSpec/name' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+",
+    ),
+    "a tool use with an invalid id": (
+        {"messages": answered({"text": "x"}, id="call|1"), "toolConfig": {"tools": [tool("n")]}},
+        "toolUseId' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.:-]+",
+    ),
+    "a list as the JSON of a tool result": (
+        {"messages": answered({"json": [1]}), "toolConfig": {"tools": [tool("n")]}},
+        "The format of the value at messages.2.content.0.toolResult.content.0.json is invalid. Provide a json object",
+    ),
     "too long": ({"messages": [{"role": "user", "content": [{"text": "x" * 900_000}]}]}, "Input is too long"),
 }
 
@@ -74,6 +101,30 @@ def test_invalid_conversations_are_refused(case: Any, operation: Any) -> None:
     status, code, said = Account(quota={"rpm": 0}).post(f"/model/{NOVA}/{operation}", body).error
     assert (status, code) == (400, "ValidationException")
     assert message in said
+
+
+@pytest.mark.parametrize("name", ["cv.pdf", "John's report", "résumé", "a  b", "a\tb", "テスト\u3000資料"])
+@pytest.mark.parametrize("inside", ["message", "tool result"])
+def test_a_document_with_the_name_of_a_file_is_refused(name: str, inside: str) -> None:
+    document = {"document": {"format": "txt", "name": name, "source": {"bytes": "aGVsbG8="}}}
+    body: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": "Sum up."}, document]}]}
+    if inside == "tool result":
+        body = {"messages": answered(document), "toolConfig": {"tools": [tool("n")]}}
+    said = Account(quota={"rpm": 0}).post(f"/model/{NOVA}/converse", body).error[2]
+    assert "The document file name can only contain" in said
+
+
+@pytest.mark.parametrize("name", ["cv", " ok (1) [2]-3 ", "a_b"])
+def test_a_document_with_an_accepted_name_is_answered(name: str) -> None:
+    document = {"document": {"format": "txt", "name": name, "source": {"bytes": "aGVsbG8="}}}
+    body = {"messages": [{"role": "user", "content": [{"text": "Sum up."}, document]}]}
+    assert Account().post(f"/model/{NOVA}/converse", body).status == 200
+
+
+def test_claude_refuses_empty_text_in_a_tool_result() -> None:
+    body = {"messages": answered({"text": ""}), "toolConfig": {"tools": [tool("n")]}}
+    assert "text content blocks must be non-empty" in Account().post(f"/model/{HAIKU}/converse", body).error[2]
+    assert Account().post(f"/model/{NOVA}/converse", body).status == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"\xff", b'{"messages": "x"}', b'{"messages": [5]}', b"[" * 5000])

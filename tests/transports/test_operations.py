@@ -148,7 +148,7 @@ def test_a_malformed_answer_is_not_quoted() -> None:
         (
             "converse",
             {"modelId": "m", "additionalModelRequestFields": {"a{b}": object()}},
-            "converse: a{b} must be str or int or bool or float or list or dict, not object",
+            "converse: additionalModelRequestFields.a{b} must be a value that JSON can represent, not object",
         ),
     ],
 )

@@ -19,6 +19,7 @@ from botocore.exceptions import CredentialRetrievalError
 from botocore.session import Session
 from cachetools import LRUCache
 
+from aws_bedrock_inference.accounts.replaced import is_refusal, read_again, with_other_credentials
 from aws_bedrock_inference.forks import Locked, renew_after_fork, renew_lock
 from aws_bedrock_inference.knowledge.classify import unidentified
 from aws_bedrock_inference.log import LOGGER
@@ -115,6 +116,8 @@ class RoleCredentials(DeferredRefreshableCredentials):
             self._given = self._assume()
         except Exception as error:  # noqa: BLE001 - errors of STS, and any error of the source of credentials
             fault = _fault_of(self._role, error)
+            if is_refusal(fault) and self._source_replaced():
+                fault = with_other_credentials(fault)
         else:
             return self._given
         self._paused_until = self._wall() + PAUSE
@@ -127,6 +130,15 @@ class RoleCredentials(DeferredRefreshableCredentials):
             )
             return self._given
         raise RoleNotAssumed(fault)  # raised here, so that it does not reference `error`, which may reference a request
+
+    def _source_replaced(self) -> bool:
+        """Return whether the credentials that assume the role have been replaced since STS refused them."""
+        try:
+            refused = self._source.get_frozen_credentials()
+            read_again(self._base, self._source)
+            return bool(self._source.get_frozen_credentials() != refused)
+        except Exception:  # noqa: BLE001 - any error of the source: the refusal of STS is the more useful fault
+            return False
 
     def _assume(self) -> dict[str, str]:
         client, _, self._source = make_client("sts", self._base, region_name=self._region, config=_STS)

@@ -24,6 +24,8 @@ SURROGATE = (
     "text.encode('utf-8', 'replace').decode()"
 )
 _MOST = 3
+# The values of a document. For others, such as Decimal, botocore's validator does not name the whole place.
+_JSON = (str, int, float, list, dict, type(None))
 
 
 def unsendable(params: Any, shape: Any = None) -> str | None:
@@ -63,7 +65,9 @@ def not_utf8(params: Mapping[str, Any]) -> str | None:
 
 
 def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
-    if isinstance(value, str):
+    if getattr(shape, "is_document_type", False) and not isinstance(value, _JSON):
+        yield f"{where} must be a value that JSON can represent, not {type(value).__name__}"
+    elif isinstance(value, str):
         yield from _text(value, shape, where)
     elif isinstance(value, (int, float, Decimal)):
         yield from _number(value, shape, where)
@@ -76,15 +80,17 @@ def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
             yield from _key(name, where)
             yield from _inside(part, _shape_of(shape, name), _member(where, name), levels - 1)
     else:
-        inner = getattr(shape, "member", None)
+        inner = getattr(shape, "member", _shape_of(shape, None))
         for index, part in enumerate(value):
             yield from _inside(part, inner, f"{where}[{index}]", levels - 1)
 
 
 def _shape_of(shape: Any, name: Any) -> Any:
-    """Return the shape of a member. Return None inside JSON without a fixed form, and for members that the validator
-    will refuse.
+    """Return the shape of a member. Inside a document, JSON without a fixed form, it is the shape of the document.
+    Return None for members that the validator will refuse.
     """
+    if getattr(shape, "is_document_type", False):
+        return shape
     kind = getattr(shape, "type_name", "")
     if kind == "structure" and isinstance(name, str):
         return shape.members.get(name)

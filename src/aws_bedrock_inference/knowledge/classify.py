@@ -7,6 +7,7 @@ classified, not at import.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,15 @@ RUNTIME = "bedrock-runtime"
 
 _ALL_CERTAIN = frozenset({CODE, SERVICE})
 _SERVICE_CERTAIN = frozenset({SERVICE})
+
+# botocore raises a KeyError with the name of the file if a cached login is empty or damaged.
+_CACHE_KEY = re.compile(r"'[0-9a-f]{40}'")
+_DAMAGED = {
+    "Error": {
+        "Code": "SSOTokenLoadError",
+        "Message": "Error loading SSO Token: its file in ~/.aws/sso/cache is empty or damaged",
+    }
+}
 
 
 def answered(
@@ -80,7 +90,8 @@ def unidentified(error: Exception) -> Fault:
     found = reading.attached_fault(error)
     if found is not None and found.origin is Origin.IDENTITY and not found.reached:  # a role could not be assumed
         return replace(found, error=stand_in(error))
-    fault = classify(error, service="sts")
+    damaged = type(error) is KeyError and _CACHE_KEY.fullmatch(str(error)) is not None
+    fault = classify(_DAMAGED if damaged else error, service="sts")
     if not fault.code or fault.cause == UNKNOWN:
         fault = replace(fault, code=type(error).__name__, message=masked(reading.text_of(error)))
     return of_identity(replace(fault, error=stand_in(error)), tuple(reading.chain(error)))

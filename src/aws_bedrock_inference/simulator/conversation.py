@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from aws_bedrock_inference.simulator.error_texts import invalid, refused
@@ -13,6 +14,11 @@ if TYPE_CHECKING:
     from aws_bedrock_inference.simulator.request import Asked
 
 _MEDIA = ("image", "video", "audio", "document")
+
+# The accepted names of documents, as measured with the service: https://github.com/vercel/ai/issues/20365 and
+# https://github.com/aws-samples/generative-ai-use-cases/issues/1671, read on 2026-11-30. Of white space, only single
+# spaces are accepted.
+_NAME = re.compile(r"[A-Za-z0-9_()\[\] -]*")
 
 
 def check(asked: Asked) -> None:
@@ -34,6 +40,8 @@ def check(asked: Asked) -> None:
             if ("toolUse" in block or "toolResult" in block) and not body.get("toolConfig"):
                 raise invalid("tool-config")
             _check_media(base, block, number, position)
+            _check_document(block)
+            _check_result(base, block, number, position)
     if not listed("loose_tool_results", base):
         for number in range(1, len(messages)):
             _check_results(messages[number - 1], messages[number], number)
@@ -92,6 +100,23 @@ def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
             raise invalid("blank", message=number, block=position)
     if not any(text is not None for text in texts) and any("document" in block for block in content):
         raise invalid("document-alone")
+
+
+def _check_document(block: dict[str, Any]) -> None:
+    """Refuse a document with a name that the service does not accept."""
+    name = (block.get("document") or {}).get("name")
+    if name is not None and (_NAME.fullmatch(name) is None or "  " in name):
+        raise invalid("document-name")
+
+
+def _check_result(base: str, block: dict[str, Any], number: int, position: int) -> None:
+    """Refuse a tool result whose JSON is no object, and empty text in a tool result for Claude."""
+    for part, content in enumerate((block.get("toolResult") or {}).get("content") or ()):
+        if not isinstance(content.get("json", {}), dict):
+            raise invalid("result-json", message=number, block=position, part=part)
+        if content.get("text") == "" and base.startswith("anthropic."):
+            raise refused("empty-text")
+        _check_document(content)
 
 
 def _check_media(base: str, block: dict[str, Any], number: int, position: int) -> None:

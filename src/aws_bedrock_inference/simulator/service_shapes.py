@@ -71,7 +71,7 @@ def shape(name: str, service: str = RUNTIME) -> Shape:
         given.get("union", False),
         given.get("enum", []),
         given.get("document", False),
-        "" if service == RUNTIME else given.get("pattern", ""),  # the runtime does not report its patterns in this form
+        given.get("pattern", ""),
         service,
     )
 

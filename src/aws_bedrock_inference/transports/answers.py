@@ -14,6 +14,7 @@ from aws_bedrock_inference.dialects.usage import usage_in_headers, usage_of, wit
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.knowledge.waits import milliseconds, retry_after
 from aws_bedrock_inference.transports.operations import MalformedError, read_json, worded
+from aws_bedrock_inference.transports.stated import JSON, redirection, stated_form
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ def outcome(plan: Operation, status: int, headers: Mapping[str, str], body: byte
         response = plan.response(status, headers, body)
         return Outcome(response, usage=_usage(response, headers, body))
     except MalformedError as error:
-        fault = unanswered(error, code="MalformedResponse", message=str(error))
+        fault = unanswered(error, code="MalformedResponse", message=f"{error}{stated_form(headers, JSON)}")
         return Outcome(fault=replace(fault, request_id=headers.get("x-amzn-requestid")))
 
 
@@ -49,7 +50,7 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     """
     response = plan.error(status, headers, body)
     error = response["Error"]
-    error["Message"] = error["Message"] or _foreign_message(body)
+    error["Message"] = error["Message"] or _foreign_message(body) or redirection(headers)
     return answered(
         "" if error["Code"] == str(status) else error["Code"],
         error["Message"],

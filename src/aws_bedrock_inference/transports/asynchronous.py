@@ -5,6 +5,7 @@ same order.
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the asyncio transport
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,6 +13,7 @@ import aiohttp
 from yarl import URL
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.accounts.replaced import is_refusal, with_other_credentials
 from aws_bedrock_inference.background import background
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
@@ -121,7 +123,10 @@ class AiohttpTransport:
             content = await body.whole(first)
         except (aiohttp.ClientError, OSError) as error:
             return Outcome(fault=_fault(error, exchange, "IncompleteReadError"))
-        return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
+        ended = outcome(plan, answer.status, answer.headers, content, wall=self._wall())
+        if ended.fault is not None and is_refusal(ended.fault) and await self._replaced(identity, exchange):
+            return Outcome(fault=with_other_credentials(ended.fault))
+        return ended
 
     async def close(self) -> None:
         """Close the idle connections of all event loops. A connection in use is closed when its call ends."""
@@ -153,6 +158,19 @@ class AiohttpTransport:
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
             return self._signer.current() or await finished(renewal)
+
+    async def _replaced(self, identity: Any, exchange: Exchange) -> bool:
+        """Return whether another identity signs the next call, after the service refused `identity`. A background
+        thread reads the credentials again, and the call waits at most until its own deadline.
+        """
+        try:
+            reading = background.start(
+                ("replaced", id(self._signer.source), identity), partial(self._signer.replaced, identity)
+            )
+            async with asyncio.timeout(exchange.timeout(CREDENTIALS)):
+                return bool(await finished(reading))
+        except Exception:  # noqa: BLE001 - botocore's errors: the refusal of the service is the more useful fault
+            return False
 
     def _here(self) -> LoopConnections:
         """Return the connections of the running event loop."""

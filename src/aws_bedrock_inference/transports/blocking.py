@@ -4,9 +4,11 @@ functions in the same order.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aws_bedrock_inference import clock as clocks
+from aws_bedrock_inference.accounts.replaced import is_refusal, with_other_credentials
 from aws_bedrock_inference.background import background
 from aws_bedrock_inference.call import Outcome
 from aws_bedrock_inference.fault import Fault
@@ -80,7 +82,10 @@ class BlockingTransport:
             content = body.whole(first)
         except _BROKEN as error:
             return Outcome(fault=fault_of(error, exchange, "IncompleteReadError"))
-        return outcome(plan, answer.status, answer.headers, content, wall=self._wall())
+        ended = outcome(plan, answer.status, answer.headers, content, wall=self._wall())
+        if ended.fault is not None and is_refusal(ended.fault) and self._replaced(identity, exchange):
+            return Outcome(fault=with_other_credentials(ended.fault))
+        return ended
 
     def close(self) -> None:
         """Close the idle connections. A connection in use is closed when its call ends."""
@@ -103,6 +108,19 @@ class BlockingTransport:
         renewal = background.start(("identity", id(self._signer.source)), self._signer.identity)
         exchange.begin(CREDENTIALS)
         return self._signer.current() or renewal.result(exchange.left())
+
+    def _replaced(self, identity: Any, exchange: Exchange) -> bool:
+        """Return whether another identity signs the next call, after the service refused `identity`. A background
+        thread reads the credentials again, and the call waits at most until its own deadline.
+        """
+        try:
+            reading = background.start(
+                ("replaced", id(self._signer.source), identity), partial(self._signer.replaced, identity)
+            )
+            exchange.begin(CREDENTIALS)
+            return bool(reading.result(exchange.left()))
+        except Exception:  # noqa: BLE001 - botocore's errors: the refusal of the service is the more useful fault
+            return False
 
     def _fault(self, error: Exception, exchange: Exchange, broken: str, wire: Wire | None) -> Fault:
         if wire is not None and not wire.fresh and peer_vanished(error):

@@ -5,6 +5,7 @@ send it. This module reads from this call what botocore decided.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from botocore.awsrequest import AWSRequest
 
 _PATH = "/model/asked/converse"
+_UNUSABLE = re.compile(r"[?#]|[^!-~]")
 
 
 class NoRegion(NoRegionError):
@@ -193,6 +195,11 @@ def _check_url(url: str) -> None:
     if not is_http(url):
         raise InvalidEndpointConfigurationError(
             msg=f"The endpoint URL {masked(url)} does not have the form http://host:port or https://host:port."
+        )
+    if _UNUSABLE.search(url):
+        raise InvalidEndpointConfigurationError(
+            msg="The endpoint URL contains a ? or #, white space or a character outside ASCII. Pass the URL without a "
+            "query, and percent-encode the other characters of its path."
         )
 
 

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from botocore.eventstream import ParserError
 
+from aws_bedrock_inference.dialects.halves import Halves
 from aws_bedrock_inference.knowledge.classify import answered, unanswered
 from aws_bedrock_inference.transports.fast.frames import Frames
 from aws_bedrock_inference.transports.operations import worded
+from aws_bedrock_inference.transports.stated import EVENT_STREAM, stated_form
 
 if TYPE_CHECKING:
     from aws_bedrock_inference.fault import Fault
@@ -44,6 +46,9 @@ class Decoder:
         self._plan = plan
         self._metadata = head["ResponseMetadata"]
         self._frames = Frames()
+        self._halves = Halves()
+        # Words about the body if the headers state that it is no event stream. They apply until a frame was read.
+        self._foreign = stated_form(self._metadata.get("HTTPHeaders", {}), EVENT_STREAM)
 
     def feed(self, data: bytes) -> None:
         """Add the next bytes of the body."""
@@ -53,16 +58,18 @@ class Decoder:
         """Return the next event or the fault that ends the stream, or None if more bytes are needed."""
         try:
             while (message := self._frames.next()) is not None:
+                self._foreign = ""
                 if message.headers.get(":message-type") in ("exception", "error"):
                     return self._fault(message)
                 event = self._plan.event(message.headers, message.payload)
                 if event:
-                    return event
+                    # Only an escape in JSON can write a half of a character.
+                    cut = b"\\u" in message.payload or self._halves.held
+                    return self._halves.whole(event) if cut else event
         except (ParserError, ValueError) as error:
-            return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {error}")
+            return self._damaged(error, str(error))
         except Exception as error:  # noqa: BLE001 - if botocore fails in any way, the frame cannot be read
-            kind = type(error).__name__
-            return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {kind}")
+            return self._damaged(error, type(error).__name__)
         return None
 
     def end(self) -> Fault | None:
@@ -72,6 +79,12 @@ class Decoder:
         if not self._frames.open:
             return None
         return unanswered(None, code="StreamBroken", message="the stream ended in the middle of a frame")
+
+    def _damaged(self, error: Exception, problem: str) -> Fault:
+        if self._foreign:
+            text = f"the answer is not an event stream{self._foreign}"
+            return unanswered(error, code="MalformedResponse", message=text)
+        return unanswered(error, code="StreamBroken", message=f"a frame of the stream is damaged: {problem}")
 
     def _fault(self, message: Frame) -> Fault:
         headers = message.headers

@@ -21,7 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from urllib3.util import wait_for_read
 
 from aws_bedrock_inference.transports.connections import KEPT_SECONDS, made_socket
-from aws_bedrock_inference.transports.http1 import MAX_INTERIM, NOT_HTTP1, START, SWITCHING
+from aws_bedrock_inference.transports.http1 import MAX_HEAD, MAX_INTERIM, NOT_HTTP1, START, SWITCHING
 from aws_bedrock_inference.transports.lookup import look_up
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class LoopConnections:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("Accept", "Content-Type"),
             auto_decompress=False,
+            max_line_size=MAX_HEAD,  # gateways add long fields; aiohttp's own limit is 8 KB
+            max_field_size=MAX_HEAD,
         )
         self._ending = self._end_with_loop()
         begun: Any = anext(self._ending)

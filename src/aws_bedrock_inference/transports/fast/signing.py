@@ -24,9 +24,12 @@ from botocore.exceptions import (
 from botocore.tokens import FrozenAuthToken
 from botocore.utils import normalize_url_path
 
+from aws_bedrock_inference.accounts.replaced import read_again
 from aws_bedrock_inference.forks import renew_after_fork, renew_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_bedrock_inference.transports.operations import Request
 
 
@@ -54,6 +57,11 @@ class Signer(Protocol):
     def identity(self) -> Any:
         """Return the identity. If there is none, raise botocore's error, such as `NoCredentialsError`."""
 
+    def replaced(self, identity: Any) -> bool:
+        """Read the credentials or the token again after the service refused `identity`. Return whether there is another
+        identity now. The reading can last as long as a renewal. Raises botocore's errors.
+        """
+
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
         """Return the headers to add to `request`, which is sent to `host` at `now`, in seconds since the epoch."""
 
@@ -66,9 +74,11 @@ def signer(session: Any, signature_version: Any, service: str, region: str) -> S
     if signature_version is UNSIGNED:
         return Unsigned()
     if signature_version == "bearer":
-        return Bearer(session.get_auth_token(signing_name=service))
+        return Bearer(
+            session.get_auth_token(signing_name=service), lambda: session.get_auth_token(signing_name=service)
+        )
     if signature_version == "v4":
-        return SigV4(session.get_credentials(), service, region)
+        return SigV4(session.get_credentials(), service, region, session)
     raise UnsupportedSignatureVersionError(signature_version=signature_version)
 
 
@@ -87,16 +97,21 @@ class Unsigned:
     def identity(self) -> None:
         """Return None, because there is no identity."""
 
+    def replaced(self, identity: None) -> bool:  # noqa: ARG002 - as in every signer
+        """Return False, because there is no identity."""
+        return False
+
     def sign(self, identity: None, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as in every signer
         """Return an empty dictionary, because no header is added."""
         return {}
 
 
 class Bearer:
-    """A bearer token, such as a Bedrock API key."""
+    """A bearer token, such as a Bedrock API key. `read` reads the token again; without it, the token stays the same."""
 
-    def __init__(self, token: Any) -> None:
+    def __init__(self, token: Any, read: Callable[[], Any] | None = None) -> None:
         self.source = token
+        self._read = read
         renew_after_fork(self)
 
     def after_fork(self) -> None:
@@ -119,16 +134,26 @@ class Bearer:
             raise NoAuthTokenError
         return str(token.token)
 
+    def replaced(self, identity: str) -> bool:
+        """Read the token again after the service refused `identity`. Return whether there is another token now."""
+        if self._read is not None:
+            self.source = self._read()
+        return self.identity() != identity
+
     def sign(self, identity: str, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as in every signer
         """Return the header `Authorization` with the token."""
         return {"Authorization": f"Bearer {identity}"}
 
 
 class SigV4:
-    """AWS Signature Version 4 in headers. `credentials` are credentials of botocore, which renew themselves."""
+    """AWS Signature Version 4 in headers. `credentials` are credentials of botocore, which renew themselves.
 
-    def __init__(self, credentials: Any, service: str, region: str) -> None:
+    `session` is the botocore session that found them. Without it, access keys are never read again.
+    """
+
+    def __init__(self, credentials: Any, service: str, region: str, session: Any = None) -> None:
         self.source = credentials
+        self._session = session
         self._service = service
         self._region = region
         # The derived key, with the secret and the day from which it was derived.
@@ -161,6 +186,12 @@ class SigV4:
         if self.source is None:
             raise NoCredentialsError
         return self.source.get_frozen_credentials()
+
+    def replaced(self, identity: Any) -> bool:
+        """Read the credentials again after the service refused `identity`. Return whether there are others now."""
+        if self._session is not None:
+            read_again(self._session, self.source)
+        return bool(self.identity() != identity)
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
         """Return the headers `X-Amz-Date`, `Authorization` and, for temporary credentials, `X-Amz-Security-Token`."""

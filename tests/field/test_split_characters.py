@@ -1,0 +1,83 @@
+"""A service or gateway that counts in UTF-16 cuts an emoji in half, between two deltas of a stream."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.answers import FRAMES
+from support.client_faces import Asyncio, Blocking
+from support.wire import Wire, event, stream
+
+from aws_bedrock_inference import Pipeline, Quota, Resume, Retry
+from aws_bedrock_inference.dialects.halves import Halves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEXT = "Hello there, my friends: a"
+
+
+@pytest.fixture(params=[Blocking, Asyncio])
+def face(request: pytest.FixtureRequest, alone: None) -> Iterator[Any]:
+    made = request.param()
+    yield made
+    made.end()
+
+
+def delta(fields: dict[str, Any], index: int = 0) -> dict[str, Any]:
+    return {"contentBlockIndex": index, "delta": fields}
+
+
+def deltas(*pieces: dict[str, Any]) -> list[bytes]:
+    return [FRAMES[0], *(event("contentBlockDelta", delta(piece)) for piece in pieces)]
+
+
+def test_the_halves_of_a_character_arrive_together(face: Any) -> None:
+    with Wire(stream(*deltas({"text": "a\ud83d"}, {"text": "\ude00b"}), *FRAMES[3:])) as wire:
+        client = face.open(wire.url)
+        assert face.whole(client.invoke_stream("Why?")) == ["a", "😀b"]
+        assert face.get(client.invoke("Why?", stream=True)).text == "a😀b"
+
+
+def test_the_input_of_a_tool_and_reasoning_are_joined_too(face: Any) -> None:
+    tool = deltas({"toolUse": {"input": '{"a": "\ud83d'}}, {"toolUse": {"input": '\ude00"}'}})
+    thought = deltas({"reasoningContent": {"text": "\ud83d"}}, {"reasoningContent": {"text": "\ude00"}})
+    with Wire(stream(*tool, *FRAMES[3:]), stream(*thought, *FRAMES[3:])) as wire:
+        client = face.open(wire.url)
+        [block] = face.get(client.invoke("Why?", stream=True)).output["message"]["content"]
+        assert block["toolUse"]["input"] == {"a": "😀"}
+        [block] = face.get(client.invoke("Why?", stream=True)).output["message"]["content"]
+        assert block["reasoningContent"]["reasoningText"]["text"] == "😀"
+
+
+def test_a_broken_answer_is_continued_without_its_half_character(face: Any) -> None:
+    cut = ("cut", stream(*deltas({"text": f"{TEXT}\ud83d"}), end=False))
+    pipeline = Pipeline(Resume("continue", chance=lambda: 0.0), Retry(), Quota(rpm=600_000))
+    with Wire(cut, stream(*deltas({"text": f"{TEXT[-9:]} b"}), *FRAMES[3:])) as wire:
+        client = face.open(wire.url, pipeline=pipeline)
+        assert "".join(face.whole(client.invoke_stream("Why?", max_tokens=50))).startswith(TEXT)
+        assert b"\\ud83d" not in wire.received[1].body
+
+
+@given(st.text(st.sampled_from("a😀é\U0010ffff")), st.lists(st.integers(0, 40), max_size=5))
+def test_pieces_of_any_size_in_utf_16_give_the_same_text(text: str, places: list[int]) -> None:
+    units = text.encode("utf-16-le")
+    places = [0, *sorted(2 * place for place in places), len(units)]
+    pieces = [units[start:end].decode("utf-16-le", "surrogatepass") for start, end in pairwise(places)]
+    halves = Halves()
+    received = [halves.whole({"contentBlockDelta": delta({"text": piece})}) for piece in pieces]
+    texts = [one["contentBlockDelta"]["delta"]["text"] for one in received]
+    assert "".join(texts) == text
+    assert all(piece.encode() is not None for piece in texts)  # each piece can be printed
+    assert not halves.held
+
+
+def test_the_halves_of_two_blocks_do_not_mix() -> None:
+    halves = Halves()
+    halves.whole({"contentBlockDelta": delta({"text": "a\ud83d"})})
+    other = {"contentBlockDelta": delta({"text": "b"}, 1)}
+    assert halves.whole(other) == other
