@@ -55,7 +55,7 @@ TOLERANCE = 1e-6
 
 class Window:
     """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
-    `firm` limits are never exceeded; other limits are starting values.
+    `firm` limits are configured and never exceeded; other limits are listed by Service Quotas.
 
     Without any limit, requests start at a moderate rate that doubles. The dimension that is throttled first is then
     estimated. `estimator` creates the estimators.
@@ -78,7 +78,7 @@ class Window:
         def learned(limit: float | None, start: float, least: float) -> Limit:
             ceiling = limit or inf if firm else inf
             made = estimator(limit or start, burst=burst, ceiling=ceiling, known=limit is not None)
-            return Limit(made, least=least, windowed=windowed, told=ceiling < inf)
+            return Limit(made, least=least, windowed=windowed, told=limit is not None)
 
         self.tokens = learned(tpm, inf, 1.0)
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
