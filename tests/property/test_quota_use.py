@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from math import log
 from random import Random
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 from support.doubles import ROUTE
@@ -17,6 +18,10 @@ from aws_bedrock_inference.knowledge.classify import answered
 from aws_bedrock_inference.policies import Deadline, Quota, Retry
 from aws_bedrock_inference.simulator.quota import DISCIPLINES, Bucket, Pool, Ticket
 from aws_bedrock_inference.simulator.quota import Quota as Allowed
+from aws_bedrock_inference.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from aws_bedrock_inference.service_quotas.table import QuotaTable
 
 TPM = 864_000
 WORKERS = 48
@@ -181,6 +186,36 @@ def test_a_small_bucket_lowers_the_burst_and_not_the_rate(holds: float) -> None:
     assert service.use(60, 180) >= 0.98
     assert service.throttles(0, 60) <= 0.25
     assert service.throttles(60, 180) <= 0.01
+    assert service.failed == []
+
+
+def listed(tpm: float) -> Quota:
+    """Return a quota whose limit Service Quotas has listed."""
+    limits = SimpleNamespace(rpm=None, tpm=tpm, held=False)
+    quota = Quota()
+    quota._table = cast("QuotaTable", SimpleNamespace(region=ROUTE.region, limits=lambda *_: limits))
+    return quota
+
+
+@pytest.mark.parametrize("holds", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.4])
+def test_throttles_without_a_cause_do_not_lower_a_listed_limit(holds: float, factor: float) -> None:
+    service = Service("bucket", noise=0.03, holds=holds)
+    service.callers([listed(factor * TPM)])
+    service.run(360)
+    assert service.use(180, 360) >= 0.87
+    assert service.throttles(180, 360) <= 0.02
+    assert service.failed == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_members_of_a_store_do_not_lower_an_unknown_limit_in_turns(seed: int) -> None:
+    service = Service("bucket", noise=0.03, holds=1.0, seed=seed)
+    store = MemoryStore(clock=service.driver.clock)
+    service.callers([Quota(store=store) for _ in range(4)])
+    service.run(300)
+    assert service.use(120, 300) >= 0.5
+    assert service.throttles(120, 300) <= 0.03
     assert service.failed == []
 
 

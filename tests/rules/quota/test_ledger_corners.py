@@ -174,3 +174,18 @@ def test_the_needs_contain_the_waiting_calls_and_the_known_limits() -> None:
         (1.0, pytest.approx(1.25 * 300 / 6000 + 0.01), 0.0, ""),
         (2.0, pytest.approx(0.01 + 9000 / 6000 * 30), 3.0, ""),
     )
+
+
+@pytest.mark.parametrize("age", [1.0, 70.0], ids=["in the last minute", "older than a minute"])
+def test_the_end_of_a_parents_call_changes_nothing_in_a_forked_child(age: float) -> None:
+    book = Ledger(rpm=None, tpm=6000, now=0.0)
+    parents = book.reserve(500.0, 0.0, 0.0)
+    book.reserve(100.0, 0.0, age)
+    book.after_fork()
+    own = book.reserve(300.0, 0.0, age)
+    before = book.snapshot(age)
+    book.settle(parents, 200.0, age)
+    assert book.snapshot(age) == before
+    book.settle(own, 300.0, age)
+    after = book.snapshot(age)
+    assert (after.outstanding, after.in_flight) == (0.0, 0)

@@ -80,6 +80,11 @@ class Trial(NamedTuple):
     known: bool
     throttled: float
 
+    @property
+    def of_rate(self) -> bool:
+        """True if the trial tests the rate."""
+        return not self.slack and not self.burst
+
 
 class Evidence:
     """The calls and throttles since the last change of the estimated limit. `doubt` is the evidence that there are too

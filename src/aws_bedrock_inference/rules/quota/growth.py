@@ -4,13 +4,13 @@ from __future__ import annotations
 
 UNKNOWN_INCREASE = 0.7  # per second: an estimate without evidence nearly doubles
 
-# If the limit is configured, the estimate grows from a level to twice the level in this many seconds. A level is the
-# value to which the estimate grows back after a decrease. Each decrease counts as at least the fraction NEAR of the
-# level.
+# If the limit is told (see `learning`), the estimate grows from a level to twice the level in this many seconds. A
+# level is the value to which the estimate grows back after a decrease. Each decrease counts as at least the fraction
+# NEAR of the level.
 SPAN = 60.0
 NEAR = 0.002
 
-# If no limit is configured, the estimate grows by this fraction per second at EVEN_CALLS calls per second. At other
+# If the limit is not told, the estimate grows by this fraction per second at EVEN_CALLS calls per second. At other
 # rates it grows by the same number of calls per second, up to EVEN_MOST times this fraction. So several processes that
 # share a limit get about equal parts. After FASTER_AFTER calls without a decrease, the growth is doubled.
 EVENLY = 0.003
@@ -21,8 +21,8 @@ FASTER_AFTER = 300.0
 
 class Growth:
     """The growth of an estimated limit since its last decrease. `level` is the value to which the estimate grows back.
-    If the limit is configured, the growth depends on the seconds since the decrease; otherwise it depends on the number
-    of calls.
+    If the limit is told (see `learning`), the growth depends on the seconds since the decrease; otherwise it depends on
+    the number of calls.
     """
 
     def __init__(self, level: float) -> None:
@@ -39,7 +39,7 @@ class Growth:
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
-        """Return the estimate of a configured limit when `seconds` more have passed. The estimate grows quickly at
+        """Return the estimate of a told limit when `seconds` more have passed. The estimate grows quickly at
         first, slowly near the level (the value to which it grows back after a decrease), and then quickly again.
         """
         self._grown += seconds
@@ -47,7 +47,7 @@ class Growth:
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return the estimate of a limit that is not configured, when `seconds` more have passed with this number of
+        """Return the estimate of a limit that is not told, when `seconds` more have passed with this number of
         `calls` per second.
         """
         self._grown += calls * seconds

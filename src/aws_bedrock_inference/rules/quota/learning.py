@@ -3,7 +3,7 @@
 The cause of a throttle can be the rate, a burst, a short problem of the service, or chance (noise). The estimator
 distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A trial reduces one
 suspected cause and observes whether the throttles stop; the result is the verdict. "Told" means that the limit is
-configured:
+configured, listed by Service Quotas, or shared by another process:
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -19,8 +19,8 @@ configured:
      - gone    almost no throttles now           the suspect was the cause. The change      growing
                                                  stays; a told limit is set to the use
      - same    as many throttles as before; if   the suspect is restored, and the next one  growing
-               not told, not of large calls      is tried. If the rate is not the cause,
-                                                 the throttles are noise
+               not configured, not of large      is tried. If the rate is not the cause,
+               calls                             the throttles are noise
     in a row   OUTAGE throttles, and almost no   a short problem: nothing changes. After    a call that succeeds
                call succeeds between them        several rows in half a minute, or one
                                                  longer than LONG, the burst is reduced if
@@ -29,10 +29,10 @@ configured:
 If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If the throttled call
 needs more tokens than the service has ever accepted in a minute, the minute is the cause (`slack`). After long noise, a
 cluster of throttles does not lower the rate (`evidence`). Throttles of calls that were admitted before the last change
-are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers it. Processes that share a
-limit without a store get about equal parts: each process increases its rate by the same number of calls per second, and
-lowers it by a fraction. Members of a store share verdicts and noise. If the limit is not configured, throttles of
-large calls count more. The constants were found by simulation (bench/quota_matrix.py, docs/policies/quota.md).
+are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers a told limit. If the limit
+is not told, processes that share it get about equal parts: each process increases its rate by the same number of calls
+per second, and lowers it by a fraction. Members of a store share estimates and noise. If the limit is not configured,
+throttles of large calls count more. The constants were found by simulation (bench/quota_matrix.py).
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ if TYPE_CHECKING:
 # gives no evidence about the quota.
 LEAST_CALLS = 6.0
 
-KEPT = 0.99  # after a trial, the rate of a configured limit immediately returns to this fraction of its level
+LISTED = "as listed by Service Quotas"
+
+KEPT = 0.99  # after a trial, the rate of a told limit immediately returns to this fraction of its level
 DOUBTING = 1.0  # with more evidence than this of too many throttles, the rate does not grow
 LONG_KEPT = 0.5  # after a full minute, the estimate drops at most to this fraction
 
@@ -65,7 +67,8 @@ RESTORING = 15.0
 
 class EvidenceEstimator:
     """An estimator of a limit (requests or tokens per minute), with throttles as evidence. The table at the top of the
-    module lists its states. The estimate is never above `ceiling`. `reason` is a text that explains the estimate.
+    module lists its states. The estimate is never above `ceiling`, the configured limit. `known` is True if `estimate`
+    is a configured or listed limit. `reason` is a text that explains the estimate.
     """
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
@@ -75,10 +78,11 @@ class EvidenceEstimator:
         self._slack = Slack()
         self.ceiling = ceiling
         self.known = known
-        self.reason = "as configured" if known else "nothing is known yet"
+        self._firm = ceiling < inf
+        self.reason = "as configured" if self._firm else LISTED if known else "nothing is known yet"
         self.evidence = Evidence()
-        self._told = ceiling < inf
-        self._prior = TOLD if self._told else UNTOLD
+        self._told = known
+        self._prior = TOLD if known else UNTOLD
         self._bursts = Burst(burst, self._prior.regrows)
         self._now = self._changed_at = 0.0
         self._admitted = 0.0
@@ -148,6 +152,9 @@ class EvidenceEstimator:
             self.estimate = estimate
             self.reason = "another member of the shared quota found it"
         self.known = True
+        if not self._told and estimate < inf:
+            self._told, self._prior = True, TOLD
+            self._growth.lowered(estimate, estimate)
 
     @property
     def noise(self) -> float:
@@ -165,14 +172,16 @@ class EvidenceEstimator:
             self.estimate = self._growth.found(self.estimate, seconds, counts.calls)
         elif self.estimate < self.ceiling:
             self.estimate = min(self.ceiling, self._growth.told(self.estimate, seconds))
+            if self.reason == LISTED:
+                self.reason = "above the limit that Service Quotas lists, because the service accepts more"
 
     def _weigh(self, throttle: Throttle, counts: Counts) -> None:
         evidence = self.evidence
-        evidence.throttle(1.0 if self._told else throttle.size)  # sizes are no evidence about a configured limit
+        evidence.throttle(1.0 if self._firm else throttle.size)  # sizes are no evidence about a configured limit
         doubtful = evidence.doubtful(self._prior.doubt)
         if self._trial is not None:
             self._judge(self._trial)
-            if not self._told and doubtful:
+            if doubtful and not self._firm and self._trial is not None and self._trial.of_rate:
                 self._reduce(self.estimate, 0.0, throttle.refused)
                 self._growth.rest()
                 self._changed_at, evidence.doubt = self._now, 0.0
@@ -212,13 +221,12 @@ class EvidenceEstimator:
 
     def _judge(self, trial: Trial) -> None:
         evidence, prior = self.evidence, self._prior
-        gone = evidence.verdict(trial.throttled, prior.gone, blamed=not self._told)
-        rate = not trial.slack and not trial.burst  # True if the trial tests the rate
+        gone = evidence.verdict(trial.throttled, prior.gone, blamed=not self._firm)
         shallow = 1.0 - self.estimate / trial.estimate < max(prior.cut, evidence.rate - evidence.noise)
-        if gone is None or (not gone and rate and not self._told and (shallow or evidence.size > LARGER)):
+        if gone is None or (not gone and trial.of_rate and not self._firm and (shallow or evidence.size > LARGER)):
             return
-        if not gone and (shallow or not rate):
-            if not rate:
+        if not gone and (shallow or not trial.of_rate):
+            if not trial.of_rate:
                 self._restore(trial)
             self._try(trial._replace(slack=0.0) if trial.slack else trial._replace(burst=0.0), self.estimate)
             return
@@ -230,7 +238,7 @@ class EvidenceEstimator:
             evidence.learn()
             evidence.blame()
             self.reason = "throttles stopped with fewer calls"
-            if self._told and rate:
+            if self._told and trial.of_rate:
                 level = min(trial.estimate, self.estimate / (1.0 - prior.below))
                 self._lower(max(self.estimate, level * KEPT), level)
         self._trial = None
@@ -276,7 +284,7 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self) -> bool:
-        """Reduce the burst (quota used at once) of a configured limit if not small yet. Return True if reduced."""
+        """Reduce the burst (quota used at once) of a told limit if not small yet. Return True if reduced."""
         if not self._told or self.burst < SMALL:
             return False
         self._bursts.reduce()

@@ -33,10 +33,10 @@ ALARM_PRECISION = 0.001
 class Ledger:
     """A record of one quota's reserved and charged tokens, which admits calls.
 
-    A limit that is None is learned from throttles. `firm` limits are never exceeded. `burst` is the number of seconds
-    whose quota can be used at once. With `windowed`, the use of each minute also stays within the limit. Several
-    ledgers can share a `day`. `shares` are guaranteed parts by priority. `estimator` creates the estimators. All times
-    are times of one clock.
+    A limit that is None is learned from throttles. `firm` limits are configured and never exceeded; other limits are
+    listed by Service Quotas. `burst` is the number of seconds whose quota can be used at once. With `windowed`, the use
+    of each minute also stays within the limit. Several ledgers can share a `day`. `shares` are guaranteed parts by
+    priority. `estimator` creates the estimators. All times are times of one clock.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Ledger:
     ) -> None:
         self.window = Window(rpm=rpm, tpm=tpm, now=now, burst=burst, firm=firm, windowed=windowed, estimator=estimator)
         self.concurrency = Concurrency(concurrency)
-        self.pause = Pause(PAUSE_PART if firm and (rpm or tpm) else PAUSE_PART_UNTOLD)
+        self.pause = Pause(PAUSE_PART if rpm or tpm else PAUSE_PART_UNTOLD)
         self.queue = Queue(shares)
         self.day = day if day is not None else Day()
         self.consumers = Consumers()
@@ -279,7 +279,7 @@ class Ledger:
         if slot is None and not ticket.left:
             self.queue.leave(ticket)
         ticket.left, ticket.slot = True, None
-        if slot is not None and not slot.inherited:
+        if slot is not None and slot.forks == self.window.forks:  # else the parent of a fork settles the reservation
             self.window.give(slot, ticket.tokens, ticket.tokens - used, requests)
             self.concurrency.in_flight -= 1
             self.day.settle(ticket.tokens, used)

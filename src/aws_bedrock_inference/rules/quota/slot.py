@@ -29,19 +29,19 @@ GRAIN = 5.0
 
 class Slot:
     """The tokens and requests that were admitted in a short part of the minute. The slot counts against the quota while
-    it is `alive`. `reserved` is the part of the tokens that its `in_flight` calls have reserved. If a slot is
-    `inherited`, its calls were sent by the parent process before a fork, and the parent settles their reservations.
+    it is `alive`. `reserved` is the part of the tokens that its `in_flight` calls have reserved. `forks` is the number
+    of forks that had led to the process when it created the slot.
     """
 
-    __slots__ = ("alive", "end", "in_flight", "inherited", "requests", "reserved", "tokens")
+    __slots__ = ("alive", "end", "forks", "in_flight", "requests", "reserved", "tokens")
 
-    def __init__(self, end: float) -> None:
+    def __init__(self, end: float, forks: int = 0) -> None:
         self.end = end
+        self.forks = forks
         self.tokens = self.reserved = 0.0
         self.in_flight = 0
         self.requests = 0.0
         self.alive = True
-        self.inherited = False
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:

@@ -55,7 +55,7 @@ TOLERANCE = 1e-6
 
 class Window:
     """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
-    `firm` limits are never exceeded; other limits are starting values.
+    `firm` limits are configured and never exceeded; other limits are listed by Service Quotas.
 
     Without any limit, requests start at a moderate rate that doubles. The dimension that is throttled first is then
     estimated. `estimator` creates the estimators.
@@ -78,13 +78,14 @@ class Window:
         def learned(limit: float | None, start: float, least: float) -> Limit:
             ceiling = limit or inf if firm else inf
             made = estimator(limit or start, burst=burst, ceiling=ceiling, known=limit is not None)
-            return Limit(made, least=least, windowed=windowed, told=ceiling < inf)
+            return Limit(made, least=least, windowed=windowed, told=limit is not None)
 
         self.tokens = learned(tpm, inf, 1.0)
         self.requests = learned(rpm, UNKNOWN_RPM if unknown else inf, UNKNOWN_BURST if unknown else 1.0)
         self.burndown = burndown or Burndown()
         self.minutes = Minutes(tpm or inf if firm and windowed else inf, now)
         self.slot = Slot(now + SLOT)
+        self.forks = 0
         self.outstanding = 0.0
         self.refunds = Refunds()
         self.admitted = 0.0
@@ -130,12 +131,13 @@ class Window:
     def inherit(self) -> None:
         """Continue the parent's use of the minute in a forked child. Tokens that the parent reserved count as used."""
         self.outstanding = 0.0
+        self.forks += 1
         slots = []
         for slot in (*self._slots, self.slot):
-            slots.append(Slot(slot.end))
+            slots.append(Slot(slot.end, self.forks))
             slots[-1].tokens, slots[-1].requests = slot.tokens, slot.requests
-            slot.alive, slot.inherited = False, True
-        self.slot = Slot(self.slot.end)
+            slot.alive = False
+        self.slot = Slot(self.slot.end, self.forks)
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
@@ -162,7 +164,7 @@ class Window:
         """Forget the use of the last minute if no calls are in flight. Other processes count this use from now on."""
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
-            self.slot = Slot(self.slot.end)
+            self.slot = Slot(self.slot.end, self.forks)
 
     def uses(self, now: float) -> tuple[Use, ...]:
         """Return what this process used in the last minute, ordered by the age in steps."""
@@ -192,7 +194,7 @@ class Window:
         self.admitted += admitted
         if now >= slot.end:
             self._slots.append(slot)
-            self.slot = Slot(now + SLOT)
+            self.slot = Slot(now + SLOT, self.forks)
             if now >= self._spread_at:
                 self.refunds.fade(SPREAD + now - self._spread_at)
                 self._spread_at = now + SPREAD
