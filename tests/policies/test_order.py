@@ -36,7 +36,7 @@ LITE = "amazon.nova-lite-v1:0"
 
 def made(name: str) -> Any:
     """Return a policy of the class with this name."""
-    return {
+    kinds: dict[str, Any] = {
         "RequestMetadata": RequestMetadata,
         "Degrade": lambda: Degrade("Busy."),
         "DeadLetter": lambda: DeadLetter("sqlite:///unused.db"),
@@ -51,7 +51,8 @@ def made(name: str) -> Any:
         "GeographicProfile": lambda: GeographicProfile(Models(region_name="us-east-1")),
         "Breaker": Breaker,
         "Quota": Quota,
-    }[name]()
+    }
+    return kinds[name]()
 
 
 @pytest.mark.parametrize(

@@ -181,12 +181,16 @@ class EvidenceEstimator:
         doubtful = evidence.doubtful(self._prior.doubt)
         if self._trial is not None:
             self._judge(self._trial)
-            if doubtful and not self._firm and self._trial is not None and self._trial.of_rate:
+            if doubtful and not self._firm and self._tries_rate:
                 self._reduce(self.estimate, 0.0, throttle.refused)
                 self._growth.rest()
                 self._changed_at, evidence.doubt = self._now, 0.0
         elif doubtful:
             self._try(self._suspected(counts), min(self.estimate, self._base(throttle)), throttle.refused)
+
+    @property
+    def _tries_rate(self) -> bool:
+        return self._trial is not None and self._trial.of_rate
 
     def _base(self, throttle: Throttle) -> float:
         """Return the estimate, or the recent use if there is no estimate yet."""
