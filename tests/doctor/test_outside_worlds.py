@@ -178,7 +178,7 @@ def private_host_through_the_proxy(broken: Broken, _: Path, opened: ExitStack) -
     broken.environ.setenv("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", f"https://{PRIVATE}")
     _proxy(broken, opened, "403 Forbidden")
     error = "OSError: Tunnel connection failed: 403 Forbidden"
-    return World("proxy-unreachable", "certificate-and-clock", error, rf"NO_PROXY.*{PRIVATE}|{PRIVATE}.*NO_PROXY")
+    return World("proxy-refused", "certificate-and-clock", error, rf"NO_PROXY.*{PRIVATE}|{PRIVATE}.*NO_PROXY")
 
 
 class _Old(Loader):
