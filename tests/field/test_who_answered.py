@@ -89,6 +89,13 @@ def test_a_redirect_is_not_followed_and_names_its_host(face: Any) -> None:
         assert len(wire.received) == 1
 
 
+def test_a_refusal_with_a_location_is_no_redirect(face: Any) -> None:
+    """Regression: a throttled call was not retried."""
+    busy = head("429 Too Many Requests", {"Location": "https://status.example/", "Content-Length": "0"})
+    with Wire(busy, answer(REPLY)) as wire:
+        assert face.get(face.open(wire.url).invoke("Why?")).text == "Because of Rayleigh."
+
+
 def test_a_header_of_40_kilobytes_is_read(face: Any) -> None:
     with Wire(answer(REPLY, x_policy="p" * 40_000)) as wire:
         assert face.get(face.open(wire.url).invoke("Why?")).text == "Because of Rayleigh."

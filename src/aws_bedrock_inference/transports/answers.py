@@ -50,7 +50,7 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     """
     response = plan.error(status, headers, body)
     error = response["Error"]
-    error["Message"] = error["Message"] or _foreign_message(body) or redirection(headers)
+    error["Message"] = error["Message"] or _foreign_message(body) or redirection(status, headers)
     return answered(
         "" if error["Code"] == str(status) else error["Code"],
         error["Message"],
