@@ -28,8 +28,8 @@ def is_refusal(fault: Fault) -> bool:
 
 
 def replaced(session: Any, credentials: Any, refused: Any) -> bool:
-    """Return whether `credentials` are no longer the `refused` ones. If they still are, first read access keys again, and
-    write the new ones into `credentials`, so that every client of the botocore `session` uses them.
+    """Return whether `credentials` are no longer the `refused` ones. If they still are, first read access keys again,
+    and write the new ones into `credentials`, so that every client of the botocore `session` uses them.
 
     Keys that the program passed cannot be read again. Credentials of other classes are not changed, because they renew
     themselves. They are not a source of keys either: if the keys in a file are missing for a moment, botocore finds the

@@ -135,8 +135,8 @@ class Bearer:
         return str(token.token)
 
     def replaced(self, identity: str) -> bool:
-        """Read the token again after the service refused `identity`. Return whether there is another token now. If there
-        is none, the client keeps its token, and reads again after the next refusal.
+        """Read the token again after the service refused `identity`. Return whether there is another token now. If none
+        is found, the client keeps its token, and reads again after the next refusal.
         """
         if self._read is not None and self.identity() == identity:
             self.source = self._read() or self.source
