@@ -117,6 +117,12 @@ def test_one_throttle_does_not_change_the_estimate() -> None:
     assert final([*busy(10), *busy(20, after=10, every=199)]).estimate == 6000
 
 
+def test_a_listed_limit_is_called_listed_until_the_service_has_accepted_more() -> None:
+    """Regression: after the first wait, 60 a minute were described as above the listed 60."""
+    assert final(busy(10), ceiling=inf).reason == "as listed by Service Quotas"
+    assert final(busy(40), ceiling=inf).reason.startswith("above the limit that Service Quotas lists")
+
+
 def test_throttles_that_continue_at_a_lower_rate_are_noise_and_the_rate_is_restored() -> None:
     noisy = final(busy(60, every=30))
     assert noisy.estimate == 6000
