@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.replay import Answer, Observation, replay
 
+from aws_bedrock_inference.rules.quota.growth import Growth
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.observed import Throttle
@@ -180,7 +181,10 @@ def test_throttles_of_large_calls_are_not_noise_if_no_limit_is_configured() -> N
 def test_an_estimated_limit_grows_by_the_same_number_of_calls_at_any_traffic() -> None:
     def grown(calls: float) -> float:
         """Return by how many calls a second the rate grows in 10 s."""
-        return float(final(busy(10, calls=calls), ceiling=inf).estimate / 6000 - 1.0) * calls
+        growth, estimate = Growth(6000), 6000.0
+        for _ in range(100):
+            estimate = growth.found(estimate, 0.1, calls)
+        return (estimate / 6000 - 1.0) * calls
 
     assert grown(12.0) == pytest.approx(grown(4.0), rel=0.06)
 
