@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.credentials import Credentials
 from botocore.session import Session
 from support.answers import REPLY, fault
 from support.client_faces import Asyncio, Blocking
@@ -14,6 +16,8 @@ from support.wire import Wire, answer
 
 from aws_bedrock_inference import AssumedRole, Denied
 from aws_bedrock_inference.accounts import session_for
+from aws_bedrock_inference.accounts.replaced import replaced
+from aws_bedrock_inference.transports.fast.signing import SigV4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,3 +128,94 @@ def test_replaced_keys_assume_a_role(face: Any, keys: Callable[[str], None], mon
         keys("ASIANEW")
         assert face.get(client.invoke("Why?")).text
         assert [form["signed by"] for form in sts.asked] == ["ASIAOLD", "ASIANEW"]
+
+
+def test_the_identity_of_the_machine_does_not_take_the_place_of_keys_in_a_file(
+    face: Any, keys: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a file that was briefly missing moved the client to the account of the container, for good."""
+    given = {"AccessKeyId": "ASIABOX", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
+    with Wire(answer(given)) as container, Wire(EXPIRED) as wire:
+        client = face.open(wire.url, session=fresh())
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{container.url}/keys")
+        (tmp_path / "credentials").unlink()
+        with pytest.raises(Denied, match="expired"):
+            face.get(client.invoke("Why?"))
+        keys("ASIANEW")
+        with pytest.raises(Denied, match="expired"):
+            face.get(client.invoke("Why?"))
+        assert signers(wire) == ["ASIAOLD", "ASIAOLD", "ASIANEW"]
+
+
+def test_an_api_key_that_is_missing_for_a_while_is_read_later(
+    face: Any, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the client then had no API key, and never looked for one again."""
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "old")
+    expired = fault(403, "AccessDeniedException", "Bearer Token has expired")
+    with Wire(expired, expired, answer(REPLY)) as wire:
+        client = face.open(wire.url, session=fresh())
+        monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK")
+        with pytest.raises(Denied, match="expired"):
+            face.get(client.invoke("Why?"))
+        monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "new")
+        assert face.get(client.invoke("Why?")).text
+        assert signers(wire) == ["old", "old", "new"]
+
+
+def test_keys_that_another_call_has_read_are_not_read_again() -> None:
+    credentials = Credentials("ASIAOLD", "secret", "token", "shared-credentials-file")
+    session = Session()
+    reads = []
+    session.register_component("credential_provider", reads)  # it has no method to read
+    signer = SigV4(credentials, "bedrock", "us-east-1", session)
+    old = signer.identity()
+    credentials.access_key = "ASIANEW"
+    assert signer.replaced(old)
+
+
+def test_all_attributes_of_the_keys_are_replaced(keys: Callable[[str], None], tmp_path: Path) -> None:
+    """Regression: the id of the old account stayed, which is a part of some services' endpoints."""
+    session = Session()
+    signer = SigV4(session.get_credentials(), "bedrock", "us-east-1", session)
+    old = signer.identity()
+    with (tmp_path / "credentials").open("a") as file:
+        file.write("aws_account_id = 210987654321\n")
+    keys_of = (tmp_path / "credentials").read_text()
+    (tmp_path / "credentials").write_text(keys_of.replace("ASIAOLD", "ASIANEW"))
+    assert signer.replaced(old)
+    assert signer.identity().account_id == "210987654321"
+
+
+def test_a_role_notices_keys_that_another_call_replaced_in_the_meantime(
+    keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: of two roles that were refused together, only the first one was assumed again."""
+    with Sts() as sts, Wire(answer(REPLY)) as wire, ThreadPoolExecutor(1) as pool:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        sts.refusals.append((403, "ExpiredToken", "The security token included in the request is expired"))
+        sts.open.clear()
+        base = fresh()
+        client = Blocking().open(wire.url, session=session_for(AssumedRole(ARN, session=base)))
+        call = pool.submit(client.invoke, "Why?")
+        assert sts.arrived.acquire(timeout=30)
+        keys("ASIANEW")
+        replaced(base._session, base.get_credentials(), base.get_credentials().get_frozen_credentials())  # another call
+        sts.open.set()
+        assert call.result().text
+        assert [form["signed by"] for form in sts.asked] == ["ASIAOLD", "ASIANEW"]
+
+
+def test_a_refused_chain_of_roles_sends_one_request_for_each_attempt(
+    keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the second role asked the first one again only to compare its credentials."""
+    refused = (403, "ExpiredToken", "The security token included in the request is expired")
+    with Sts() as sts, Wire(answer(REPLY)) as wire:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
+        sts.refusals += [refused] * 4
+        first = session_for(AssumedRole(ARN, session=fresh()))
+        second = session_for(AssumedRole(ARN.replace("inference", "second"), session=first))
+        with pytest.raises(Denied, match="expired"):
+            Blocking().open(wire.url, session=second).invoke("Why?")
+        assert len(sts.asked) == 1

@@ -81,3 +81,15 @@ def test_the_halves_of_two_blocks_do_not_mix() -> None:
     halves.whole({"contentBlockDelta": delta({"text": "a\ud83d"})})
     other = {"contentBlockDelta": delta({"text": "b"}, 1)}
     assert halves.whole(other) == other
+
+
+@pytest.mark.parametrize(("pieces", "received"), [
+    (["a\ud83d", "b"], ["a", "b"]),
+    (["a\ud83d", "", "\ude00b"], ["a", "", "😀b"]),
+    (["a\ud83d", "\ud83d", "\ude00b"], ["a", "", "😀b"]),
+])  # fmt: skip
+def test_a_first_half_is_joined_only_with_a_second_half(pieces: list[str], received: list[str]) -> None:
+    """Regression: a title that was cut in half made the next title unprintable."""
+    halves = Halves()
+    events = [halves.whole({"contentBlockDelta": delta({"citation": {"title": piece}})}) for piece in pieces]
+    assert [event["contentBlockDelta"]["delta"]["citation"]["title"] for event in events] == received

@@ -10,9 +10,10 @@ import pytest
 from botocore.exceptions import InvalidEndpointConfigurationError
 from support.answers import FRAMES, MESSAGES, REPLY, fault
 from support.client_faces import Asyncio, Blocking
+from support.raw_server import Peer, RawServer
 from support.wire import Wire, answer, head
 
-from aws_bedrock_inference import BedrockError, ServerFailed, StreamBroken, Unreachable
+from aws_bedrock_inference import BedrockError, Pipeline, ServerFailed, StreamBroken, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,6 +88,36 @@ def test_a_redirect_is_not_followed_and_names_its_host(face: Any) -> None:
         with pytest.raises(Unreachable, match=r"redirects to login\.example .*Sign in to the proxy"):
             face.get(face.open(wire.url).invoke("Why?"))
         assert len(wire.received) == 1
+
+
+def test_a_refusal_with_a_location_is_no_redirect(face: Any) -> None:
+    """Regression: a throttled call was not retried."""
+    busy = head("429 Too Many Requests", {"Location": "https://status.example/", "Content-Length": "0"})
+    with Wire(busy, answer(REPLY)) as wire:
+        assert face.get(face.open(wire.url).invoke("Why?")).text == "Because of Rayleigh."
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "the answer does not begin with HTTP/1"),
+        (b"HTTP/2.0 200 OK\r\n\r\n", "the answer does not begin with HTTP/1"),
+        (b"HTTP/1.1 200 OK\r\nsecret: a\0b\r\n\r\n", "the head is not valid HTTP/1.1"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, "more than 32 interim answers"),
+    ],
+)
+def test_an_answer_that_is_not_http_is_described_and_not_quoted(face: Any, data: bytes, said: str) -> None:
+    """Regression: with asyncio, the message was "ClientResponseError: HTTP 400", a status that nobody had sent."""
+
+    def serve(peer: Peer) -> None:
+        peer.request()
+        peer.send(data)
+
+    with RawServer(serve) as server:
+        client = face.open(server.url, pipeline=Pipeline())
+        with pytest.raises(ServerFailed, match=f"is not valid HTTP: {said}") as caught:
+            face.get(client.invoke("Why?"))
+    assert "secret" not in str(caught.value)
 
 
 def test_a_header_of_40_kilobytes_is_read(face: Any) -> None:

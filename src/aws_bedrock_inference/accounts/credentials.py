@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.credentials import DeferredRefreshableCredentials
+from botocore.credentials import Credentials, DeferredRefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 from botocore.session import Session
 from cachetools import LRUCache
 
-from aws_bedrock_inference.accounts.replaced import is_refusal, read_again, with_other_credentials
+from aws_bedrock_inference.accounts.replaced import is_refusal, replaced, with_other_credentials
 from aws_bedrock_inference.forks import Locked, renew_after_fork, renew_lock
 from aws_bedrock_inference.knowledge.classify import unidentified
 from aws_bedrock_inference.log import LOGGER
@@ -89,6 +89,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         self._region = region
         self._wall = wall
         self._source: Any = None
+        self._signed_by: Any = None
         self._given: dict[str, str] = {}
         self._paused_until = 0.0
         self.lead_to: LRUCache[Hashable, RoleCredentials] = LRUCache(_MOST)
@@ -132,16 +133,17 @@ class RoleCredentials(DeferredRefreshableCredentials):
         raise RoleNotAssumed(fault)  # raised here, so that it does not reference `error`, which may reference a request
 
     def _source_replaced(self) -> bool:
-        """Return whether the credentials that assume the role have been replaced since STS refused them."""
+        """Return whether the access keys that assume the role have been replaced since STS refused them. Credentials of
+        other classes renew themselves. Asking for them here could send another request to STS.
+        """
         try:
-            refused = self._source.get_frozen_credentials()
-            read_again(self._base, self._source)
-            return bool(self._source.get_frozen_credentials() != refused)
+            return type(self._source) is Credentials and replaced(self._base, self._source, self._signed_by)
         except Exception:  # noqa: BLE001 - any error of the source: the refusal of STS is the more useful fault
             return False
 
     def _assume(self) -> dict[str, str]:
         client, _, self._source = make_client("sts", self._base, region_name=self._region, config=_STS)
+        self._signed_by = self._source.get_frozen_credentials() if type(self._source) is Credentials else None
         try:
             given = client.assume_role(**_request(self._role)).get("Credentials")
         finally:

@@ -27,20 +27,25 @@ def is_refusal(fault: Fault) -> bool:
     return cause is not None and cause.scope == "credentials"
 
 
-def read_again(session: Any, credentials: Any) -> None:
-    """Read access keys again, and write the new ones into `credentials`, so that every client of the botocore
-    `session` uses them.
+def replaced(session: Any, credentials: Any, refused: Any) -> bool:
+    """Return whether `credentials` are no longer the `refused` ones. If they still are, first read access keys again,
+    and write the new ones into `credentials`, so that every client of the botocore `session` uses them.
 
-    Keys that the program passed cannot be read again. Credentials of other classes are not changed either, because they
-    renew themselves. Raises botocore's errors if the source of the keys fails.
+    Keys that the program passed cannot be read again. Credentials of other classes are not changed, because they renew
+    themselves. They are not a source of keys either: if the keys in a file are missing for a moment, botocore finds the
+    credentials of the instance or container instead, which can belong to another account.
+
+    Raises botocore's errors if the source of the keys fails.
     """
-    if type(credentials) is not Credentials or credentials.method == _OF_PROGRAM:
-        return
+    if credentials.get_frozen_credentials() != refused:
+        return True
+    if session is None or type(credentials) is not Credentials or credentials.method == _OF_PROGRAM:
+        return False
     found = session.get_component("credential_provider").load_credentials()
-    if found is None:
-        return
-    keys = found.get_frozen_credentials()
-    credentials.access_key, credentials.secret_key, credentials.token = keys.access_key, keys.secret_key, keys.token
+    if type(found) is not Credentials:
+        return False
+    vars(credentials).update(vars(found))
+    return bool(credentials.get_frozen_credentials() != refused)
 
 
 def with_other_credentials(fault: Fault) -> Fault:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-_FIRST = ("\ud800", "\udbff")  # the range of the first half
+# The ranges of both halves.
+_FIRST = ("\ud800", "\udbff")
+_SECOND = ("\udc00", "\udfff")
 
 
 class Halves:
-    """Holds back a first half at the end of a delta, and puts it before the next delta of the same block.
+    """Holds back a first half at the end of a delta, and puts it before the second half at the beginning of the next
+    delta of the same block. A first half without a second one is lost, because it is no character.
 
     `held` contains the halves, by the index of their block and the names of the members around the text.
     """
@@ -21,9 +24,7 @@ class Halves:
         self.held: dict[tuple[Any, ...], str] = {}
 
     def whole(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return an event of a ConverseStream in which no text ends with a first half. If a block ends after a first
-        half, this half is lost, because it is no character.
-        """
+        """Return an event of a ConverseStream in which no text ends with a first half."""
         body = event.get("contentBlockDelta")
         if isinstance(body, dict) and isinstance(delta := body.get("delta"), dict):
             index = str(body.get("contentBlockIndex"))
@@ -41,8 +42,12 @@ class Halves:
         return joined
 
     def _text(self, text: str, place: tuple[Any, ...]) -> str:
-        text = self.held.pop(place, "") + text
-        if text and _FIRST[0] <= text[-1] <= _FIRST[1]:
+        if not text:
+            return text
+        held = self.held.pop(place, "")
+        if _SECOND[0] <= text[0] <= _SECOND[1]:
+            text = held + text
+        if _FIRST[0] <= text[-1] <= _FIRST[1]:
             self.held[place] = text[-1]
             text = text[:-1]
         if text.isascii():

@@ -50,10 +50,10 @@ def refusal(plan: Operation, status: int, headers: Mapping[str, str], body: byte
     """
     response = plan.error(status, headers, body)
     error = response["Error"]
-    error["Message"] = error["Message"] or _foreign_message(body) or redirection(headers)
+    error["Message"] = error["Message"] or _foreign_message(body)
     return answered(
         "" if error["Code"] == str(status) else error["Code"],
-        error["Message"],
+        error["Message"] or redirection(status, headers),
         status=status,
         request_id=response["ResponseMetadata"].get("RequestId"),
         retry_after=retry_after(headers.get("retry-after"), wall),

@@ -38,6 +38,7 @@ SWITCHING = 101
 
 START = b"HTTP/1."
 NOT_HTTP1 = "the answer does not begin with HTTP/1"
+INVALID_HEAD = "the head is not valid HTTP/1.1"
 
 _HEAD_END = re.compile(rb"\n\r?\n")  # h11's own pattern
 _VERSIONS = (b"1.1", b"1.0")
@@ -158,4 +159,4 @@ class Answer:
             )
         if error.error_status_hint == _TOO_LONG:
             return MalformedAnswer(f"a head, a trailer or a line of the body is longer than {MAX_HEAD} bytes")
-        return MalformedAnswer(f"the {'body' if self.status else 'head'} is not valid HTTP/1.1")
+        return MalformedAnswer("the body is not valid HTTP/1.1" if self.status else INVALID_HEAD)

@@ -17,11 +17,12 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.http_exceptions import BadHttpMessage, HttpProcessingError
 from urllib3.util import wait_for_read
 
 from aws_bedrock_inference.transports.connections import KEPT_SECONDS, made_socket
-from aws_bedrock_inference.transports.http1 import MAX_HEAD, MAX_INTERIM, NOT_HTTP1, START, SWITCHING
+from aws_bedrock_inference.transports.failures import MalformedAnswer
+from aws_bedrock_inference.transports.http1 import INVALID_HEAD, MAX_HEAD, MAX_INTERIM, NOT_HTTP1, START, SWITCHING
 from aws_bedrock_inference.transports.lookup import look_up
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class _Handler(ResponseHandler):
             if not START.startswith(self._start):
                 if self.transport is not None:
                     self.transport.close()
-                self.set_exception(BadHttpMessage(NOT_HTTP1))
+                self.set_exception(_malformed(NOT_HTTP1))
                 return
         super().data_received(data)
 
@@ -209,21 +210,26 @@ class _Handler(ResponseHandler):
         """Return the next head of an answer (its status and headers). Raise an error if its status line is not
         HTTP/1.1 or HTTP/1.0, if there are too many interim answers, or if the server switches protocols.
         """
-        answer = await super().read()
+        try:
+            answer = await super().read()
+        except HttpProcessingError as error:
+            if isinstance(error.__cause__, MalformedAnswer):
+                raise
+            raise BadHttpMessage(INVALID_HEAD) from MalformedAnswer(INVALID_HEAD)  # aiohttp's text quotes the answer
         head = answer[0]
         self._last = status = head.code
         if head.version not in _VERSIONS:
-            raise BadHttpMessage(NOT_HTTP1)
+            raise _malformed(NOT_HTTP1)
         if status < _LOWEST_STATUS or not _NOT_IN_REASON.isdisjoint(head.reason):
-            raise BadHttpMessage("the status line is not valid HTTP/1.1")
+            raise _malformed("the status line is not valid HTTP/1.1")
         if status >= 200:  # noqa: PLR2004 - the final answer
             self._interim = 0
             return answer
         self._interim += 1
         if status == SWITCHING:
-            raise BadHttpMessage("the server switched to another protocol, which the request did not ask for")
+            raise _malformed("the server switched to another protocol, which the request did not ask for")
         if self._interim > MAX_INTERIM:
-            raise BadHttpMessage(f"more than {MAX_INTERIM} interim answers")
+            raise _malformed(f"more than {MAX_INTERIM} interim answers")
         return answer
 
     @property
@@ -242,6 +248,13 @@ class _Handler(ResponseHandler):
             return not wait_for_read(transport.get_extra_info("socket"), timeout=0.0)
         except (OSError, ValueError):
             return False
+
+
+def _malformed(problem: str) -> BadHttpMessage:
+    """Return an error that aiohttp expects of a connection. Its cause is the one that a fault shows."""
+    error = BadHttpMessage(problem)
+    error.__cause__ = MalformedAnswer(problem)
+    return error
 
 
 class _Resolver(AbstractResolver):

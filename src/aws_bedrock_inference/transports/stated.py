@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 EVENT_STREAM = "application/vnd.amazon.eventstream"
+_LOWEST_ERROR = 400
 _NAME = re.compile(r"[\w.+/-]{1,80}")  # a header can contain any text, so only names are shown
 
 
@@ -22,8 +23,12 @@ def stated_form(headers: Mapping[str, str], expected: str) -> str:
     return "".join(f"; its {name} is {value[0]}" for name, value in found.items() if value and value[0] != expected)
 
 
-def redirection(headers: Mapping[str, str]) -> str:
-    """Return words about the host to which a redirect points, or an empty text if there is no such host."""
+def redirection(status: int, headers: Mapping[str, str]) -> str:
+    """Return words about the host to which a redirect points. Return an empty text if there is no such host, or if the
+    status is not one of a redirect, because other answers can contain a Location, too.
+    """
+    if status >= _LOWEST_ERROR:
+        return ""
     try:
         host = urlsplit(headers.get("location", "")).hostname
     except ValueError:

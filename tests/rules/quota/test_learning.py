@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.replay import Answer, Observation, replay
 
+from aws_bedrock_inference.rules.quota.growth import Growth
 from aws_bedrock_inference.rules.quota.learning import EvidenceEstimator
 from aws_bedrock_inference.rules.quota.ledger import Ledger
 from aws_bedrock_inference.rules.quota.observed import Throttle
@@ -117,6 +118,12 @@ def test_one_throttle_does_not_change_the_estimate() -> None:
     assert final([*busy(10), *busy(20, after=10, every=199)]).estimate == 6000
 
 
+def test_a_listed_limit_is_called_listed_until_the_service_has_accepted_more() -> None:
+    """Regression: after the first wait, 60 a minute were described as above the listed 60."""
+    assert final(busy(10), ceiling=inf).reason == "as listed by Service Quotas"
+    assert final(busy(40), ceiling=inf).reason.startswith("above the limit that Service Quotas lists")
+
+
 def test_throttles_that_continue_at_a_lower_rate_are_noise_and_the_rate_is_restored() -> None:
     noisy = final(busy(60, every=30))
     assert noisy.estimate == 6000
@@ -174,7 +181,10 @@ def test_throttles_of_large_calls_are_not_noise_if_no_limit_is_configured() -> N
 def test_an_estimated_limit_grows_by_the_same_number_of_calls_at_any_traffic() -> None:
     def grown(calls: float) -> float:
         """Return by how many calls a second the rate grows in 10 s."""
-        return float(final(busy(10, calls=calls), ceiling=inf).estimate / 6000 - 1.0) * calls
+        growth, estimate = Growth(6000), 6000.0
+        for _ in range(100):
+            estimate = growth.found(estimate, 0.1, calls)
+        return (estimate / 6000 - 1.0) * calls
 
     assert grown(12.0) == pytest.approx(grown(4.0), rel=0.06)
 

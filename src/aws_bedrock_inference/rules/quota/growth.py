@@ -4,7 +4,7 @@ from __future__ import annotations
 
 UNKNOWN_INCREASE = 0.7  # per second: an estimate without evidence nearly doubles
 
-# If the limit is told (see `learning`), the estimate grows from a level to twice the level in this many seconds. A
+# For a told limit (see `learning`), the estimate grows from a level to twice the level in this many seconds. A
 # level is the value to which the estimate grows back after a decrease. Each decrease counts as at least the fraction
 # NEAR of the level.
 SPAN = 60.0
@@ -21,7 +21,7 @@ FASTER_AFTER = 300.0
 
 class Growth:
     """The growth of an estimated limit since its last decrease. `level` is the value to which the estimate grows back.
-    If the limit is told (see `learning`), the growth depends on the seconds since the decrease; otherwise it depends on
+    For a told limit (see `learning`), the growth depends on the seconds since the decrease; otherwise it depends on
     the number of calls.
     """
 

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 LEAST_CALLS = 6.0
 
 LISTED = "as listed by Service Quotas"
+ABOVE = 1.01  # an estimate above this factor of the listed limit is no longer described as listed
 
 KEPT = 0.99  # after a trial, the rate of a told limit immediately returns to this fraction of its level
 DOUBTING = 1.0  # with more evidence than this of too many throttles, the rate does not grow
@@ -68,7 +69,7 @@ RESTORING = 15.0
 class EvidenceEstimator:
     """An estimator of a limit (requests or tokens per minute), with throttles as evidence. The table at the top of the
     module lists its states. The estimate is never above `ceiling`, the configured limit. `known` is True if `estimate`
-    is a configured or listed limit. `reason` is a text that explains the estimate.
+    is a configured or listed limit, or is based on evidence. `reason` is a text that explains the estimate.
     """
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
@@ -172,7 +173,7 @@ class EvidenceEstimator:
             self.estimate = self._growth.found(self.estimate, seconds, counts.calls)
         elif self.estimate < self.ceiling:
             self.estimate = min(self.ceiling, self._growth.told(self.estimate, seconds))
-            if self.reason == LISTED:
+            if self.reason == LISTED and self.estimate > ABOVE * self._growth.level:
                 self.reason = "above the limit that Service Quotas lists, because the service accepts more"
 
     def _weigh(self, throttle: Throttle, counts: Counts) -> None:

@@ -24,7 +24,7 @@ from botocore.exceptions import (
 from botocore.tokens import FrozenAuthToken
 from botocore.utils import normalize_url_path
 
-from aws_bedrock_inference.accounts.replaced import read_again
+from aws_bedrock_inference.accounts.replaced import replaced
 from aws_bedrock_inference.forks import renew_after_fork, renew_lock
 
 if TYPE_CHECKING:
@@ -135,9 +135,11 @@ class Bearer:
         return str(token.token)
 
     def replaced(self, identity: str) -> bool:
-        """Read the token again after the service refused `identity`. Return whether there is another token now."""
-        if self._read is not None:
-            self.source = self._read()
+        """Read the token again after the service refused `identity`. Return whether there is another token now. If none
+        is found, the client keeps its token, and reads again after the next refusal.
+        """
+        if self._read is not None and self.identity() == identity:
+            self.source = self._read() or self.source
         return self.identity() != identity
 
     def sign(self, identity: str, request: Request, host: str, now: float) -> dict[str, str]:  # noqa: ARG002 - as in every signer
@@ -189,9 +191,7 @@ class SigV4:
 
     def replaced(self, identity: Any) -> bool:
         """Read the credentials again after the service refused `identity`. Return whether there are others now."""
-        if self._session is not None:
-            read_again(self._session, self.source)
-        return bool(self.identity() != identity)
+        return replaced(self._session, self.source, identity)
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
         """Return the headers `X-Amz-Date`, `Authorization` and, for temporary credentials, `X-Amz-Security-Token`."""
