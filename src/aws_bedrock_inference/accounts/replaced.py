@@ -1,7 +1,7 @@
 """Use credentials that were replaced while the program runs, for example in `~/.aws/credentials`.
 
-botocore reads access keys once. If another program replaces them in their file, all later calls of the process are
-refused. Therefore the keys are read again after AWS has refused them.
+botocore reads access keys from a file only once. If another program replaces the keys in the file and the old keys
+expire, AWS refuses all later calls of the process. Therefore the keys are read again after AWS has refused them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ _OF_PROGRAM = "explicit"
 
 
 def is_refusal(fault: Fault) -> bool:
-    """Return whether AWS refused the credentials themselves, so that the same call can succeed with others."""
+    """Return whether AWS refused the credentials themselves, so that the call can succeed with other credentials."""
     cause = catalogue().causes.get(fault.cause)
     return cause is not None and cause.scope == "credentials"
 
 
 def read_again(session: Any, credentials: Any) -> None:
-    """Read access keys again, and write the new ones into `credentials`, so that every client of the botocore
-    `session` uses them.
+    """Read the access keys again, and write the new keys into the object `credentials`, so that every client of the
+    botocore `session` uses the new keys.
 
-    Keys that the program passed cannot be read again. Credentials of other classes are not changed either, because they
-    renew themselves. Raises botocore's errors if the source of the keys fails.
+    Keys that the program passed to the session are not changed, because they cannot be read again. Other classes of
+    credentials are not changed, because they renew themselves. Raises botocore's errors if the source of the keys
+    fails.
     """
     if type(credentials) is not Credentials or credentials.method == _OF_PROGRAM:
         return

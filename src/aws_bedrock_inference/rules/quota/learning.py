@@ -3,7 +3,7 @@
 The cause of a throttle can be the rate, a burst, a short problem of the service, or chance (noise). The estimator
 distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A trial reduces one
 suspected cause and observes whether the throttles stop; the result is the verdict. "Told" means that the limit is
-configured, listed by Service Quotas, or shared by another process:
+configured, listed by Service Quotas, or found by another process with the same store:
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -67,8 +67,8 @@ RESTORING = 15.0
 
 class EvidenceEstimator:
     """An estimator of a limit (requests or tokens per minute), with throttles as evidence. The table at the top of the
-    module lists its states. The estimate is never above `ceiling`, the configured limit. `known` is True if `estimate`
-    is a configured or listed limit. `reason` is a text that explains the estimate.
+    module lists its states. The estimate is never above `ceiling`, the configured limit. At the start, `known` is True
+    if `estimate` is a configured or listed limit. `reason` is a text that explains the estimate.
     """
 
     def __init__(self, estimate: float, *, burst: float, ceiling: float = inf, known: bool = True) -> None:
