@@ -73,8 +73,8 @@ def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
 
 
 def _of_another_region(fault: Fault, route: Route) -> str:
-    """Return advice if the model's ARN names another Region than the called one. AWS then reports that the model does
-    not exist, or that access to it is denied.
+    """Return advice if the Region in the model's ARN is not the called Region; otherwise return an empty text. AWS
+    refuses such a call with an error that names no Region: the model does not exist, or access to it is denied.
     """
     if fault.status is None or fault.kind not in (Kind.INVALID, Kind.NOT_FOUND, Kind.DENIED):
         return ""

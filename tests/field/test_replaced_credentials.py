@@ -166,7 +166,7 @@ def test_an_api_key_that_is_missing_for_a_while_is_read_later(
 def test_keys_that_another_call_has_read_are_not_read_again() -> None:
     credentials = Credentials("ASIAOLD", "secret", "token", "shared-credentials-file")
     session = Session()
-    reads = []
+    reads: list[Any] = []
     session.register_component("credential_provider", reads)  # it has no method to read
     signer = SigV4(credentials, "bedrock", "us-east-1", session)
     old = signer.identity()

@@ -1,7 +1,7 @@
 """Use credentials that were replaced while the program runs, for example in `~/.aws/credentials`.
 
-botocore reads access keys once. If another program replaces them in their file, all later calls of the process are
-refused. Therefore the keys are read again after AWS has refused them.
+botocore reads access keys from a file only once. If another program replaces the keys in the file and the old keys
+expire, AWS refuses all later calls of the process. Therefore the keys are read again after AWS has refused them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OF_PROGRAM = "explicit"
 
 
 def is_refusal(fault: Fault) -> bool:
-    """Return whether AWS refused the credentials themselves, so that the same call can succeed with others."""
+    """Return whether AWS refused the credentials themselves, so that the call can succeed with other credentials."""
     cause = catalogue().causes.get(fault.cause)
     return cause is not None and cause.scope == "credentials"
 

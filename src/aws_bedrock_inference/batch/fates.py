@@ -79,7 +79,7 @@ class JournalBroken(OSError):
 
 
 def unwritable(path: Path, error: OSError | sqlite3.Error) -> str:
-    """Return sentences that state why a file cannot be written, and what to do if its disk is full."""
+    """Return the message for a file that cannot be read or written. If its disk is full, also state what to do."""
     reason = getattr(error, "strerror", None) or error
     full = getattr(error, "errno", None) in _FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
     advice = f" Free space on the disk of {path.parent.absolute()}." if full else ""

@@ -1,7 +1,8 @@
 """Join characters that a stream cuts in half.
 
-JSON writes a character such as an emoji as two surrogates, and a sender that counts in UTF-16 can put them into two
-deltas. Python does not join two such halves, so the text could not be printed, encoded or sent back.
+JSON can write a character such as an emoji as two escapes (surrogates). A service that counts characters in UTF-16 can
+put these two halves into two deltas, that is, pieces of the stream. Python does not join the halves, and a text with
+one half cannot be printed, encoded or sent back.
 """
 
 from __future__ import annotations
@@ -14,17 +15,19 @@ _SECOND = ("\udc00", "\udfff")
 
 
 class Halves:
-    """Holds back a first half at the end of a delta, and puts it before the second half at the beginning of the next
-    delta of the same block. A first half without a second one is lost, because it is no character.
+    """Holds back the first half of a character at the end of a delta, and puts it before the second half at the
+    beginning of the next delta of the same block. A first half without a second one is lost, because half a character
+    cannot be printed or sent.
 
-    `held` contains the halves, by the index of their block and the names of the members around the text.
+    `held` contains the halves. Its keys consist of the index of the block and the names of the members that contain the
+    text.
     """
 
     def __init__(self) -> None:
         self.held: dict[tuple[Any, ...], str] = {}
 
     def whole(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return an event of a ConverseStream in which no text ends with a first half."""
+        """Return an event of ConverseStream in which no text ends with the first half of a character."""
         body = event.get("contentBlockDelta")
         if isinstance(body, dict) and isinstance(delta := body.get("delta"), dict):
             index = str(body.get("contentBlockIndex"))

@@ -24,7 +24,8 @@ SURROGATE = (
     "text.encode('utf-8', 'replace').decode()"
 )
 _MOST = 3
-# The values of a document. For others, such as Decimal, botocore's validator does not name the whole place.
+# The types that a document (JSON without a fixed form) accepts. For a value of another type, such as Decimal,
+# botocore's validator names only the last key.
 _JSON = (str, int, float, list, dict, type(None))
 
 
@@ -86,8 +87,8 @@ def _inside(value: Any, shape: Any, where: str, levels: int) -> Iterator[str]:
 
 
 def _shape_of(shape: Any, name: Any) -> Any:
-    """Return the shape of a member. Inside a document, JSON without a fixed form, it is the shape of the document.
-    Return None for members that the validator will refuse.
+    """Return the shape of a member. Inside a document (JSON without a fixed form), return the shape of the document.
+    Return None for members that botocore's validator will refuse.
     """
     if getattr(shape, "is_document_type", False):
         return shape

@@ -42,7 +42,7 @@ class BedrockJobClient(Jobs):
     `output_s3_uri` is the prefix for the outputs of jobs; the inputs are uploaded below the same prefix. `role_arn` is
     the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN.
     The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
-    botocore) if it is set. `endpoint_url` is another endpoint for the jobs, as in `Jobs`.
+    botocore) if it is set. `endpoint_url` sets the endpoint for the jobs, as in `Jobs`.
 
     If a job has fewer records than the service accepts for the model, `on_too_few` decides. With `"local"`, this
     process sends the records on demand, through the client `on_demand` or through a client of this session. With

@@ -43,9 +43,9 @@ class Jobs:
 
     The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
     botocore) if it is set. `on_demand` is the client for jobs that run on demand, by default a client of this session.
-    `endpoint_url` is another endpoint for the jobs. If it is an endpoint outside AWS, such as the simulator, the jobs
-    that run on demand use it, too. S3 and the other services keep their own endpoints. `clock` and `sleep` replace the
-    time in tests.
+    `endpoint_url` sets the endpoint of the service `bedrock`, by default the one that boto3 finds. If this endpoint is
+    outside AWS, such as the simulator, the jobs that run on demand also use it. The endpoints of S3 and of other
+    services do not change. `clock` and `sleep` replace the time in tests.
     """
 
     def __init__(

@@ -53,8 +53,9 @@ class Outputs:
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:
-        """Return an output line with this body and any id, or None. Call this method only after all records with ids
-        have their outputs.
+        """Return an unused output line with this body, whatever its id is, or None. This method finds the output of a
+        record without an id. Call it only after all records with ids have their outputs, because it could return one
+        of these.
         """
         if self._alike is None:
             self._alike = {}

@@ -1,6 +1,7 @@
-"""The orders of policies that a pipeline refuses, because a policy would not do what its documentation states.
+"""The orders of policies that a pipeline refuses, because a policy would not work as documented.
 
-The rules name the classes of this package, and apply to their subclasses. They do not apply to policies of a program.
+The rules name classes of this package, and also apply to their subclasses. No rule applies to other classes that a
+program defines.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ ORDER = (
 
 
 class Rule(NamedTuple):
-    """Policies `outer` that must not be outside the policies `inner`, and the reason."""
+    """A set of refused orders: no policy in `outer` may be outside a policy in `inner`. `reason` is for the message."""
 
     outer: tuple[str, ...]
     inner: tuple[str, ...]
@@ -55,7 +56,7 @@ RULES = (
 
 
 class Ordered:
-    """A policy that has a wrong position in some pipelines."""
+    """A policy that cannot work at some positions in a pipeline."""
 
     def placed(self, outer: Sequence[object], inner: Sequence[object]) -> None:
         """Raise `ValueError` if one of the policies `outer` must not be outside this policy, or if this policy must not
@@ -79,6 +80,6 @@ def _check(outer: object, inner: object) -> None:
 
 
 def _name(policy: object) -> str:
-    """Return the name of the policy's class in this package, or an empty text for a policy of a program."""
+    """Return the name of the policy's nearest class in this package, or an empty text if there is no such class."""
     ours = (kind.__name__ for kind in type(policy).__mro__ if kind.__module__.startswith(f"{__package__}."))
     return next(ours, "")

@@ -111,7 +111,8 @@ class AnswerSizes(Locked):
             raise ValueError(f"these are not answer sizes: {error!r}; pass the result of as_dict()") from None
         if counted.get("growth") != _GROWTH or sum(sizes._buckets) != sizes.count:
             raise ValueError(
-                "these answer sizes were changed, or another version wrote them; pass the result of as_dict()"
+                "the stored answer sizes were changed, or another version of this package stored them: delete them, "
+                "and store the result of AnswerSizes.as_dict() again"
             )
         return sizes
 

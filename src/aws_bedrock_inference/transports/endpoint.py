@@ -199,7 +199,7 @@ def _check_url(url: str) -> None:
     if _UNUSABLE.search(url):
         raise InvalidEndpointConfigurationError(
             msg="The endpoint URL contains a ? or #, white space or a character outside ASCII. Pass the URL without a "
-            "query, and percent-encode the other characters of its path."
+            "query or fragment, and percent-encode white space and characters outside ASCII in its path."
         )
 
 

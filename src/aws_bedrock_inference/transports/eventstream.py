@@ -47,7 +47,7 @@ class Decoder:
         self._metadata = head["ResponseMetadata"]
         self._frames = Frames()
         self._halves = Halves()
-        # Words about the body if the headers state that it is no event stream. They apply until a frame was read.
+        # Words about the body if its headers name another form than an event stream. Empty after the first frame.
         self._foreign = stated_form(self._metadata.get("HTTPHeaders", {}), EVENT_STREAM)
 
     def feed(self, data: bytes) -> None:
@@ -63,7 +63,7 @@ class Decoder:
                     return self._fault(message)
                 event = self._plan.event(message.headers, message.payload)
                 if event:
-                    # Only an escape in JSON can write a half of a character.
+                    # Only an escape in the JSON can be half of a character.
                     cut = b"\\u" in message.payload or self._halves.held
                     return self._halves.whole(event) if cut else event
         except (ParserError, ValueError) as error:

@@ -175,8 +175,8 @@ class _Connector(aiohttp.TCPConnector):
 class _Handler(ResponseHandler):
     """One connection of aiohttp. It is used again only if no bytes of the last answer can remain in it.
 
-    aiohttp accepts some status lines that are not HTTP/1.1, such as `ICE/1.0 200 OK` or `HTTP/2.0 200 OK`. This class
-    refuses them, because h11, which reads the answers of the blocking transport, refuses them, too.
+    aiohttp accepts some status lines that are not HTTP/1, such as `ICE/1.0 200 OK` or `HTTP/2.0 200 OK`. This class
+    refuses them, because h11, which reads the answers of the blocking transport, also refuses them.
     """
 
     def __init__(self, connector: _Connector, handlers: WeakSet[_Handler]) -> None:

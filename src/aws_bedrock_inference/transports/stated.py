@@ -1,4 +1,4 @@
-"""Read what the headers of an unreadable answer state about it. Often they show who answered instead of AWS."""
+"""Describe an unreadable answer by its headers. Often the headers show what answered in place of AWS."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _NAME = re.compile(r"[\w.+/-]{1,80}")  # a header can contain any text, so only 
 
 def stated_form(headers: Mapping[str, str], expected: str) -> str:
     """Return words about the form of the body, such as "; its Content-Type is text/html". Return an empty text if the
-    headers state the `expected` type and no encoding. The names of `headers` can be in lower case.
+    headers state the `expected` type and no encoding. The names in `headers` are in lower case.
     """
     found = {name: _NAME.match(headers.get(name.lower(), "").lower()) for name in ("Content-Type", "Content-Encoding")}
     return "".join(f"; its {name} is {value[0]}" for name, value in found.items() if value and value[0] != expected)
 
 
 def redirection(status: int, headers: Mapping[str, str]) -> str:
-    """Return words about the host to which a redirect points. Return an empty text if there is no such host, or if the
-    status is not one of a redirect, because other answers can contain a Location, too.
+    """Return words that name the host of a redirect. Return an empty text if the headers name no host, or if the status
+    is not that of a redirect, because other answers can contain a `Location`, too.
     """
     if status >= _LOWEST_ERROR:
         return ""

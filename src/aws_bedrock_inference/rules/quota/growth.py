@@ -4,15 +4,15 @@ from __future__ import annotations
 
 UNKNOWN_INCREASE = 0.7  # per second: an estimate without evidence nearly doubles
 
-# For a told limit (see `learning`), the estimate grows from a level to twice the level in this many seconds. A
-# level is the value to which the estimate grows back after a decrease. Each decrease counts as at least the fraction
-# NEAR of the level.
+# A told limit is configured, listed by Service Quotas, or found by another process with the same store. Its estimate
+# grows from a level to twice the level in this many seconds. A level is the value to which the estimate grows back
+# after a decrease. Each decrease counts as at least the fraction NEAR of the level.
 SPAN = 60.0
 NEAR = 0.002
 
-# If the limit is not told, the estimate grows by this fraction per second at EVEN_CALLS calls per second. At other
-# rates it grows by the same number of calls per second, up to EVEN_MOST times this fraction. So several processes that
-# share a limit get about equal parts. After FASTER_AFTER calls without a decrease, the growth is doubled.
+# The estimate of any other limit grows by this fraction per second at EVEN_CALLS calls per second. At other rates,
+# it grows by the same number of calls per second, up to EVEN_MOST times this fraction. So several processes that share
+# a limit get about equal parts. After FASTER_AFTER calls without a decrease, the growth is doubled.
 EVENLY = 0.003
 EVEN_CALLS = 6.0
 EVEN_MOST = 2.0
@@ -21,8 +21,8 @@ FASTER_AFTER = 300.0
 
 class Growth:
     """The growth of an estimated limit since its last decrease. `level` is the value to which the estimate grows back.
-    For a told limit (see `learning`), the growth depends on the seconds since the decrease; otherwise it depends on
-    the number of calls.
+    The growth of a told limit (configured, listed, or found by another process) depends on the seconds since the
+    decrease. The growth of any other limit depends on the number of calls.
     """
 
     def __init__(self, level: float) -> None:
@@ -39,15 +39,15 @@ class Growth:
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
-        """Return the estimate of a told limit when `seconds` more have passed. The estimate grows quickly at
-        first, slowly near the level (the value to which it grows back after a decrease), and then quickly again.
+        """Return the estimate of a told limit when `seconds` more have passed. The estimate grows quickly at first,
+        slowly near the level (the value to which it grows back after a decrease), and then quickly again.
         """
         self._grown += seconds
         way: float = self._grown / SPAN - self._drop**0.25
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return the estimate of a limit that is not told, when `seconds` more have passed with this number of
+        """Return the estimate of a limit that is not a told limit, when `seconds` more have passed with this number of
         `calls` per second.
         """
         self._grown += calls * seconds

@@ -3,7 +3,7 @@
 The cause of a throttle can be the rate, a burst, a short problem of the service, or chance (noise). The estimator
 distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A trial reduces one
 suspected cause and observes whether the throttles stop; the result is the verdict. "Told" means that the limit is
-configured, listed by Service Quotas, or shared by another process:
+configured, listed by Service Quotas, or found by another process with the same store:
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------

@@ -88,7 +88,7 @@ class LeaseRequest:
 
     @property
     def whose(self) -> tuple[Need, ...]:
-        """The needs of the member's calls, each with its tenant."""
+        """The tuples in `needs`, each together with its tenant from `tenants`."""
         return tuple(Need(*need, tenant) for need, tenant in zip(self.needs, self.tenants or repeat(""), strict=False))
 
 

@@ -279,7 +279,7 @@ class Ledger:
         if slot is None and not ticket.left:
             self.queue.leave(ticket)
         ticket.left, ticket.slot = True, None
-        if slot is not None and slot.forks == self.window.forks:  # else the parent of a fork settles the reservation
+        if slot is not None and slot.forks == self.window.forks:  # otherwise, the parent process settles it
             self.window.give(slot, ticket.tokens, ticket.tokens - used, requests)
             self.concurrency.in_flight -= 1
             self.day.settle(ticket.tokens, used)

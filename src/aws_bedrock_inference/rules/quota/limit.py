@@ -128,7 +128,8 @@ class Limit:
 
     def needs(self, amount: float) -> float:
         """Return the number of units (requests or tokens) that the bucket must contain before a call can use `amount`.
-        For an amount above the capacity, the bucket must be full. If the limit is not told, fewer units are enough.
+        For an amount above the capacity, the bucket must be full. If the limit is neither configured nor listed, fewer
+        units are enough.
         Some large calls may then be refused, and these refusals help to distinguish a limit from noise.
         """
         if not self.told and amount > self.capacity:

@@ -30,7 +30,7 @@ GRAIN = 5.0
 class Slot:
     """The tokens and requests that were admitted in a short part of the minute. The slot counts against the quota while
     it is `alive`. `reserved` is the part of the tokens that its `in_flight` calls have reserved. `forks` is the number
-    of forks that had led to the process when it created the slot.
+    of forks between the first process and the process that created the slot.
     """
 
     __slots__ = ("alive", "end", "forks", "in_flight", "requests", "reserved", "tokens")

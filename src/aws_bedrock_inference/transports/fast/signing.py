@@ -58,8 +58,8 @@ class Signer(Protocol):
         """Return the identity. If there is none, raise botocore's error, such as `NoCredentialsError`."""
 
     def replaced(self, identity: Any) -> bool:
-        """Read the credentials or the token again after the service refused `identity`. Return whether there is another
-        identity now. The reading can last as long as a renewal. Raises botocore's errors.
+        """Read the credentials or the token again after the service refused `identity`. Return whether the identity has
+        changed. The reading can last as long as a renewal. Raises botocore's errors.
         """
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
@@ -107,7 +107,7 @@ class Unsigned:
 
 
 class Bearer:
-    """A bearer token, such as a Bedrock API key. `read` reads the token again; without it, the token stays the same."""
+    """A bearer token, such as a Bedrock API key. `read` reads the token again; without `read`, it is not read again."""
 
     def __init__(self, token: Any, read: Callable[[], Any] | None = None) -> None:
         self.source = token
@@ -150,7 +150,7 @@ class Bearer:
 class SigV4:
     """AWS Signature Version 4 in headers. `credentials` are credentials of botocore, which renew themselves.
 
-    `session` is the botocore session that found them. Without it, access keys are never read again.
+    `session` is the botocore session that found the credentials. Without `session`, access keys are never read again.
     """
 
     def __init__(self, credentials: Any, service: str, region: str, session: Any = None) -> None:
@@ -190,7 +190,7 @@ class SigV4:
         return self.source.get_frozen_credentials()
 
     def replaced(self, identity: Any) -> bool:
-        """Read the credentials again after the service refused `identity`. Return whether there are others now."""
+        """Read the credentials again after the service refused `identity`. Return whether they have changed."""
         return replaced(self._session, self.source, identity)
 
     def sign(self, identity: Any, request: Request, host: str, now: float) -> dict[str, str]:
