@@ -12,7 +12,6 @@ import pytest
 from botocore.validate import ParamValidator
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.client_faces import Asyncio, Blocking
 from support.wire import Wire, event, exception, stream
 
 from aws_bedrock_inference import StreamBroken
@@ -26,8 +25,6 @@ from aws_bedrock_inference.transports.eventstream import Decoder
 from aws_bedrock_inference.transports.operations import _service, operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from aws_bedrock_inference.fault import Fault
 
 
@@ -326,27 +323,20 @@ BLOCKS_OF_CITED = [
 ]
 
 
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest, alone: None) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
-
-
-def test_every_way_to_read_a_stream_gives_the_same_answer(face: Any) -> None:
+def test_every_way_to_read_a_stream_gives_the_same_answer(client_face: Any) -> None:
     with Wire(stream(*(wired(*one) for one in CITED + END))) as wire:
-        client = face.open(wire.url)
-        reply = face.get(client.invoke("Why?", max_tokens=9, stream=True))
+        client = client_face.open(wire.url)
+        reply = client_face.get(client.invoke("Why?", max_tokens=9, stream=True))
         pieces = client.invoke_stream("Why?", max_tokens=9)
-        assert "".join(face.whole(pieces)) == reply.text == pieces.reply.text == "The title is Skylight"
+        assert "".join(client_face.whole(pieces)) == reply.text == pieces.reply.text == "The title is Skylight"
         assert reply.output["message"]["content"] == pieces.reply.output["message"]["content"] == BLOCKS_OF_CITED
 
 
-def test_the_received_part_of_a_broken_stream_has_the_same_form(face: Any) -> None:
+def test_the_received_part_of_a_broken_stream_has_the_same_form(client_face: Any) -> None:
     with Wire(
         stream(*(wired(*one) for one in CITED), exception("modelStreamErrorException", {"message": "m"}))
     ) as wire:
         with pytest.raises(StreamBroken) as raised:
-            face.whole(face.open(wire.url).invoke_stream("Why?", max_tokens=9))
+            client_face.whole(client_face.open(wire.url).invoke_stream("Why?", max_tokens=9))
         assert raised.value.received == "The title is Skylight"
         assert raised.value.received_message["content"] == BLOCKS_OF_CITED

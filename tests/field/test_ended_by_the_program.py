@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 WHOLE = stream(*FRAMES)
 
 
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
-
-
 @pytest.fixture(autouse=True)
 def _nothing_left_of_other_tests() -> None:
     """The garbage collector ends earlier streams before the test starts to listen."""
@@ -80,24 +73,24 @@ def interrupt(client: Any, by: type[BaseException]) -> None:
     client._driver._send = send
 
 
-def test_a_stream_that_is_closed_early_is_not_a_failure(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_that_is_closed_early_is_not_a_failure(client_face: Any, caplog: pytest.LogCaptureFixture) -> None:
     with Wire(WHOLE) as wire:
-        client = face.open(wire.url)
+        client = client_face.open(wire.url)
         heard = Heard(client, caplog)
         answer = client.invoke_stream("Why?", max_tokens=9)
-        assert next(face.items(answer)) == "Because "
-        face.leave(answer)
-        face.leave(answer)
+        assert next(client_face.items(answer)) == "Because "
+        client_face.leave(answer)
+        client_face.leave(answer)
     assert heard.is_the_programs_doing()
     assert heard.ends[0].usage is not None  # what came is paid for
 
 
-def test_a_dropped_stream_is_not_a_failure(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dropped_stream_is_not_a_failure(client_face: Any, caplog: pytest.LogCaptureFixture) -> None:
     with Wire(WHOLE) as wire:
-        client = face.open(wire.url)
+        client = client_face.open(wire.url)
         heard = Heard(client, caplog)
         answer = [client.invoke_stream("Why?", max_tokens=9)]
-        assert next(face.items(answer[0])) == "Because "
+        assert next(client_face.items(answer[0])) == "Because "
         answer.clear()
         gc.collect()
         assert eventually(lambda: bool(heard.ends and caplog.records))
@@ -105,38 +98,38 @@ def test_a_dropped_stream_is_not_a_failure(face: Any, caplog: pytest.LogCaptureF
 
 
 def test_a_closed_generator_around_a_stream_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
-    face = Blocking()
+    client_face = Blocking()
 
     def pieces(client: BedrockClient) -> Iterator[str]:
         with client.invoke_stream("Why?", max_tokens=9) as answer:
             yield from answer
 
     with Wire(WHOLE) as wire:
-        client = face.open(wire.url)
+        client = client_face.open(wire.url)
         heard = Heard(client, caplog)
         reading: Any = pieces(client)
         assert next(reading) == "Because "
         reading.close()
         assert heard.is_the_programs_doing()
-        face.end()
+        client_face.end()
 
 
 @pytest.mark.parametrize("by", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])
 @pytest.mark.parametrize("streamed", [False, True])
 def test_an_interruption_before_the_answer_is_not_a_failure(
-    face: Any, caplog: pytest.LogCaptureFixture, by: type[BaseException], streamed: Any
+    client_face: Any, caplog: pytest.LogCaptureFixture, by: type[BaseException], streamed: Any
 ) -> None:
-    client = face.open("http://127.0.0.1:9")
+    client = client_face.open("http://127.0.0.1:9")
     heard = Heard(client, caplog)
     interrupt(client, by)
     with pytest.raises(by):
-        face.get(client.converse_stream(messages=[]) if streamed else client.invoke("Why?", max_tokens=9))
+        client_face.get(client.converse_stream(messages=[]) if streamed else client.invoke("Why?", max_tokens=9))
     assert heard.is_the_programs_doing()
 
 
 def test_a_reading_task_cancelled_by_a_disconnect_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     """ASGI servers do this; a reader that continues nonetheless gets the reason for the end."""
-    face = Asyncio()
+    client_face = Asyncio()
 
     async def leave(client: AsyncBedrockClient, heard: Heard) -> None:
         answer = client.invoke_stream("Why?", max_tokens=9)
@@ -155,13 +148,13 @@ def test_a_reading_task_cancelled_by_a_disconnect_is_not_a_failure(caplog: pytes
         assert (raised.value.origin, raised.value.received) == (Origin.CALLER, "")
 
     with Wire(WHOLE) as wire:
-        client = face.open(wire.url)
-        face.get(leave(client, Heard(client, caplog)))
-        face.end()
+        client = client_face.open(wire.url)
+        client_face.get(leave(client, Heard(client, caplog)))
+        client_face.end()
 
 
 def test_a_cancelled_call_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
-    face = Asyncio()
+    client_face = Asyncio()
 
     async def cancel(client: AsyncBedrockClient) -> None:
         asking = asyncio.ensure_future(client.invoke("Why?", max_tokens=9))
@@ -171,7 +164,7 @@ def test_a_cancelled_call_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> 
         assert asking.cancelled()
 
     sent = asyncio.Event()
-    client = face.open("http://127.0.0.1:9")
+    client = client_face.open("http://127.0.0.1:9")
     heard = Heard(client, caplog)
 
     async def send(_: Any) -> Any:
@@ -179,15 +172,15 @@ def test_a_cancelled_call_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> 
         await asyncio.get_running_loop().create_future()
 
     client._driver._send = send
-    face.get(cancel(client))
+    client_face.get(cancel(client))
     assert heard.is_the_programs_doing()
-    face.end()
+    client_face.end()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio reports destroyed tasks
 def test_a_call_whose_task_is_destroyed_is_not_a_failure(caplog: pytest.LogCaptureFixture) -> None:
-    face = Asyncio()
-    client = face.open("http://127.0.0.1:9")
+    client_face = Asyncio()
+    client = client_face.open("http://127.0.0.1:9")
     heard = Heard(client, caplog)
 
     async def send(_: Any) -> Any:
@@ -195,7 +188,7 @@ def test_a_call_whose_task_is_destroyed_is_not_a_failure(caplog: pytest.LogCaptu
 
     client._driver._send = send
     asking = client.invoke("Why?", max_tokens=9)
-    face.get(asyncio.sleep(0))
+    client_face.get(asyncio.sleep(0))
     loop = asyncio.new_event_loop()
     task = [loop.create_task(asking)]
     loop.run_until_complete(asyncio.sleep(0))
@@ -206,7 +199,7 @@ def test_a_call_whose_task_is_destroyed_is_not_a_failure(caplog: pytest.LogCaptu
     assert eventually(lambda: bool(heard.ends))
     assert heard.ends[0].fault is not None
     assert heard.ends[0].fault.origin is Origin.CALLER
-    face.end()
+    client_face.end()
 
 
 def test_interrupted_wrapped_functions_are_not_failures(caplog: pytest.LogCaptureFixture) -> None:
@@ -230,12 +223,12 @@ def test_interrupted_wrapped_functions_are_not_failures(caplog: pytest.LogCaptur
     assert caplog.records == []
 
 
-def test_a_failure_is_still_a_warning(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_still_a_warning(client_face: Any, caplog: pytest.LogCaptureFixture) -> None:
     with Wire(("cut", stream(*FRAMES[:2], end=False))) as wire:
-        client = face.open(wire.url)
+        client = client_face.open(wire.url)
         heard = Heard(client, caplog)
         with pytest.raises(StreamBroken):
-            list(face.items(client.invoke_stream("Why?", max_tokens=9)))
+            list(client_face.items(client.invoke_stream("Why?", max_tokens=9)))
     assert heard.ends[-1].fault is not None
     assert heard.ends[-1].fault.origin is not Origin.CALLER
     assert "WARNING" in {each.levelname for each in caplog.records}

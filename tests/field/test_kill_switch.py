@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 from support.answers import REPLY, THROTTLED, UNAVAILABLE
-from support.client_faces import Asyncio, Blocking
 from support.doubles import session
 from support.wire import Wire, answer
 
@@ -30,13 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
-
-
 @pytest.fixture
 def off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_BEDROCK_INFERENCE", "off")
@@ -44,33 +36,33 @@ def off(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("off")
-def test_a_client_makes_one_attempt_and_its_exceptions_stay_the_same(face: Any) -> None:
+def test_a_client_makes_one_attempt_and_its_exceptions_stay_the_same(client_face: Any) -> None:
     with Wire(UNAVAILABLE) as wire:
-        client = face.open(wire.url, quota=Quota(rpm=1))
+        client = client_face.open(wire.url, quota=Quota(rpm=1))
         for _ in range(8):  # more than a minute's quota, and enough to open a circuit
             with pytest.raises(BedrockError) as raised:
-                face.get(client.invoke("hi"))
+                client_face.get(client.invoke("hi"))
             assert raised.value.code == "ServiceUnavailableException"
             assert raised.value.attempts == 1
     assert len(wire.received) == 8
 
 
 @pytest.mark.usefixtures("off")
-def test_a_custom_pipeline_is_turned_off_too(face: Any) -> None:
+def test_a_custom_pipeline_is_turned_off_too(client_face: Any) -> None:
     with Wire(THROTTLED) as wire:
-        client = face.open(wire.url, pipeline=Pipeline(Breaker(failures=1), Quota(tpm=1)))
+        client = client_face.open(wire.url, pipeline=Pipeline(Breaker(failures=1), Quota(tpm=1)))
         for _ in range(3):
             with pytest.raises(BedrockError, match="ThrottlingException"):
-                face.get(client.invoke("hi"))
+                client_face.get(client.invoke("hi"))
     assert len(wire.received) == 3
 
 
 @pytest.mark.usefixtures("off")
-def test_no_store_is_opened(face: Any, tmp_path: Path) -> None:
+def test_no_store_is_opened(client_face: Any, tmp_path: Path) -> None:
     with Wire(answer(REPLY)) as wire:
-        client = face.open(wire.url, quota=Quota(rpm=1, store=f"sqlite:///{tmp_path}/shares.db"))
+        client = client_face.open(wire.url, quota=Quota(rpm=1, store=f"sqlite:///{tmp_path}/shares.db"))
         for _ in range(3):
-            face.get(client.invoke("hi"))
+            client_face.get(client.invoke("hi"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -146,12 +138,12 @@ def test_an_invalid_value_is_refused(value: str, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("value", ["", "on", " ON "])
-def test_the_value_on_has_no_effect(value: str, monkeypatch: pytest.MonkeyPatch, face: Any) -> None:
+def test_the_value_on_has_no_effect(value: str, monkeypatch: pytest.MonkeyPatch, client_face: Any) -> None:
     monkeypatch.setenv("AWS_BEDROCK_INFERENCE", value)
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
-        assert face.get(face.open(wire.url).invoke("hi")).attempts == 2
+        assert client_face.get(client_face.open(wire.url).invoke("hi")).attempts == 2
     with Wire(UNAVAILABLE) as wire, pytest.raises((BedrockError, ServerFailed)):
-        face.get(face.open(wire.url, pipeline=Pipeline()).invoke("hi"))
+        client_face.get(client_face.open(wire.url, pipeline=Pipeline()).invoke("hi"))
 
 
 @pytest.mark.parametrize("value", [" OFF ", "Off"])

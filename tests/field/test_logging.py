@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from support.answers import REPLY, THROTTLED, UNAVAILABLE, fault
-from support.client_faces import Asyncio, Blocking, at_once
+from support.client_faces import at_once
 from support.doubles import READ_TIMEOUT, ROUTE, World, call
 from support.wire import Wire, answer
 
@@ -23,27 +23,19 @@ from aws_bedrock_inference.listeners import Listeners
 from aws_bedrock_inference.log import LOGGER, log
 from aws_bedrock_inference.policies import refusals
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 SECRET = "the prompt that nobody may read"
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(record.levelname, record.getMessage()) for record in caplog.records if record.name == LOGGER.name]
 
 
-def test_each_retry_and_the_success_after_it_are_one_log_line(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_retry_and_the_success_after_it_are_one_log_line(
+    client_face: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
     with Wire(UNAVAILABLE, answer(REPLY)) as wire:
-        face.get(face.open(wire.url).invoke(SECRET))
+        client_face.get(client_face.open(wire.url).invoke(SECRET))
     said = lines(caplog)
     assert [level for level, _ in said] == ["WARNING", "DEBUG"]
     assert "attempt 1 failed with ServiceUnavailableException (" in said[0][1]
@@ -51,28 +43,28 @@ def test_each_retry_and_the_success_after_it_are_one_log_line(face: Any, caplog:
     assert "converse on amazon.nova-lite-v1:0 in us-east-1 succeeded after 2 attempt(s)" in said[1][1]
 
 
-def test_a_failure_is_one_log_line(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_one_log_line(client_face: Any, caplog: pytest.LogCaptureFixture) -> None:
     refused = fault(400, "ValidationException", f"The text {SECRET} is not valid")
     with Wire(refused) as wire, pytest.raises(BedrockError):
-        face.get(face.open(wire.url).invoke(SECRET))
+        client_face.get(client_face.open(wire.url).invoke(SECRET))
     [(level, line)] = lines(caplog)
     assert level == "WARNING"
     assert "failed after 1 attempt(s)" in line
     assert "ValidationException" in line
 
 
-def test_throttles_are_logged_at_level_info(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_throttles_are_logged_at_level_info(client_face: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger=LOGGER.name)
     with Wire(THROTTLED, answer(REPLY)) as wire:
-        face.get(face.open(wire.url, pipeline=at_once(Quota(rpm=600_000))).invoke(SECRET))
+        client_face.get(client_face.open(wire.url, pipeline=at_once(Quota(rpm=600_000))).invoke(SECRET))
     assert [(level, "throttled by" in line) for level, line in lines(caplog)] == [("INFO", True), ("WARNING", False)]
 
 
-def test_the_log_contains_nothing_of_the_request(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_contains_nothing_of_the_request(client_face: Any, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, logger=LOGGER.name)
     echo = fault(500, "InternalServerException", SECRET)
     with Wire(echo, answer(REPLY)) as wire:
-        face.get(face.open(wire.url).invoke(SECRET, system=SECRET))
+        client_face.get(client_face.open(wire.url).invoke(SECRET, system=SECRET))
     text = "\n".join(line for _, line in lines(caplog))
     for word in (SECRET, "Rayleigh", "AKIDEXAMPLE", "secret"):
         assert word not in text
@@ -166,10 +158,12 @@ def test_a_program_without_logging_prints_nothing() -> None:
     assert (said.stdout, said.stderr) == ("", "")
 
 
-def test_a_successful_call_creates_no_event_without_a_listener(face: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_successful_call_creates_no_event_without_a_listener(
+    client_face: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, logger=LOGGER.name)
     with Wire(answer(REPLY)) as wire:
-        client = face.open(wire.url)
+        client = client_face.open(wire.url)
         client._listeners.call_ended = None  # would be called
-        face.get(client.invoke("hi"))
+        client_face.get(client.invoke("hi"))
     assert lines(caplog) == []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from support.answers import FRAMES, chunk
-from support.client_faces import Asyncio, Blocking
 from support.wire import Wire, event, stream
 
 from aws_bedrock_inference import Pipeline, Retry, ServiceFault, StreamBroken, Timeout
@@ -15,9 +14,6 @@ from aws_bedrock_inference.call import Call, Route
 from aws_bedrock_inference.dialects.stream import NativeTranscript, Transcript
 from aws_bedrock_inference.events import RetryScheduled
 from aws_bedrock_inference.transports.timeouts import Exchange
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MASKED = {"amazon-bedrock-guardrailAction": "INTERVENED"}
 BLOCKED = {**MASKED, "amazon-bedrock-trace": {"guardrail": {"input": {}}}}
@@ -38,20 +34,13 @@ SAID: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest, alone: None) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
+def opened(client_face: Any, wire: Wire, **options: Any) -> Any:
+    return client_face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)), **options)
 
 
-def opened(face: Any, wire: Wire, **options: Any) -> Any:
-    return face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)), **options)
-
-
-def native(face: Any, wire: Wire) -> list[Any]:
-    body = face.get(opened(face, wire).invoke_model_with_response_stream(body=b"{}"))["body"]
-    return list(face.items(body))
+def native(client_face: Any, wire: Wire) -> list[Any]:
+    body = client_face.get(opened(client_face, wire).invoke_model_with_response_stream(body=b"{}"))["body"]
+    return list(client_face.items(body))
 
 
 def follow(*chunks: dict[str, Any]) -> NativeTranscript:
@@ -66,25 +55,25 @@ def chunk_bytes(body: dict[str, Any]) -> bytes:
 
 
 @pytest.mark.parametrize("family", SAID)
-def test_a_stream_that_a_guardrail_blocked_is_complete(face: Any, family: str) -> None:
+def test_a_stream_that_a_guardrail_blocked_is_complete(client_face: Any, family: str) -> None:
     """boto3 can read the stream, and AWS ended it: its body is complete, and its last chunk says that the guardrail
     intervened."""
     with Wire(stream(chunk({**SAID[family], **BLOCKED}))) as wire:
-        assert len(native(face, wire)) == 1
+        assert len(native(client_face, wire)) == 1
     transcript = follow({**SAID[family], **BLOCKED})
     assert (transcript.text, transcript.stop_reason) == ("No.", "guardrail_intervened")
 
 
 @pytest.mark.parametrize("family", SAID)
 @pytest.mark.parametrize("action", [{}, LET_PASS])
-def test_the_same_stream_without_a_guardrail_is_truncated(face: Any, family: str, action: Any) -> None:
+def test_the_same_stream_without_a_guardrail_is_truncated(client_face: Any, family: str, action: Any) -> None:
     with Wire(stream(chunk({**SAID[family], **action}))) as wire, pytest.raises(StreamBroken) as raised:
-        native(face, wire)
+        native(client_face, wire)
     assert raised.value.fault.code == "StreamIncomplete"
     assert raised.value.received == "No."
 
 
-def test_a_guardrail_that_masked_a_part_does_not_make_a_broken_stream_complete(face: Any) -> None:
+def test_a_guardrail_that_masked_a_part_does_not_make_a_broken_stream_complete(client_face: Any) -> None:
     """A guardrail that masks names says so in every chunk, as recorded for Titan and Nova."""
     titan = {"outputText": "Emily", "index": 0.0, "inputTextTokenCount": 28.0, **MASKED}
     nova = {**SAID["nova"], **MASKED}
@@ -96,23 +85,23 @@ def test_a_guardrail_that_masked_a_part_does_not_make_a_broken_stream_complete(f
         [SAID["llama"], {**SAID["llama"], **MASKED}],
     ):
         with Wire(stream(*map(chunk, parts))) as wire, pytest.raises(StreamBroken):
-            native(face, wire)
+            native(client_face, wire)
     with Wire(("cut", stream(chunk({**SAID["titan"], **BLOCKED}), end=False))) as wire, pytest.raises(StreamBroken):
-        native(face, wire)
+        native(client_face, wire)
 
 
 @pytest.mark.parametrize(
     "family", ["titan", "llama", "mistral", "mistral chat", "cohere", "ai21", "claude, completions"]
 )
-def test_a_blocked_prompt_in_one_chunk_is_complete_even_without_a_trace(face: Any, family: str) -> None:
+def test_a_blocked_prompt_in_one_chunk_is_complete_even_without_a_trace(client_face: Any, family: str) -> None:
     with Wire(stream(chunk({**SAID[family], **MASKED}))) as wire:
-        assert len(native(face, wire)) == 1
+        assert len(native(client_face, wire)) == 1
 
 
 @pytest.mark.parametrize("family", SAID)
-def test_the_metrics_of_bedrock_end_a_stream_of_any_family(face: Any, family: str) -> None:
+def test_the_metrics_of_bedrock_end_a_stream_of_any_family(client_face: Any, family: str) -> None:
     with Wire(stream(chunk({**SAID[family], **METRICS}))) as wire:
-        assert len(native(face, wire)) == 1
+        assert len(native(client_face, wire)) == 1
 
 
 def test_a_stream_is_complete_only_when_all_of_its_answers_ended() -> None:
@@ -131,10 +120,10 @@ def test_a_stream_is_complete_only_when_all_of_its_answers_ended() -> None:
         ("bad", "StreamBroken", "the model reported an error"),
     ],
 )
-def test_an_error_event_of_the_model_is_a_fault(face: Any, error: Any, code: str, words: str) -> None:
+def test_an_error_event_of_the_model_is_a_fault(client_face: Any, error: Any, code: str, words: str) -> None:
     chunks = [SAID["claude"], {"type": "error", "error": error, **METRICS}]
     with Wire(stream(*map(chunk, chunks))) as wire, pytest.raises(ServiceFault) as raised:
-        native(face, wire)
+        native(client_face, wire)
     assert raised.value.fault.code.lower().replace("_", "") == code.lower().replace("_", "")
     assert words in str(raised.value)
 
@@ -205,14 +194,14 @@ def test_the_idle_limit_is_four_times_as_long_while_silence_is_expected() -> Non
     ],
 )
 def test_a_silent_generation_reports_its_cost_and_is_not_repeated_if_it_would_be_silent_again(
-    face: Any, frames: list[bytes], limit: str, tokens: int, attempts: int
+    client_face: Any, frames: list[bytes], limit: str, tokens: int, attempts: int
 ) -> None:
     with Wire(("stall", stream(*frames, end=False))) as wire:
-        client = face.open(wire.url, pipeline=Pipeline(Retry(chance=lambda: 0.0)), timeout=Timeout(idle=0.05))
+        client = client_face.open(wire.url, pipeline=Pipeline(Retry(chance=lambda: 0.0)), timeout=Timeout(idle=0.05))
         events: list[Any] = []
         client.listen(events.append)
         with pytest.raises(StreamBroken) as raised:
-            face.get(client.invoke("Why?", max_tokens=9, stream=True))
+            client_face.get(client.invoke("Why?", max_tokens=9, stream=True))
         assert raised.value.fault.code == "IdleTimeout"
         assert f"within {limit} (Timeout(idle)); about {tokens} tokens of the answer had arrived" in str(raised.value)
         assert len(wire.received) == attempts

@@ -10,7 +10,7 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.session import Session
 from support.answers import REPLY, fault
-from support.client_faces import Asyncio, Blocking
+from support.client_faces import Blocking
 from support.sts import ARN, Sts
 from support.wire import Wire, answer
 
@@ -20,17 +20,10 @@ from aws_bedrock_inference.accounts.replaced import replaced
 from aws_bedrock_inference.transports.fast.signing import SigV4
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 EXPIRED = fault(403, "ExpiredTokenException", "The security token included in the request is expired")
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
 
 
 @pytest.fixture
@@ -59,107 +52,109 @@ def signers(wire: Wire) -> list[str]:
     ]
 
 
-def test_a_call_uses_keys_that_were_replaced_in_their_file(face: Any, keys: Callable[[str], None]) -> None:
+def test_a_call_uses_keys_that_were_replaced_in_their_file(client_face: Any, keys: Callable[[str], None]) -> None:
     with Wire(answer(REPLY), EXPIRED, answer(REPLY)) as wire:
-        client = face.open(wire.url, session=fresh())
-        face.get(client.invoke("Why?"))
+        client = client_face.open(wire.url, session=fresh())
+        client_face.get(client.invoke("Why?"))
         keys("ASIANEW")
-        assert face.get(client.invoke("Why?")).attempts == 2
-        face.get(client.invoke("Why?"))
+        assert client_face.get(client.invoke("Why?")).attempts == 2
+        client_face.get(client.invoke("Why?"))
         assert signers(wire) == ["ASIAOLD", "ASIAOLD", "ASIANEW", "ASIANEW"]
         assert wire.received[-1].headers["x-amz-security-token"] == "ASIANEW-t"
 
 
-def test_a_stream_uses_them_too(face: Any, keys: Callable[[str], None]) -> None:
+def test_a_stream_uses_them_too(client_face: Any, keys: Callable[[str], None]) -> None:
     with Wire(EXPIRED) as wire:
-        client = face.open(wire.url, session=fresh())
+        client = client_face.open(wire.url, session=fresh())
         keys("ASIANEW")  # botocore has read the old key
         with pytest.raises(Denied, match="expired"):
-            face.whole(client.invoke_stream("Why?"))
+            client_face.whole(client.invoke_stream("Why?"))
         assert signers(wire) == ["ASIAOLD", "ASIANEW"]
 
 
-def test_the_same_keys_are_refused_at_once(face: Any, keys: Callable[[str], None]) -> None:
+def test_the_same_keys_are_refused_at_once(client_face: Any, keys: Callable[[str], None]) -> None:
     with Wire(EXPIRED) as wire:
-        client = face.open(wire.url, session=fresh())
+        client = client_face.open(wire.url, session=fresh())
         with pytest.raises(Denied, match="sign in again"):
-            face.get(client.invoke("Why?"))
+            client_face.get(client.invoke("Why?"))
         assert signers(wire) == ["ASIAOLD"]
 
 
-def test_keys_of_the_program_are_not_looked_for_elsewhere(face: Any, keys: Callable[[str], None]) -> None:
+def test_keys_of_the_program_are_not_looked_for_elsewhere(client_face: Any, keys: Callable[[str], None]) -> None:
     with Wire(EXPIRED) as wire:
         given = boto3.Session("AKIAGIVEN", "secret", region_name="us-east-1", botocore_session=Session())
-        client = face.open(wire.url, session=given)
+        client = client_face.open(wire.url, session=given)
         with pytest.raises(Denied):
-            face.get(client.invoke("Why?"))
+            client_face.get(client.invoke("Why?"))
         assert signers(wire) == ["AKIAGIVEN"]
 
 
 def test_a_file_that_cannot_be_read_leaves_the_refusal_of_the_service(
-    face: Any, keys: Callable[[str], None], tmp_path: Path
+    client_face: Any, keys: Callable[[str], None], tmp_path: Path
 ) -> None:
     with Wire(EXPIRED) as wire:
-        client = face.open(wire.url, session=fresh())
+        client = client_face.open(wire.url, session=fresh())
         (tmp_path / "credentials").write_text("no section\n")
         with pytest.raises(Denied, match="expired"):
-            face.get(client.invoke("Why?"))
+            client_face.get(client.invoke("Why?"))
         assert signers(wire) == ["ASIAOLD"]
 
 
 def test_a_bedrock_api_key_is_read_again(
-    face: Any, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    client_face: Any, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "old")
     with Wire(fault(403, "AccessDeniedException", "Bearer Token has expired"), answer(REPLY)) as wire:
-        client = face.open(wire.url, session=fresh())
+        client = client_face.open(wire.url, session=fresh())
         monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "new")
-        assert face.get(client.invoke("Why?")).text
+        assert client_face.get(client.invoke("Why?")).text
         assert signers(wire) == ["old", "new"]
 
 
-def test_replaced_keys_assume_a_role(face: Any, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_keys_assume_a_role(
+    client_face: Any, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Sts() as sts, Wire(answer(REPLY)) as wire:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts.url)
         sts.refusals.append((403, "ExpiredToken", "The security token included in the request is expired"))
         base = fresh()
         base.get_credentials()
-        client = face.open(wire.url, session=session_for(AssumedRole(ARN, session=base)))
+        client = client_face.open(wire.url, session=session_for(AssumedRole(ARN, session=base)))
         keys("ASIANEW")
-        assert face.get(client.invoke("Why?")).text
+        assert client_face.get(client.invoke("Why?")).text
         assert [form["signed by"] for form in sts.asked] == ["ASIAOLD", "ASIANEW"]
 
 
 def test_the_identity_of_the_machine_does_not_take_the_place_of_keys_in_a_file(
-    face: Any, keys: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client_face: Any, keys: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Regression: a file that was briefly missing moved the client to the account of the container, for good."""
     given = {"AccessKeyId": "ASIABOX", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
     with Wire(answer(given)) as container, Wire(EXPIRED) as wire:
-        client = face.open(wire.url, session=fresh())
+        client = client_face.open(wire.url, session=fresh())
         monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{container.url}/keys")
         (tmp_path / "credentials").unlink()
         with pytest.raises(Denied, match="expired"):
-            face.get(client.invoke("Why?"))
+            client_face.get(client.invoke("Why?"))
         keys("ASIANEW")
         with pytest.raises(Denied, match="expired"):
-            face.get(client.invoke("Why?"))
+            client_face.get(client.invoke("Why?"))
         assert signers(wire) == ["ASIAOLD", "ASIAOLD", "ASIANEW"]
 
 
 def test_an_api_key_that_is_missing_for_a_while_is_read_later(
-    face: Any, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    client_face: Any, keys: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Regression: the client then had no API key, and never looked for one again."""
     monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "old")
     expired = fault(403, "AccessDeniedException", "Bearer Token has expired")
     with Wire(expired, expired, answer(REPLY)) as wire:
-        client = face.open(wire.url, session=fresh())
+        client = client_face.open(wire.url, session=fresh())
         monkeypatch.delenv("AWS_BEARER_TOKEN_BEDROCK")
         with pytest.raises(Denied, match="expired"):
-            face.get(client.invoke("Why?"))
+            client_face.get(client.invoke("Why?"))
         monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "new")
-        assert face.get(client.invoke("Why?")).text
+        assert client_face.get(client.invoke("Why?")).text
         assert signers(wire) == ["old", "old", "new"]
 
 

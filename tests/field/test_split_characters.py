@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.answers import FRAMES
-from support.client_faces import Asyncio, Blocking
 from support.wire import Wire, event, stream
 
 from aws_bedrock_inference import Pipeline, Quota, Resume, Retry
 from aws_bedrock_inference.dialects.halves import Halves
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TEXT = "Hello there, my friends: a"
-
-
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest, alone: None) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
 
 
 def delta(fields: dict[str, Any], index: int = 0) -> dict[str, Any]:
@@ -36,30 +25,30 @@ def deltas(*pieces: dict[str, Any]) -> list[bytes]:
     return [FRAMES[0], *(event("contentBlockDelta", delta(piece)) for piece in pieces)]
 
 
-def test_the_halves_of_a_character_arrive_together(face: Any) -> None:
+def test_the_halves_of_a_character_arrive_together(client_face: Any) -> None:
     with Wire(stream(*deltas({"text": "a\ud83d"}, {"text": "\ude00b"}), *FRAMES[3:])) as wire:
-        client = face.open(wire.url)
-        assert face.whole(client.invoke_stream("Why?")) == ["a", "😀b"]
-        assert face.get(client.invoke("Why?", stream=True)).text == "a😀b"
+        client = client_face.open(wire.url)
+        assert client_face.whole(client.invoke_stream("Why?")) == ["a", "😀b"]
+        assert client_face.get(client.invoke("Why?", stream=True)).text == "a😀b"
 
 
-def test_the_input_of_a_tool_and_reasoning_are_joined_too(face: Any) -> None:
+def test_the_input_of_a_tool_and_reasoning_are_joined_too(client_face: Any) -> None:
     tool = deltas({"toolUse": {"input": '{"a": "\ud83d'}}, {"toolUse": {"input": '\ude00"}'}})
     thought = deltas({"reasoningContent": {"text": "\ud83d"}}, {"reasoningContent": {"text": "\ude00"}})
     with Wire(stream(*tool, *FRAMES[3:]), stream(*thought, *FRAMES[3:])) as wire:
-        client = face.open(wire.url)
-        [block] = face.get(client.invoke("Why?", stream=True)).output["message"]["content"]
+        client = client_face.open(wire.url)
+        [block] = client_face.get(client.invoke("Why?", stream=True)).output["message"]["content"]
         assert block["toolUse"]["input"] == {"a": "😀"}
-        [block] = face.get(client.invoke("Why?", stream=True)).output["message"]["content"]
+        [block] = client_face.get(client.invoke("Why?", stream=True)).output["message"]["content"]
         assert block["reasoningContent"]["reasoningText"]["text"] == "😀"
 
 
-def test_a_broken_answer_is_continued_without_its_half_character(face: Any) -> None:
+def test_a_broken_answer_is_continued_without_its_half_character(client_face: Any) -> None:
     cut = ("cut", stream(*deltas({"text": f"{TEXT}\ud83d"}), end=False))
     pipeline = Pipeline(Resume("continue", chance=lambda: 0.0), Retry(), Quota(rpm=600_000))
     with Wire(cut, stream(*deltas({"text": f"{TEXT[-9:]} b"}), *FRAMES[3:])) as wire:
-        client = face.open(wire.url, pipeline=pipeline)
-        assert "".join(face.whole(client.invoke_stream("Why?", max_tokens=50))).startswith(TEXT)
+        client = client_face.open(wire.url, pipeline=pipeline)
+        assert "".join(client_face.whole(client.invoke_stream("Why?", max_tokens=50))).startswith(TEXT)
         assert b"\\ud83d" not in wire.received[1].body
 
 

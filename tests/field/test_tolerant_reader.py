@@ -18,7 +18,6 @@ from botocore.parsers import EventStreamJSONParser, create_parser
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.answers import FRAMES, MESSAGES, chunk
-from support.client_faces import Asyncio, Blocking
 from support.wire import Wire, answer, event, frame, stream
 
 from aws_bedrock_inference import BedrockError, Pipeline, Retry, StreamBroken
@@ -474,17 +473,10 @@ ODD: list[Any] = [
 ]
 
 
-@pytest.fixture(params=[Blocking, Asyncio])
-def face(request: pytest.FixtureRequest, alone: None) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.end()
-
-
 @pytest.mark.parametrize("body", ODD)
-def test_no_raw_exception_leaves_a_client(face: Any, body: Any) -> None:
+def test_no_raw_exception_leaves_a_client(client_face: Any, body: Any) -> None:
     with Wire(answer(body)) as wire:
-        client = face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)))
+        client = client_face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)))
         asks: list[Callable[[], Any]] = [
             lambda: client.invoke("Why?", max_tokens=9),
             lambda: client.converse(**PARAMS),
@@ -496,7 +488,7 @@ def test_no_raw_exception_leaves_a_client(face: Any, body: Any) -> None:
         ]
         for ask in asks:
             try:
-                value = face.whole(ask())
+                value = client_face.whole(ask())
             except BedrockError:
                 continue
             if isinstance(value, Reply):
@@ -505,28 +497,28 @@ def test_no_raw_exception_leaves_a_client(face: Any, body: Any) -> None:
 
 @pytest.mark.parametrize("index", range(len(FRAMES)))
 @pytest.mark.parametrize("payload", [{}, {"delta": None}, {"contentBlockIndex": 0}, {"delta": {"inventedLater": 1}}])
-def test_no_raw_exception_leaves_a_stream(face: Any, index: int, payload: Any) -> None:
+def test_no_raw_exception_leaves_a_stream(client_face: Any, index: int, payload: Any) -> None:
     names = ["messageStart", "contentBlockDelta", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"]
     frames = [*FRAMES[:index], event(names[index], payload), *FRAMES[index + 1 :]]
     with Wire(stream(*frames)) as wire:
-        client = face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)))
+        client = client_face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)))
         pieces = client.invoke_stream("Why?", max_tokens=9)
-        said = "".join(face.whole(pieces))
+        said = "".join(client_face.whole(pieces))
         assert said in ("Because of Rayleigh.", "Because ", "of Rayleigh.")
         assert pieces.reply.text == said
-        assert face.get(client.invoke("Why?", max_tokens=9, stream=True)).text == said
+        assert client_face.get(client.invoke("Why?", max_tokens=9, stream=True)).text == said
 
 
-def test_a_broken_or_abandoned_stream_has_no_reply(face: Any) -> None:
+def test_a_broken_or_abandoned_stream_has_no_reply(client_face: Any) -> None:
     with Wire(stream(*FRAMES[:3])) as wire:
-        client = face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)))
+        client = client_face.open(wire.url, pipeline=Pipeline(Retry(attempts=1)))
         broken = client.invoke_stream("Why?", max_tokens=9)
         with pytest.raises(StreamBroken):
-            face.whole(broken)
+            client_face.whole(broken)
         with pytest.raises(StreamBroken):
             _ = broken.reply
         left = client.invoke_stream("Why?", max_tokens=9)
-        next(face.items(left))
-        face.leave(left)
+        next(client_face.items(left))
+        client_face.leave(left)
         with pytest.raises(ValueError, match="closed before its end"):
             _ = left.reply
