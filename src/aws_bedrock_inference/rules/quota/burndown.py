@@ -242,7 +242,8 @@ class Burndown:
         told, last = self._told * limit.share, self._marks[-1]
         minute = [mark for mark in self._marks if mark.at > now - MINUTE - LOOK] or [last]
         seconds, output = last.at - minute[0].at, last.output - minute[0].output
-        waited = sum(mark.busy for mark in minute) >= BUSY * len(minute) and now - self._failed_at > HOLDS
+        busy = sum(after.at - before.at for before, after in itertools.pairwise(minute) if after.busy)
+        waited = busy >= BUSY * seconds and now - self._failed_at > HOLDS
         part = SHORT if self._sure == self.table else SHORT_AGAIN
         lost = self._lost + sum(mark.lost for mark in minute)
         short = limit.share == 1.0 and not limit.fixed and limit.used < part * told * (MINUTE - lost)
