@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.rules.quota.bursts import SMALL, Burst
 from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence, Trial
 from aws_bedrock_inference.rules.quota.growth import UNKNOWN_INCREASE, Growth
-from aws_bedrock_inference.rules.quota.rows import LONG, OUTAGE, PROVEN, Rows
+from aws_bedrock_inference.rules.quota.rows import LONG, PROVEN, Rows
 from aws_bedrock_inference.rules.quota.slack import Slack
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ class EvidenceEstimator:
         """Use a throttle as evidence. Return True if the burst (the quota for a moment) is used up, otherwise False."""
         self._count(counts)
         in_a_row = throttle.in_a_row
+        outage = self._rows.outage(self.evidence.noise, counts.calls)
         if in_a_row == 1:
             self._rows.begin(self._now, self.evidence.mark(), self._base(throttle))
-        if self.known and in_a_row < OUTAGE and self._bursts.explains(throttle, self.estimate):
+        if self.known and in_a_row < outage and self._bursts.explains(throttle, self.estimate):
             if self._bursts.blame(throttle, self._now):
                 self._change()
             return True
@@ -120,9 +121,9 @@ class EvidenceEstimator:
             return False
         if not in_a_row or throttle.age > self._now - self._changed_at:
             return False
-        if in_a_row >= OUTAGE:
+        if in_a_row >= outage:
             return self._weigh_row(throttle) or not self._told
-        if in_a_row == 1:
+        if in_a_row == 1 or self.evidence.noise:
             self._weigh(throttle, counts)
             return not self._told and self.evidence.doubt > DOUBTING
         return not self._told
@@ -265,7 +266,7 @@ class EvidenceEstimator:
             self.evidence.withdraw(rows.before)
         again = rows.again(self._now, self._prior.rows)
         if again:
-            if not self._reduce_burst():
+            if not self._reduce_burst(throttle):
                 base = self._base(throttle)
                 to = max(self._prior.kept * base, below * min(base, throttle.recently))
                 level = rows.level(self._now, max(self._growth.level, base), throttle.lately)
@@ -275,7 +276,7 @@ class EvidenceEstimator:
             return True
         if again is False or rows.lasted(self._now) <= LONG:
             return False
-        if self._reduce_burst():
+        if self._reduce_burst(throttle):
             return True
         if self.slack and not self._slack.proven(self._now):
             self._slack.fail(self._now)
@@ -288,9 +289,9 @@ class EvidenceEstimator:
             self._change()
         return False
 
-    def _reduce_burst(self) -> bool:
+    def _reduce_burst(self, throttle: Throttle) -> bool:
         """Reduce the burst (quota used at once) of a told limit if not small yet. Return True if reduced."""
-        if not self._told or self.burst < SMALL:
+        if not (self._told or self._bursts.explains(throttle, self.estimate)) or self.burst < SMALL:
             return False
         self._bursts.reduce()
         self._change()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from math import exp, inf
+from math import exp, inf, log
+
+from aws_bedrock_inference.rules.quota.gates import THROUGH
 
 # A row has at least OUTAGE throttles. If a row has PROVEN throttles, its cause is not the rate.
 OUTAGE = 3
 PROVEN = 5
+
+# Noise (random throttles) also throttles calls that follow each other. With noise, a row has so many throttles that
+# chance causes fewer than RARE rows of this length in FORGOTTEN seconds.
+RARE = 0.1
 
 # If a row lasts longer than this, in seconds, its only possible cause is a full minute of the quota.
 LONG = 6.0
@@ -30,6 +36,16 @@ class Rows:
         self._counted = False
         self._lately = 0.0
         self._lowered_at = -inf
+
+    def outage(self, noise: float, calls: float) -> int:
+        """Return the number of throttles that a row has at least. `noise` is the fraction of the calls that is
+        throttled by chance, and `calls` is the number of calls per second.
+        """
+        throttles = noise * calls * FORGOTTEN
+        if throttles <= RARE:
+            return OUTAGE
+        next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)
+        return max(OUTAGE, 2 + int(log(throttles / RARE) / -log(next_too)))
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row of throttles with the first throttle."""
