@@ -31,6 +31,9 @@ TOO_MANY = {
 }
 
 
+CYCLE, BUSY = 90.0, 60.0  # callers that rest send calls in the first BUSY seconds of each CYCLE
+
+
 class Done(NamedTuple):
     at: float
     tokens: int
@@ -65,12 +68,20 @@ class Service:
         self.failed: list[str] = []
         self.tasks: list[Task] = []
 
-    def callers(self, quotas: list[Quota], count: int = WORKERS, priority: float = 1.0, pause: float = 0.0) -> None:
+    def callers(
+        self,
+        quotas: list[Quota],
+        count: int = WORKERS,
+        priority: float = 1.0,
+        pause: float = 0.0,
+        *,
+        rest: bool = False,
+    ) -> None:
         for index in range(count):
             who = index % len(quotas)
             policies = Pipeline(Deadline(900.0), Retry(chance=self.chance.random), quotas[who])
             step = policies.around(self.serve, self.driver.clock)
-            task = self.driver.spawn(self.caller(step, who, priority, pause), after=self.chance.random() * 0.2)
+            task = self.driver.spawn(self.caller(step, who, priority, pause, rest=rest), after=self.chance.random() * 0.2)
             self.tasks.append(task)
 
     def changes(self, at: float, tpm: float) -> None:
@@ -85,9 +96,11 @@ class Service:
         assert [task.error for task in self.tasks if task.done] == []
         return self
 
-    def caller(self, step: Any, who: int, priority: float, pause: float) -> Any:
+    def caller(self, step: Any, who: int, priority: float, pause: float, *, rest: bool) -> Any:
         chance = self.chance
         while True:
+            if rest and self.driver.now % CYCLE > BUSY:
+                yield Sleep(CYCLE - self.driver.now % CYCLE)
             prompt = min(3000, max(60, int(chance.lognormvariate(log(500) - 0.32, 0.8))))
             answer = min(self.most, max(5, int(chance.lognormvariate(log(self.answer) - 0.08, 0.4))))
             start = self.driver.now
@@ -186,6 +199,21 @@ def test_a_small_bucket_lowers_the_burst_and_not_the_rate(holds: float) -> None:
     assert service.use(60, 180) >= 0.98
     assert service.throttles(0, 60) <= 0.25
     assert service.throttles(60, 180) <= 0.01
+    assert service.failed == []
+
+
+def busy_use(service: Service, cycles: range) -> float:
+    """Return the used fraction of the quota in the busy parts of these cycles."""
+    return sum(service.use(CYCLE * cycle, CYCLE * cycle + BUSY) for cycle in cycles) / len(cycles)
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_random_throttles_in_a_row_do_not_lower_an_unknown_limit(seed: int) -> None:
+    service = Service("bucket", seed=seed, noise=0.05, holds=2.0)
+    service.callers([Quota()], rest=True)
+    service.run(12 * CYCLE)
+    assert busy_use(service, range(4, 12)) >= 0.9
+    assert service.throttles(4 * CYCLE, 12 * CYCLE) <= 0.03
     assert service.failed == []
 
 

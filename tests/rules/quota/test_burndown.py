@@ -135,6 +135,16 @@ def test_throttles_in_a_minute_without_waiting_calls_do_not_raise_the_burndown()
     assert traffic.burndown.rate == 5.0
 
 
+def test_seconds_without_calls_are_not_counted_as_waiting() -> None:
+    traffic = Traffic(table=5.0)
+    traffic.limit.used = 0.5 * TPM
+    traffic.goes(30, fill=0.5)
+    traffic.now += 30.0  # no call arrives, so nothing is checked
+    traffic.goes(1, fill=0.5)
+    traffic.is_throttled(8)
+    assert traffic.burndown.rate == 5.0
+
+
 @pytest.mark.parametrize(("moments", "raised"), [(0, True), (3, False)])
 def test_what_bad_moments_took_of_a_minute_is_no_reason_to_raise_it(moments: int, raised: bool) -> None:  # noqa: FBT001
     traffic = Traffic(table=5.0)

@@ -21,10 +21,11 @@ configured, listed by Service Quotas, or found by another process with the same 
      - same    as many throttles as before; if   the suspect is restored, and the next one  growing
                not configured, not of large      is tried. If the rate is not the cause,
                calls                             the throttles are noise
-    in a row   OUTAGE throttles, and almost no   a short problem: nothing changes. After    a call that succeeds
-               call succeeds between them        several rows in half a minute, or one
-                                                 longer than LONG, the burst is reduced if
-                                                 told, or the rate drops to the use
+    in a row   OUTAGE throttles (with noise,     a short problem: nothing changes. After    a call that succeeds
+               more), and almost no call         several rows in half a minute, or one
+               succeeds between them             longer than LONG, the burst is reduced if
+                                                 told or if the last second was too fast;
+                                                 otherwise the rate drops to the use
 
 If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If the throttled call
 needs more tokens than the service has ever accepted in a minute, the minute is the cause (`slack`). After long noise, a
@@ -290,8 +291,10 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self, throttle: Throttle) -> bool:
-        """Reduce the burst (quota used at once) of a told limit if not small yet. Return True if reduced."""
-        if not (self._told or self._bursts.explains(throttle, self.estimate)) or self.burst < SMALL:
+        """Reduce the burst (quota used at once) if it is not small yet, and the limit is told or the calls before the
+        throttle were too fast. Return True if the burst was reduced.
+        """
+        if self.burst < SMALL or not (self._told or self._bursts.explains(throttle, self.estimate)):
             return False
         self._bursts.reduce()
         self._change()
