@@ -1,4 +1,4 @@
-"""The access of the policy `Cache` to its store. If the store fails, calls continue without it."""
+"""Read and write the answers of the policy `Cache` in its store. If the store fails, calls continue without it."""
 
 from __future__ import annotations
 

@@ -72,10 +72,11 @@ class Follower:
 class Flight:
     """The request that equal calls with one key share.
 
-    `expired` is a stored answer that is too old. `looked` is True if the store was queried. `led_since` is the time at
-    which the current leader (the call that sends the request) started. `held_since` is the time at which the leader's
-    caller received the item that it is still processing. `held_since` is infinite while the leader waits for the
-    service.
+    * `expired`: a stored answer that is too old, or None.
+    * `looked`: True if the store was queried.
+    * `led_since`: the time at which the current leader (the call that sends the request) started.
+    * `held_since`: while the leader's caller processes an item of a stream, the time at which it received this item;
+      otherwise infinity.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
@@ -105,8 +106,9 @@ class Flights(Locked):
         self._flights = {}
 
     def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
-        """Return the flight (shared request) with this key, and a new follower that waits for the result. If the flight
-        does not exist, create and return the flight with None: the call is then the leader and sends the request.
+        """Return the flight (shared request) with this key, and a new follower that waits for its result. If there is
+        no such flight, create it and return it with None instead of a follower: the call is then the leader and sends
+        the request.
         """
         with self._lock:
             flight = self._flights.get(key)

@@ -1,9 +1,9 @@
-"""The report of a member (a process) of a shared quota. It contains facts that the store saves so that people can look
-at them.
+"""The report of a member (a process) of a shared quota. The store saves the report, so that people and other members
+can read it.
 
-A report contains the version of its format. If a report has the next version, its known fields are read, so that the
-processes of a fleet can be updated one after the other. A report in a later version is refused. A field that cannot be
-read is ignored.
+A report contains the version of its format. This version of the package also reads reports of the next version, as far
+as it knows their fields, so that the processes of a fleet can be updated one after the other. It refuses reports of
+later versions. A field that cannot be read is ignored.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class MemberReport:
         version = _count(fields.get("version"))
         if version > VERSION + 1:
             raise ReportTooNew(
-                f"its report has format {version}, and this version reads formats up to {VERSION + 1}: "
-                "update aws-bedrock-inference where you run this command"
+                f"the report of this process has format {version}, but only formats up to {VERSION + 1} can be read "
+                "here: update aws-bedrock-inference where you run this command"
             )
         return cls(
             used={name: _count(value) for name, value in _mapping(fields.get("used")).items()},
