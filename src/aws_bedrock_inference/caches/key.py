@@ -73,8 +73,7 @@ def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
 
 
 def _asker(call: Call) -> tuple[str, ...]:
-    """Return the account, principal and tenant of the caller, because a stored answer is used only for the same three.
-    """
+    """Return the account, principal and tenant of the caller. A stored answer is used only for the same three."""
     return call.route.account, call.route.principal, call.tenant
 
 

@@ -41,8 +41,8 @@ class Filtered(Ordered):
     * `on_filtered`, default `return`: what the caller receives. `return` delivers the answer as the service sent it.
       `raise` raises `ContentFilteredError`. Any other text is a message that replaces the answer. A function is
       called with the `FilteredContent`, and returns the message.
-    * `message`: a message that replaces the answer, even if its text is `return` or `raise`. It replaces the option
-      `on_filtered`.
+    * `message`: a message that replaces the answer, even if its text is `return` or `raise`. If it is set,
+      `on_filtered` is ignored.
 
     If only some words or pictures were removed, the answer is delivered without a replacement.
 

@@ -74,8 +74,9 @@ class Seam:
         return "" if len(self._held) < REACH + len(self.anchor) or self._repeats() else self.end()
 
     def end(self) -> str:
-        """Return the text that was not yet delivered. This method is called when the second part has ended, or when
-        enough of it has been read to find the anchor (the repeated end of the first part).
+        """Return the text of the second part that was not yet delivered, without the repeated beginning. Call this
+        method when the second part has ended. `add` calls it when the text so far is enough to find the anchor (the
+        repeated end of the first part).
         """
         if self.verified is not None:
             return ""

@@ -32,7 +32,7 @@ class Counts(Protocol):
 
     @property
     def minute(self) -> float:
-        """The number of units (requests or tokens) that can be used in a minute."""
+        """The number of units (requests or tokens) that this process can use in a minute."""
 
     @property
     def fixed(self) -> bool:
@@ -49,13 +49,15 @@ class Counts(Protocol):
 
 class Throttle(NamedTuple):
     """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is the number of the throttle in its row
-    (throttles without a success between them). The number is 0 if this call was admitted before the previous throttle
+    (throttles between which almost no call succeeds). It is 0 if this call was admitted before the previous throttle
     arrived.
 
-    Three attributes contain the use of the whole quota, in units per minute: `recently` for the last few seconds,
-    `lately` for the last minute, and `shortly` for the last second or the time of a few calls. `calls` is the number of
-    calls in the time of `shortly`. `refused` is the size of the throttled call, and `size` is that size divided by the
-    mean size of calls.
+    * `recently`, `lately`: the use of the whole quota in the last few seconds and in the last minute.
+    * `shortly`: the use in the last second, or in the time of a few calls if that is longer. `calls` is the number of
+      calls in this time.
+    * `refused`: the size of the throttled call. `size` is this size divided by the mean size of calls.
+
+    The uses are in units (requests or tokens) per minute.
     """
 
     in_a_row: int
@@ -68,8 +70,8 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return the larger of two uses in units per minute: `recently`, or the use of `calls` calls per minute that
-        are as large as the throttled call.
+        """Return `recently` (the use of the last few seconds, per minute), but at least the use of `calls` calls per
+        minute of the size of the throttled call.
         """
         return max(self.recently, calls * max(1.0, self.refused))
 
@@ -98,7 +100,7 @@ class Estimator(Protocol):
 
     @property
     def noise(self) -> float:
-        """The fraction of the calls that is throttled at any rate, however low."""
+        """The fraction of the calls that is throttled however few calls are sent."""
 
     def adopt(self, estimate: float) -> None:
         """Take into account the estimated limit of another member (process) of a shared quota."""

@@ -51,9 +51,9 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which the rate grows back after a row of throttles has lowered it. Normally, this is
-        `level`. If an earlier row lowered the rate a short time ago, the result is at most `lately`, the use of the
-        last minute.
+        """Return the level to which the rate grows back after a row of throttles has lowered it. If an earlier row
+        lowered the rate a short time ago, the result is at most `lately`, the use of the last minute. Otherwise it is
+        `level`.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now
