@@ -48,8 +48,8 @@ class SqliteAnswers:
         self._worker = Worker(threads=1)
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file can never be used without a correction, for example because a permission is
-        missing.
+        """Raise `StoreUnusable` if the file cannot be used and waiting does not help, for example because a permission
+        is missing.
         """
         self._file.check()
 

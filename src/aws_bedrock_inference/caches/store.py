@@ -54,7 +54,7 @@ def open_answers(url: Any, max_entries: int) -> AnswerStore:
     if isinstance(url, type) or not known:
         raise ValueError(
             f"Cache({shown(url)}): pass a URL such as sqlite:///path/answers.db or redis://host, an object with the "
-            "methods of aws_bedrock_inference.caches.AnswerStore, or None to store answers in memory"
+            "methods of aws_bedrock_inference.caches.store.AnswerStore, or None to store answers in memory"
         )
     store: AnswerStore = url
     return store

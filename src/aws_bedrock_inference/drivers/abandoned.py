@@ -147,7 +147,7 @@ class Reaper:
 
     def start(self) -> set[Flow]:
         """Start the thread that ends abandoned flows. Return `calls`, the set to which the asyncio driver adds its
-        running flows. If no thread can be started, end the flows that are abandoned now in the calling thread.
+        running flows. If no thread can be started, the calling thread ends the flows that have been abandoned so far.
         """
         self.running = True
         try:

@@ -78,7 +78,7 @@ class ItemFlow:
 
     def _take_turn(self) -> Any:
         """Return the value to send to the flow (the plan of a call), which is a generator. Until the flow delivers an
-        item, no other thread or task can resume it.
+        item, no other thread or task can resume the flow.
         """
         reply = self._open.reply
         if reply is BUSY:

@@ -53,8 +53,8 @@ class Fallback(Ordered):
       requested route, too.
     * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
       it. For a stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. Throttles on the last
-      route can exceed this number, because the quota decides when these requests are sent again.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. If the last route
+      throttles the call, more requests are possible, because the quota decides when to send it again.
     * `chance`: the random source of the waits.
 
     Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model, an

@@ -33,7 +33,8 @@ class MaxCost(Ordered):
     expected cost does not fit.
 
     The maximum cost of an attempt is the price of its input and of max_tokens. The first attempt reserves this maximum.
-    All later attempts, of any call, reserve the average fraction of the maximum that calls have really cost so far.
+    Most calls cost less than their maximum. Therefore all later attempts, of any call, reserve only a fraction of it:
+    the average ratio of actual cost to maximum cost so far.
 
     The total cost can therefore exceed the limit in two cases: the last call costs more than the rest of the limit, or
     the calls in flight cost more than the average. If it is unknown whether the service processed an attempt, its

@@ -59,8 +59,8 @@ class SharedFile:
         # nor close the connection of its parent.
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file can never be used without a correction, for example because a permission is
-        missing.
+        """Raise `StoreUnusable` if the file cannot be used and waiting does not help, for example because a permission
+        is missing.
         """
         try:
             with self.reading():

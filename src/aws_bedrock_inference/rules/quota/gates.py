@@ -120,8 +120,10 @@ class Pause:
 
     def exhaust(self, now: float, day: Day) -> None:
         """Pause all calls of this model until the end of `day`, whose quota is exhausted, but for at most `PARKED`
-        seconds. If a call of this model has succeeded since the last error of this kind, also pause the other models
-        that share the day.
+        seconds.
+
+        The same error can mean that the model's own quota is 0. Therefore the other models that share the day are
+        paused only if a call of this model has succeeded since the last error of this kind.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -221,7 +223,7 @@ class Day(Locked):
 
     def wait_for(self, tokens: float, now: float) -> float:
         """Return the seconds until `tokens` more of the daily quota can be used. The tokens that calls in flight have
-        reserved count as free, because these calls may not use them.
+        reserved count as free, because it is not known how many of them the calls will use.
         """
         with self._lock:
             self._renew(now)

@@ -250,7 +250,7 @@ class Leases:
             raise TypeError(f"the stored leases are a {type(plain).__name__} instead of a JSON object")
         kept = int(plain.get("format", 0))
         if kept > FORMAT + 1:
-            raise TooNew(f"its quota data has format {kept}, but this version reads only formats up to {FORMAT + 1}")
+            raise TooNew(f"the quota data has format {kept}, but this version reads only formats up to {FORMAT + 1}")
         leases = cls(0.0)
         for name in _NUMBERS:
             setattr(leases, f"_{name}", finite(plain[name]))

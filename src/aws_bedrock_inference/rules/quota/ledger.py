@@ -111,7 +111,7 @@ class Ledger:
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
-        """Replace a reservation by the `used` tokens (after burndown). `output` is the number of output tokens."""
+        """Replace the reservation of a call by `used`, its quota tokens. The call generated `output` output tokens."""
         window, concurrency, slot = self.window, self.concurrency, ticket.slot
         with self._lock:
             window.burndown.charged += used
@@ -174,7 +174,7 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of calls up to the last waiting one of `tenant` at `priority`; by default, of all calls."""
+        """Return the number of waiting calls up to the last one of `tenant` at `priority`; by default, of all."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
@@ -219,7 +219,8 @@ class Ledger:
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
         """Use the fraction `share` of a shared quota until the time `until`. `told` are the limits that other members
-        estimate. `gone` is the use of members that left or stopped renewing. The same fraction of it counts here.
+        estimate. `gone` is the use of members that left or stopped renewing. This process counts the same fraction of
+        `gone`.
         """
         with self._lock:
             self.window.lease(share, told, now, until, gone)

@@ -2,8 +2,8 @@
 
 A call reserves its `max_tokens`, and refunds unused tokens when it ends. If answers take long, reservations fill a
 minute long before its tokens are used. Refunds can be used again only if the call ends in the minute in which it was
-sent. So it must be sent at the start of a minute. While the start is unknown, the package stays within the limit in
-every period of 60 seconds, and uses only 83 to 88 % of the quota.
+sent. Therefore calls must be sent at the start of a minute. While the start is unknown, the package stays within the
+limit in every period of 60 seconds, and uses only 83 to 88 % of the quota.
 
 Minutes can begin at any of 120 moments. For each moment, the slots (short parts of the minute) show how many tokens the
 present minute contains if it began at this moment. Two observations contradict a moment:

@@ -94,8 +94,8 @@ class Estimator(Protocol):
         """Observe that `seconds` have passed, and update the estimated limit."""
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Record a throttle. Return True if the burst (the quota that can be used within a moment) is used up,
-        otherwise False.
+        """Record a throttle. Return True if the token bucket must be emptied, so that no more quota is used at once for
+        the moment; otherwise False.
         """
 
     @property

@@ -1,8 +1,8 @@
 """Estimate how many reserved tokens the calls in flight will refund.
 
 A call reserves its `max_tokens`, and refunds what it did not use when it ends. Until then, its reservation hides free
-quota. The limit of the minute applies to the use. Therefore reservations may exceed this limit by at most the expected
-refunds.
+quota. The limit of the minute applies to the tokens that are really used. Therefore reservations may exceed this limit,
+by at most the expected refunds.
 
 If a program changes `max_tokens` or the length of its answers, the estimate must not be too high. Therefore two
 estimates are computed, and the lower one is used. In the first, the calls in flight refund the same fraction of their

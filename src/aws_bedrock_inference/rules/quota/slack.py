@@ -98,8 +98,8 @@ class Slack:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
 
     def proven(self, now: float) -> bool:
-        """Return True if the last 60 seconds have contained more than the limit throughout the last minute; otherwise
-        return False. A service that counts a sliding minute would have refused calls in this time.
+        """Return True if, for more than a minute, every period of 60 seconds has contained more than the limit;
+        otherwise return False. A service that counts a sliding minute would have refused calls in this time.
         """
         return now - self._low_at > PROVEN
 

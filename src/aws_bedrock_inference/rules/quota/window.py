@@ -142,8 +142,8 @@ class Window:
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
         """Use the fraction `share` of a shared quota until the time `until`. `limits` are the limits that other members
-        estimate. `gone` is the use of members that left or stopped renewing (None: unknown). The same fraction of it
-        counts here.
+        estimate. `gone` is the use of members that left or stopped renewing (None: unknown). The same fraction of
+        `gone` counts as used.
         """
         self.leased_until = until
         self.refresh(now)
