@@ -67,8 +67,8 @@ class ItemFlow:
     """A handle on a flow (the plan of a call) that delivers the items of a stream. When the flow has ended, the handle
     contains the outcome, and `ended` is called with the outcome.
 
-    The reaper (the thread that ends abandoned flows) holds a reference to the flow itself. If the handle is garbage
-    collected before the stream was read to its end, the handle only reports to the reaper that the flow is abandoned.
+    The reaper (the thread that ends abandoned flows) holds a reference to the flow itself. The handle can be garbage
+    collected before the stream was read to its end. It then only reports to the reaper that the flow is abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:

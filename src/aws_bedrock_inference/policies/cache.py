@@ -60,9 +60,9 @@ class Cache(Ordered):
 
     * `url`: the store. None stores answers in the memory of this process, `sqlite:///path` for all processes of one
       machine, and `redis://host` for many machines. An `AnswerStore` object is accepted, too.
-    * `ttl`, default 3600: the seconds for which an answer is used. One hour is long enough for repeated work. It is
-      short enough that a change to something that the request refers to, such as a managed prompt or a draft
-      guardrail, takes effect within the hour.
+    * `ttl`, default 3600: the seconds for which an answer is used. One hour is long enough for repeated work. A
+      request can refer to something that changes, such as a managed prompt or a draft guardrail. Such a change takes
+      effect within the hour.
     * `stale_if_error`, default 0: the further seconds for which an expired answer can be used if the request fails
       with a temporary error.
     * `max_entries`, default 10,000: the maximum number of answers in memory or in the file. A server has its own

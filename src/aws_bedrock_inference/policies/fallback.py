@@ -57,8 +57,8 @@ class Fallback(Ordered):
       throttles the call, more requests are possible, because the quota decides when to send it again.
     * `chance`: the random source of the waits.
 
-    Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model, an
-    exhausted daily quota moves it to another Region or account, and a lack of capacity moves it to any other route. An
+    Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model. An
+    exhausted daily quota moves it to another Region or account. A lack of capacity moves it to any other route. An
     invalid request or missing credentials do not move it.
 
     The policy records the health of each route. A route whose attempts fail receives a smaller part of the calls. A

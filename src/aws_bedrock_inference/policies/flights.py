@@ -3,9 +3,9 @@
 One of the calls, the leader, sends the request for all of them. The other calls, its followers, wait for one of three
 results:
 
-* the answer,
-* the fault, if the follower's own request would fail in the same way,
-* the notice that the leader failed or left, and that this follower is now the leader.
+* the answer;
+* the fault, if the follower's own request would fail in the same way;
+* a notice that the leader failed or left. This follower is then the new leader.
 
 If `LEADERS` leaders of one flight have failed, each follower sends its own request.
 """
@@ -28,8 +28,8 @@ LEADERS = 3
 
 
 class Verdict(Enum):
-    """The result for a follower (a waiting call) that receives neither an answer nor a fault from its leader (the equal
-    call that sends the request). The follower then waits, becomes the leader, sends its own request, or starts again.
+    """The next step of a follower (a waiting call) whose leader (the equal call that sends the request) has neither an
+    answer nor a fault for it: wait, become the leader, send its own request alone, or start again.
     """
 
     WAIT = "wait"

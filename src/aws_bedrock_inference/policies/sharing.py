@@ -4,10 +4,10 @@ About once a second, one call reports to the store what this process needs. The 
 the quota that the process can use for a few seconds. After the lease has expired, by the process's own clock, the
 process sends no calls until the store has renewed the lease.
 
-If the store fails while the lease is valid, the process extends its own lease, because a failed store cannot grant the
-share to another process. If the lease has expired, calls wait until the store fails a second time. Then the process
-uses an equal part: the quota divided by the last known number of members. If the process never reached the store, it
-uses the share UNSEEN. If the store cannot be used at all (`StoreUnusable`), the first call raises this error.
+If the store fails while the lease is valid, the process extends its own lease. A failed store cannot grant the share to
+another process. If the lease has expired, calls wait until the store fails a second time. Then the process uses an
+equal part: the quota divided by the last known number of members. If the process never reached the store, it uses the
+share UNSEEN. If the store cannot be used at all (`StoreUnusable`), the first call raises this error.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ class Refusal:
 
 
 class Circuit:
-    """A circuit breaker. It opens (refuses all calls) when at least `failures` calls failed within `window` seconds,
-    and the failed calls were at least the fraction `ratio` of all calls in that time.
+    """A circuit breaker. It opens (refuses all calls) when two conditions are met: at least `failures` calls failed
+    within `window` seconds, and they were at least the fraction `ratio` of all calls in that time.
 
     Calls in flight count as successful, because errors return sooner than answers. So a few quick errors at the start
     of a burst do not open the circuit.

@@ -54,8 +54,9 @@ def anchor_of(text: str) -> str:
 
 class Seam:
     """Receives the second part of an answer, and returns its text without the beginning that repeats the first part.
-    `verified` is True if the two parts are known to fit, False if this is unknown, and None until the beginning of
-    the second part has been read.
+
+    `verified` is True if the two parts are known to fit, and False if this is unknown. It is None until the beginning
+    of the second part has been read.
     """
 
     def __init__(self, received: str) -> None:

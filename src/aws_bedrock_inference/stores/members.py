@@ -24,8 +24,10 @@ _FULL = 0.8
 class Member:
     """One process that shares a quota.
 
-    `share` is the part of the quota that the process is allowed to use, `rate` its calls per second, and `age` the
-    seconds since it sent `report`. `unread` is the reason why the report could not be read, or an empty text.
+    * `share`: the part of the quota that the process is allowed to use.
+    * `rate`: its calls per second.
+    * `age`: the seconds since it sent `report`.
+    * `unread`: the reason why the report could not be read, or an empty text.
     """
 
     name: str

@@ -49,8 +49,8 @@ class Burst:
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return True if the calls before a throttle were sent much faster than `rate`, and the burst (the quota that
-        can be used at once) is large enough to be reduced; otherwise return False.
+        """Return True if the burst (the quota that can be used at once) explains a throttle: the calls before it were
+        sent much faster than `rate`. Return False otherwise, or if the burst is already too small to be reduced.
         """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 

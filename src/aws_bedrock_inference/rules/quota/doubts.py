@@ -42,8 +42,8 @@ class Doubts:
 
     @property
     def enough(self) -> bool:
-        """True if there are so many throttles that a trial (sending more than the service is known to accept) is a far
-        more probable cause than chance. The trial must then end.
+        """True if there are far more throttles than chance explains. The cause is then the trial (sending more than the
+        service is known to accept), which must end.
         """
         return self.doubt > DOUBT + WORST * self._worst
 

@@ -160,7 +160,7 @@ class Evidence:
         self._seen = max(self.calls, 1.0 / self.noise)
 
     def learn(self) -> None:
-        """Update the average of the noise (throttles although the quota is not full) with the calls and throttles since
+        """Update the average of the noise (throttles although the quota is not full). Use the calls and throttles since
         the last change of the estimated limit. If no noise is known, do nothing.
         """
         if self.noise:

@@ -56,8 +56,10 @@ UNLIMITED = 1e300
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
     """Divide the fraction `total` of a quota among `members`. Each member (process) is represented by the needs of its
-    calls. Return two values: the part of the quota for each call, by priority and tenant, and the surplus that each
-    member gets in addition to the needs of its calls.
+    calls.
+
+    Return two values. The first is the part of the quota for each call, by priority and tenant. The second is the
+    surplus, which each member gets in addition to the needs of its calls.
     """
     wants: dict[float, dict[str, list[tuple[float, float]]]] = {}
     count = 0

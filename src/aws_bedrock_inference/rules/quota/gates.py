@@ -132,8 +132,8 @@ class Pause:
             self.answered = False
 
     def follow(self, day: Day, now: float) -> None:
-        """If the service has reported for another model that the quota of `day` is exhausted, pause the calls of this
-        model, too, until one call can test the service again.
+        """Pause the calls of this model if the service has reported, for another model, that the quota of `day` is
+        exhausted. After the pause, one call tests the service again.
         """
         if now < day.exhausted_until:
             self.exhausted_until = max(self.exhausted_until, day.exhausted_until)

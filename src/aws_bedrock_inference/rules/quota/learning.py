@@ -30,9 +30,9 @@ If the last second was faster than the rate, the burst is the cause of the throt
 needs more tokens than the service has ever accepted in a minute, the full minute is the cause (`slack`). If noise has
 lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of calls that were admitted before
 the last change are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers a told
-limit. Each process increases the rate of another limit by the same number of calls per second, and lowers it by a
-fraction, so processes that share the limit get about equal parts. Members of a store share estimates and noise. If the
-limit is not configured, throttles of large calls count more. The constants come from bench/quota_matrix.py.
+limit. A limit that is not told rises by the same number of calls per second in each process, and is lowered by a
+fraction. So processes that share it get about equal parts. Members of a store share estimates and noise. If the limit
+is not configured, throttles of large calls count more. The constants come from bench/quota_matrix.py.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member (process), unless it is the lowered value of a trial that has ended since,
-        or would undo a trial of this process. A trial is a test with a lower value.
+        """Use the estimate of another member (process). Ignore it if it would undo a trial (a test with a lower value)
+        of this process, or if it is the lowered value of a trial that has ended.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate

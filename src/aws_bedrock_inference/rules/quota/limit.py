@@ -1,10 +1,10 @@
 """Count the use of one dimension of a quota (requests or tokens), and compute how much of its limit is free now. An
 estimator supplies the limit (`learning`).
 
-AWS does not publish how it counts the use of a quota. AWS can use a token bucket with the quota of a minute or of some
-seconds, a minute with a fixed start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket
-*and* within the limit of the last 60 seconds satisfy all four methods. Therefore this module counts a small bucket and
-the last 60 seconds. If the start of fixed minutes is known (`minutes`), it counts only these minutes.
+AWS does not publish how it counts the use of a quota. It can use a small or a large token bucket, minutes with a fixed
+start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket *and* within the limit of the
+last 60 seconds satisfy all of these methods. Therefore this module counts a small bucket and the last 60 seconds. If
+the start of fixed minutes is known (`minutes`), it counts only these minutes.
 """
 
 from __future__ import annotations

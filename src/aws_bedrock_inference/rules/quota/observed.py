@@ -1,10 +1,14 @@
 """The interface between counting (`limit.Limit`) and learning (an estimator of a limit).
 
 An estimator observes the time that passes, the counts in that time, throttles, and the estimates of other members of a
-shared quota. The counts are running totals, so the admission of a call is fast. The estimator has three results:
-`estimate` (the limit in units per minute), `burst` (the number of seconds whose quota can be used at once) and `slack`
-(the fraction by which reservations can exceed the limit of the minute). `limit.Limit` enforces these results. An
-estimator reads no clock, so that a test can run it on a recorded trace.
+shared quota. The counts are running totals, so the admission of a call is fast. `limit.Limit` enforces the three
+results of the estimator:
+
+* `estimate`: the limit in units per minute.
+* `burst`: the number of seconds whose quota can be used at once.
+* `slack`: the fraction by which reservations can exceed the limit of the minute.
+
+An estimator reads no clock, so that a test can run it on a recorded trace.
 """
 
 from __future__ import annotations
@@ -70,8 +74,8 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return `recently` (the use of the last few seconds, per minute), but at least the use of `calls` calls per
-        minute of the size of the throttled call.
+        """Return `recently`: the use of the last few seconds, per minute. The result is at least the use of `calls`
+        calls per minute that are as large as the throttled call.
         """
         return max(self.recently, calls * max(1.0, self.refused))
 

@@ -27,8 +27,8 @@ HALF = 60.0
 class Refunds:
     """Sums over the calls that have ended: their number, their reservations, and the unused part of the reservations.
 
-    The weight of a call is the number of seconds that it was in flight after its slot (a short part of the minute),
-    because a long call is more often among the calls in flight. So a call that ends in its own slot does not count.
+    A long call is more often among the calls in flight. Therefore each call has a weight: the seconds that it was in
+    flight after its slot (a short part of the minute). So a call that ends in its own slot does not count.
     """
 
     __slots__ = ("calls", "reserved", "unused")

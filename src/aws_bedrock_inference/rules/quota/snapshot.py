@@ -48,12 +48,12 @@ NAMED = 64
 class Snapshot:
     """The use of a quota by this process at one time.
 
-    * For each dimension (requests and tokens): `used` is the use in the last minute, `estimates` the estimated limit
-      per minute, `reasons` the evidence for this estimate, and `bursts` the number of seconds whose quota can be used
-      at once.
-    * For each priority: `waiting` is the number of waiting calls, and `consumers` the use in tokens per minute.
-    * `outstanding` is the number of tokens that the `in_flight` calls have reserved.
-    * `stalled` is True if no call has succeeded for so long that a full minute of the quota cannot be the cause.
+    * `used`, for each dimension (requests and tokens): the use in the last minute.
+    * `estimates`, `reasons`, for each dimension: the estimated limit per minute, and the evidence for it.
+    * `bursts`, for each dimension: the number of seconds whose quota can be used at once.
+    * `waiting`, `consumers`, for each priority: the number of waiting calls, and the use in tokens per minute.
+    * `outstanding`: the number of tokens that the `in_flight` calls have reserved.
+    * `stalled`: True if no call has succeeded for so long that a full minute of the quota cannot be the cause.
     """
 
     used: Mapping[str, float]
