@@ -168,7 +168,7 @@ class TestWatch:
         join(path, "new:2", text=report(version=9))
         output = bedrock("watch", "--store", url, "--count", "1").output
         assert "used in the last minute: 300,000 of" in output
-        assert "new:2 is not counted: its report has format 9" in output
+        assert "new:2 is not counted: the report of this process has format 9" in output
 
     def test_only_the_largest_of_many_members_are_shown(self, path: Path, url: str) -> None:
         join(path, *(f"host:{number}" for number in range(50)))

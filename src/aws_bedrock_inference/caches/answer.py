@@ -1,5 +1,7 @@
-"""Convert an answer to the bytes that a store contains, and convert the bytes back to the answer. The bytes are JSON,
-and each reader receives a separate copy of the answer. An item is a response, or one event of a stream.
+"""Convert an answer to the bytes that a store contains, and convert these bytes back to an answer. The bytes contain
+JSON. Each reader gets its own copy of the answer, so a reader that changes its copy changes no other one.
+
+An answer consists of items: one response, or a streaming response and then its events.
 """
 
 from __future__ import annotations
@@ -23,9 +25,12 @@ _WITH, _WITHOUT = b"1", b"0"
 
 
 class Recording:
-    """Records the items of an answer (a response, or the events of a stream). Each item is serialized before the caller
-    receives it, because the caller can change it. `whole` becomes False if an item cannot be serialized, because the
-    recording then lacks this item. `body` is the body of an InvokeModel response.
+    """Records an answer while the caller receives it, so that a cache can store it. An answer consists of items: one
+    response, or a streaming response and then its events. Each item is converted to JSON before the caller receives it,
+    because the caller can change it.
+
+    `whole` becomes False if an item cannot be converted; such an answer is not stored. For InvokeModel, `body` contains
+    the bytes of the response's body; for other operations it is None.
     """
 
     def __init__(self) -> None:
@@ -36,7 +41,7 @@ class Recording:
         self._encode = json.JSONEncoder(default=self._blob).encode
 
     def add(self, item: Mapping[str, Any]) -> None:
-        """Add a response of boto3, or one event of its stream."""
+        """Add the next item of the answer: boto3's response, or one event of its stream."""
         before = self._blobs
         try:
             text = self._encode(item)
@@ -86,8 +91,8 @@ class Answer:
         self._read = [] if read is None else [read]
 
     def items(self) -> list[Any]:
-        """Return the one response, or for a stream: boto3's response without the events, and then the events. Each call
-        returns a new copy.
+        """Return the items of the answer: for a stream, boto3's response without the events, and then each event;
+        otherwise the one response. Each call of this method returns a new copy.
         """
         try:
             return self._read.pop()  # the copy that `read_answer` parsed

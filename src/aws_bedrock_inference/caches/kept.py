@@ -1,4 +1,4 @@
-"""The access of the policy `Cache` to its store. If the store fails, calls continue without it."""
+"""Read and write the answers of the policy `Cache` in its store. If the store fails, calls continue without it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ SKEW = 60.0
 
 
 class Kept:
-    """The stored answers of one cache. `url` is the URL of the store, `lifetime` is the number of seconds for which an
-    answer is stored, and `seal` is the pair of functions that encrypt and decrypt an answer.
+    """The stored answers of one cache.
+
+    * `url`: the URL of the store.
+    * `lifetime`: the number of seconds for which an answer is stored.
+    * `seal`: a pair of functions, which encrypt and decrypt an answer, or None.
     """
 
     def __init__(

@@ -41,8 +41,8 @@ class Content(NamedTuple):
 
 
 def content_of(params: Mapping[str, Any]) -> Content | None:
-    """Return the content of a request with boto3's `params`. Return None if the request must be sent to know its
-    content, for example because the body is a file that can be read only once.
+    """Return the content of a request with boto3's `params`. Return None if the body cannot be read twice, for example
+    because it is a stream: the cache would read it, and nothing would remain to send.
     """
     if _BODY not in params:
         return Content(None, params)
@@ -73,7 +73,7 @@ def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
 
 
 def _asker(call: Call) -> tuple[str, ...]:
-    """Return a text that identifies the caller. An answer for one caller is never used for another caller."""
+    """Return the account, principal and tenant of the caller. A stored answer is used only for the same three."""
     return call.route.account, call.route.principal, call.tenant
 
 

@@ -28,11 +28,12 @@ ANSWERS = Schema(
 
 
 class SqliteAnswers:
-    """Stores up to `max_entries` answers in the file at `path`. When it is full, it removes the answer that expires
-    next. Only the owner of the file can read it.
+    """A store of at most `max_entries` answers in the file at `path`. When the store is full, it removes the answer
+    that expires first. Only the owner of the file can read it.
 
     * `clock`: all processes must use the same clock.
-    * `timeout`: a request that waits longer than this number of seconds raises `StoreUnavailable`.
+    * `timeout`: the maximum number of seconds that reading or writing an answer waits for other processes. Then
+      `StoreUnavailable` is raised.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class SqliteAnswers:
         self._worker = Worker(threads=1)
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used until somebody fixes the cause."""
+        """Raise `StoreUnusable` if the file cannot be used and waiting does not help, for example because a permission
+        is missing.
+        """
         self._file.check()
 
     def get(self, key: str) -> Queued[bytes | None]:

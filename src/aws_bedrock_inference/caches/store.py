@@ -53,8 +53,8 @@ def open_answers(url: Any, max_entries: int) -> AnswerStore:
     known = all(callable(getattr(url, name, None)) for name in ("clock", "get", "put"))
     if isinstance(url, type) or not known:
         raise ValueError(
-            f"Cache({shown(url)}): pass a URL such as sqlite:///path/answers.db or redis://host, a store of "
-            "aws_bedrock_inference.caches, or None for a store in memory"
+            f"Cache({shown(url)}): pass a URL such as sqlite:///path/answers.db or redis://host, an object with the "
+            "methods of aws_bedrock_inference.caches.store.AnswerStore, or None to store answers in memory"
         )
     store: AnswerStore = url
     return store

@@ -24,11 +24,12 @@ _PREFIX = f"bedrock:answer:{FORMAT}:"
 
 
 class ValkeyAnswers:
-    """Stores each answer with its own key, until it expires by the server's clock.
+    """A store of answers on a server. Each answer has its own key. The server deletes an answer when it expires, by the
+    server's own clock.
 
-    The server's settings `maxmemory` and `maxmemory-policy` limit the number of answers. The age of an answer is
-    measured by `clock`, by default the clock of the machine. Connections and `timeout` are the same as in
-    `stores.server.Server`.
+    This class does not limit the number of answers; the server's settings `maxmemory` and `maxmemory-policy` do. The
+    caller computes the age of an answer with `clock`, by default the clock of this machine. `timeout` limits each step
+    of a request, in seconds.
     """
 
     def __init__(self, url: str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:

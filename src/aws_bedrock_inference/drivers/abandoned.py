@@ -56,12 +56,12 @@ class Loop(Protocol):
 
 
 class OpenFlow:
-    """A flow (the plan of a call) that has not ended, and the source (the open stream) that the flow reads. An
-    asynchronous source belongs to the event loop `loop`.
+    """A flow (the plan of a call) that has not ended, and `source`, the open stream of an answer that the flow reads.
+    An asynchronous source belongs to the event loop `loop`.
 
-    `reply` is the value with which the flow is resumed. It is None at the start of the flow, True after the flow
-    delivered an item, and `BUSY` while the flow runs. `ended` is called once, with the outcome (a value or a fault) of
-    the flow.
+    A flow is a generator, and `reply` is the value that the driver sends to it next. `reply` is None before the flow
+    starts, True after the flow has delivered an item, and `BUSY` while the flow runs. When the flow ends, `ended` is
+    called once with its outcome (a value or a fault).
     """
 
     __slots__ = ("ended", "flow", "listeners", "loop", "reply", "source")
@@ -88,8 +88,9 @@ class OpenFlow:
         self.source = source
 
     def end(self) -> None:
-        """End the flow in the calling thread. First, the flow (the plan of a call) learns that its consumer wants no
-        more items. Then the flow and the stream that it reads are closed.
+        """End the flow (the plan of a call) in the calling thread. If the flow has delivered an item, it first receives
+        False, which means that its consumer wants no further items. Then the flow and the stream that it reads are
+        closed.
         """
         outcome = Outcome(fault=INTERRUPTED)
         try:
@@ -145,8 +146,8 @@ class Reaper:
         renew_after_fork(self)
 
     def start(self) -> set[Flow]:
-        """Start the thread that ends abandoned flows, and return `calls` (the flows of asyncio tasks). If no thread can
-        be started, end the abandoned flows now, in the calling thread.
+        """Start the thread that ends abandoned flows. Return `calls`, the set to which the asyncio driver adds its
+        running flows. If no thread can be started, the calling thread ends the flows that have been abandoned so far.
         """
         self.running = True
         try:

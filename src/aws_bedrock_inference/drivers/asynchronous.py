@@ -138,7 +138,7 @@ class AsyncDriver:
         if isinstance(effect, Ask):
             return await effect.request.arun()
         raise TypeError(
-            f"{type(effect).__name__} cannot be used in a call with one response; this is a bug in a policy"
+            f"a policy yielded {type(effect).__name__}, which a call with one response cannot perform; fix this policy"
         )
 
     async def _wait(self, effect: Wait) -> None:
@@ -155,7 +155,7 @@ class AsyncDriver:
         def wake() -> None:
             running = its_loop()
             if running is None:
-                raise RuntimeError("the event loop of the waiting call no longer exists")
+                raise RuntimeError("the waiting call cannot be woken, because its event loop was garbage collected")
             running.call_soon_threadsafe(end)
 
         if not effect.waiter.attach(wake):
@@ -172,8 +172,7 @@ class AsyncStream(ItemFlow):
     """A handle on a flow (the plan of a call) that delivers the items of a stream. Iterate over the handle to read the
     items. `outcome` is set when the flow has ended.
 
-    If the handle is closed or garbage collected, the flow receives the information that no more items are wanted, and
-    releases its resources.
+    If the handle is closed or garbage collected, the flow is ended, and releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: AsyncDriver, ended: Callable[[Outcome], object] | None = None) -> None:

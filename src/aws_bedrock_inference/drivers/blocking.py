@@ -118,7 +118,7 @@ class Driver:
         if isinstance(effect, Ask):
             return effect.request.run()
         raise TypeError(
-            f"{type(effect).__name__} cannot be used in a call with one response; this is a bug in a policy"
+            f"a policy yielded {type(effect).__name__}, which a call with one response cannot perform; fix this policy"
         )
 
     def _wait(self, effect: Wait) -> None:
@@ -131,8 +131,7 @@ class Stream(ItemFlow):
     """A handle on a flow (the plan of a call) that delivers the items of a stream. Iterate over the handle to read the
     items. `outcome` is set when the flow has ended.
 
-    If the handle is closed or garbage collected, the flow receives the information that no more items are wanted, and
-    releases its resources.
+    If the handle is closed or garbage collected, the flow is ended, and releases its resources.
     """
 
     def __init__(self, flow: Flow, driver: Driver, ended: Callable[[Outcome], object] | None = None) -> None:

@@ -50,9 +50,11 @@ def replaced(held: Source | None, source: Source | None) -> Source | None:
 
 
 def raise_destruction(error: BaseException | None) -> None:
-    """Raise GeneratorExit if the waiting task is being destroyed; otherwise do nothing. `error` is the exception that
-    the task received while it waited. During the destruction, a library can raise a RuntimeError about the closed event
-    loop instead of the GeneratorExit. In this case, this function raises the GeneratorExit.
+    """Raise GeneratorExit if Python is destroying the waiting task; otherwise do nothing. `error` is the exception that
+    the task received while it waited.
+
+    When a task is destroyed, it receives a GeneratorExit. A library can replace this exception with a RuntimeError
+    about the closed event loop. This function finds the GeneratorExit behind the RuntimeError.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -65,8 +67,8 @@ class ItemFlow:
     """A handle on a flow (the plan of a call) that delivers the items of a stream. When the flow has ended, the handle
     contains the outcome, and `ended` is called with the outcome.
 
-    The reaper (the thread that ends abandoned flows) holds a reference to the flow itself. If the handle is garbage
-    collected before the stream was read to its end, the handle only reports to the reaper that the flow is abandoned.
+    The reaper (the thread that ends abandoned flows) holds a reference to the flow itself. The handle can be garbage
+    collected before the stream was read to its end. It then only reports to the reaper that the flow is abandoned.
     """
 
     def __init__(self, flow: Flow, listeners: Listeners, ended: Callable[[Outcome], object] | None) -> None:
@@ -75,8 +77,8 @@ class ItemFlow:
         self._open = OpenFlow(flow, listeners, ended)
 
     def _take_turn(self) -> Any:
-        """Return the value with which the flow (the plan of a call) is resumed. No other thread or task can resume the
-        flow until the flow has delivered an item.
+        """Return the value to send to the flow (the plan of a call), which is a generator. Until the flow delivers an
+        item, no other thread or task can resume the flow.
         """
         reply = self._open.reply
         if reply is BUSY:
@@ -102,8 +104,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End the handle with a fault after an interruption. No later items are delivered, because the caller would not
-        notice that items are missing before them.
+        """End the handle with a fault after an interruption such as Ctrl-C. The interruption can lose an item. If later
+        items were delivered, the caller would not notice the gap.
         """
         self._end(Outcome(fault=UNREAD))
 

@@ -124,4 +124,7 @@ class VirtualDriver:
             if until < inf:
                 self._schedule(until, task, None)
         else:
-            raise TypeError(f"{type(effect).__name__} is not an effect that the virtual-time driver can perform")
+            raise TypeError(
+                f"the virtual-time driver cannot perform {type(effect).__name__}; a flow can yield only Send, Sleep, "
+                "Wait, Ask and Emit here"
+            )

@@ -68,8 +68,8 @@ def standard(
 
     * `quota`: the account's `Quota`. Without it, the quota has no configured limit and learns its limits from
       throttles.
-    * `cache`: a `Cache`, which answers a repeated request from its store. Such an answer uses none of the other
-      policies. Without a `Cache`, no answer is stored.
+    * `cache`: a `Cache`, which answers a repeated request from its store, without a request to the service. Without a
+      `Cache`, no answer is stored.
     * `filtered`, default `return`: what the caller receives if content was filtered. `return` delivers the answer as
       the service sent it, `raise` raises an exception, and any other text replaces the answer (see `Filtered`).
     * `degrade`: a `Degrade`, which returns a substitute if everything else has failed. Without it, the exception is
@@ -77,7 +77,8 @@ def standard(
     * `on_interrupt`, default `raise`: what happens if a stream breaks after its first content. A call can override it
       (see `Resume`).
     * `retry`: replaces the recommended `Retry()`. With `"outside"`, the client sends each call once (see below).
-    * `fallback`: a `Fallback`, which sends a call to another model, Region or account if its own route cannot answer.
+    * `fallback`: a `Fallback`, which sends a call to another model, Region or account if the requested one cannot
+      answer.
     * `dead_letters`: a `DeadLetter`, which stores each call that has failed permanently, so that you can send it
       again. It stores the call even if `degrade` returns a substitute.
     * `profiles`: a `Models`. A model that does not accept on-demand calls is then called through the inference
@@ -87,9 +88,9 @@ def standard(
     * `request_metadata`: a `RequestMetadata`, which sends the caller's context with each call.
 
     `retry="outside"` is for programs in which another component retries and waits, such as a workflow engine or a task
-    queue. The exception then has two attributes for that component. `retry_after` is the number of seconds to wait, or
-    None if no wait is known. `decision` states whether a retry makes sense. If `decision` is FAIL and `retry_after` is
-    set, the quota refused the call, and can admit the call after that time.
+    queue. The exception has two attributes for that component. `decision` states whether the same request can succeed
+    in a retry. `retry_after` is the number of seconds to wait first, or None if no wait is known. A call that the quota
+    refused is special: its decision is FAIL, but if `retry_after` is set, the quota can admit it after this time.
 
     The function `load` reads the same options from a file. Raises `ValueError` for an option of the wrong type.
     """

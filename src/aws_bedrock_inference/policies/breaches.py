@@ -35,11 +35,11 @@ def is_breach(fault: Fault) -> bool:
 
 
 def is_shut(fault: Fault) -> bool:
-    """Return True if a fault shows that a fallback target can answer no call until somebody corrects its setup. This is
-    the case if its credentials or its certificate are wrong, or if a permission is missing. Otherwise return False.
+    """Return True if a fault shows that no call on this route can succeed until somebody corrects its setup; otherwise
+    return False. The causes are wrong credentials, a wrong certificate and missing permissions.
 
-    On the route that the caller requested, these faults do not count as breaches. The caller receives the exception,
-    and later calls still use that route.
+    This function is used only for the targets of a `Fallback`. If the requested route has such a fault, the caller
+    receives the exception, and the health of the route does not change.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
@@ -47,8 +47,9 @@ def is_shut(fault: Fault) -> bool:
 
 def may_still_answer(outcome: Outcome) -> bool:
     """Return True if a further attempt on the route (model, Region and account) can succeed; otherwise return False.
-    The result is also True if the call left the route because the route's quota could not admit the call in time. The
-    quota may admit the call later.
+
+    A fallback grants each route only a part of the call's time. If the route's quota could not admit the call within
+    this part, the result is True, because the quota can admit the call later.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

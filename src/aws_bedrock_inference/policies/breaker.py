@@ -33,8 +33,8 @@ class Breaker(Ordered):
 
     * `failures`, default 5: a circuit opens only if at least this number of calls failed within the window, so that a
       single error does not open it.
-    * `ratio`, default 0.5: in addition, at least this fraction of all calls in the window must have failed, so that the
-      rare faults of heavy traffic do not open the circuit.
+    * `ratio`, default 0.5: in addition, at least this fraction of all calls in the window must have failed. So a few
+      faults among many calls do not open the circuit.
     * `window`, default 10: the length of the window, in seconds.
     * `recovery`, default 5: the seconds after which an open circuit sends test calls (probes). Most short failures end
       earlier.

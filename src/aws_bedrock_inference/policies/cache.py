@@ -60,9 +60,9 @@ class Cache(Ordered):
 
     * `url`: the store. None stores answers in the memory of this process, `sqlite:///path` for all processes of one
       machine, and `redis://host` for many machines. An `AnswerStore` object is accepted, too.
-    * `ttl`, default 3600: the seconds for which an answer is used. One hour is long enough for repeated work. It is
-      short enough that a change to something that the request refers to, such as a managed prompt or a draft
-      guardrail, takes effect within the hour.
+    * `ttl`, default 3600: the seconds for which an answer is used. One hour is long enough for repeated work. A
+      request can refer to something that changes, such as a managed prompt or a draft guardrail. Such a change takes
+      effect within the hour.
     * `stale_if_error`, default 0: the further seconds for which an expired answer can be used if the request fails
       with a temporary error.
     * `max_entries`, default 10,000: the maximum number of answers in memory or in the file. A server has its own
@@ -147,7 +147,6 @@ class Cache(Ordered):
         self._kept.store.close()
 
     def _key(self, call: Call) -> str | None:
-        """Return the key of the call's answer in the store, or None if this policy does not cache the call."""
         if call.operation not in KEPT:
             return None
         content = content_of(call.params)
@@ -164,8 +163,9 @@ class Cache(Ordered):
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait for the equal call that sends the request, and return its result: a fault, a `Verdict`, or a pair
-        (answer, fault). The fault in a pair is None, unless an expired answer is used because the request failed.
+        """Wait until the leader (the equal call that sends the request) has a result, and return this result. It is a
+        fault, a `Verdict` (how to continue without an answer), or a pair (answer, fault). The fault in a pair is None,
+        unless the answer is an expired one that replaces this fault.
         """
         try:
             while follower.verdict is Verdict.WAIT:
@@ -204,7 +204,6 @@ class Cache(Ordered):
         return (yield from self._ask(flight, step, call, clock))
 
     def _ask(self, flight: Flight, step: Step, call: Call, clock: Clock) -> Flow:
-        """Send the request, pass the result to the equal calls that wait (followers), and store the answer."""
         recording = Recording()
         outcome: Outcome | None = None
         verdict: Any = None
@@ -237,15 +236,15 @@ class Cache(Ordered):
         return outcome
 
     def _notify(self, flight: Flight, verdict: Any, outcome: Outcome | None) -> None:
-        """Pass `verdict` to the equal calls that wait. If `verdict` is None, let one of them send the request."""
+        """Pass the result `verdict` to the calls that wait. If it is None, let one of them send the request."""
         if verdict is not None:
             self._flights.land(flight, verdict)
         else:
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Deliver a stored answer. If the stored answer replaces the failure of the call's own request, `failed` is
-        the outcome of that request.
+        """Deliver a stored answer. If it is expired, `fault` is the fault that it replaces. If this call sent the
+        request that failed, `failed` is the outcome of this request.
         """
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))
@@ -269,8 +268,8 @@ class Cache(Ordered):
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of the stream. While the caller processes an item, `flight.held_since`
-    is the time at which the caller received it. So the waiting equal calls notice if this caller pauses.
+    """Return a function that records each item of a stream. While the caller processes an item, `flight.held_since` is
+    the time at which the caller received it. If the caller pauses too long, the waiting calls send their own requests.
     """
 
     def take(item: Any) -> Iterator[Any]:

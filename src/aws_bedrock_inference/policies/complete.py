@@ -38,8 +38,9 @@ class Complete(Ordered):
     * `repeats`, default 1: the maximum number of repeats. Each repeat costs the whole input again. An answer that does
       not fit into twice the limit rarely fits into four times the limit.
 
-    If the answer is still truncated, the call ends with the fault `AnswerIncomplete`. So does a call whose JSON is
-    malformed or does not match its schema. Schemas are checked if `jsonschema` is installed (extra `schema`).
+    If the answer is still truncated, the call ends with the fault `AnswerIncomplete`. A call also ends with this fault
+    if its JSON is malformed or does not match its schema. Schemas are checked if `jsonschema` is installed (extra
+    `schema`).
 
     A stream is not repeated, because its events were already delivered. The caller receives the events, and then the
     fault. Answers of InvokeModel, and answers to requests without tools and schema, are not checked.

@@ -108,7 +108,10 @@ def _degrade(_: str, value: Any) -> Degrade:
 
 def _request_metadata(where: str, value: Any) -> RequestMetadata:
     if not isinstance(value, list):
-        raise ValueError(f'{where} = {shown(value)}: set a list of context names, such as ["team"], or [] for all')  # noqa: TRY004 - of a file
+        raise ValueError(  # noqa: TRY004 - of a file
+            f'{where} = {shown(value)}: set a list of context names, which context(...) sets, such as ["team"], or set '
+            "[] to send all names"
+        )
     return RequestMetadata(*value)
 
 
@@ -128,7 +131,7 @@ def _target(where: str, value: Any) -> str | Target:
         return value
     table = dict(_table(where, value))
     if "model_id" not in table:
-        raise ValueError(f"{where} = {shown(value)}: the table has no model_id")
+        raise ValueError(f'{where} = {shown(value)}: the table has no model_id; add model_id = "a-model-id"')
     if "quota" in table:
         table["quota"] = _quota(f"{where}.quota", table["quota"])
     target: Target = _made(where, table, Target)
@@ -164,7 +167,9 @@ def _made(where: str, value: Any, kind: Callable[..., Any], *, also: Collection[
 
 def _table(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{where} = {shown(value)}: set a table")  # noqa: TRY004 - the error is in a file
+        raise ValueError(  # noqa: TRY004 - the error is in a file
+            f"{where} = {shown(value)}: set a table of options, such as {{ option = 1 }}"
+        )
     return value
 
 

@@ -35,8 +35,8 @@ class DeadLetter(Ordered):
     * `seal`, `redact`: the same options as in `DeadLetterQueue`.
 
     A cancelled call has not failed, and is not stored. The same is true for a stream from which the caller stopped
-    reading. If the store of dead letters fails, the caller still receives the call's own exception. The exception is
-    raised when the dead letter is stored, or after 10 s at the latest.
+    reading. The caller always receives the call's own exception, even if the store of dead letters fails. The exception
+    is raised after the dead letter is stored. This delays the exception by at most 10 s.
 
     Refuses no call. Emits `DeadLetterKept` and `DeadLetterLost`. Raises `ValueError` for invalid options.
     """

@@ -19,13 +19,13 @@ _ELSEWHERE = ("region", "account", "endpoint", "principal")
 
 
 def unfit(needs: Needs, asked: Route, route: Route, place: Place | None, wall: float) -> str | None:
-    """Return the reason why `route` certainly cannot answer a call that needs the abilities `needs` of a model. Return
-    None if no such reason is known.
+    """Return the reason why `route` certainly cannot answer a call, or None if no such reason is known. `needs` are the
+    abilities that the call requires of a model, such as images or tools.
 
-    `asked` is the route that the caller requested. If `route` has the same model as `asked`, the abilities of the
-    model are not checked, because the caller chose it. `place` is the endpoint of `route`. This function sends no
-    request to AWS. It uses the lists of the Region only if they were already read. `wall` is the time of day, in
-    seconds since the epoch.
+    `asked` is the route that the caller requested. If `route` has the same model as `asked`, the abilities of the model
+    are not checked, because the caller chose this model. `place` is the endpoint and session of `route`. With it, the
+    function also looks for the model in the stored lists of the Region's models and profiles, but sends no request to
+    AWS. `wall` is the time of day, in seconds since the epoch.
     """
     elsewhere = any(getattr(asked, name) != getattr(route, name) for name in _ELSEWHERE)
     reason = bound(needs, elsewhere=elsewhere)

@@ -43,26 +43,27 @@ class Fallback(Ordered):
     """A policy that sends a call on another route (model, Region or account) when the requested route cannot answer it.
 
     * `targets`: the other routes, as model ids or `Target`s, the best first.
-    * `on`: your own rules for some faults. A key is a cause, possibly with a wildcard (`throttled-*`), or `filtered`
-      for filtered answers. The value states what must differ on the new route: `model`, `region`, `pool`, `account`, or
-      a list of them, of which at least one must differ. `any` allows all other routes. With `nowhere`, the call stays
-      on its route.
-    * `within`: limits the Regions that are allowed to answer calls, such as `eu-*`. The policy checks the destination
-      Regions that AWS lists for a profile, and also checks the requested route. For profiles, this check needs the
-      permission bedrock:ListInferenceProfiles. The policy refuses a route that AWS does not list.
+    * `on`: a mapping with your own rules for some faults. A key is the `cause` of a fault, possibly with a wildcard
+      (`throttled-*`), or `filtered` for filtered answers. The value states what must differ on the new route: `model`,
+      `region`, `pool` (the quota pool: on-demand, geographic, global or provisioned), `account`, or a list of them, of
+      which at least one must differ. `any` allows all other routes. With `nowhere`, the call stays on its route.
+    * `within`: the Regions that are allowed to answer calls, as patterns such as `eu-*`. A call through an inference
+      profile can be answered in several Regions, and all of them must be allowed. The policy reads these Regions with
+      the permission bedrock:ListInferenceProfiles, and refuses a route whose Regions AWS does not list. It checks the
+      requested route, too.
     * `reserve`, default 0.25: the fraction of the call's remaining time that a route must leave for the routes after
       it. For a stream, this limits only the wait for the first content.
-    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. Throttles on the last
-      route are not counted, because the quota decides when these requests are sent again.
+    * `attempts`, default 12: the maximum number of requests for one call, on all routes together. If the last route
+      throttles the call, more requests are possible, because the quota decides when to send it again.
     * `chance`: the random source of the waits.
 
-    Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model, an
-    exhausted daily quota moves it to another Region or account, and a lack of capacity moves it to any other route. An
+    Without `on`, the cause of a fault decides. For example, a retired model moves the call to another model. An
+    exhausted daily quota moves it to another Region or account. A lack of capacity moves it to any other route. An
     invalid request or missing credentials do not move it.
 
     The policy records the health of each route. A route whose attempts fail receives a smaller part of the calls. A
-    route that fails again and again rests: it receives only one call every 8 seconds, as a probe. A call with a `pin`
-    stays on its route unless that route rests.
+    route that fails again and again rests: it receives only one call every 8 seconds, as a probe. Calls with the same
+    `pin` (an option of a call) stay on the route that answered the previous one, unless this route rests.
 
     Refuses with `InvalidRequest` a call that no route can answer within the allowed Regions. Emits `FellBack` and
     `RouteHealthChanged`. Raises `ValueError` for invalid options, and if the policy is in a position in the pipeline
@@ -82,7 +83,7 @@ class Fallback(Ordered):
             raise ValueError("Fallback(): pass at least one model id or Target")
         if not is_number(reserve, least=0) or reserve >= 1:
             raise ValueError(
-                f"Fallback(reserve={shown(reserve)}): pass a share of the remaining time, from 0 to below 1"
+                f"Fallback(reserve={shown(reserve)}): pass a fraction of the remaining time, from 0 to below 1"
             )
         if not is_number(attempts, least=1, whole=True):
             raise ValueError(f"Fallback(attempts={shown(attempts)}): pass a whole number of requests, 1 or more")
@@ -114,8 +115,8 @@ class Fallback(Ordered):
         return flow
 
     def health(self, key: str, now: float) -> Health:
-        """Return the health of the route with this key: the fraction of its calls that it gets. The first call on a
-        route creates this object.
+        """Return the `Health` of the route with this key, which decides how many calls the route gets. The first call
+        on a route creates this object.
         """
         return self._health.get(key) or self._health.of(key, Health, now)
 
@@ -129,7 +130,9 @@ class Fallback(Ordered):
         return elsewhere(fault)
 
     def leave(self) -> Generator[Effect, object, None]:
-        """Release this process's shares of the quotas that the targets (other routes) share with other processes."""
+        """Release the shares that this process holds in the quotas of the targets. Only a quota with a store has such a
+        share.
+        """
         for quota in self.quotas:
             yield from quota.leave()
 
@@ -186,7 +189,8 @@ def _checked(on: Any) -> dict[str, frozenset[str]]:
         names = (value,) if isinstance(value, str) else tuple(value)
         if not names or not set(names) <= set(words) or (len(names) > 1 and {"any", "nowhere"} & set(names)):
             raise ValueError(
-                f"Fallback(on={{{cause!r}: {value!r:.60}}}): pass one of {', '.join(words)}, or several of them"
+                f"Fallback(on={{{cause!r}: {value!r:.60}}}): pass one of {', '.join(words)}, or a list of "
+                f"{', '.join(DIFFERENCES)}"
             )
         found[cause] = {("any",): ANY, ("nowhere",): NOWHERE}.get(names, frozenset(names))
     return found

@@ -41,8 +41,8 @@ class Filtered(Ordered):
     * `on_filtered`, default `return`: what the caller receives. `return` delivers the answer as the service sent it.
       `raise` raises `ContentFilteredError`. Any other text is a message that replaces the answer. A function is
       called with the `FilteredContent`, and returns the message.
-    * `message`: a message that replaces the answer, even if its text is `return` or `raise`. It replaces the option
-      `on_filtered`.
+    * `message`: a message that replaces the answer, even if its text is `return` or `raise`. If it is set,
+      `on_filtered` is ignored.
 
     If only some words or pictures were removed, the answer is delivered without a replacement.
 
@@ -141,7 +141,9 @@ class Filtered(Ordered):
         return (yield from given(whole, [*items, *end]))
 
     def _message(self, filtered: FilteredContent, form: Any) -> Any:
-        """Return the message that replaces filtered content, or None if there is no message of the type `form`."""
+        """Return the message that replaces filtered content. Return None if there is none, or if its type is not
+        `form`.
+        """
         message: Any = self.on_filtered
         if callable(message):
             try:
@@ -157,8 +159,8 @@ class Filtered(Ordered):
 
 
 class _Held:
-    """The handling of a stream whose content can be filtered. All items are delivered immediately, except for the end
-    of an answer that reports filtered content. This end is held back until the stream is complete.
+    """Delivers the items of a stream, and holds back the end of an answer that reports filtered content. A message can
+    then replace this end when the stream is complete.
     """
 
     def __init__(self) -> None:

@@ -3,9 +3,9 @@
 One of the calls, the leader, sends the request for all of them. The other calls, its followers, wait for one of three
 results:
 
-* the answer,
-* the fault, if the follower's own request would fail in the same way,
-* the notice that the leader failed or left, and that this follower is now the leader.
+* the answer;
+* the fault, if the follower's own request would fail in the same way;
+* a notice that the leader failed or left. This follower is then the new leader.
 
 If `LEADERS` leaders of one flight have failed, each follower sends its own request.
 """
@@ -28,8 +28,8 @@ LEADERS = 3
 
 
 class Verdict(Enum):
-    """The result for a follower (a waiting call) that receives neither an answer nor a fault from its leader (the equal
-    call that sends the request). The follower then waits, becomes the leader, sends its own request, or starts again.
+    """The next step of a follower (a waiting call) whose leader (the equal call that sends the request) has neither an
+    answer nor a fault for it: wait, become the leader, send its own request alone, or start again.
     """
 
     WAIT = "wait"
@@ -72,10 +72,11 @@ class Follower:
 class Flight:
     """The request that equal calls with one key share.
 
-    `expired` is a stored answer that is too old. `looked` is True if the store was queried. `led_since` is the time at
-    which the current leader (the call that sends the request) started. `held_since` is the time at which the leader's
-    caller received the item that it is still processing. `held_since` is infinite while the leader waits for the
-    service.
+    * `expired`: a stored answer that is too old, or None.
+    * `looked`: True if the store was queried.
+    * `led_since`: the time at which the current leader (the call that sends the request) started.
+    * `held_since`: while the leader's caller processes an item of a stream, the time at which it received this item;
+      otherwise infinity.
     """
 
     __slots__ = ("expired", "failures", "followers", "held_since", "key", "led_since", "looked")
@@ -105,8 +106,9 @@ class Flights(Locked):
         self._flights = {}
 
     def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
-        """Return the flight (shared request) with this key, and a new follower that waits for the result. If the flight
-        does not exist, create and return the flight with None: the call is then the leader and sends the request.
+        """Return the flight (shared request) with this key, and a new follower that waits for its result. If there is
+        no such flight, create it and return it with None instead of a follower: the call is then the leader and sends
+        the request.
         """
         with self._lock:
             flight = self._flights.get(key)

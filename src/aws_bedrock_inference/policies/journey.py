@@ -92,8 +92,8 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the pinned route of the call. If the call has none, or if that route cannot be used or gets only test
-        calls, return the best route that accepts a call now. If no route accepts a call, return the healthiest route.
+        """Return the first route for the call: the route of its pinned conversation, unless this route rests, or else
+        the best route that accepts a call now. If no route accepts a call, return the healthiest route.
         """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
@@ -158,8 +158,8 @@ class Journey:
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return True if the call should wait for the quota of an earlier route. Return False if it should wait for the
-        quota of `leg`, which is the last route.
+        """Return True if the call should leave `leg`, the last route, because it should wait for the quota of an
+        earlier route instead; otherwise return False.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -184,13 +184,11 @@ class Journey:
         return found
 
     def _needs(self) -> Needs:
-        """Return the properties that a model needs to answer the call. Most calls never use this method."""
         if self._needed is None:
             self._needed = needs(self.call.operation, self.call.params, self.call.estimate)
         return self._needed
 
     def _through(self, step: Step, leg: Leg, turn: Turn) -> Flow:
-        """Send the call on one route, and record the result in the health of that route."""
         now = self.clock()
         last = not self._untried
         call = leg.call(self.call)
@@ -224,8 +222,8 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. If the fault
-        can affect only this request, a healthy route gets a second attempt, except after a sign of an outage.
+        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. On a healthy
+        route, a fault that can affect only one request gets a second attempt on the same route.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -240,7 +238,7 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome, and add a fault if the answer was filtered and the option `on` moves filtered answers."""
+        """Return the outcome, with a fault if the answer was filtered and the option `on` has the key `filtered`."""
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)
@@ -258,7 +256,9 @@ class Journey:
         return outcome._replace(made=made, earlier=(*earlier, *outcome.earlier))
 
     def _failed(self) -> Outcome:
-        """Return the outcome of the best route that received a request, with the results of the other routes."""
+        """Return the outcome of the call after no route answered. It is the outcome of the first route in the list to
+        which a request was sent, with the results of the other routes.
+        """
         if not self._hops:
             late = any(isinstance(reason, Late) for reason in self._skipped.values())
             refused = too_close if late else invalid_request
@@ -276,7 +276,6 @@ class Journey:
         return failed._replace(fault=None) if is_filtered_answer(outcome) else failed
 
     def _gave_up(self, outcome: Outcome) -> str:
-        """Return the reason why the call ended although it used only one route."""
         if self.sent >= self.policy.attempts:
             return f"the fallback's limit of {self.policy.attempts} attempts is reached"
         return outcome.gave_up if len(self._hops) > 1 else "no other route could answer the call"

@@ -23,8 +23,7 @@ MANY = 256
 
 class Keyed(dict[str, T]):
     """A dictionary that removes idle values. `idle(value, now)` returns True if a new value would act in the same way
-    as this value. If one thread removes a value that another thread has just read, the other thread continues with the
-    removed value.
+    as this value. A thread can still use a value that another thread removes; later calls then use a new value.
     """
 
     def __init__(self, idle: Callable[[T, float], bool]) -> None:
@@ -57,7 +56,7 @@ class Keyed(dict[str, T]):
 
 
 class Living(Locked, Generic[T]):
-    """The objects of one kind that still exist in the program, found through weak references."""
+    """The objects of a class that have not been garbage collected, such as all quotas of a program."""
 
     def __init__(self) -> None:
         super().__init__()

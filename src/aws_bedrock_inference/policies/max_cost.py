@@ -28,12 +28,17 @@ class MaxCost(Ordered):
     * `limit`: the limit for the cost of all calls together, in US dollars.
     * `spent`, default 0: an amount in US dollars that was already spent, for example in an earlier part of the work.
 
-    Each attempt reserves its expected cost. The first attempt reserves its maximum, which is the price of its input and
-    of max_tokens. Later attempts, of any call, reserve only a fraction of their maximum: the average ratio of actual
-    cost to maximum cost so far. Near the limit, an attempt waits if its expected cost does not fit, so fewer calls are
-    sent at the same time. If no other call is in flight, one more call is sent. Therefore the total cost exceeds the
-    limit at most by the cost of this last call, or by the amount by which calls in flight cost more than the average.
-    If it is unknown whether the service processed an attempt, its maximum cost is counted.
+    Before an attempt is sent, its expected cost is reserved. An attempt whose expected cost does not fit into the rest
+    of the limit waits until calls in flight have ended. If no call is in flight, one more attempt is sent, even if its
+    expected cost does not fit.
+
+    The maximum cost of an attempt is the price of its input and of max_tokens. The first attempt reserves this maximum.
+    Most calls cost less than their maximum. Therefore all later attempts, of any call, reserve only a fraction of it:
+    the average ratio of actual cost to maximum cost so far.
+
+    The total cost can therefore exceed the limit in two cases: the last call costs more than the rest of the limit, or
+    the calls in flight cost more than the average. If it is unknown whether the service processed an attempt, its
+    maximum cost is counted.
 
     Clients that use the same `MaxCost` object share the limit. Other processes do not.
 
@@ -59,7 +64,9 @@ class MaxCost(Ordered):
 
     @property
     def spent(self) -> float:
-        """The cost of all finished calls, in US dollars, without calls in flight."""
+        """The cost of all finished calls in US dollars, including the amount passed as `spent`. Calls in flight are not
+        included.
+        """
         return self._spend.spent
 
     @property

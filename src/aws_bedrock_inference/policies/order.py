@@ -19,7 +19,9 @@ ORDER = (
 
 
 class Rule(NamedTuple):
-    """A set of refused orders: no policy in `outer` may be outside a policy in `inner`. `reason` is for the message."""
+    """A rule about the order of policies: no policy in `outer` may come before (outside) a policy in `inner` in a
+    pipeline. `reason` is the part of the error message that explains the rule.
+    """
 
     outer: tuple[str, ...]
     inner: tuple[str, ...]
@@ -59,8 +61,8 @@ class Ordered:
     """A policy that cannot work at some positions in a pipeline."""
 
     def placed(self, outer: Sequence[object], inner: Sequence[object]) -> None:
-        """Raise `ValueError` if one of the policies `outer` must not be outside this policy, or if this policy must not
-        be outside one of the policies `inner`.
+        """Raise `ValueError` if this policy is in a wrong position. `outer` are the policies before it in the pipeline,
+        and `inner` are the policies after it.
         """
         for each in outer:
             _check(each, self)

@@ -47,12 +47,12 @@ _HERE = frozenset({"on-demand", "provisioned"})
 
 
 class Places:
-    """Finds the places of routes, and checks that only allowed Regions can answer their calls. `within` contains
-    patterns of the allowed Regions.
+    """Finds the places of routes (endpoint and session), and checks that only allowed Regions can answer their calls.
+    `within` contains patterns of the allowed Regions.
 
-    This object stores the results of the checks. It does not store the places, because their sessions are large, and a
-    policy can exist longer than its clients. The place of a route is stored with the place of the client for which it
-    was created.
+    This object stores the results of the checks for all clients that use the policy. It stores no places, because a
+    session is large, and must not stay in memory longer than its client. Instead, the place of each client contains the
+    places of its targets (`Place.beside`).
     """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
@@ -135,9 +135,10 @@ class Places:
 def found_leg(
     policy: Fallback, call: Call, number: int, needs: Callable[[], Needs], now: float
 ) -> Generator[Effect, Any, Leg | str]:
-    """Return the route with this number as a `Leg` for `call`, or the reason why the call cannot use this route. The
-    reason is empty if the route is the requested one. `needs` is a function that returns what the call needs from a
-    model.
+    """Return the route with this number as a `Leg` for `call`, or the reason why the call cannot use this route.
+    `needs` is a function that returns the abilities that the call needs of a model.
+
+    If the route is the requested one, the reason is an empty text, because the user need not be informed.
     """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None

@@ -24,7 +24,7 @@ class Pool:
 
     * `minute`: the configured limit, in tokens per minute.
     * `largest`: the size of the largest call that can ever be admitted, in tokens.
-    * `first`: the limits from which learning starts.
+    * `first`: the estimated limits before anything was learned from throttles.
     * `held`: True if AWS has set the quota to 0.
     """
 

@@ -54,10 +54,10 @@ class Quota:
     not fit, it waits. Waiting calls are ordered by priority, then in turns by tenant, then by arrival.
 
     `concurrency` limits the number of calls in flight. If it is not set, only errors about a lack of capacity limit
-    this number. `waiting` limits the length of the queue (default 10,000): a call is refused if this many calls or more
-    are ahead of it. Tenants take turns, so one tenant cannot fill the queue for the others. `store` is a URL such as
-    `redis://host` or `sqlite:///path`: all processes with the same store share one quota, except for `tpd`. If the
-    store is unusable, for example because of a wrong password, the first call raises `StoreUnusable`.
+    this number. `waiting`, default 10,000, limits the queue: a call is refused if at least this number of calls would
+    be admitted before it. Calls of different tenants are admitted in turn, so the queue of one tenant is not counted
+    for the others. `store` is a URL such as `redis://host` or `sqlite:///path`: all processes with the same store share
+    one quota, except for `tpd`. If the store cannot be used at all, the first call raises `StoreUnusable`.
 
     `shares` are guaranteed parts, not maximum parts: {"batch": 0.2} reserves a fifth of this process's quota for batch
     calls that wait behind higher priorities. Batch calls can also use all quota that others do not need. The default is
@@ -198,8 +198,8 @@ class Quota:
         token reduces the quota.
 
         From then on, the quota uses exactly this number. Without this method, the quota starts with the number in the
-        package's table of models. If `tpm` is configured and this number is above 1, the quota tries lower numbers in
-        small steps, and logs the steps.
+        package's table of models. If `tpm` is configured and the table's number is above 1, the quota tries lower
+        numbers in small steps, and logs the steps.
         """
         if not is_number(burndown, above=0):
             raise ValueError(f"set_burndown(..., {shown(burndown)}): pass a number above 0, such as 5")

@@ -23,7 +23,7 @@ def opened(store: str | ShareStore) -> ShareStore:
     if isinstance(store, type) or not asked:
         raise ValueError(
             f"Quota(store=...) is a {type(store).__name__}: pass a URL such as sqlite:///path/shares.db or redis://host"
-            ", or a store of aws_bedrock_inference.stores"
+            ", or a store object such as aws_bedrock_inference.stores.MemoryStore()"
         )
     return store
 

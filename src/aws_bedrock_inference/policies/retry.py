@@ -105,8 +105,8 @@ class Retry(Ordered):
 
 
 def _at_stake(call: Call, fault: Fault) -> int:
-    """Return the number of tokens that AWS may have charged for a failed attempt. The result is the whole reservation
-    if the service received the request and did not refuse it, because the service may have generated the whole answer.
-    Otherwise the result is 0.
+    """Return the number of tokens that AWS may have charged for a failed attempt. If the service received the request
+    and did not refuse it, it may have generated the whole answer. The result is then the whole reservation; otherwise
+    it is 0.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

@@ -4,10 +4,10 @@ About once a second, one call reports to the store what this process needs. The 
 the quota that the process can use for a few seconds. After the lease has expired, by the process's own clock, the
 process sends no calls until the store has renewed the lease.
 
-If the store fails while a lease is valid, the process prolongs its lease, because the store cannot give the share to
-another process. If the store fails while a process has no lease, the process waits for a second failure. Then it uses
-the quota divided by the last known number of members. If it never reached the store, it uses the share UNSEEN. A store
-that cannot be used at all raises an error at the first call.
+If the store fails while the lease is valid, the process extends its own lease. A failed store cannot grant the share to
+another process. If the lease has expired, calls wait until the store fails a second time. Then the process uses an
+equal part: the quota divided by the last known number of members. If the process never reached the store, it uses the
+share UNSEEN. If the store cannot be used at all (`StoreUnusable`), the first call raises this error.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Log one warning if the store may count some members of this quota as a separate quota. This happens if these
-        members do not know their account.
+        """Log a warning, once, if processes in the same store do not know their AWS account. The store counts their use
+        as another quota, although they may use this account.
         """
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
@@ -176,12 +176,14 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """Request a share earlier if a call waits whose priority and tenant the last request did not name."""
+        """If a call waits whose priority and tenant were not in the last request to the store, send the next request
+        earlier.
+        """
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
 
     def saw(self, call: Call, outcome: Outcome, *, throttled: bool) -> None:
-        """Record the length of an answer. If the call was `throttled`, the next call sends a report to the store."""
+        """Record the length of an answer. After a throttle, the next call immediately sends a report to the store."""
         if throttled:
             self.throttles += 1
             if not self._failures:
@@ -218,18 +220,14 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return the estimate of the dimension `name` in the form for a report to the store. All members use an
-        increased estimate that one member reports. Therefore an increase by less than the fraction `GROWN` is not
-        reported yet.
+        """Return the estimate of the dimension `name` as an entry of `LeaseRequest.limits`. Increases by less than the
+        fraction `GROWN` are not reported, because each reported increase changes the estimates of all members.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted
         return name, adopted if grows else estimate, stamp, estimate < adopted
 
     def _report(self, now: float, needs: Needs, *at_once: Use) -> str:
-        """Return the report of this process for the other members (processes). `at_once` contains the numbers of
-        requests and tokens that the process could use immediately.
-        """
         taken = self._ledger.snapshot(now)
         requests, tokens = (round(sum(use[column] for use in needs.uses)) for column in (1, 2))
         report = MemberReport(

@@ -50,10 +50,12 @@ FULL = 0.8
 
 
 def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: float) -> Generator[Effect, None, Outcome]:
-    """Emit the event `ThrottleReceived` for a throttled call, and return the outcome. `limit` is the dimension
-    (requests, tokens or tokens per day) that was exhausted. If the ledger (which admits calls) decides when the call is
-    sent again, the outcome is marked as paced. If the daily quota is exhausted, the outcome contains the seconds until
-    the ledger admits the call. The caller then knows this time after the first attempt, and need not send a second one.
+    """Emit the event `ThrottleReceived` for a throttled call, and return its outcome. `limit` is the exhausted
+    dimension: requests, tokens or tokens per day.
+
+    If the daily quota is exhausted, the fault in the returned outcome contains the seconds until the call can be sent
+    again (`retry_after`). The caller knows this time after one attempt. In all other cases, the ledger decides when the
+    call is sent again. The fault is then marked as `paced`, unless throttles have continued for too long.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)

@@ -83,7 +83,10 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
     mapping = client.meta.method_to_api_mapping
     unknown = set(safe) - mapping.keys() - set(mapping.values())
     if unknown:
-        raise ValueError(f"safe={sorted(unknown)}: not an operation of {client.meta.service_model.service_name}")
+        raise ValueError(
+            f"safe={sorted(unknown)}: not an operation of {client.meta.service_model.service_name}; pass names such as "
+            f"{min(mapping)!r}"
+        )
     _switch_off_retries(client)
     client.meta.events.register("before-parse.dynamodb", _check_sum, unique_id="resilient-check-sum")
     twin: Guarded = object.__new__(
@@ -232,8 +235,8 @@ def _rewound(body: Any) -> Step:
 
 
 def _last(fault: Fault, advice: str) -> Fault:
-    """Return a copy of the fault that allows no further attempts. If the decision of the fault is FAIL, return the
-    fault unchanged.
+    """Return a copy of the fault that allows no further attempts, with `advice` before its own advice. A fault that
+    already allows no retry is returned unchanged.
     """
     if fault.decision is Decision.FAIL:
         return fault

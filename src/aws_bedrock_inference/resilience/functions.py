@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 def known_fault(error: BaseException, handled: BaseException | None = None) -> Fault:
     """Return the fault for an exception of a user's function. If the catalogue does not contain the exception, its
-    fault allows no retry. `handled` is the exception that the program was handling when it called the function.
+    fault allows no retry.
+
+    `handled` is the exception that the program was already handling when it called the function. It has nothing to do
+    with this failure, so it is not examined as a cause of `error`.
     """
     with apart_from(handled, error):
         return _known_fault(error)
@@ -204,7 +207,7 @@ def _attempt_block(_: Call) -> Flow:
 
 
 def _nothing_is_sent(_: Call) -> Outcome:
-    raise AssertionError("a block makes its own calls")
+    raise AssertionError("attempts() never sends a request itself; report this bug of aws_bedrock_inference")
 
 
 _ABANDONED = Fault(

@@ -241,8 +241,8 @@ def fate_unknown(service: str, fault: Fault) -> bool:
     """Return True if it is unknown whether the service executed the request that failed with `fault`; otherwise return
     False.
 
-    A status of 5xx without the service's own error code comes from a proxy or gateway that lost the answer. Status 503
-    is an exception: the service rejected the request and did not execute it.
+    A status of 5xx without the service's own error code comes from a proxy or gateway. The service's answer may have
+    been lost there, so the result is True. Status 503 is an exception: the request was rejected and not executed.
     """
     if not fault.reached:
         return False

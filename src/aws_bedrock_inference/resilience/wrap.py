@@ -64,14 +64,14 @@ def resilient(
 ) -> Any:
     """Return a boto3 client or a function whose calls have retries, a deadline and a circuit breaker.
 
-    A guarded client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. Its own retries
-    are switched off. The error catalogue decides for each service which errors are retried, and how. If the service may
-    already have executed a write, the write is retried only if the service makes the repetition safe. A failed call
-    raises botocore's own exception, with `fault`, `outcome` and notes attached.
+    The returned client keeps its API: operations, paginators, waiters, `meta`, `exceptions`, `isinstance`. botocore's
+    own retries are switched off. The error catalogue decides for each service which errors are retried, and how. If the
+    service may already have executed a write, the write is retried only if the service makes the repetition safe. A
+    failed call raises botocore's own exception, with `fault`, `outcome` and notes attached.
 
-    Functions and coroutine functions get the same policies. Without `target`, the result is a decorator. A target that
-    cannot be guarded, such as a class or a generator function, raises `TypeError`. If `target` is already guarded, the
-    new guard replaces the previous one.
+    Functions and coroutine functions get the same policies. Without `target`, the result is a decorator. A target whose
+    calls cannot be retried, such as a class or a generator function, raises `TypeError`. If `target` is itself a result
+    of `resilient`, the new policies replace its previous policies.
 
     * `pipeline`: replaces the recommended policies, whose deadline is 300 seconds.
     * `quota`: adds a `Quota`. Its `rpm` limits the requests.
@@ -92,7 +92,8 @@ def resilient(
         function = guard_target(subject)
         if safe:
             raise ValueError(
-                "safe= names operations of a boto3 client; a function is always assumed to be safe to retry"
+                "safe= names operations of a boto3 client; omit it for a function, which is always assumed to be safe "
+                "to retry"
             )
         return guarded_function(function, guard)
 

@@ -64,16 +64,15 @@ class Refusal:
 
 
 class Circuit:
-    """A circuit breaker. It opens (refuses all calls) when at least `failures` calls failed within `window` seconds,
-    and the failed calls were at least the fraction `ratio` of all calls in that time.
+    """A circuit breaker. It opens (refuses all calls) when two conditions are met: at least `failures` calls failed
+    within `window` seconds, and they were at least the fraction `ratio` of all calls in that time.
 
-    Calls in flight count as successful. Errors return sooner than answers, so a few quick errors at the start of a
-    burst are weak evidence.
+    Calls in flight count as successful, because errors return sooner than answers. So a few quick errors at the start
+    of a burst do not open the circuit.
 
-    After `recovery` seconds, an open circuit admits `probes` calls to test the service. The circuit opens again when at
-    least the fraction `ratio` of these calls has failed. The circuit closes as soon as so many of these calls (probes)
-    have succeeded that the failed ones can no longer reach this fraction. So one rare failure of a probe does not keep
-    the circuit open.
+    After `recovery` seconds, an open circuit admits `probes` calls (the probes) to test the service. If at least the
+    fraction `ratio` of the probes fails, the circuit opens again. The circuit closes as soon as enough probes have
+    succeeded that this can no longer happen. So one rare failure of a probe does not keep the circuit open.
 
     A probe can be a call whose answer takes a minute. The circuit must not wait a minute if other calls take a second.
     Therefore, while the probes have not decided, the number of probes doubles every `recovery` seconds, but at most

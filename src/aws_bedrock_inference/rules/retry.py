@@ -92,13 +92,14 @@ def decide(
     chance: Chance,
 ) -> Again | Stop:
     """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` are the failed
-    attempts before.
+    attempts before this one.
 
     Attempts are counted separately for each error code, because each code has its own maximum of attempts. `most` is
     the maximum of all attempts together. If `most` is 1, nothing is retried.
 
-    Some throttled calls wait in the queue of the quota policy, which decides when to send them again. Their throttles
-    are not counted as attempts, because they cost the service almost nothing. These calls end at their deadline.
+    A throttled call with a deadline can wait in the queue of the quota policy, which decides when to send it again (the
+    fault is `paced`). Its throttles do not count as attempts, because they cost the service almost nothing. Such a call
+    ends at its deadline.
 
     A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """

@@ -54,8 +54,9 @@ def anchor_of(text: str) -> str:
 
 class Seam:
     """Receives the second part of an answer, and returns its text without the beginning that repeats the first part.
-    `verified` is True if the two parts are known to fit, False if this is unknown, and None until the beginning of
-    the second part has been read.
+
+    `verified` is True if the two parts are known to fit, and False if this is unknown. It is None until the beginning
+    of the second part has been read.
     """
 
     def __init__(self, received: str) -> None:
@@ -74,8 +75,9 @@ class Seam:
         return "" if len(self._held) < REACH + len(self.anchor) or self._repeats() else self.end()
 
     def end(self) -> str:
-        """Return the text that was not yet delivered. This method is called when the second part has ended, or when
-        enough of it has been read to find the anchor (the repeated end of the first part).
+        """Return the text of the second part that was not yet delivered, without the repeated beginning. Call this
+        method when the second part has ended. `add` calls it when the text so far is enough to find the anchor (the
+        repeated end of the first part).
         """
         if self.verified is not None:
             return ""

@@ -59,7 +59,9 @@ class SharedFile:
         # nor close the connection of its parent.
 
     def check(self) -> None:
-        """Raise `StoreUnusable` if the file cannot be used until somebody corrects the cause."""
+        """Raise `StoreUnusable` if the file cannot be used and waiting does not help, for example because a permission
+        is missing.
+        """
         try:
             with self.reading():
                 pass
@@ -106,7 +108,10 @@ class SharedFile:
     def _held(self) -> Iterator[_Opened]:
         opened = self._current()
         if not opened.lock.acquire(timeout=self._timeout):
-            raise StoreUnavailable(f"{self.path} was locked by other threads for more than {self._timeout:g} s")
+            raise StoreUnavailable(
+                f"{self.path} was in use by other threads of this process for more than {self._timeout:g} s; check "
+                "that the disk is fast enough"
+            )
         try:
             yield opened
         except sqlite3.Error as error:
@@ -118,7 +123,10 @@ class SharedFile:
 
     def _check(self, opened: _Opened) -> None:
         if not is_still(self.path, opened.file):
-            raise StoreUnavailable(f"{self.path} was deleted or replaced; the next request opens or creates the file")
+            raise StoreUnavailable(
+                f"{self.path} was deleted or replaced while this process used it. This request failed; the next one "
+                "opens the present file, or creates a file"
+            )
 
     def _current(self) -> _Opened:
         """Return this process's connection to the file that is now at the path. The connection is opened if
@@ -155,8 +163,8 @@ class SharedFile:
     def _make(self) -> None:
         """Create the file under a temporary name, and link it to its path when it is complete.
 
-        While SQLite changes a new file to write-ahead logging, it immediately refuses other processes that open the
-        file. With the temporary name, no other process can open the file during this time.
+        A new SQLite file must first be changed to write-ahead logging. During this change, SQLite refuses all other
+        processes. Under the temporary name, no other process opens the file during the change.
         """
         path = self.path
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")  # for its owner only

@@ -24,8 +24,10 @@ _FULL = 0.8
 class Member:
     """One process that shares a quota.
 
-    `share` is the part of the quota that the process is allowed to use, `rate` its calls per second, and `age` the
-    seconds since it sent `report`. `unread` is the reason why the report could not be read, or an empty text.
+    * `share`: the part of the quota that the process is allowed to use.
+    * `rate`: its calls per second.
+    * `age`: the seconds since it sent `report`.
+    * `unread`: the reason why the report could not be read, or an empty text.
     """
 
     name: str
@@ -72,8 +74,8 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return whether this quota may be the same as the quota `other`, although the store counts the two separately.
-        This can happen if the members of this quota do not know their account.
+        """Return True if this quota may really be a part of the quota `other`: its members do not know their AWS
+        account, and everything else is equal. The store counts the two quotas separately. Otherwise return False.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
@@ -103,7 +105,7 @@ class SharedQuota:
 
     @property
     def answers(self) -> AnswerSizes:
-        """The lengths of the answers of all members."""
+        """Statistics about the lengths of the answers that all members received."""
         sizes = AnswerSizes()
         for member in self.members:
             sizes.merge(member.report.answers)

@@ -1,9 +1,9 @@
-"""The report of a member (a process) of a shared quota. It contains facts that the store saves so that people can look
-at them.
+"""The report of a member (a process) of a shared quota. The store saves the report, so that people and other members
+can read it.
 
-A report contains the version of its format. If a report has the next version, its known fields are read, so that the
-processes of a fleet can be updated one after the other. A report in a later version is refused. A field that cannot be
-read is ignored.
+A report contains the version of its format. This version of the package also reads reports of the next version, as far
+as it knows their fields. So the processes of a fleet can be updated one after the other. Reports of later versions are
+refused. A field that cannot be read is ignored.
 """
 
 from __future__ import annotations
@@ -37,13 +37,16 @@ class ReportTooNew(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class MemberReport:
-    """The report of a member about itself.
+    """The report of a member (a process) about itself.
 
-    `used` is the member's use in the last minute, by dimension (requests and tokens). It includes the tokens that its
-    calls in flight have `reserved`. `waiting` is the number of waiting calls and `consumers` the tokens per minute,
-    both by priority. `throttled` is the number of throttles since the process started. `minute` lists the use in the
-    last minute as (seconds ago, requests, tokens), because this use still counts against the quota after the member has
-    left. `reasons` are texts that explain the estimated limits, by dimension.
+    * `used`: its use in the last minute, by dimension (requests and tokens). This includes the tokens that its calls in
+      flight have `reserved`.
+    * `waiting`, `consumers`: the number of waiting calls and the tokens per minute, both by priority.
+    * `throttled`: the number of throttles since the process started.
+    * `minute`: the use in the last minute as (seconds ago, requests, tokens). It still counts against the quota after
+      the member has left.
+    * `reasons`: texts that explain the estimated limits, by dimension.
+    * `answers`: statistics about the lengths of the answers.
     """
 
     used: Mapping[str, int] = field(default_factory=dict)
@@ -81,8 +84,8 @@ class MemberReport:
         version = _count(fields.get("version"))
         if version > VERSION + 1:
             raise ReportTooNew(
-                f"its report has format {version}, and this version reads formats up to {VERSION + 1}: "
-                "update aws-bedrock-inference where you run this command"
+                f"the report of this process has format {version}, but only formats up to {VERSION + 1} can be read "
+                "here: update aws-bedrock-inference where you run this command"
             )
         return cls(
             used={name: _count(value) for name, value in _mapping(fields.get("used")).items()},

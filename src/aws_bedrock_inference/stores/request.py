@@ -45,7 +45,7 @@ class StoreUnusable(StoreUnavailable):
 
 class ShareStore(Protocol):
     """A store through which members share a quota. A member is a process that uses the quota. A pool is one quota,
-    named by account, Region, model and kind.
+    named by account, Region, model and quota pool (such as on-demand or global).
 
     All requests raise `StoreUnavailable`. Threads, tasks and forked processes can use a store at the same time.
     """
@@ -72,10 +72,12 @@ class ShareStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """A request to a store that blocks for at most `limit` seconds, even if a look-up of a host name or a disk hangs.
+    """A request to a store that blocks the caller for at most `limit` seconds, even if a look-up of a host name or a
+    disk hangs.
 
-    The request runs in its own thread, because a hanging look-up or disk cannot be interrupted. After `limit` seconds
-    the caller stops waiting for the thread. An asyncio client would not be worth its cost for one request per second.
+    The request runs in its own thread, because a look-up or disk that hangs cannot be interrupted. After `limit`
+    seconds the caller stops waiting for this thread. Asyncio programs use the same thread: a store gets only about one
+    request per second, so a separate asyncio client would not be worth its cost.
     """
 
     answer: Callable[[], T]
@@ -104,7 +106,7 @@ class Question(Generic[T]):
         except NoThreadLeft:
             raise
         except BackgroundFull as full:
-            raise StoreUnavailable(f"No request was sent to {self.place}: {full}") from None
+            raise StoreUnavailable(f"No request was sent to the store {self.place}: {full}") from None
 
     def _too_slow(self) -> StoreUnavailable:
         return StoreUnavailable(f"{self.place} took longer than {self.limit:g} s")

@@ -32,9 +32,9 @@ class Server:
     """The Redis or Valkey server at `url`, used for one `purpose`. `place` is the URL without user, password and
     options.
 
-    Each new connection queries the role of the server and refuses a replica. After a failure, and every `FRESH` seconds
-    of `clock`, the next request connects again by host name. So the requests reach the new primary server after a
-    failover. `timeout` is the limit of each step of a request, in seconds. With `text`, answers are decoded to `str`.
+    Each new connection queries the role of the server, and refuses a replica. The connections are opened again, by host
+    name, after a failure and every `FRESH` seconds of `clock`. So after a failover, the requests reach the new primary
+    server. `timeout` is the limit of each step of a request, in seconds. With `text`, answers are decoded to `str`.
 
     Raises the exceptions of redis-py for a URL that redis-py cannot read.
     """
@@ -93,7 +93,10 @@ class Server:
             yield
         except redis.TimeoutError as error:
             self.close()
-            raise StoreUnavailable(f"{self.place} took longer than {self._timeout:g} s: {error}") from error
+            raise StoreUnavailable(
+                f"{self.place} took longer than {self._timeout:g} s: {error}. Check the load of the server and the "
+                "network between it and this machine"
+            ) from error
         except (redis.RedisError, RedisClusterException, OSError) as error:
             self.close()
             raise trouble(self.place, error, self._purpose) from error
@@ -115,7 +118,7 @@ def _connect_to_primary(connection: Any) -> None:
         return
     facts = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=False))
     if facts.get("role", facts.get(b"role")) in ("replica", "slave", b"replica", b"slave"):
-        raise redis.ReadOnlyError("READONLY This server is a replica")
+        raise redis.ReadOnlyError("READONLY This server is a replica; use the address of its primary server")
 
 
 def _close(client: Any) -> None:

@@ -1,7 +1,7 @@
 """Share quotas between any number of machines through a Redis (6.2 or newer) or Valkey server, with redis-py.
 
-Each request runs one script on the server's keys of one pool (one quota). The keys of a pool have the same hash tag, so
-that one node of a cluster stores all of them.
+Each request runs one script on the server, which reads and writes the keys of one pool (one quota). These keys have the
+same hash tag, so one node of a cluster stores all of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Send requests to one store from a few threads, in the order in which the requests arrive.
+"""Send requests to a store from a few threads, in the order in which the requests arrive.
 
-Each call with a cache sends a request to its store, and in an outage each failed call stores a dead letter. A separate
-thread for each request, as in `stores.request.Question`, would cost more than the request itself. The threads are
-daemons, so the program can exit while a store hangs.
+Each call with a cache sends a request to its store. In an outage, each failed call stores a dead letter. Starting a
+thread for each of these requests, as `stores.request.Question` does, would cost more than the request itself. The
+threads are daemons, so the program can exit while a store hangs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,10 @@ class Worker:
         with crew.lock:
             waiting = crew.queue.qsize()
             if waiting >= MOST:
-                raise StoreUnavailable(f"No request was sent to {place}: {MOST:,} requests are already waiting for it")
+                raise StoreUnavailable(
+                    f"No request was sent to {place}: {MOST:,} requests are already waiting. Check that the store "
+                    "answers fast enough"
+                )
             if waiting >= crew.idle and crew.threads < self._most:
                 try:
                     threading.Thread(target=crew.run, name=self._name, daemon=True).start()

@@ -27,9 +27,11 @@ class Beliefs:
         self._limits: dict[str, tuple[float, int]] = {}
 
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
-        """Use the estimates that a member (a process) has sent in `LeaseRequest.limits`. The stamp of an estimate
-        counts its changes. An older stamp means that the member did not yet know the latest shared estimate. In this
-        case, its estimate is used only if a throttle has lowered it and it is lower than the shared one.
+        """Update the shared estimates with those that a member (a process) has sent in `LeaseRequest.limits`.
+
+        The stamp of an estimate counts its changes. If a member sends the present stamp, its estimate replaces the
+        shared one. If it sends an older stamp, it did not yet know the present shared estimate. Its own estimate is
+        then used only if it is lower, and only if a throttle has lowered it.
         """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)
@@ -50,8 +52,8 @@ class Beliefs:
         return limit if limit < UNLIMITED else 0.0
 
     def told(self) -> tuple[tuple[str, float, int], ...]:
-        """Return a tuple (dimension, estimate, stamp) for each dimension (requests or tokens), sorted by dimension. The
-        stamp counts the changes of the estimate. `Grant.limits` has the same form.
+        """Return the estimates in the form of `Grant.limits`: a tuple (dimension, estimate, stamp) for each dimension
+        (requests or tokens), sorted by dimension. The stamp counts the changes of the estimate.
         """
         return tuple(
             (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())
@@ -69,5 +71,5 @@ class Beliefs:
         beliefs = cls()
         beliefs._limits = {name: (float(limit), int(stamp)) for name, (limit, stamp) in dict(plain).items()}
         if not all(isfinite(limit) for limit, _ in beliefs._limits.values()):
-            raise ValueError(f"{plain!r} has a limit that is not a finite number")
+            raise ValueError(f"the stored limits {plain!r} contain a number that is not finite")
         return beliefs

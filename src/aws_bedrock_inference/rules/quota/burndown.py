@@ -1,10 +1,10 @@
-"""Learn the burndown (quota tokens per output token), if the limit of tokens per minute is configured ("told").
+"""Learn the burndown: the number of quota tokens that the service counts for each output token. It is learned only if
+the limit of tokens per minute is configured.
 
 When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
 burndown of each model. A number in the table can be wrong, or missing for a new model. If the number is too high, the
 limit is never used fully. No throttle shows this error; only a test with a lower number does. If the number is too low,
-throttles arrive long before the minute is full. If no limit is configured, the package learns the limit (`learning`),
-but no burndown. A row is a series of throttles between which almost no call succeeds.
+throttles arrive long before the minute is full. Without a configured limit, only the limit is learned (`learning`).
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -18,10 +18,10 @@ but no burndown. A row is a series of throttles between which almost no call suc
     too low    throttles, although calls waited  the burndown is set to the number that     immediately: resting
                and the minute was far from full  would have filled the minute, plus 10 %
 
-Throttles can continue after a failed step, because the earlier steps have emptied the bucket of the service. In this
-case, the burndown is computed from the tokens that the service accepted. In any period, the service accepts at most the
-limit for this period plus the limit for one minute. If there are still more throttles than usual, the burndown rises by
-a step each time, at most to its first value. Values below LEAST are not tried.
+Throttles can continue after a failed step, because the earlier steps have emptied the bucket of the service. The
+burndown is then computed from the tokens that the service accepted: in any period, it accepts at most the limit for
+this period plus the limit for one minute. If there are still more throttles than usual, the burndown rises by a step
+each time, at most to its first value. Values below LEAST are not tried.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ LOOKS = 240
 
 class Mark(NamedTuple):
     """The state at one time. `input` and `output` are the tokens of all calls that had ended by then, and `rate` is the
-    burndown from then on. `busy` is True if calls had to wait since the previous mark, for tokens or after a row of
-    throttles. `lost` is the number of seconds since the previous mark in which short problems of the service stopped
-    the calls.
+    burndown from then on. `busy` is True if calls waited for tokens since the previous mark, or were throttled in a row
+    (almost no call succeeded between the throttles). `lost` is the number of seconds since the previous mark in which
+    short problems of the service stopped the calls.
     """
 
     at: float
@@ -100,8 +100,8 @@ class Mark(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A decrease of the burndown (quota tokens per output token). `full` is the time of this decrease, on a clock that
-    runs only while the limit is used fully. `rate` is the burndown before the decrease.
+    """A decrease of the burndown (quota tokens per output token). `rate` is the burndown before the decrease. `full` is
+    the number of seconds, until the decrease, in which the limit was used fully.
     """
 
     full: float
@@ -167,8 +167,8 @@ class Burndown:
         self._held += seconds
 
     def look(self, now: float, limit: Limit, admitted: float) -> None:
-        """If all conditions for a decrease are met, lower the burndown by one step. `admitted` is the number of calls
-        that were admitted since the start.
+        """Lower the burndown by one step if calls waited for tokens, used the limit almost fully, and were hardly
+        throttled. `admitted` is the number of calls that were admitted since the start.
         """
         self.due = now + LOOK
         seconds = now - self._marks[-1].at
@@ -193,9 +193,9 @@ class Burndown:
             self._change(self.rate * (1.0 - step), f"a trial: with {self.rate:.3g}, the limit was not used fully")
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
-        """Use the throttle of a call that was admitted `age` seconds ago as evidence. `in_a_row` is the number of the
-        throttle in its row of throttles. If the throttle shows that a decrease of the burndown has failed, return the
-        number of tokens that must still be charged for the last minute. Otherwise return 0.
+        """Use the throttle of a call that was admitted `age` seconds ago as evidence. `in_a_row` is its number in a row
+        of throttles (almost no call succeeds between them). If a decrease of the burndown has failed, undo it and
+        return the tokens that must still be charged for the last minute. Otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -286,7 +286,9 @@ class Burndown:
         )
 
     def _bound(self, share: float) -> float:
-        """Return the highest burndown with which the tokens of all ended calls fit into the limit of the service."""
+        """Return the highest burndown with which the tokens of all ended calls fit into the service's limit (see the
+        module).
+        """
         last, told = self._marks[-1], self._told * share
         return min(
             (

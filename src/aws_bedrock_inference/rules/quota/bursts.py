@@ -38,7 +38,9 @@ class Burst:
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
-        """Let the burst (the quota that can be used at once) grow for `seconds`, and return the new burst."""
+        """Let a reduced burst (the quota that can be used at once) grow back for `seconds`, and return its new size in
+        seconds.
+        """
         self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
         return self.seconds
 
@@ -47,14 +49,14 @@ class Burst:
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return True if the calls before a throttle were sent much faster than `rate`, and the burst (the quota that
-        can be used at once) is large enough to be reduced; otherwise return False.
+        """Return True if the burst (the quota that can be used at once) explains a throttle: the calls before it were
+        sent much faster than `rate`. Return False otherwise, or if the burst is already too small to be reduced.
         """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 
     def blame(self, throttle: Throttle, now: float) -> bool:
-        """Count a throttle that was caused by the burst (too much quota used at once). Return True if the burst was
-        reduced, otherwise False.
+        """Count a throttle that was caused by the burst (too much quota used at once). After several of these throttles
+        within a second, halve the burst and return True. Otherwise return False.
         """
         if throttle.age > now - self._changed_at:
             return False

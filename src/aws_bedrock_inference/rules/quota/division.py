@@ -1,8 +1,9 @@
 """The latest division of one quota among its members, and the form in which a store saves the division.
 
-Versions of this package that do not know tenants can share the store with this version. They read and write only the
-part of the quota for each call without a tenant (`levels`). A division that they have written contains no valid
-`tenants`, so this version then computes the division again.
+Older versions of this package, which do not know tenants, can share the store with this version. They read and write
+only the field `levels`: the part of the quota for each call without a tenant. If such a version has written the
+division, the field `tenants` is missing or belongs to an earlier division. This version then computes the division
+again.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ PLAN = 0.2
 
 
 class Division:
-    """The plan of how a quota is divided among its members (processes). The plan was made at the time `at`. `levels`
-    state the part of the quota for each call, by priority and tenant. `surplus` is the part that each member gets in
-    addition to the quota that it needs.
+    """A division of one quota among its members (processes), computed at the time `at`. It states which part of the
+    quota each call gets, by priority and tenant. `surplus` is the part that each member gets in addition to the needs
+    of its calls.
     """
 
     __slots__ = ("_levels", "at", "surplus")
@@ -36,30 +37,34 @@ class Division:
         self.surplus = 0.0
 
     def covers(self, needs: Collection[Need], now: float) -> bool:
-        """Return True if the plan is recent and contains all priorities and tenants of a member's `needs` (the quota
-        that its calls need); otherwise return False.
+        """Return True if the division is recent and contains the priorities and tenants of all `needs`; otherwise
+        return False. `needs` are the fractions of the quota that the calls of one member need.
         """
         return now - self.at < PLAN and all(
             (need.priority, need.tenant) in self._levels for need in needs if need.need > 0.0
         )
 
     def plan(self, members: Iterable[Iterable[Need]], now: float, total: float) -> None:
-        """Divide the fraction `total` of the quota among `members`, and store this division as the plan."""
+        """Divide the fraction `total` of the quota among `members`, and store the result. Each member (process) is
+        represented by the needs of its calls.
+        """
         self._levels, self.surplus = divide(members, total)
         self.at = now
 
     def due(self, needs: Iterable[Need]) -> float:
-        """Return the fraction of the quota that a member (a process) gets whose calls need `needs`."""
+        """Return the fraction of the quota that a member (a process) gets. `needs` are the fractions of the quota that
+        its calls need, by priority and tenant.
+        """
         return due(needs, self._levels, self.surplus)
 
     def parts(self, needs: Collection[Need]) -> tuple[float, ...]:
-        """Return, for each of a member's `needs` (for one priority and tenant), the number of its calls as a fraction
-        of all calls of this tenant. Return an empty tuple if no need names a tenant.
+        """Return one number for each of a member's `needs`. It states which fraction of all calls of this priority and
+        tenant belongs to the member. Return an empty tuple if no need names a tenant.
         """
         return parts(needs, self._levels) if any(need.tenant for need in needs) else ()
 
     def plain(self) -> dict[str, Any]:
-        """Return the plan (the division of the quota) in a form that JSON can store."""
+        """Return the division of the quota in a form that JSON can store."""
         levels = [(priority, tenant, *level) for (priority, tenant), level in self._levels.items()]
         return {
             "planned": self.at,
@@ -70,8 +75,9 @@ class Division:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the plan (the division of the quota) that `plain` contains. If a version of this package that does not
-        know tenants wrote the plan, the returned plan has no parts for calls, and a new plan is needed.
+        """Return the division of the quota that `plain` contains. If a version of this package that does not know
+        tenants has written it, no call has a part in it. `covers` then returns False, so the division is computed
+        again.
         """
         division = cls(finite(plain["planned"]))
         division.surplus = finite(plain["surplus"])
@@ -88,5 +94,5 @@ def finite(value: Any) -> float:
     """Return `value` as a float. Raises `ValueError` if the number is not finite."""
     number = float(value)
     if not isfinite(number):
-        raise ValueError(f"{number} is not a finite number")
+        raise ValueError(f"the stored number {number} is not finite")
     return number

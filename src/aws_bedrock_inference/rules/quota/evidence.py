@@ -1,11 +1,15 @@
-"""Use throttles as evidence about a limit: decide whether there are more throttles than noise explains, and whether
-they continue at a lower rate of calls.
+"""Use throttles as evidence about a limit, to answer two questions: whether there are more throttles than noise
+explains, and whether they stop if fewer calls are sent.
 
 Noise means throttles that occur although the quota is not full. While only a tolerated fraction of the calls is
-throttled, throttles prove nothing. `Evidence` is a CUSUM test (a cumulative sum that detects a change): it adds a
-number for each call and each throttle. The number is the logarithm of a ratio: how probable the event is with a little
-more than twice the tolerated throttles, divided by how probable it is with the tolerated throttles. If the sum falls to
-zero, it starts again. `verdict` is a sequential likelihood ratio test between two rates of throttles.
+throttled, throttles prove nothing.
+
+`Evidence` answers the first question with a CUSUM test (a cumulative sum that detects a change). The test compares two
+assumptions: the tolerated fraction of the calls is throttled, or a little more than twice this fraction. Each call and
+each throttle adds the logarithm of a ratio: its probability under the second assumption, divided by its probability
+under the first. If the sum falls to zero, it starts again.
+
+`verdict` answers the second question with a sequential likelihood ratio test between two rates of throttles.
 """
 
 from __future__ import annotations
@@ -43,16 +47,18 @@ DUE = 12.0
 
 
 class Prior(NamedTuple):
-    """The evidence that a change of an estimated limit requires, and the size of the changes.
+    """The evidence that is needed to change an estimated limit, and the size of the changes. All evidence is the
+    logarithm of a likelihood ratio.
 
-    * `doubt`: the evidence at which a trial starts. A trial lowers a value to see whether the throttles stop.
-    * `below`: the fraction by which the rate of a trial is below the rate that would explain the throttles.
-    * `gone`: the evidence (that the throttles stopped at a lower rate) at which the rate counts as their cause.
-    * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise (not caused by a full
-      quota).
-    * `rows`: this number of rows of throttles within half a minute lowers the rate. In a row, almost no call succeeds
-      between the throttles. `kept` is the smallest fraction of the rate that remains.
-    * `regrows`: the seconds in which a burst (the quota that can be used at once) grows back.
+    * `doubt`: at this evidence of too many throttles, a trial starts. A trial lowers a value to see whether the
+      throttles stop.
+    * `below`: a trial of the rate sets the rate below the one that would explain the throttles, by this fraction.
+    * `gone`: at this evidence that the throttles have stopped, the lowered value counts as their cause.
+    * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise (the quota is not full).
+    * `rows`: after this number of rows of throttles within half a minute, the rate is lowered. In a row, almost no call
+      succeeds between the throttles.
+    * `kept`: the smallest fraction of the rate that remains after these rows.
+    * `regrows`: in this many seconds, a reduced burst (the quota that can be used at once) grows to 2.7 times its size.
     """
 
     doubt: float
@@ -69,9 +75,12 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The values from before a trial, which lowers a value to see whether throttles stop, and the fraction of the calls
-    that was throttled before. `slack` is the fraction by which reservations could exceed the limit of the minute.
-    `burst` is the quota that can be used at once. A value that is not suspected as the cause of the throttles is 0.
+    """The state before a trial, which lowers one value to see whether throttles stop.
+
+    The trial lowers `slack` (the fraction by which reservations could exceed the limit of the minute) if it is not 0.
+    Otherwise it lowers `burst` (the quota that can be used at once, in seconds) if it is not 0. Otherwise it lowers the
+    rate, which is `estimate`. `known` is True if `estimate` was based on evidence. `throttled` is the fraction of the
+    calls that was throttled.
     """
 
     estimate: float
@@ -82,13 +91,13 @@ class Trial(NamedTuple):
 
     @property
     def of_rate(self) -> bool:
-        """True if the trial tests the rate."""
+        """True if the trial lowers the rate."""
         return not self.slack and not self.burst
 
 
 class Evidence:
     """The calls and throttles since the last change of the estimated limit. `doubt` is the evidence that there are too
-    many throttles. `noise` is the fraction of the calls that is throttled at any rate, however low.
+    many throttles. `noise` is the fraction of the calls that is throttled however few calls are sent.
     """
 
     __slots__ = ("_seen", "_well", "calls", "doubt", "noise", "size", "throttles")
@@ -102,7 +111,9 @@ class Evidence:
 
     @property
     def tolerated(self) -> float:
-        """The fraction of the calls that can be throttled without counting as evidence."""
+        """The largest fraction of the calls whose throttles are no evidence: the measured noise, but at least
+        `TOLERATED`.
+        """
         return self.noise if self.noise > TOLERATED else TOLERATED
 
     def forget(self) -> None:
@@ -112,7 +123,9 @@ class Evidence:
         self.calls = self.throttles = self.doubt = 0.0
 
     def admit(self, calls: float, *, on_trial: bool) -> None:
-        """Record that `calls` more calls were admitted. `on_trial` is True if a trial now runs with a reduced value."""
+        """Record that `calls` more calls were admitted. `on_trial` is True while a trial (a test with a lower value)
+        runs.
+        """
         self.calls += calls
         self._well += calls
         tolerated = self.tolerated
@@ -140,15 +153,15 @@ class Evidence:
         return self.throttles, self.doubt
 
     def find_noise(self, rate: float) -> None:
-        """Treat the throttles as noise (not caused by a full quota) from now on, as long as at most the fraction `rate`
-        of the calls is throttled. This fraction was measured on the calls since the last change.
+        """From now on, treat throttles as noise (the quota is not full) while at most the fraction `rate` of the calls
+        is throttled. `rate` was measured on the calls since the last change of the estimated limit.
         """
         self.noise = max(self.noise, rate)
         self._seen = max(self.calls, 1.0 / self.noise)
 
     def learn(self) -> None:
-        """If there is noise (throttles without a full quota), update its average with the calls and throttles since the
-        last change of the estimated limit.
+        """Update the average of the noise (throttles although the quota is not full). Use the calls and throttles since
+        the last change of the estimated limit. If no noise is known, do nothing.
         """
         if self.noise:
             self._seen = min(MEMORY, self._seen + self.calls)
@@ -163,10 +176,12 @@ class Evidence:
         self._well = 1.0
 
     def doubtful(self, enough: float) -> bool:
-        """Return True if there are too many throttles; otherwise return False. `enough` is the evidence (a log
-        likelihood ratio) that is needed if no throttles are noise (throttles without a full quota). With noise, the
-        needed evidence grows with each call since throttles last had a proven cause. In a long time, noise alone can
-        look like too many throttles.
+        """Return True if there are more throttles than chance explains; otherwise return False.
+
+        Without noise (throttles although the quota is not full), the result is True if the evidence exceeds `enough`, a
+        log likelihood ratio. With noise, more evidence is needed, because among many calls even noise sometimes looks
+        like too many throttles. The needed evidence then grows with the number of calls since throttles last had a
+        proven cause.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
@@ -176,9 +191,11 @@ class Evidence:
         return self.throttles / max(self.calls, self.throttles, 1.0)
 
     def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
-        """Return True if the throttles have stopped since the fraction `rate` of the calls was throttled, False if they
-        continue, and None while this is undecided. `gone` is the evidence (a log likelihood ratio) that the answer True
-        needs. If the question is undecided for a long time, return True if `blamed` is True.
+        """Decide whether the throttles have stopped. Before, the fraction `rate` of the calls was throttled. Return
+        True if they have stopped, False if they continue, and None while this is undecided.
+
+        True requires the evidence `gone` (a log likelihood ratio). If many calls have brought no decision, the result
+        is the more probable answer, or True if `blamed` is True.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

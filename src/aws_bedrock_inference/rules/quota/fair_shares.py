@@ -1,10 +1,11 @@
-"""Compute the share of each member (a process) of a shared quota. The needs of the members' calls are served in the
-order of priority. Then the rest of the quota is divided.
+"""Compute the share of each member (a process) of a shared quota from the needs of its calls. A need is the fraction of
+the quota that the calls of one priority and tenant need.
 
-The smallest priority number is served first. Within one priority, every member gets what it needs if the quota is
-sufficient. Otherwise each tenant gets the same share, but at most what the tenant needs. It does not matter how many
-members have calls of this tenant. The share of a tenant is divided equally among its calls, and no member gets more
-than it needs.
+The smallest priority number is served first, but a small part of the quota is guaranteed to each other priority. Within
+one priority, all needs are met if the quota is sufficient. Otherwise each tenant gets the same part, but at most what
+it needs. It does not matter how many members have calls of this tenant. The part of a tenant is divided equally among
+its calls. Quota that no call needs is divided equally among the members, except for a part that stays free for new
+members.
 """
 
 from __future__ import annotations
@@ -54,9 +55,11 @@ UNLIMITED = 1e300
 
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
-    """Divide the fraction `total` of a quota among `members`. Each member (process) is passed as the needs of its
-    calls. Return two values: the part that each call gets, by priority and tenant, and the surplus that each member
-    gets in addition to its needs.
+    """Divide the fraction `total` of a quota among `members`. Each member (process) is represented by the needs of its
+    calls.
+
+    Return two values. The first is the part of the quota for each call, by priority and tenant. The second is the
+    surplus, which each member gets in addition to the needs of its calls.
     """
     wants: dict[float, dict[str, list[tuple[float, float]]]] = {}
     count = 0
@@ -82,8 +85,8 @@ def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Level
 
 
 def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
-    """Return the share of the quota for a member (a process) whose calls need `needs`. `levels` and `surplus` are the
-    results of `divide`.
+    """Return the share of the quota for a member (a process). `needs` are the fractions of the quota that its calls
+    need, by priority and tenant. `levels` and `surplus` are the results of `divide`.
     """
     return surplus + sum(
         min(need, levels[priority, tenant][0] * max(calls, FEWEST))
@@ -93,8 +96,8 @@ def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
 
 
 def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
-    """Return, for each of a member's `needs` (for one priority and tenant), the number of its calls as a fraction of
-    all calls of this tenant.
+    """Return one number for each of a member's `needs`. It states which fraction of all calls of this priority and
+    tenant belongs to the member. `levels` is a result of `divide`.
     """
     return tuple(
         min(1.0, max(need.calls, FEWEST) / levels[need.priority, need.tenant][1]) if need.need > 0.0 else 1.0

@@ -47,9 +47,11 @@ CAPACITY_OVER = 2.0
 
 class Pause:
     """A row of throttles, and the pauses of all calls that the row causes. Throttles form a row if almost no call
-    succeeds between them; a success ends the row. `in_a_row` is the number of throttles in the row. The length of a
-    pause is the fraction `part` of the time since the row began. `answered` is True if a call has succeeded since the
-    service last reported that the daily quota is exhausted.
+    succeeds between them. A success ends the row.
+
+    Each pause lasts for the fraction `part` of the time since the row began. `in_a_row` is the number of throttles in
+    the row. `answered` is True if a call has succeeded since the service last reported that the daily quota is
+    exhausted.
     """
 
     __slots__ = (
@@ -76,9 +78,11 @@ class Pause:
         self._throttles = self._through = 0.0
 
     def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0, admitted: float = 0.0) -> bool:
-        """Record the throttle of a call that was admitted at `admitted_at`. Return True if the previous throttle had
-        already arrived when this call was admitted; otherwise return False. `stated` is the wait that the service
-        requests, in seconds. `admitted` is the number of calls that were admitted so far.
+        """Record the throttle of a call that was admitted at `admitted_at`. Return False if the previous throttle
+        arrived later than that: the two throttles then count as one. Otherwise return True.
+
+        `stated` is the wait that the service requests, in seconds. `admitted` is the number of calls that were admitted
+        so far.
         """
         self.obey(stated, now)
         self._throttles += 1.0
@@ -115,8 +119,11 @@ class Pause:
             self.park(now + min(stated, PARKED))
 
     def exhaust(self, now: float, day: Day) -> None:
-        """Pause all calls until the end of `day`, whose quota is exhausted, but for at most `PARKED` seconds. If a call
-        of this model has succeeded since the last error of this kind, also pause the other models that share the day.
+        """Pause all calls of this model until the end of `day`, whose quota is exhausted, but for at most `PARKED`
+        seconds.
+
+        The same error can mean that the model's own quota is 0. Therefore the other models that share the day are
+        paused only if a call of this model has succeeded since the last error of this kind.
         """
         self.exhausted_until = min(day.ends, now + PARKED)
         self.park(self.exhausted_until)
@@ -125,8 +132,8 @@ class Pause:
             self.answered = False
 
     def follow(self, day: Day, now: float) -> None:
-        """If the ledger (the record) of another model's quota states that `day` is exhausted, pause all calls until one
-        call can test the service again.
+        """Pause the calls of this model if the service has reported, for another model, that the quota of `day` is
+        exhausted. After the pause, one call tests the service again.
         """
         if now < day.exhausted_until:
             self.exhausted_until = max(self.exhausted_until, day.exhausted_until)
@@ -159,9 +166,10 @@ class Day(Locked):
     """The tokens per day of one account in one Region. The records of all models (ledgers) share this object, because
     AWS has had one daily quota for all models of a Region since 2026-09-21.
 
-    `limit` is in tokens after burndown. AWS weights tokens by their price in an unpublished way, so the service can
-    report an exhausted day before `limit` is reached. After this report, no model is called until `exhausted_until`.
-    `ends` is the end of the day. Both are times of the clock that is passed as `now`.
+    `limit` is in quota tokens, in which an output token counts as several tokens (burndown). AWS weights tokens by
+    their price in an unpublished way, so the service can report an exhausted day before `limit` is reached. After this
+    report, no model is called until `exhausted_until`. `ends` is the end of the day. Both are times of the clock that
+    is passed as `now`.
 
     AWS sends the same message for a model whose quota is set to 0, as in new accounts. Other models can then still be
     called. Therefore the message stops all models only if a call of the reported model has succeeded since the last
@@ -214,8 +222,8 @@ class Day(Locked):
         return not self.used and not self.reserved and now >= self.exhausted_until
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more of the daily quota can be used, if calls in flight use none of their
-        reserved tokens.
+        """Return the seconds until `tokens` more of the daily quota can be used. The tokens that calls in flight have
+        reserved count as free, because it is not known how many of them the calls will use.
         """
         with self._lock:
             self._renew(now)
@@ -223,7 +231,7 @@ class Day(Locked):
 
     def wait_now(self, tokens: float, now: float) -> float:
         """Return the seconds to wait before an attempt to reserve `tokens` of the daily quota, or 0 if they can be
-        reserved now.
+        reserved now. The tokens that calls in flight have reserved are not free.
         """
         with self._lock:
             return self._wait(tokens, now)

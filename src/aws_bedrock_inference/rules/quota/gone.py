@@ -6,8 +6,8 @@ used in the last minute, so this package counts them too. Otherwise each newly s
 minute's quota. The uses of members that left are added up. A silent member (one that stopped renewing) can return and
 then report its own use, so its use is stored under its name until then.
 
-A member that needs little quota calls seldom, and stops renewing its share between two calls. The small share of such a
-member is reserved for some time. Then its next call does not wait until other members have released quota.
+A member that needs little quota sends calls seldom, and its share expires between two calls. This small share stays
+reserved for the member for some time. So its next call need not wait until other members have released quota.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Reserve a part of an expired `share` for the member (process) that held it, from the time `at` on. The part
-        is as large as the quota that the member needs (`need`). Nothing is reserved if the need is large.
+        """Reserve the expired share of a member (process) for its return, from the time `at` on. The reserved part is
+        `share`, but at most `need`, the fraction of the quota that the member's calls need. Nothing is reserved if
+        `need` is above `LITTLE`.
         """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at

@@ -20,9 +20,10 @@ FASTER_AFTER = 300.0
 
 
 class Growth:
-    """The growth of an estimated limit since its last decrease. `level` is the value to which the estimate grows back.
-    The growth of a told limit (configured, listed, or found by another process) depends on the seconds since the
-    decrease. The growth of any other limit depends on the number of calls.
+    """The growth of an estimated limit after a decrease. `level` is the value to which the estimate grows back.
+
+    A "told" limit is configured, listed by Service Quotas, or found by another process. Its growth depends on the
+    seconds since the decrease. The growth of any other limit depends on the number of calls.
     """
 
     def __init__(self, level: float) -> None:
@@ -39,16 +40,17 @@ class Growth:
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
-        """Return the estimate of a told limit when `seconds` more have passed. The estimate grows quickly at first,
-        slowly near the level (the value to which it grows back after a decrease), and then quickly again.
+        """Return the estimate of a limit that is configured, listed or found by another process, after `seconds` more.
+        The estimate grows quickly at first, slowly near the level (the value to which it grows back after a decrease),
+        and then quickly again.
         """
         self._grown += seconds
         way: float = self._grown / SPAN - self._drop**0.25
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return the estimate of a limit that is not a told limit, when `seconds` more have passed with this number of
-        `calls` per second.
+        """Return the estimate of a limit that is neither configured nor listed nor found by another process, after
+        `seconds` more. `calls` is the number of calls per second.
         """
         self._grown += calls * seconds
         evenly = EVENLY * EVEN_CALLS / max(EVEN_CALLS / EVEN_MOST, calls)

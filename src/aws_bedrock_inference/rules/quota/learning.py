@@ -1,8 +1,8 @@
 """Estimate the limit of one dimension (requests or tokens). One throttle is one observation, not a proof.
 
-The cause of a throttle can be the rate, a burst, a short problem of the service, or chance (noise). The estimator
-distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A trial reduces one
-suspected cause and observes whether the throttles stop; the result is the verdict. "Told" means that the limit is
+The cause of a throttle can be the rate, a burst (calls sent at once), a short problem of the service, or chance
+(noise). The estimator distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A
+trial reduces one suspected cause, to see whether the throttles stop; the result is the verdict. A "told" limit is
 configured, listed by Service Quotas, or found by another process with the same store:
 
     state      begins                            effect                                     ends
@@ -28,12 +28,12 @@ configured, listed by Service Quotas, or found by another process with the same 
                                                  otherwise the rate drops to the use
 
 If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If the throttled call
-needs more tokens than the service has ever accepted in a minute, the minute is the cause (`slack`). After long noise, a
-cluster of throttles does not lower the rate (`evidence`). Throttles of calls that were admitted before the last change
-are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers a told limit. If the limit
-is not told, processes that share it get about equal parts: each process increases its rate by the same number of calls
-per second, and lowers it by a fraction. Members of a store share estimates and noise. If the limit is not configured,
-throttles of large calls count more. The constants were found by simulation (bench/quota_matrix.py).
+needs more tokens than the service has ever accepted in a minute, the full minute is the cause (`slack`). If noise has
+lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of calls that were admitted before
+the last change are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers a told
+limit. A limit that is not told rises by the same number of calls per second in each process, and is lowered by a
+fraction. So processes that share it get about equal parts. Members of a store share estimates and noise. If the limit
+is not configured, throttles of large calls count more. The constants come from bench/quota_matrix.py.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class EvidenceEstimator:
             self._grow(seconds, counts)
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Use a throttle as evidence. Return True if the burst (the quota for a moment) is used up, otherwise False."""
+        """Use a throttle as evidence. Return True if the token bucket must be emptied, otherwise False."""
         self._count(counts)
         in_a_row = throttle.in_a_row
         outage = self._rows.outage(self.evidence.noise, counts.calls)
@@ -140,8 +140,8 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member (process), unless the estimate comes from an ended trial (a test with a
-        lower value) or would undo a trial of this process.
+        """Use the estimate of another member (process). Ignore it if it would undo a trial (a test with a lower value)
+        of this process, or if it is the lowered value of a trial that has ended.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -161,7 +161,7 @@ class EvidenceEstimator:
 
     @property
     def noise(self) -> float:
-        """The fraction of the calls that is throttled at any rate, however low."""
+        """The fraction of the calls that is throttled however few calls are sent."""
         return self.evidence.noise
 
     def _count(self, counts: Counts) -> None:

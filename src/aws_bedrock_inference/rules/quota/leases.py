@@ -60,10 +60,12 @@ class LeaseRequest:
     """The data that a member (a process) sends to the store each time it renews its lease (its fraction of the quota).
 
     * `holding`: the fraction of the quota that the member can use now, or 0 if it has no valid lease.
-    * `needs`: tuples (priority, fraction of the quota, number of calls). The smallest priority is served first.
+    * `needs`: for each priority and tenant, what the member's calls need: a tuple (priority, fraction of the quota,
+      number of calls). The smallest priority is served first.
     * `tenants`: the tenants of the needs, in the same order. The tuple is empty if no call names a tenant.
-    * `limits`: tuples (dimension, estimated limit per minute, stamp, lowered). The stamp is that of the shared estimate
-      from which the member started. `lowered` is True if a throttle has lowered the estimate since then.
+    * `limits`: the member's estimates, as tuples (dimension, estimated limit per minute, stamp, lowered). `stamp` is
+      the number of changes of the shared estimate that the member received last. `lowered` is True if a throttle has
+      lowered the estimate since then.
     * `rate`: the member's calls per second.
     * `report`: a text for people, which is saved unchanged.
     """
@@ -78,13 +80,13 @@ class LeaseRequest:
     def __post_init__(self) -> None:
         numbers = [self.holding, self.rate, *(number for _, need, calls in self.needs for number in (need, calls))]
         if not all(0.0 <= number < inf for number in numbers) or not all(isfinite(first) for first, _, _ in self.needs):
-            raise ValueError(f"holding, rate, needs and calls must be finite and not negative: {self!r}")
+            raise ValueError(f"{self!r}: pass finite numbers that are not negative as holding, needs and rate")
         if not all(limit > 0.0 for _, limit, _, _ in self.limits):
-            raise ValueError(f"A limit must be above 0, or infinity if there is no limit: {self.limits!r}")
+            raise ValueError(f"LeaseRequest(limits={self.limits!r}): pass limits above 0, or infinity for no limit")
         if len(self.report) > REPORT:
-            raise ValueError(f"The report has {len(self.report):,} characters; at most {REPORT:,} are allowed")
+            raise ValueError(f"LeaseRequest(report=...) has {len(self.report):,} characters; pass at most {REPORT:,}")
         if self.tenants and len(self.tenants) != len(self.needs):
-            raise ValueError(f"There are {len(self.needs)} needs, but {len(self.tenants)} tenants")
+            raise ValueError(f"LeaseRequest: {len(self.needs)} needs, but {len(self.tenants)} tenants; pass one each")
 
     @property
     def whose(self) -> tuple[Need, ...]:
@@ -95,13 +97,15 @@ class LeaseRequest:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A lease: a member can use the fraction `share` of the quota for `valid` seconds, and renews the lease after
-    `again` seconds.
+    `again` seconds. Both times start when the member sends its request, so the lease ends no later than the store
+    assumes.
 
-    Both times start when the member sends its request, so the lease ends no later than the store assumes. `limits` are
-    tuples (dimension, shared estimate, stamp). `members` is the number of members that the store knows. `gone` are the
-    tokens and requests of members that have left or stopped renewing. Each of these uses counts against the whole quota
-    for its number of seconds. `parts` contains, for each need, the number of its calls as a fraction of all calls of
-    its tenant. If no need names a tenant, `parts` is empty.
+    * `limits`: tuples (dimension, shared estimate, stamp). The stamp counts the changes of the estimate.
+    * `members`: the number of members that the store knows.
+    * `gone`: what members that have left or stopped renewing used, as tuples (seconds, requests, tokens). The use still
+      counts against the whole quota for these seconds.
+    * `parts`: for each need in the request, the fraction of all calls of its priority and tenant that belongs to the
+      member. If no need names a tenant, `parts` is empty.
     """
 
     share: float
@@ -118,7 +122,7 @@ class Grant:
         sound = sound and all(0.0 <= number < inf for use in self.gone for number in use)
         sound = sound and all(0.0 < part <= 1.0 for part in self.parts)
         if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
-            raise ValueError(f"{self!r} is not a valid lease")
+            raise ValueError(f"{self!r} is not a valid lease: a number is out of range")
 
 
 class TooNew(Exception):
@@ -243,10 +247,10 @@ class Leases:
     def of(cls, plain: Mapping[str, Any]) -> Self:
         """Return the leases that `plain` contains. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
         if not isinstance(plain, dict):
-            raise TypeError(f"the leases are a {type(plain).__name__}, not an object")
+            raise TypeError(f"the stored leases are a {type(plain).__name__} instead of a JSON object")
         kept = int(plain.get("format", 0))
         if kept > FORMAT + 1:
-            raise TooNew(f"it has format {kept}, but this version reads only formats up to {FORMAT + 1}")
+            raise TooNew(f"the quota data has format {kept}, but this version reads only formats up to {FORMAT + 1}")
         leases = cls(0.0)
         for name in _NUMBERS:
             setattr(leases, f"_{name}", finite(plain[name]))
@@ -273,7 +277,6 @@ class Leases:
         return self._at
 
     def _plan(self, now: float) -> None:
-        """Remove members whose lease has expired, and divide the quota among the others."""
         for member in [member for member, lease in self._leases.items() if lease.until <= now]:
             self._lapse(member, self._leases.pop(member))
         kept = self._gone.kept(now)
@@ -282,9 +285,7 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Record the use of a member whose lease has expired: the use in its last report, plus the largest use that is
-        possible since its last request.
-        """
+        """Record the use of a member with an expired lease: its last report, and then all that the lease allowed."""
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)
         part = lease.share * (lease.until - lease.seen) / MINUTE

@@ -31,12 +31,12 @@ ALARM_PRECISION = 0.001
 
 
 class Ledger:
-    """A record of one quota's reserved and charged tokens, which admits calls.
+    """Admits the calls of one quota, and records the tokens that they reserve and use.
 
-    A limit that is None is learned from throttles. `firm` limits are configured and never exceeded; other limits are
-    listed by Service Quotas. `burst` is the number of seconds whose quota can be used at once. With `windowed`, the use
-    of each minute also stays within the limit. Several ledgers can share a `day`. `shares` are guaranteed parts by
-    priority. `estimator` creates the estimators. All times are times of one clock.
+    A limit (`rpm`, `tpm`) that is None is learned from throttles. With `firm`, the limits are configured and never
+    exceeded; otherwise Service Quotas lists them. `burst` is the number of seconds whose quota can be used at once.
+    With `windowed`, the use of each minute also stays within the limit. Several ledgers can share a `day`. `shares` are
+    the guaranteed fractions by priority. All times are times of one clock.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Create a ticket (the place in the queue) for a call of `tokens`, `enter` it, and return it."""
+        """Create a ticket (the place in the queue) for a call of `tokens`, pass it to `enter`, and return it."""
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
@@ -96,7 +96,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Return when to check the `ticket` again: `now` if admitted, later if first in the queue, otherwise `inf`."""
+        """Admit calls. Return when to check `ticket` again: `now` if it is admitted, `inf` if another call wakes it."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -111,7 +111,7 @@ class Ledger:
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
-        """Replace a reservation by the `used` tokens (after burndown). `output` is the number of output tokens."""
+        """Replace the reservation of a call by `used`, its quota tokens. The call generated `output` output tokens."""
         window, concurrency, slot = self.window, self.concurrency, ticket.slot
         with self._lock:
             window.burndown.charged += used
@@ -138,7 +138,7 @@ class Ledger:
         self._end(ticket, used, 0.0, now, answered=True)
 
     def abandon(self, ticket: Ticket, now: float) -> None:
-        """Charge the whole reservation of a call whose result is unknown. The call is not counted as a success."""
+        """Charge the whole reservation of a call whose result is unknown. The call does not count as a success."""
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
@@ -153,11 +153,11 @@ class Ledger:
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a throttled call. Use the throttle as evidence about requests or tokens. Return the dimension.
+        """Refund a throttled call. Use the throttle as evidence about a limit. Return the dimension that was throttled.
 
-        `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used. A
-        `stated` wait applies to all calls. Throttles in a row pause the whole ledger longer and longer, so an estimate
-        that is far too high costs few requests. If the daily quota is exhausted, the ledger pauses until the day ends.
+        `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used.
+        `stated` is the wait that the service requests; it applies to all calls. After several throttles in a row, all
+        calls pause longer and longer. If the daily quota is exhausted, all calls pause until the day ends.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -174,7 +174,7 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return how many calls wait, up to and including the last one of `tenant` at `priority`; by default, all."""
+        """Return the number of waiting calls up to the last one of `tenant` at `priority`; by default, of all."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
@@ -205,7 +205,7 @@ class Ledger:
             return taken(self.window, in_flight, self.queue.waiting(), consumers, stalled=stalled)
 
     def needs(self, now: float) -> Needs:
-        """Return how much of a shared quota the calls of this process need."""
+        """Return the part of a shared quota that the calls of this process need."""
         with self._lock:
             self.window.refresh(now)
             uses = self.window.uses(now)
@@ -213,13 +213,14 @@ class Ledger:
         return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers, uses)
 
     def watch(self) -> None:
-        """From now on, count the use separately for each priority, even if there is only one priority."""
+        """From now on, count the use by priority, even if there is only one: shared quotas need these counts."""
         with self._lock:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Use the fraction `share` of the quota until `until`, and the estimates of other members (`told`). Count the
-        same fraction of `gone`, which is the use of members that have left or stopped renewing their share.
+        """Use the fraction `share` of a shared quota until the time `until`. `told` are the limits that other members
+        estimate. `gone` is the use of members that left or stopped renewing. This process counts the same fraction of
+        `gone`.
         """
         with self._lock:
             self.window.lease(share, told, now, until, gone)
@@ -227,7 +228,7 @@ class Ledger:
         self._wake(woken, now)
 
     def forget(self) -> None:
-        """Forget the use of the last minute if no calls are in flight. Other processes count this use from now on."""
+        """If no call is in flight, forget the use of the last minute: other processes count it from now on."""
         with self._lock:
             self.window.forget()
 
@@ -252,7 +253,6 @@ class Ledger:
         self._wake(woken, now)
 
     def _wake(self, woken: list[Ticket], now: float, but: Ticket | None = None) -> None:
-        """Wake the calls that can continue. If a call cannot be woken, remove it and serve the queue again."""
         while gone := wake(woken, but):
             with self._lock:
                 for ticket in gone:
@@ -290,7 +290,7 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls while they fit. Return the calls to wake, and the new first call if its timer is set too late."""
+        """Admit calls while they fit. Return the calls to wake, with the new first one if its timer is set too late."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)
@@ -305,6 +305,5 @@ class Ledger:
         return woken
 
     def _find_plain(self, now: float) -> None:
-        """Determine whether requests and tokens per minute are the only limits now."""
         minutes_only = self.day.free(now) and self.pause.over(now) and self.concurrency.calm
         self._plain = not self.queue and minutes_only and not self._watched

@@ -1,10 +1,10 @@
-"""Count the use of one dimension of a quota (requests or tokens), and compute how much of its limit is free now.
+"""Count the use of one dimension of a quota (requests or tokens), and compute how much of its limit is free now. An
+estimator supplies the limit (`learning`).
 
-AWS does not publish how it counts the use of a quota. AWS can use a token bucket with the quota of a minute or of some
-seconds, a minute with a fixed start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket
-*and* within the limit of the last 60 seconds satisfy all four methods. Therefore this module counts both. If the start
-of fixed minutes is known (`minutes`), these minutes are counted instead of the bucket. An estimator supplies the limit
-(`learning`).
+AWS does not publish how it counts the use of a quota. It can use a small or a large token bucket, minutes with a fixed
+start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket *and* within the limit of the
+last 60 seconds satisfy all of these methods. Therefore this module counts a small bucket and the last 60 seconds. If
+the start of fixed minutes is known (`minutes`), it counts only these minutes.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ FASTER = 1.2
 
 
 class Limit:
-    """The token bucket and the use of the last minute for one dimension (requests or tokens), with the limit that an
-    estimator supplies. A unit is a request or a token.
+    """The token bucket and the use of the last minute for one dimension (requests or tokens). An estimator supplies the
+    limit. A unit is a request or a token.
 
     * `estimate`: the limit in units per minute. This process has the fraction `share` of it.
-    * `rate`: the limit in units per second. `capacity` is the size of the bucket.
-    * `windowed`: True if minutes are counted. A burst (the units used at once) is then smaller by the quota of at most
-      CREDIT seconds.
+    * `rate`: the limit of this process in units per second. `capacity` is the size of the bucket.
+    * `windowed`: True if the last minute is counted in addition to the bucket. The bucket is then smaller by the quota
+      of `credit` seconds, which is at most CREDIT.
     * `free`: the units that can be used now. Reservations lower it and settlements raise it, until `renew` computes it
       again.
-    * `pace`: a rate below `rate`, which applies while too few units of the minute are free for `rate`.
+    * `pace`: the rate of the next calls. It is below `rate` if the free units of the minute do not last for `rate`.
     * `held_back`: True if a call had to wait for this dimension.
-    * `before`: if fixed minutes are counted, the part of `used` from earlier minutes; otherwise None.
+    * `before`: the part of `used` from earlier minutes, if the start of the service's minutes is known; otherwise None.
     * `refund`: the part of `used` that calls in flight have reserved and will probably refund.
     """
 
@@ -123,14 +123,18 @@ class Limit:
 
     @property
     def _allowed(self) -> float:
-        """The units of a minute with the slack (reservations beyond the minute), as far as refunds are expected."""
+        """The units that can be used in a minute. The slack (reservations beyond the limit of the minute) is included
+        only as far as calls in flight will probably refund it.
+        """
         return self.minute + min(self._over, self.refund)
 
     def needs(self, amount: float) -> float:
-        """Return the number of units (requests or tokens) that the bucket must contain before a call can use `amount`.
-        For an amount above the capacity, the bucket must be full. If the limit is neither configured nor listed, fewer
-        units are enough.
-        Some large calls may then be refused, and these refusals help to distinguish a limit from noise.
+        """Return the number of units (requests or tokens) that the bucket must contain before a call of `amount` can
+        start: the amount, less the quota of `credit` seconds. For an amount above the capacity, the bucket must be
+        full.
+
+        If the limit is neither configured nor listed, slightly less than a full bucket is enough. Some large calls may
+        then be refused, and these refusals help to distinguish a limit from noise.
         """
         if not self.told and amount > self.capacity:
             amount = self.capacity
@@ -138,8 +142,8 @@ class Limit:
         return 0.0 if needed < 0.0 else needed if needed < self.capacity else self.capacity
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
-        """Use the fraction `share` of the limit. An `estimate` of the limit that is not None, and a `noise` (fraction
-        of random throttles) that is not 0, come from other members of the quota, and are used too.
+        """Use the fraction `share` of the limit. `estimate` is the limit that other members of the quota estimate, or
+        None. `noise` is the fraction of the calls that they found to be throttled at random, or 0.
         """
         before = self.estimate * self.share
         self.share = share
@@ -152,8 +156,8 @@ class Limit:
             self._let_excess_run_out()
 
     def absorb(self) -> float:
-        """Count the units (requests or tokens) that calls reserved and refunded since the last call of this method.
-        Return the number of units that were reserved in the current slot (a short part of the minute).
+        """Count the units (requests or tokens) that calls have reserved and refunded since the last call of this
+        method. Return the part that belongs to the present slot (a short part of the minute).
         """
         net = self._was_free - self.free
         self.level -= net
@@ -166,10 +170,12 @@ class Limit:
     def renew(
         self, seconds: float, expired: float, calls: float, *, reserved: bool = False, admitted: float = 0.0
     ) -> None:
-        """Advance the time by `seconds`, in which `expired` units (requests or tokens) became older than a minute.
-        `calls` is the number of calls per second, and `admitted` is the number of calls that were admitted since the
-        start. `reserved` is True if calls in flight have reserved much of the minute. The caller must call `absorb`
-        first.
+        """Advance the time by `seconds`. The caller must call `absorb` first.
+
+        * `expired`: the units (requests or tokens) that became older than a minute in this time.
+        * `calls`: the number of calls per second.
+        * `reserved`: True if calls in flight have reserved much of the minute.
+        * `admitted`: the number of calls that were admitted since the start.
         """
         self.admitted = admitted
         if seconds > 0.0:
@@ -192,8 +198,8 @@ class Limit:
         self._count()
 
     def throttled(self, throttle: Throttle) -> None:
-        """Pass a throttle to the estimator of the limit. If the burst (the units used at once) was too large, empty the
-        token bucket.
+        """Pass a throttle to the estimator of the limit. If the burst (the units used at once) caused the throttle,
+        empty the token bucket.
         """
         drained = self.estimator.throttled(throttle, self)
         self._follow()
@@ -202,8 +208,8 @@ class Limit:
         self._let_excess_run_out()
 
     def fill(self) -> float:
-        """Count the fixed minute as full, because the service refused a call. Return the number of units (requests or
-        tokens) that seemed to be free.
+        """Count the present fixed minute as full, because the service refused a call. Return the number of units
+        (requests or tokens) that seemed to be free.
         """
         room = max(0.0, self.room)
         if self.before is not None:
@@ -219,9 +225,9 @@ class Limit:
             self._count()
 
     def _refill(self, seconds: float) -> None:
-        """Add units to the token bucket at the pace (the rate of the next calls). While the pace is below the limit's
-        rate, the difference is saved and used later at a faster pace. Without the saved units, each gap in the calls
-        would appear again in each later minute.
+        """Add the units of `seconds` to the bucket, at the pace (the rate of the next calls). While the pace is below
+        the limit's rate, save the difference, and add it later at a faster pace. Otherwise a gap in the calls would
+        return in each later minute.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:
@@ -239,9 +245,6 @@ class Limit:
             self._saved = max(0.0, min(self._saved, self.capacity - self.level))
 
     def _follow(self, *, share: bool = False) -> None:
-        """Copy the present limit and burst from the estimator. `share` is True if the share of this process has
-        changed.
-        """
         estimator = self.estimator
         estimate, slack, burst = estimator.estimate, estimator.slack, estimator.burst
         if estimate == self.estimate and slack == self.slack and burst == self.burst and not share:
@@ -255,8 +258,8 @@ class Limit:
         self._over = slack * estimate * self.share
 
     def _let_excess_run_out(self) -> None:
-        """If the limit was lowered, the minute can contain more units than the new limit. Reduce the number of these
-        excess units over a minute, so that calls do not stop.
+        """After a decrease, the minute can contain more units than the new limit allows. Permit these units, and reduce
+        their number to zero within a minute, so that calls do not stop.
         """
         self._excess = max(0.0, self.used - max(self.estimate * self.share, self._allowed))
         self._excess_ends = self._excess / MINUTE

@@ -75,8 +75,8 @@ class Tenant:
 
 
 class Line:
-    """The calls that wait at one priority. `earned` is a number of tokens that these calls can use before calls of
-    higher priorities.
+    """The calls that wait at one priority. While they wait for calls of higher priorities, they earn a fraction of the
+    tokens of those calls. `earned` is the number of tokens that they have earned and can use first.
     """
 
     __slots__ = ("_deeper", "_last", "_most", "_now", "_turns", "_use", "calls", "earned", "tenants", "tokens")
@@ -94,7 +94,9 @@ class Line:
         self._deeper: list[int] = []  # at index i: how many tenants have more than i calls
 
     def push(self, ticket: Ticket, order: float, number: int) -> None:
-        """Add the `ticket` of a waiting call. `number` must be larger than in all earlier calls of this method."""
+        """Add the `ticket` of a waiting call. Calls of one tenant are served by `order`, the smallest first. `number`
+        must be larger than in all earlier calls of this method; it decides between equal positions.
+        """
         tenant = self.tenants.get(ticket.tenant) or self._come(ticket.tenant)
         if not self.calls:
             self._now = self._last
@@ -139,8 +141,8 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Remove the `ticket` of a call that no longer waits from the counts. If no other call waits, delete the earned
-        tokens (usable before calls of higher priorities).
+        """Subtract the `ticket` of a call that no longer waits from the counts. If no other call waits, delete the
+        earned tokens (tokens usable before calls of higher priorities).
         """
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:
@@ -154,7 +156,9 @@ class Line:
             self.earned = 0.0
 
     def settled(self, name: str, reserved: float, used: float) -> None:
-        """Record the tokens that a call of the tenant `name` had reserved and has used, if other calls wait."""
+        """Record the tokens that a call of the tenant `name` had reserved and has used, to predict the use of its next
+        calls. If no call waits, no prediction is needed, and nothing is recorded.
+        """
         tenant = self.tenants.get(name)
         if tenant is not None and self.calls:
             tenant.use.add(reserved, used)

@@ -1,9 +1,9 @@
 """Learn when the minutes begin if the service counts fixed minutes, and send many calls at the start of each minute.
 
-If answers take long, reservations fill a minute long before its tokens are used. If fixed minutes are counted, only
-calls that are sent at the start of a minute end before the minute does. Their unused tokens can then be used again in
-this minute. If the start is unknown, the package stays within the limit in every sliding minute, and uses only 83 to 88
-% of the quota.
+A call reserves its `max_tokens`, and refunds unused tokens when it ends. If answers take long, reservations fill a
+minute long before its tokens are used. Refunds can be used again only if the call ends in the minute in which it was
+sent. Therefore calls must be sent at the start of a minute. While the start is unknown, the package stays within the
+limit in every period of 60 seconds, and uses only 83 to 88 % of the quota.
 
 Minutes can begin at any of 120 moments. For each moment, the slots (short parts of the minute) show how many tokens the
 present minute contains if it began at this moment. Two observations contradict a moment:
@@ -11,7 +11,7 @@ present minute contains if it began at this moment. Two observations contradict 
 * a call was refused although its tokens fitted into the minute;
 * the minute contains more than the limit, and nothing was refused.
 
-The same observations test the assumption that the service counts the last 60 seconds (a sliding minute). A third
+The same observations test a second assumption: the service counts the last 60 seconds (a sliding minute). A third
 assumption is that the service uses a bucket, which has no minutes. A refusal in a full minute contradicts this
 assumption. A moment is accepted if there is little evidence against it, and much evidence against all other
 assumptions. Individual refusals may be noise (random throttles), so they count little, and not at all if noise is
@@ -95,8 +95,9 @@ LONGEST = 3600.0
 
 
 class Minutes:
-    """The start of the service's minutes. `phase` is the start in seconds, or None while the start is unknown. The
-    true start is at most `unsure` seconds after `phase`. If no `limit` is configured, nothing is learned.
+    """The start of the service's minutes. `phase` is the second, from 0 to below 60, at which each minute starts on the
+    clock of `now`, or None while it is unknown. The true start is at most `unsure` seconds later. If no `limit` is
+    configured, nothing is learned.
     """
 
     def __init__(self, limit: float = inf, now: float = 0.0) -> None:
@@ -116,8 +117,8 @@ class Minutes:
         self._short = 0.0  # tokens that seemed free when the service reported this minute as full
 
     def turn(self, slots: Collection[Slot], limit: Limit, now: float) -> None:
-        """Compute the units (requests or tokens) that `limit` has free. This method is called at each new slot (a short
-        part of the minute).
+        """Check the evidence about the start of the minutes. If the start is known, compute which part of `limit` is
+        used in the present minute. This method is called at each new slot (a short part of the minute).
         """
         if now >= self.due:
             self.due = now + LOOK
@@ -164,8 +165,8 @@ class Minutes:
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
-        """Return the time from which calls count for the service's present minute. If several starts of the minute are
-        possible, return their middle. The result of the next calls then rules out half of these starts.
+        """Return the time at which the service's present minute is assumed to have begun. If several starts are
+        possible, it is the middle one: the results of the next calls then rule out half of the possible starts.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE

@@ -1,10 +1,14 @@
 """The interface between counting (`limit.Limit`) and learning (an estimator of a limit).
 
 An estimator observes the time that passes, the counts in that time, throttles, and the estimates of other members of a
-shared quota. The counts are running totals, so the admission of a call is fast. The estimator has three results:
-`estimate` (the limit in units per minute), `burst` (the number of seconds whose quota can be used at once) and `slack`
-(the fraction by which reservations can exceed the limit of the minute). `limit.Limit` enforces these results. An
-estimator reads no clock, so that a test can run it on a recorded trace.
+shared quota. The counts are running totals, so the admission of a call is fast. `limit.Limit` enforces the three
+results of the estimator:
+
+* `estimate`: the limit in units per minute.
+* `burst`: the number of seconds whose quota can be used at once.
+* `slack`: the fraction by which reservations can exceed the limit of the minute.
+
+An estimator reads no clock, so that a test can run it on a recorded trace.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ class Counts(Protocol):
 
     @property
     def minute(self) -> float:
-        """The number of units (requests or tokens) that can be used in a minute."""
+        """The number of units (requests or tokens) that this process can use in a minute."""
 
     @property
     def fixed(self) -> bool:
@@ -49,13 +53,15 @@ class Counts(Protocol):
 
 class Throttle(NamedTuple):
     """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is the number of the throttle in its row
-    (throttles without a success between them). The number is 0 if this call was admitted before the previous throttle
+    (throttles between which almost no call succeeds). It is 0 if this call was admitted before the previous throttle
     arrived.
 
-    Three attributes contain the use of the whole quota, in units per minute: `recently` for the last few seconds,
-    `lately` for the last minute, and `shortly` for the last second or the time of a few calls. `calls` is the number of
-    calls in the time of `shortly`. `refused` is the size of the throttled call, and `size` is that size divided by the
-    mean size of calls.
+    * `recently`, `lately`: the use of the whole quota in the last few seconds and in the last minute.
+    * `shortly`: the use in the last second, or in the time of a few calls if that is longer. `calls` is the number of
+      calls in this time.
+    * `refused`: the size of the throttled call. `size` is this size divided by the mean size of calls.
+
+    The uses are in units (requests or tokens) per minute.
     """
 
     in_a_row: int
@@ -68,8 +74,8 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return the larger of two uses in units per minute: `recently`, or the use of `calls` calls per minute that
-        are as large as the throttled call.
+        """Return `recently`: the use of the last few seconds, per minute. The result is at least the use of `calls`
+        calls per minute that are as large as the throttled call.
         """
         return max(self.recently, calls * max(1.0, self.refused))
 
@@ -92,13 +98,13 @@ class Estimator(Protocol):
         """Observe that `seconds` have passed, and update the estimated limit."""
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Record a throttle. Return True if the burst (the quota that can be used within a moment) is used up,
-        otherwise False.
+        """Record a throttle. Return True if the token bucket must be emptied, so that no more quota is used at once for
+        the moment; otherwise False.
         """
 
     @property
     def noise(self) -> float:
-        """The fraction of the calls that is throttled at any rate, however low."""
+        """The fraction of the calls that is throttled however few calls are sent."""
 
     def adopt(self, estimate: float) -> None:
         """Take into account the estimated limit of another member (process) of a shared quota."""

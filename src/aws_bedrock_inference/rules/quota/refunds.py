@@ -1,12 +1,12 @@
 """Estimate how many reserved tokens the calls in flight will refund.
 
 A call reserves its `max_tokens`, and refunds what it did not use when it ends. Until then, its reservation hides free
-quota. The limit of the minute applies to the use. Therefore reservations may exceed this limit by at most the expected
-refunds.
+quota. The limit of the minute applies to the tokens that are really used. Therefore reservations may exceed this limit,
+by at most the expected refunds.
 
-The estimate must not be too high if a program changes `max_tokens` or the length of its answers. Therefore it is the
-lower one of two: the calls in flight refund the same part of their reservations as earlier calls, or they use as many
-tokens as earlier calls.
+If a program changes `max_tokens` or the length of its answers, the estimate must not be too high. Therefore two
+estimates are computed, and the lower one is used. In the first, the calls in flight refund the same fraction of their
+reservations as earlier calls. In the second, they use as many tokens as earlier calls.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ HALF = 60.0
 class Refunds:
     """Sums over the calls that have ended: their number, their reservations, and the unused part of the reservations.
 
-    Each call counts with the seconds that it was in flight within its minute, because a long call is more often among
-    the calls in flight. A call that ends in its own slot (a short part of the minute) does not count.
+    A long call is more often among the calls in flight. Therefore each call has a weight: the seconds that it was in
+    flight after its slot (a short part of the minute). So a call that ends in its own slot does not count.
     """
 
     __slots__ = ("calls", "reserved", "unused")
@@ -37,8 +37,8 @@ class Refunds:
         self.calls = self.reserved = self.unused = 0.0
 
     def ended(self, seconds: float, reserved: float, unused: float) -> None:
-        """Count a call that ended `seconds` after its slot. The call had reserved `reserved` tokens, and did not use
-        `unused` of them.
+        """Count a call that ended `seconds` after the end of its slot (a short part of the minute). The call had
+        reserved `reserved` tokens, and did not use `unused` of them.
         """
         seconds = min(max(seconds, 0.0), MINUTE)
         self.calls += seconds

@@ -45,7 +45,7 @@ class Rows:
         if throttles <= RARE:
             return OUTAGE
         next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)
-        return max(OUTAGE, 2 + int(log(throttles / RARE) / -log(next_too)))
+        return min(PROVEN, max(OUTAGE, 2 + int(log(throttles / RARE) / -log(next_too))))
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row of throttles with the first throttle."""
@@ -67,9 +67,9 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which the rate grows back after a row of throttles has lowered it. Normally, this is
-        `level`. If an earlier row lowered the rate a short time ago, the result is at most `lately`, the use of the
-        last minute.
+        """Return the level to which the rate grows back after a row of throttles has lowered it. If an earlier row
+        lowered the rate a short time ago, the result is at most `lately`, the use of the last minute. Otherwise it is
+        `level`.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

@@ -1,11 +1,14 @@
 """Learn the slack: the fraction by which reservations can exceed the limit of the minute.
 
 A call reserves `max_tokens`. If answers take long and use far less, reservations fill the minute with tokens that are
-never used. A service with a bucket returns these tokens when the call ends. A service that counts a minute refuses
-calls that do not fit. Therefore, while reservations delay calls, the slack grows step by step. Throttles of calls that
-needed more tokens in a minute than the service has ever accepted are counted separately (`doubts`). If there are more
-of these throttles than usual, the service counts the minute, and the slack is 0 for some time. If the minute has
-contained more than its limit for over a minute, the service does not count a sliding minute.
+never used. A service with a bucket returns these tokens when the call ends, so reservations beyond the limit are
+accepted. A service that counts a minute refuses them. To find out, the slack grows step by step while reservations
+delay calls.
+
+Throttles of calls that needed more tokens in a minute than the service has ever accepted are counted separately
+(`doubts`). If there are more of these throttles than usual, the service counts the minute. The slack is then 0 for some
+time. If the last 60 seconds have always contained more than the limit for over a minute, the service certainly does not
+count a sliding minute.
 """
 
 from __future__ import annotations
@@ -63,9 +66,9 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Return True if the throttled call needed more tokens in a minute than the service has ever accepted;
-        otherwise return False. If there are too many of these throttles, set the slack (reservations beyond the minute)
-        to 0.
+        """Use a throttle as evidence. Return True if the slack (reservations beyond the limit of the minute) explains
+        it: the call needed more tokens in a minute than the service has ever accepted. Otherwise return False. After
+        too many of these throttles, set the slack to 0.
         """
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
@@ -95,8 +98,8 @@ class Slack:
         return self.share > 0.0 and held > max(counts.minute, self._passed) and not self.proven(now)
 
     def proven(self, now: float) -> bool:
-        """Return True if the last 60 seconds have contained more than the limit for over a minute; otherwise return
-        False. A service that counts a sliding minute would have refused calls in this time.
+        """Return True if, for more than a minute, every period of 60 seconds has contained more than the limit;
+        otherwise return False. A service that counts a sliding minute would have refused calls in this time.
         """
         return now - self._low_at > PROVEN
 

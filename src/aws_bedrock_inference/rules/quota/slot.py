@@ -1,5 +1,5 @@
-"""A slot, which is a short part of the minute, and the pace (the rate of the next calls) that the use in the present
-slots allows.
+"""Slots, which are short parts of the minute, and the pace (the rate of the next calls) that the use in these slots
+allows.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Slot:
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
-    """Return the highest pace of calls, in units per second, at which the free units (`room`) last until older calls
-    leave the minute and free their units. At a higher pace, calls would stop and start again in each minute.
+    """Return the pace of calls in units per second: the highest rate at which the free units (`room`) last until older
+    calls leave the minute. At a higher pace, calls would stop and start again in each minute.
     """
     found = inf
     for slot in slots:

@@ -1,4 +1,6 @@
-"""The use of a quota and the needs of its process, as frozen values that `Ledger` creates under its lock."""
+"""The use of a quota by this process, and the quota that its calls need. `Ledger` creates these immutable values under
+its lock.
+"""
 
 from __future__ import annotations
 
@@ -46,12 +48,12 @@ NAMED = 64
 class Snapshot:
     """The use of a quota by this process at one time.
 
-    These attributes have one value for each dimension (requests and tokens): `used` is the use in the last minute,
-    `estimates` the estimated limit per minute, `reasons` the evidence for the estimate, and `bursts` the number of
-    seconds whose quota can be used at once. `outstanding` is the number of tokens that the `in_flight` calls have
-    reserved. Two attributes have one value for each priority: `waiting` is the number of waiting calls, and `consumers`
-    is the use in tokens per minute. `stalled` is True if no call has succeeded for so long that a full minute of the
-    quota cannot be the cause.
+    * `used`, for each dimension (requests and tokens): the use in the last minute.
+    * `estimates`, `reasons`, for each dimension: the estimated limit per minute, and the evidence for it.
+    * `bursts`, for each dimension: the number of seconds whose quota can be used at once.
+    * `waiting`, `consumers`, for each priority: the number of waiting calls, and the use in tokens per minute.
+    * `outstanding`: the number of tokens that the `in_flight` calls have reserved.
+    * `stalled`: True if no call has succeeded for so long that a full minute of the quota cannot be the cause.
     """
 
     used: Mapping[str, float]
@@ -67,10 +69,14 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The needs of a process that uses a shared quota. `told` are the needs in the form of `fair_shares`. `waiting` are
-    the priorities and tenants that have waiting calls. `limits` are the estimates that are based on evidence, by name.
-    `rate` is in calls per second. `uses` are the requests and tokens that the process used in the last minute, by age.
-    `free` are the numbers of requests and tokens that the process could use immediately.
+    """The part of a shared quota that a process needs, and what it reports to the store.
+
+    * `told`: the needs of its calls, by priority and tenant.
+    * `waiting`: the priorities and tenants that have waiting calls.
+    * `limits`: the estimates that are based on evidence, by name.
+    * `rate`: its calls per second.
+    * `uses`: the requests and tokens that it used in the last minute, by age.
+    * `free`: the numbers of requests and tokens that it could use immediately.
     """
 
     told: tuple[Need, ...]
@@ -105,8 +111,8 @@ def needed(
     consumers: Mapping[Whose, float],
     uses: tuple[Use, ...],
 ) -> Needs:
-    """Return how much of the quota this process needs. `waiting` contains the calls in the queue of the process.
-    `consumers` and `uses` contain what the process used in the last minute.
+    """Return the part of a shared quota that this process needs. `waiting` are its waiting calls and their tokens, and
+    `consumers` its recent use, both by priority and tenant. `uses` is its use in the last minute, by age.
     """
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)

@@ -82,9 +82,9 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 
 def level(priority: float, levels: Collection[float]) -> float:
-    """Return the priority under which `priority` is counted. If `levels` contains `priority`, or fewer than `LEVELS`
-    priorities, the result is `priority` itself. Otherwise the result is the next larger one of `levels`, or the largest
-    one if none is larger.
+    """Return the priority under which calls of `priority` are counted. `levels` are the priorities that are already
+    counted. At most `LEVELS` are counted separately, because each admission looks at all of them. Beyond this number, a
+    new priority is counted under the next larger one of `levels`, or under the largest one if none is larger.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority

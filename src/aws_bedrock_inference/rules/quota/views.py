@@ -20,7 +20,9 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The members of a quota, sorted by name, and their shared `limits`: (dimension, units per minute, stamp)."""
+    """The members of a quota, sorted by name, and their shared `limits`: tuples (dimension, units per minute, stamp).
+    The stamp counts the changes of the limit.
+    """
 
     members: tuple[Seen, ...]
     limits: tuple[tuple[str, float, int], ...]

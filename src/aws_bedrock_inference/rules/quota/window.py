@@ -55,10 +55,10 @@ TOLERANCE = 1e-6
 
 class Window:
     """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
-    `firm` limits are configured and never exceeded; other limits are listed by Service Quotas.
+    With `firm`, the limits are configured and never exceeded; otherwise Service Quotas lists them.
 
-    Without any limit, requests start at a moderate rate that doubles. The dimension that is throttled first is then
-    estimated. `estimator` creates the estimators.
+    If no limit is set, requests start at a moderate rate, which doubles each second while it delays calls. After a
+    throttle, the throttled dimension is estimated.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Window:
         return ("requests", self.requests), ("tokens", self.tokens)
 
     def take(self, tokens: float) -> Slot:
-        """Reserve one request of `tokens` after `wait_for` returned 0. Return its slot (a part of the minute)."""
+        """Reserve one request of `tokens`, which fits (`wait_for` is 0). Return its slot (a part of the minute)."""
         self.requests.free -= 1.0
         self.tokens.free -= tokens
         self.outstanding += tokens
@@ -141,8 +141,9 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use the fraction `share` of the quota until the time `until`. `gone` is the use of members that have left
-        or stopped renewing, or None if it is unknown. The same fraction of this use counts as used.
+        """Use the fraction `share` of a shared quota until the time `until`. `limits` are the limits that other members
+        estimate. `gone` is the use of members that left or stopped renewing (None: unknown). The same fraction of
+        `gone` counts as used.
         """
         self.leased_until = until
         self.refresh(now)
@@ -161,7 +162,7 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the use of the last minute if no calls are in flight. Other processes count this use from now on."""
+        """If no call is in flight, forget the use of the last minute: other processes count it from now on."""
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end, self.forks)
@@ -232,8 +233,8 @@ class Window:
         return wait if wait > TOLERANCE else 0.0
 
     def earliest(self, tokens: float, ahead: int) -> float:
-        """Return the shortest time, in seconds, that a call with `ahead` calls before it waits. The calculation
-        assumes that calls in flight use none of their reserved tokens, and that no other process uses the quota.
+        """Return the shortest wait, in seconds, of a call with `ahead` calls before it. The reserved tokens of calls in
+        flight count as free, and other processes are not considered.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
@@ -257,8 +258,8 @@ class Window:
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
-        """Use the throttle of a call of `tokens` that was admitted `age` seconds ago as evidence. `in_a_row` is the
-        number of the throttle in its row of throttles, or 0 if the throttle and the previous one count as one.
+        """Use the throttle of a call of `tokens` that was admitted `age` seconds ago as evidence. `in_a_row` is its
+        number in a row of throttles (see `Throttle`), or 0 if it counts as one throttle with the previous one.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
@@ -302,7 +303,6 @@ class Window:
         return wait
 
     def _spread(self, now: float) -> None:
-        """Set the pace of the next calls so that the free quota lasts until older use is a minute old."""
         for name, limit in self.dimensions:
             limit.pace = inf
             if limit.held_back and limit.windowed:
