@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.rules.quota.bursts import SMALL, Burst
 from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence, Trial
 from aws_bedrock_inference.rules.quota.growth import UNKNOWN_INCREASE, Growth
-from aws_bedrock_inference.rules.quota.rows import LONG, PROVEN, Rows
+from aws_bedrock_inference.rules.quota.rows import LONG, OUTAGE, PROVEN, Rows
 from aws_bedrock_inference.rules.quota.slack import Slack
 
 if TYPE_CHECKING:
@@ -110,10 +110,9 @@ class EvidenceEstimator:
         """Use a throttle as evidence. Return True if the token bucket must be emptied, otherwise False."""
         self._count(counts)
         in_a_row = throttle.in_a_row
-        outage = self._rows.outage(self.evidence.noise, counts.calls)
         if in_a_row == 1:
             self._rows.begin(self._now, self.evidence.mark(), self._base(throttle))
-        if self.known and in_a_row < outage and self._bursts.explains(throttle, self.estimate):
+        if self.known and in_a_row < OUTAGE and self._bursts.explains(throttle, self.estimate):
             if self._bursts.blame(throttle, self._now):
                 self._change()
             return True
@@ -122,9 +121,9 @@ class EvidenceEstimator:
             return False
         if not in_a_row or throttle.age > self._now - self._changed_at:
             return False
-        if in_a_row >= outage:
-            return self._weigh_row(throttle) or not self._told
-        if in_a_row == 1 or self.evidence.noise:
+        if in_a_row >= OUTAGE:
+            return self._weigh_row(throttle, counts) or not self._told
+        if in_a_row == 1:
             self._weigh(throttle, counts)
             return not self._told and self.evidence.doubt > DOUBTING
         return not self._told
@@ -260,12 +259,12 @@ class EvidenceEstimator:
         elif before.burst:
             self._bursts.seconds = before.burst
 
-    def _weigh_row(self, throttle: Throttle) -> bool:
+    def _weigh_row(self, throttle: Throttle, counts: Counts) -> bool:
         """Use a row of throttles as evidence. Return True if the row lowered the burst or the rate, otherwise False."""
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
-        again = rows.again(self._now, self._prior.rows)
+        again = rows.again(self._now, self._prior.rows + rows.by_chance(self.evidence.noise, counts.calls))
         if again:
             if not self._reduce_burst(throttle):
                 base = self._base(throttle)

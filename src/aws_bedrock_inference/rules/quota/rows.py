@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from math import exp, inf, log
+from math import exp, inf, sqrt
 
 from aws_bedrock_inference.rules.quota.gates import THROUGH
 
 # A row has at least OUTAGE throttles. If a row has PROVEN throttles, its cause is not the rate.
 OUTAGE = 3
 PROVEN = 5
-
-# Noise (random throttles) also throttles calls that follow each other. With noise, a row has so many throttles that
-# chance causes fewer than RARE rows of this length in FORGOTTEN seconds.
-RARE = 0.1
 
 # If a row lasts longer than this, in seconds, its only possible cause is a full minute of the quota.
 LONG = 6.0
@@ -22,6 +18,9 @@ REPEATED = 60.0
 
 # Rows are forgotten in this many seconds.
 FORGOTTEN = 30.0
+
+# Noise (random throttles) also causes rows, but a larger fraction of throttled calls than this is not only noise.
+MOST_NOISE = 0.1
 
 
 class Rows:
@@ -37,15 +36,14 @@ class Rows:
         self._lately = 0.0
         self._lowered_at = -inf
 
-    def outage(self, noise: float, calls: float) -> int:
-        """Return the number of throttles that a row has at least. `noise` is the fraction of the calls that is
-        throttled by chance, and `calls` is the number of calls per second.
+    def by_chance(self, noise: float, calls: float) -> float:
+        """Return how many rows chance causes at most within FORGOTTEN seconds. `noise` is the fraction of the calls that
+        is throttled by chance, and `calls` is the number of calls per second.
         """
-        throttles = noise * calls * FORGOTTEN
-        if throttles <= RARE:
-            return OUTAGE
-        next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)
-        return min(PROVEN, max(OUTAGE, 2 + int(log(throttles / RARE) / -log(next_too))))
+        noise = min(noise, MOST_NOISE)
+        next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # a throttle is followed by another one in the same row
+        rows = calls * FORGOTTEN * noise * next_too ** (OUTAGE - 1)
+        return rows + sqrt(rows)
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row of throttles with the first throttle."""
