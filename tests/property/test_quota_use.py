@@ -81,7 +81,9 @@ class Service:
             who = index % len(quotas)
             policies = Pipeline(Deadline(900.0), Retry(chance=self.chance.random), quotas[who])
             step = policies.around(self.serve, self.driver.clock)
-            task = self.driver.spawn(self.caller(step, who, priority, pause, rest=rest), after=self.chance.random() * 0.2)
+            task = self.driver.spawn(
+                self.caller(step, who, priority, pause, rest=rest), after=self.chance.random() * 0.2
+            )
             self.tasks.append(task)
 
     def changes(self, at: float, tpm: float) -> None:

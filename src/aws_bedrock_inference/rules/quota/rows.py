@@ -37,8 +37,8 @@ class Rows:
         self._lowered_at = -inf
 
     def by_chance(self, noise: float, calls: float) -> float:
-        """Return how many rows chance causes at most within FORGOTTEN seconds. `noise` is the fraction of the calls that
-        is throttled by chance, and `calls` is the number of calls per second.
+        """Return the largest number of rows that noise (random throttles) alone causes within FORGOTTEN seconds.
+        `noise` is the fraction of the calls that is throttled at random, and `calls` the number of calls per second.
         """
         noise = min(noise, MOST_NOISE)
         next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # a throttle is followed by another one in the same row
