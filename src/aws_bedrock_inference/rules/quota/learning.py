@@ -21,10 +21,10 @@ configured, listed by Service Quotas, or found by another process with the same 
      - same    as many throttles as before; if   the suspect is restored, and the next one  growing
                not configured, not of large      is tried. If the rate is not the cause,
                calls                             the throttles are noise
-    in a row   OUTAGE throttles (with noise,     a short problem: nothing changes. After    a call that succeeds
-               more), and almost no call         several rows in half a minute, or one
-               succeeds between them             longer than LONG, the burst is reduced if
-                                                 told or if the last second was too fast;
+    in a row   OUTAGE throttles, and almost no   a short problem: nothing changes. After    a call that succeeds
+               call succeeds between them        more rows in half a minute than noise
+                                                 causes, or after one longer than LONG, the
+                                                 burst is reduced if told or just exceeded;
                                                  otherwise the rate drops to the use
 
 If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If the throttled call
@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING
 from aws_bedrock_inference.rules.quota.bursts import SMALL, Burst
 from aws_bedrock_inference.rules.quota.evidence import LARGER, TOLD, UNTOLD, Evidence, Trial
 from aws_bedrock_inference.rules.quota.growth import UNKNOWN_INCREASE, Growth
-from aws_bedrock_inference.rules.quota.rows import LONG, OUTAGE, PROVEN, Rows
+from aws_bedrock_inference.rules.quota.rows import LONG, OUTAGE, PROVEN, Rows, most_by_noise
 from aws_bedrock_inference.rules.quota.slack import Slack
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ class EvidenceEstimator:
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
-        again = rows.again(self._now, self._prior.rows + rows.by_chance(self.evidence.noise, counts.calls))
+        again = rows.again(self._now, self._prior.rows + most_by_noise(self.evidence.noise, counts.calls))
         if again:
             if not self._reduce_burst(throttle):
                 base = self._base(throttle)

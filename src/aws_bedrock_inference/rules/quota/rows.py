@@ -23,6 +23,16 @@ FORGOTTEN = 30.0
 MOST_NOISE = 0.1
 
 
+def most_by_noise(noise: float, calls: float) -> float:
+    """Return the largest number of rows that noise alone causes within FORGOTTEN seconds. `noise` is the fraction of
+    the calls that is throttled at random, and `calls` is the number of calls per second.
+    """
+    noise = min(noise, MOST_NOISE)
+    next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # the probability that the row has one more throttle
+    rows = calls * FORGOTTEN * noise * next_too ** (OUTAGE - 1)
+    return rows + sqrt(rows)
+
+
 class Rows:
     """The recent rows of throttles (almost no call succeeded between them). `before` and `estimate` are the evidence
     and the estimated limit from before the present row.
@@ -35,15 +45,6 @@ class Rows:
         self._counted = False
         self._lately = 0.0
         self._lowered_at = -inf
-
-    def by_chance(self, noise: float, calls: float) -> float:
-        """Return the largest number of rows that noise (random throttles) alone causes within FORGOTTEN seconds.
-        `noise` is the fraction of the calls that is throttled at random, and `calls` the number of calls per second.
-        """
-        noise = min(noise, MOST_NOISE)
-        next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # a throttle is followed by another one in the same row
-        rows = calls * FORGOTTEN * noise * next_too ** (OUTAGE - 1)
-        return rows + sqrt(rows)
 
     def begin(self, now: float, before: tuple[float, float], estimate: float) -> None:
         """Begin a row of throttles with the first throttle."""
