@@ -137,10 +137,13 @@ def redrive(
 ) -> None:
     """Send dead letters again, the oldest first.
 
-    The calls have the lowest priority and respect the quota. Two redrives never send a letter at the same time. The
-    command refuses letters whose cause requires a change, unless --remedied names the cause. With an ID, the command
-    sends that letter whatever its cause. With --wait, it also sends the letters that other redrives claimed but did not
-    finish.
+    The calls have the lowest priority and respect the quota. Two redrives never send the same letter at the same time.
+
+    Some causes must be fixed before a letter is sent, such as a missing permission. The command refuses letters with
+    such a cause, unless --remedied names the cause. A letter that is passed by its ID is sent whatever its cause.
+
+    A redrive that is killed leaves letters that it has claimed but not sent. Their claims expire after some time. With
+    --wait, the command waits for this and sends these letters.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
         raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")

@@ -53,8 +53,9 @@ _Places = dict[str, dict[str, list[str]]]
 def _of_service(service: str | None, places: _Places) -> _Places:
     """Return the errors of a service.
 
-    If the catalogue has no entries for the service, return the common errors that the chapter about the service lists.
-    If there is no such chapter, return all common errors.
+    Some services have no errors of their own in the catalogue. For these services, return the common errors, which
+    every service can return. The catalogue can list which common errors matter for such a service. If it does, return
+    only these.
     """
     if service is None:
         return places
@@ -90,7 +91,8 @@ def _print_practices(console: Console, service: str | None) -> None:
     wanted = {service, *catalogue().services.get(service or "", {}).get("passes_on", ())}
     if service is not None and not wanted & known.keys():
         raise click.UsageError(
-            f"No practices for {service} are known. Services with practices: {', '.join(sorted(known))}."
+            f"The catalogue lists no practices (how to avoid errors) for {service}. "
+            f"Pass one of: {', '.join(sorted(known))}."
         )
     for place, about in known.items():
         if service is None or place in wanted:

@@ -100,7 +100,9 @@ def store_option(callback: Callable[..., Any] | None = None, *, required: bool =
 
 
 def role_option(name: str = "role") -> Callable[[F], F]:
-    """Return the option for the role of batch jobs. `name` is the name of the command's parameter."""
+    """Return the option for the IAM role that Bedrock assumes in batch jobs. `name` is the name of the command's
+    parameter.
+    """
     return click.option(
         "--role",
         name,

@@ -23,8 +23,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """Refuse a text that is not a deadline. A deadline in the past is accepted, because a run that is continued can
-    have such a deadline.
+    """Refuse a text that is not a deadline.
+
+    A deadline in the past is accepted: if a run is continued later, the same command has a deadline that has passed.
     """
     if text is not None:
         try:

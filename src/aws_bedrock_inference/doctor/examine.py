@@ -74,9 +74,9 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the finding of a probe that is skipped because the probe `need`, which must run first, did not succeed.
+    """Return the result of a probe that is skipped, because the probe `need` has to succeed first and did not.
 
-    `finding` is the finding of `need`: it failed, had no result, or was skipped itself.
+    `finding` is the result of the probe `need`. If that probe was itself skipped, its reason is returned again.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")

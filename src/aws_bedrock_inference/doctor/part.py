@@ -1,8 +1,9 @@
-"""Create probes for resources of other services that an error names, such as a bucket.
+"""Create the probes for resources of other services, such as the bucket in an S3 error.
 
-A "probe" is one read-only check of the doctor, and its result is a "finding". These probes check whether a resource
-exists and what its state is. A "cause" is an entry of the error catalogue. A "part" is a kind of resource with the
-rules for its probe. `Seen` is a resource that a probe has read.
+A "probe" is one read-only check of the doctor, and its result is a "finding". Each probe in this module is for one kind
+of resource. The probe reads the resource that the error names, and checks whether it exists and what its state is.
+`Part` describes a kind of resource, and `Seen` is one resource that was read. A "cause" is an entry of the error
+catalogue.
 """
 
 from __future__ import annotations
@@ -95,17 +96,20 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A kind of resource that the API call `operation` reads, with the rules for its probe.
+    """A kind of resource, such as a bucket, and the rules by which the doctor checks it.
 
-    * `names` and `optional` map parameters of the operation to placeholders. The error's text contains the values of
-      the placeholders. The values for `optional` can be missing from the text.
-    * `judge` evaluates the state of a resource that exists. It returns None if the state is good.
-    * `missing` are the causes of the error if the resource does not exist.
-    * `states` are causes that the resource's state can lead to. They are excluded if `judge` returns None.
-    * `may_tell` are further causes that `judge` can prove or exclude.
-    * `denied` are causes of refused requests. If AWS refuses to read the resource, the most likely cause of the error
-      among them is proved.
-    * `by_status` maps an HTTP status to a cause, for answers without a code, such as answers to HEAD.
+    The API call `operation` reads the resource. Its parameters come from the error's text:
+    * `names` maps each parameter to the placeholder whose value the text must contain. `optional` is the same for
+      values that the text can lack.
+
+    Each rule names causes, which are entries of the error catalogue:
+    * `missing`: the causes if the resource does not exist.
+    * `judge`: the function that evaluates the state of an existing resource. It returns None for a good state.
+    * `states`: causes that a bad state can have. If `judge` returns None, the error has none of them.
+    * `may_tell`: further causes about which `judge` can decide.
+    * `denied`: causes in which AWS refuses requests. If AWS also refuses to let the doctor read the resource, this
+      proves the most likely of them.
+    * `by_status`: the cause for an HTTP status. It is used for answers without an error code, such as answers to HEAD.
     """
 
     probe: str

@@ -135,8 +135,10 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 
 
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
-    """Return True if the Region offers the model id `name`, and False if it does not. Return None if this is unknown:
-    the lists do not contain the account's own resources.
+    """Return True if the Region offers the model id `name`, False if it does not, and None if this is unknown.
+
+    It is unknown for the account's own resources, such as custom models, because the Region's lists do not contain
+    them.
     """
     if profile is not None or listing.find(name) is not None:
         return True

@@ -202,8 +202,9 @@ def role(seen: Seen) -> Finding | None:
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return the services, or the caller, that must assume the role: as text for a message, and as principals of a
-    policy. Both values are empty if this is unknown.
+    """Return who must be allowed to assume the role: as words for a message, and as principals in a trust policy. For
+    an error of AssumeRole it is the caller, otherwise the service that returned the error. Both values are empty if it
+    is unknown.
     """
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
@@ -282,7 +283,6 @@ def execution(seen: Seen) -> Finding | None:
 
 
 def _message(cause: str) -> str:
-    """Return the message in an execution's `cause`, which is JSON if a Lambda function raised the error."""
     try:
         found = json.loads(cause)
     except ValueError:
@@ -299,5 +299,5 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the error's most likely cause among `causes`. If the error can have none of them, return the first."""
+    """Return the error's most likely cause among `causes`, or otherwise the first of `causes`, which is the usual one."""
     return next((each for each in seen.world.candidates if each in causes), causes[0])

@@ -102,9 +102,11 @@ def unable(base_model_id: str, needs: Needs) -> str | None:
 
 
 def bound(needs: Needs, *, elsewhere: bool) -> str | None:
-    """Return the reason why a request cannot be sent to another model, or None if there is no reason.
+    """Return the reason why a request cannot be sent to another model, for example because it continues a stored
+    response. Return None if there is no such reason.
 
-    If `elsewhere` is True, the reason is about another Region or account instead of another model.
+    If `elsewhere` is True, return the reason why the request cannot be sent to another Region or account. For example,
+    a guardrail exists only in its own Region and account.
     """
     if Need.STORED_RESPONSE in needs.uses:
         return "the request continues a stored response, which exists only where it was created"

@@ -119,8 +119,10 @@ def named(placeholder: str, text: str) -> str:
 
 
 def _larger(name: str, text: str) -> str:
-    """Return twice the largest size `name` that a text states, but at most AWS's maximum. The result is empty if the
-    text already states the maximum, or states no size.
+    """Return the value with which a command increases a timeout or memory size: twice the size in the error's text.
+
+    The placeholder `name` is `SECONDS` or `MEGABYTES`. The value is at most AWS's maximum. It is empty if the text
+    states no size, or already states the maximum.
     """
     pattern, most = _SIZES[name]
     there = max(map(int, pattern.findall(text)), default=0)

@@ -176,8 +176,11 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return what `_facts` returns: the names of the certain facts, the certain code and the certain operation. The
-    code is certain if the text names only one code, and this code is not in the catalogue.
+    """Find a certain error code that is not in the catalogue.
+
+    The code is certain if the text names exactly one code, in a form such as `"__type": "CODE"`. The result has the
+    same form as that of `_facts`: the names of the certain facts, the code and the operation, which is always empty
+    here.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
@@ -196,8 +199,11 @@ def like_codes(text: str) -> list[str]:
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the text in two forms: unchanged, and without terminal marks and without the escapes of JSON and XML. The
-    middle of a very long text is omitted.
+    """Return the text twice: as it is, and as plain text.
+
+    The plain text lacks the characters that terminals, tables and quotations add before a line, such as `|` or `>`. It
+    also lacks the escapes of JSON and XML. Both texts lack the middle of a very long text. If `rejoined` is True, both
+    lack all line breaks.
     """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
@@ -217,9 +223,10 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the error code in a name with dots or colons. The first known code of these is returned: the whole name,
-    its last two parts (`Runtime.ExitError`), its last part (`botocore.errorfactory.X`), its first part
-    (`X:http://...`).
+    """Return the error code that a name with dots or colons contains.
+
+    These parts of the name are looked up in the catalogue, and the first known code is returned: the complete name, its
+    last two parts (`Runtime.ExitError`), its last part (`botocore.errorfactory.X`), its first part (`X:http://...`).
     """
     if name.isalnum():
         return known.code(name)
@@ -253,8 +260,7 @@ def _status(text: str) -> int | None:
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
     """Return the services that the operation and the text name, the most specific service first.
 
-    The second value is True if the operation alone decides: one service of the catalogue and no other service has it,
-    or only services outside the catalogue have it.
+    The second value is True if the text is not needed, because the name of the operation alone shows the service.
     """
     possible, only = places(operation)
     if only:

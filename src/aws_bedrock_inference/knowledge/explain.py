@@ -175,9 +175,10 @@ def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return `slug`, the name of a practice (how to avoid an error), if the practice applies to the service. Some
-    services return the errors of other services: a practice for one of these is also returned. Otherwise return an
-    empty text.
+    """Return `slug`, the name of a practice (how to avoid an error), if the practice applies to the service. Otherwise
+    return an empty text.
+
+    A service can also return errors of the services that it calls. Practices for these services apply, too.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()

@@ -105,7 +105,9 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return `verdict` as it is if the text comes from AWS; otherwise lower its confidence or replace the verdict."""
+    """Return the verdict after a check of where the text comes from. For a text from another program, the verdict names
+    the program and no cause. If the origin is unknown, the confidence is `low`.
+    """
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -199,10 +201,9 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return how much the entry's service changes the score. Return None if the error cannot come from that service.
-    The services of the error can be certain or guessed. If they are guessed and the entry's service is none of them,
-    return `other`. If they are certain and one of them returns errors of the entry's service to its callers, return
-    `passed_on`.
+    """Return how much a cause gains in score because of its service, which is the service of `entry`. Return None if
+    the error cannot come from this service. The result is `other` if the error's services are guesses without this
+    service. It is `passed_on` if a service of the error calls this service and returns its errors.
     """
     services = seen.services
     if entry.service == ANY or not services:
@@ -241,8 +242,8 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return the verdict on the first name in a pasted text that AWS's service models contain. If there is none and the
-    text is from AWS, use the first name with the form of a code, such as `NotFound` at its end. Otherwise return None.
+    """Return a verdict from a name in a pasted text, or None. The first name that AWS's service models contain decides.
+    If there is none and the text is from AWS, the first name with a known form decides, such as `...NotFound`.
     """
     if seen.certain or not seen.pasted:
         return None

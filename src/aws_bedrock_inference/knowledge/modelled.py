@@ -92,8 +92,9 @@ class Modelled:
 
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
-    """Return the errors with this code in AWS's models, one for each service. `service` is any name that AWS uses. With
-    `fresh`, a missing code is also searched in an installed botocore of another version. This takes one second.
+    """Return the errors with this code in AWS's service models, one for each service. `service` is any name that AWS
+    uses. With `fresh`, a code that is not in `modelled.json` is also searched in the installed botocore, if this has
+    another version than the file. The search takes one second.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:

@@ -69,7 +69,10 @@ def draws_nothing(base_model_id: str) -> bool:
 
 
 def cache_writes_reported() -> float:
-    """Return the highest ratio of reported to real cache writes in a stream; 2 means twice the real number."""
+    """Return the highest known ratio between the cache writes that a stream reports and the real cache writes.
+
+    Some streams report too many: the value 2 means that a stream reported twice the real number.
+    """
     return float(_data()["cache_writes"]["reported"])
 
 

@@ -59,8 +59,8 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
     """Return the services that have an operation of this name. Services outside the catalogue are returned only if no
     service of the catalogue has the operation.
 
-    The second value is True if the operation alone decides: one service of the catalogue and no other service has it,
-    or only services outside the catalogue have it.
+    The second value is True if the name of the operation alone shows the service. It is False if several services of
+    the catalogue have the operation, or if services outside the catalogue also have it.
     """
     here = catalogue().operations.get(operation)
     if here is None:

@@ -36,12 +36,15 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps (remedies with conditions) that apply to a text, with the values that the text
-    contains.
+    """Yield the remedies that apply to the text of an error. Names in braces in a remedy are replaced by values from
+    the text.
 
-    The first step without a pattern `when` is the general step. It is omitted if an earlier step inserts a value from
-    the text. If `text` is only a code or the name of a cause, the steps before the general step are omitted, because
-    they are for individual messages.
+    A step is a remedy with conditions. A step without the pattern `when` applies to every text. The first such step is
+    the general remedy.
+    * If a step before it applies and contains values from the text, the general remedy is omitted, because the other is
+      more specific.
+    * If `text` is only a code or the name of a cause, the list begins with the general remedy. The steps before it are
+      for individual messages.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False

@@ -183,7 +183,7 @@ class CohereText(Completion):
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", FILTERED: "ERROR_TOXIC"}
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Return the body of an answer, with all answers in `generations`."""
+        """Return the body of the response. If the request asks for several answers, `generations` contains them."""
         reason = self.reason(answer)
         found = [
             {"id": f"{answer.identity}-{number}", "text": answer.text, "finish_reason": reason}

@@ -1,8 +1,9 @@
 """Let a simulated model continue its own answer after an interruption.
 
-The simulator can compute the complete answer again. A conversation can ask for its rest in two ways. In the first way,
-the last message is the beginning of the answer (a *prefill*). In the second way, the user quotes the end of this
-beginning in the next message. The other words of the user's message do not matter.
+The simulator can compute the complete answer again from the original prompt. A client can request the missing rest in
+two ways:
+* The last message of the conversation is the text that the assistant wrote so far (a *prefill*).
+* After this text, a user message quotes its last words. The other words of the user message do not matter.
 """
 
 from __future__ import annotations
@@ -26,12 +27,13 @@ _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n",
 
 
 class Broken(NamedTuple):
-    """The end of a conversation with an interrupted answer.
+    """The end of a conversation whose last answer was interrupted.
 
-    `parts` is the number of texts before the assistant's last message. `written` is the text of that message. `said` is
-    the text of the user's message after it, or None if there is no such message (a prefill). A user can write the
-    beginning of an answer, which the model continues. `prefilled` contains this beginning, and `written` the model's
-    own text.
+    * `parts` is the number of texts before the assistant's last message.
+    * `written` is the text that the model wrote before the interruption.
+    * `said` is the text of the user's message after it. It is None if the assistant's text is the last message (a
+      prefill).
+    * `prefilled` is empty, or contains a text that the user wrote as the beginning of the model's answer.
     """
 
     parts: int
@@ -52,11 +54,12 @@ class Broken(NamedTuple):
 
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
-    """Return what the model writes next, or None if the interrupted text is not the beginning of the answer `whole`.
+    """Return what the model writes next. Return None if the interrupted text is not the beginning of the complete
+    answer `whole`.
 
-    `how` is the way to continue: `exactly`, `loosely` or `otherwise`. For `loosely`, `chance` (from 0 to 1) selects how
-    much the model repeats, or what it writes before the quotation. For `otherwise`, `other` returns a continuation in
-    other words.
+    `how` is `exactly`, `loosely` or `otherwise`, as the setting `goes_on` of a scenario. For `loosely`, the number
+    `chance` from 0 to 1 selects one of three ways: quote exactly, repeat more than the quotation, or write something
+    before it. For `otherwise`, the function `other` returns the rest in other words.
     """
     written = broken.written
     if broken.said is None:

@@ -81,8 +81,8 @@ def varied(text: str, variant: int) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the minimum and the maximum of a number. The two booleans are True if the minimum, or the maximum, itself
-    is not allowed.
+    """Return the bounds of a number: the minimum, the maximum, and two booleans. The booleans are True if the minimum
+    (or the maximum) itself is excluded.
     """
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")

@@ -196,7 +196,7 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
     if kind in {"error", "exception"} and not code:
         raise ScenarioError(f"{where} ({kind}): code is missing; set an error code such as ThrottlingException")
     if kind == "error" and str(code) not in ERRORS and "status" not in data:
-        raise ScenarioError(f"{where} (error): {code} is not an error code of Bedrock; set its status")
+        raise ScenarioError(f"{where} (error): {code} is not an error code of Bedrock; set its HTTP status")
     if kind == "throttle" and data.get("limit", REQUESTS) not in (REQUESTS, TOKENS, TOKENS_PER_DAY):
         raise ScenarioError(f"{where} (throttle): limit must be one of {REQUESTS}, {TOKENS}, {TOKENS_PER_DAY}")
     if kind == "refused" and data.get("until", inf) == inf:

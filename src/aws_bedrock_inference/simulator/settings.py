@@ -106,9 +106,10 @@ class Models:
 class Credentials:
     """The credentials that the simulator accepts.
 
-    If `secret_key` is empty, signatures are not checked. If `bearer_token` is set, only this bearer token is accepted.
-    If both are empty, every bearer token that has not expired is accepted. If only `bearer_token` is empty, no bearer
-    token is accepted.
+    Signed requests: their signature is checked only if `secret_key` is set.
+
+    Requests with a bearer token: if `bearer_token` is set, only this token is accepted. If only `secret_key` is set, no
+    token is accepted. If neither is set, every token is accepted, except those in `expired_tokens`.
     """
 
     access_key: str = "AKIDSIMULATOR"
@@ -152,7 +153,7 @@ class QuotaChange(QuotaRule):
     def __post_init__(self) -> None:
         QuotaRule.__post_init__(self)
         if self.quota == Quota():
-            raise ValueError("nothing changes; set rpm, tpm or tpd")
+            raise ValueError("no limit is set; set at least one of rpm, tpm and tpd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

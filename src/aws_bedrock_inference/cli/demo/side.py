@@ -1,5 +1,5 @@
-"""One side of the comparison in `bedrock demo`: a client, the results that its user gets, and the requests that its
-service received.
+"""One side of the comparison in `bedrock demo`: a client, the results that the user of the client gets, and the
+statistics of the simulator to which the client sends its requests.
 """
 
 from __future__ import annotations

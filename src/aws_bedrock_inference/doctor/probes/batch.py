@@ -45,10 +45,11 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the cause that a finding reports.
+    """Return the cause to report for a problem of a batch job.
 
-    If the error to diagnose can have the general cause of failed batch jobs, but not the specific `cause`, the result
-    is the general cause. Otherwise, the result is `cause`.
+    Bedrock reports the same error for every problem of a job's role. The catalogue's cause for this error is
+    `batch-role-s3-denied`. To diagnose this error, report this cause, so that the problem that was found explains the
+    error. In all other cases, report the specific `cause`.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
