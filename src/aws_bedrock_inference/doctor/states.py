@@ -299,5 +299,5 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the error's most likely cause among `causes`, or otherwise the first of `causes`, which is the usual one."""
+    """Return the error's most likely cause among `causes`. If the error has none of them, return the first."""
     return next((each for each in seen.world.candidates if each in causes), causes[0])
