@@ -166,7 +166,9 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield the reasons why limits were estimated. The reason that most processes report comes first."""
+    """Yield the current value of each limit, and the reason for this value. If the processes report different reasons,
+    the reason of most processes comes first.
+    """
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):

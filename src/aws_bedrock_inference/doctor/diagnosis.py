@@ -45,8 +45,8 @@ def diagnose(
     * `error`: the error to diagnose, in any form that `explain` accepts. Only the probes for its possible causes run.
       Without an error, all probes run, except those that cost something or concern few users.
     * `asked`: the names of probes that run in any case, such as those that cost something.
-    * `client`: the client whose calls fail, of this package or of boto3. The doctor cannot read the credentials of a
-      boto3 client. To check the same credentials, also pass the client's session as `session`.
+    * `client`: the client whose calls fail, of this package or of boto3. The doctor does not use the credentials of a
+      boto3 client. To check them, also pass the client's session as `session`.
     * `settings`: fields of `World`, such as `model_id`, `region_name` or `session`. They override the client's
       settings.
     * `heard`: a function that is called with each check as soon as the check has ended.

@@ -107,8 +107,8 @@ class Part:
     * `judge`: the function that evaluates the state of an existing resource. It returns None for a good state.
     * `states`: causes that a bad state can have. If `judge` returns None, the error has none of them.
     * `may_tell`: further causes about which `judge` can decide.
-    * `denied`: causes in which AWS refuses requests. If AWS also refuses to let the doctor read the resource, this
-      proves the most likely of them.
+    * `denied`: causes that are missing permissions. If AWS also refuses the doctor's request to read the resource, the
+      most likely of these causes is proved.
     * `by_status`: the cause for an HTTP status. It is used for answers without an error code, such as answers to HEAD.
     """
 

@@ -37,10 +37,8 @@ class Catalogue:
     """The complete error catalogue and its lookups.
 
     `operations` maps the name of an API operation to the catalogue's services that have it. An additional "" means that
-    services outside the catalogue have an operation with the same name.
-
-    `homes` maps the name of a service in boto3 to its name in the catalogue. For example, one service of the catalogue
-    can stand for several services in boto3.
+    services outside the catalogue have an operation with the same name. `homes` maps the name of a service in boto3 to
+    its name in the catalogue. Several services in boto3 can be one service in the catalogue.
     """
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:

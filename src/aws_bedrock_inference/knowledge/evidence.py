@@ -116,7 +116,9 @@ class Evidence(NamedTuple):
 
     @property
     def stated(self) -> str:
-        """The error code if it is certain: the exception or the only error in the text states it. Otherwise empty."""
+        """The error code if it is certain, otherwise empty. It is certain if the exception or the caller states it, or
+        if the text contains only one error.
+        """
         return self.codes[0] if CODE in self.certain else ""
 
 
@@ -158,8 +160,8 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the names of an error's certain facts (facts that are not guesses), its certain code and its certain
-    operation.
+    """Return three things about an error: the names of its certain facts, its certain code and its certain operation. A
+    fact is certain if it is not a guess.
 
     If neither the code nor the operation is certain, the text is searched for errors in boto3's wording. If it contains
     exactly one such error, the code and the operation in it are certain.
@@ -176,11 +178,11 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Find a certain error code that is not in the catalogue.
+    """Find a certain error code that is not in the catalogue. Return the names of the certain facts, the code and the
+    operation, which is always empty here.
 
-    The code is certain if the text names exactly one code, in a form such as `"__type": "CODE"`. The result has the
-    same form as that of `_facts`: the names of the certain facts, the code and the operation, which is always empty
-    here.
+    The code is certain if the text names exactly one code in the wording of an SDK or a service, such as `api error
+    CODE:`.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""

@@ -1,8 +1,8 @@
 """Decide the cause of an error. The "evidence" (the facts of the error) is compared with the error catalogue. Each
-possible cause (a "candidate") gets a score, and the best cause is returned as a "verdict".
+possible cause (a "candidate") gets a score. The cause with the highest score is returned as a "verdict".
 
 `classify` and `explain` use the same verdict, so they cannot contradict each other. An "entry" is the catalogue's
-description of one error code. `seen` is always evidence that `completed` returned.
+description of one error code. The argument `seen` is evidence that the function `completed` returned.
 """
 
 from __future__ import annotations
@@ -201,9 +201,9 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return how much a cause gains in score because of its service, which is the service of `entry`. Return None if
-    the error cannot come from this service. The result is `other` if the error's services are guesses without this
-    service. It is `passed_on` if a service of the error calls this service and returns its errors.
+    """Return how the service of `entry` changes the score of a cause: a bonus if the error comes from this service, and
+    None if it cannot. The result is `other` if the error's services are guesses that do not include this service. It is
+    `passed_on` if the error comes from a service that returns errors of this service to its callers.
     """
     services = seen.services
     if entry.service == ANY or not services:

@@ -13,8 +13,9 @@ The first rule that applies decides:
   429, the limit can be a rate, so the error is RETRY_LIMITED. The same applies to the name `LimitExceededException`,
   which the SDKs retry.
 * An error with a retry trait or with status 408 or 429 is RETRY.
-* A fault of the service, by its name, by status 500, 502, 503 or 504, or by its trait without a status, is RETRY, as in
-  the SDKs. A fault by its trait with any other status is RETRY_LIMITED, because no SDK retries it.
+* An error with status 500, 502, 503 or 504, or with a name such as InternalServerError, is RETRY, as in the SDKs.
+* Another error that its trait marks as a fault of the service is RETRY if it has no status, as in the SDKs. With a
+  status it is RETRY_LIMITED, because no SDK retries it.
 * A state that can change is RETRY_LIMITED: status 409, 423, 424 or 425, or a name such as InUse, NotReady or
   Concurrent. A name that means that something already exists is an exception.
 * Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.

@@ -103,7 +103,9 @@ class Prompt:
 
     @property
     def formatted(self) -> str | None:
-        """The answer text, if the request sets a JSON schema or the prompt describes a form. Otherwise None."""
+        """The answer as text in the form that the request sets (a JSON schema) or that the prompt describes in words.
+        None if the request has no such form.
+        """
         if self.format is not None:
             return json.dumps(example(self.format))
         return prompted_answer(f"{self.system}\n{self.offer.question}")

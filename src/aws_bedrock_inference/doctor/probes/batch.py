@@ -48,8 +48,8 @@ def _cause(world: World, cause: str) -> str:
     """Return the cause to report for a problem of a batch job.
 
     Bedrock reports the same error for every problem of a job's role. The catalogue's cause for this error is
-    `batch-role-s3-denied`. To diagnose this error, report this cause, so that the problem that was found explains the
-    error. In all other cases, report the specific `cause`.
+    `batch-role-s3-denied`. If the doctor diagnoses this error, the result is this cause. The problem then counts as the
+    explanation of the error. Otherwise, the result is the specific `cause`.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 
