@@ -46,7 +46,7 @@ WRONG = {
     '[[faults]]\nkind = "reset"\n[[faults]]\nkind = "error"': "[[faults]] number 2 (error): code is missing",
     '[[faults]]\nkind = "error"\ncode = "Odd"': "number 1 (error): Odd is not an error code of Bedrock; set its HTTP",
     '[[faults]]\nkind = "throttle"\nlimit = "coins"': "limit must be one of requests, tokens, tokens-per-day",
-    '[[faults]]\nkind = "refused"': "(refused): until is missing; without it the simulator would never be reachable",
+    '[[faults]]\nkind = "refused"': "(refused): until is missing; set the time in seconds",
     '[[faults]]\nkind = "refused"\nuntil = 3\nmodel = "x"': "(refused) has no 'model'; allowed here: from, kind, until",
     '[[faults]]\nkind = "truncate"\nseconds = 3': "(truncate) has no 'seconds'; allowed here: after,",
     "[[quotas]]\nrpm = inf": "[[quotas]] number 1: rpm is inf; set a number of 0 or more, or omit it for no limit",

@@ -149,8 +149,8 @@ def increase(
 ) -> None:
     """Show a request for a quota increase; with --yes, submit it.
 
-    Without --yes, the command submits nothing. It refuses requests that AWS would refuse: the new value is not higher,
-    the quota is not adjustable, or AWS has set the quota to 0.
+    Without --yes, the command submits nothing. The command refuses a request that AWS would refuse: the new value is
+    not higher, the quota is not adjustable, or AWS has set the quota to 0.
     """
     base, its_pool = split_profile(model)
     table = known_quotas(region, endpoint_url, fresh=True)

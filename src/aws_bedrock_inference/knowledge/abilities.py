@@ -122,8 +122,8 @@ def bound(needs: Needs, *, elsewhere: bool) -> str | None:
 def form_of_body(body: Mapping[str, Any], base_model_id: str) -> str:
     """Return the model family in whose format a body of InvokeModel is written.
 
-    If the body does not show the family, the family of `base_model_id` is returned: the model for which the body was
-    written. The result is empty if that family is unknown, too.
+    If the body does not show the family, return the family of `base_model_id`, which is the model for which the body
+    was written. The result is empty if that family is unknown, too.
     """
     for form in _data()["form"]:
         if any(mark in body for mark in form["marks"]):

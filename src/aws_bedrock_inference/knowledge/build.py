@@ -1,8 +1,6 @@
 """Build the index of the error catalogue from its TOML files: `python -m aws_bedrock_inference.knowledge.build`.
 
-People edit the catalogue in TOML. Reading TOML takes a tenth of a second, so the package reads one JSON file, the
-index.
-
+People edit the catalogue in TOML. The package reads one JSON file, the index, because reading TOML takes 0.1 seconds.
 In a TOML file, a "fault" is an error code of a service, and a "cause" is what the error means. If the code can have
 several causes, each "message" contains the words that show one of the other causes.
 """
@@ -234,10 +232,7 @@ def _remedy(remedy: Any, where: str) -> list[Any]:
     groups = re.compile(when).groupindex.keys()
     named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
-        raise CatalogueError(
-            f"{where}: `do` uses {sorted(named)}, but `when` has the groups {sorted(groups)}; use the same names, "
-            "and no groups in `unless`"
-        )
+        raise CatalogueError(f"{where}: {sorted(named)} in `do` must be the groups of `when`; `unless` has no groups")
     told = [when, unless] if when or unless else []
     return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 

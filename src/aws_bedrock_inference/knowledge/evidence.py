@@ -96,13 +96,16 @@ class Words(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """The facts of one error. `certain` contains the names of the facts that an exception, a client or the caller
-    stated.
+    """The facts of one error.
 
-    If the code is certain, it is the first of `codes`. If the services are certain, the error comes from one of
-    `services`. The function `completed` searches the text and adds `words` and further facts, which are uncertain. In
-    `codes` and `services`, the most specific entry is first. `status` is the HTTP status. `pasted` is True for a text
-    that may come from a program other than AWS.
+    * `certain` contains the names of the facts that an exception, a client or the caller stated. All other facts are
+      guesses from the text, which the function `completed` adds.
+    * `codes` are the possible error codes. If the code is certain, it is the first of them.
+    * `services` are the possible services. If they are certain, the error comes from one of them.
+    * `status` is the HTTP status.
+    * `pasted` is True for a text that may come from a program other than AWS.
+
+    In `codes` and `services`, the most specific entry is first.
     """
 
     text: str

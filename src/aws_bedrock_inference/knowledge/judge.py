@@ -119,8 +119,8 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Change the decision of a verdict without a known cause to FAIL if the text describes a lasting problem. This
-    applies only to pasted texts. If a program receives an unknown error, the decision remains RETRY_LIMITED.
+    """Change the decision to FAIL if the cause is unknown and the text describes a lasting problem. This applies only
+    to pasted texts. For an unknown error that a program receives, the decision remains RETRY_LIMITED.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them

@@ -14,8 +14,8 @@ The first rule that applies decides:
   which the SDKs retry.
 * An error with a retry trait or with status 408 or 429 is RETRY.
 * An error with status 500, 502, 503 or 504, or with a name such as InternalServerError, is RETRY, as in the SDKs.
-* Another error that its trait marks as a fault of the service is RETRY if it has no status, as in the SDKs. With a
-  status it is RETRY_LIMITED, because no SDK retries it.
+* An error with the trait "fault of the service" is RETRY if it has no status, and otherwise RETRY_LIMITED, because the
+  SDKs retry it only without a status.
 * A state that can change is RETRY_LIMITED: status 409, 423, 424 or 425, or a name such as InUse, NotReady or
   Concurrent. A name that means that something already exists is an exception.
 * Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.
@@ -94,8 +94,8 @@ class Modelled:
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
     """Return the errors with this code in AWS's service models, one for each service. `service` is any name that AWS
-    uses. With `fresh`, a code that is not in `modelled.json` is also searched in the installed botocore, if this has
-    another version than the file. The search takes one second.
+    uses. With `fresh`, a code that is not in `modelled.json` is also searched in an installed botocore of another
+    version. This takes one second.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:

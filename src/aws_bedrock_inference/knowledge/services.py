@@ -46,9 +46,10 @@ def _modelled(name: str) -> str:
 
 
 def part(service: str, text: str) -> str:
-    """Return AWS's name of the service that a text shows by an operation or an endpoint. Otherwise return `service`.
+    """Return the AWS service that a text is about, if an operation or an endpoint in the text shows it. Otherwise
+    return `service`.
 
-    `service` is a service of the catalogue, which can contain several AWS services.
+    `service` is a service of the catalogue. It can stand for several AWS services, and the result is one of them.
     """
     parts: dict[str, str] = catalogue().services.get(service, {}).get("parts", {})
     return next((name for name, pattern in parts.items() if re.search(pattern, text)), service)

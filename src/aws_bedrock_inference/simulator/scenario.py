@@ -201,7 +201,7 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
         raise ScenarioError(f"{where} (throttle): limit must be one of {REQUESTS}, {TOKENS}, {TOKENS_PER_DAY}")
     if kind == "refused" and data.get("until", inf) == inf:
         raise ScenarioError(
-            f"{where} (refused): until is missing; without it the simulator would never be reachable again"
+            f"{where} (refused): until is missing; set the time in seconds at which the simulator is reachable again"
         )
 
 
