@@ -14,8 +14,7 @@ The first rule that applies decides:
   which the SDKs retry.
 * An error with a retry trait or with status 408 or 429 is RETRY.
 * An error with status 500, 502, 503 or 504, or with a name such as InternalServerError, is RETRY, as in the SDKs.
-* An error with the trait "fault of the service" is RETRY if it has no status, and otherwise RETRY_LIMITED, because the
-  SDKs retry it only without a status.
+* An error with the trait `fault` is RETRY if it has no status. With a status it is RETRY_LIMITED: no SDK retries it.
 * A state that can change is RETRY_LIMITED: status 409, 423, 424 or 425, or a name such as InUse, NotReady or
   Concurrent. A name that means that something already exists is an exception.
 * Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.
