@@ -67,8 +67,9 @@ def _of_service(service: str | None, places: _Places) -> _Places:
 
 
 def _named(name: str, places: _Places) -> _Places:
-    """Return the causes with this name or error code, grouped by service. If `name` is a code, the other codes of each
-    cause are omitted.
+    """Return the causes that have this name or error code, grouped by service.
+
+    Each cause is returned with its error codes. If `name` is a code, only this code is returned with each cause.
     """
     code = spelling(name)
     found = {

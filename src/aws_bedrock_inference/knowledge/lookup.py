@@ -109,8 +109,8 @@ def _at_home(alike: list[Explanation]) -> Explanation:
 
 
 def _models(code: str, service: str | None) -> list[Modelled]:
-    """Return the errors with this code in AWS's service models. A service of the catalogue can contain several AWS
-    services.
+    """Return the errors with this code in AWS's service models. `service` is a service of the catalogue, which can
+    stand for several AWS services, or None for all services.
     """
     return [each for each in modelled(code) if service is None or resolve(each.service) == service]
 

@@ -97,8 +97,10 @@ def _flat(text: str) -> str:
 
 
 def fitting(run: str, error: Asked) -> str:
-    """Return the command `run` for this error. The result is empty for a command that creates or deletes something,
-    unless exactly this operation failed.
+    """Return the command `run` of a remedy, adapted to this error. For example, a search for events of IAM uses
+    us-east-1.
+
+    The result is empty for a command that creates or deletes something, unless the failed call was the same operation.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

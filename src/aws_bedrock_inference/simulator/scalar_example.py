@@ -138,5 +138,7 @@ def _number_or(value: Any, default: float) -> float:
 
 
 def whole(value: Any, default: float) -> float:
-    """Return the value of a keyword that is a count, or the default if the schema does not have the keyword."""
+    """Return the value of a keyword that counts, such as `minLength`, but at least 0. If it is not a number, return
+    `default`.
+    """
     return max(0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default
