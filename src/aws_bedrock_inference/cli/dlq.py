@@ -139,11 +139,9 @@ def redrive(
 
     The calls have the lowest priority and respect the quota. Two redrives never send the same letter at the same time.
 
-    Some causes must be fixed before a letter is sent, such as a missing permission. The command refuses letters with
-    such a cause, unless --remedied names the cause. A letter that is passed by its ID is sent whatever its cause.
-
-    A redrive that is killed leaves letters that it has claimed but not sent. Their claims expire after some time. With
-    --wait, the command waits for this and sends these letters.
+    A cause such as a missing permission must be fixed first: letters with such a cause are refused, unless --remedied
+    names the cause. A letter whose ID is passed is sent in any case. --wait also sends letters that a killed redrive
+    has claimed.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
         raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")
