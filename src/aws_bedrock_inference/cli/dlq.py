@@ -139,12 +139,12 @@ def redrive(
 
     The calls have the lowest priority and respect the quota. Two redrives never send the same letter at the same time.
 
-    A cause such as a missing permission must be fixed first: letters with such a cause are refused, unless --remedied
-    names the cause. A letter whose ID is passed is sent in any case. --wait also sends letters that a killed redrive
-    has claimed.
+    Letters whose cause must be fixed first, such as a missing permission, are refused. With --remedied CAUSE, you state
+    that the cause is fixed. A letter whose ID you pass is sent whatever its cause is. Letters that another redrive has
+    claimed are skipped; --wait waits for them.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
-        raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")
+        raise click.UsageError("an ID cannot be combined with options that select letters. Omit the options or the ID")
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
         first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **selection(**choice)).summaries

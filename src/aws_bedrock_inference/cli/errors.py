@@ -51,11 +51,10 @@ _Places = dict[str, dict[str, list[str]]]
 
 
 def _of_service(service: str | None, places: _Places) -> _Places:
-    """Return the errors of a service.
+    """Return the errors that the catalogue lists for a service.
 
-    Some services have no errors of their own in the catalogue. For these services, return the common errors, which
-    every service can return. The catalogue can list which common errors matter for such a service. If it does, return
-    only these.
+    For a service without its own errors, return the common errors, which every service can return. If the catalogue
+    names the common errors that matter for this service, return only those.
     """
     if service is None:
         return places
@@ -67,9 +66,10 @@ def _of_service(service: str | None, places: _Places) -> _Places:
 
 
 def _named(name: str, places: _Places) -> _Places:
-    """Return the causes that have this name or error code, grouped by service.
+    """Return the causes with this name, or with this error code, grouped by service.
 
-    Each cause is returned with its error codes. If `name` is a code, only this code is returned with each cause.
+    For the name of a cause, the result contains all error codes of the cause. For an error code, it contains only this
+    code.
     """
     code = spelling(name)
     found = {

@@ -132,8 +132,8 @@ def output_s3_option(*, required: bool = False) -> Callable[[F], F]:
 
 
 def rate_options(least: click.FloatRange) -> Callable[[F], F]:
-    """Return the options `--rpm` and `--tpm` for the quota. `least` is the click type of both options, and defines
-    their minimum.
+    """Return the options `--rpm` and `--tpm` for the quota. `least` is a click type that refuses values below its
+    minimum.
     """
 
     def add(function: F) -> F:

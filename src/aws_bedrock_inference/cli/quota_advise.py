@@ -49,10 +49,11 @@ _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "it
 class _Experience:
     """Statistics of past calls to one model, from which the advice is calculated.
 
-    `where` names the files or the store with the statistics. `account` and `region` are empty for the caller's own
-    account and Region. `inputs` is the mean number of input tokens per call, or None if it is unknown. The burndown
-    rate is the number of quota tokens that one output token costs. `learned` is the measured rate, or None to use the
-    rate in `models.toml`.
+    * `where` names the files or the store with the statistics.
+    * `account` and `region` are empty if the calls were made in the user's own account and Region.
+    * `sizes` contains the lengths of the answers. `inputs` is the mean number of input tokens per call, or None if it
+      is unknown.
+    * `learned` is the burndown rate that was measured, or None if none was measured.
     """
 
     where: str
@@ -67,7 +68,9 @@ class _Experience:
 
     @property
     def burndown(self) -> float:
-        """The burndown rate: the number of quota tokens that one output token costs."""
+        """The number of quota tokens that one output token costs: the measured rate, or otherwise the rate in
+        `models.toml`.
+        """
         return self.learned or model_facts(self.model).burndown
 
 

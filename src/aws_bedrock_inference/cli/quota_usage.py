@@ -214,8 +214,8 @@ def priority_name(priority: float) -> str:
 
 
 def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
-    """Yield a table of the use that CloudWatch counted, with one line for each model id. Its percentages compare the
-    tokens of a minute with the quota (tokens per minute) of this model id.
+    """Yield a table of the use that CloudWatch counted, with one line for each model id. The percentages show how much
+    of the quota (tokens per minute) was used in the last minute and in the busiest minute.
     """
     head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
     yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")
@@ -283,8 +283,9 @@ def print_lines(console: Console, lines: Iterable[Line]) -> None:
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
-    """Yield a function that shows an update. It gets the new lines and the lines of the last successful update. If an
-    update fails, the new lines are an error message. A terminal then shows the last successful lines below it.
+    """Yield a function that shows an update. Its arguments are the new lines, and the lines of the last successful
+    update. If an update fails, the new lines are an error message. A terminal then shows the last successful lines
+    below it.
     """
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)

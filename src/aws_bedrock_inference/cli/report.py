@@ -125,10 +125,11 @@ def _cost(job: Job, bill: Bill) -> Iterator[str]:
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:
-    """Yield a line with the counts of all records, including those of earlier runs.
+    """Yield lines about the records of all runs, including earlier runs. The first line of the summary counts only this
+    run.
 
-    The first line of the summary counts only this run. The line is omitted if no record is missing and no record failed
-    in an earlier run.
+    A record is missing if it has neither an answer nor an error. The line with the counts is omitted if no record is
+    missing and no record failed in an earlier run.
     """
     answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
     held = tally.fates.get(State.HELD, 0)

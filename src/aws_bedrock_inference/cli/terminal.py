@@ -64,7 +64,9 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def warnings_shown(show: Callable[[str], None]) -> Iterator[None]:
-    """Pass each `UserWarning` to `show` as one line in the `with` block, even if Python's warning filters hide it."""
+    """While the `with` block runs, pass each `UserWarning` as one line to `show`. Python's warning filters do not hide
+    it.
+    """
 
     def shown(message: Warning | str, *_: object) -> None:
         show(f"Warning: {message}")

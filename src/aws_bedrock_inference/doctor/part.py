@@ -99,17 +99,18 @@ class Part:
     """A kind of resource, such as a bucket, and the rules by which the doctor checks it.
 
     The API call `operation` reads the resource. Its parameters come from the error's text:
-    * `names` maps each parameter to the placeholder whose value the text must contain. `optional` is the same for
-      values that the text can lack.
+    * `names` maps each required parameter to a placeholder. If the text contains no value for the placeholder, the
+      probe is skipped.
+    * `optional` maps parameters that are omitted if the text contains no value.
 
-    Each rule names causes, which are entries of the error catalogue:
+    The other fields are rules for causes in the error catalogue:
     * `missing`: the causes if the resource does not exist.
-    * `judge`: the function that evaluates the state of an existing resource. It returns None for a good state.
-    * `states`: causes that a bad state can have. If `judge` returns None, the error has none of them.
-    * `may_tell`: further causes about which `judge` can decide.
-    * `denied`: causes that are missing permissions. If AWS also refuses the doctor's request to read the resource, the
-      most likely of these causes is proved.
-    * `by_status`: the cause for an HTTP status. It is used for answers without an error code, such as answers to HEAD.
+    * `judge`: a function that evaluates the state of an existing resource. It returns None for a good state.
+    * `states`: the causes that a good state excludes.
+    * `may_tell`: further causes that `judge` can prove or exclude.
+    * `denied`: causes that are missing permissions. If the doctor itself also lacks the permission to read the resource,
+      the most likely of these causes counts as proved.
+    * `by_status`: the cause for an HTTP status, for answers without an error code, such as answers to HEAD.
     """
 
     probe: str

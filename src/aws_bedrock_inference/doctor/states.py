@@ -161,7 +161,7 @@ def concurrency(seen: Seen) -> Finding | None:
 
 
 def log_group(seen: Seen) -> Finding | None:
-    """Check whether the log group exists, among the groups whose names begin with its name."""
+    """Check whether the log group exists. `seen.value` lists the groups whose names begin with its name."""
     names = [each["logGroupName"] for each in seen.value.get("logGroups", ())]
     if named(seen.world, "GROUP") in names:
         return None
@@ -170,7 +170,7 @@ def log_group(seen: Seen) -> Finding | None:
 
 
 def log_stream(seen: Seen) -> Finding | None:
-    """Check whether the log stream exists, among the streams whose names begin with its name."""
+    """Check whether the log stream exists. `seen.value` lists the streams whose names begin with its name."""
     wanted = named(seen.world, "LOG_STREAM")
     if any(each["logStreamName"] == wanted for each in seen.value.get("logStreams", ())):
         return None
@@ -202,9 +202,8 @@ def role(seen: Seen) -> Finding | None:
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return who must be allowed to assume the role: as words for a message, and as principals in a trust policy. For
-    an error of AssumeRole it is the caller, otherwise the service that returned the error. Both values are empty if it
-    is unknown.
+    """Return who must be allowed to assume the role: as words for a message, and as principals in a trust policy. This
+    is the service that returned the error, or the caller if AssumeRole failed. If it is unknown, both values are empty.
     """
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):

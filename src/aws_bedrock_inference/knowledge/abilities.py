@@ -77,7 +77,8 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The requirements of one request: the features that it uses and their counts, without any of its content.
+    """The requirements of one request: the features that it uses (`uses`), and its size in tokens. It contains no text
+    of the request.
 
     `max_tokens` is None if the request sets no maximum. `form` is the model family in whose format the body of
     InvokeModel is written. `form` is empty for Converse and for an unknown format. `tier` is the requested service

@@ -152,8 +152,8 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return the `pattern` and the code `like` of an entry `[[shape]]` in a TOML file. An unknown code that matches the
-    pattern, such as "ends with `NotFound`", is treated like this code.
+    """Return the `pattern` and the code `like` of an entry `[[shape]]` in a TOML file. If an unknown code matches the
+    pattern, such as "ends with `NotFound`", it gets the meaning of the code `like`.
     """
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
@@ -232,7 +232,7 @@ def _remedy(remedy: Any, where: str) -> list[Any]:
     groups = re.compile(when).groupindex.keys()
     named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
-        raise CatalogueError(f"{where}: {sorted(named)} in `do` must be the groups of `when`; `unless` has no groups")
+        raise CatalogueError(f"{where}: `do` must name all groups of `when`; `unless` must have none: {sorted(named)}")
     told = [when, unless] if when or unless else []
     return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 
@@ -278,9 +278,9 @@ def written(index: dict[str, Any]) -> str:
 
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return two dictionaries about the API operations in botocore. The first maps each operation of the catalogue's
-    services to these services, and to "" if other services have an operation with the same name. The second maps each
-    service outside the catalogue to the operations that only such services have.
+    """Return two dictionaries about the API operations in botocore. The first maps each operation to the catalogue's
+    services that have it, and to "" if services outside the catalogue also have it. The second maps each service
+    outside the catalogue to those of its operations that no service of the catalogue has.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

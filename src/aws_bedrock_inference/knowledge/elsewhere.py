@@ -22,8 +22,8 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return the properties of a route (model, Region, quota pool, account) that can be changed to help. If another
-    route differs in one of these properties, the same request can succeed there.
+    """Return what must be different in another route so that the request can succeed there: one or more of model,
+    Region, quota pool and account. A route that differs in one of them is enough.
 
     The result is empty if the request would fail on every route.
     """

@@ -163,11 +163,10 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return three things about an error: the names of its certain facts, its certain code and its certain operation. A
-    fact is certain if it is not a guess.
+    """Return the names of an error's certain facts, its certain code and its certain operation.
 
-    If neither the code nor the operation is certain, the text is searched for errors in boto3's wording. If it contains
-    exactly one such error, the code and the operation in it are certain.
+    If the evidence already contains a certain code or operation, it is returned. Otherwise, the text is searched for
+    errors in boto3's wording. If it contains exactly one, the code and the operation in it are certain.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -181,8 +180,8 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Find a certain error code that is not in the catalogue. Return the names of the certain facts, the code and the
-    operation, which is always empty here.
+    """Search a text for a certain error code that is not in the catalogue. Return the same three values as `_facts`.
+    The operation is always empty.
 
     The code is certain if the text names exactly one code in the wording of an SDK or a service, such as `api error
     CODE:`.
@@ -228,10 +227,13 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the error code that a name with dots or colons contains.
+    """Return the error code in a name with dots or colons, or an empty text if no part of the name is a known code.
 
-    These parts of the name are looked up in the catalogue, and the first known code is returned: the complete name, its
-    last two parts (`Runtime.ExitError`), its last part (`botocore.errorfactory.X`), its first part (`X:http://...`).
+    The first of these parts that the catalogue knows is returned:
+    * the complete name;
+    * the last two parts, as in `Runtime.ExitError`;
+    * the last part, as in `botocore.errorfactory.X`;
+    * the first part, as in `X:http://...`.
     """
     if name.isalnum():
         return known.code(name)

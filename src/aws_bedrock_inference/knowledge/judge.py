@@ -58,8 +58,8 @@ class Verdict(NamedTuple):
     * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
       or `unknown`.
     * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
-    * `confidence` is `high` if a message matches. It is `medium` if only a code and a service match, or only words that
-      other programs also use. It is `low` if only a code or a status matches, and `none` if nothing is known.
+    * `confidence` depends on what matches. `high`: a message. `medium`: only a code and a service, or words that other
+      programs also use. `low`: only a code, a status, or words about a lasting problem. `none`: nothing.
     * `models` are AWS's service models that describe the error, if the catalogue does not contain it.
     * `conditional` is True if nothing shows that the text is from AWS. The verdict is valid only for a text from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
@@ -201,9 +201,9 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return how the service of `entry` changes the score of a cause: a bonus if the error comes from this service, and
-    None if it cannot. The result is `other` if the error's services are guesses that do not include this service. It is
-    `passed_on` if the error comes from a service that returns errors of this service to its callers.
+    """Return how much the service of `entry` adds to the score of a cause, or None if the error cannot come from this
+    service. If the error comes from this service, return a bonus. If the error's services are only guesses without this
+    service, return `other`. If the error's service passes on errors of this service to its callers, return `passed_on`.
     """
     services = seen.services
     if entry.service == ANY or not services:
@@ -228,7 +228,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return True if only the code matches, and the candidate's entry is for another service than the error's."""
+    """Return True if a candidate shares only its code with the error, and belongs to another service."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 

@@ -27,9 +27,11 @@ class ModelFacts:
     """The facts about one model that are needed to calculate its use of a quota.
 
     `burndown` is the factor by which output tokens count against the quota when a request is settled.
-    `max_output_tokens` is the number of output tokens that is reserved for a request without its own maximum.
-    `prefill` is True if the model is known to continue a last message of the assistant. `guessed` contains the names
-    of the facts that have no source.
+    `max_output_tokens` is the number of output tokens that is reserved for a request without its own maximum. `guessed`
+    contains the names of the facts that have no source.
+
+    `prefill` is True if the model is known to support prefill: if the last message of a conversation is from the
+    assistant, the model continues this message.
     """
 
     provider: str

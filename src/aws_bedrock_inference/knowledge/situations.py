@@ -39,12 +39,11 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
     """Yield the remedies that apply to the text of an error. Names in braces in a remedy are replaced by values from
     the text.
 
-    A step is a remedy with conditions. A step without the pattern `when` applies to every text. The first such step is
-    the general remedy.
-    * If a step before it applies and contains values from the text, the general remedy is omitted, because the other is
-      more specific.
-    * If `text` is only a code or the name of a cause, the list begins with the general remedy. The steps before it are
-      for individual messages.
+    A step is a remedy with conditions. The first step without the pattern `when` is the general remedy. The steps
+    before it are for individual messages.
+    * If one of them matches the text and shows values from it, the general remedy is omitted as less helpful.
+    * If `text` is only a code or the name of a cause, it cannot match a message. The list then begins with the general
+      remedy.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False

@@ -23,11 +23,11 @@ def clues(text: str) -> set[str]:
 class Parts:
     """Thousands of phrases ("parts"), and a fast search for all of them in one text.
 
-    A phrase is compared with a text only if the text contains its "clues". There are three kinds of phrases:
-    * Three or more words: the clues are the inner words, without the first and the last word. In a text, the first and
-      the last word can be parts of longer words. The longest clue is looked up first.
-    * One or two words: the clues are pieces of four characters, which begin at the first, second, third and fourth
-      character. A text with the phrase has at least one of them as a clue.
+    A phrase is compared with a text only if the text contains its "clues". They depend on the length of the phrase:
+    * Three or more words: the clues are all words between the first and the last word. The longest is looked up first.
+      The first and the last word are not clues, because in the text they can be parts of longer words.
+    * One or two words: the clues are the pieces of four characters that begin at the first, second, third and fourth
+      character. Every text that contains the phrase has at least one of these pieces.
     * One or two words with fewer than seven characters: no clues. The phrase is compared with every text.
     """
 

@@ -29,11 +29,10 @@ _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n",
 class Broken(NamedTuple):
     """The end of a conversation whose last answer was interrupted.
 
-    * `parts` is the number of texts before the assistant's last message.
+    * `parts` is the number of texts in the request before the interrupted answer.
     * `written` is the text that the model wrote before the interruption.
-    * `said` is the text of the user's message after it. It is None if the assistant's text is the last message (a
-      prefill).
-    * `prefilled` is empty, or contains a text that the user wrote as the beginning of the model's answer.
+    * `said` is the text of the user's message after it, or None if no message follows (a prefill).
+    * `prefilled` contains the text that the user wrote as the beginning of the model's answer, or is empty.
     """
 
     parts: int
@@ -54,12 +53,16 @@ class Broken(NamedTuple):
 
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
-    """Return what the model writes next. Return None if the interrupted text is not the beginning of the complete
-    answer `whole`.
+    """Return what the model writes after an interruption. `whole` is the complete answer.
 
-    `how` is `exactly`, `loosely` or `otherwise`, as the setting `goes_on` of a scenario. For `loosely`, the number
-    `chance` from 0 to 1 selects one of three ways: quote exactly, repeat more than the quotation, or write something
-    before it. For `otherwise`, the function `other` returns the rest in other words.
+    Return None if the interrupted text is not the beginning of `whole`, or if the user's message does not quote its
+    end.
+
+    `how` is the scenario's setting `goes_on`. It decides how the model answers the user's message:
+    * `exactly`: the model repeats the quotation, then continues.
+    * `loosely`: the number `chance` from 0 to 1 decides. The model repeats exactly the quotation, repeats more, or
+      writes something before the quotation.
+    * `otherwise`: the model repeats the quotation, then continues in other words, which the function `other` returns.
     """
     written = broken.written
     if broken.said is None:

@@ -138,7 +138,7 @@ def _number_or(value: Any, default: float) -> float:
 
 
 def whole(value: Any, default: float) -> float:
-    """Return the value of a keyword that counts, such as `minLength`, but at least 0. If it is not a number, return
-    `default`.
+    """Return the value of a JSON schema keyword whose value is a count, such as `minLength`. A negative value becomes
+    0. If the value is not a number, return `default`.
     """
     return max(0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default

@@ -170,7 +170,7 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, tuple(kinds)):
         raise ScenarioError(f"{place} must be a {_names(kinds)}, not {value!r:.80}")
     if isinstance(value, str) and _has_half_a_character(value):
-        raise ScenarioError(f"{place} contains half of a character (a lone surrogate)")
+        raise ScenarioError(f"{place} contains half of a character (a lone surrogate); remove it")
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise ScenarioError(f"{place} is too large; set a number up to {_LARGEST}")
     if isinstance(value, (int, float)) and not place.endswith("seed") and not value >= 0:
@@ -201,7 +201,8 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
         raise ScenarioError(f"{where} (throttle): limit must be one of {REQUESTS}, {TOKENS}, {TOKENS_PER_DAY}")
     if kind == "refused" and data.get("until", inf) == inf:
         raise ScenarioError(
-            f"{where} (refused): until is missing; set the time in seconds at which the simulator is reachable again"
+            f"{where} (refused): until is missing; set the time in seconds, counted from the start of the simulation, "
+            "at which connections are accepted again"
         )
 
 

@@ -160,10 +160,10 @@ class QuotaChange(QuotaRule):
 class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
-    * `model`, `region` and `operation` are shell patterns. Only requests that match all of them are counted.
-    * The matching requests are numbered. `requests` contains the numbers of the requests that can get the fault.
-      `first` limits the fault to the first requests.
-    * `rate` is the share of the remaining requests that get the fault, from 0 to 1.
+    * `model`, `region` and `operation` are shell patterns. A request matches the rule if all of them match.
+    * The rule numbers the requests that match it, from 1. If `first` is set, only the requests up to this number can
+      get the fault. If `requests` is set, only the requests with these numbers can get it.
+    * `rate` is the probability, from 0 to 1, with which such a request gets the fault.
     * `since` (in TOML: `from`) and `until` are in seconds since the scenario was loaded.
     * `after` is a number of stream events, and `seconds` is the duration of the fault.
     """

@@ -1,7 +1,8 @@
 """The clients of `bedrock demo` that use boto3: many threads, boto3's retries, and errors that are caught and counted.
 
-The comparison is fair to boto3: each thread has its own connection, and streams are closed. There are 24 threads,
-because 24 used most of the quota in a test with boto3's retry mode `adaptive` (compared with 12, 16, 20, 32 and 48).
+The comparison is fair to boto3: each thread has its own connection, and streams are closed. The number of threads is
+24. In a test with boto3's retry mode `adaptive`, 12, 16, 20, 24, 32 and 48 threads were compared, and 24 threads used
+the largest part of the quota.
 
 The boto3 clients lose answers for two reasons. boto3 does not retry a stream that breaks. In an outage, boto3 stops
 retrying, because failed calls exhaust its retry quota.

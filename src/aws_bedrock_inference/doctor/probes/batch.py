@@ -45,11 +45,10 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the cause to report for a problem of a batch job.
+    """Return the cause to report for a problem with the resources of a batch job: usually the specific `cause`.
 
-    Bedrock reports the same error for every problem of a job's role. The catalogue's cause for this error is
-    `batch-role-s3-denied`. If the doctor diagnoses this error, the result is this cause. The problem then counts as the
-    explanation of the error. Otherwise, the result is the specific `cause`.
+    Bedrock reports every such problem with one error, whose cause in the catalogue is `batch-role-s3-denied`. If this
+    is the error to diagnose, return `batch-role-s3-denied`, so that the report connects the problem with the error.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 

@@ -59,7 +59,7 @@ def model(world: World) -> Finding:
 def _unknown(world: World, route: Route, tried: str) -> Finding:
     """Return the finding (the result of the probe) for a model id that the Region does not offer.
 
-    The model is retired, another Region offers it, or the id is not valid.
+    The finding names one of three causes: the model is retired, only other Regions offer it, or the id is not valid.
     """
     problem, base = masked(" ".join(route.check.problems), accounts=True), route.base
     last = route.check.end_of_life
