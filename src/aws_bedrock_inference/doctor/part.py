@@ -78,9 +78,9 @@ class Seen:
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
     def may(self, message: str, *causes: str) -> Finding:
-        """Return a failed finding if the error can have one of `causes`, and otherwise a warning.
+        """Return the finding for a resource whose state can lead to `causes`.
 
-        The present state of the resource can lead to these causes.
+        If the error to diagnose can have one of these causes, the finding is failed. If not, it is a warning.
         """
         cause = next((each for each in self.world.candidates if each in causes), "")
         if cause:
@@ -108,8 +108,8 @@ class Part:
     * `judge`: a function that evaluates the state of an existing resource. It returns None for a good state.
     * `states`: the causes that a good state excludes.
     * `may_tell`: further causes that `judge` can prove or exclude.
-    * `denied`: causes that are missing permissions. If the doctor itself also lacks the permission to read the resource,
-      the most likely of these causes counts as proved.
+    * `denied`: causes that are missing permissions. If the doctor also lacks the permission to read the resource, the
+      most likely of these causes counts as proved.
     * `by_status`: the cause for an HTTP status, for answers without an error code, such as answers to HEAD.
     """
 

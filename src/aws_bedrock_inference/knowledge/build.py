@@ -1,8 +1,8 @@
 """Build the index of the error catalogue from its TOML files: `python -m aws_bedrock_inference.knowledge.build`.
 
 People edit the catalogue in TOML. The package reads one JSON file, the index, because reading TOML takes 0.1 seconds.
-In a TOML file, a "fault" is an error code of a service, and a "cause" is what the error means. If the code can have
-several causes, each "message" contains the words that show one of the other causes.
+In a TOML file, a "cause" is what an error means, and a "fault" names the usual cause of an error code of a service. A
+"message" of a fault contains words. If an error's text contains them, the message's cause replaces the usual cause.
 """
 
 from __future__ import annotations

@@ -97,8 +97,8 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Combine meanings of one error code that are equal in several services. Return the first meaning, with the names
-    of all these services.
+    """Combine explanations of one code that have the same meaning in several services. Return one explanation that
+    names all these services.
     """
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}

@@ -4,7 +4,7 @@ AWS does not publish how it counts the use of a quota. The simulator therefore h
 client must work with each of them:
 
     bucket    a token bucket that holds the quota of one minute and refills steadily
-    tight     a token bucket that holds the quota of five seconds; a larger request must wait until it is full
+    tight     a token bucket that holds the quota of five seconds; only a full bucket admits a larger request
     fixed     windows of one minute, which all start together
     sliding   a window of the last sixty seconds
 
