@@ -55,9 +55,9 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return the options of the run, in which a client for batch jobs replaces the bucket and the role.
+    """Return the options of a run, with a client for batch jobs in place of the bucket and the role.
 
-    The client is the option `jobs`. It is missing unless a bucket, a role and a model are set.
+    The client is the option `jobs`. It is created only if a bucket, a role and a model are set.
     """
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")

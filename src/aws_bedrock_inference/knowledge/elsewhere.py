@@ -22,8 +22,8 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return what must be different in another route so that the request can succeed there: one or more of model,
-    Region, quota pool and account. A route that differs in one of them is enough.
+    """Return the properties of a route that matter for a failed request: one or more of model, Region, quota pool and
+    account. On a route that differs in one of these properties, the same request can succeed.
 
     The result is empty if the request would fail on every route.
     """

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What one client of the demo needs for its calls: the simulator's URL, a session, the model and the options.
-    `quota` is the simulator's quota. `streamed` returns whether the answer to a record is requested as a stream.
+    """The data that one client of the demo needs for its calls: the simulator's URL, a session, the model and the
+    options. `quota` is the simulator's quota. `streamed` returns whether the answer to a record is requested as a
+    stream.
     """
 
     url: str
@@ -82,7 +83,7 @@ class Side:
         """Return the share of the quota that the client used: the charged tokens, divided by the tokens that the quota
         allowed.
 
-        `tpm` is the quota in tokens per minute. It allowed this rate during the client's whole run, plus a burst at the
+        `tpm` is the quota in tokens per minute. The quota allowed this rate until the client ended, and a burst at the
         start.
         """
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
