@@ -192,7 +192,9 @@ class TestWatch:
         sleeps(monkeypatch, lambda: delete(path), lambda: join(path, "b:2"))
         result = bedrock("watch", "--store", url, "--count", "3")
         assert result.exit_code == 0
-        first, then = result.output.split(f"{path} does not exist. The first process with Quota(store=...) creates it.")
+        first, then = result.output.split(
+            f"{path} does not exist yet. The first process with Quota(store=...) creates it."
+        )
         assert "a:1 " in first
         assert "b:2 " in then
         assert "a:1 " not in then

@@ -171,7 +171,7 @@ def test_watching_a_missing_file_waits_for_it(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("aws_bedrock_inference.clock.sleep", make)
     result = bedrock("quota", "watch", "--store", url, "--count", "2")
     assert result.exit_code == 0
-    assert "does not exist. The first process" in result.output
+    assert "does not exist yet. The first process" in result.output
     assert "No process shares a quota" in result.output
 
 

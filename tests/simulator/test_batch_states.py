@@ -196,7 +196,7 @@ def test_skipped_time_refills_quotas_too() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"jobs": [{"errors": 2}]}, "errors is 2.0; set a share from 0 to 1"),
+        ({"jobs": [{"errors": 2}]}, "errors is 2.0; set the share of the records that fail, from 0 to 1"),
         ({"jobs": [{"chunk": 0}]}, "chunk is 0; set the number of records"),
         ({"jobs": [{"running": 5}]}, r"\[\[jobs\]\] number 1 has no 'running'; allowed here: chunk, error_code"),
         ({"batch": {"minimum": -1}}, r"\[batch\]: minimum must not be negative"),

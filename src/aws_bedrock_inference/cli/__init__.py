@@ -1,5 +1,7 @@
-"""The command `bedrock`. Each of its commands is a function in a module of this package with the same name, which is
-imported only when the command is used.
+"""The command `bedrock`.
+
+Each command, such as `bedrock run`, is a function in the module of this package with the same name. The module is
+imported only when its command is used, so that the other commands start fast.
 """
 
 from __future__ import annotations
@@ -83,7 +85,11 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Store the arguments of the command line. `bedrock run` prints them in the command that continues the run."""
+        """Store the arguments of the command line, then parse them.
+
+        When `bedrock run` stops early, it prints the command that continues the run. This command is built from the
+        stored arguments.
+        """
         ctx.meta["arguments"] = list(args)
         return super().parse_args(ctx, args)
 
@@ -113,7 +119,6 @@ class Commands(click.Group):
         sys.exit(code)
 
     def _ended(self, args: Sequence[str] | None, **extra: Any) -> Any:
-        """Run the command line `args`, and return its exit code."""
         try:
             return super().main(args, standalone_mode=False, **extra)
         except SystemExit as ended:

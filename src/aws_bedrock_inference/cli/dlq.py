@@ -137,13 +137,14 @@ def redrive(
 ) -> None:
     """Send dead letters again, the oldest first.
 
-    The calls have the lowest priority and respect the quota. Two redrives never send a letter at the same time. The
-    command refuses letters whose cause requires a change, unless --remedied names the cause. With an ID, the command
-    sends that letter whatever its cause. With --wait, it also sends the letters that other redrives claimed but did not
-    finish.
+    The calls have the lowest priority and respect the quota. Two redrives never send the same letter at the same time.
+
+    Letters whose cause must be fixed first, such as a missing permission, are refused. With --remedied CAUSE, you state
+    that the cause is fixed. A letter whose ID you pass is sent whatever its cause is. Letters that another redrive has
+    claimed are skipped; --wait waits for them.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
-        raise click.UsageError("an ID cannot be combined with options that select letters. Pass one or the other")
+        raise click.UsageError("an ID cannot be combined with options that select letters. Omit the options or the ID")
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
         first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **selection(**choice)).summaries

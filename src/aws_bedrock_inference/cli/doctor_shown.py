@@ -26,7 +26,9 @@ _NARROW = 72  # columns: in a narrower terminal, a column of names would leave t
 
 
 class Shown:
-    """Prints each check when it ends. Prints the skipped checks together at the end."""
+    """Prints the result of each check as soon as the check has ended. The skipped checks are printed together at the
+    end.
+    """
 
     def __init__(self, console: Console, *, ascii_only: bool) -> None:
         self._console = console
@@ -62,7 +64,7 @@ class Shown:
                 self._console.print(Text(f"    $ {remedy.run}", style="cyan"), soft_wrap=True)
 
     def _hanging(self, head: Text, text: str, style: str = "") -> None:
-        """Print a text after `head`. If the text has several lines, align them with its start."""
+        """Print `head`, then the text. Further lines of the text are indented by the width of `head`."""
         plain = text.encode("ascii", "replace").decode() if self._word else text
         width = max(10, self._console.width - head.cell_len)
         for line in Text(plain, style).wrap(self._console, width, overflow="fold"):

@@ -51,10 +51,10 @@ _Places = dict[str, dict[str, list[str]]]
 
 
 def _of_service(service: str | None, places: _Places) -> _Places:
-    """Return the errors of a service.
+    """Return the errors that the catalogue lists for a service.
 
-    If the catalogue has no entries for the service, return the common errors that the chapter about the service lists.
-    If there is no such chapter, return all common errors.
+    For a service without its own errors, return the common errors, which every service can return. If the catalogue
+    names the common errors that matter for this service, return only those.
     """
     if service is None:
         return places
@@ -66,8 +66,10 @@ def _of_service(service: str | None, places: _Places) -> _Places:
 
 
 def _named(name: str, places: _Places) -> _Places:
-    """Return the causes with this name or error code, grouped by service. If `name` is a code, the other codes of each
-    cause are omitted.
+    """Return the causes with this name, or with this error code, grouped by service.
+
+    For the name of a cause, the result contains all error codes of the cause. For an error code, it contains only this
+    code.
     """
     code = spelling(name)
     found = {
@@ -90,7 +92,8 @@ def _print_practices(console: Console, service: str | None) -> None:
     wanted = {service, *catalogue().services.get(service or "", {}).get("passes_on", ())}
     if service is not None and not wanted & known.keys():
         raise click.UsageError(
-            f"No practices for {service} are known. Services with practices: {', '.join(sorted(known))}."
+            f"The catalogue lists no practices (how to avoid errors) for {service}. "
+            f"Pass one of: {', '.join(sorted(known))}."
         )
     for place, about in known.items():
         if service is None or place in wanted:

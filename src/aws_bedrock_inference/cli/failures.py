@@ -58,7 +58,7 @@ def _call_failed(error: BedrockError) -> tuple[str, int]:
 
 
 def next_steps(fault: Fault) -> Iterator[str]:
-    """Yield lines about what to do: the first remedy, and the command that shows the others with their commands."""
+    """Yield lines about what to do: the first remedy, and the command that prints all remedies of the cause."""
     if fault.advice:
         yield fault.advice
     if fault.cause in catalogue().causes:

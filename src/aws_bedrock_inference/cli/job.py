@@ -211,7 +211,10 @@ def _show(found: JobStatus, *, as_json: bool) -> None:
 
 
 def _print(result_of: Callable[[], JobResult], output: Path) -> None:
-    """Print the records of a job and their counts. The output file is opened before the result is requested."""
+    """Print the records of a job and their counts.
+
+    The output file is opened before the result is requested, so that a wrong path fails before the wait for the job.
+    """
     done = failed = 0
     with writing(output) as file:
         for record in result_of().records:

@@ -21,8 +21,9 @@ _RANGE = re.compile(r"(?:[\d.]+<=?)?x(?:[<>]=?[\d.]+)?")
 
 
 class Command(click.Command):
-    """A command whose help does not show the ranges of numbers. `headings` contains the names of the options under
-    each heading.
+    """A command with a shorter help: the options do not show which numbers they allow, such as `[x>=1]`.
+
+    `headings` maps each heading of the help to the names of the options below it.
     """
 
     def __init__(self, *args: Any, headings: Mapping[str, str] | None = None, **extra: Any) -> None:

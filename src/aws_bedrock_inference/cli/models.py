@@ -153,8 +153,10 @@ def check(
 ) -> None:
     """Check whether the account can call each MODEL.
 
-    The command checks the id, its end of life and the access to it. With --within, it also prints the id whose calls
-    stay in these Regions. The exit code is 0 if every MODEL can be called, 1 if some cannot, 3 if none can.
+    The command checks the id, its end of life and the access to it. Some models must be called with another id, such as
+    the id of an inference profile. The command then prints this id. --within names the Regions that may process the
+    calls: the printed id uses only these Regions. The exit code is 0 if every MODEL can be called, 1 if some cannot, 3
+    if none can.
     """
     source = _models(region, endpoint_url, refresh=refresh)
     allowed = patterns(within) if within else None

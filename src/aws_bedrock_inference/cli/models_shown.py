@@ -114,6 +114,8 @@ def _verdict(checked: Check) -> str:
 
 
 def counted(found: Sequence[Any] | None, noun: str) -> str:
-    """Return a number of items with the noun, such as `2 models`. The number is unknown if `found` is None."""
+    """Return how many items were found, in words: `1 model` or `2 models` for the noun `model`. If `found` is None,
+    return `unknown number of models`.
+    """
     number = len(found or ())
     return f"{number} {noun}{'' if number == 1 else 's'}" if found is not None else f"unknown number of {noun}s"

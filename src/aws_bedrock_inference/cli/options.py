@@ -100,7 +100,9 @@ def store_option(callback: Callable[..., Any] | None = None, *, required: bool =
 
 
 def role_option(name: str = "role") -> Callable[[F], F]:
-    """Return the option for the role of batch jobs. `name` is the name of the command's parameter."""
+    """Return the option for the IAM role that Bedrock assumes in batch jobs. `name` is the name of the command's
+    parameter.
+    """
     return click.option(
         "--role",
         name,
@@ -130,8 +132,8 @@ def output_s3_option(*, required: bool = False) -> Callable[[F], F]:
 
 
 def rate_options(least: click.FloatRange) -> Callable[[F], F]:
-    """Return the options `--rpm` and `--tpm` for the quota. `least` is the click type of both options, and defines
-    their minimum.
+    """Return the options `--rpm` and `--tpm` for the quota. `least` is a click type that refuses values below its
+    minimum.
     """
 
     def add(function: F) -> F:

@@ -1,4 +1,6 @@
-"""Show the progress of a run: as a block on a terminal, or otherwise as a line every few seconds."""
+"""Show the progress of a run. A terminal shows several lines that are updated in place. Other outputs get a new line
+every few seconds.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,7 @@ class Progress:
 
     @contextlib.asynccontextmanager
     async def shown(self) -> AsyncIterator[None]:
-        """Show the progress during the block, then remove it from the screen."""
+        """Show the progress while the `async with` block runs. At its end, remove the progress from the terminal."""
         with contextlib.ExitStack() as stack:
             if self.console.is_terminal and not self._as_json:
                 live = stack.enter_context(Live(self.block(), console=self.console, auto_refresh=False, transient=True))
@@ -94,7 +96,7 @@ class Progress:
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def block(self) -> RenderableType:
-        """Return the block of lines that a terminal shows."""
+        """Return the lines that a terminal shows."""
         tally = self._tally
         bar = Table.grid(padding=(0, 1), expand=True)
         bar.add_column(ratio=1)
@@ -186,8 +188,9 @@ class Progress:
         return (self._tally.total - self._tally.done) * 60 / rate
 
     def _most(self) -> float:
-        """Return the number of answers per minute that the quota allows. At the start of a run, more answers can arrive
-        because of the burst.
+        """Return the number of answers per minute that the quota allows.
+
+        In the first minute, a run can get more answers, because a quota that was not used allows a burst.
         """
         tally = self._tally
         by_tokens = self._tpm * tally.answered / tally.tokens if self._tpm and tally.tokens else inf

@@ -98,9 +98,12 @@ def show(
 ) -> None:
     """Show the current quotas by model and pool.
 
-    MODEL is the id or ARN of a model or inference profile. The prefix of a profile (us., global.) selects its pool.
-    Without MODEL, the command lists all models. --store adds the processes that share a quota. --usage adds the use in
-    the last minute and the last 24 hours. The quotas are cached for a day.
+    A pool is one of the separate quotas of a model: on-demand, geographic or global. MODEL is the id or ARN of a model
+    or inference profile. For the id of a profile, its prefix (us., global.) selects the pool. Without MODEL, the
+    command lists all models.
+
+    --store also shows the processes that share a quota through this store. --usage adds the use in the last minute and
+    the last 24 hours. The quotas are cached for a day.
     """
     table = known_quotas(region, endpoint_url, fresh=refresh)
     rows, unknown = _chosen(table, models)
@@ -146,8 +149,8 @@ def increase(
 ) -> None:
     """Show a request for a quota increase; with --yes, submit it.
 
-    Without --yes, the command submits nothing. It refuses requests that AWS would refuse: the new value is not higher,
-    the quota is not adjustable, or AWS has set the quota to 0.
+    Without --yes, the command submits nothing. The command refuses a request that AWS would refuse: the new value is
+    not higher, the quota is not adjustable, or AWS has set the quota to 0.
     """
     base, its_pool = split_profile(model)
     table = known_quotas(region, endpoint_url, fresh=True)

@@ -47,11 +47,13 @@ _CALLED = {"geographic": "a us., eu. or other geographic profile", "global": "it
 
 @dataclass(kw_only=True)
 class _Experience:
-    """Statistics of the calls of one model.
+    """Statistics of past calls to one model, from which the advice is calculated.
 
-    `inputs` is the mean number of input tokens per call, or None if it is unknown. If the calls belong to the caller's
-    own account and Region, `account` and `region` are empty. `learned` is the measured burndown rate (quota tokens per
-    output token), if it differs from the rate in the table.
+    * `where` names the files or the store with the statistics.
+    * `account` and `region` are empty if the calls were made in the user's own account and Region.
+    * `sizes` contains the lengths of the answers. `inputs` is the mean number of input tokens per call, or None if it
+      is unknown.
+    * `learned` is the burndown rate that was measured, or None if none was measured.
     """
 
     where: str
@@ -66,7 +68,9 @@ class _Experience:
 
     @property
     def burndown(self) -> float:
-        """The burndown rate: the number of quota tokens that one output token costs."""
+        """The number of quota tokens that one output token costs: the measured rate, or otherwise the rate in
+        `models.toml`.
+        """
         return self.learned or model_facts(self.model).burndown
 
 
@@ -90,10 +94,10 @@ def advise(
 ) -> None:
     """Recommend max_tokens and a quota pool for more calls.
 
-    The command reads the lengths of past answers. FILE is an output of `bedrock run`. --store reads the lengths from
-    the processes that share a quota. --model is the model that wrote the answers. --max-tokens is the max_tokens of the
-    run; it is used for answers that do not contain their own. If the account's quotas can be read, the command also
-    names the pools of the model that have a larger quota.
+    The command reads the lengths of past answers, from a FILE that `bedrock run` wrote or from the processes that share
+    a quota through --store. --model is the model that wrote the answers in FILE. --max-tokens is the max_tokens that
+    the run used. It is needed only for records that do not state max_tokens themselves. If the account's quotas can be
+    read, the command also names the pools of the model that have a larger quota.
     """
     if not files and store is None:
         raise click.UsageError("No answers to read. Pass output files of `bedrock run`, or --store URL.")

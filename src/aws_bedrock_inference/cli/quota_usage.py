@@ -90,10 +90,9 @@ class StoreFailed(click.ClickException):
 def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: int | None) -> None:
     """Show live which processes use a shared quota, until Ctrl-C.
 
-    The command shows each process that shares a quota through the store: its share, calls per second, tokens and
-    waiting calls. MODEL is the id or ARN of a model or inference profile. Without MODEL, the command shows all shared
-    quotas. It requires no AWS credentials. The exit code is 3 if the command cannot read the store
-    at its first or last update.
+    For each process, the command shows its share of the quota, its calls per second, its tokens and its waiting calls.
+    MODEL is the id or ARN of a model or inference profile. Without MODEL, the command shows all quotas in the store.
+    The command requires no AWS credentials. If the first or the last update cannot read the store, the exit code is 3.
     """
     failed = ""
     with suppress(KeyboardInterrupt), _screen(Console(highlight=False)) as show:
@@ -116,17 +115,16 @@ def watch(*, models: tuple[str, ...], store: ShareStore, every: float, looks: in
 
 
 class _NotYet(StoreUnavailable):
-    """Raised if no process has shared a quota through this file so far."""
+    """Raised if the store is a file that no process has created yet."""
 
 
 def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQuota]:
-    """Return the quotas that are shared through `store`. If `models` is not empty, return only the quotas of these
-    models.
+    """Return the quotas that processes share through `store`, or only those of `models` if it is not empty.
 
-    Raises `StoreUnavailable`, also if the file of the store does not exist. The function does not create this file.
+    Raises `StoreUnavailable` if the store cannot be read, or if it is a file that does not exist.
     """
     if isinstance(store, SqliteStore) and not store.path.exists() and store.path.parent.is_dir():
-        raise _NotYet(f"{store.path} does not exist. The first process with Quota(store=...) creates it.")
+        raise _NotYet(f"{store.path} does not exist yet. The first process with Quota(store=...) creates it.")
     chosen = {split_profile(model) for model in models}
     quotas = (SharedQuota.of(key, view) for key, view in store.look().run().items())
     return [quota for quota in quotas if quota.members and (not models or _is_selected(quota, chosen))]
@@ -168,7 +166,9 @@ def shared_lines(quotas: Iterable[SharedQuota]) -> Iterator[Line]:
 
 
 def _estimated(quota: SharedQuota) -> Iterator[Line]:
-    """Yield the reasons why limits were estimated. The reason that most processes report comes first."""
+    """Yield the current value of each limit, and the reason for this value. If the processes report different reasons,
+    the reason of most processes comes first.
+    """
     for name, limit in sorted(quota.limits.items()):
         reasons = quota.reasons(name) if limit < inf else {}
         for reason, members in islice(reasons.items(), _MOST_REASONS):
@@ -214,8 +214,8 @@ def priority_name(priority: float) -> str:
 
 
 def used_lines(table: QuotaTable, used: Sequence[Used]) -> Iterator[Line]:
-    """Yield lines with the use that CloudWatch counted, one line for each model id. The percentages are parts of the
-    quota of this id in tokens per minute.
+    """Yield a table of the use that CloudWatch counted, with one line for each model id. The percentages show how much
+    of the quota (tokens per minute) was used in the last minute and in the busiest minute.
     """
     head = ("model id", "tokens last minute", "", "busiest", "", "24 h", "calls", "24 h", "throttled", "24 h")
     yield from aligned([head, *(_used_row(table, each) for each in used)], "<><><>>>>>")
@@ -283,8 +283,9 @@ def print_lines(console: Console, lines: Iterable[Line]) -> None:
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
-    """Yield a function that shows an update. Its arguments are the new lines and the last known lines. On a terminal,
-    the last known lines stay visible.
+    """Yield a function that shows an update. Its arguments are the new lines, and the lines of the last successful
+    update. If an update fails, the new lines are an error message. A terminal then shows the last successful lines
+    below it.
     """
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 def exit_code(tally: Tally, ending: Ending) -> int:
     """Return the exit code of a run.
 
-    A run can have several problems. In this case, a problem that a person must solve determines the code before a
-    problem that another run can solve.
+    If several things went wrong, the first of these decides: an interruption, a fault that stops every call, an early
+    stop, invalid records in the input, failed records.
     """
     if ending.interrupted:
         return TERMINATED if ending.terminated else INTERRUPTED
@@ -58,8 +58,10 @@ def exit_code(tally: Tally, ending: Ending) -> int:
 
 
 def summary(job: Job, tally: Tally, ending: Ending, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the summary of a run. If the run can be continued, they contain the command for this, which is
-    built from `arguments`, the arguments of the previous command.
+    """Yield the lines of the summary of a run.
+
+    If the run ended early or records failed, one of the last lines is the command that continues the run. This command
+    is built from `arguments`, which are the arguments of the command that started the run.
     """
     yield from _why_it_ended(ending)
     rate = f", {tally.answered * 60 / tally.seconds:,.0f} per minute" if tally.answered and tally.seconds >= 1 else ""
@@ -123,7 +125,12 @@ def _cost(job: Job, bill: Bill) -> Iterator[str]:
 
 
 def _reconciled(tally: Tally) -> Iterator[str]:
-    """Yield a line with the counts of all records, if they differ from the counts in the first line of the summary."""
+    """Yield lines about the records of all runs, including earlier runs. The first line of the summary counts only this
+    run.
+
+    A record is missing if it has neither an answer nor an error. The line with the counts is omitted if no record is
+    missing and no record failed in an earlier run.
+    """
     answered, failed = tally.fates.get(State.ANSWERED, 0), tally.fates.get(State.FAILED, 0)
     held = tally.fates.get(State.HELD, 0)
     records = sum(tally.fates.values())

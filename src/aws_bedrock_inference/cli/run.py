@@ -63,7 +63,9 @@ class _Run(Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Create the context of the command that the first argument names."""
+        """Create click's context for the command that the first argument names: `status`, `list`, or otherwise the run
+        of an INPUT.
+        """
         command = READING.get(args[0]) if args else None
         if command is None:
             return super().make_context(info_name, args, parent, **extra)
@@ -167,7 +169,9 @@ def run(
     if output == DASH:
         raise click.UsageError("--output must be a file, because a run writes its journal next to it.")
     if holds_output(source, output):
-        raise click.UsageError("INPUT and --output are the same file, or --output is in the directory INPUT.")
+        raise click.UsageError(
+            "INPUT and --output are the same file, or --output is in the directory INPUT. Choose another --output."
+        )
     console = Console(file=cast("IO[str]", Stderr()), highlight=False)
     options = with_service(options, is_simulated=simulate is not None)
     job = Job(**_configured(options), streamed=lambda _: stream)

@@ -23,8 +23,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _readable(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
-    """Refuse a text that is not a deadline. A deadline in the past is accepted, because a run that is continued can
-    have such a deadline.
+    """Refuse a text that is not a deadline.
+
+    A deadline in the past is accepted: if a run is continued later, the same command has a deadline that has passed.
     """
     if text is not None:
         try:
@@ -54,8 +55,9 @@ def deadline_options(function: F) -> F:
 
 
 def with_service(options: dict[str, Any], *, is_simulated: bool) -> dict[str, Any]:
-    """Return the options of a job. The options for the bucket and the role are replaced by `jobs`, a client for batch
-    jobs.
+    """Return the options of a run, with a client for batch jobs in place of the bucket and the role.
+
+    The client is the option `jobs`. It is created only if a bucket, a role and a model are set.
     """
     given = dict(options)
     output, role = given.pop("output_s3_uri"), given.pop("role")

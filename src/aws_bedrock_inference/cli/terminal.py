@@ -64,7 +64,9 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def warnings_shown(show: Callable[[str], None]) -> Iterator[None]:
-    """Pass each warning for users to `show` as one line, whatever warning filters Python has."""
+    """While the `with` block runs, pass each `UserWarning` as one line to `show`. Python's warning filters do not hide
+    it.
+    """
 
     def shown(message: Warning | str, *_: object) -> None:
         show(f"Warning: {message}")
@@ -96,15 +98,17 @@ def read_text() -> str:
         return standard_input().read().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise click.UsageError(
-            f"Standard input is not UTF-8 (byte {error.start:,}: {error.reason}). Convert it: iconv -f latin1 -t utf-8"
+            f"Standard input is not UTF-8 (byte {error.start:,}: {error.reason}). "
+            "Convert it before you pipe it: iconv -f latin1 -t utf-8 FILE"
         ) from None
 
 
 @contextlib.contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """On Ctrl-C in the `with` block, end the process without a message.
+    """On Ctrl-C in the `with` block, end the process immediately and without a message.
 
-    The block imports modules, and Python can lose an interruption during an import.
+    Use it around imports. Python can lose the KeyboardInterrupt of a Ctrl-C during an import, and then the command
+    would continue.
     """
 
     def leave(_: int, __: FrameType | None) -> None:

@@ -40,13 +40,13 @@ def diagnose(
     clock: Clock = clocks.monotonic,
     **settings: Any,
 ) -> Report:
-    """Run the doctor's probes for at most `timeout` seconds, and return the report. Every probe only reads.
+    """Run the doctor's probes for at most `timeout` seconds, and return the report. A probe is one read-only check.
 
     * `error`: the error to diagnose, in any form that `explain` accepts. Only the probes for its possible causes run.
       Without an error, all probes run, except those that cost something or concern few users.
-    * `asked`: the names of probes to run in addition, such as those that cost something.
-    * `client`: the client whose calls fail, of this package or of boto3. For a boto3 client, the credentials are
-      those of `session`.
+    * `asked`: the names of probes that run in any case, such as those that cost something.
+    * `client`: the client whose calls fail, of this package or of boto3. The doctor does not use the credentials of a
+      boto3 client. To check them, also pass the client's session as `session`.
     * `settings`: fields of `World`, such as `model_id`, `region_name` or `session`. They override the client's
       settings.
     * `heard`: a function that is called with each check as soon as the check has ended.

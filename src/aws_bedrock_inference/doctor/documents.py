@@ -103,10 +103,10 @@ def _whom(statement: Mapping[str, Any]) -> set[str]:
 
 
 def _names(statement: Mapping[str, Any], member: str, value: str) -> bool:
-    """Return whether a statement applies to `value`. `member` is `Action` or `Resource`.
+    """Return whether a statement of a policy applies to `value`. `member` is `Action` or `Resource`.
 
-    The statement applies if its `member` includes the value. It also applies if it has `NotAction` or `NotResource` and
-    this field does not exclude the value.
+    A statement with `Action` (or `Resource`) applies to the values that it lists. A statement with `NotAction` (or
+    `NotResource`) applies to all other values.
     """
     negated = f"Not{member}" in statement
     patterns = texts(statement.get(f"Not{member}" if negated else member))

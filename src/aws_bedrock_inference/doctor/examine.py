@@ -1,6 +1,7 @@
 """Run the doctor's probes. A probe is one read-only check.
 
-Each probe runs in its own thread and within its time limit. The probes that it needs (its `needs`) run first.
+Each probe runs in its own thread and within its time limit. A probe can depend on other probes (its `needs`), which run
+first.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 def examine(
     probes: Sequence[Probe], world: World, *, timeout: float = inf, clock: Clock = clocks.monotonic
 ) -> Iterator[Check]:
-    """Yield the check (the result) of each probe as soon as the probe has ended. All probes together take at most
-    `timeout` seconds.
+    """Run the probes, and yield the check (the result) of each as soon as the probe has ended. All probes together take
+    at most `timeout` seconds.
 
-    The probes that a probe needs run before it, if they are in `probes`. If one of them failed or had no result, the
-    dependent probe is skipped. If a probe takes longer than `world.limit` seconds, its thread is abandoned. An
+    A probe can depend on other probes (its `needs`). Those in `probes` run before it. If one of them fails or has no
+    result, the probe is skipped. If a probe takes longer than `world.limit` seconds, its thread is abandoned. An
     abandoned thread does not keep the program running.
     """
     end = clock() + timeout
@@ -74,9 +75,9 @@ _NOT_ENOUGH = {Status.FAILED, Status.SKIPPED}
 
 
 def _blocked(need: str, finding: Finding) -> Finding:
-    """Return the finding of a probe that is skipped because the probe `need`, which must run first, did not succeed.
+    """Return the result of a probe that is skipped, because the probe `need` has to succeed first and did not.
 
-    `finding` is the finding of `need`: it failed, had no result, or was skipped itself.
+    `finding` is the result of the probe `need`. If that probe was itself skipped, its reason is returned again.
     """
     how = "failed" if finding.status is Status.FAILED else "gave no result"
     return finding if finding.status is Status.SKIPPED else skipped(f"Not run, because the probe {need} {how}.")

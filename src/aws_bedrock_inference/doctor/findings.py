@@ -176,8 +176,8 @@ class Report:
     def first(self) -> Check | None:
         """The failed check that the user has to fix first, or None if no check failed.
 
-        A failed check that explains the error comes first. Otherwise, the result is the first failed check in the order
-        of dependency.
+        It is the failed check that explains the error to diagnose. If no check explains the error, it is the first
+        check that failed, because later checks depend on earlier ones.
         """
         bad = [check for check in self.checks if check.status is Status.FAILED]
         return next((check for check in bad if check.finding.of_error), bad[0] if bad else None)

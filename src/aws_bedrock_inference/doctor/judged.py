@@ -20,9 +20,11 @@ ALLOWED = "allowed"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """IAM's decision about one action on one resource. `missing` are the condition keys whose values the simulation
-    did not have. `scp` is False if the service control policies do not allow the action, and `boundary` is False if
-    the permissions boundary does not allow it.
+    """The decision of IAM's policy simulator about one action on one resource.
+
+    If `missing` is not empty, the decision is uncertain: it depends on these condition keys, whose values were not
+    passed to the simulator. `scp` is False if the service control policies do not allow the action. `boundary` is False
+    if the permissions boundary does not allow it.
     """
 
     action: str

@@ -1,8 +1,9 @@
-"""Create probes for resources of other services that an error names, such as a bucket.
+"""Create the probes for resources of other services, such as the bucket in an S3 error.
 
-A "probe" is one read-only check of the doctor, and its result is a "finding". These probes check whether a resource
-exists and what its state is. A "cause" is an entry of the error catalogue. A "part" is a kind of resource with the
-rules for its probe. `Seen` is a resource that a probe has read.
+A "probe" is one read-only check of the doctor, and its result is a "finding". Each probe in this module is for one kind
+of resource. The probe reads the resource that the error names, and checks whether it exists and what its state is.
+`Part` describes a kind of resource, and `Seen` is one resource that was read. A "cause" is an entry of the error
+catalogue.
 """
 
 from __future__ import annotations
@@ -77,9 +78,9 @@ class Seen:
         return failed(f"{self.what} {self.name} {message}", self.tried, cause=cause, **self.fields, **fields)
 
     def may(self, message: str, *causes: str) -> Finding:
-        """Return a failed finding if the error can have one of `causes`, and otherwise a warning.
+        """Return the finding for a resource whose state can lead to `causes`.
 
-        The present state of the resource can lead to these causes.
+        If the error to diagnose can have one of these causes, the finding is failed. If not, it is a warning.
         """
         cause = next((each for each in self.world.candidates if each in causes), "")
         if cause:
@@ -95,17 +96,21 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A kind of resource that the API call `operation` reads, with the rules for its probe.
+    """A kind of resource, such as a bucket, and the rules by which the doctor checks it.
 
-    * `names` and `optional` map parameters of the operation to placeholders. The error's text contains the values of
-      the placeholders. The values for `optional` can be missing from the text.
-    * `judge` evaluates the state of a resource that exists. It returns None if the state is good.
-    * `missing` are the causes of the error if the resource does not exist.
-    * `states` are causes that the resource's state can lead to. They are excluded if `judge` returns None.
-    * `may_tell` are further causes that `judge` can prove or exclude.
-    * `denied` are causes of refused requests. If AWS refuses to read the resource, the most likely cause of the error
-      among them is proved.
-    * `by_status` maps an HTTP status to a cause, for answers without a code, such as answers to HEAD.
+    The API call `operation` reads the resource. Its parameters come from the error's text:
+    * `names` maps each required parameter to a placeholder. If the text contains no value for the placeholder, the
+      probe is skipped.
+    * `optional` maps parameters that are omitted if the text contains no value.
+
+    The other fields are rules for causes in the error catalogue:
+    * `missing`: the causes if the resource does not exist.
+    * `judge`: a function that evaluates the state of an existing resource. It returns None for a good state.
+    * `states`: the causes that a good state excludes.
+    * `may_tell`: further causes that `judge` can prove or exclude.
+    * `denied`: causes that are missing permissions. If the doctor also lacks the permission to read the resource, the
+      most likely of these causes counts as proved.
+    * `by_status`: the cause for an HTTP status, for answers without an error code, such as answers to HEAD.
     """
 
     probe: str

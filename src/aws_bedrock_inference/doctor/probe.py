@@ -48,8 +48,8 @@ def probe(
     calls: Iterable[str] = (),
     asked: bool = False,
 ) -> Callable[[Examine], Probe]:
-    """Return a decorator that makes a probe (a check of the doctor) of a function. The probe has the function's name,
-    with hyphens instead of underscores.
+    """Return a decorator that converts a function to a probe, which is one check of the doctor. The probe has the
+    function's name, with hyphens instead of underscores.
     """
 
     def made(function: Examine) -> Probe:
@@ -60,11 +60,12 @@ def probe(
 
 
 def chosen(probes: dict[str, Probe], causes: Iterable[str] | None = None, *, asked: Iterable[str] = ()) -> list[Probe]:
-    """Return the probes to run, in order.
+    """Return the probes to run, in order. If `causes` is None, no error is diagnosed.
 
-    If `causes` is None, return all probes, but a probe with the attribute `asked` only if the argument `asked` names
-    it. Otherwise, return the probes that can prove or exclude one of `causes`, the probes that the argument `asked`
-    names, and the probes that these probes need.
+    * Without an error, return all probes. Probes that cost something or concern few users are included only if the
+      argument `asked` names them.
+    * For an error, return the probes that can prove or exclude one of its `causes`, and the probes that `asked` names.
+      Also return the probes that must run before these.
     """
     if causes is None:
         return [each for each in probes.values() if not each.asked or each.name in asked]

@@ -33,11 +33,10 @@ _POOLS = ("geographic", "global")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The route of a call. `name` is the model id that is called. `base` is the base model of this id; it is empty if
-    the base model is unknown.
+    """The route of a call to the model id `name`. `base` is the base model of this id, or empty if it is unknown.
 
-    `known` is True if the Region offers the id, False if it does not, and None if the lists cannot show this. `check`
-    describes the result in words.
+    `known` is True if the Region offers the id, False if it does not, and None if the Region's lists cannot show this.
+    `check` contains the problems of the id that these lists show.
     """
 
     name: str
@@ -58,8 +57,8 @@ class Route:
 
     @property
     def bare(self) -> bool:
-        """True if `name` is the id or ARN of a model itself. The id can end with the length of the model's context
-        window.
+        """True if `name` is the id or ARN of a model, not of an inference profile. A context length at the end of the
+        id, such as `:200k`, is ignored.
         """
         return target(self.name) == (self.base, "on-demand")
 
@@ -135,8 +134,10 @@ def _profile(name: str, listing: Listing, answer: Answer | None) -> InferencePro
 
 
 def _known(name: str, listing: Listing, profile: InferenceProfile | None, asked: Answer | None) -> bool | None:
-    """Return True if the Region offers the model id `name`, and False if it does not. Return None if this is unknown:
-    the lists do not contain the account's own resources.
+    """Return True if the Region offers the model id `name`, False if it does not, and None if this is unknown.
+
+    It is unknown for the account's own resources, such as custom models, because the Region's lists do not contain
+    them.
     """
     if profile is not None or listing.find(name) is not None:
         return True

@@ -53,9 +53,9 @@ def source(credentials: Any) -> str:
 
 
 def out_of(core: Any) -> str:
-    """Return words that name the profile whose command (`credential_process`) provides the credentials.
+    """Return words that state where the credentials come from: ` from the credential_process of the profile NAME`.
 
-    The result is empty if the profile has no such command.
+    The result is empty if the profile has no `credential_process`.
     """
     command = "credential_process" in core.get_scoped_config()
     return f" from the credential_process of the profile {core.profile or 'default'}" if command else ""

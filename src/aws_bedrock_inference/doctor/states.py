@@ -161,7 +161,7 @@ def concurrency(seen: Seen) -> Finding | None:
 
 
 def log_group(seen: Seen) -> Finding | None:
-    """Check whether the log group exists, among the groups whose names begin with its name."""
+    """Check whether the log group exists. `seen.value` lists the groups whose names begin with its name."""
     names = [each["logGroupName"] for each in seen.value.get("logGroups", ())]
     if named(seen.world, "GROUP") in names:
         return None
@@ -170,7 +170,7 @@ def log_group(seen: Seen) -> Finding | None:
 
 
 def log_stream(seen: Seen) -> Finding | None:
-    """Check whether the log stream exists, among the streams whose names begin with its name."""
+    """Check whether the log stream exists. `seen.value` lists the streams whose names begin with its name."""
     wanted = named(seen.world, "LOG_STREAM")
     if any(each["logStreamName"] == wanted for each in seen.value.get("logStreams", ())):
         return None
@@ -202,8 +202,8 @@ def role(seen: Seen) -> Finding | None:
 
 
 def _assuming(world: World, policy: Any) -> tuple[str, set[str]]:
-    """Return the services, or the caller, that must assume the role: as text for a message, and as principals of a
-    policy. Both values are empty if this is unknown.
+    """Return who must be allowed to assume the role: as words for a message, and as principals in a trust policy. This
+    is the service that returned the error, or the caller if AssumeRole failed. If it is unknown, both values are empty.
     """
     service, operation = (world.error.service, world.error.operation) if world.error is not None else ("", "")
     if service not in ("", "sts", "iam"):
@@ -282,7 +282,6 @@ def execution(seen: Seen) -> Finding | None:
 
 
 def _message(cause: str) -> str:
-    """Return the message in an execution's `cause`, which is JSON if a Lambda function raised the error."""
     try:
         found = json.loads(cause)
     except ValueError:
@@ -299,5 +298,5 @@ def key(seen: Seen) -> Finding | None:
 
 
 def _of(seen: Seen, *causes: str) -> str:
-    """Return the error's most likely cause among `causes`. If the error can have none of them, return the first."""
+    """Return the error's most likely cause among `causes`. If the error has none of them, return the first."""
     return next((each for each in seen.world.candidates if each in causes), causes[0])

@@ -1,5 +1,5 @@
-"""The settings and connections that the doctor's probes check (the "world"). They are the same as those that the
-program itself would use. A "probe" is one read-only check of the doctor.
+"""The settings and connections that the doctor's probes check (the "world"). The doctor finds them as the user's
+program would find them. A "probe" is one read-only check of the doctor.
 """
 
 from __future__ import annotations

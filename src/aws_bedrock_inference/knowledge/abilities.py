@@ -77,7 +77,8 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The requirements of one request: the features that it uses and their counts, without any of its content.
+    """The requirements of one request: the features that it uses (`uses`), and its size in tokens. It contains no text
+    of the request.
 
     `max_tokens` is None if the request sets no maximum. `form` is the model family in whose format the body of
     InvokeModel is written. `form` is empty for Converse and for an unknown format. `tier` is the requested service
@@ -102,9 +103,11 @@ def unable(base_model_id: str, needs: Needs) -> str | None:
 
 
 def bound(needs: Needs, *, elsewhere: bool) -> str | None:
-    """Return the reason why a request cannot be sent to another model, or None if there is no reason.
+    """Return the reason why a request cannot be sent to another model, for example because it continues a stored
+    response. Return None if there is no such reason.
 
-    If `elsewhere` is True, the reason is about another Region or account instead of another model.
+    If `elsewhere` is True, return the reason why the request cannot be sent to another Region or account. For example,
+    a guardrail exists only in its own Region and account.
     """
     if Need.STORED_RESPONSE in needs.uses:
         return "the request continues a stored response, which exists only where it was created"
@@ -120,8 +123,8 @@ def bound(needs: Needs, *, elsewhere: bool) -> str | None:
 def form_of_body(body: Mapping[str, Any], base_model_id: str) -> str:
     """Return the model family in whose format a body of InvokeModel is written.
 
-    If the body does not show the family, the family of `base_model_id` is returned: the model for which the body was
-    written. The result is empty if that family is unknown, too.
+    If the body does not show the family, return the family of `base_model_id`, which is the model for which the body
+    was written. The result is empty if that family is unknown, too.
     """
     for form in _data()["form"]:
         if any(mark in body for mark in form["marks"]):

@@ -1,8 +1,8 @@
 """Build the index of the error catalogue from its TOML files: `python -m aws_bedrock_inference.knowledge.build`.
 
-People edit the catalogue in TOML, but reading TOML takes a tenth of a second, so the package reads one JSON file, the
-index. In a TOML file, a "cause" is the meaning of an error, and a "fault" is an error code of a service. A "message"
-contains words that show a different cause for the same code.
+People edit the catalogue in TOML. The package reads one JSON file, the index, because reading TOML takes 0.1 seconds.
+In a TOML file, a "cause" is what an error means, and a "fault" names the usual cause of an error code of a service. A
+"message" of a fault contains words. If an error's text contains them, the message's cause replaces the usual cause.
 """
 
 from __future__ import annotations
@@ -152,12 +152,14 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return a pattern of error codes, such as `NotFound` at the end, and a known code. An unknown code that matches
-    the pattern is described like the known code.
+    """Return the `pattern` and the code `like` of an entry `[[shape]]` in a TOML file. If an unknown code matches the
+    pattern, such as "ends with `NotFound`", it gets the meaning of the code `like`.
     """
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
-        raise CatalogueError(f"shape {pattern}: no service may return {like}")
+        raise CatalogueError(
+            f"shape {pattern}: the code {like} (`like`) is not in the catalogue's common errors; add it"
+        )
     return [pattern, like]
 
 
@@ -194,7 +196,6 @@ def _service(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
-    """Raise CatalogueError if a cause has no description, or if an error code is described twice."""
     met: set[tuple[str, str]] = set()
     for fault in faults:
         service = fault["service"]
@@ -218,23 +219,20 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     general = [services for _, _, services, *told in remedies if not (told and told[0])]
     if all(services and OTHER not in services for services in general):
         raise CatalogueError(
-            f"{where}: a text of another service can have no remedy; add a remedy without `for` and `when`, "
-            f"or a remedy for {OTHER!r}"
+            f"{where}: every remedy has `for` or `when`, so some errors have no remedy; "
+            f"add one without both, or one with `for` = [{OTHER!r}] and without `when`"
         )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
-    """Return a remedy (an action against an error) as `index.json` stores it. Its patterns `when` and `unless` are
-    omitted if the TOML file sets neither of them.
-    """
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
         raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
     groups = re.compile(when).groupindex.keys()
     named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
-        raise CatalogueError(f"{where}: `when` has the groups {sorted(groups)}, but `do` uses {sorted(named)}")
+        raise CatalogueError(f"{where}: `do` must name all groups of `when`; `unless` must have none: {sorted(named)}")
     told = [when, unless] if when or unless else []
     return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 
@@ -280,9 +278,9 @@ def written(index: dict[str, Any]) -> str:
 
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return botocore's operations in two dictionaries. The first maps each operation of a service in the catalogue to
-    its services; "" stands for services outside the catalogue. The second maps each other service to its remaining
-    operations.
+    """Return two dictionaries about the API operations in botocore. The first maps each operation to the catalogue's
+    services that have it, and to "" if services outside the catalogue also have it. The second maps each service
+    outside the catalogue to those of its operations that no service of the catalogue has.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

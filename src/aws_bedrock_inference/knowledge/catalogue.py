@@ -34,10 +34,11 @@ HOME = "bedrock-runtime"  # the service whose statuses are used if the service i
 
 
 class Catalogue:
-    """The complete catalogue and its lookups.
+    """The complete error catalogue and its lookups.
 
-    `operations` maps the name of an operation to its services. If one of them is "", services outside the catalogue
-    also have this operation. `homes` maps boto3's name of a service to the catalogue's name.
+    `operations` maps the name of an API operation to the catalogue's services that have it. An additional "" means that
+    services outside the catalogue have an operation with the same name. `homes` maps the name of a service in boto3 to
+    its name in the catalogue. Several services in boto3 can be one service in the catalogue.
     """
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:
@@ -98,9 +99,11 @@ class Catalogue:
         return any(entry.service == ANY for entry in self.by_code[code])
 
     def matching(self, text: str, there: set[str]) -> Iterator[tuple[Signature, str]]:
-        """Yield the signatures (words that identify a message) that match a normal text (lower case, single spaces), in
-        the catalogue's order, each with the words that matched. `there` contains the clues of the text: its words and
-        pieces of four characters.
+        """Find the error messages that a text contains. Yield their signatures in the catalogue's order, each with the
+        words that matched.
+
+        A signature contains the words that identify a message. `text` must be normal (lower case, single spaces).
+        `there` contains its clues, which are its words and its pieces of four characters.
         """
         found: dict[Signature, list[str]] = {}
         for number in self._parts.within(text, there):
@@ -156,7 +159,7 @@ class Catalogue:
         return self._by_status.get((service or ANY, status)) or self._by_status.get((ANY, status))
 
     def template(self, cause: str) -> Fault:
-        """Return the fault with this cause, without the facts of one occurrence, such as a request id."""
+        """Return the fault that has this cause. It lacks the facts of one occurrence, such as a request id."""
         every: list[Entry | Signature] = [*self.signatures, *self.entries]
         return next(each.template for each in every if each.cause.slug == cause)
 

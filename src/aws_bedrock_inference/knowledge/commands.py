@@ -119,8 +119,10 @@ def named(placeholder: str, text: str) -> str:
 
 
 def _larger(name: str, text: str) -> str:
-    """Return twice the largest size `name` that a text states, but at most AWS's maximum. The result is empty if the
-    text already states the maximum, or states no size.
+    """Return the value with which a command increases a timeout or memory size: twice the size in the error's text.
+
+    The placeholder `name` is `SECONDS` or `MEGABYTES`. The value is at most AWS's maximum. It is empty if the text
+    states no size, or already states the maximum.
     """
     pattern, most = _SIZES[name]
     there = max(map(int, pattern.findall(text)), default=0)
@@ -139,8 +141,8 @@ _EXACT = frozenset({"MODEL", "BASE_MODEL", "INFERENCE_PROFILE", "KNOWLEDGE_BASE"
 def _arn_of_role(name: str) -> str:
     """Return the ARN of the role that a session uses. IAM does not accept the ARN of the session itself.
 
-    For a role of Identity Center, return a shell expression that reads the role's ARN from IAM, because the session's
-    ARN does not contain the role's path.
+    The session's ARN does not contain the path of a role of Identity Center. For such a role, return a shell expression
+    that reads the role's ARN from IAM.
     """
     word = _word("ROLE", name)
     if not word or not name.startswith("AWSReservedSSO_"):

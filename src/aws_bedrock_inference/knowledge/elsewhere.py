@@ -22,8 +22,8 @@ _CALLERS = frozenset({Origin.IDENTITY, Origin.MACHINE})
 
 
 def elsewhere(fault: Fault) -> frozenset[str]:
-    """Return the properties of a route (model, Region, quota pool, account) that can be changed to help. If another
-    route differs in one of these properties, the same request can succeed there.
+    """Return the properties of a route that matter for a failed request: one or more of model, Region, quota pool and
+    account. On a route that differs in one of these properties, the same request can succeed.
 
     The result is empty if the request would fail on every route.
     """

@@ -101,8 +101,9 @@ class Signature:
     empty, the text must also contain one of its words. If `pattern` is not empty, the text must also match this regular
     expression.
 
-    If `coded` is True, the words are common, so the text must also show the error's code or service. If several
-    signatures match one text, `rank` orders the signatures. `data` is the signature's part of `index.json`.
+    If `coded` is True, the words are common. The text must then also show the error's code or service. If several
+    signatures match one text, a higher `rank` increases the score of a signature, and the highest score decides. `data`
+    is the signature's part of `index.json`.
     """
 
     fault: Entry
@@ -118,8 +119,10 @@ class Signature:
 
     @cached_property
     def template(self) -> Fault:
-        """The fault that the message shows, without the facts of one occurrence, such as a request id. Some values come
-        from the entry of the message's error.
+        """The fault that the message shows, without the facts of one occurrence, such as a request id.
+
+        Values that the message does not define, such as the service, are those of the error to which the message
+        belongs.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -129,11 +132,11 @@ class Signature:
         return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
 
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the longest part of a normal text (lower case, single spaces) that matches the words of this
-        signature, or an empty string if the text does not match.
+        """Return the words in a text by which this signature matches, or an empty string if it does not match.
 
-        `found` is the list of those words in the field `contains` that occur in the text. If the field is empty, the
-        list has the first word of the field `all` instead.
+        `text` must be normal (lower case, single spaces). `found` contains the words of the field `contains` that the
+        caller has already found in the text. If a signature has no such words, `found` contains the first word of the
+        field `all`.
         """
         if any(part not in text for part in self.all) or any(part in text for part in self.none):
             return ""

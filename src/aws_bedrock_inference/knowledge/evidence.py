@@ -96,13 +96,16 @@ class Words(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """The facts of one error. `certain` contains the names of the facts that an exception, a client or the caller
-    stated.
+    """The facts of one error.
 
-    If the code is certain, it is the first of `codes`. If the services are certain, the error comes from one of
-    `services`. The function `completed` searches the text and adds `words` and further facts, which are uncertain. In
-    `codes` and `services`, the most specific entry is first. `status` is the HTTP status. `pasted` is True for a text
-    that may come from a program other than AWS.
+    * `certain` contains the names of the facts that an exception, a client or the caller stated. All other facts are
+      guesses from the text, which the function `completed` adds.
+    * `codes` are the possible error codes. If the code is certain, it is the first of them.
+    * `services` are the possible services. If they are certain, the error comes from one of them.
+    * `status` is the HTTP status.
+    * `pasted` is True for a text that may come from a program other than AWS.
+
+    In `codes` and `services`, the most specific entry is first.
     """
 
     text: str
@@ -116,7 +119,9 @@ class Evidence(NamedTuple):
 
     @property
     def stated(self) -> str:
-        """The error code if it is certain: the exception or the only error in the text states it. Otherwise empty."""
+        """The error code if it is certain, otherwise empty. It is certain if the exception or the caller states it, or
+        if the text contains only one error.
+        """
         return self.codes[0] if CODE in self.certain else ""
 
 
@@ -158,11 +163,10 @@ def _sentence(seen: Evidence) -> str:
 
 
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return the names of an error's certain facts (facts that are not guesses), its certain code and its certain
-    operation.
+    """Return the names of an error's certain facts, its certain code and its certain operation.
 
-    If neither the code nor the operation is certain, the text is searched for errors in boto3's wording. If it contains
-    exactly one such error, the code and the operation in it are certain.
+    If the evidence already contains a certain code or operation, it is returned. Otherwise, the text is searched for
+    errors in boto3's wording. If it contains exactly one, the code and the operation in it are certain.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -176,8 +180,11 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Return what `_facts` returns: the names of the certain facts, the certain code and the certain operation. The
-    code is certain if the text names only one code, and this code is not in the catalogue.
+    """Search a text for a certain error code that is not in the catalogue. Return the same three values as `_facts`.
+    The operation is always empty.
+
+    The code is certain if the text names exactly one code in the wording of an SDK or a service, such as `api error
+    CODE:`.
     """
     if not any(words in text for words in _NAMES_CODES):
         return seen.certain, "", ""
@@ -196,8 +203,11 @@ def like_codes(text: str) -> list[str]:
 
 
 def _plain(text: str, *, rejoined: bool) -> tuple[str, str]:
-    """Return the text in two forms: unchanged, and without terminal marks and without the escapes of JSON and XML. The
-    middle of a very long text is omitted.
+    """Return the text twice: as it is, and as plain text.
+
+    The plain text lacks the characters that terminals, tables and quotations add before a line, such as `|` or `>`. It
+    also lacks the escapes of JSON and XML. Both texts lack the middle of a very long text. If `rejoined` is True, both
+    lack all line breaks.
     """
     if len(text) > LONGEST:
         text = text[: LONGEST // 3] + "\n" + text[-2 * LONGEST // 3 :]
@@ -217,9 +227,13 @@ def _codes(text: str, known: Catalogue) -> list[str]:
 
 
 def _code(name: str, known: Catalogue) -> str:
-    """Return the error code in a name with dots or colons. The first known code of these is returned: the whole name,
-    its last two parts (`Runtime.ExitError`), its last part (`botocore.errorfactory.X`), its first part
-    (`X:http://...`).
+    """Return the error code in a name with dots or colons, or an empty text if no part of the name is a known code.
+
+    The first of these parts that the catalogue knows is returned:
+    * the complete name;
+    * the last two parts, as in `Runtime.ExitError`;
+    * the last part, as in `botocore.errorfactory.X`;
+    * the first part, as in `X:http://...`.
     """
     if name.isalnum():
         return known.code(name)
@@ -253,8 +267,7 @@ def _status(text: str) -> int | None:
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
     """Return the services that the operation and the text name, the most specific service first.
 
-    The second value is True if the operation alone decides: one service of the catalogue and no other service has it,
-    or only services outside the catalogue have it.
+    The second value is True if the text is not needed, because the name of the operation alone shows the service.
     """
     possible, only = places(operation)
     if only:

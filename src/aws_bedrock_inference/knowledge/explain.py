@@ -38,9 +38,8 @@ class Explanation:
 
     * `cause` is the stable name of the cause (its slug), or `unknown`.
     * `decided_by` contains the words of the text that show the cause.
-    * `confidence` is `high` if a message shows the cause. It is `medium` if only a code and a service show the cause,
-      or only words that other programs also use. It is `low` if only a code, a status or words about a lasting problem
-      show the cause. It is `none` if nothing is known.
+    * `confidence` depends on what shows the cause. `high`: a message. `medium`: only a code and a service, or words
+      that other programs also use. `low`: only a code, a status, or words about a lasting problem. `none`: nothing.
     * `conditional` is True if nothing shows that the text is from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
     * `status` is the HTTP status in the text, or otherwise the status with which the service returns the code.
@@ -157,8 +156,8 @@ def _explained(verdict: Verdict, members: str = "") -> Explanation:
 
 
 def _status(verdict: Verdict) -> int | None:
-    """Return the HTTP status that the text contains, but only if the service itself can have returned it. A proxy can
-    answer a refused request with another status.
+    """Return the HTTP status in the text. Return None if a proxy may have set it: a proxy can answer a refused request
+    with its own status.
     """
     status = verdict.evidence.status
     refused = verdict.template.kind in {Kind.DENIED, Kind.INVALID} and not verdict.evidence.certain
@@ -175,9 +174,10 @@ def _steps(fault: Fault, cause: Cause | None, service: str) -> tuple[Step, ...]:
 
 
 def _practice(slug: str, service: str) -> str:
-    """Return `slug`, the name of a practice (how to avoid an error), if the practice applies to the service. Some
-    services return the errors of other services: a practice for one of these is also returned. Otherwise return an
-    empty text.
+    """Return `slug`, the name of a practice (how to avoid an error), if the practice applies to the service. Otherwise
+    return an empty text.
+
+    A service can also return errors of the services that it calls. Practices for these services apply, too.
     """
     about = catalogue().services
     places = (service, *about[service]["passes_on"]) if service in about else ()

@@ -1,7 +1,8 @@
-"""The result of a scan of a log: for each cause, the number and the times of its errors, and their subjects.
+"""The result of the scan of a log: for each cause, the number and the times of its errors.
 
-An "event" is one log message with all its lines. The subject of an event is its action and its resource. A "part" is
-all events with the same cause and the same subject.
+An "event" is one log message with all its lines. The "subject" of an event is what was called: an action, and the model
+or resource on which it was called. A finding contains all events with one cause. It is divided into "parts", and each
+part contains the events with one subject.
 """
 
 from __future__ import annotations
@@ -115,9 +116,10 @@ class Finding:
     parts: dict[Subject, Part] = field(default_factory=dict)
 
     def add(self, at: datetime | None, meaning: Meaning, example: Callable[[], str]) -> None:
-        """Count one event (log message) in the part that contains the events with its subject.
+        """Count one event (log message) in the part of its subject.
 
-        The number of parts is limited. After the limit is reached, all further subjects share one part without a name.
+        The number of parts is limited, so that memory stays small. If the limit is reached, one part with an empty
+        subject counts the events of all further subjects.
         """
         subject = meaning.subject
         if subject not in self.parts and len(self.parts) >= _MOST_PARTS:

@@ -1,8 +1,8 @@
 """Decide the cause of an error. The "evidence" (the facts of the error) is compared with the error catalogue. Each
-possible cause (a "candidate") gets a score, and the best cause is returned as a "verdict".
+possible cause (a "candidate") gets a score. The cause with the highest score is returned as a "verdict".
 
 `classify` and `explain` use the same verdict, so they cannot contradict each other. An "entry" is the catalogue's
-description of one error code. `seen` is always evidence that `completed` returned.
+description of one error code. The argument `seen` is evidence that the function `completed` returned.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Verdict(NamedTuple):
     * `template` is the fault without the facts of one occurrence. Its `cause` is a cause of the catalogue, `modelled`
       or `unknown`.
     * `entry` is the catalogue's entry that matches, and `words` are the words in the text that match.
-    * `confidence` is `high` if a message matches. It is `medium` if only a code and a service match, or only words that
-      other programs also use. It is `low` if only a code or a status matches, and `none` if nothing is known.
+    * `confidence` depends on what matches. `high`: a message. `medium`: only a code and a service, or words that other
+      programs also use. `low`: only a code, a status, or words about a lasting problem. `none`: nothing.
     * `models` are AWS's service models that describe the error, if the catalogue does not contain it.
     * `conditional` is True if nothing shows that the text is from AWS. The verdict is valid only for a text from AWS.
     * `other` is the program that the error comes from, if this is not AWS.
@@ -105,7 +105,9 @@ def _judged(seen: Evidence) -> Verdict:
 
 
 def _owned(verdict: Verdict) -> Verdict:
-    """Return `verdict` as it is if the text comes from AWS; otherwise lower its confidence or replace the verdict."""
+    """Return the verdict after a check of where the text comes from. For a text from another program, the verdict names
+    the program and no cause. If the origin is unknown, the confidence is `low`.
+    """
     whose = owner(verdict.evidence, verdict.entry, verdict.words)
     if whose not in {AWS, NOBODY}:
         return Verdict(_NOTHING_KNOWN, verdict.evidence, other=whose)
@@ -117,8 +119,8 @@ def _owned(verdict: Verdict) -> Verdict:
 
 
 def _lasting(verdict: Verdict, *, conditional: bool) -> Verdict:
-    """Change the decision of a verdict without a known cause to FAIL if the text describes a lasting problem. This
-    applies only to pasted texts. If a program receives an unknown error, the decision remains RETRY_LIMITED.
+    """Change the decision to FAIL if the cause is unknown and the text describes a lasting problem. This applies only
+    to pasted texts. For an unknown error that a program receives, the decision remains RETRY_LIMITED.
     """
     seen = verdict.evidence
     assert seen.words is not None  # noqa: S101 - completed evidence has them
@@ -199,10 +201,9 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return how much the entry's service changes the score. Return None if the error cannot come from that service.
-    The services of the error can be certain or guessed. If they are guessed and the entry's service is none of them,
-    return `other`. If they are certain and one of them returns errors of the entry's service to its callers, return
-    `passed_on`.
+    """Return how much the service of `entry` adds to the score of a cause, or None if the error cannot come from this
+    service. If the error comes from this service, return a bonus. If the error's services are only guesses without this
+    service, return `other`. If the error's service passes on errors of this service to its callers, return `passed_on`.
     """
     services = seen.services
     if entry.service == ANY or not services:
@@ -227,7 +228,7 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return True if only the code matches, and the candidate's entry is for another service than the error's."""
+    """Return True if a candidate shares only its code with the error, and belongs to another service."""
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
@@ -241,8 +242,8 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return the verdict on the first name in a pasted text that AWS's service models contain. If there is none and the
-    text is from AWS, use the first name with the form of a code, such as `NotFound` at its end. Otherwise return None.
+    """Return a verdict from a name in a pasted text, or None. The first name that AWS's service models contain decides.
+    If there is none and the text is from AWS, the first name with a known form decides, such as `...NotFound`.
     """
     if seen.certain or not seen.pasted:
         return None

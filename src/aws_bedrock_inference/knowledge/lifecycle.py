@@ -1,5 +1,5 @@
 """Read the facts in `lifecycle.toml`: the last day of each model, its successor, the providers that require a use-case
-form, and the causes of failed calls that end without any action.
+form, and the causes of failed calls that can end without an action of the user.
 """
 
 from __future__ import annotations
@@ -84,10 +84,9 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the seconds after which to check whether a cause has ended without any action, or None.
-
-    The result is None in two cases: the cause does not end without action, or calls that failed for this cause are
-    retried anyway.
+    """Return the number of seconds after which a failed call is worth another attempt, because its cause can end
+    without an action of the user. Return None for causes that do not end in this way, and for causes that are retried
+    anyway.
     """
     found = _data()["heals"].get(cause)
     return None if found is None else float(found["seconds"])

@@ -131,8 +131,10 @@ def line_at(buffer: bytes, at: int) -> Line:
 
 
 def _traced(buffer: bytes, at: int, text: int) -> bool:
-    """Return True if a line with a time continues the traceback above it: both lines have a time in the same second,
-    and the form of lines of a traceback.
+    """Return True if a line with a time belongs to the traceback above it.
+
+    Some loggers write the time before each line of a traceback. The line belongs to the traceback if it has the same
+    time (to the second) as the line above, and if both look like lines of a traceback, such as `File "app.py", line 3`.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False
@@ -167,8 +169,10 @@ def has_calm_level(buffer: bytes, begin: int, end: int) -> bool:
 
 
 def goes_on_with_a_cause(event: bytes) -> bool:
-    """Return True if the first line that is not a frame (a place in the code) of a traceback begins with `Caused
-    by:`.
+    """Return True if an event is the rest of a Java traceback that continues with `Caused by:`.
+
+    The event must begin with continuation lines, such as `at com.example.App.main`, and one of them must begin with
+    `Caused by:`.
     """
     at = 0
     while at < len(event):

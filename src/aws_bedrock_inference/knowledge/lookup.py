@@ -97,8 +97,8 @@ def _of_code(word: str, service: str | None) -> list[Explanation]:
 
 
 def _at_home(alike: list[Explanation]) -> Explanation:
-    """Return one meaning in place of an error's equal meanings in several services. The returned meaning names these
-    services.
+    """Combine explanations of one code that have the same meaning in several services. Return one explanation that
+    names all these services.
     """
     first, names = alike[0], list(dict.fromkeys(each.service for each in alike if each.service not in {ANY, ""}))
     statuses = {each.status for each in alike if each.status}
@@ -109,8 +109,8 @@ def _at_home(alike: list[Explanation]) -> Explanation:
 
 
 def _models(code: str, service: str | None) -> list[Modelled]:
-    """Return the errors with this code in AWS's service models. A service of the catalogue can contain several AWS
-    services.
+    """Return the errors with this code in AWS's service models. `service` is a service of the catalogue, which can
+    stand for several AWS services, or None for all services.
     """
     return [each for each in modelled(code) if service is None or resolve(each.service) == service]
 

@@ -92,7 +92,9 @@ def first_mark(text: bytes) -> int:
 
 
 def is_marked(line: bytes) -> bool:
-    """Return whether a line contains a mark: a word that indicates an error in a line of this level."""
+    """Return whether a line contains a mark, which is a word that indicates an error. In a line of a low level, such as
+    INFO, the weak marks do not count.
+    """
     low = line.lower()
     if any(mark in low for mark in TROUBLE):
         return True

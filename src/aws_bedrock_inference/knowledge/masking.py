@@ -176,7 +176,9 @@ _SHORT = 1024
 
 
 def masked_in(value: Any) -> Any:
-    """Return boto3's dictionary, or a part of this dictionary, with secrets masked. A key's name can mark a secret."""
+    """Return boto3's dictionary, or a part of it, with secrets masked. A value is also masked if its key is a name for
+    secrets, such as `password`.
+    """
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):

@@ -9,14 +9,13 @@ status, whose fault the error is, and the retry trait. Descriptions are read fro
 The first rule that applies decides:
 
 * A throttle, by its trait or its name, is RETRY.
-* The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. With status
-  429, the limit can be a rate, so the error is RETRY_LIMITED. The same applies to the name `LimitExceededException`,
-  which the SDKs retry.
-* An error with a retry trait or with status 408 or 429 is RETRY.
-* A fault of the service, by its name, by status 500, 502, 503 or 504, or by its trait without a status, is RETRY, as in
-  the SDKs. A fault by its trait with any other status is RETRY_LIMITED, because no SDK retries it.
+* The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. It is
+  RETRY_LIMITED if the limit can be a rate: with status 429, or for `LimitExceededException`, which the SDKs retry.
+* An error with a retry trait, with status 408 or 429, or with a name such as RequestTimeout, is RETRY.
+* An error with status 500, 502, 503 or 504, or with a name such as InternalServerError, is RETRY, as in the SDKs.
+* An error with the trait `fault` is RETRY if it has no status. With a status it is RETRY_LIMITED: no SDK retries it.
 * A state that can change is RETRY_LIMITED: status 409, 423, 424 or 425, or a name such as InUse, NotReady or
-  Concurrent. A name that means that something already exists is an exception.
+  Concurrent. If the name means that something already exists, it is FAIL.
 * Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.
 """
 
@@ -92,8 +91,9 @@ class Modelled:
 
 
 def modelled(code: str, service: str | None = None, *, fresh: bool = True) -> list[Modelled]:
-    """Return the errors with this code in AWS's models, one for each service. `service` is any name that AWS uses. With
-    `fresh`, a missing code is also searched in an installed botocore of another version. This takes one second.
+    """Return the errors with this code in AWS's service models, one for each service. `service` is any name that AWS
+    uses. With `fresh`, a code that is not in `modelled.json` is also searched in an installed botocore of another
+    version. This takes one second.
     """
     found = _found(_shipped(), code, service)
     if not found and fresh and _shipped()["botocore"] != botocore.__version__:

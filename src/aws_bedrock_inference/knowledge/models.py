@@ -27,9 +27,11 @@ class ModelFacts:
     """The facts about one model that are needed to calculate its use of a quota.
 
     `burndown` is the factor by which output tokens count against the quota when a request is settled.
-    `max_output_tokens` is the number of output tokens that is reserved for a request without its own maximum.
-    `prefill` is True if the model is known to continue a last message of the assistant. `guessed` contains the names
-    of the facts that have no source.
+    `max_output_tokens` is the number of output tokens that is reserved for a request without its own maximum. `guessed`
+    contains the names of the facts that have no source.
+
+    `prefill` is True if the model is known to support prefill: if the last message of a conversation is from the
+    assistant, the model continues this message.
     """
 
     provider: str
@@ -69,7 +71,10 @@ def draws_nothing(base_model_id: str) -> bool:
 
 
 def cache_writes_reported() -> float:
-    """Return the highest ratio of reported to real cache writes in a stream; 2 means twice the real number."""
+    """Return the highest known ratio between the cache writes that a stream reports and the real cache writes.
+
+    Some streams report too many: the value 2 means that a stream reported twice the real number.
+    """
     return float(_data()["cache_writes"]["reported"])
 
 

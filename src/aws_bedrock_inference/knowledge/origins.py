@@ -108,7 +108,9 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
 
 
 def _on_the_way(fault: Fault, origin: Origin) -> Fault:
-    """Return `fault` with the origin `origin`: the network, or this machine because it lacks a resource."""
+    """Return `fault` with the origin `origin`. If the origin is this machine, the new cause is that a resource of the
+    machine is exhausted, unless the cause was unknown.
+    """
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)
     if fault.cause == UNKNOWN:

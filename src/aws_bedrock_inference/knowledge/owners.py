@@ -27,11 +27,11 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     """Return `AWS`, or the name of the other program or service that the text comes from. The result is empty if the
     text does not show where it comes from.
 
-    `seen` contains the facts of the error, including the facts in its text, `entry` is the catalogue's entry that
-    matches it, and `words` are the words that match. The first mark (a string that shows who wrote the text) in this
-    order decides:
+    `seen` contains the facts of the error, including the facts in its text. `entry` is the catalogue's entry that
+    matches the error, and `words` are the words that match. A mark is a string that shows who wrote a text. The marks
+    are searched in this order, and the first mark decides:
 
-    * marks of a server that implements AWS's protocols, because it uses AWS's codes and SDKs;
+    * marks of servers that implement AWS's protocols; they come first, because such servers also use AWS's codes;
     * marks that only AWS writes;
     * marks of other programs;
     * the name AWS, then names of other vendors. A client of another vendor can call AWS, so AWS is first.

@@ -1,5 +1,5 @@
 """The patterns that find the values of placeholders in a text. A placeholder is a word in a command, such as `FUNCTION`
-or `BUCKET`. A name from the text replaces it.
+or `BUCKET`. A value from the error's text replaces it.
 """
 
 from __future__ import annotations

@@ -144,8 +144,8 @@ def spelt(code: str) -> str:
 
 
 def code_of(verdict: Verdict) -> str:
-    """Return the code to show for an error with several codes. It is the first code that the verdict's entry in the
-    catalogue contains, or otherwise the first code.
+    """Return the code to show for an error: the first of its codes that belongs to the verdict's entry in the
+    catalogue, or otherwise its first code. The result is empty if the error has no code.
     """
     codes, entry = verdict.evidence.codes, verdict.entry
     own = (code for code in codes if entry is not None and code in entry.codes)
@@ -247,7 +247,9 @@ def _bare(code: str) -> str:
 
 
 def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
-    """Return `error` and the name of its class or base class in the catalogue. Return None if there is none."""
+    """Find the catalogue's error code for an exception by the name of its class, or of a base class. Return the
+    exception and this name, or None if the catalogue contains no such name.
+    """
     known = catalogue().by_code
     return next(((error, kind.__name__) for kind in type(error).__mro__[:-2] if kind.__name__ in known), None)
 
@@ -261,8 +263,8 @@ def text_of(x: object) -> str:
 
 
 def is_a(x: object, kind: type[T]) -> TypeGuard[T]:
-    """Return `isinstance(x, kind)`. The result is False if the object's class cannot be read, as for an unbound
-    proxy.
+    """Return `isinstance(x, kind)`, or False if it raises, as it can for a proxy object whose attributes cannot be
+    read.
     """
     try:
         return isinstance(x, kind)

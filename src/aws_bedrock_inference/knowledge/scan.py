@@ -117,8 +117,10 @@ class LogScan:
         return sorted(found, key=lambda finding: (-finding.count, finding.cause))
 
     def _cut(self, block: bytes) -> bytes:
-        """Return the block (a piece of the log) in which a line break divides a line that is too long. The line is
-        divided at the same position for any size of the blocks.
+        """Return the block of the log, with a line break inserted if a line is too long.
+
+        The line break has the same position whatever the size of the blocks is. Therefore the result of a scan does not
+        depend on the size of the blocks.
         """
         first = block.find(b"\n")
         length, room = len(block) if first < 0 else first, _LONGEST_LINE - self._length

@@ -46,9 +46,10 @@ def _modelled(name: str) -> str:
 
 
 def part(service: str, text: str) -> str:
-    """Return AWS's name of the service that a text shows by an operation or an endpoint. Otherwise return `service`.
+    """Return the AWS service that a text is about, if an operation or an endpoint in the text shows it. Otherwise
+    return `service`.
 
-    `service` is a service of the catalogue, which can contain several AWS services.
+    `service` is a service of the catalogue. It can stand for several AWS services, and the result is one of them.
     """
     parts: dict[str, str] = catalogue().services.get(service, {}).get("parts", {})
     return next((name for name, pattern in parts.items() if re.search(pattern, text)), service)
@@ -59,8 +60,8 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
     """Return the services that have an operation of this name. Services outside the catalogue are returned only if no
     service of the catalogue has the operation.
 
-    The second value is True if the operation alone decides: one service of the catalogue and no other service has it,
-    or only services outside the catalogue have it.
+    The second value is True if the name of the operation alone shows the service. It is False if several services of
+    the catalogue have the operation, or if services outside the catalogue also have it.
     """
     here = catalogue().operations.get(operation)
     if here is None:

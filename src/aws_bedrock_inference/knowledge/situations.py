@@ -36,12 +36,14 @@ _OF_A_USER = re.compile(r":user/|\bIAM_USER|\buser with name ")
 
 
 def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
-    """Yield the remedies of the steps (remedies with conditions) that apply to a text, with the values that the text
-    contains.
+    """Yield the remedies that apply to the text of an error. Names in braces in a remedy are replaced by values from
+    the text.
 
-    The first step without a pattern `when` is the general step. It is omitted if an earlier step inserts a value from
-    the text. If `text` is only a code or the name of a cause, the steps before the general step are omitted, because
-    they are for individual messages.
+    A step is a remedy with conditions. The first step without the pattern `when` is the general remedy. The steps
+    before it are for individual messages.
+    * If one of them matches the text and shows values from it, the general remedy is omitted as less helpful.
+    * If `text` is only a code or the name of a cause, it cannot match a message. The list then begins with the general
+      remedy.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False
@@ -94,8 +96,10 @@ def _flat(text: str) -> str:
 
 
 def fitting(run: str, error: Asked) -> str:
-    """Return the command `run` for this error. The result is empty for a command that creates or deletes something,
-    unless exactly this operation failed.
+    """Return the command `run` of a remedy, adapted to this error. For example, a search for events of IAM uses
+    us-east-1.
+
+    The result is empty for a command that creates or deletes something, unless the failed call was the same operation.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

@@ -21,15 +21,14 @@ def clues(text: str) -> set[str]:
 
 
 class Parts:
-    """Thousands of phrases ("parts"), and a fast search for all of them in one text. A part is searched only if the
-    text contains its clues.
+    """Thousands of phrases ("parts"), and a fast search for all of them in one text.
 
-    The clues of a part are its inner words. Its first and last word are not clues, because in a text they can be parts
-    of longer words. The longest clue is looked up first.
-
-    A part of one or two words has no inner words. Its clues are the pieces of four characters that begin at its first,
-    second, third and fourth character. If a text contains the part, at least one of these pieces is a clue of the text.
-    Such a part with fewer than seven characters has no clues and is searched in every text.
+    A phrase is compared with a text only if the text contains its "clues". They depend on the length of the phrase:
+    * Three or more words: the clues are all words between the first and the last word. The longest is looked up first.
+      The first and the last word are not clues, because in the text they can be parts of longer words.
+    * One or two words: the clues are the pieces of four characters that begin at the first, second, third and fourth
+      character. Every text that contains the phrase has at least one of these pieces.
+    * One or two words with fewer than seven characters: no clues. The phrase is compared with every text.
     """
 
     def __init__(self, parts: Iterable[str]) -> None:
@@ -58,8 +57,9 @@ def _pieces(part: str) -> Iterable[str]:
 
 
 def normal(text: str) -> str:
-    """Return a text as a normal text: lower case, single spaces, and `'` in place of typographic apostrophes. Lines of
-    tables and frames and Markdown's escapes are removed.
+    """Return a text as a normal text: lower case, single spaces, and `'` in place of typographic apostrophes.
+
+    The characters with which terminals draw frames and tables are removed, and so is Markdown's escape of backquotes.
     """
     text = text.lower().replace("\\`", "`")
     if not text.isascii():

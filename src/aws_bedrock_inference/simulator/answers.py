@@ -76,7 +76,7 @@ class Prompt:
     def add(self, text: Any) -> None:
         """Add a piece of text. Raises `TypeError` if it is not a string."""
         if not isinstance(text, str):
-            raise TypeError("a text is not a string")
+            raise TypeError(f"a text of the prompt is of type {type(text).__name__}; send a string")
         self.parts.append(text)
         self.tokens += count(text)
 
@@ -91,10 +91,10 @@ class Prompt:
     def check(self) -> None:
         """Raise `AttributeError`, `TypeError` or `ValueError` for settings that no model would accept."""
         if self.max_tokens is not None and not 1 <= operator.index(self.max_tokens) <= LARGEST:
-            raise ValueError("the maximum is out of range")
+            raise ValueError(f"the maximum number of tokens is {self.max_tokens}; send a number from 1 to {LARGEST}")
         texts: list[Any] = [*self.stop_sequences, *self.offer.schemas]
         if not all(isinstance(text, str) and text for text in texts):
-            raise TypeError("a stop sequence or a tool's name is not a string")
+            raise TypeError("a stop sequence or the name of a tool is empty or not a string; send a text")
 
     @property
     def text(self) -> str:
@@ -103,7 +103,9 @@ class Prompt:
 
     @property
     def formatted(self) -> str | None:
-        """The answer text, if the request sets a JSON schema or the prompt describes a form. Otherwise None."""
+        """The answer as text in the form that the request sets (a JSON schema) or that the prompt describes in words.
+        None if the request has no such form.
+        """
         if self.format is not None:
             return json.dumps(example(self.format))
         return prompted_answer(f"{self.system}\n{self.offer.question}")

@@ -1,7 +1,7 @@
-"""The batch jobs of the simulated account: create, get, list and stop them. Shapes: botocore 1.44.8, bedrock
-2023-04-20.
+"""The batch jobs of the simulated account: create, get, list and stop them.
 
-Requests are answered from memory. `run` does the work of the jobs in a separate thread, because it waits for S3.
+Requests are answered from memory. `run` does the work of the jobs. It waits for S3, so it runs in a separate thread.
+The fields of requests and answers are those of botocore 1.44.8 (service model bedrock, 2023-04-20).
 """
 
 from __future__ import annotations
@@ -116,9 +116,11 @@ class BatchJobs:
         return job
 
     def _check(self, given: dict[str, Any], asked: Asked, now: float) -> Asked:
-        """Check the request for a new job. Return the operation, the model and the Region of all its records.
+        """Check the request `given`, which creates a job. Return what all records of the job have in common: the
+        operation, the model and the Region.
 
-        Raises the errors with which the service refuses CreateModelInvocationJob itself.
+        Raises ServiceError if the service would refuse to create the job. Problems that the service finds later, in the
+        input of the job, are not checked here.
         """
         settings, role, model = self._scenario.batch, given["roleArn"], given["modelId"]
         base, _ = split_profile(model)

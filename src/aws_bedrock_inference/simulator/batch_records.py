@@ -32,8 +32,10 @@ class Answered(NamedTuple):
 
 
 def answer(record: Record, wanted: Asked, scenario: Scenario, error: tuple[int, str] | None = None) -> Answered:
-    """Return the output line for a record. If `error` is set, the line contains the code and the message of the error
-    instead of the model's output.
+    """Return the output line for a record. `wanted` contains the operation, the model and the Region of the job's
+    records.
+
+    If `error` is set, the line contains its code and message instead of the model's output.
     """
     given = strict.loads(record.line)
     head = {"recordId": given.get("recordId", _made_id(record)), "modelInput": given["modelInput"]}

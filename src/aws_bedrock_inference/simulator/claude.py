@@ -221,7 +221,9 @@ def _read_document(prompt: Prompt, part: dict[str, Any]) -> None:
 
 
 def _offer(body: dict[str, Any]) -> Offer:
-    """Return the tools that have a schema. These are the caller's tools; Anthropic's own tools have a type instead."""
+    """Return the caller's tools, and the tool choice of the request. Anthropic's own tools, such as web search, are
+    omitted.
+    """
     offer = Offer({tool["name"]: tool.get("input_schema") for tool in body.get("tools") or () if "name" in tool})
     choice = body.get("tool_choice")
     if choice:

@@ -45,9 +45,9 @@ _LIFE = {
 class ControlPlane:
     """The models and inference profiles of the simulated account.
 
-    If the scenario lists models or profiles, `check` also refuses runtime calls to any other model id. Calls to an ARN
-    are not checked. If the scenario lists none, the models of `foundation.toml` are reported, and every runtime call is
-    allowed.
+    If the scenario lists models or profiles, only these exist, and `check` refuses runtime calls to any other model id.
+    It does not check calls to an ARN. If the scenario lists none, the account has the models of `foundation.toml`, and
+    `check` allows every runtime call.
     """
 
     def __init__(self, scenario: Scenario) -> None:

@@ -86,8 +86,10 @@ def _read_document(prompt: Prompt, document: dict[str, Any]) -> None:
 
 
 def _offer(config: dict[str, Any], fields: dict[str, Any]) -> Offer:
-    """Return the tools of a request. Converse has no setting that forbids the use of tools. Requests set Anthropic's
-    own `tool_choice` for this, so it is also read.
+    """Return the tools and the tool choice of a request.
+
+    Converse's own `toolChoice` cannot forbid tools. Clients forbid them with Anthropic's field `tool_choice` in the
+    model's own fields, so this field is read, too.
     """
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     offer = Offer({spec["name"]: (spec.get("inputSchema") or {}).get("json") for spec in specs})

@@ -42,10 +42,8 @@ def whole(asked: Asked, answer: Answer, usage: Usage, written: dict[str, Any]) -
 def events(
     asked: Asked, answer: Answer, usage: Usage, written: Iterable[tuple[str, dict[str, Any]]]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the events in `written`. Add the token usage and the guardrail trace to the last event, and the requested
-    fields to messageStop.
-
-    A requested field is a field of the model's own answer that the request asks for by path.
+    """Yield the events in `written`. Add the token usage and the guardrail trace to the last event. Add the fields of
+    `additionalModelResponseFieldPaths` to messageStop.
     """
     for name, event in written:
         if name == "messageStop":
@@ -111,8 +109,8 @@ def _assessed(characters: int) -> dict[str, Any]:
 
 
 def _fields(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
-    """Return the fields of the model's own answer that the request asks for by path. A path that leads nowhere is
-    ignored.
+    """Return the fields of the model's own answer that the request names in `additionalModelResponseFieldPaths`. Paths
+    to fields that do not exist are ignored.
     """
     paths = [path for path in asked.body.get("additionalModelResponseFieldPaths") or () if path.startswith("/")]
     if not paths:

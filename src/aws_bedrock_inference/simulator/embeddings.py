@@ -180,8 +180,10 @@ class Cohere(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Return the body of the answer, with one vector for each input. If the request or the model uses number types,
-        such as `int8`, the body contains one list of vectors for each type.
+        """Return the body of the answer, with one vector for each input.
+
+        If the request names number types, such as `int8`, the body contains one list of vectors for each type. Some
+        models always answer in this form, by default with `float`.
         """
         texts = body.get("texts") or []
         inputs = [*texts, *map(str, body.get("images") or []), *map(str, body.get("inputs") or [])]

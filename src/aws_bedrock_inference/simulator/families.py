@@ -168,8 +168,8 @@ class ClaudeText(Completion):
     reasons: ClassVar = {MAXIMUM: "max_tokens"}
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Return a body or a chunk with the text in `completion`. The stop sequence of a complete answer is the
-        beginning of the user's next turn.
+        """Return a body or a chunk with the text in `completion`. If the request's stop sequences did not end the
+        answer, the stop sequence in `stop` is Claude's own: the beginning of the user's next turn.
         """
         stop = (answer.stop_sequence or "\n\nHuman:") if reason == "stop_sequence" else None
         return {"type": "completion", "completion": text, "stop_reason": reason, "stop": stop}
@@ -183,7 +183,7 @@ class CohereText(Completion):
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", FILTERED: "ERROR_TOXIC"}
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Return the body of an answer, with all answers in `generations`."""
+        """Return the body of the response. If the request asks for several answers, `generations` contains them."""
         reason = self.reason(answer)
         found = [
             {"id": f"{answer.identity}-{number}", "text": answer.text, "finish_reason": reason}

@@ -1,8 +1,9 @@
 """Let a simulated model continue its own answer after an interruption.
 
-The simulator can compute the complete answer again. A conversation can ask for its rest in two ways. In the first way,
-the last message is the beginning of the answer (a *prefill*). In the second way, the user quotes the end of this
-beginning in the next message. The other words of the user's message do not matter.
+The simulator can compute the complete answer again from the original prompt. A client can request the missing rest in
+two ways:
+* The last message of the conversation is the text that the assistant wrote so far (a *prefill*).
+* After this text, a user message quotes its last words. The other words of the user message do not matter.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _LEADS = ("Of course. ", "Sorry about that!\n\n", "Continuing where we were:\n",
 
 
 class Broken(NamedTuple):
-    """The end of a conversation with an interrupted answer.
+    """The end of a conversation whose last answer was interrupted.
 
-    `parts` is the number of texts before the assistant's last message. `written` is the text of that message. `said` is
-    the text of the user's message after it, or None if there is no such message (a prefill). A user can write the
-    beginning of an answer, which the model continues. `prefilled` contains this beginning, and `written` the model's
-    own text.
+    * `parts` is the number of texts in the request before the interrupted answer.
+    * `written` is the text that the model wrote before the interruption.
+    * `said` is the text of the user's message after it, or None if no message follows (a prefill).
+    * `prefilled` contains the text that the user wrote as the beginning of the model's answer, or is empty.
     """
 
     parts: int
@@ -52,11 +53,16 @@ class Broken(NamedTuple):
 
 
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
-    """Return what the model writes next, or None if the interrupted text is not the beginning of the answer `whole`.
+    """Return what the model writes after an interruption. `whole` is the complete answer.
 
-    `how` is the way to continue: `exactly`, `loosely` or `otherwise`. For `loosely`, `chance` (from 0 to 1) selects how
-    much the model repeats, or what it writes before the quotation. For `otherwise`, `other` returns a continuation in
-    other words.
+    Return None if the interrupted text is not the beginning of `whole`, or if the user's message does not quote its
+    end.
+
+    `how` is the scenario's setting `goes_on`. It decides how the model answers the user's message:
+    * `exactly`: the model repeats the quotation, then continues.
+    * `loosely`: the number `chance` from 0 to 1 decides. The model repeats exactly the quotation, repeats more, or
+      writes something before the quotation.
+    * `otherwise`: the model repeats the quotation, then continues in other words, which the function `other` returns.
     """
     written = broken.written
     if broken.said is None:

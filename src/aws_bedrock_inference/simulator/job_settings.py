@@ -34,9 +34,11 @@ class Batch:
 class JobRule:
     """The behaviour of the jobs whose name and model match two shell patterns.
 
-    `first` limits the rule to the first matching jobs. `submitted`, `validating`, `scheduled`, `in_progress` and
-    `stopping` are the seconds that a job spends in this state. A job stops making progress when the share `stalls` of
-    its records is finished. `expires` is the timeout of a job in seconds, in place of its timeoutDurationInHours.
+    * `first` limits the rule to the first N of these jobs.
+    * `submitted`, `validating`, `scheduled`, `in_progress` and `stopping` are the number of seconds in each state.
+    * `stalls`, from 0 to 1, is the share of the records after which a job makes no further progress.
+    * `expires` is the timeout of a job in seconds. It replaces the `timeoutDurationInHours` of the request.
+    * `errors`, from 0 to 1, is the share of the records that fail.
     """
 
     name: str = "*"
@@ -58,7 +60,7 @@ class JobRule:
 
     def __post_init__(self) -> None:
         if not self.errors <= 1:
-            raise ValueError(f"errors is {self.errors!r}; set a share from 0 to 1")
+            raise ValueError(f"errors is {self.errors!r}; set the share of the records that fail, from 0 to 1")
         if not self.chunk >= 1:
             raise ValueError(f"chunk is {self.chunk!r}; set the number of records that run at the same time, 1 or more")
 

@@ -70,7 +70,7 @@ def covers(item: tuple[Any, Any], letter: str) -> bool:
 
 
 def _python(pattern: str) -> str:
-    r"""Return the pattern in Python's words: JavaScript writes `(?<name>`, `\k<name>` and `\p{L}`."""
+    r"""Convert the pattern from JavaScript's syntax to Python's: `(?<name>`, `\k<name>` and `\p{L}` are different."""
     pattern = re.sub(r"\(\?<(?![=!])", "(?P<", pattern)
     pattern = re.sub(r"\\k<(\w+)>", r"(?P=\1)", pattern)
     if r"\p{" not in pattern:
@@ -89,8 +89,8 @@ class _TooHardError(Exception):
 
 
 class _Reader:
-    """Reads one text. From the positions at which a part of the pattern can begin, it calculates the positions at which
-    that part can end.
+    """Matches one text with a parsed pattern, without backtracking. For each part of the pattern, it computes all
+    positions at which the part can end, from all positions at which the part can begin.
     """
 
     def __init__(self, text: str, flags: int) -> None:

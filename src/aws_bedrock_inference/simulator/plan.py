@@ -33,9 +33,8 @@ Step = float | bytes | Break
 class Plan:
     """The plan of an answer: the status and headers, and the steps that follow.
 
-    With `streamed`, each piece is written separately. Otherwise, the headers and the body are written together. When
-    the generator `steps` is closed, the quota of the request is settled. Therefore the server must close it even if the
-    client has disconnected.
+    With `streamed`, each piece is written separately. Otherwise, the headers and the body are written together. The
+    server must close the generator `steps`, even if the client has disconnected: this settles the quota of the request.
     """
 
     status: int

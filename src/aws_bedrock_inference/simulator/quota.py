@@ -3,8 +3,8 @@
 AWS does not publish how it counts the use of a quota. The simulator therefore has four methods (*disciplines*), and a
 client must work with each of them:
 
-    bucket    a token bucket with the amount of one minute; it refills steadily
-    tight     a token bucket with the amount of five seconds; a full bucket admits one request up to one minute's amount
+    bucket    a token bucket that holds the quota of one minute and refills steadily
+    tight     a token bucket that holds the quota of five seconds; only a full bucket admits a larger request
     fixed     windows of one minute, which all start together
     sliding   a window of the last sixty seconds
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def read(wanted: Asked, raw: bytes, models: Models) -> tuple[Asked, Prompt]:
-    """Return the request with its body, and the prompt for the model. Raises ServiceError for an invalid body."""
+    """Parse and check the body of a request. Return the request with this body, and the prompt for the model. Raises
+    ServiceError for an invalid body.
+    """
     validate.check_model(wanted, models)
     body = speech.parsed(raw, wanted)
     try:

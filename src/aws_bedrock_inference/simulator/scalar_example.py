@@ -81,8 +81,8 @@ def varied(text: str, variant: int) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the minimum and the maximum of a number. The two booleans are True if the minimum, or the maximum, itself
-    is not allowed.
+    """Return the bounds of a number: the minimum, the maximum, and two booleans. The booleans are True if the minimum
+    (or the maximum) itself is excluded.
     """
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -138,5 +138,7 @@ def _number_or(value: Any, default: float) -> float:
 
 
 def whole(value: Any, default: float) -> float:
-    """Return the value of a keyword that is a count, or the default if the schema does not have the keyword."""
+    """Return the value of a JSON schema keyword whose value is a count, such as `minLength`. A negative value becomes
+    0. If the value is not a number, return `default`.
+    """
     return max(0, value) if isinstance(value, (int, float)) and not isinstance(value, bool) else default

@@ -170,7 +170,7 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, tuple(kinds)):
         raise ScenarioError(f"{place} must be a {_names(kinds)}, not {value!r:.80}")
     if isinstance(value, str) and _has_half_a_character(value):
-        raise ScenarioError(f"{place} contains half of a character (a lone surrogate)")
+        raise ScenarioError(f"{place} contains half of a character (a lone surrogate); remove it")
     if isinstance(value, int) and abs(value) > _LARGEST:
         raise ScenarioError(f"{place} is too large; set a number up to {_LARGEST}")
     if isinstance(value, (int, float)) and not place.endswith("seed") and not value >= 0:
@@ -196,12 +196,13 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
     if kind in {"error", "exception"} and not code:
         raise ScenarioError(f"{where} ({kind}): code is missing; set an error code such as ThrottlingException")
     if kind == "error" and str(code) not in ERRORS and "status" not in data:
-        raise ScenarioError(f"{where} (error): {code} is not an error code of Bedrock; set its status")
+        raise ScenarioError(f"{where} (error): {code} is not an error code of Bedrock; set its HTTP status")
     if kind == "throttle" and data.get("limit", REQUESTS) not in (REQUESTS, TOKENS, TOKENS_PER_DAY):
         raise ScenarioError(f"{where} (throttle): limit must be one of {REQUESTS}, {TOKENS}, {TOKENS_PER_DAY}")
     if kind == "refused" and data.get("until", inf) == inf:
         raise ScenarioError(
-            f"{where} (refused): until is missing; without it the simulator would never be reachable again"
+            f"{where} (refused): until is missing; set the time in seconds, counted from the start of the simulation, "
+            "at which connections are accepted again"
         )
 
 

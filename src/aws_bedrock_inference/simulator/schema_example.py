@@ -56,8 +56,8 @@ def object_example(schema: Any) -> dict[str, Any]:
 
 
 class _Maker:
-    """Creates the value for one JSON schema, in a limited number of steps. References in the schema start at its
-    root.
+    """Creates the value for one JSON schema, in a limited number of steps. References in the schema, such as
+    `#/$defs/X`, are resolved from its root.
     """
 
     def __init__(self, root: Any, *, full: bool) -> None:

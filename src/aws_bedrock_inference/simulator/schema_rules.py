@@ -90,8 +90,10 @@ def merged(one: Any, other: Any) -> Any:
 
 
 def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
-    """Return the merged `prefixItems` of two schemas. If one list is shorter, `items` of its schema replaces the
-    missing entries.
+    """Return the `prefixItems` of a schema that combines two schemas: the rules for the first items of an array.
+
+    The item at each position must satisfy both schemas. If one schema has fewer `prefixItems`, its `items` is the rule
+    for the remaining positions.
     """
     lists = [schema.get("prefixItems") or [] for schema in (one, other)]
     rest = [schema.get("items", True) for schema in (one, other)]
@@ -143,8 +145,10 @@ def _product(one: list[Any], other: list[Any]) -> list[Any]:
 
 
 def _close(one: dict[str, Any], other: dict[str, Any], both: dict[str, Any]) -> None:
-    """Apply the `additionalProperties` of each schema to members that this schema does not name but the other schema
-    names.
+    """Add the rules of `additionalProperties` to the combined schema `both`.
+
+    If only one of the two schemas names a member, the member is an additional property of the other schema. It must
+    then also satisfy the other schema's `additionalProperties`.
     """
     for closed, opened in ((one, other), (other, one)):
         rest = closed.get("additionalProperties")

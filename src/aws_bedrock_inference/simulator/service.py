@@ -195,9 +195,7 @@ class Service:
         return quota
 
     def _change(self) -> None:
-        """Apply the quota changes whose time has come. Call this method before tokens are reserved, or replaced by the
-        actual use.
-        """
+        """Apply the changes of quotas whose time has come. Call this method before each use of a quota."""
         while self._changes and self._changes[0].at <= self.now:
             change = self._changes.popleft()
             self._changed.append(change)

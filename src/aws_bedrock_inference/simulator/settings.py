@@ -106,9 +106,10 @@ class Models:
 class Credentials:
     """The credentials that the simulator accepts.
 
-    If `secret_key` is empty, signatures are not checked. If `bearer_token` is set, only this bearer token is accepted.
-    If both are empty, every bearer token that has not expired is accepted. If only `bearer_token` is empty, no bearer
-    token is accepted.
+    Signed requests: their signature is checked only if `secret_key` is set.
+
+    Requests with a bearer token: if `bearer_token` is set, only this token is accepted. If only `secret_key` is set, no
+    token is accepted. If neither is set, every token is accepted, except those in `expired_tokens`.
     """
 
     access_key: str = "AKIDSIMULATOR"
@@ -152,17 +153,17 @@ class QuotaChange(QuotaRule):
     def __post_init__(self) -> None:
         QuotaRule.__post_init__(self)
         if self.quota == Quota():
-            raise ValueError("nothing changes; set rpm, tpm or tpd")
+            raise ValueError("no limit is set; set at least one of rpm, tpm and tpd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
-    * `model`, `region` and `operation` are shell patterns. Only requests that match all of them are counted.
-    * The matching requests are numbered. `requests` contains the numbers of the requests that can get the fault.
-      `first` limits the fault to the first requests.
-    * `rate` is the share of the remaining requests that get the fault, from 0 to 1.
+    * `model`, `region` and `operation` are shell patterns. A request matches the rule if all of them match.
+    * The rule numbers the requests that match it, from 1. If `first` is set, only the requests up to this number can
+      get the fault. If `requests` is set, only the requests with these numbers can get it.
+    * `rate` is the probability, from 0 to 1, with which such a request gets the fault.
     * `since` (in TOML: `from`) and `until` are in seconds since the scenario was loaded.
     * `after` is a number of stream events, and `seconds` is the duration of the fault.
     """

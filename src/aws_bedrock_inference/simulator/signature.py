@@ -40,9 +40,10 @@ def caller(authorization: str) -> str:
 def verify(  # noqa: PLR0917 - the parts of a request, in their order
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, now: float, who: Credentials
 ) -> None:
-    """Raise ServiceError if the request has neither a valid signature of the credentials `who` nor their bearer token.
+    """Raise ServiceError if the credentials `who` do not allow the request. The request has a signature or a bearer
+    token. `now` is in seconds since the epoch.
 
-    `now` is in seconds since the epoch.
+    If `who` has no secret key, signatures are not checked.
     """
     authorization = headers.get("authorization", "")
     if authorization.startswith("Bearer "):
@@ -107,8 +108,8 @@ def _check_clock(stamp: str, now: datetime) -> None:
 def _canonical_paths(path: str) -> Iterator[str]:
     """Yield the possible forms of the path that the client has signed.
 
-    The server knows only the decoded path. Clients encode the model id in three ways: `:` and `/`, only `:`, or
-    neither.
+    The server knows only the decoded path. Clients differ in what they encode in the model id: `:` and `/`, only `:`,
+    or nothing. Each form is tried.
     """
     head, _, rest = path.removeprefix("/").partition("/")
     model, _, tail = rest.rpartition("/")

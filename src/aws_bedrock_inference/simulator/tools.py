@@ -94,8 +94,8 @@ def _named(offer: Offer) -> list[str]:
 
 
 def _place(name: str, question: str) -> int:
-    """Return the position at which the question contains the tool's name, or a word of the name that describes the
-    tool's purpose. Return -1 if it contains neither.
+    """Return the position at which the question names a tool, or -1 if it does not. The question names the tool if it
+    contains the tool's name, or a word of the name that is not a common word such as `get`.
     """
     telling = {word.lower() for word in _WORD.findall(name) if len(word) > 1} - _COMMON
     stems = {word.removesuffix("s") if len(word) > _SHORT else word for word in telling}

@@ -128,7 +128,7 @@ def check_kind(asked: Asked, models: Models) -> None:
 
 
 def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models) -> None:
-    """Refuse settings that are too long or that exclude each other."""
+    """Refuse a prompt or a maximum answer that is too long for the model, and settings that exclude each other."""
     limit = model_facts(base).max_output_tokens
     if prompt.max_tokens is not None and prompt.max_tokens > limit and base.startswith(("amazon.", "anthropic.")):
         if "anthropic_version" in body:

@@ -57,11 +57,11 @@ def compare(
     prompts: int | None = None,
     most_seconds: float = _MOST_SECONDS,
 ) -> int:
-    """Send the prompts of `source` through the scenario `day` with all clients at the same time, and return the exit
-    code.
+    """Send the same prompts with all clients at the same time, print the table of results, and return the exit code.
 
-    Each client has a separate simulator. `prompts` is the number of prompts to send. If `source`
-    contains fewer prompts, they are sent again.
+    Each client has its own simulator with the scenario `day`. `prompts` is the number of prompts to send, by default
+    all prompts in the file `source`. If the file contains fewer, its prompts are sent several times. When this
+    package's client has finished, the boto3 clients can continue until `most_seconds` after the start.
     """
     records = _records(source, prompts)
     streamed = {record.key for record in records[::_STREAMED]}

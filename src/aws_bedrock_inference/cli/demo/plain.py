@@ -1,9 +1,11 @@
 """The clients of `bedrock demo` that use boto3: many threads, boto3's retries, and errors that are caught and counted.
 
-The comparison is fair: the connection pool has one connection per thread, and streams are closed. The number of threads
-is 24. With boto3's mode `adaptive` in this scenario, 12, 16, 20, 24, 32 and 48 threads were compared, and 24 threads
-used the largest part of the quota. boto3 never retries streams, so it loses the answers of broken streams. It also
-loses answers in the outage, because the outage exhausts its retry quota.
+The comparison is fair to boto3: each thread has its own connection, and streams are closed. The number of threads is
+24. In a test with boto3's retry mode `adaptive`, 12, 16, 20, 24, 32 and 48 threads were compared, and 24 threads used
+the largest part of the quota.
+
+The boto3 clients lose answers for two reasons. boto3 does not retry a stream that breaks. In an outage, boto3 stops
+retrying, because failed calls exhaust its retry quota.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""One side of the comparison in `bedrock demo`: a client, the results that its user gets, and the requests that its
-service received.
+"""One side of the comparison in `bedrock demo`: a client, the results that the user of the client gets, and the
+statistics of the simulator to which the client sends its requests.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """The endpoint and the options of the calls of one side (a client of the demo). `streamed` selects the records
-    whose answers are received as streams.
+    """The data that one client of the demo needs for its calls: the simulator's URL, a session, the model and the
+    options. `quota` is the simulator's quota. `streamed` returns whether the answer to a record is requested as a
+    stream.
     """
 
     url: str
@@ -70,7 +71,7 @@ class Side:
 
     @property
     def seconds(self) -> float:
-        """The time since the side started, in seconds."""
+        """The seconds from the start of this client to its end, or until now if it has not ended."""
         return (self.clock() if self._ended is None else self._ended) - self._started
 
     @property
@@ -79,10 +80,11 @@ class Side:
         return sum(self.stats["throttled"].values())
 
     def used(self, tpm: float) -> float:
-        """Return the tokens that the service charged, as a fraction of the allowed tokens.
+        """Return the share of the quota that the client used: the charged tokens, divided by the tokens that the quota
+        allowed.
 
-        The allowed tokens are those of the quota `tpm` (tokens per minute), and the burst that the service allows at
-        the start.
+        `tpm` is the quota in tokens per minute. The quota allowed this rate until the client ended, and a burst at the
+        start.
         """
         allowed: float = tpm / MINUTE * (self.seconds + TIGHT_SECONDS)
         return float(self.stats["tokens"]["charged"]) / allowed

@@ -159,10 +159,9 @@ def data_retention(world: World) -> Finding:
 
 
 def _modes(world: World, regions: tuple[str, ...]) -> tuple[dict[str, str], Answer | None]:
-    """Return the data-retention mode of each Region, and the first answer that reports a failure.
+    """Return the data-retention mode of each Region, and the first answer that is an error (or None).
 
-    If no answer reports a failure, the second value is None. If the project has its own mode, this mode replaces the
-    account's mode in the project's Region.
+    A Bedrock project can have its own mode. In the project's Region, this mode replaces the account's mode.
     """
     questions = [partial(world.ask, "bedrock", "get_account_data_retention", region_name=each) for each in regions]
     if world.project:

@@ -45,10 +45,10 @@ _UNNAMED = "This check needs a batch role and an S3 output: pass --role and --ou
 
 
 def _cause(world: World, cause: str) -> str:
-    """Return the cause that a finding reports.
+    """Return the cause to report for a problem with the resources of a batch job: usually the specific `cause`.
 
-    If the error to diagnose can have the general cause of failed batch jobs, but not the specific `cause`, the result
-    is the general cause. Otherwise, the result is `cause`.
+    Bedrock reports every such problem with one error, whose cause in the catalogue is `batch-role-s3-denied`. If this
+    is the error to diagnose, return `batch-role-s3-denied`, so that the report connects the problem with the error.
     """
     return _JOB if _JOB in world.candidates and cause not in world.candidates else cause
 

@@ -1,4 +1,4 @@
-"""Probes that check the model: whether the Region offers it, how it must be called, and when AWS ends it."""
+"""Probes that check the model: whether the Region offers it, how it must be called, and whether AWS has retired it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def model(world: World) -> Finding:
 def _unknown(world: World, route: Route, tried: str) -> Finding:
     """Return the finding (the result of the probe) for a model id that the Region does not offer.
 
-    The model is retired, another Region offers it, or the id is not valid.
+    The finding names one of three causes: the model is retired, only other Regions offer it, or the id is not valid.
     """
     problem, base = masked(" ".join(route.check.problems), accounts=True), route.base
     last = route.check.end_of_life
@@ -73,7 +73,10 @@ def _unknown(world: World, route: Route, tried: str) -> Finding:
 
 
 def _elsewhere(world: World, route: Route) -> list[str]:
-    """Return the other Regions that offer the model id. Only the Regions with many models are queried."""
+    """Return other Regions that offer the model id.
+
+    To save time, only seven Regions are queried. They offer many models and are enabled in every account by default.
+    """
     of = world.core.get_partition_for_region
     regions = [each for each in _LARGE if each != world.region and of(each) == world.partition]
     if route.bare:
@@ -151,7 +154,11 @@ _UNUSED = 30 * 86_400
     calls=_CALLS,
 )
 def wire_shape(world: World) -> Finding:
-    """Check that the endpoint's path and the model support the operation with which the model is called."""
+    """Check that the model and the endpoint can be used with Converse.
+
+    The probe fails if the endpoint URL ends with the path of another API, such as `/v1`. It also finds models that
+    support only InvokeModel.
+    """
     if world.model_id is None:
         return skipped(NO_MODEL)
     route, tried = world.route, "read the endpoint and the Region's lists"

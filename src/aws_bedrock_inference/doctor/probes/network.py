@@ -172,7 +172,9 @@ def _unanswered(world: World, error: Exception, tried: str) -> Finding:
 
 
 def _date(world: World) -> float | None:
-    """Return the time of day that the service's answer contains, or None if it contains no time."""
+    """Send a request to the endpoint, and return the time in the header `Date` of the answer. Return None if the header
+    is missing or invalid.
+    """
     url, proxy = urlsplit(world.endpoint.url), urlsplit(world.endpoint.proxy or "")
     limit, to = world.wait, (url.hostname or "", url.port)
     via = (proxy.hostname, proxy.port or 80) if proxy.hostname else to

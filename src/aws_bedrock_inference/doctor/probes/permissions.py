@@ -79,8 +79,10 @@ def _judgement(world: World, principal: Principal, answers: list[Answer], tried:
 
 
 def _places(world: World, principal: Principal) -> dict[str, list[str]]:
-    """Return the ARNs of all resources for which a call needs permission, grouped by the Region in which IAM
-    decides.
+    """Return the ARNs of the resources for which a call needs permission: the model, its profile and its project.
+
+    The ARNs are grouped by Region, because a policy can depend on the condition key `aws:RequestedRegion`. ARNs without
+    a Region are in the group `unspecified`; only the models of global profiles have such ARNs.
     """
     route, profile = world.route, world.route.profile
     partition, account = principal.arn.split(":")[1], principal.arn.split(":")[4]

@@ -127,7 +127,7 @@ def _file(path: Path) -> Finding:
     if application not in (0, SHARES.application) or (not application and tables - SHARES.tables.keys()):
         raise StoreUnusable(f"{path} is a database of another program")
     if version > SHARES.newest:
-        raise StoreUnusable(f"{path} was written by a newer version of this package: update aws-bedrock-inference here")
+        raise StoreUnusable(f"{path} was written by a newer version of this package. Update aws-bedrock-inference")
     return ok(f"{path} is a file of {SHARES.noun}, and this user can write to it.", tried, excludes=[_UNUSABLE])
 
 
