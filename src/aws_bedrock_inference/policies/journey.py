@@ -92,8 +92,8 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route for the call: the route of its pinned conversation, unless this route rests, or else
-        the best route that accepts a call now. If no route accepts a call, return the healthiest route.
+        """Return the first route for the call: the route of its pinned conversation, unless this route rests. Otherwise
+        return the best route that accepts a call now. If none does, return the healthiest route.
         """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
@@ -238,7 +238,7 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome, with a fault if the answer was filtered and the option `on` has the key `filtered`."""
+        """Return the outcome. Add a fault if its answer was filtered and the option `on` has the key `filtered`."""
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)

@@ -51,8 +51,9 @@ LEFT = ""
 
 
 class Gone:
-    """The uses of members (processes) that have left a shared quota or have stopped renewing their share. The uses are
-    stored by the name of the member, and by the time (in steps) at which they stop counting.
+    """What members (processes) used before they left a shared quota, or stopped renewing their share. Each use is
+    stored by the name of the member and by the time at which it stops counting, rounded up to a multiple of `STEP`
+    seconds.
     """
 
     def __init__(self) -> None:
@@ -68,9 +69,9 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Reserve the expired share of a member (process) for its return, from the time `at` on. The reserved part is
-        `share`, but at most `need`, the fraction of the quota that the member's calls need. Nothing is reserved if
-        `need` is above `LITTLE`.
+        """Reserve a part of the quota for a member (process) whose share expired at the time `at`, so that it can
+        return. The reserved part is `need`, the fraction of the quota that its calls need, but at most its `share`. If
+        `need` is above `LITTLE`, nothing is reserved.
         """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at

@@ -34,9 +34,9 @@ class Ledger:
     """Admits the calls of one quota, and records the tokens that they reserve and use.
 
     A limit (`rpm`, `tpm`) that is None is learned from throttles. With `firm`, the limits are configured and never
-    exceeded; otherwise Service Quotas lists them. `burst` is the number of seconds whose quota can be used at once.
-    With `windowed`, the use of each minute also stays within the limit. Several ledgers can share a `day`. `shares` are
-    the guaranteed fractions by priority. All times are times of one clock.
+    exceeded; without it, they are listed by Service Quotas. `burst` is the number of seconds whose quota can be used at
+    once. With `windowed`, the use of each minute also stays within the limit. Several ledgers can share a `day`.
+    `shares` are the guaranteed fractions by priority. All times are times of one clock.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Create a ticket (the place in the queue) for a call of `tokens`, pass it to `enter`, and return it."""
+        """Create the ticket (the place in the queue) of a call that needs `tokens`, pass it to `enter`, return it."""
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
@@ -96,7 +96,9 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Admit calls. Return when to check `ticket` again: `now` if it is admitted, `inf` if another call wakes it."""
+        """Admit calls. Return the time of the next check of `ticket`: `now` if admitted, `inf` if another call wakes
+        it.
+        """
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -157,7 +159,8 @@ class Ledger:
 
         `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used.
         `stated` is the wait that the service requests; it applies to all calls. After several throttles in a row, all
-        calls pause longer and longer. If the daily quota is exhausted, all calls pause until the day ends.
+        calls pause longer and longer. If the daily quota is exhausted, they pause until the day ends, but for at most
+        15 minutes.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -174,11 +177,11 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of waiting calls up to the last one of `tenant` at `priority`; by default, of all."""
+        """Return the number of calls that wait, up to the last one of `tenant` at `priority`; by default, all."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest start of a new call if calls in flight use none of their reserved tokens."""
+        """Return the earliest start of a new call, if calls in flight refund all that they have reserved."""
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)
@@ -213,7 +216,7 @@ class Ledger:
         return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers, uses)
 
     def watch(self) -> None:
-        """From now on, count the use by priority, even if there is only one: shared quotas need these counts."""
+        """From now on, count the use by priority and tenant, which the store of a shared quota needs."""
         with self._lock:
             self._watched, self._plain = True, False
 
@@ -290,7 +293,8 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls while they fit. Return the calls to wake, with the new first one if its timer is set too late."""
+        """Admit calls while they fit. Return them, and the call that is now first if it must set a timer, to be woken.
+        """
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)

@@ -141,8 +141,8 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Subtract the `ticket` of a call that no longer waits from the counts. If no other call waits, delete the
-        earned tokens (tokens usable before calls of higher priorities).
+        """Count the call of `ticket` no longer, because it no longer waits. If no other call waits here, set `earned`
+        (the tokens that these calls can use before calls of higher priorities) to 0.
         """
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:

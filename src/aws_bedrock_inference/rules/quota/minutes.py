@@ -159,8 +159,8 @@ class Minutes:
         return False
 
     def _present(self, held: list[float], until: float, sent: float) -> float:
-        """Return the number of tokens that were sent in the service's present minute, or 0 if the start of its minutes
-        is unknown.
+        """Return the number of tokens that were sent up to `until` in the service's minute that contains the time
+        `sent`. Return 0 if the start of the minutes is unknown.
         """
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 

@@ -90,7 +90,7 @@ class Needs:
 def taken(
     window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
 ) -> Snapshot:
-    """Return the present use of a quota. Its queue contains the `waiting` calls."""
+    """Return the present use of a quota. `waiting` describes the calls in its queue."""
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
