@@ -243,8 +243,8 @@ class Cache(Ordered):
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Deliver a stored answer. If it is expired, `fault` is the fault that it replaces. If this call sent the
-        request that failed, `failed` is the outcome of this request.
+        """Deliver a stored answer. If it is expired, `fault` is the fault in place of which it is delivered. `failed`
+        is the outcome of the failed request, or None if another call sent this request.
         """
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))

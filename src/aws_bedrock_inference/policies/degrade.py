@@ -111,8 +111,8 @@ class Degrade(Ordered):
 
 
 def may_be_degraded(fault: Fault) -> bool:
-    """Return True if a substitute can replace a fault; otherwise return False. A substitute is possible if the caller
-    does not need to correct anything.
+    """Return True if a substitute can replace the answer of a call that failed with this fault; otherwise return False.
+    It cannot if the caller must correct something, such as the request.
     """
     if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
         return False

@@ -44,8 +44,8 @@ class Verdict(Enum):
 
 
 class Follower:
-    """A call that waits for its leader (the equal call that sends the request). A follower is a `Waiter`, for which a
-    flow can wait. `verdict` is an answer, a fault or a `Verdict`.
+    """A call that waits for the answer of an equal call, the leader, which sends the request. It is a `Waiter`, so a
+    flow can wait for it. `verdict` is the result: an answer, a fault or a `Verdict`.
     """
 
     __slots__ = ("_lock", "_wake", "verdict")

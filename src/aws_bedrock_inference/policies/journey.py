@@ -222,8 +222,8 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. On a healthy
-        route, a fault that can affect only one request gets a second attempt on the same route.
+        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. A fault that
+        may affect only this request gets a second attempt on the same route, if the route is healthy.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:

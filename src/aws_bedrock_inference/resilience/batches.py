@@ -205,7 +205,7 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
     """Return True if a retry can fix the fault of an entry; otherwise return False. If the service's `result` for this
-    entry contains `SenderFault`, this value decides: True means that the request is wrong, so a retry is useless.
+    entry contains `SenderFault`, this value decides: if it is True, the entry itself is wrong, and a retry is useless.
     """
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL

@@ -75,8 +75,9 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The state before a trial. A trial lowers one value to see whether throttles stop. This is the first of these
-    values that is not 0:
+    """The state before a trial. A trial lowers one value to see whether throttles stop.
+
+    The trial lowers the first of these values that is not 0:
 
     * `slack`: the fraction by which reservations could exceed the limit of the minute.
     * `burst`: the quota that can be used at once, in seconds.
@@ -196,10 +197,11 @@ class Evidence:
 
     def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
         """Decide whether the throttles have stopped. Before, the fraction `rate` of the calls was throttled. Return
-        True if they have stopped, False if they continue, and None while this is undecided.
+        True if they have stopped, False if they continue, and None while more calls are needed to decide.
 
-        True requires the evidence `gone` (a log likelihood ratio). If many calls have brought no decision, the result
-        is the more probable answer, or True if `blamed` is True.
+        The result is True as soon as the evidence that they have stopped exceeds `gone` (a log likelihood ratio). If
+        there is still no decision after many calls, the more probable answer is returned. With `blamed`, True is then
+        returned in any case.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

@@ -108,13 +108,13 @@ class Pause:
         return self.in_a_row > 1 and now > self._since + STALLED
 
     def park(self, until: float) -> None:
-        """Pause all calls until `until`. After the pause, one call is sent first."""
+        """Pause all calls until `until`. After the pause, one call is sent first, as a test."""
         self.until = max(until, self.until)
         self._probing = True
 
     def obey(self, stated: float, now: float) -> None:
-        """Pause all calls for the time that the service requests. If this time is longer than `PARKED` seconds, one
-        call tests the service after `PARKED` seconds.
+        """Pause all calls for `stated` seconds, the wait that the service requests, but for at most `PARKED` seconds.
+        After the pause, one call is sent first, as a test.
         """
         if stated:
             self.park(now + min(stated, PARKED))

@@ -93,8 +93,8 @@ class Gone:
         return self._kept.pop(name, (0.0, 0.0))[0]
 
     def at(self, now: float) -> tuple[Use, ...]:
-        """Return the uses of gone members that still count against the quota, each with the number of seconds for which
-        it will count. Delete the other uses.
+        """Return the uses of gone members that still count against the quota. Each use is a tuple (seconds for which it
+        still counts, requests, tokens). Delete the other uses.
         """
         total: dict[int, tuple[float, float]] = {}
         for name, steps in list(self._uses.items()):
@@ -112,8 +112,8 @@ class Gone:
         return name in self._uses
 
     def left(self, name: str) -> float:
-        """Record that a member that had stopped renewing its share has left. Return the share of the quota that was
-        reserved for this member.
+        """Record that a silent member has left: a member (process) that had stopped renewing its share. Return the
+        share of the quota that was reserved for it.
         """
         together = self._uses.setdefault(LEFT, {})
         for step, (requests, tokens) in self._uses.pop(name, {}).items():

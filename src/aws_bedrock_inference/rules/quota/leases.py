@@ -86,7 +86,9 @@ class LeaseRequest:
         if len(self.report) > REPORT:
             raise ValueError(f"LeaseRequest(report=...) has {len(self.report):,} characters; pass at most {REPORT:,}")
         if self.tenants and len(self.tenants) != len(self.needs):
-            raise ValueError(f"LeaseRequest: {len(self.needs)} needs, but {len(self.tenants)} tenants; pass one each")
+            raise ValueError(
+                f"LeaseRequest: {len(self.needs)} needs, but {len(self.tenants)} tenants; name one for each"
+            )
 
     @property
     def whose(self) -> tuple[Need, ...]:
@@ -285,7 +287,7 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Record the use of a member with an expired lease: its last report, and then all that the lease allowed."""
+        """Record what a member with an expired lease used: its last report, and then all that the lease allowed."""
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)
         part = lease.share * (lease.until - lease.seen) / MINUTE

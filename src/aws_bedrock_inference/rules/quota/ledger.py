@@ -74,7 +74,7 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Create the ticket (the place in the queue) of a call that needs `tokens`, pass it to `enter`, return it."""
+        """Create a ticket (a place in the queue) for a call that needs `tokens`. Pass it to `enter`."""
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
@@ -96,9 +96,7 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Admit calls. Return the time of the next check of `ticket`: `now` if admitted, `inf` if another call wakes
-        it.
-        """
+        """Admit calls. Return when to check `ticket` again: `now` if it is admitted, `inf` if another call wakes it."""
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -159,8 +157,7 @@ class Ledger:
 
         `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used.
         `stated` is the wait that the service requests; it applies to all calls. After several throttles in a row, all
-        calls pause longer and longer. If the daily quota is exhausted, they pause until the day ends, but for at most
-        15 minutes.
+        calls pause longer and longer. If the daily quota is exhausted, they pause until its end, at most 15 minutes.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -177,7 +174,7 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of calls that wait, up to the last one of `tenant` at `priority`; by default, all."""
+        """Return how many waiting calls are served up to the last one of `tenant` at `priority`; by default, all."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
@@ -293,8 +290,7 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls while they fit. Return them, and the call that is now first if it must set a timer, to be woken.
-        """
+        """Admit calls while they fit. Return the calls to wake: these, and the next one if it must set a timer."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)

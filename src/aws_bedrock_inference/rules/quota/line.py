@@ -75,8 +75,8 @@ class Tenant:
 
 
 class Line:
-    """The calls that wait at one priority. While they wait for calls of higher priorities, they earn a fraction of the
-    tokens of those calls. `earned` is the number of tokens that they have earned and can use first.
+    """The calls that wait at one priority. Each time a call of a higher priority is admitted, they earn a fraction of
+    its tokens. `earned` is the sum. As soon as it is enough for the first waiting call, this call is served next.
     """
 
     __slots__ = ("_deeper", "_last", "_most", "_now", "_turns", "_use", "calls", "earned", "tenants", "tokens")

@@ -95,9 +95,9 @@ LONGEST = 3600.0
 
 
 class Minutes:
-    """The start of the service's minutes. `phase` is the second, from 0 to below 60, at which each minute starts on the
-    clock of `now`, or None while it is unknown. The true start is at most `unsure` seconds later. If no `limit` is
-    configured, nothing is learned.
+    """The start of the service's minutes. `phase` is the second at which each minute starts on the clock of `now`, from
+    0 to below 60, or None while it is unknown. The true start is between `phase` and `unsure` seconds later. If no
+    `limit` is configured, nothing is learned.
     """
 
     def __init__(self, limit: float = inf, now: float = 0.0) -> None:

@@ -168,7 +168,7 @@ class Window:
             self.slot = Slot(self.slot.end, self.forks)
 
     def uses(self, now: float) -> tuple[Use, ...]:
-        """Return what this process used in the last minute, ordered by the age in steps."""
+        """Return what this process used in the last minute, as one tuple for each `STEP` seconds of age."""
         steps: dict[float, tuple[float, float]] = {}
         others = set(self._others)
         for slot in (*self._slots, self.slot):
