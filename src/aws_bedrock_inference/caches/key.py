@@ -55,7 +55,8 @@ def content_of(params: Mapping[str, Any]) -> Content | None:
 
 def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
     """Return the key of `call`. With `shared`, equal requests of all callers have the same key; otherwise each caller
-    has separate keys. Return None if the params contain a value that cannot be compared, such as a stream.
+    has separate keys. Return None if the params contain a stream that can be read only once, because it cannot be
+    compared.
     """
     route = call.route
     # If the client reads a stream to its end, the answer is the same as Converse's.

@@ -48,8 +48,8 @@ def is_shut(fault: Fault) -> bool:
 def may_still_answer(outcome: Outcome) -> bool:
     """Return True if a further attempt on the route (model, Region and account) can succeed; otherwise return False.
 
-    A fallback grants each route only a part of the call's time. If the call had to leave the route because its quota
-    admitted no call within this part, the result is True. The quota can admit the call later.
+    A fallback grants each route only a part of the call's time. If the quota of the route did not admit the call within
+    this part, the result is True, because the quota can admit the call later.
     """
     fault = outcome.fault
     return fault is not None and (fault.decision is not Decision.FAIL or fault.cause == _TOO_CLOSE)

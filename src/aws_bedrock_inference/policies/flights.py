@@ -4,9 +4,8 @@ One of the calls, the leader, sends the request for all of them. The other calls
 results:
 
 * the answer;
-* the leader's fault, if it shows that each equal request fails in the same way;
-* a notice that the leader has left, or has failed with any other fault. Only the next follower receives the notice. It
-  then is the leader.
+* the leader's fault, if each equal request would fail in the same way;
+* a notice that the leader has ended without either. Only the first follower receives the notice. It is then the leader.
 
 If `LEADERS` leaders of one flight have failed, each follower sends its own request.
 """

@@ -115,9 +115,8 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return True if `anchor` (the end of the first part) begins and ends with the same text, such as "abcab";
-    otherwise return False. Then a second part that repeats only "ab" and continues with "cab" looks as if it repeated
-    the whole anchor.
+    """Return whether `anchor` (the end of the first part) begins and ends with the same text, such as "abcab". A second
+    part that repeats only "ab" and continues with "cab" then looks as if it repeated the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 

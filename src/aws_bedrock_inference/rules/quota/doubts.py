@@ -36,7 +36,7 @@ class Doubts:
         self.start()
 
     def start(self) -> None:
-        """Forget how many throttles are usual without a trial."""
+        """Forget how many throttles are usual without a trial (sending more than the service is known to accept)."""
         self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 

@@ -3,8 +3,9 @@ the quota that the calls of one priority and tenant need.
 
 The smallest priority number is served first, but a small part of the quota is guaranteed to each other priority. Within
 one priority, all needs are met if the quota is sufficient. Otherwise each tenant gets the same part, but at most what
-it needs, even if more members have calls of this tenant. The part of a tenant is divided equally among its calls. Quota
-that no call needs is divided equally among the members, except for a part that stays free for new members.
+it needs. A tenant with calls in several members gets no larger part than a tenant with calls in one. The part of a
+tenant is divided equally among its calls. Quota that no call needs is divided equally among the members, except for a
+part that stays free for new members.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Reserve a part of the quota for a member (process) whose share expired at the time `at`, so that it can
-        return. The reserved part is `need`, the fraction of the quota that its calls need, but at most its `share`. If
-        `need` is above `LITTLE`, nothing is reserved.
+        """Reserve a part of the quota for a member (process) whose share expired at the time `at`, so that its next
+        call need not wait. The reserved part is `need`, the fraction of the quota that its calls need, but at most its
+        `share`. If `need` is above `LITTLE`, nothing is reserved.
         """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at

@@ -86,9 +86,7 @@ class LeaseRequest:
         if len(self.report) > REPORT:
             raise ValueError(f"LeaseRequest(report=...) has {len(self.report):,} characters; pass at most {REPORT:,}")
         if self.tenants and len(self.tenants) != len(self.needs):
-            raise ValueError(
-                f"LeaseRequest: {len(self.needs)} needs, but {len(self.tenants)} tenants; name one for each"
-            )
+            raise ValueError(f"LeaseRequest: {len(self.needs)} needs, {len(self.tenants)} tenants; pass equally many")
 
     @property
     def whose(self) -> tuple[Need, ...]:

@@ -227,8 +227,8 @@ class Limit:
 
     def _refill(self, seconds: float) -> None:
         """Add the units of `seconds` to the bucket, at the pace (the rate of the next calls). While the pace is below
-        the limit's rate, save the difference, and add it later at a faster pace. Without this addition, the minute
-        after a slow time would be slow too, because the pace follows the use a minute ago.
+        the limit's rate, save the difference, and add it later at a faster pace. Otherwise a gap in the calls would
+        return in each later minute: if no call was sent a minute ago, no units become free now.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:

@@ -83,9 +83,8 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 def level(priority: float, levels: Collection[float]) -> float:
     """Return the priority under which calls of `priority` are counted. `levels` are the priorities that are already
-    counted. At most `LEVELS` are counted separately, because each admission looks at all of them. If there are more, a
-    new priority is counted under the smallest of `levels` that is larger, or under the largest of all if none is
-    larger.
+    counted. At most `LEVELS` are counted separately, because each admission looks at all of them. From then on, a new
+    priority is counted under the next larger priority in `levels`, or under the largest one if none is larger.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority
