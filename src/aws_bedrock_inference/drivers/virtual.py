@@ -58,8 +58,8 @@ class VirtualDriver:
         return self.now
 
     def spawn(self, flow: Generator[Effect, Any, Any], *, after: float = 0.0) -> Task:
-        """Start `flow` after `after` seconds of virtual time. `flow` is the flow of one call, or a generator that
-        makes many calls with `yield from`.
+        """Start `flow` after `after` seconds of virtual time. `flow` is one call, or a generator that makes many calls,
+        one after another, with `yield from`.
         """
         task = Task(flow)
         self._schedule(self.now + after, task, None)

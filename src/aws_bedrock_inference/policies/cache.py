@@ -117,7 +117,7 @@ class Cache(Ordered):
         self._logged: set[str] = set()
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline) behind the cache."""
+        """Return a step that answers calls from the cache, or runs `step` (the rest of the pipeline)."""
 
         def flow(call: Call) -> Flow:
             key = self._key(call)

@@ -54,7 +54,7 @@ class Complete(Ordered):
         self.repeats = repeats
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and check whether its answers are complete."""
+        """Return a step that runs `step` (the rest of the pipeline), and checks whether its answers are complete."""
 
         def flow(call: Call) -> Flow:
             if call.operation not in _CONVERSE or not asks_for_form(call.params):

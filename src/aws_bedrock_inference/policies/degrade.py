@@ -66,7 +66,9 @@ class Degrade(Ordered):
         self.substitute = substitute
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step` (the rest of the pipeline), and return the substitute for calls that fail in it."""
+        """Return a step that runs `step` (the rest of the pipeline), and returns the substitute for calls that fail in
+        it.
+        """
 
         def flow(call: Call) -> Flow:
             return self._answer(step, call) if call.operation in _ANSWERS else step(call)

@@ -71,8 +71,8 @@ class Filtered(Ordered):
         self.raises = message is None and choice == "raise"
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step` (the rest of the pipeline), and handle the filtered content in its answers. If `on_filtered`
-        is `return`, return `step` unchanged.
+        """Return a step that runs `step` (the rest of the pipeline), and handles the filtered content in its answers.
+        If `on_filtered` is `return`, return `step` unchanged.
         """
         if self.on_filtered is None and not self.raises:
             return step

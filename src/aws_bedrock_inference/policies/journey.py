@@ -158,8 +158,8 @@ class Journey:
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return True if the call should leave `leg`, the last route, because it should wait for the quota of an
-        earlier route instead; otherwise return False.
+        """Return True if the call should leave `leg`, the last route, and wait for a route that is before it in the
+        list: one whose quota will send the throttled call again. Otherwise return False.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault

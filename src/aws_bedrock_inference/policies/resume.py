@@ -64,7 +64,7 @@ class Resume(Ordered):
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and resume the streams that break in it."""
+        """Return a step that runs `step` (the rest of the pipeline), and resumes the streams that break in it."""
 
         def flow(call: Call) -> Flow:
             if not call.streams or (call.on_interrupt or self.on_interrupt) == "raise":

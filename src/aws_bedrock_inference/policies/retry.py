@@ -53,7 +53,7 @@ class Retry(Ordered):
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline) with retries of the calls that fail in it."""
+        """Return a step that runs `step` (the rest of the pipeline), and retries the calls that fail in it."""
         budget = self.budget
 
         def flow(call: Call) -> Flow:

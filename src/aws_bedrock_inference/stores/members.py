@@ -124,7 +124,7 @@ class SharedQuota:
         return dict(sorted(believed.items(), key=lambda each: -len(each[1])))
 
     def holding(self) -> str:
-        """Return a text with the reason why calls of the members are waiting now."""
+        """Return a text that states why calls of the members wait now."""
         if not any(self.waiting.values()):
             return "nothing; no call is waiting"
         fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}

@@ -44,8 +44,8 @@ class StoreUnusable(StoreUnavailable):
 
 
 class ShareStore(Protocol):
-    """A store through which members share a quota. A member is a process that uses the quota. A pool is one quota,
-    named by account, Region, model and quota pool (such as on-demand or global).
+    """A store through which members share quotas. A member is a process that uses a quota. The argument `pool` names
+    one quota: its account, Region, model, and type (such as on-demand or global).
 
     All requests raise `StoreUnavailable`. Threads, tasks and forked processes can use a store at the same time.
     """

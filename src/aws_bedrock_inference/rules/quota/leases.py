@@ -102,8 +102,8 @@ class Grant:
 
     * `limits`: tuples (dimension, shared estimate, stamp). The stamp counts the changes of the estimate.
     * `members`: the number of members that the store knows.
-    * `gone`: what members that have left or stopped renewing used, as tuples (seconds, requests, tokens). The use still
-      counts against the whole quota for these seconds.
+    * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). For these
+      seconds, the use still counts against the whole quota.
     * `parts`: for each need in the request, the fraction of all calls of its priority and tenant that belongs to the
       member. If no need names a tenant, `parts` is empty.
     """

@@ -142,7 +142,7 @@ class Ledger:
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Remove a call that waits, or refund an admitted one: its tokens, and its request if it was not `sent`."""
+        """Remove a waiting call, or refund an admitted one: always its tokens, and its request unless it was `sent`."""
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:

@@ -219,7 +219,7 @@ class Limit:
         return room
 
     def drain(self) -> None:
-        """Empty the token bucket of this object, because the service refused a call."""
+        """Empty the token bucket that this process counts, because the service refused a call."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
