@@ -7,7 +7,7 @@ process sends no calls until the store has renewed the lease.
 If the store fails, it cannot grant the share to another process. So while the lease is valid, the process extends it.
 If the lease has already expired, calls wait for a second request to the store. If it also fails, the process uses the
 quota divided by the last known number of members, but at most its last share. A process that never reached the store
-uses a tenth of the quota. If the store can never be used (`StoreUnusable`), the first call raises this error.
+uses a tenth of the quota. If the store cannot be used at all (`StoreUnusable`), the first call raises this error.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """If a call waits whose priority and tenant were not in the last request to the store, send the next request
-        earlier.
+        """Send the next request to the store earlier if a call waits that the last request did not report: it reported
+        no waiting call with this priority and tenant.
         """
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))

@@ -228,7 +228,7 @@ class Ledger:
         self._wake(woken, now)
 
     def forget(self) -> None:
-        """If no call is in flight, forget the use of the last minute: other processes count it from now on."""
+        """Forget the use of the last minute, unless calls are in flight. After this process left, others count it."""
         with self._lock:
             self.window.forget()
 

@@ -127,7 +127,9 @@ class Line:
         return None
 
     def pop(self, weight: float, number: int) -> None:
-        """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant."""
+        """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant: a tenant gets
+        tokens in proportion to its weight.
+        """
         turn, _, tenant = self._turns[0]
         _, _, ticket = heapq.heappop(tenant.heap)
         self._now = turn

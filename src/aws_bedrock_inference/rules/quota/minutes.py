@@ -5,17 +5,21 @@ minute long before its tokens are used. Refunds can be used again only if the ca
 sent. Therefore calls must be sent at the start of a minute. While the start is unknown, the package stays within the
 limit in every period of 60 seconds, and uses only 83 to 88 % of the quota.
 
-Minutes can begin at any of 120 moments. For each moment, the slots (short parts of the minute) show how many tokens the
-present minute contains if it began at this moment. Two observations contradict a moment:
+Three kinds of assumptions about the service are compared:
 
-* a call was refused although its tokens fitted into the minute;
-* the minute contains more than the limit, and nothing was refused.
+* It counts fixed minutes, which begin at one of 120 moments. Each moment is a separate assumption.
+* It counts the last 60 seconds (a sliding minute).
+* It uses a token bucket, which has no minutes.
 
-The same observations test a second assumption: the service counts the last 60 seconds (a sliding minute). A third
-assumption is that the service uses a bucket, which has no minutes. A refusal in a full minute contradicts this
-assumption. A moment is accepted if there is little evidence against it, and much evidence against all other
-assumptions. Individual refusals may be noise (random throttles), so they count little, and not at all if noise is
-common. Minutes are learned only if the limit is configured and one process uses all of it.
+For each moment and for the sliding minute, the slots (short parts of the minute) show how many tokens the minute then
+contains. Two observations contradict such an assumption:
+
+* A call was refused although its tokens fitted into the minute.
+* The minute contains more than the limit, and nothing was refused.
+
+A refusal in a full minute contradicts the bucket. A moment is accepted if there is little evidence against it, and much
+evidence against all other assumptions. Individual refusals may be noise (random throttles), so they count little, and
+not at all if noise is common. Minutes are learned only if the limit is configured and one process uses all of it.
 """
 
 from __future__ import annotations

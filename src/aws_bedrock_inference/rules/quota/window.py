@@ -162,7 +162,7 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """If no call is in flight, forget the use of the last minute: other processes count it from now on."""
+        """Forget the use of the last minute, unless calls are in flight. After this process left, others count it."""
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end, self.forks)
