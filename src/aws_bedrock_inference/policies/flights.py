@@ -28,7 +28,7 @@ LEADERS = 3
 
 
 class Verdict(Enum):
-    """How a call that waits for an equal call continues without an answer and without a fault.
+    """The next step of a call that waits for an equal call, if it has received neither an answer nor a fault.
 
     * `WAIT`: it continues to wait.
     * `LEAD`: it sends the request for all calls that wait.

@@ -106,8 +106,8 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """What all members (processes) together need for one tenant, or for one group of tenants that they report together.
-    If the quota is not sufficient, it is divided among all tenants. `turns` is the number of tenants.
+    """The needs of all members (processes) for one tenant, or for one group of tenants that they report together. If
+    the quota is not sufficient, it is divided among all tenants. `turns` is the number of tenants.
     """
 
     tenant: str

@@ -51,9 +51,8 @@ LEFT = ""
 
 
 class Gone:
-    """What members (processes) used before they left a shared quota, or stopped renewing their share. Each use is
-    stored by the name of the member and by the time at which it stops counting, rounded up to a multiple of `STEP`
-    seconds.
+    """The quota that members (processes) used before they left or stopped renewing their share. Each use is stored by
+    the name of the member and by the time at which it stops counting, rounded up to a multiple of `STEP` seconds.
     """
 
     def __init__(self) -> None:
