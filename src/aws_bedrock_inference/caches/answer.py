@@ -91,8 +91,8 @@ class Answer:
         self._read = [] if read is None else [read]
 
     def items(self) -> list[Any]:
-        """Return the items of the answer: for a stream, boto3's response without the events, and then each event;
-        otherwise the one response. Each call of this method returns a new copy.
+        """Return the items of the answer. For a stream, these are boto3's response without its events, and then each
+        event. For any other answer, the only item is the response. Each call of this method returns a new copy.
         """
         try:
             return self._read.pop()  # the copy that `read_answer` parsed

@@ -55,7 +55,8 @@ def content_of(params: Mapping[str, Any]) -> Content | None:
 
 def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
     """Return the key of `call`. With `shared`, equal requests of all callers have the same key; otherwise each caller
-    has separate keys. Return None if the params contain a value that no request can contain.
+    has separate keys. Return None if the params contain a stream that can be read only once, because it cannot be
+    compared.
     """
     route = call.route
     # If the client reads a stream to its end, the answer is the same as Converse's.
@@ -73,7 +74,9 @@ def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
 
 
 def _asker(call: Call) -> tuple[str, ...]:
-    """Return the account, principal and tenant of the caller. A stored answer is used only for the same three."""
+    """Return the account, principal and tenant of the caller. A stored answer is used only for calls in which all three
+    are equal.
+    """
     return call.route.account, call.route.principal, call.tenant
 
 
@@ -81,7 +84,7 @@ def _canonical(value: Any) -> Any:
     """Return `value` in a form that depends only on its content: texts, whole numbers, floats, lists, and objects as
     sorted tuples of their members.
 
-    Raises `TypeError` for a value that no request can contain.
+    Raises `TypeError` for a value that cannot be compared, such as a stream that can be read only once.
     """
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
@@ -114,8 +117,8 @@ def _blob(content: bytes) -> tuple[str, str]:
 
 
 def _bytes(value: Any) -> bytes:
-    """Return the bytes of a blob, which is bytes or a file. Restore the position of a file after reading. Raises
-    `TypeError` if the file cannot be read twice.
+    """Return the bytes of `value`, a binary parameter of a request: bytes, or a file that contains them. After reading
+    a file, restore its position. Raises `TypeError` if the file cannot be read twice.
     """
     if isinstance(value, str):
         return value.encode()

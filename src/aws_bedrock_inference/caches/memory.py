@@ -31,8 +31,8 @@ class MemoryAnswers:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Replace the lock in a forked child. If a thread of the parent was changing the answers during the fork,
-        also remove all answers.
+        """Replace the lock in a forked child. If a thread of the parent was changing the answers during the fork, the
+        child's copy can be damaged. In this case, remove all answers.
         """
         if self._lock.locked():
             self._renew()

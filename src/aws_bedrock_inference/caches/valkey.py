@@ -28,8 +28,8 @@ class ValkeyAnswers:
     server's own clock.
 
     This class does not limit the number of answers; the server's settings `maxmemory` and `maxmemory-policy` do. The
-    caller computes the age of an answer with `clock`, by default the clock of this machine. `timeout` limits each step
-    of a request, in seconds.
+    caller computes the age of an answer with `clock`, by default the clock of this machine. `timeout` is the maximum
+    number of seconds for connecting, and for each exchange with the server.
     """
 
     def __init__(self, url: str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:

@@ -2,10 +2,12 @@
 destroyed while it waits.
 
 The garbage collector can find an abandoned flow at any moment and in any thread, even in a thread that holds a policy's
-lock. At that moment, the finalizer must not take a lock, read, write, or run a step of a flow. Therefore this module
-keeps a reference to every open flow until the flow ends, so that the flow itself is not collected. When the owner of a
-flow is collected, its finalizer only adds the flow to a queue. A separate thread, the reaper, then ends the flow as a
-user would end it: the flow releases its resources and wakes callers that wait for them.
+lock. At that moment, the finalizer must not take a lock, read or write data, or run a step of a flow.
+
+Therefore the garbage collector never receives the flow itself: this module keeps a reference to every open flow until
+the flow ends. The program holds only the owner of the flow, which is the handle of a stream or a task. When the owner
+is collected, its finalizer only adds the flow to a queue. A separate thread, the reaper, then ends the flow as a user
+would end it: the flow releases its resources and wakes callers that wait for them.
 """
 
 from __future__ import annotations
@@ -56,12 +58,13 @@ class Loop(Protocol):
 
 
 class OpenFlow:
-    """A flow (the plan of a call) that has not ended, and `source`, the open stream of an answer that the flow reads.
-    An asynchronous source belongs to the event loop `loop`.
+    """A flow (the plan of a call) that has not ended.
 
-    A flow is a generator, and `reply` is the value that the driver sends to it next. `reply` is None before the flow
-    starts, True after the flow has delivered an item, and `BUSY` while the flow runs. When the flow ends, `ended` is
-    called once with its outcome (a value or a fault).
+    * `source`: the open stream of an answer that the flow reads, or None. The stream of an asyncio call belongs to the
+      event loop `loop`.
+    * `reply`: the value that the driver sends to the flow, which is a generator, in its next step. It is None before
+      the flow starts, and True after the flow has delivered an item. While the flow runs, it is `BUSY`.
+    * `ended`: a function that is called once, with the outcome of the flow (a value or a fault), when the flow ends.
     """
 
     __slots__ = ("ended", "flow", "listeners", "loop", "reply", "source")

@@ -138,7 +138,8 @@ class AsyncDriver:
         if isinstance(effect, Ask):
             return await effect.request.arun()
         raise TypeError(
-            f"a policy yielded {type(effect).__name__}, which a call with one response cannot perform; fix this policy"
+            f"a policy yielded {type(effect).__name__} in a call with one response, which can perform only Send, "
+            "Sleep, Wait, Ask, Next and Emit; correct this policy"
         )
 
     async def _wait(self, effect: Wait) -> None:

@@ -118,7 +118,8 @@ class Driver:
         if isinstance(effect, Ask):
             return effect.request.run()
         raise TypeError(
-            f"a policy yielded {type(effect).__name__}, which a call with one response cannot perform; fix this policy"
+            f"a policy yielded {type(effect).__name__} in a call with one response, which can perform only Send, "
+            "Sleep, Wait, Ask, Next and Emit; correct this policy"
         )
 
     def _wait(self, effect: Wait) -> None:

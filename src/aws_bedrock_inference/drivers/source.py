@@ -33,12 +33,12 @@ UNREAD = replace(
 
 
 def refuse(_: Call) -> Outcome:
-    """Return the outcome (a fault) of a call whose transport is closed."""
+    """Return the outcome of a call whose client was closed: a fault."""
     return Outcome(fault=client_closed())
 
 
 def left() -> Outcome:
-    """Return the outcome (a fault) of a call whose consumer stopped reading before the request was sent."""
+    """Return the outcome of a call whose caller stopped reading before the request was sent: a fault."""
     return Outcome(fault=ABANDONED)
 
 
@@ -53,8 +53,8 @@ def raise_destruction(error: BaseException | None) -> None:
     """Raise GeneratorExit if Python is destroying the waiting task; otherwise do nothing. `error` is the exception that
     the task received while it waited.
 
-    When a task is destroyed, it receives a GeneratorExit. A library can replace this exception with a RuntimeError
-    about the closed event loop. This function finds the GeneratorExit behind the RuntimeError.
+    A task that Python destroys receives a GeneratorExit. A library can raise a RuntimeError in its place, because the
+    event loop is closed. This function then finds the GeneratorExit in the context of the RuntimeError.
     """
     under = error
     while isinstance(under, RuntimeError):
@@ -104,8 +104,8 @@ class ItemFlow:
             self._open.tell(outcome)
 
     def _interrupted(self) -> None:
-        """End the handle with a fault after an interruption such as Ctrl-C. The interruption can lose an item. If later
-        items were delivered, the caller would not notice the gap.
+        """End the handle with a fault after an interruption such as Ctrl-C, because the interruption can lose an item
+        of the stream. If later items were delivered, the caller would not notice the gap.
         """
         self._end(Outcome(fault=UNREAD))
 

@@ -1,8 +1,8 @@
 """The virtual-time driver: it runs many flows (plans of calls) in one thread. An hour of virtual time takes only as
 long as the computer needs to compute it.
 
-The driver is for simulation and tests. The service is a function of the call and the time. This function returns the
-outcome and the number of seconds that the service takes.
+The driver is for simulation and tests. A function replaces the service. It receives a call and the present time, and
+returns the outcome and the number of seconds that the answer takes.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class VirtualDriver:
         return self.now
 
     def spawn(self, flow: Generator[Effect, Any, Any], *, after: float = 0.0) -> Task:
-        """Start `flow` after `after` seconds of virtual time. `flow` is the flow of one call, or a generator that
-        makes many calls with `yield from`.
+        """Start `flow` after `after` seconds of virtual time. `flow` is one call, or a generator that makes many calls,
+        one after another, with `yield from`.
         """
         task = Task(flow)
         self._schedule(self.now + after, task, None)

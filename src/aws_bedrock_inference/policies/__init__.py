@@ -90,7 +90,7 @@ def standard(
     `retry="outside"` is for programs in which another component retries and waits, such as a workflow engine or a task
     queue. The exception has two attributes for that component. `decision` states whether the same request can succeed
     in a retry. `retry_after` is the number of seconds to wait first, or None if no wait is known. A call that the quota
-    refused is special: its decision is FAIL, but if `retry_after` is set, the quota can admit it after this time.
+    refused is special: its decision is FAIL, but if `retry_after` is set, it can be sent again after this time.
 
     The function `load` reads the same options from a file. Raises `ValueError` for an option of the wrong type.
     """

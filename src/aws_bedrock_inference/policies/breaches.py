@@ -35,11 +35,11 @@ def is_breach(fault: Fault) -> bool:
 
 
 def is_shut(fault: Fault) -> bool:
-    """Return True if a fault shows that no call on this route can succeed until somebody corrects its setup; otherwise
+    """Return True if a fault shows that no call on its route can succeed until somebody corrects the setup; otherwise
     return False. The causes are wrong credentials, a wrong certificate and missing permissions.
 
-    This function is used only for the targets of a `Fallback`. If the requested route has such a fault, the caller
-    receives the exception, and the health of the route does not change.
+    This function is used only for the targets of a `Fallback`. If the route that the caller requested has such a fault,
+    the caller receives the exception, and the health of the route does not change.
     """
     unsafe = fault.origin is Origin.NETWORK and fault.decision is Decision.FAIL
     return fault.kind is Kind.DENIED or fault.origin is Origin.IDENTITY or unsafe
@@ -48,7 +48,7 @@ def is_shut(fault: Fault) -> bool:
 def may_still_answer(outcome: Outcome) -> bool:
     """Return True if a further attempt on the route (model, Region and account) can succeed; otherwise return False.
 
-    A fallback grants each route only a part of the call's time. If the route's quota could not admit the call within
+    A fallback grants each route only a part of the call's time. If the quota of the route did not admit the call within
     this part, the result is True, because the quota can admit the call later.
     """
     fault = outcome.fault

@@ -80,7 +80,7 @@ class Breaker(Ordered):
         self._circuits = Keyed(Circuit.idle)
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline) behind the circuit breaker."""
+        """Return a step that runs `step` (the rest of the pipeline) for each call that the circuit breaker admits."""
         circuits = self._circuits
 
         def flow(call: Call) -> Flow:

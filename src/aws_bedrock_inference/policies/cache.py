@@ -117,7 +117,7 @@ class Cache(Ordered):
         self._logged: set[str] = set()
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline) behind the cache."""
+        """Return a step that answers calls from the cache, or runs `step` (the rest of the pipeline)."""
 
         def flow(call: Call) -> Flow:
             key = self._key(call)
@@ -163,9 +163,9 @@ class Cache(Ordered):
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait until the leader (the equal call that sends the request) has a result, and return this result. It is a
-        fault, a `Verdict` (how to continue without an answer), or a pair (answer, fault). The fault in a pair is None,
-        unless the answer is an expired one that replaces this fault.
+        """Wait until the leader (the equal call that sends the request) has a result, and return this result: a fault,
+        a `Verdict` (how this call continues without an answer), or a pair (answer, None). If the leader failed and an
+        expired answer replaces its fault, the result is the pair (expired answer, fault).
         """
         try:
             while follower.verdict is Verdict.WAIT:
@@ -236,15 +236,15 @@ class Cache(Ordered):
         return outcome
 
     def _notify(self, flight: Flight, verdict: Any, outcome: Outcome | None) -> None:
-        """Pass the result `verdict` to the calls that wait. If it is None, let one of them send the request."""
+        """Pass the result `verdict` to the calls that wait. If `verdict` is None, let one of them send the request."""
         if verdict is not None:
             self._flights.land(flight, verdict)
         else:
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Deliver a stored answer. If it is expired, `fault` is the fault that it replaces. If this call sent the
-        request that failed, `failed` is the outcome of this request.
+        """Deliver a stored answer. If it is expired, `fault` is the fault in place of which it is delivered. `failed`
+        is the outcome of the failed request, or None if another call sent this request.
         """
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))
@@ -268,8 +268,9 @@ class Cache(Ordered):
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of a stream. While the caller processes an item, `flight.held_since` is
-    the time at which the caller received it. If the caller pauses too long, the waiting calls send their own requests.
+    """Return a function that records each item of a stream, and then delivers it. `flight.held_since` is the time at
+    which the caller received the item that it processes now. If it is long ago, the waiting calls send their own
+    requests.
     """
 
     def take(item: Any) -> Iterator[Any]:

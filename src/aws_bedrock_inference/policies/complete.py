@@ -31,9 +31,9 @@ class Complete(Ordered):
     """A policy for requests with tools or a JSON schema. It repeats such a request if the answer was truncated, because
     a truncated tool call or JSON is useless.
 
-    `max_tokens` can truncate an answer inside a tool call, before a required tool call, or inside the JSON that a
-    schema requires. The policy then sends the request again with twice the limit, as far as the model and the quota
-    allow. It never repeats a request with the same limit.
+    An answer that reaches `max_tokens` is truncated. This can happen inside a tool call, inside the JSON that a schema
+    requires, or before the tool call that the request requires has begun. The policy then sends the request again with
+    twice the limit, as far as the model and the quota allow. It never repeats a request with the same limit.
 
     * `repeats`, default 1: the maximum number of repeats. Each repeat costs the whole input again. An answer that does
       not fit into twice the limit rarely fits into four times the limit.
@@ -54,7 +54,7 @@ class Complete(Ordered):
         self.repeats = repeats
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and check whether its answers are complete."""
+        """Return a step that runs `step` (the rest of the pipeline), and checks whether its answers are complete."""
 
         def flow(call: Call) -> Flow:
             if call.operation not in _CONVERSE or not asks_for_form(call.params):

@@ -61,7 +61,7 @@ class DeadLetter(Ordered):
         self.tags = dict(tags or {})
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - letters use the time of day
-        """Return `step` (the rest of the pipeline), and store the calls that fail in it."""
+        """Return a step that runs `step` (the rest of the pipeline), and stores the calls that fail in it."""
 
         def flow(call: Call) -> Flow:
             outcome = yield from step(call)

@@ -66,7 +66,9 @@ class Degrade(Ordered):
         self.substitute = substitute
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step` (the rest of the pipeline), and return the substitute for calls that fail in it."""
+        """Return a step that runs `step` (the rest of the pipeline), and returns the substitute for calls that fail in
+        it.
+        """
 
         def flow(call: Call) -> Flow:
             return self._answer(step, call) if call.operation in _ANSWERS else step(call)
@@ -111,8 +113,8 @@ class Degrade(Ordered):
 
 
 def may_be_degraded(fault: Fault) -> bool:
-    """Return True if a substitute can replace a fault; otherwise return False. A substitute is possible if the caller
-    does not need to correct anything.
+    """Return True if a substitute can replace the answer of a call that failed with this fault; otherwise return False.
+    It cannot if the caller must correct something, such as the request.
     """
     if fault.kind in _OF_THE_CALLER or fault.category is Category.PERMANENT:
         return False

@@ -105,8 +105,8 @@ class Fallback(Ordered):
         self._health: Keyed[Health] = Keyed(lambda health, _: health.idle())
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and send calls on other routes if their own route cannot answer
-        them.
+        """Return a step that runs `step` (the rest of the pipeline) on the requested route, and if this route cannot
+        answer, on other routes.
         """
 
         def flow(call: Call) -> Flow:

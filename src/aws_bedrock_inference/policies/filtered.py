@@ -71,8 +71,8 @@ class Filtered(Ordered):
         self.raises = message is None and choice == "raise"
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - nothing here takes time
-        """Return `step` (the rest of the pipeline), and handle the filtered content in its answers. If `on_filtered`
-        is `return`, return `step` unchanged.
+        """Return a step that runs `step` (the rest of the pipeline), and handles the filtered content in its answers.
+        If `on_filtered` is `return`, return `step` unchanged.
         """
         if self.on_filtered is None and not self.raises:
             return step
@@ -141,8 +141,8 @@ class Filtered(Ordered):
         return (yield from given(whole, [*items, *end]))
 
     def _message(self, filtered: FilteredContent, form: Any) -> Any:
-        """Return the message that replaces filtered content. Return None if there is none, or if its type is not
-        `form`.
+        """Return the message that replaces filtered content, or None if nothing replaces it. `form` contains the types
+        that the answer can have, such as `str`. A message of another type is not used.
         """
         message: Any = self.on_filtered
         if callable(message):
@@ -215,8 +215,8 @@ def _request_id(outcome: Outcome) -> str | None:
 
 
 def _refused(outcome: Outcome, filtered: FilteredContent, head: dict[str, Any]) -> Outcome:
-    """Return the outcome with a fault that reports the filtered content. The value of the returned outcome still
-    contains the received content. `head` is the response without the content.
+    """Return the outcome of a filtered answer, in which a fault reports the filtered content. Its value still contains
+    the received content. `head` is the answer's response without the content; the fault receives its metadata.
     """
     if outcome.fault is not None:
         return outcome

@@ -4,8 +4,8 @@ One of the calls, the leader, sends the request for all of them. The other calls
 results:
 
 * the answer;
-* the fault, if the follower's own request would fail in the same way;
-* a notice that the leader failed or left. This follower is then the new leader.
+* the leader's fault, if each equal request would fail in the same way;
+* a notice that the leader has ended without either. Only the first follower receives the notice. It is then the leader.
 
 If `LEADERS` leaders of one flight have failed, each follower sends its own request.
 """
@@ -28,8 +28,12 @@ LEADERS = 3
 
 
 class Verdict(Enum):
-    """The next step of a follower (a waiting call) whose leader (the equal call that sends the request) has neither an
-    answer nor a fault for it: wait, become the leader, send its own request alone, or start again.
+    """The next step of a call that waits for an equal call, if it has received neither an answer nor a fault.
+
+    * `WAIT`: it continues to wait.
+    * `LEAD`: it sends the request for all calls that wait.
+    * `ALONE`: it sends its own request, only for itself.
+    * `AGAIN`: it joins the equal calls again, because the call that sent the request is lost.
     """
 
     WAIT = "wait"
@@ -39,8 +43,8 @@ class Verdict(Enum):
 
 
 class Follower:
-    """A call that waits for its leader (the equal call that sends the request). A follower is a `Waiter`, for which a
-    flow can wait. `verdict` is an answer, a fault or a `Verdict`.
+    """A call that waits for the answer of an equal call, the leader, which sends the request. It is a `Waiter`, so a
+    flow can wait for it. `verdict` is the result: an answer, a fault or a `Verdict`.
     """
 
     __slots__ = ("_lock", "_wake", "verdict")
@@ -106,9 +110,10 @@ class Flights(Locked):
         self._flights = {}
 
     def join(self, key: str, now: float) -> tuple[Flight, Follower | None]:
-        """Return the flight (shared request) with this key, and a new follower that waits for its result. If there is
-        no such flight, create it and return it with None instead of a follower: the call is then the leader and sends
-        the request.
+        """Add a call to the flight (shared request) with this key.
+
+        If there is such a flight, return it with a new follower, which waits for the result. If there is none, return a
+        new flight and None: the call is then the leader, which sends the request.
         """
         with self._lock:
             flight = self._flights.get(key)
@@ -148,9 +153,9 @@ class Flights(Locked):
             follower.wake()
 
     def hand_over(self, flight: Flight, *, failed: bool) -> None:
-        """Make the next follower (waiting call) the leader, which sends the request. `failed` is True if the current
-        leader failed, and False if it left: its call was cancelled, or its caller stopped reading. A follower that
-        cannot be woken is skipped, because its call has also left.
+        """Make the next follower (a waiting call) the leader, which sends the request. `failed` is True if the present
+        leader failed. It is False if its call was cancelled, or if its caller stopped reading. A follower that cannot
+        be woken is skipped, because its event loop is closed.
         """
         flight.held_since = inf
         flight.failures += failed

@@ -48,8 +48,8 @@ class GeographicProfile(Ordered):
         self._chosen: Keyed[str] = Keyed(lambda _, __: True)
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and send calls through a profile if their model requires a
-        profile.
+        """Return a step that runs `step` (the rest of the pipeline). If the model of a call requires an inference
+        profile, the step calls the model through the profile.
         """
         chosen = self._chosen
 

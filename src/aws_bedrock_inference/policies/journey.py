@@ -92,8 +92,8 @@ class Journey:
         return self._failed()
 
     def _first(self) -> Generator[Effect, Any, tuple[Leg, Turn] | None]:
-        """Return the first route for the call: the route of its pinned conversation, unless this route rests, or else
-        the best route that accepts a call now. If no route accepts a call, return the healthiest route.
+        """Return the first route for the call: the route of its pinned conversation, unless this route rests. Otherwise
+        return the best route that accepts a call now. If none does, return the healthiest route.
         """
         call, policy, now = self.call, self.policy, self.clock()
         pinned = None if call.pin is None else policy.pins.get(call.pin)
@@ -158,8 +158,8 @@ class Journey:
         return next((hop for hop in self._hops if may_still_answer(hop[1])), None)
 
     def _waits_before(self, leg: Leg) -> bool:
-        """Return True if the call should leave `leg`, the last route, because it should wait for the quota of an
-        earlier route instead; otherwise return False.
+        """Return True if the call should leave `leg`, the last route, and wait for a route that is before it in the
+        list: one whose quota will send the throttled call again. Otherwise return False.
         """
         first = None if self._back else self._left_with_hope()
         fault = None if first is None or first[0].number > leg.number else first[1].fault
@@ -222,8 +222,8 @@ class Journey:
         return outcome
 
     def _moves(self, leg: Leg, turn: Turn, fault: Fault, attempt: int, *, last: bool) -> bool:
-        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. On a healthy
-        route, a fault that can affect only one request gets a second attempt on the same route.
+        """Count a failed attempt. Return True if the call leaves the route now; otherwise return False. A fault that
+        may affect only this request gets a second attempt on the same route, if the route is healthy.
         """
         full = leg.health.share >= 1.0
         if fault.kind is not Kind.REFUSED:
@@ -238,7 +238,7 @@ class Journey:
         return not (stray and full and turn is Turn.YES and attempt == 1) or self.sent >= self.policy.attempts
 
     def _judged(self, outcome: Outcome) -> Outcome:
-        """Return the outcome, with a fault if the answer was filtered and the option `on` has the key `filtered`."""
+        """Return the outcome. Add a fault if its answer was filtered and the option `on` has the key `filtered`."""
         if FILTERED not in self.policy.on or outcome.fault is not None or not isinstance(outcome.value, dict):
             return outcome
         filtered = filtered_of(outcome.value)

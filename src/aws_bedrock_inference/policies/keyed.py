@@ -22,8 +22,9 @@ MANY = 256
 
 
 class Keyed(dict[str, T]):
-    """A dictionary that removes idle values. `idle(value, now)` returns True if a new value would act in the same way
-    as this value. A thread can still use a value that another thread removes; later calls then use a new value.
+    """A dictionary that removes idle values. A value is idle if `idle(value, now)` returns True: a new value would act
+    in the same way. If a thread still uses a value that another thread removes, this is harmless: later calls use a new
+    value.
     """
 
     def __init__(self, idle: Callable[[T, float], bool]) -> None:

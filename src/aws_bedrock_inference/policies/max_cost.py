@@ -75,7 +75,9 @@ class MaxCost(Ordered):
         return self._spend.exhausted
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and send no call to it after the limit is reached."""
+        """Return a step that runs `step` (the rest of the pipeline) until the limit is reached, and then refuses all
+        calls.
+        """
         spend = self._spend
 
         def flow(call: Call) -> Flow:

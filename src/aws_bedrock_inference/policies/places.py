@@ -50,9 +50,9 @@ class Places:
     """Finds the places of routes (endpoint and session), and checks that only allowed Regions can answer their calls.
     `within` contains patterns of the allowed Regions.
 
-    This object stores the results of the checks for all clients that use the policy. It stores no places, because a
-    session is large, and must not stay in memory longer than its client. Instead, the place of each client contains the
-    places of its targets (`Place.beside`).
+    This object stores the results of the checks for all clients that use the policy. It does not store the places,
+    because a place contains a session, which is large and must be freed together with its client. The places of a
+    client's targets are stored in the client's own place (`Place.beside`).
     """
 
     def __init__(self, within: tuple[str, ...] | None) -> None:
@@ -138,7 +138,8 @@ def found_leg(
     """Return the route with this number as a `Leg` for `call`, or the reason why the call cannot use this route.
     `needs` is a function that returns the abilities that the call needs of a model.
 
-    If the route is the requested one, the reason is an empty text, because the user need not be informed.
+    A target can be the same route as the requested one. It is not used a second time. The reason is then an empty text,
+    because a user does not need to know it.
     """
     seconds = min(_LONGEST, call.deadline - now)
     place, route, wanted, quota = call.place, call.route, None, None

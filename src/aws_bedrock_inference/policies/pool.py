@@ -24,7 +24,7 @@ class Pool:
 
     * `minute`: the configured limit, in tokens per minute.
     * `largest`: the size of the largest call that can ever be admitted, in tokens.
-    * `first`: the estimated limits before anything was learned from throttles.
+    * `first`: the estimated limits with which the quota started, before throttles changed them.
     * `held`: True if AWS has set the quota to 0.
     """
 

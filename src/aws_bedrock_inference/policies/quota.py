@@ -294,7 +294,7 @@ class Quota:
 
 
 def _aside(step: Step, call: Call, clock: Clock) -> Flow:
-    """Run a call that this policy does not admit, because the call has its own quota or uses no quota."""
+    """Run a call without this quota, because the call uses no quota or has its own (a target's of a `Fallback`)."""
     if call.quota is not None and call.estimate.metered:
         step = call.quota.around(step, clock)
         call = call._replace(quota=None)

@@ -40,7 +40,7 @@ class RequestMetadata:
         self.names = names
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it does not use the time
-        """Return `step` (the rest of the pipeline), and add the context to the requests that it sends."""
+        """Return a step that adds the context to each request, and then runs `step` (the rest of the pipeline)."""
 
         def flow(call: Call) -> Flow:
             return step(self._with_context(call) if call.context and call.operation in _CONVERSE else call)

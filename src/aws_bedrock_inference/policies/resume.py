@@ -43,8 +43,8 @@ class Resume(Ordered):
       a tool call or half of a JSON answer cannot be continued, and the service can refuse a continuation as invalid. In
       these cases, `continue` does the same as `restart`. The default is `raise`, because only the caller knows whether
       the delivered text can be withdrawn.
-    * `interruptions`, default 3: the maximum number of times that one answer is resumed. Each of them costs the whole
-      input again.
+    * `interruptions`, default 3: the maximum number of times that one answer is resumed. Each continuation or
+      restart costs the whole input again.
     * `chance`: the random source of the waits.
 
     An answer is resumed only if its fault allows a retry, and only before the call's deadline.
@@ -64,7 +64,7 @@ class Resume(Ordered):
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline), and resume the streams that break in it."""
+        """Return a step that runs `step` (the rest of the pipeline), and resumes the streams that break in it."""
 
         def flow(call: Call) -> Flow:
             if not call.streams or (call.on_interrupt or self.on_interrupt) == "raise":

@@ -53,7 +53,7 @@ class Retry(Ordered):
         self._chance = chance
 
     def around(self, step: Step, clock: Clock) -> Step:
-        """Return `step` (the rest of the pipeline) with retries of the calls that fail in it."""
+        """Return a step that runs `step` (the rest of the pipeline), and retries the calls that fail in it."""
         budget = self.budget
 
         def flow(call: Call) -> Flow:
@@ -105,8 +105,8 @@ class Retry(Ordered):
 
 
 def _at_stake(call: Call, fault: Fault) -> int:
-    """Return the number of tokens that AWS may have charged for a failed attempt. If the service received the request
-    and did not refuse it, it may have generated the whole answer. The result is then the whole reservation; otherwise
-    it is 0.
+    """Return the number of tokens that AWS may have charged for a failed attempt. A service that received the request
+    and sent no error status may have generated the whole answer. The result is then all tokens that the call reserved
+    (input and `max_tokens`). Otherwise it is 0.
     """
     return call.estimate.reservation if fault.reached and fault.status is None else 0

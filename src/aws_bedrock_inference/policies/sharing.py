@@ -1,13 +1,13 @@
 """The part of one process in a quota that a store divides among many processes.
 
 About once a second, one call reports to the store what this process needs. The store replies with a lease: the share of
-the quota that the process can use for a few seconds. After the lease has expired, by the process's own clock, the
+the quota that the process can use for a few seconds. When the lease has expired, by the process's own clock, the
 process sends no calls until the store has renewed the lease.
 
-If the store fails while the lease is valid, the process extends its own lease. A failed store cannot grant the share to
-another process. If the lease has expired, calls wait until the store fails a second time. Then the process uses an
-equal part: the quota divided by the last known number of members. If the process never reached the store, it uses the
-share UNSEEN. If the store cannot be used at all (`StoreUnusable`), the first call raises this error.
+If the store fails, it cannot grant the share to another process. So while the lease is valid, the process extends it.
+If the lease has already expired, calls wait for a second request to the store. If it also fails, the process uses the
+quota divided by the last known number of members, but at most its last share. A process that never reached the store
+uses a tenth of the quota. If the store cannot be used at all (`StoreUnusable`), the first call raises this error.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ class Membership:
             yield from self._look_apart()
 
     def _look_apart(self) -> Generator[Effect, object, None]:
-        """Log a warning, once, if processes in the same store do not know their AWS account. The store counts their use
-        as another quota, although they may use this account.
+        """Log a warning, once, if other processes in the same store do not know their AWS account. The store cannot
+        know that they use this account, and lets them use the quota a second time.
         """
         with suppress(StoreUnavailable):
             view = (yield from ask(self._store.look(self._apart))).get(self._apart)
@@ -176,8 +176,8 @@ class Membership:
                 silent.add(self._store)
 
     def hurry(self, priority: float, tenant: str, now: float) -> None:
-        """If a call waits whose priority and tenant were not in the last request to the store, send the next request
-        earlier.
+        """Send the next request to the store earlier if a call waits that the last request did not report: it reported
+        no waiting call with this priority and tenant.
         """
         if not self._failures and not {(priority, tenant), (priority, OTHERS)} & self._needy:
             self.due = min(self.due, max(now, self._asked + HURRY))
@@ -220,8 +220,9 @@ class Membership:
         return LeaseRequest(holding, told, limits, report, needs.rate, tenants if any(tenants) else ())
 
     def _told_of(self, name: str, estimate: float) -> tuple[str, float, int, bool]:
-        """Return the estimate of the dimension `name` as an entry of `LeaseRequest.limits`. Increases by less than the
-        fraction `GROWN` are not reported, because each reported increase changes the estimates of all members.
+        """Return an entry of `LeaseRequest.limits` with the estimated limit of `name` (requests or tokens). Increases
+        below the fraction `GROWN` are not reported, because each reported increase changes the estimates of all
+        members.
         """
         adopted, stamp = self._known.get(name, (inf, 0))
         grows = adopted < estimate < (1.0 + GROWN) * adopted

@@ -53,9 +53,9 @@ def throttled(call: Call, outcome: Outcome, limit: str, ledger: Ledger, now: flo
     """Emit the event `ThrottleReceived` for a throttled call, and return its outcome. `limit` is the exhausted
     dimension: requests, tokens or tokens per day.
 
-    If the daily quota is exhausted, the fault in the returned outcome contains the seconds until the call can be sent
-    again (`retry_after`). The caller knows this time after one attempt. In all other cases, the ledger decides when the
-    call is sent again. The fault is then marked as `paced`, unless throttles have continued for too long.
+    If the daily quota is exhausted, the call fails. The fault states the seconds after which the caller can send the
+    call again (`retry_after`). In all other cases, the quota decides when the call is sent again, and the fault is
+    marked as `paced`. It is not marked if throttles have continued for too long.
     """
     assert outcome.fault is not None  # noqa: S101 - only a fault can have been a throttle
     taken = ledger.snapshot(now)

@@ -34,8 +34,9 @@ class Form(Protocol):
 
 
 class Remainder(NamedTuple):
-    """The form in which DynamoDB reports the failed entries of a batch. The member `left` of the answer contains the
-    unprocessed requests, which can be sent again unchanged.
+    """The form in which DynamoDB reports the failed entries of a batch. The answer lists the unprocessed requests,
+    which can be sent again unchanged. `left` is the name of this list in the answer, and `code` is the code of the
+    fault.
     """
 
     left: str
@@ -180,8 +181,8 @@ class Batch:
         self._service = service
 
     def step(self, call: Call) -> Flow:
-        """Send the remaining entries once. This method is the innermost step of a pipeline (the policies) that serves
-        only this batch.
+        """Send the remaining entries once. The batch has its own pipeline (its policies), which calls this method for
+        each attempt.
         """
         outcome = yield from send(call._replace(params=self._rest))
         if outcome.fault is not None:
@@ -204,7 +205,7 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
     """Return True if a retry can fix the fault of an entry; otherwise return False. If the service's `result` for this
-    entry contains `SenderFault`, this value decides: True means that the request is wrong, so a retry is useless.
+    entry contains `SenderFault`, this value decides: if it is True, the entry itself is wrong, and a retry is useless.
     """
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL

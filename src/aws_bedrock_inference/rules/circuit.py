@@ -71,12 +71,12 @@ class Circuit:
     of a burst do not open the circuit.
 
     After `recovery` seconds, an open circuit admits `probes` calls (the probes) to test the service. If at least the
-    fraction `ratio` of the probes fails, the circuit opens again. The circuit closes as soon as enough probes have
-    succeeded that this can no longer happen. So one rare failure of a probe does not keep the circuit open.
+    fraction `ratio` of the probes fails, the circuit opens again. As soon as so many probes have succeeded that the
+    rest cannot reach this fraction, the circuit closes. So one rare failure of a probe does not keep it open.
 
-    A probe can be a call whose answer takes a minute. The circuit must not wait a minute if other calls take a second.
-    Therefore, while the probes have not decided, the number of probes doubles every `recovery` seconds, but at most
-    once per second.
+    A probe can be a call whose answer takes a minute, while other calls take a second. The circuit must not wait for
+    this probe alone. Therefore it admits more probes: until enough probes have ended, their number doubles every
+    `recovery` seconds, but at most once per second.
 
     Each change of state begins a new generation. The results of calls from an older generation are ignored.
     """

@@ -115,9 +115,8 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return True if `anchor` (the end of the first part) ends with the text with which it begins; otherwise return
-    False. Example: "abcab". If a second part repeats only the last "ab" of this anchor, it can look as if it repeated
-    the whole anchor.
+    """Return whether `anchor` (the end of the first part) begins and ends with the same text, such as "abcab". A second
+    part that repeats only "ab" and continues with "cab" then looks as if it repeated the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 

@@ -74,8 +74,9 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return True if this quota may really be a part of the quota `other`: its members do not know their AWS
-        account, and everything else is equal. The store counts the two quotas separately. Otherwise return False.
+        """Return True if this quota and the quota `other` may be one quota that the store counts twice; otherwise
+        return False. This is possible if the members of this quota do not know their AWS account, and everything else
+        is equal.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
@@ -123,7 +124,7 @@ class SharedQuota:
         return dict(sorted(believed.items(), key=lambda each: -len(each[1])))
 
     def holding(self) -> str:
-        """Return a text with the reason why calls of the members are waiting now."""
+        """Return a text that states why calls of the members wait now."""
         if not any(self.waiting.values()):
             return "nothing; no call is waiting"
         fills = {name: self.used(name) / limit for name, limit in self.limits.items() if limit < inf}

@@ -108,7 +108,9 @@ def _count(value: Any) -> int:
 
 
 def _words(value: Any) -> dict[str, str]:
-    """Return short texts that a terminal can display without escape sequences."""
+    """Return the texts for requests and tokens in `value`, shortened, and without characters that can control a
+    terminal.
+    """
     known = ((name, text) for name, text in _mapping(value).items() if name in ("requests", "tokens"))
     return {name: "".join(filter(str.isprintable, text))[:_LONGEST] for name, text in known if isinstance(text, str)}
 

@@ -36,16 +36,16 @@ class StoreUnavailable(Exception):
 
 
 class StoreUnusable(StoreUnavailable):
-    """Raised if the store cannot be used until somebody corrects the cause: its URL, a password, a permission, or a
-    file or key of another program.
+    """Raised if the store cannot be used until somebody corrects the cause. This can be its URL, a password, a
+    permission, or a file or key of another program.
 
     The message states what to do. Waiting does not help, in contrast to other `StoreUnavailable` errors.
     """
 
 
 class ShareStore(Protocol):
-    """A store through which members share a quota. A member is a process that uses the quota. A pool is one quota,
-    named by account, Region, model and quota pool (such as on-demand or global).
+    """A store through which members share quotas. A member is a process that uses a quota. The argument `pool` names
+    one quota: its account, Region, model, and type (such as on-demand or global).
 
     All requests raise `StoreUnavailable`. Threads, tasks and forked processes can use a store at the same time.
     """
@@ -72,12 +72,12 @@ class ShareStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """A request to a store that blocks the caller for at most `limit` seconds, even if a look-up of a host name or a
-    disk hangs.
+    """A request to a store. It blocks the caller for at most `limit` seconds, even if a disk hangs, or the look-up of a
+    host name.
 
-    The request runs in its own thread, because a look-up or disk that hangs cannot be interrupted. After `limit`
-    seconds the caller stops waiting for this thread. Asyncio programs use the same thread: a store gets only about one
-    request per second, so a separate asyncio client would not be worth its cost.
+    The request runs in its own thread, because a thread that hangs cannot be interrupted. After `limit` seconds the
+    caller stops waiting for this thread. Asyncio programs use the same thread: a store gets only about one request per
+    second, so a separate asyncio client would not be worth its cost.
     """
 
     answer: Callable[[], T]

@@ -19,8 +19,8 @@ SAME = 1e-9  # estimates that differ by less are equal
 
 
 class Beliefs:
-    """The shared estimates of a quota's limits per minute. The stamp of an estimate is the number of times that the
-    estimate has changed.
+    """The estimates of a quota's limits per minute, which all members (processes) of the quota use. Each estimate has a
+    stamp, which is the number of times that the estimate has changed.
     """
 
     def __init__(self) -> None:

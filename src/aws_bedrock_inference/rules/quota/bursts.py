@@ -27,8 +27,8 @@ SMALL = 0.5
 
 
 class Burst:
-    """The burst, that is, how much quota can be used at once. It is measured in `seconds` of use at the normal rate,
-    and is at most `most` seconds.
+    """The burst, that is, how much quota can be used at once. `seconds` is its size: at the normal rate, calls would
+    need this time to use it. `most` is the maximum size.
     """
 
     def __init__(self, most: float, regrows: float) -> None:
@@ -38,8 +38,8 @@ class Burst:
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
-        """Let a reduced burst (the quota that can be used at once) grow back for `seconds`, and return its new size in
-        seconds.
+        """Advance the time by `seconds`, in which a reduced burst (the quota that can be used at once) grows back.
+        Return its new size, in seconds of the normal rate.
         """
         self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
         return self.seconds

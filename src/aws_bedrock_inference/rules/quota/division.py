@@ -1,9 +1,9 @@
 """The latest division of one quota among its members, and the form in which a store saves the division.
 
 Older versions of this package, which do not know tenants, can share the store with this version. They read and write
-only the field `levels`: the part of the quota for each call without a tenant. If such a version has written the
-division, the field `tenants` is missing or belongs to an earlier division. This version then computes the division
-again.
+only the field `levels`, which contains calls without a tenant. This version writes `levels` and the field `tenants`,
+which contains all calls. If an older version has written the division, `tenants` is missing or belongs to an earlier
+division. This version then computes the division again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ PLAN = 0.2
 
 class Division:
     """A division of one quota among its members (processes), computed at the time `at`. It states which part of the
-    quota each call gets, by priority and tenant. `surplus` is the part that each member gets in addition to the needs
-    of its calls.
+    quota each call gets, by priority and tenant. In addition, each member gets the part `surplus`, whatever its calls
+    need.
     """
 
     __slots__ = ("_levels", "at", "surplus")
@@ -37,8 +37,8 @@ class Division:
         self.surplus = 0.0
 
     def covers(self, needs: Collection[Need], now: float) -> bool:
-        """Return True if the division is recent and contains the priorities and tenants of all `needs`; otherwise
-        return False. `needs` are the fractions of the quota that the calls of one member need.
+        """Return True if the division is recent and states a part for all `needs` of one member; otherwise return
+        False. A need is the part of the quota that the calls of one priority and tenant need.
         """
         return now - self.at < PLAN and all(
             (need.priority, need.tenant) in self._levels for need in needs if need.need > 0.0
@@ -52,14 +52,15 @@ class Division:
         self.at = now
 
     def due(self, needs: Iterable[Need]) -> float:
-        """Return the fraction of the quota that a member (a process) gets. `needs` are the fractions of the quota that
-        its calls need, by priority and tenant.
+        """Return the fraction of the quota that a member (a process) gets. Each of its `needs` is the fraction that its
+        calls of one priority and tenant need.
         """
         return due(needs, self._levels, self.surplus)
 
     def parts(self, needs: Collection[Need]) -> tuple[float, ...]:
-        """Return one number for each of a member's `needs`. It states which fraction of all calls of this priority and
-        tenant belongs to the member. Return an empty tuple if no need names a tenant.
+        """Return, for each need of a member (process), the fraction of the calls that belongs to this member. The calls
+        are those of all members with the priority and tenant of the need. Return an empty tuple if no need names a
+        tenant.
         """
         return parts(needs, self._levels) if any(need.tenant for need in needs) else ()
 
@@ -75,8 +76,8 @@ class Division:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the division of the quota that `plain` contains. If a version of this package that does not know
-        tenants has written it, no call has a part in it. `covers` then returns False, so the division is computed
+        """Return the division of the quota that `plain` contains. Older versions of this package do not know tenants. A
+        division that they wrote states no part for any call. `covers` then returns False, so the division is computed
         again.
         """
         division = cls(finite(plain["planned"]))

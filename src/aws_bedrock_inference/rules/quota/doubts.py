@@ -36,7 +36,7 @@ class Doubts:
         self.start()
 
     def start(self) -> None:
-        """Forget how many throttles are usual without a trial."""
+        """Forget how many throttles are usual without a trial (sending more than the service is known to accept)."""
         self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 
@@ -49,7 +49,7 @@ class Doubts:
 
     def count(self, admitted: float, seconds: float, *, anyway: bool) -> None:
         """Record that `seconds` have passed, and that `admitted` calls have been admitted since the start. `anyway` is
-        True if no trial (sending more than the service is known to accept) ran in these seconds.
+        False while a trial runs (sending more than the service is known to accept), and True otherwise.
         """
         calls = admitted - self._admitted
         self._admitted = admitted
@@ -64,8 +64,8 @@ class Doubts:
                 self._calls, self._throttles = self._calls / 2.0, self._throttles / 2.0
 
     def throttle(self, *, anyway: bool) -> None:
-        """Record a throttle. `anyway` is True if no trial (sending more than the service is known to accept) was
-        running: then this is one of the usual throttles.
+        """Record a throttle. `anyway` is False while a trial runs (sending more than the service is known to accept),
+        and True otherwise: the throttle is then one of the usual throttles.
         """
         most = DOUBT + WORST * self._worst + SLIGHT  # a larger doubt would only take longer to disappear
         self.doubt = min(most, self.doubt + log(MORE + MORE_AND / self._usual))
@@ -75,8 +75,8 @@ class Doubts:
 
     def end(self, *, anyway: bool) -> None:
         """Set the doubt to zero. The doubt is the evidence that a trial (sending more than the service is known to
-        accept) causes throttles. `anyway` is True if the doubt arose without a trial. A doubt of its size then occurs
-        by chance, so a later trial ends only at a larger doubt.
+        accept) causes throttles. `anyway` is True if no trial was running. The doubt then arose by chance, and can do
+        so again. Later trials therefore end only at a larger doubt.
         """
         if anyway:
             self._worst = max(self._worst, self._most)

@@ -48,16 +48,16 @@ DUE = 12.0
 
 class Prior(NamedTuple):
     """The evidence that is needed to change an estimated limit, and the size of the changes. All evidence is the
-    logarithm of a likelihood ratio.
+    logarithm of a likelihood ratio. A trial lowers a value to see whether the throttles stop.
 
-    * `doubt`: at this evidence of too many throttles, a trial starts. A trial lowers a value to see whether the
-      throttles stop.
-    * `below`: a trial of the rate sets the rate below the one that would explain the throttles, by this fraction.
+    * `doubt`: a trial starts at this evidence of too many throttles.
+    * `below`: a trial of the rate first subtracts the throttled calls from the rate, and then this fraction of the
+      rest.
     * `gone`: at this evidence that the throttles have stopped, the lowered value counts as their cause.
     * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise (the quota is not full).
     * `rows`: after this number of rows of throttles within half a minute, the rate is lowered. In a row, almost no call
       succeeds between the throttles.
-    * `kept`: the smallest fraction of the rate that remains after these rows.
+    * `kept`: these rows lower the rate at most to this fraction of it.
     * `regrows`: in this many seconds, a reduced burst (the quota that can be used at once) grows to 2.7 times its size.
     """
 
@@ -75,12 +75,15 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The state before a trial, which lowers one value to see whether throttles stop.
+    """The state before a trial. A trial lowers one value to see whether throttles stop.
 
-    The trial lowers `slack` (the fraction by which reservations could exceed the limit of the minute) if it is not 0.
-    Otherwise it lowers `burst` (the quota that can be used at once, in seconds) if it is not 0. Otherwise it lowers the
-    rate, which is `estimate`. `known` is True if `estimate` was based on evidence. `throttled` is the fraction of the
-    calls that was throttled.
+    The trial lowers the first of these values that is not 0:
+
+    * `slack`: the fraction by which reservations could exceed the limit of the minute.
+    * `burst`: the quota that can be used at once, in seconds.
+    * `estimate`: the rate.
+
+    `known` is True if `estimate` was based on evidence. `throttled` is the fraction of the calls that was throttled.
     """
 
     estimate: float
@@ -144,12 +147,14 @@ class Evidence:
         self.doubt += log(min(SIZES, max(1.0 / SIZES, size)))
 
     def withdraw(self, before: tuple[float, float]) -> None:
-        """Remove the throttles that were recorded since `mark` returned `before`, because they have another cause."""
+        """Remove the throttles that were recorded after a call of `mark`, because they have another cause. `before` is
+        the value that `mark` returned.
+        """
         self.throttles = min(self.throttles, before[0])
         self.doubt = min(self.doubt, before[1])
 
     def mark(self) -> tuple[float, float]:
-        """Return the present state. It can be passed to `withdraw` later."""
+        """Return the present evidence, so that `withdraw` can restore it later."""
         return self.throttles, self.doubt
 
     def find_noise(self, rate: float) -> None:
@@ -178,10 +183,10 @@ class Evidence:
     def doubtful(self, enough: float) -> bool:
         """Return True if there are more throttles than chance explains; otherwise return False.
 
-        Without noise (throttles although the quota is not full), the result is True if the evidence exceeds `enough`, a
-        log likelihood ratio. With noise, more evidence is needed, because among many calls even noise sometimes looks
-        like too many throttles. The needed evidence then grows with the number of calls since throttles last had a
-        proven cause.
+        If no noise (throttles although the quota is not full) is known, the evidence must exceed `enough`, a log
+        likelihood ratio. With noise, more evidence is needed, because among many calls even noise sometimes looks like
+        too many throttles. The needed evidence then grows with the number of calls since throttles last had a proven
+        cause.
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
@@ -192,10 +197,11 @@ class Evidence:
 
     def verdict(self, rate: float, gone: float, *, blamed: bool) -> bool | None:
         """Decide whether the throttles have stopped. Before, the fraction `rate` of the calls was throttled. Return
-        True if they have stopped, False if they continue, and None while this is undecided.
+        True if they have stopped, False if they continue, and None while more calls are needed to decide.
 
-        True requires the evidence `gone` (a log likelihood ratio). If many calls have brought no decision, the result
-        is the more probable answer, or True if `blamed` is True.
+        The result is True as soon as the evidence that they have stopped exceeds `gone` (a log likelihood ratio). If
+        there is still no decision after many calls, the more probable answer is returned. With `blamed`, True is then
+        returned in any case.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

@@ -3,9 +3,9 @@ the quota that the calls of one priority and tenant need.
 
 The smallest priority number is served first, but a small part of the quota is guaranteed to each other priority. Within
 one priority, all needs are met if the quota is sufficient. Otherwise each tenant gets the same part, but at most what
-it needs. It does not matter how many members have calls of this tenant. The part of a tenant is divided equally among
-its calls. Quota that no call needs is divided equally among the members, except for a part that stays free for new
-members.
+it needs. A tenant with calls in several members gets no larger part than a tenant with calls in one. The part of a
+tenant is divided equally among its calls. Quota that no call needs is divided equally among the members, except for a
+part that stays free for new members.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
 
 
 def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
-    """Return one number for each of a member's `needs`. It states which fraction of all calls of this priority and
-    tenant belongs to the member. `levels` is a result of `divide`.
+    """Return, for each need of a member (process), the fraction of the calls that belongs to this member. The calls are
+    those of all members with the priority and tenant of the need. `levels` is a result of `divide`.
     """
     return tuple(
         min(1.0, max(need.calls, FEWEST) / levels[need.priority, need.tenant][1]) if need.need > 0.0 else 1.0
@@ -106,7 +106,9 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """The needs of all members (processes) for one tenant or one group of tenants. `turns` is the number of tenants."""
+    """The needs of all members (processes) for one tenant, or for one group of tenants that they report together. If
+    the quota is not sufficient, it is divided among all tenants. `turns` is the number of tenants.
+    """
 
     tenant: str
     need: float

@@ -49,9 +49,9 @@ class Pause:
     """A row of throttles, and the pauses of all calls that the row causes. Throttles form a row if almost no call
     succeeds between them. A success ends the row.
 
-    Each pause lasts for the fraction `part` of the time since the row began. `in_a_row` is the number of throttles in
-    the row. `answered` is True if a call has succeeded since the service last reported that the daily quota is
-    exhausted.
+    From the third throttle of a row on, each throttle starts a pause. The pause lasts for the fraction `part` of the
+    time since the row began, but at least 0.5 and at most 4 seconds. `in_a_row` is the number of throttles in the row.
+    `answered` is True if a call has succeeded since the service last reported that the daily quota is exhausted.
     """
 
     __slots__ = (
@@ -78,8 +78,9 @@ class Pause:
         self._throttles = self._through = 0.0
 
     def record_throttle(self, admitted_at: float, now: float, stated: float = 0.0, admitted: float = 0.0) -> bool:
-        """Record the throttle of a call that was admitted at `admitted_at`. Return False if the previous throttle
-        arrived later than that: the two throttles then count as one. Otherwise return True.
+        """Record the throttle of a call that was admitted at `admitted_at`. If this call was already in flight when the
+        previous throttle arrived, the two throttles count as one, and the result is False. Otherwise the result is
+        True.
 
         `stated` is the wait that the service requests, in seconds. `admitted` is the number of calls that were admitted
         so far.
@@ -101,19 +102,19 @@ class Pause:
         return True
 
     def stalled_too_long(self, now: float) -> bool:
-        """Return True if throttles without a success last so long that a full minute of the quota cannot be the cause;
-        otherwise False.
+        """Return True if throttles without a success have lasted for more than 90 seconds; otherwise False. A full
+        minute of the quota would have ended by then, so the cause is another one.
         """
         return self.in_a_row > 1 and now > self._since + STALLED
 
     def park(self, until: float) -> None:
-        """Pause all calls until `until`. After the pause, one call is sent first."""
+        """Pause all calls until `until`. After the pause, one call is sent first, as a test."""
         self.until = max(until, self.until)
         self._probing = True
 
     def obey(self, stated: float, now: float) -> None:
-        """Pause all calls for the time that the service requests. If this time is longer than `PARKED` seconds, one
-        call tests the service after `PARKED` seconds.
+        """Pause all calls for `stated` seconds, the wait that the service requests, but for at most `PARKED` seconds.
+        After the pause, one call is sent first, as a test.
         """
         if stated:
             self.park(now + min(stated, PARKED))
@@ -222,16 +223,16 @@ class Day(Locked):
         return not self.used and not self.reserved and now >= self.exhausted_until
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until `tokens` more of the daily quota can be used. The tokens that calls in flight have
-        reserved count as free, because it is not known how many of them the calls will use.
+        """Return the seconds until `tokens` more fit into the daily quota. Tokens that calls in flight have reserved
+        count as free, because it is not known how many of them the calls will use.
         """
         with self._lock:
             self._renew(now)
             return 0.0 if self.used + tokens <= self.limit else self.ends - now
 
     def wait_now(self, tokens: float, now: float) -> float:
-        """Return the seconds to wait before an attempt to reserve `tokens` of the daily quota, or 0 if they can be
-        reserved now. The tokens that calls in flight have reserved are not free.
+        """Return the seconds to wait before the next attempt to reserve `tokens` of the daily quota, or 0 if they can
+        be reserved now. Tokens that calls in flight have reserved are not free.
         """
         with self._lock:
             return self._wait(tokens, now)

@@ -51,8 +51,8 @@ LEFT = ""
 
 
 class Gone:
-    """The uses of members (processes) that have left a shared quota or have stopped renewing their share. The uses are
-    stored by the name of the member, and by the time (in steps) at which they stop counting.
+    """The quota that members (processes) used before they left or stopped renewing their share. Each use is stored by
+    the name of the member and by the time at which it stops counting, rounded up to a multiple of `STEP` seconds.
     """
 
     def __init__(self) -> None:
@@ -68,9 +68,9 @@ class Gone:
             steps[step] = before[0] + requests, before[1] + tokens
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
-        """Reserve the expired share of a member (process) for its return, from the time `at` on. The reserved part is
-        `share`, but at most `need`, the fraction of the quota that the member's calls need. Nothing is reserved if
-        `need` is above `LITTLE`.
+        """Reserve a part of the quota for a member (process) whose share expired at the time `at`, so that its next
+        call need not wait. The reserved part is `need`, the fraction of the quota that its calls need, but at most its
+        `share`. If `need` is above `LITTLE`, nothing is reserved.
         """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at
@@ -92,8 +92,8 @@ class Gone:
         return self._kept.pop(name, (0.0, 0.0))[0]
 
     def at(self, now: float) -> tuple[Use, ...]:
-        """Return the uses of gone members that still count against the quota, each with the number of seconds for which
-        it will count. Delete the other uses.
+        """Return the uses of gone members that still count against the quota. Each use is a tuple (seconds for which it
+        still counts, requests, tokens). Delete the other uses.
         """
         total: dict[int, tuple[float, float]] = {}
         for name, steps in list(self._uses.items()):
@@ -111,8 +111,8 @@ class Gone:
         return name in self._uses
 
     def left(self, name: str) -> float:
-        """Record that a member that had stopped renewing its share has left. Return the share of the quota that was
-        reserved for this member.
+        """Record that a silent member has left: a member (process) that had stopped renewing its share. Return the
+        share of the quota that was reserved for it.
         """
         together = self._uses.setdefault(LEFT, {})
         for step, (requests, tokens) in self._uses.pop(name, {}).items():

@@ -22,8 +22,9 @@ FASTER_AFTER = 300.0
 class Growth:
     """The growth of an estimated limit after a decrease. `level` is the value to which the estimate grows back.
 
-    A "told" limit is configured, listed by Service Quotas, or found by another process. Its growth depends on the
-    seconds since the decrease. The growth of any other limit depends on the number of calls.
+    There are two kinds of limits. A "told" limit is configured, listed by Service Quotas, or found by another process.
+    The longer ago the decrease, the faster it grows beyond the level. Any other limit is "found": it grows faster the
+    more calls have been admitted since the decrease.
     """
 
     def __init__(self, level: float) -> None:
@@ -41,8 +42,8 @@ class Growth:
 
     def told(self, estimate: float, seconds: float) -> float:
         """Return the estimate of a limit that is configured, listed or found by another process, after `seconds` more.
-        The estimate grows quickly at first, slowly near the level (the value to which it grows back after a decrease),
-        and then quickly again.
+        At first the estimate grows quickly. It grows slowly near the level (the value to which it grows back after a
+        decrease), and quickly again beyond it.
         """
         self._grown += seconds
         way: float = self._grown / SPAN - self._drop**0.25

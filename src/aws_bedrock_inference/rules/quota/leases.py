@@ -86,7 +86,7 @@ class LeaseRequest:
         if len(self.report) > REPORT:
             raise ValueError(f"LeaseRequest(report=...) has {len(self.report):,} characters; pass at most {REPORT:,}")
         if self.tenants and len(self.tenants) != len(self.needs):
-            raise ValueError(f"LeaseRequest: {len(self.needs)} needs, but {len(self.tenants)} tenants; pass one each")
+            raise ValueError(f"LeaseRequest: {len(self.needs)} needs, {len(self.tenants)} tenants; pass equally many")
 
     @property
     def whose(self) -> tuple[Need, ...]:
@@ -102,8 +102,8 @@ class Grant:
 
     * `limits`: tuples (dimension, shared estimate, stamp). The stamp counts the changes of the estimate.
     * `members`: the number of members that the store knows.
-    * `gone`: what members that have left or stopped renewing used, as tuples (seconds, requests, tokens). The use still
-      counts against the whole quota for these seconds.
+    * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). For these
+      seconds, the use still counts against the whole quota.
     * `parts`: for each need in the request, the fraction of all calls of its priority and tenant that belongs to the
       member. If no need names a tenant, `parts` is empty.
     """
@@ -285,7 +285,7 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Record the use of a member with an expired lease: its last report, and then all that the lease allowed."""
+        """Record what a member with an expired lease used: its last report, and then all that the lease allowed."""
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)
         part = lease.share * (lease.until - lease.seen) / MINUTE

@@ -34,9 +34,9 @@ class Ledger:
     """Admits the calls of one quota, and records the tokens that they reserve and use.
 
     A limit (`rpm`, `tpm`) that is None is learned from throttles. With `firm`, the limits are configured and never
-    exceeded; otherwise Service Quotas lists them. `burst` is the number of seconds whose quota can be used at once.
-    With `windowed`, the use of each minute also stays within the limit. Several ledgers can share a `day`. `shares` are
-    the guaranteed fractions by priority. All times are times of one clock.
+    exceeded; without it, they are listed by Service Quotas. `burst` is the number of seconds whose quota can be used at
+    once. With `windowed`, the use of each minute also stays within the limit. Several ledgers can share a `day`.
+    `shares` are the guaranteed fractions by priority. All times are times of one clock.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Create a ticket (the place in the queue) for a call of `tokens`, pass it to `enter`, and return it."""
+        """Create a ticket (a place in the queue) for a call that needs `tokens`. Pass it to `enter`."""
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
@@ -142,7 +142,7 @@ class Ledger:
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Remove a call that waits, or refund an admitted one: its tokens, and its request if it was not `sent`."""
+        """Remove a waiting call, or refund an admitted one: always its tokens, and its request unless it was `sent`."""
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
@@ -157,7 +157,7 @@ class Ledger:
 
         `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used.
         `stated` is the wait that the service requests; it applies to all calls. After several throttles in a row, all
-        calls pause longer and longer. If the daily quota is exhausted, all calls pause until the day ends.
+        calls pause longer and longer. If the daily quota is exhausted, they pause until its end, at most 15 minutes.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -174,11 +174,11 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return the number of waiting calls up to the last one of `tenant` at `priority`; by default, of all."""
+        """Return how many waiting calls are served up to the last one of `tenant` at `priority`; by default, all."""
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest start of a new call if calls in flight use none of their reserved tokens."""
+        """Return the earliest start of a new call, if calls in flight refund all that they have reserved."""
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)
@@ -213,7 +213,7 @@ class Ledger:
         return needed(self.window, self.concurrency.in_flight, self.queue.by_tenant(), consumers, uses)
 
     def watch(self) -> None:
-        """From now on, count the use by priority, even if there is only one: shared quotas need these counts."""
+        """From now on, count the use by priority and tenant, which the store of a shared quota needs."""
         with self._lock:
             self._watched, self._plain = True, False
 
@@ -228,7 +228,7 @@ class Ledger:
         self._wake(woken, now)
 
     def forget(self) -> None:
-        """If no call is in flight, forget the use of the last minute: other processes count it from now on."""
+        """Forget the use of the last minute, unless calls are in flight. After this process left, others count it."""
         with self._lock:
             self.window.forget()
 
@@ -290,7 +290,7 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls while they fit. Return the calls to wake, with the new first one if its timer is set too late."""
+        """Admit calls while they fit. Return the calls to wake: these, and the next one if it must set a timer."""
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)

@@ -38,9 +38,11 @@ class Limit:
     limit. A unit is a request or a token.
 
     * `estimate`: the limit in units per minute. This process has the fraction `share` of it.
-    * `rate`: the limit of this process in units per second. `capacity` is the size of the bucket.
-    * `windowed`: True if the last minute is counted in addition to the bucket. The bucket is then smaller by the quota
-      of `credit` seconds, which is at most CREDIT.
+    * `rate`: the limit of this process in units per second.
+    * `capacity`: the size of the bucket in units.
+    * `windowed`: True if the last minute is counted in addition to the bucket.
+    * `credit`: a call can use the quota of this many seconds before the bucket contains it. The bucket is smaller by
+      this quota. If `windowed` is False, it is 0.
     * `free`: the units that can be used now. Reservations lower it and settlements raise it, until `renew` computes it
       again.
     * `pace`: the rate of the next calls. It is below `rate` if the free units of the minute do not last for `rate`.
@@ -130,8 +132,7 @@ class Limit:
 
     def needs(self, amount: float) -> float:
         """Return the number of units (requests or tokens) that the bucket must contain before a call of `amount` can
-        start: the amount, less the quota of `credit` seconds. For an amount above the capacity, the bucket must be
-        full.
+        start. This is `amount` without the quota of `credit` seconds, but at most the whole bucket.
 
         If the limit is neither configured nor listed, slightly less than a full bucket is enough. Some large calls may
         then be refused, and these refusals help to distinguish a limit from noise.
@@ -218,7 +219,7 @@ class Limit:
         return room
 
     def drain(self) -> None:
-        """Empty the token bucket of this object, because the service refused a call."""
+        """Empty the token bucket that this process counts, because the service refused a call."""
         if self.estimate < inf:
             self.level = min(self.level, 0.0)
             self._saved = 0.0
@@ -227,7 +228,7 @@ class Limit:
     def _refill(self, seconds: float) -> None:
         """Add the units of `seconds` to the bucket, at the pace (the rate of the next calls). While the pace is below
         the limit's rate, save the difference, and add it later at a faster pace. Otherwise a gap in the calls would
-        return in each later minute.
+        return in each later minute: if no call was sent a minute ago, no units become free now.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:

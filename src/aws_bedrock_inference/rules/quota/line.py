@@ -75,8 +75,8 @@ class Tenant:
 
 
 class Line:
-    """The calls that wait at one priority. While they wait for calls of higher priorities, they earn a fraction of the
-    tokens of those calls. `earned` is the number of tokens that they have earned and can use first.
+    """The calls that wait at one priority. Each time a call of a higher priority is admitted, they earn a fraction of
+    its tokens. `earned` is the sum. As soon as it is enough for the first waiting call, this call is served next.
     """
 
     __slots__ = ("_deeper", "_last", "_most", "_now", "_turns", "_use", "calls", "earned", "tenants", "tokens")
@@ -127,7 +127,9 @@ class Line:
         return None
 
     def pop(self, weight: float, number: int) -> None:
-        """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant."""
+        """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant: a tenant gets
+        tokens in proportion to its weight.
+        """
         turn, _, tenant = self._turns[0]
         _, _, ticket = heapq.heappop(tenant.heap)
         self._now = turn
@@ -141,8 +143,8 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Subtract the `ticket` of a call that no longer waits from the counts. If no other call waits, delete the
-        earned tokens (tokens usable before calls of higher priorities).
+        """Count the call of `ticket` no longer, because it no longer waits. If no other call waits here, set `earned`
+        (the tokens that these calls can use before calls of higher priorities) to 0.
         """
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:

@@ -5,17 +5,21 @@ minute long before its tokens are used. Refunds can be used again only if the ca
 sent. Therefore calls must be sent at the start of a minute. While the start is unknown, the package stays within the
 limit in every period of 60 seconds, and uses only 83 to 88 % of the quota.
 
-Minutes can begin at any of 120 moments. For each moment, the slots (short parts of the minute) show how many tokens the
-present minute contains if it began at this moment. Two observations contradict a moment:
+Three kinds of assumptions about the service are compared:
 
-* a call was refused although its tokens fitted into the minute;
-* the minute contains more than the limit, and nothing was refused.
+* It counts fixed minutes, which begin at one of 120 moments. Each moment is a separate assumption.
+* It counts the last 60 seconds (a sliding minute).
+* It uses a token bucket, which has no minutes.
 
-The same observations test a second assumption: the service counts the last 60 seconds (a sliding minute). A third
-assumption is that the service uses a bucket, which has no minutes. A refusal in a full minute contradicts this
-assumption. A moment is accepted if there is little evidence against it, and much evidence against all other
-assumptions. Individual refusals may be noise (random throttles), so they count little, and not at all if noise is
-common. Minutes are learned only if the limit is configured and one process uses all of it.
+For each moment and for the sliding minute, the slots (short parts of the minute) show how many tokens the minute then
+contains. Two observations contradict such an assumption:
+
+* A call was refused although its tokens fitted into the minute.
+* The minute contains more than the limit, and nothing was refused.
+
+A refusal in a full minute contradicts the bucket. A moment is accepted if there is little evidence against it, and much
+evidence against all other assumptions. Individual refusals may be noise (random throttles), so they count little, and
+not at all if noise is common. Minutes are learned only if the limit is configured and one process uses all of it.
 """
 
 from __future__ import annotations
@@ -95,9 +99,9 @@ LONGEST = 3600.0
 
 
 class Minutes:
-    """The start of the service's minutes. `phase` is the second, from 0 to below 60, at which each minute starts on the
-    clock of `now`, or None while it is unknown. The true start is at most `unsure` seconds later. If no `limit` is
-    configured, nothing is learned.
+    """The start of the service's minutes. `phase` is the second at which each minute starts on the clock of `now`, from
+    0 to below 60, or None while it is unknown. The true start is between `phase` and `unsure` seconds later. If no
+    `limit` is configured, nothing is learned.
     """
 
     def __init__(self, limit: float = inf, now: float = 0.0) -> None:
@@ -159,8 +163,8 @@ class Minutes:
         return False
 
     def _present(self, held: list[float], until: float, sent: float) -> float:
-        """Return the number of tokens that were sent in the service's present minute, or 0 if the start of its minutes
-        is unknown.
+        """Return the number of tokens that were sent up to `until` in the service's minute that contains the time
+        `sent`. Return 0 if the start of the minutes is unknown.
         """
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 

@@ -52,16 +52,17 @@ class Counts(Protocol):
 
 
 class Throttle(NamedTuple):
-    """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is the number of the throttle in its row
-    (throttles between which almost no call succeeds). It is 0 if this call was admitted before the previous throttle
+    """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is its number in a row of throttles,
+    between which almost no call succeeds. It is 0 if this call was already in flight when the previous throttle
     arrived.
 
     * `recently`, `lately`: the use of the whole quota in the last few seconds and in the last minute.
-    * `shortly`: the use in the last second, or in the time of a few calls if that is longer. `calls` is the number of
-      calls in this time.
-    * `refused`: the size of the throttled call. `size` is this size divided by the mean size of calls.
+    * `shortly`: the use in the last second, or in the time of a few calls if that is longer.
+    * `calls`: the number of calls in the time of `shortly`.
+    * `refused`: the size of the throttled call, in units.
+    * `size`: the same size, divided by the mean size of calls.
 
-    The uses are in units (requests or tokens) per minute.
+    The three uses are in units (requests or tokens) per minute.
     """
 
     in_a_row: int
@@ -74,8 +75,8 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return `recently`: the use of the last few seconds, per minute. The result is at least the use of `calls`
-        calls per minute that are as large as the throttled call.
+        """Return the use of the last few seconds, in units per minute, but at least the use of `calls` calls per minute
+        of the throttled call's size.
         """
         return max(self.recently, calls * max(1.0, self.refused))
 

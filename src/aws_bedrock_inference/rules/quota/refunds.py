@@ -27,8 +27,9 @@ HALF = 60.0
 class Refunds:
     """Sums over the calls that have ended: their number, their reservations, and the unused part of the reservations.
 
-    A long call is more often among the calls in flight. Therefore each call has a weight: the seconds that it was in
-    flight after its slot (a short part of the minute). So a call that ends in its own slot does not count.
+    The sums predict the refunds of the calls in flight. Most of these are long calls, because a long call is in flight
+    for a longer time. Therefore each ended call has a weight: the seconds that it was in flight after the end of its
+    slot (a short part of the minute). A call that ended within its slot has the weight 0.
     """
 
     __slots__ = ("calls", "reserved", "unused")

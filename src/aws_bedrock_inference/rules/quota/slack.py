@@ -1,14 +1,14 @@
 """Learn the slack: the fraction by which reservations can exceed the limit of the minute.
 
-A call reserves `max_tokens`. If answers take long and use far less, reservations fill the minute with tokens that are
-never used. A service with a bucket returns these tokens when the call ends, so reservations beyond the limit are
-accepted. A service that counts a minute refuses them. To find out, the slack grows step by step while reservations
-delay calls.
+A call reserves `max_tokens`, and may use far less. If answers take long, such reservations fill the minute with tokens
+that are never used. A service with a bucket returns these tokens when the call ends, so it accepts reservations beyond
+the limit of the minute. A service that counts the tokens of each minute refuses them. To find out which kind it is, the
+slack grows step by step while reservations delay calls.
 
-Throttles of calls that needed more tokens in a minute than the service has ever accepted are counted separately
-(`doubts`). If there are more of these throttles than usual, the service counts the minute. The slack is then 0 for some
-time. If the last 60 seconds have always contained more than the limit for over a minute, the service certainly does not
-count a sliding minute.
+Some throttled calls needed more tokens in a minute than the service has ever accepted. Their throttles are counted
+separately (`doubts`). If there are more of them than usual, the service counts the tokens of each minute, and the slack
+is 0 for some time. A service that counts the last 60 seconds never accepts more than the limit in them. If it has
+accepted more for over a minute, without a break, it certainly does not count in this way.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ GRAIN = 5.0
 
 class Slot:
     """The tokens and requests that were admitted in a short part of the minute. The slot counts against the quota while
-    it is `alive`. `reserved` is the part of the tokens that its `in_flight` calls have reserved. `forks` is the number
-    of forks between the first process and the process that created the slot.
+    it is `alive`. `reserved` is the part of the tokens that its `in_flight` calls have reserved. `forks` identifies the
+    process that created the slot, because a forked child must not settle the calls of its parent.
     """
 
     __slots__ = ("alive", "end", "forks", "in_flight", "requests", "reserved", "tokens")

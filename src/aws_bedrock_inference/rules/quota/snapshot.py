@@ -71,11 +71,11 @@ class Snapshot:
 class Needs:
     """The part of a shared quota that a process needs, and what it reports to the store.
 
-    * `told`: the needs of its calls, by priority and tenant.
+    * `told`: for each priority and tenant, the fraction of the quota that its calls need.
     * `waiting`: the priorities and tenants that have waiting calls.
-    * `limits`: the estimates that are based on evidence, by name.
+    * `limits`: the estimates that are based on evidence, each with its name.
     * `rate`: its calls per second.
-    * `uses`: the requests and tokens that it used in the last minute, by age.
+    * `uses`: what it used in the last minute, as tuples (age in seconds, requests, tokens).
     * `free`: the numbers of requests and tokens that it could use immediately.
     """
 
@@ -90,7 +90,7 @@ class Needs:
 def taken(
     window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
 ) -> Snapshot:
-    """Return the present use of a quota. Its queue contains the `waiting` calls."""
+    """Return the present use of a quota. `waiting` describes the calls in its queue."""
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},

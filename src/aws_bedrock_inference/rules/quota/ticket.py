@@ -83,8 +83,8 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 def level(priority: float, levels: Collection[float]) -> float:
     """Return the priority under which calls of `priority` are counted. `levels` are the priorities that are already
-    counted. At most `LEVELS` are counted separately, because each admission looks at all of them. Beyond this number, a
-    new priority is counted under the next larger one of `levels`, or under the largest one if none is larger.
+    counted. At most `LEVELS` are counted separately, because each admission looks at all of them. From then on, a new
+    priority is counted under the next larger priority in `levels`, or under the largest one if none is larger.
     """
     if priority in levels or len(levels) < LEVELS:
         return priority
@@ -93,8 +93,8 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority and tenant, in tokens. An amount counts half after 30 seconds, so the sum is
-    about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are counted
+    """The recent use of each priority and tenant, in tokens. The weight of a use halves every 30 seconds. The weighted
+    sum is about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are counted
     together. If there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted together.
     """
 

@@ -55,7 +55,7 @@ TOLERANCE = 1e-6
 
 class Window:
     """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
-    With `firm`, the limits are configured and never exceeded; otherwise Service Quotas lists them.
+    With `firm`, the limits are configured and never exceeded. Without it, they are Service Quotas' values.
 
     If no limit is set, requests start at a moderate rate, which doubles each second while it delays calls. After a
     throttle, the throttled dimension is estimated.
@@ -102,7 +102,7 @@ class Window:
         return ("requests", self.requests), ("tokens", self.tokens)
 
     def take(self, tokens: float) -> Slot:
-        """Reserve one request of `tokens`, which fits (`wait_for` is 0). Return its slot (a part of the minute)."""
+        """Reserve `tokens` and one request for a call that fits. Return its slot (a short part of the minute)."""
         self.requests.free -= 1.0
         self.tokens.free -= tokens
         self.outstanding += tokens
@@ -162,13 +162,13 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """If no call is in flight, forget the use of the last minute: other processes count it from now on."""
+        """Forget the use of the last minute, unless calls are in flight. After this process left, others count it."""
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end, self.forks)
 
     def uses(self, now: float) -> tuple[Use, ...]:
-        """Return what this process used in the last minute, ordered by the age in steps."""
+        """Return what this process used in the last minute, as one tuple for each `STEP` seconds of age."""
         steps: dict[float, tuple[float, float]] = {}
         others = set(self._others)
         for slot in (*self._slots, self.slot):
