@@ -85,10 +85,10 @@ LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """The state at one time. `input` and `output` are the tokens of all calls that had ended by then, and `rate` is the
-    burndown from then on. `busy` is True if calls waited for tokens since the previous mark, or were throttled in a row
-    (almost no call succeeded between the throttles). `lost` is the number of seconds since the previous mark in which
-    short problems of the service stopped the calls.
+    """The state at the time `at`. `input` and `output` are the tokens of all calls that had ended at this time. `rate`
+    is the burndown after it. `busy` is True if calls waited for tokens since the previous mark, or if a row of
+    throttles occurred. `lost` is the number of seconds since the previous mark in which short problems of the service
+    stopped the calls.
     """
 
     at: float
@@ -101,7 +101,7 @@ class Mark(NamedTuple):
 
 class Step(NamedTuple):
     """A decrease of the burndown (quota tokens per output token). `rate` is the burndown before the decrease. `full` is
-    the number of seconds, until the decrease, in which the limit was used fully.
+    the total time before it, in seconds since the start, in which the limit was used fully.
     """
 
     full: float
@@ -112,9 +112,10 @@ class Burndown:
     """The burndown of one quota: the number of quota tokens for each output token. `rate` is the present burndown, and
     `table` the number in the table of models, with which `rate` starts. `factor` is `rate` divided by `table`.
 
-    `told` is the configured limit in tokens per minute. Without a configured limit, no burndown is learned. The ledger
-    adds up two sums over the calls that have ended: `charged` (the tokens that the quota was charged) and `output` (the
-    output tokens). `reason` explains the rate. `news` is True if the rate has changed since the last report.
+    `told` is the configured limit in tokens per minute. Without a configured limit, no burndown is learned. Two sums
+    count the calls that have ended: `charged` is the number of tokens that the quota was charged for them, and `output`
+    is the number of their output tokens. `reason` is a text that explains the rate. `news` is True if the rate has
+    changed, and the change was not reported yet.
     """
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
@@ -151,7 +152,7 @@ class Burndown:
 
     @property
     def found(self) -> bool:
-        """True if a member (process) learned the burndown; False if the user or the table set it."""
+        """True if this process or another one learned the burndown; False if the user or the table set it."""
         return self.learned and self.due < inf
 
     def adopt(self, rate: float, now: float) -> None:
@@ -286,9 +287,7 @@ class Burndown:
         )
 
     def _bound(self, share: float) -> float:
-        """Return the highest burndown with which the tokens of all ended calls fit into the service's limit (see the
-        module).
-        """
+        """Return the highest burndown with which the service can have accepted the tokens of all ended calls."""
         last, told = self._marks[-1], self._told * share
         return min(
             (

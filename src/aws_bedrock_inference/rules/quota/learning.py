@@ -13,9 +13,9 @@ configured, listed by Service Quotas, or found by another process with the same 
                                                  estimate nearly doubles each second
     doubting   a throttle that the noise does    the rate does not grow                     calls without throttles, or
                not explain                                                                  enough throttles: a trial
-    on trial   enough such throttles             the first suspect is reduced: reservations with a verdict, or a full
-                                                 beyond the minute; told: the burst; then   minute
-                                                 the rate, below what the throttles explain
+    on trial   enough such throttles             one of these is reduced: the slack, the    with a verdict, or a full
+                                                 burst (if told), or the rate (by a little  minute
+                                                 more than the throttled fraction)
      - gone    almost no throttles now           the suspect was the cause. The change      growing
                                                  stays; a told limit is set to the use
      - same    as many throttles as before; if   the suspect is restored, and the next one  growing
@@ -27,10 +27,10 @@ configured, listed by Service Quotas, or found by another process with the same 
                                                  burst is reduced if told or just exceeded;
                                                  otherwise the rate drops to the use
 
-If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If the throttled call
-needs more tokens than the service has ever accepted in a minute, the full minute is the cause (`slack`). If noise has
-lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of calls that were admitted before
-the last change are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers a told
+If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If a minute with
+the throttled call contains more tokens than the service has ever accepted in a minute, the full minute is the cause
+(`slack`). If noise has lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of calls
+that were admitted before the last change are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers a told
 limit. A limit that is not told rises by the same number of calls per second in each process, and is lowered by a
 fraction. So processes that share it get about equal parts. Members of a store share estimates and noise. If the limit
 is not configured, throttles of large calls count more. The constants come from bench/quota_matrix.py.
@@ -129,7 +129,7 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """If this process knows no noise (random throttles), use that of another process, and end a trial."""
+        """If this process knows no noise, use the noise of another process. A running trial ends without a verdict."""
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -199,7 +199,7 @@ class EvidenceEstimator:
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the first suspect: the slack (excess reservations) in use, then the burst or rate."""
+        """Return a trial of the slack (reservations beyond the minute) if it is used, else of the burst or the rate."""
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -209,7 +209,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst, or the rate (to `base` without the throttled part)."""
+        """Start a trial: reduce the slack, the burst or the rate. The new rate is below the unthrottled part of `base`."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)

@@ -52,8 +52,8 @@ class Rows:
         self.before, self.estimate = before, estimate
 
     def again(self, now: float, enough: float) -> bool | None:
-        """Count the present row of throttles, unless this row was already counted. Return None if it was already
-        counted. Otherwise return True if there are at least `enough` recent rows, and False if there are fewer.
+        """Count the present row of throttles among the recent rows. Return True if there are now at least `enough`, and
+        False if there are fewer. Return None if the present row was counted before.
         """
         if self._counted:
             return None
@@ -66,9 +66,8 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which the rate grows back after a row of throttles has lowered it. If an earlier row
-        lowered the rate a short time ago, the result is at most `lately`, the use of the last minute. Otherwise it is
-        `level`.
+        """Return the level to which the rate grows back after a row of throttles lowered it. Normally, this is `level`.
+        If an earlier row lowered the rate a short time ago, it is at most `lately`, the use of the last minute.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now
