@@ -27,13 +27,14 @@ configured, listed by Service Quotas, or found by another process with the same 
                                                  burst is reduced if told or just exceeded;
                                                  otherwise the rate drops to the use
 
-If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If a minute with
-the throttled call contains more tokens than the service has ever accepted in a minute, the full minute is the cause
+If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If a minute with the
+throttled call contains more tokens than the service has ever accepted in a minute, the full minute is the cause
 (`slack`). If noise has lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of calls
-that were admitted before the last change are ignored. The estimate never exceeds a configured limit, and only strong evidence lowers a told
-limit. A limit that is not told rises by the same number of calls per second in each process, and is lowered by a
-fraction. So processes that share it get about equal parts. Members of a store share estimates and noise. If the limit
-is not configured, throttles of large calls count more. The constants come from bench/quota_matrix.py.
+that were admitted before the last change are ignored. The estimate never exceeds a configured limit, and only strong
+evidence lowers a told limit. A limit that is not told rises by the same number of calls per second in each process, and
+is lowered by a fraction. So processes that share it get about equal parts. Members of a store share estimates and
+noise. If the limit is not configured, throttles of large calls count more. The constants come from
+bench/quota_matrix.py.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst or the rate. The new rate is below the unthrottled part of `base`."""
+        """Start a trial: reduce the slack, the burst or the rate (to less than the unthrottled part of `base`)."""
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
