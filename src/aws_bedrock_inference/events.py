@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The base class of events that not every call emits. `call_id` is the number of the call, or 0 if unknown;
-    `context` is the caller's context.
+    """The base class of most events. `call_id` is the number of the call, or 0 if it is unknown. `context` is the
+    caller's context.
+
+    Events that every call emits, such as `CallEnded`, are named tuples instead, because a dataclass takes twice as long
+    to create.
     """
 
     call_id: int = field(default=0, kw_only=True, repr=False, compare=False)
@@ -39,8 +42,7 @@ class Event:
 
 class CallStarted(NamedTuple):
     """A call starts. `tenant` is empty if the call has no tenant. `streams` is True if the caller reads the answer
-    piece by piece, possibly in another thread or task. The events that every call emits are named tuples, because a
-    dataclass takes twice as long to create.
+    piece by piece, possibly in another thread or task.
     """
 
     operation: str
@@ -220,8 +222,10 @@ class BurndownChanged(Event):
 @dataclass(frozen=True, slots=True)
 class StoreChanged(Event):
     """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
-    account, Region, model and pool. While the store is unavailable, this process uses its last share of the quota. If
-    it has no share yet, or the share has expired, it uses a share that leaves room for the other processes.
+    account, Region, model and pool. `message` is the reason.
+
+    While the store is unavailable, this process continues to use the part of the quota that the store assigned to it
+    last. Without a valid assignment, it uses a part that leaves room for the other processes.
     """
 
     pool: str

@@ -63,13 +63,13 @@ class Listeners(Locked):
         return stop
 
     def reach(self, within: Listeners) -> None:
-        """From now on, also pass the events of `within` to these listeners."""
+        """From now on, also pass the events of `within`, the listeners of a client, to these listeners."""
         with self._lock:
             self._within.add(within)
         within.refresh()
 
     def refresh(self) -> None:
-        """Compute `heard` and `watched` again."""
+        """Compute `heard` and `watched` again, after listeners were added or removed."""
         with self._lock:
             beyond = self._beyond
             self.watched = bool(self._watching) or (beyond is not None and beyond.watched)

@@ -27,8 +27,9 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the flow (the plan) of `call`, with `CallStarted` before it. All of its events contain the number and the
-    context of the call. If `streams` is True, the consumer of the call can read its stream in another thread or task.
+    """Return the flow (the plan) of `call`. The returned flow first emits `CallStarted`. All events of the call contain
+    the number and the context of the call. If `streams` is True, the caller can read the stream in another thread or
+    task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)

@@ -1,4 +1,4 @@
-"""Objects in S3 as input, read in pieces while a run (the processing of a file of requests) lasts."""
+"""Read objects in S3 as input. An object is read in pieces, while the records in it are processed."""
 
 from __future__ import annotations
 

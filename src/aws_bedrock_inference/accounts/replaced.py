@@ -28,12 +28,15 @@ def is_refusal(fault: Fault) -> bool:
 
 
 def replaced(session: Any, credentials: Any, refused: Any) -> bool:
-    """Return whether `credentials` are no longer the `refused` ones. If they still are, first read access keys again,
-    and write the new ones into `credentials`, so that every client of the botocore `session` uses them.
+    """Return whether `credentials` differ from `refused`, the credentials that AWS refused.
 
-    Keys that the program passed cannot be read again. Credentials of other classes are not changed, because they renew
-    themselves. They are not a source of keys either: if the keys in a file are missing for a moment, botocore finds the
-    credentials of the instance or container instead, which can belong to another account.
+    If they are still equal, find the access keys again as botocore does, for example in `~/.aws/credentials`. Then
+    write the new keys into `credentials`, so that every client of the botocore `session` uses them.
+
+    Access keys that the program passed are not read again, because they have no other source. Credentials of other
+    classes are not read again either, because they renew themselves. If botocore now finds credentials of another
+    class, they are not used. botocore finds those of the instance or container, for example, while the file with the
+    keys is missing for a moment. They can belong to another account.
 
     Raises botocore's errors if the source of the keys fails.
     """
@@ -49,5 +52,7 @@ def replaced(session: Any, credentials: Any, refused: Any) -> bool:
 
 
 def with_other_credentials(fault: Fault) -> Fault:
-    """Return the refusal `fault` as a fault that is retried once, because other credentials are in use now."""
+    """Return a copy of `fault` that is retried once. Call this function for a refusal of credentials that have been
+    replaced since then, so that the retry uses the new credentials.
+    """
     return replace(fault, decision=Decision.RETRY_LIMITED, category=Category.TRANSIENT, hint=Hint(attempts=2))

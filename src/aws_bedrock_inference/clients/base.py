@@ -81,7 +81,7 @@ class BaseClient:
         self._connect()
 
     def _plan(self, pipeline: Pipeline) -> None:
-        """Send all calls through `pipeline` from now on."""
+        """Send all later calls through `pipeline`."""
         self.pipeline = pipeline
         self._looks_up = False
         self._send = pipeline.around(attempt(send, self._clock), self._clock)
@@ -93,8 +93,8 @@ class BaseClient:
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Let this copy of a client use its own pipeline, and call `hear` with the events of the copy (see the function
-        `sibling`).
+        """Turn this copy of a client into a separate client: send its calls through `pipeline`, and call `hear` with
+        its events. The function `sibling` creates the copy.
         """
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
@@ -116,7 +116,7 @@ class BaseClient:
         return self._listeners.add(listener, attempts=attempts)
 
     def _refuse(self) -> None:
-        """From now on, refuse all calls before they wait for anything."""
+        """Refuse all later calls with `ClientClosed`, before they wait for quota or send anything."""
         self._send = self._stream = self._collect = _closed
 
     def _invoke_call(
@@ -215,8 +215,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """If an ARN does not contain its model, query AWS for the model from now on. If the client has no such ARN, do
-        nothing.
+        """From now on, query AWS for the model behind each ARN that does not contain its model. Other ids cause no
+        query.
         """
 
         def guess(call: Call, route: Route) -> Estimate:
@@ -228,7 +228,7 @@ class BaseClient:
         self._collect = self._routes.looked_up(self._collect, guess)
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
-        """Raise the exception of the call if the call failed; otherwise do nothing."""
+        """Raise the exception of a failed call. Do nothing if the call succeeded."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
 
@@ -287,7 +287,7 @@ def _closed(_: Call) -> Flow:
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """Return the response with `RetryAttempts` at the place where boto3 sets it."""
+    """Return `response` with the number of retries in `response["ResponseMetadata"]["RetryAttempts"]`, as in boto3."""
     if outcome.earlier:
         response["ResponseMetadata"]["RetryAttempts"] = max(0, outcome.attempts - 1)
     return response

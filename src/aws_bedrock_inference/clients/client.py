@@ -1,4 +1,6 @@
-"""The blocking clients. `aclient` has the asyncio version in the same order; a test compares the two."""
+"""The blocking clients. The module `aclient` contains the asyncio client, with the same methods in the same order. A
+test compares the two modules.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +72,8 @@ class BedrockClient(BaseClient):
           under their own names.
         * `stream`: with True, the client receives the answer as a stream and returns the answer when it is complete.
           The client then notices a stalled generation early, and retries a stream that breaks. With `"auto"`, the
-          client does the same for answers that can have 1,000 tokens or more, if the model supports streaming and the
-          permissions allow it.
+          client uses a stream only for an answer that can have 1,000 tokens or more. The model must support streaming,
+          and the permissions must allow it.
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
@@ -162,7 +164,7 @@ class BedrockClient(BaseClient):
         return self._unary("converse", params, timeout)
 
     def converse_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `converse_stream`. Its `stream` raises `StreamBroken` if the answer is incomplete."""
+        """boto3's `converse_stream`. The response's `stream` raises `StreamBroken` if the answer is incomplete."""
         events = self._open(self._make_call("converse_stream", params, timeout))
         return {**events.head, "stream": events}
 
@@ -171,7 +173,9 @@ class BedrockClient(BaseClient):
         return self._unary("invoke_model", params, timeout)
 
     def invoke_model_with_response_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `invoke_model_with_response_stream`. Its `body` raises `StreamBroken` if the answer is incomplete."""
+        """boto3's `invoke_model_with_response_stream`. The response's `body` raises `StreamBroken` if the answer is
+        incomplete.
+        """
         events = self._open(self._make_call("invoke_model_with_response_stream", params, timeout))
         return {**events.head, "body": events}
 
@@ -240,4 +244,4 @@ class BedrockClient(BaseClient):
 
 
 class BedrockStreamingClient(BedrockClient):
-    """The same as `BedrockClient`. The name suggests the method `invoke_stream`."""
+    """The same class as `BedrockClient` under another name, for programs that use mainly the method `invoke_stream`."""

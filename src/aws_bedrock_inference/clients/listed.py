@@ -43,9 +43,10 @@ class Listed:
 
     def refusal(self, name: str, base: str) -> str | None:
         """Return the reason to refuse a call of the model `name` without sending it, or None if the call is not
-        refused. The call is refused only if a recent list of this account and Region does not contain the model. If
-        the list is not recent and does not contain the model, or if the model is near its end of life, log a warning
-        once.
+        refused.
+
+        The call is refused only if a recent list of this account and Region does not contain the model. Two other cases
+        cause only one warning: an old list does not contain the model, or the model is near its end of life.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)

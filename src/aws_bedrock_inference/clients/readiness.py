@@ -1,6 +1,4 @@
-"""Wait until a model can be called: until access becomes valid, or until a model that is loaded on its first call is
-ready.
-"""
+"""Wait until a model can be called: its access agreement is complete, or its imported model is loaded."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
         outcome = yield from send(call)
         fault = outcome.fault
         left = started + timeout - clock()
-        if fault is None or _answers(call, fault):
+        if fault is None or _is_loaded(call, fault):
             return Outcome(value=outcome.value, usage=outcome.usage)
         if not _heals(fault) or left <= 0:
             return outcome
@@ -50,10 +48,10 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
         yield from sleep(wait)
 
 
-def _answers(call: Call, fault: Fault) -> bool:
-    """Return True if an imported model rejected the request body of InvokeModel; otherwise return False. This package
-    does not know the format of the body for imported models. Therefore a rejection by the model shows that the model
-    is loaded.
+def _is_loaded(call: Call, fault: Fault) -> bool:
+    """Return True if the fault shows that an imported model is loaded. This is the case if the model rejected the
+    request body of InvokeModel. The test call is expected to be rejected, because this package does not know the
+    model's body format.
     """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 

@@ -65,7 +65,7 @@ class Reply:
 
     @property
     def trail(self) -> tuple[Hop, ...]:
-        """The routes that the call left before `route` answered, in order; see `Fallback`."""
+        """The routes on which the call failed before `route` answered, in order; see `Fallback`."""
         return self.made.trail
 
     @property
@@ -80,8 +80,9 @@ class Reply:
 
     @property
     def filtered(self) -> FilteredContent | None:
-        """The reason why the content was filtered, completely or in part, or None if it was not filtered. The reason
-        is also set if your own message replaces the content (`made.replaced` is then True).
+        """The reason why the content was filtered, completely or in part, or None if it was not filtered. The reason is
+        also set if the policy `Filtered` replaced the content with your own message; `reply.made.replaced` is then
+        True.
         """
         return filtered_of(self.response)
 

@@ -149,8 +149,8 @@ class TextStream:
 
     @property
     def events(self) -> EventStream:
-        """The same answer as events in boto3's form, with an `Interrupted` where the answer starts again. Read either
-        these events or the text, not both.
+        """The same answer as events in boto3's form. If the stream breaks and the answer starts again, an `Interrupted`
+        marks this point. Read either these events or the text, not both.
         """
         return self._events
 
@@ -187,8 +187,8 @@ class AsyncTextStream:
 
     @property
     def events(self) -> AsyncEventStream:
-        """The same answer as events in boto3's form, with an `Interrupted` where the answer starts again. Read either
-        these events or the text, not both.
+        """The same answer as events in boto3's form. If the stream breaks and the answer starts again, an `Interrupted`
+        marks this point. Read either these events or the text, not both.
         """
         return self._events
 

@@ -65,8 +65,8 @@ class Assembly:
     """The blocks of an answer that is still arriving. Pieces are stored as they arrive, and `content` joins them.
 
     The field `contentBlockIndex` of an event shows to which block a piece belongs, and the order of the blocks. In a
-    defective stream, this index can be missing, or two blocks can have the same index. Then the next block begins after
-    a stop, or with a start or a piece of another kind. The blocks are in the order of their arrival.
+    defective stream, this index can be missing, or two blocks can have the same index. Then a new block begins at each
+    start event, after each stop event, and where the kind of the pieces changes. The blocks keep the order of arrival.
     """
 
     def __init__(self) -> None:
@@ -161,8 +161,8 @@ def _tool_use(values: list[Any]) -> dict[str, Any]:
 
 
 def _parsed(inputs: list[Any]) -> Any:
-    """Return the input of a tool, joined from its pieces and parsed. Return an empty dictionary if there are no pieces.
-    Return the joined text if it is not complete JSON.
+    """Return the input of a tool: its pieces, joined and parsed as JSON. Return an empty dictionary if there are no
+    pieces. Return the joined text if it is not complete JSON.
     """
     if inputs and not all(isinstance(piece, str) for piece in inputs):
         return inputs[-1]

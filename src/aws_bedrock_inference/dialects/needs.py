@@ -189,8 +189,8 @@ def _read_tools(tools: Any, uses: set[Need]) -> None:
 
 
 def _read_choice(choice: Any, uses: set[Need]) -> None:
-    """Read a tool choice in any form: Converse's `{"any": {}}`, Anthropic's `{"type": "any"}` or OpenAI's
-    `"required"`.
+    """Add to `uses` what a tool choice requires of the model. The choice can have any form: Converse's `{"any": {}}`,
+    Anthropic's `{"type": "any"}` or OpenAI's `"required"`.
     """
     names = (choice, *_dict(choice), _dict(choice).get("type"))
     uses |= {_CHOICES[name] for name in names if isinstance(name, str) and name in _CHOICES}

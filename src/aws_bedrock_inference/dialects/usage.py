@@ -93,9 +93,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 
 
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
-    """Return the token usage of a generated answer.
-
-    Return None in two cases. An embedding has no output tokens. If all counts are 0, the model reported no usage.
+    """Return the token usage of a generated answer. Return None for an embedding, because it has no output tokens. Also
+    return None if all counts are 0, because the model then reported no usage.
     """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
@@ -120,10 +119,10 @@ def intervened(body: Mapping[str, Any]) -> bool:
 
 
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
-    """Return whether a guardrail blocked the answer. The answer then ends with `chunk` and has no stop reason.
+    """Return whether a guardrail blocked the answer. The answer then ends with `chunk`, which has no stop reason.
 
-    `alone` is True for the first chunk. Titan marks a blocked answer by a token count. In the other formats in which a
-    field contains the text, a blocked answer consists of only one chunk.
+    `alone` is True if `chunk` is the first chunk of the answer. It is used for formats whose blocked answers have only
+    one chunk and no other sign. Titan's chunk of a blocked answer has a sign: the total number of output tokens.
     """
     if not intervened(chunk):
         return False
@@ -172,10 +171,11 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
-    """Return `usage` of a stream with reasoning, with corrected cache writes.
+    """Return `usage`, the usage of a stream with reasoning, with corrected cache writes.
 
-    AWS sometimes counts the cache writes of such a stream twice. If the reported input exceeds the estimate
-    `most_input`, the difference is subtracted from the cache writes. At least half of them remain.
+    AWS sometimes counts the cache writes of such a stream twice. `most_input` is the estimated number of input tokens.
+    If the reported input is larger, the difference is subtracted from the cache writes, but never more than half of
+    them.
     """
     written = usage.cache_write_tokens
     beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input
@@ -192,8 +192,8 @@ def count_response(tokens: int) -> dict[str, Any]:
 
 
 def count(value: Any) -> int | None:
-    """Return `value` as a number of tokens. `5.0` and `"5"` are accepted too. Return None if the value is not a
-    possible number.
+    """Return `value` as a number of tokens. A float such as `5.0` and a text such as `"5"` are accepted, too. Return
+    None if the value cannot be a number of tokens.
     """
     if isinstance(value, bool):
         return None
@@ -233,7 +233,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
     """Return whether `body` is a complete answer that was neither truncated nor filtered.
 
     Every stop reason in the body must mean a complete answer. If `needs_reason` is True, the body must contain at least
-    one stop reason. It is False for a body of InvokeModel, because an embedding has no stop reason.
+    one stop reason. Pass False for a body of InvokeModel, because an embedding has no stop reason.
     """
     if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False

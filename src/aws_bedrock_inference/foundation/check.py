@@ -97,8 +97,8 @@ def no_such_id(name: str, listing: Listing) -> str:
 
 
 def refuses_retention(base: str, mode: str | None) -> bool:
-    """Return whether a model refuses calls because of `mode`, the account's data-retention mode. Return False if it is
-    not known whether the model refuses calls.
+    """Return True if a model refuses calls because of `mode`, the account's data-retention mode. Return False if the
+    model accepts calls, or if this is unknown.
     """
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)

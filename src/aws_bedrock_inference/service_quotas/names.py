@@ -32,7 +32,9 @@ _SPELLINGS = (
 
 
 class Model(NamedTuple):
-    """A model without the differences of spelling: equal for a model id and for AWS's names of the same model."""
+    """A model: its provider, and the words of its name in a uniform spelling. A model id and AWS's different names of
+    the same model therefore give equal objects.
+    """
 
     provider: str
     words: frozenset[str]

@@ -62,7 +62,7 @@ class _LookUp:
 
 
 class Profiles:
-    """The models behind ARNs that AWS has returned so far. Threads and clients can share an object."""
+    """The models behind ARNs, as far as AWS has returned them. Threads and clients can share an object."""
 
     def __init__(self, *, clock: Clock = clocks.monotonic, patience: float = PATIENCE) -> None:
         self._clock = clock
@@ -85,8 +85,8 @@ class Profiles:
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Request the model behind `arn` with the function `ask`. No request is started if one is in progress, if the
-        model is known, or shortly after a failed request.
+        """Start a request for the model behind `arn`, with the function `ask`. Start none if the model is known, if a
+        request is in progress, or shortly after a failed request.
 
         Return an object with which the call waits for the result, at most until `deadline`. Return None if the call
         does not have to wait.

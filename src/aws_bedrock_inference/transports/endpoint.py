@@ -91,8 +91,8 @@ class Endpoint:
         """Return the endpoint of a client with these options. If `session` is None, this endpoint's session is used.
         The method can read files.
 
-        If `endpoint_url` is not set and this endpoint is not AWS's own (a gateway, a simulator), the returned endpoint
-        has the same URL in every Region.
+        If `endpoint_url` is not set and this endpoint is a gateway or a simulator, the returned endpoint has the same
+        URL in every Region.
         """
         return find_endpoint(
             self.session if session is None else session,
@@ -112,14 +112,14 @@ def unread_region() -> str:
 def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> Endpoint:
     """Return the address to which boto3 would send a call, with the signer that boto3 would use.
 
-    `session` is a boto3 or botocore session, or None for boto3's default session. boto3 finds the Region, the endpoint
-    (also from `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL`, the profile's services section, FIPS and
-    dual-stack), proxies, the CA bundle, credentials and the bearer token (`AWS_BEARER_TOKEN_BEDROCK`). Client
-    certificates and `proxies_config` are not used.
+    `session` is a boto3 or botocore session, or None for boto3's default session. boto3 finds the Region, the endpoint,
+    proxies, the CA bundle, credentials and the bearer token (`AWS_BEARER_TOKEN_BEDROCK`). It also finds an endpoint in
+    `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, in `AWS_ENDPOINT_URL`, and in the services section of the profile, and obeys the
+    settings for FIPS and dual-stack. Client certificates and `proxies_config` are not used.
 
-    Raises `NoRegion` if no Region is found, `InvalidEndpointConfigurationError` if a bearer token would be sent
-    unencrypted to another machine, `InvalidProxy` if the proxy's URL is invalid, and boto3's exceptions for an invalid
-    profile or endpoint.
+    Raises `NoRegion` if no Region is found, and `InvalidProxy` if the proxy's URL is invalid. Raises
+    `InvalidEndpointConfigurationError` if a bearer token would be sent unencrypted to another machine. Raises boto3's
+    exceptions for an invalid profile or endpoint.
     """
     try:
         client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)

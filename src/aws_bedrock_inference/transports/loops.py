@@ -42,8 +42,9 @@ connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
 class LoopConnections:
-    """The connections of one event loop. An asynchronous generator refers to them: when the loop ends, `asyncio.run`
-    closes its asynchronous generators, and this closes the connections.
+    """The connections of one event loop. They are closed when the loop ends, in this way: the object registers an
+    asynchronous generator with the loop. `asyncio.run` closes such generators at the end of the loop, and the generator
+    then closes the connections.
     """
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
@@ -135,8 +136,8 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection. In the exchange of the running task (the limits of its request), start the time limit
-        for the answer.
+        """Return a connection. Then start the time limit for the answer, which is stored in the `Exchange` of the
+        running task.
         """
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
@@ -194,8 +195,8 @@ class _Handler(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Read bytes of the answer. Fail if the answer does not begin with HTTP/1, because aiohttp's parser also
-        accepts empty lines and other protocols before the version, and does not report them.
+        """Read bytes of the answer. Fail if the answer does not begin with HTTP/1. aiohttp's parser does not report
+        this: it also accepts empty lines and other protocols before the version.
         """
         if len(self._start) < len(START):
             self._start += data[: len(START) - len(self._start)]
@@ -251,7 +252,9 @@ class _Handler(ResponseHandler):
 
 
 def _malformed(problem: str) -> BadHttpMessage:
-    """Return an error that aiohttp expects of a connection. Its cause is the one that a fault shows."""
+    """Return an error of the class that aiohttp expects from a connection. Its cause is a `MalformedAnswer`, which the
+    fault of the call shows.
+    """
     error = BadHttpMessage(problem)
     error.__cause__ = MalformedAnswer(problem)
     return error
@@ -295,8 +298,8 @@ async def finished(work: Future[Any]) -> Any:
 
 
 def _with_closed(loop: Any, close: Callable[[], None]) -> None:
-    """Run `close` with a loop that calls its callbacks immediately. The connections close in callbacks, which a closed
-    loop would never call.
+    """Run the function `close`, although `loop` is closed. Connections are closed in callbacks of the loop, and a
+    closed loop calls no callbacks. Therefore this function lets the loop call them immediately.
     """
 
     def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop

@@ -50,8 +50,8 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return the account of the credentials, or an empty text if the account is unknown before the credentials are
     fetched.
 
-    The account is stated in the credentials, or else in the ARN of their role. A token contains no account, and
-    credentials of an instance may contain none. In these cases, the account that the user sets is returned.
+    The account comes from the credentials, or from the ARN of their role. A token contains no account, and credentials
+    of an instance may contain none. In these two cases, the account that the user sets is returned.
     """
     if token_for is not None:
         return _stated(core)

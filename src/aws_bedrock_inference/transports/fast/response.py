@@ -37,7 +37,7 @@ _BESIDE = frozenset({"metrics", "performanceConfig", "serviceTier", "trace", "us
 class Structure:
     """Reads one structure. The readers of its members are created on first use, because a shape can contain itself.
 
-    As in botocore, members that are null or not in the model are omitted, and an unknown member of a tagged union is
+    As in botocore, members that are null or not in the model are omitted. An unknown member of a tagged union is
     reported by its name. Raises an exception for data that botocore cannot read, for example `ValueError` for a union
     without exactly one member.
 
@@ -66,7 +66,7 @@ class Structure:
             elif self._union and key != "__type":
                 result["SDK_UNKNOWN_MEMBER"] = {"name": next(iter(value))}  # as botocore names it
         if self._union and len(result) != 1:
-            raise ValueError("a union must have one member")
+            raise ValueError("a union of the answer must have exactly one member")
         return result
 
     @cached_property
@@ -96,8 +96,9 @@ class Structure:
 
 
 class _Lenient(Structure):
-    """Reads answers that botocore cannot read. It omits invalid numbers and dates, and other unreadable members except
-    for the content. A union without a member becomes empty.
+    """Reads answers that botocore cannot read. It omits an unreadable member if the answer is useful without it:
+    numbers, dates, and members such as `usage` and `trace`. It raises an exception if the content cannot be read. A
+    union without a member becomes empty.
     """
 
     def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +110,7 @@ class _Lenient(Structure):
                 if not self._may_miss(key, part):
                     raise
         if self._union and len(result) > 1:
-            raise ValueError("a union must have one member")
+            raise ValueError("a union of the answer must have exactly one member")
         return result
 
     def _may_miss(self, key: str, part: Any) -> bool:
