@@ -184,9 +184,9 @@ class Timeout:
     * `first_content` (default 240): the limit until the first content of a stream. A stream delivers content as soon as
       the model has read the prompt and finished thinking. A stream that stays empty for longer shows that the Region
       lacks capacity.
-    * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After a chunk of any
-      other kind, the limit is four times as long, because a model that thinks or writes the input of a tool can be
-      silent for up to 196 s.
+    * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After any other
+      chunk, the limit is four times as long: a model that thinks, or writes the input of a tool, can be silent for up
+      to 196 s.
     * `total` (default unlimited): the limit for the whole attempt. The deadline of the call limits all attempts
       together even if `total` is unlimited.
     """

@@ -1,8 +1,8 @@
 """The plan of one call, without any I/O.
 
 A flow is a generator. It yields *effects*, which are requests to the outside world, and returns an `Outcome`. A driver
-(see `drivers`) performs the effects and sends the replies back. Flows yield only through the helpers below, so that the
-type of each reply is stated in one place.
+(see `drivers`) performs the effects and sends the replies back. Most flows yield through the functions below, such as
+`give` and `wait`, because these functions state the type of each reply.
 
     Send     send the call to the service            → Outcome
     Next     read one event of an open stream        → event, Fault, or None at the end of the body

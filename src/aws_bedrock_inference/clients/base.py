@@ -130,7 +130,6 @@ class BaseClient:
         pin: str | None = None,
         on_interrupt: OnInterrupt | None = None,
     ) -> Call:
-        """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
         name = "" if tenant is None else tenant_name(tenant)
         conversation = None if pin is None else pin_name(pin)
@@ -228,7 +227,6 @@ class BaseClient:
         self._collect = self._routes.looked_up(self._collect, guess)
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
-        """Raise the exception of a failed call. Do nothing if the call succeeded."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
 

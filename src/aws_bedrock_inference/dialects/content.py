@@ -121,7 +121,6 @@ class _Block:
         self.pieces: list[tuple[str, Any]] = []
 
     def closed(self) -> dict[str, Any]:
-        """Return the content block in Converse's form."""
         kind = str(self.kind)
         if kind == "text":
             return self._text()

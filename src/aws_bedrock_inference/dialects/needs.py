@@ -71,8 +71,8 @@ _REASONING = frozenset({"reasoning", "reasoningConfig"})
 
 
 def needs(operation: str, params: Mapping[str, Any], estimate: Estimate) -> Needs:
-    """Return what a call needs from a model. `operation` is boto3's method, `params` are its parameters, and `estimate`
-    is the estimated tokens of the call.
+    """Return the abilities that a call needs from a model. `operation` is boto3's method, `params` are its parameters,
+    and `estimate` is the estimated number of tokens of the call.
     """
     uses: set[Need] = set()
     form, model_id = "", params.get("modelId", "")

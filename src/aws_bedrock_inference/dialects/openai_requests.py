@@ -163,7 +163,6 @@ def _blocks(parts: list[Any], where: str, *, image: bool) -> Iterator[dict[str, 
 
 
 def _image(value: Any, where: str) -> dict[str, Any]:
-    """Return Converse's image block for the image in a data URL."""
     _only(_object(value, where), where, "url", "detail")
     if value.get("detail") not in (None, "auto"):
         raise _refusal(f"{where}.detail")
@@ -191,7 +190,6 @@ def _tool_use(call: Any, where: str) -> dict[str, Any]:
 
 
 def _tools(given: dict[str, Any]) -> dict[str, Any] | None:
-    """Return Converse's `toolConfig` for the tools and the tool choice of a body."""
     choice = given.get("tool_choice", "auto")
     tools = _list(given.get("tools") or [], "body.tools")
     if not tools:
@@ -235,7 +233,6 @@ def _function(value: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _output(wanted: Any) -> dict[str, Any] | None:
-    """Return Converse's `outputConfig` for a response format."""
     if wanted is None or wanted == {"type": "text"}:
         return None
     if _object(wanted, "body.response_format").get("type") != "json_schema":

@@ -161,7 +161,6 @@ def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
 
 
 def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
-    """Return `usage` with the number of one-hour cache writes, if `reported` contains it."""
     details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
     hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
     if isinstance(details, list):

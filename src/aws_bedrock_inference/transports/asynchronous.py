@@ -173,7 +173,6 @@ class AiohttpTransport:
             return False
 
     def _here(self) -> LoopConnections:
-        """Return the connections of the running event loop."""
         loop = asyncio.get_running_loop()
         connections = self._loops.get(loop)
         if connections is None:

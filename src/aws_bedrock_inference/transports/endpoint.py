@@ -67,13 +67,15 @@ class UnreadableCredentials(BotoCoreError):
 class Endpoint:
     """The endpoint of calls.
 
-    `url` has no trailing slash. `account` is the account of the credentials, or empty if the credentials do not contain
-    it. In this case `whose` identifies the access key; `whose` is empty if the credentials must be fetched first.
-    `principal` is a hash of the signing identity (see `principals`).
-
-    `proxy` is the proxy's URL or None. `verify` is the path of the CA bundle, or True for botocore's own bundle.
-    `session` is the session in which the endpoint was found, or None for boto3's default session. `beside` caches other
-    objects (such as endpoints of other Regions) that were found from this endpoint.
+    * `url`: the URL, without a trailing slash.
+    * `account`: the account of the credentials, or empty if the credentials do not contain it.
+    * `whose`: the account, or otherwise a name for the access key. It is empty if the credentials must be fetched
+      first.
+    * `principal`: a hash of the signing identity (see `principals`).
+    * `proxy`: the proxy's URL, or None.
+    * `verify`: the path of the CA bundle, or True for botocore's own bundle.
+    * `session`: the session in which the endpoint was found, or None for boto3's default session.
+    * `beside`: a cache of other objects that were found from this endpoint, such as endpoints of other Regions.
     """
 
     url: str

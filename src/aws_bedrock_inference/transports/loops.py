@@ -90,10 +90,11 @@ class LoopConnections:
                 self.loop.call_soon_threadsafe(self.connector.drop)
 
     def collect(self) -> None:
-        """Close all connections in a finalizer, unless the loop is closed.
+        """Close all connections in a finalizer, except in one case: the loop is closed, and calls still wait for
+        answers.
 
-        If the loop is closed, its tasks that wait for answers are also being garbage collected. Closing the connections
-        would wake these tasks, and no call is allowed to continue inside the garbage collector.
+        Then the tasks of these calls are also being garbage collected. Closing the connections would wake these tasks,
+        and no call is allowed to continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
@@ -145,7 +146,6 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     def in_use(self) -> bool:
-        """Return whether any call is using one of the connections."""
         return bool(self._acquired)
 
     def forget(self) -> None:
@@ -160,7 +160,6 @@ class _Connector(aiohttp.TCPConnector):
                 handler.close()
 
     def drop(self) -> None:
-        """Close every connection immediately."""
         self.retired = True
         for handler in list(self._handlers):
             handler.abort()
@@ -190,7 +189,6 @@ class _Handler(ResponseHandler):
         handlers.add(self)
 
     def set_response_params(self, **params: Any) -> None:
-        """Prepare the connection for the answer to the next request."""
         self._start = b""
         super().set_response_params(**params)
 
@@ -266,7 +264,6 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses of `host`."""
         return [
             ResolveResult(
                 hostname=host, host=str(where[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
