@@ -74,7 +74,7 @@ def shown_name(value: Any, known: Iterable[str]) -> str:
 
 
 def hashed(text: str) -> str:
-    """Return a name for `text` that distinguishes it from other texts without revealing it."""
+    """Return a hash of `text`. It distinguishes the text from other texts without revealing it."""
     return sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 

@@ -74,8 +74,8 @@ class AsyncBedrockClient(BaseClient):
           under their own names.
         * `stream`: with True, the client receives the answer as a stream and returns the answer when it is complete.
           The client then notices a stalled generation early, and retries a stream that breaks. With `"auto"`, the
-          client uses a stream only for an answer that can have 1,000 tokens or more. The model must support streaming,
-          and the permissions must allow it.
+          client uses a stream if the answer can have 1,000 tokens or more. If the model or the permissions do not allow
+          streaming, the client sends the call again without it.
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
@@ -131,11 +131,14 @@ class AsyncBedrockClient(BaseClient):
 
         A fault before the first piece is retried, and the caller does not notice the retry. A later fault raises
         `StreamBroken`, whose attribute `received` contains the text that arrived. A stream that ends without its
-        closing event raises `StreamBroken`, too. With `on_interrupt="restart"`, a broken stream does not raise: it
-        yields a notice and then the whole answer again. With `on_interrupt="continue"`, the client sends the text
-        that arrived to the model, and the model continues that text (see `Resume`). After the end, `reply` on the
-        stream has the usage and the stop reason. `timeout` replaces the client's timeout for this call. A timeout in
-        seconds covers the whole stream.
+        closing event raises `StreamBroken`, too.
+
+        * `on_interrupt`: replaces this exception. With `"restart"`, a broken stream yields a notice and then the whole
+          answer again. With `"continue"`, the client sends the text that arrived to the model, and the model continues
+          that text (see `Resume`).
+        * `timeout`: replaces the client's timeout for this call. A timeout in seconds covers the whole stream.
+
+        After the end, `reply` on the stream has the usage and the stop reason.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -159,9 +162,9 @@ class AsyncBedrockClient(BaseClient):
         return AsyncTextStream(self._events(call))
 
     async def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` has
-        the same meaning as in `invoke`. Its type annotation is `Any`, so that type checkers accept
-        `converse(**kwargs)` with any dictionary.
+        """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` has the
+        same meaning as in `invoke`. Its annotation is `Any`, because type checkers then accept `converse(**kwargs)`
+        with any dictionary.
         """
         return await self._unary("converse", params, timeout)
 

@@ -246,8 +246,9 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
 class Finish:
     """An object that updates the token estimates and notifies the listeners when a call ends.
 
-    An open stream holds a reference to this object until the stream ends. This object holds no reference to the client
-    or to its connections. Therefore an event loop that is dropped together with its tasks can be garbage collected.
+    An open stream holds a reference to this object until the stream ends. Therefore this object holds no reference to
+    the client or to its connections. Otherwise an open stream would keep an event loop alive that was dropped together
+    with its tasks, and the loop could not be garbage collected.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")

@@ -46,7 +46,7 @@ class Reply:
     @property
     def attempts(self) -> int:
         """The number of requests that were sent for this answer; 0 for an answer from a cache. Attempts that the
-        circuit or the quota refused were not sent.
+        circuit breaker or the quota refused were not sent.
         """
         instead_of, cached = self.made.degraded_by, self.made.cached
         return sent(self.earlier) + (cached is None if instead_of is None else instead_of.kind is not Kind.REFUSED)

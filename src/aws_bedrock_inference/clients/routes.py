@@ -1,4 +1,4 @@
-"""Find the route (model, Region, account and quota) of each call of a client by its model id."""
+"""Find the route (model, Region, account and quota) of a call from the call's model id."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ class Transcript:
     * `whole`: True after the event that completes the answer.
     * `quiet`: True if a long silence is normal now, because the model thinks, writes the input of a tool, or waits for
       a tool that AWS runs. It is False after a piece of text, and after the end of the answer.
-    * `intervened`: True if a guardrail changed or blocked the answer of a native stream. Converse reports this as its
-      stop reason.
+    * `intervened`: True if a guardrail changed or blocked the answer of InvokeModelWithResponseStream. In a
+      ConverseStream, the stop reason shows this.
     * `failure`: the code and the message of an error that the model itself reported.
     * `index`: the index of the current block. `open` is True if more of that block is expected.
     """

@@ -258,7 +258,9 @@ def _answers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first count that is reported under one of the names. Return -1 if the count is impossible."""
+    """Return the first count that is reported under one of the names. Return None if there is no count, and -1 if the
+    count is impossible.
+    """
     for name in names:
         value = place.get(name)
         if value is not None:

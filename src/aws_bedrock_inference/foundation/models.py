@@ -226,9 +226,7 @@ class Models(Locked):
         return self._listing
 
     def _needs_query(self, name: str, listing: Listing) -> bool:
-        """Return whether the model behind an id is unknown until AWS is queried for the profile with this id
-        (GetInferenceProfile).
-        """
+        """Return True if only AWS knows the model behind the id `name`, so that GetInferenceProfile must be sent."""
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _listed(self, name: str, listing: Listing) -> bool | None:

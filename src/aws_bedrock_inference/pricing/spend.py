@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 class Hold:
-    """The reservation of one call. A client waits for it before it sends the call. `admitted` is None while the call
-    waits.
+    """The reservation of one call. The call is sent after the reservation was admitted. `admitted` is None while the
+    call waits.
 
     `most` is the highest possible cost of the call, and `expected` is the reserved cost. Both are in units of 1e-12
     dollars.

@@ -46,8 +46,8 @@ class Meaning:
 
     * `dimension`: requests per minute (`rpm`), tokens per minute (`tpm`) or tokens per day (`tpd`).
     * `model`: None if the quota applies to all models together.
-    * `pools`: the quota pools to which the quota applies. The limit in a pool is the quota's number times the factor of
-      the pool.
+    * `pools`: the quota pools to which the quota applies, each with a factor. The limit in a pool is the value of the
+      quota times this factor.
     * `label`: the name of the model as AWS writes it.
     * `certain`: True if the quota is known by its code, and not only by its name.
     """

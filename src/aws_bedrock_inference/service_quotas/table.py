@@ -50,8 +50,8 @@ class Limits:
     day (`tpd`). None means that Service Quotas lists no such quota. Many models have no quota for requests.
 
     If AWS lists a daily quota for all models of the Region together, `tpd` is that quota. AWS weights the tokens of
-    each model by their price, so for one model `tpd` is only an upper bound. `known` contains the quotas
-    from which the three limits were read, by the names `rpm`, `tpm` and `tpd`.
+    each model by their price, so for one model `tpd` is only an upper bound. `known` contains the quotas from which the
+    three limits were read, by the names `rpm`, `tpm` and `tpd`.
     """
 
     rpm: float | None = None

@@ -29,8 +29,8 @@ SIGMAS = 2.0
 
 
 class Ratio(NamedTuple):
-    """The number of tokens per byte of text on one model. `mean` is the weighted mean of the answers so far, and
-    `sigma` is their standard deviation.
+    """The number of tokens per byte of text on one model. `mean` is the weighted mean of the values observed so far,
+    and `sigma` is their standard deviation.
     """
 
     mean: float
@@ -50,8 +50,8 @@ class _Learnt:
 
 
 class TokenGauge(Locked):
-    """Learns the number of tokens per byte for each model. Its estimates are rather too high, so that a reservation is
-    rarely too small. Threads can share an object.
+    """Learns the number of tokens per byte for each model. Its estimates are usually a little too high, so that a
+    reservation is rarely too small. Threads can share an object.
 
     * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
       Longer and newer answers have more weight.
@@ -72,8 +72,8 @@ class TokenGauge(Locked):
         super().__init__()
 
     def tokens(self, model: str, text_bytes: int) -> int:
-        """Return the estimated number of tokens in `text_bytes` bytes of text on `model`. The estimate is rather too
-        high than too low.
+        """Return the estimated number of tokens in `text_bytes` bytes of text on `model`. The estimate is usually a
+        little too high.
         """
         learnt = self._learnt.get(model)
         return int(text_bytes * (PRIOR if learnt is None else learnt.upper)) + 1

@@ -217,8 +217,8 @@ class _Body:
         self._exchange = exchange
 
     async def read(self, limit: str) -> bytes:
-        """Return the bytes that have arrived. If none have arrived, wait for them at most as long as `limit` allows.
-        Return empty bytes at the end of the body.
+        """Return the bytes that have arrived. If none have arrived, wait for them, for at most the time limit with the
+        name `limit`. Return empty bytes at the end of the body.
         """
         try:
             async with asyncio.timeout(self._exchange.timeout(limit)):
