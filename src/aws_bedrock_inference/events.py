@@ -188,8 +188,8 @@ class ThrottleReceived(Event):
     * `cause`: the quota dimension that the ledger considers exhausted.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
-    * `used`: the use of the dimension `cause` in the last minute, by this process alone.
-    * `estimate`: the new estimated limit of `cause` per minute, for this process alone.
+    * `used`: the requests (if `cause` is `requests`) or the tokens that this process used in the last minute.
+    * `estimate`: the new estimated limit per minute of what `used` counts, for this process alone.
     * `waiting`: the number of waiting calls, by priority.
     * `consumers`: the number of tokens used in the last minute, by priority.
     * `advice`: the recommended action.
