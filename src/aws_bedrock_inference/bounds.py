@@ -1,4 +1,4 @@
-"""Limits for values from outside (numbers in options and requests, texts), and how messages show such values."""
+"""Check numbers and texts that come from the program or from AWS, and write them into error messages safely."""
 
 from __future__ import annotations
 

@@ -79,8 +79,9 @@ class Route:
 
     * `model`: the model id as the caller wrote it.
     * `base`: the model id without its geography prefix.
-    * `pool`: the quota pool that the geography prefix selects: `on-demand`, `geographic`, `global` or `provisioned`.
-      For example, `us.x` and `global.x` use two different quotas of the model `x`.
+    * `pool`: one of the separate quotas of the model. `on-demand` is for an id without a geography prefix,
+      `geographic` for a prefix such as `us.`, `global` for the prefix `global.`, and `provisioned` for the ARN of a
+      provisioned model.
     * `account`: the AWS account. It is empty if the credentials do not contain the account.
     * `endpoint`, `principal`: hashes of the endpoint's URL and of the identity that signs the request.
     * `server`: the host and port of the endpoint.
@@ -134,9 +135,10 @@ class Usage:
     """The tokens that a call used, as the service reported them.
 
     * `requests`: the number of requests that this usage covers.
-    * `cache_write_1h_tokens`: the part of the cache writes that is stored for one hour, at a higher price.
-    * `cache_write_excess`: the cache writes that were reported although they exceed the possible maximum, because some
-      streams report cache writes twice. `cache_write_tokens` does not include them.
+    * `cache_write_tokens`: the tokens written to the prompt cache. Some streams report these tokens twice; this number
+      is corrected.
+    * `cache_write_1h_tokens`: those of them that are stored for one hour, at a higher price.
+    * `cache_write_excess`: the tokens by which the reported number was too high.
     """
 
     input_tokens: int = 0
@@ -211,8 +213,8 @@ class Call(NamedTuple):
 
     * `operation`: the name of a boto3 method, such as `converse` or `invoke_model_with_response_stream`. `params` are
       exactly the parameters of that method.
-    * `arrived`, `deadline`: times on the driver's clock, at which the call arrived and at which it must end. The
-      deadline covers all attempts and waits.
+    * `arrived`, `deadline`: the times at which the call arrived and at which it must end, on the client's monotonic
+      clock. The deadline covers all attempts and waits.
     * `priority`: orders the calls that wait for quota. The call with the smallest number goes first (see `PRIORITIES`).
     * `tenant`: the party on whose behalf the call is made. Within one priority, the tenants take turns. All calls
       without a tenant count as one tenant.
@@ -221,11 +223,12 @@ class Call(NamedTuple):
       applies.
     * `collected`: True if the client itself reads the stream to its end. The caller then receives one complete answer,
       and no events.
-    * `place`: the endpoint to which the call is sent, and the identity that signs it. None means those of the client.
+    * `place`: an endpoint and a signing identity other than those of the client. It is None for most calls.
     * `pin`: the name of the conversation that the call belongs to.
     * `quota`: the policy that admits the call instead of the quota in the pipeline.
-    * `moves`: a function that a policy with several routes, such as `Fallback`, sets. It is called after each failed
-      attempt, with the fault and the number of the attempt. It returns True if the call continues on another route.
+    * `moves`: a function that is called after each failed attempt, with the fault and the number of the attempt. It
+      returns True if the call continues on another route, and then no retry follows on this one. Policies with several
+      routes, such as `Fallback`, set it.
     * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
     * `context`: the names and values that the caller has set with `context(...)`.
     """

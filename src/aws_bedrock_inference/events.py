@@ -66,10 +66,13 @@ class AttemptStarted(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """A request received its answer, or failed with `fault`. `seconds` is the time since the request was sent. If the
-    caller reads the answer as a stream, `seconds` includes the time that the caller takes. `first_content` is the
-    time until the first content of a stream, or None for other answers. If the program interrupts an attempt,
-    `AttemptEnded` is not emitted; the next event is the end of the call.
+    """A request received its complete answer, or failed with `fault`.
+
+    * `seconds`: the time since the request was sent. If the caller reads the answer as a stream, this includes the time
+      that the caller needs to process the events.
+    * `first_content`: the seconds from the request to the first content of a stream; None for other answers.
+
+    If the program interrupts an attempt, this event is not emitted; the next event is the end of the call.
     """
 
     operation: str
@@ -181,15 +184,16 @@ class QuotaQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleReceived(Event):
-    """The service throttled a call that the ledger had admitted. The ledger is this process's record of the quota and
-    its use.
+    """The service throttled a call that this process's quota policy had admitted. All numbers count only the calls of
+    this process.
 
-    * `limit`: the quota dimension (requests or tokens) that the service named.
-    * `cause`: the quota dimension that the ledger considers exhausted.
+    * `limit`: the limit that the service named: `requests`, `tokens`, `tokens-per-day`, or None.
+    * `cause`: the exhausted limit. It is `limit` or, if the service named none, the limit with the highest use.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
-    * `used`: the requests (if `cause` is `requests`) or the tokens that this process used in the last minute.
-    * `estimate`: the new estimated limit per minute of what `used` counts, for this process alone.
+    * `used`: what was used in the last minute: requests if `cause` is `requests`, otherwise tokens.
+    * `estimate`: the estimated limit per minute after this throttle: of requests if `cause` is `requests`, otherwise of
+      tokens.
     * `waiting`: the number of waiting calls, by priority.
     * `consumers`: the number of tokens used in the last minute, by priority.
     * `advice`: the recommended action.
@@ -221,11 +225,12 @@ class BurndownChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreChanged(Event):
-    """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
-    account, Region, model and pool. `message` is the reason.
+    """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota by
+    its account, Region, model and quota pool, joined by `|`. `message` is the reason.
 
-    While the store is unavailable, this process continues to use the part of the quota that the store assigned to it
-    last. Without a valid assignment, it uses a part that leaves room for the other processes.
+    While the store is unavailable, this process continues to use the share of the quota that the store assigned to it.
+    If it has no valid share, it uses the quota divided by the last known number of processes. If it never reached the
+    store, it uses a small fixed share.
     """
 
     pool: str

@@ -1,7 +1,8 @@
-"""Emit the events at the start of a call and around its attempts, if a listener wants them.
+"""Emit the events at the start of a call and around its attempts, and write the call's number and context into all
+events of the call.
 
-A call without a `call_id` and without a context passes through unchanged, so these events cost nothing if no listener
-wants them.
+A call gets a number (`call_id`) only if a listener wants these events. A call without a number and without a context
+passes through unchanged and therefore costs no time here.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ def ids(call_id: int = 0) -> Ids | None:
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Inside this block, prevent OpenTelemetry's instrumentations from creating spans for calls."""
+    """Inside `with unseen():`, OpenTelemetry's instrumentation of botocore creates no spans. Use it around a boto3 call
+    that is prepared but not sent.
+    """
     contexts = sys.modules.get("opentelemetry.context")
     if contexts is None:
         yield

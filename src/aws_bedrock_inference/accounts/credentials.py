@@ -71,12 +71,13 @@ class RoleNotAssumed(CredentialRetrievalError):
 
 
 class RoleCredentials(DeferredRefreshableCredentials):
-    """The credentials of `role`. They are requested from AWS STS in `region`. The credentials of the botocore session
-    `base` sign this request.
+    """The temporary credentials of `role`, from AWS STS in `region`. The botocore session `base` signs the request to
+    STS.
 
-    A role can be assumed with the credentials of another role. `principal` is a text that names all roles of such a
-    chain, from the first role to `role`. `lead_to` contains the credentials of the roles that were assumed with the
-    credentials of `role`.
+    One role can assume the next, as in a chain A, B, C. Two attributes of the credentials of B describe this chain:
+
+    * `principal`: a text that names the roles from the first one to this one, here A and B.
+    * `lead_to`: the credentials of the roles that this role has assumed, here those of C.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -105,10 +106,10 @@ class RoleCredentials(DeferredRefreshableCredentials):
         renew_lock(self._source)
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
-        """Return whether the credentials expire within `refresh_in` seconds. botocore renews them if the result is
-        True.
+        """Return whether the credentials expire within `refresh_in` seconds. If so, botocore renews them.
 
-        For 30 s after a failed renewal, the result is True only if the credentials expire within one minute.
+        A failed renewal is not repeated for 30 s, so that STS does not receive a request for every call. An exception
+        is the last minute before the credentials expire: then every call requests a renewal.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
@@ -136,9 +137,11 @@ class RoleCredentials(DeferredRefreshableCredentials):
         raise RoleNotAssumed(fault)  # raised here, so that it does not reference `error`, which may reference a request
 
     def _source_replaced(self) -> bool:
-        """Return whether the access keys with which the role is assumed have changed since STS refused them. Only
-        access keys are read again. All other kinds of credentials renew themselves, and reading them here could send
-        another request to STS.
+        """Return whether the access keys that STS refused have been replaced since then, for example in
+        `~/.aws/credentials`.
+
+        Only access keys are read again. All other credentials renew themselves, and reading them could send another
+        request to STS.
         """
         try:
             return type(self._source) is Credentials and replaced(self._base, self._source, self._signed_by)

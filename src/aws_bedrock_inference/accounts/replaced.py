@@ -30,13 +30,14 @@ def is_refusal(fault: Fault) -> bool:
 def replaced(session: Any, credentials: Any, refused: Any) -> bool:
     """Return whether `credentials` differ from `refused`, the credentials that AWS refused.
 
-    If they are still equal, find the access keys again as botocore does, for example in `~/.aws/credentials`. Then
-    write the new keys into `credentials`, so that every client of the botocore `session` uses them.
+    If both are equal, let botocore search for access keys again, for example in `~/.aws/credentials`. Write the keys
+    that it finds into `credentials`, so that every client of the botocore `session` uses them.
 
-    Access keys that the program passed are not read again, because they have no other source. Credentials of other
-    classes are not read again either, because they renew themselves. If botocore now finds credentials of another
-    class, they are not used. botocore finds those of the instance or container, for example, while the file with the
-    keys is missing for a moment. They can belong to another account.
+    Nothing is read again in two cases. Access keys that the program itself passed have no other source. Credentials
+    other than access keys renew themselves.
+
+    The search may find no access keys, but the credentials of the instance or container. This happens while the file
+    with the keys is missing for a moment. These credentials are not used, because they can belong to another account.
 
     Raises botocore's errors if the source of the keys fails.
     """

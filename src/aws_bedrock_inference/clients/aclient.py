@@ -207,9 +207,10 @@ class AsyncBedrockClient(BaseClient):
         await self._outcome(call, ready(call, self._clock, seconds))
 
     async def aclose(self) -> None:
-        """Close the client and its connections, and release its unused part of a shared quota. Attempts in flight
-        finish, but nothing more is sent. A later call raises `ClientClosed`. A running call that needs another attempt
-        also raises `ClientClosed`.
+        """Close the client and its connections. Attempts in flight finish, but nothing more is sent.
+
+        A later call raises `ClientClosed`. A running call that needs another attempt raises it, too. If processes share
+        a quota through a store, the other processes can then use this client's share of the quota.
         """
         self._refuse()
         self._driver.close()

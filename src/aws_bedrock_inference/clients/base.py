@@ -93,8 +93,8 @@ class BaseClient:
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Turn this copy of a client into a separate client: send its calls through `pipeline`, and call `hear` with
-        its events. The function `sibling` creates the copy.
+        """Turn a copy of a client, which `sibling` has just created, into a separate client. It sends its calls through
+        `pipeline`, and calls `hear` with its events.
         """
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
@@ -144,9 +144,11 @@ class BaseClient:
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
-        """Return the flow (the plan of the call) that produces the complete answer to `call`. If `stream` is True, the
-        answer is received as a stream. If `stream` is False, the answer is received in one piece. If `stream` is
-        `auto`, `Safer` decides for each call.
+        """Return the flow (the plan of the call) that produces the complete answer to `call`.
+
+        If `stream` is True, the service sends the answer as a stream, and the client collects it. If `stream` is False,
+        the service sends the answer in one piece. If `stream` is `auto`, the client streams answers that can be long
+        (see `Safer`).
         """
         if stream == AUTO:
             return self._safer.flow(call, self._send, self._collect)
@@ -246,9 +248,9 @@ def sibling(client: C, pipeline: Pipeline, hear: Listener) -> C:
 class Finish:
     """An object that updates the token estimates and notifies the listeners when a call ends.
 
-    An open stream holds a reference to this object until the stream ends. Therefore this object holds no reference to
-    the client or to its connections. Otherwise an open stream would keep an event loop alive that was dropped together
-    with its tasks, and the loop could not be garbage collected.
+    An open stream holds a reference to this object until the stream ends. This object holds no reference to the client
+    or its connections. An abandoned event loop can therefore be garbage collected, although a stream was left open in
+    it.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")

@@ -60,8 +60,10 @@ class Routes:
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
-        """Return a step (a function that carries out a call). The new step first queries AWS for the model of the call,
-        if this model is unknown. Then it runs `step`.
+        """Return a step (a function that carries out a call) that finds the model of the call and then runs `step`.
+
+        If the call's ARN does not contain its model, the returned step queries AWS for the model. The route then
+        changes, so the step calls `estimate` again, which estimates the tokens of the call on the new route.
         """
 
         def flow(call: Call) -> Flow:

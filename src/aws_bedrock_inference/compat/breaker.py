@@ -41,8 +41,10 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """The state of a circuit breaker: `closed`, `open` or `half-open`. The operator `==` ignores capitals and accepts
-    `half_open` for `half-open`. A look-up in a dictionary or set does neither: there, the spelling must be equal.
+    """The state of a circuit breaker: `closed`, `open` or `half-open`.
+
+    Compare it with `==`, which ignores capitals and treats `half_open` and `half-open` as equal. As a key of a
+    dictionary or set, the state is found only if the spelling is the same.
     """
 
     __slots__ = ()
@@ -57,8 +59,11 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The rule of one of AWS's two pages: `wait` (the seconds before a test), `refusal` (the message of a refused
-    call), and what to call after each result.
+    """The behaviour of `execute` or of `call`, each of which follows another page of AWS.
+
+    * `wait`: the seconds from the opening of the circuit to the first test call.
+    * `refusal`: the message of the exception for a refused call.
+    * `passed`, `failed`: the functions that record a success and a failure.
     """
 
     wait: float

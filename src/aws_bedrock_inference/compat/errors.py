@@ -19,9 +19,9 @@ def handle_aws_error(error: Any) -> str:
 def is_recoverable_error(error: BaseException) -> bool:
     """Return True if the caller should retry soon.
 
-    The result is False for an unknown error, and for an exhausted daily quota. It is also False if a client of this
-    package has already retried the call. In some of these cases, a call can succeed later: then `handle_aws_error` does
-    not return `FAIL`.
+    The result is also False for an unknown error, for an exhausted daily quota, and for a call that a client of this
+    package has already retried. These calls may succeed later. Therefore `handle_aws_error` returns `RETRY_LIMITED` and
+    not `FAIL` for an unknown error and for an exhausted daily quota.
     """
     return worth_repeating(known_fault(error))
 

@@ -64,9 +64,10 @@ def text_of_body(body: Any) -> str:
 class Assembly:
     """The blocks of an answer that is still arriving. Pieces are stored as they arrive, and `content` joins them.
 
-    The field `contentBlockIndex` of an event shows to which block a piece belongs, and the order of the blocks. In a
-    defective stream, this index can be missing, or two blocks can have the same index. Then a new block begins at each
-    start event, after each stop event, and where the kind of the pieces changes. The blocks keep the order of arrival.
+    The field `contentBlockIndex` of an event states to which block a piece belongs, and determines the order of the
+    blocks. In a defective stream, this index can be missing, or two blocks can have the same index. Therefore a new
+    block also begins at each start event, after each stop event, and where a piece has another kind than the piece
+    before it (text, tool input, reasoning). The order is then the order of arrival.
     """
 
     def __init__(self) -> None:

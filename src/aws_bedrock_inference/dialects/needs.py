@@ -1,8 +1,11 @@
 """Determine which abilities a request needs from a model, such as tools, images or a system prompt.
 
-The needs are read from Converse's parameters, or from a body of InvokeModel in the format of any model family. They
-contain only kinds and counts, and no content of the request. Sources of the field names: botocore 1.44.8's service
-model for Converse, the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
+A `Need` is one such ability. The needs are read from Converse's parameters, or from a body of InvokeModel in the format
+of any model family. The result names abilities and numbers, such as the number of images. It contains no text or media
+of the request.
+
+Sources of the field names: botocore 1.44.8's service model for Converse, the model parameter pages of the Bedrock user
+guide, and OpenAI's Responses for bodies with `input`.
 """
 
 from __future__ import annotations

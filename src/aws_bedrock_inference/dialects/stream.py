@@ -158,9 +158,11 @@ class NativeTranscript(Transcript):
     last chunk has the member `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an
     answer of Titan, the only chunk reports this and has no stop reason.
 
-    `may_end` is True if the HTTP body can end now although no chunk has completed the answer. There are two cases. The
-    last chunk reported that a guardrail blocked the answer. Or no chunk contained a known field, so that nothing is
-    known about the end of the stream.
+    `may_end` is True in two cases in which the end of the HTTP body is not an error, although no chunk has completed
+    the answer:
+
+    * The last chunk reported that a guardrail blocked the answer.
+    * No chunk had a known format, so it is unknown how this model ends a stream.
     """
 
     def __init__(self) -> None:
@@ -207,7 +209,7 @@ class NativeTranscript(Transcript):
 
     @property
     def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
-        """True if the HTTP body can end now although no chunk has completed the answer."""
+        """True if the end of the HTTP body is now not an error, although no chunk has completed the answer."""
         return self.begun and (self._blocked or not self._known)
 
     def message(self) -> dict[str, Any]:
@@ -276,8 +278,8 @@ def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _flat_texts(place: Any) -> list[str]:
-    """Return the texts in `place`, a chunk or a part of a chunk of a flat dialect (a field of the chunk contains the
-    text). In formats for chats, this field is `content`.
+    """Return the texts in `place`, which is a chunk or a dictionary inside a chunk. The name of the field with the text
+    depends on the model family, for example `outputText` for Titan, or `content` in formats for chats.
     """
     if not isinstance(place, dict):
         return []

@@ -119,10 +119,12 @@ def intervened(body: Mapping[str, Any]) -> bool:
 
 
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
-    """Return whether a guardrail blocked the answer. The answer then ends with `chunk`, which has no stop reason.
+    """Return whether `chunk` reports that a guardrail blocked the answer. Such a chunk is the last one of the answer,
+    although it has no stop reason.
 
-    `alone` is True if `chunk` is the first chunk of the answer. It is used for formats whose blocked answers have only
-    one chunk and no other sign. Titan's chunk of a blocked answer has a sign: the total number of output tokens.
+    Some chunks report only that a guardrail intervened: it can have masked a few words, and more chunks follow. A chunk
+    of a blocked answer also contains the guardrail's trace or, for Titan, the total number of output tokens. In the
+    other formats, the only sign is that the chunk is the first one of the answer (`alone`).
     """
     if not intervened(chunk):
         return False

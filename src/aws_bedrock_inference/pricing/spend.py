@@ -1,7 +1,8 @@
-"""Limit the total cost of all calls that use the same object. Each call in flight reserves its expected cost in US
-dollars, and a call whose reservation does not fit waits.
+"""Limit the total cost of many calls in US dollars. Each call reserves its expected cost before it is sent. If the rest
+of the limit is smaller than this reservation, the call waits until other calls have ended.
 
-An object belongs to one process, and processes do not share the limit.
+A `Spend` object contains the limit and the cost so far. Each process has its own `Spend`, so the limit applies to each
+process separately.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
 The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
-background thread requests the model. Calls wait for it only a short time, and no call fails because of it.
+background thread sends the request to AWS. The first calls wait a few seconds for its answer. Without an answer they
+continue: the model then remains unknown.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ SIGMAS = 2.0
 
 class Ratio(NamedTuple):
     """The number of tokens per byte of text on one model. `mean` is the weighted mean of the values observed so far,
-    and `sigma` is their standard deviation.
+    and `sigma` is their standard deviation. `answers` is the number of these values: one for each answer that reported
+    its input tokens.
     """
 
     mean: float
@@ -54,7 +55,7 @@ class TokenGauge(Locked):
     reservation is rarely too small. Threads can share an object.
 
     * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
-      Longer and newer answers have more weight.
+      Longer requests (up to 4 KB) and newer ones have more weight.
     * `models`, default 256: the maximum number of models. When it is exceeded, the model that was added first is
       removed.
 
@@ -96,8 +97,8 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the tokens per byte of text on `model`. If the field `answers` of the result is 0, no answer was
-        observed, and the result is the default.
+        """Return the tokens per byte of text on `model`. If `answers` of the result is 0, nothing was observed yet for
+        this model, and `mean` is the default of one token for four bytes.
         """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()

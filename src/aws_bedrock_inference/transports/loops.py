@@ -42,9 +42,10 @@ connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
 class LoopConnections:
-    """The connections of one event loop. They are closed when the loop ends, in this way: the object registers an
-    asynchronous generator with the loop. `asyncio.run` closes such generators at the end of the loop, and the generator
-    then closes the connections.
+    """The connections of one event loop. They are closed when the loop ends.
+
+    To notice the end of the loop, the object starts an asynchronous generator. `asyncio.run` closes all asynchronous
+    generators before it closes the loop, and this generator then closes the connections.
     """
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
@@ -90,11 +91,11 @@ class LoopConnections:
                 self.loop.call_soon_threadsafe(self.connector.drop)
 
     def collect(self) -> None:
-        """Close all connections in a finalizer, except in one case: the loop is closed, and calls still wait for
-        answers.
+        """Close all connections. A finalizer calls this method, so it can run inside the garbage collector.
 
-        Then the tasks of these calls are also being garbage collected. Closing the connections would wake these tasks,
-        and no call is allowed to continue inside the garbage collector.
+        In one case, nothing is closed: the loop is closed, and calls still wait for answers. The tasks of these calls
+        are then being garbage collected, too. Closing the connections would wake the tasks, and their calls would
+        continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
@@ -137,8 +138,8 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection. Then start the time limit for the answer, which is stored in the `Exchange` of the
-        running task.
+        """Establish or reuse a connection, start the time limit for the answer, and return the connection. The context
+        variable `connecting` contains the `Exchange` with this limit.
         """
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
@@ -193,8 +194,8 @@ class _Handler(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Read bytes of the answer. Fail if the answer does not begin with HTTP/1. aiohttp's parser does not report
-        this: it also accepts empty lines and other protocols before the version.
+        """Read bytes of the answer. If the answer does not begin with `HTTP/1.`, close the connection and report an
+        error. aiohttp's own parser would accept empty lines and the name of another protocol at this place.
         """
         if len(self._start) < len(START):
             self._start += data[: len(START) - len(self._start)]
@@ -250,8 +251,8 @@ class _Handler(ResponseHandler):
 
 
 def _malformed(problem: str) -> BadHttpMessage:
-    """Return an error of the class that aiohttp expects from a connection. Its cause is a `MalformedAnswer`, which the
-    fault of the call shows.
+    """Return an error about a malformed answer. It is an aiohttp error, because aiohttp handles only its own errors
+    here. Its cause is a `MalformedAnswer`, from which the fault of the call takes its text.
     """
     error = BadHttpMessage(problem)
     error.__cause__ = MalformedAnswer(problem)

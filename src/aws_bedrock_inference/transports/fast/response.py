@@ -41,7 +41,8 @@ class Structure:
     reported by its name. Raises an exception for data that botocore cannot read, for example `ValueError` for a union
     without exactly one member.
 
-    If `numbers` is True, numbers are converted. botocore converts numbers in answers, but not in events.
+    With `numbers`, a number or boolean is converted to the type in the service model. For example, `5.0` becomes 5 if
+    the model declares an integer. As in botocore, this is done for answers, but not for the events of a stream.
     """
 
     def __init__(self, shape: Any, *, numbers: bool = True) -> None:
@@ -71,7 +72,7 @@ class Structure:
 
     @cached_property
     def lenient(self) -> Structure:
-        """A reader of the same structure for answers with errors, which botocore cannot read."""
+        """A reader of the same structure that also reads malformed answers, which botocore cannot read."""
         return _Lenient(self._shape, numbers=self._numbers)
 
     def _meet(self, key: str) -> tuple[str, Reader | None] | None:
@@ -96,9 +97,11 @@ class Structure:
 
 
 class _Lenient(Structure):
-    """Reads answers that botocore cannot read. It omits an unreadable member if the answer is useful without it:
-    numbers, dates, and members such as `usage` and `trace`. It raises an exception if the content cannot be read. A
-    union without a member becomes empty.
+    """Reads malformed answers, which botocore cannot read.
+
+    If a member is unreadable, but the answer is useful without it, the member is omitted. This applies to numbers,
+    dates, and members such as `usage` and `trace`. For any other unreadable member, an exception is raised. A union
+    whose only member is omitted becomes an empty dictionary.
     """
 
     def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
