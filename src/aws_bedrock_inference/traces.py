@@ -53,8 +53,8 @@ def ids(call_id: int = 0) -> Ids | None:
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Inside `with unseen():`, OpenTelemetry's instrumentation of botocore creates no spans. Use it around a boto3 call
-    that is prepared but not sent.
+    """Prevent OpenTelemetry's instrumentations from creating spans inside the `with` block. The block contains a boto3
+    call that is prepared but not sent.
     """
     contexts = sys.modules.get("opentelemetry.context")
     if contexts is None:

@@ -108,8 +108,8 @@ class RoleCredentials(DeferredRefreshableCredentials):
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
         """Return whether the credentials expire within `refresh_in` seconds. If so, botocore renews them.
 
-        A failed renewal is not repeated for 30 s, so that STS does not receive a request for every call. An exception
-        is the last minute before the credentials expire: then every call requests a renewal.
+        After a failed renewal, return False for 30 s, so that not every call sends a request to STS. In the last minute
+        before the credentials expire, however, return True.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)

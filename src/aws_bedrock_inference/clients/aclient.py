@@ -210,7 +210,7 @@ class AsyncBedrockClient(BaseClient):
         """Close the client and its connections. Attempts in flight finish, but nothing more is sent.
 
         A later call raises `ClientClosed`. A running call that needs another attempt raises it, too. If processes share
-        a quota through a store, the other processes can then use this client's share of the quota.
+        a quota through a store, this process's share of the quota is released, unless other calls use it now.
         """
         self._refuse()
         self._driver.close()

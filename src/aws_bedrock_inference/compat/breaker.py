@@ -41,10 +41,8 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """The state of a circuit breaker: `closed`, `open` or `half-open`.
-
-    Compare it with `==`, which ignores capitals and treats `half_open` and `half-open` as equal. As a key of a
-    dictionary or set, the state is found only if the spelling is the same.
+    """The state of a circuit breaker: `closed`, `open` or `half-open`. The operator `==` ignores capitals and treats
+    `half_open` and `half-open` as equal. A dictionary or set finds a state only in its exact spelling.
     """
 
     __slots__ = ()
@@ -59,11 +57,8 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The behaviour of `execute` or of `call`, each of which follows another page of AWS.
-
-    * `wait`: the seconds from the opening of the circuit to the first test call.
-    * `refusal`: the message of the exception for a refused call.
-    * `passed`, `failed`: the functions that record a success and a failure.
+    """How `execute` or `call` behaves. `wait` is the time in seconds from the opening of the circuit to the test call.
+    `refusal` is the message of a refused call. `passed` and `failed` record a success and a failure.
     """
 
     wait: float

@@ -1,8 +1,7 @@
 """Determine which abilities a request needs from a model, such as tools, images or a system prompt.
 
 A `Need` is one such ability. The needs are read from Converse's parameters, or from a body of InvokeModel in the format
-of any model family. The result names abilities and numbers, such as the number of images. It contains no text or media
-of the request.
+of any model family. The result contains the needs and the numbers of tokens, but no text or media of the request.
 
 Sources of the field names: botocore 1.44.8's service model for Converse, the model parameter pages of the Bedrock user
 guide, and OpenAI's Responses for bodies with `input`.

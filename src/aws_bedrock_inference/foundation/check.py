@@ -30,8 +30,8 @@ class Check:
     """The state of one id in one Region. A field is None if its value is unknown.
 
     * `problems`: sentences with the reasons why calls fail now.
-    * `notes`: sentences that are no reason for a failure: the model's end of life, what the first call does, and
-      which permissions to allow so that fewer fields are None.
+    * `notes`: other sentences, for example about a future end of life, or about permissions whose lack leaves fields
+      unknown.
     * `known`: True if the Region lists the id.
     * `base`: the model behind the id.
     * `nearest`: the most similar valid id, if the id is wrong.

@@ -78,7 +78,9 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return sentences for users about failed requests: one for each denied permission and each other reason."""
+    """Return sentences for users about failed requests: one sentence for each denied permission, and one for each other
+    reason, which lists the requests that failed for this reason.
+    """
     failed: dict[str, list[str]] = {}
     sentences = []
     for each in missing:

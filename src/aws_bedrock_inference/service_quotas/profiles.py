@@ -1,8 +1,8 @@
 """Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
 The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
-background thread sends the request to AWS. The first calls wait a few seconds for its answer. Without an answer they
-continue: the model then remains unknown.
+background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If there is none, they
+continue with an unknown model, whose tokens count with the highest burndown rate of all models.
 """
 
 from __future__ import annotations
@@ -133,10 +133,11 @@ PROCESS = Profiles()
 
 
 def asker(session: Any, runtime_url: str) -> Ask:
-    """Return a function that sends GetInferenceProfile with the credentials of `session`.
+    """Return a function that requests the model behind an ARN from AWS (GetInferenceProfile), with the credentials of
+    `session`.
 
-    `runtime_url` is the endpoint of the client's calls. If it is not AWS's own, such as a gateway or a stub, the
-    function sends its request to the same endpoint. An endpoint that is configured for `bedrock` has priority.
+    `runtime_url` is the endpoint of the client's calls. If it is not an endpoint of AWS, but for example a gateway, the
+    request is sent there, too. An endpoint that the user has configured for the service `bedrock` has priority.
     """
     clients: dict[tuple[int, str], Any] = {}
 

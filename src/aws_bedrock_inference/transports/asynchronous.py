@@ -160,8 +160,8 @@ class AiohttpTransport:
             return self._signer.current() or await finished(renewal)
 
     async def _replaced(self, identity: Any, exchange: Exchange) -> bool:
-        """Return whether another identity signs the next call, after the service refused `identity`. A background
-        thread reads the credentials again, and the call waits at most until its own deadline.
+        """Read the credentials again after the service refused `identity`, and return whether they have changed. A
+        background thread reads them, and the call waits at most until its own deadline.
         """
         try:
             reading = background.start(

@@ -110,8 +110,8 @@ class BlockingTransport:
         return self._signer.current() or renewal.result(exchange.left())
 
     def _replaced(self, identity: Any, exchange: Exchange) -> bool:
-        """Return whether another identity signs the next call, after the service refused `identity`. A background
-        thread reads the credentials again, and the call waits at most until its own deadline.
+        """Read the credentials again after the service refused `identity`, and return whether they have changed. A
+        background thread reads them, and the call waits at most until its own deadline.
         """
         try:
             reading = background.start(
