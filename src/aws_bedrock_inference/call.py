@@ -226,9 +226,9 @@ class Call(NamedTuple):
     * `place`: an endpoint and a signing identity other than those of the client. It is None for most calls.
     * `pin`: the name of the conversation that the call belongs to.
     * `quota`: the policy that admits the call instead of the quota in the pipeline.
-    * `moves`: a function that is called after each failed attempt, with the fault and the number of the attempt. It
-      returns True if the call continues on another route, and then no retry follows on this one. Policies with several
-      routes, such as `Fallback`, set it.
+    * `moves`: a function that the retry policy calls after each failed attempt, with the fault and the number of the
+      attempt. It returns True if the next attempt uses another route, and then no wait is necessary. Policies with
+      several routes, such as `Fallback`, set it.
     * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
     * `context`: the names and values that the caller has set with `context(...)`.
     """

@@ -1,8 +1,8 @@
 """Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
 The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
-background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If there is none, they
-continue with an unknown model, whose tokens count with the highest burndown rate of all models.
+background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If there is
+none, they continue with an unknown model, whose tokens count with the highest burndown rate of all models.
 """
 
 from __future__ import annotations

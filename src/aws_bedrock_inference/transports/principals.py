@@ -26,9 +26,9 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     key or the same token. If a bearer token is sent instead of a signature, `token_for` is the service's signing name,
     with which botocore finds the token. Otherwise it is None.
 
-    Temporary keys of a role keep their hash when they are renewed, but only if a profile names the role. All other
-    temporary keys, such as those of an instance, have a new hash after each renewal. Credentials that must first be
-    fetched have a random hash.
+    Temporary keys of a role keep their hash when they are renewed, but only if the program (`AssumedRole`), a profile
+    or `AWS_ROLE_ARN` names the role. All other temporary keys, such as those of an instance, have a new hash after each
+    renewal. Credentials that must first be fetched have a random hash.
     """
     if token_for is not None:
         token = core.get_auth_token(signing_name=token_for)
