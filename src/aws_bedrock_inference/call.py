@@ -227,7 +227,7 @@ class Call(NamedTuple):
     * `pin`: the name of the conversation that the call belongs to.
     * `quota`: the policy that admits the call instead of the quota in the pipeline.
     * `moves`: a function that the retry policy calls after each failed attempt, with the fault and the number of the
-      attempt. It returns True if the next attempt uses another route, and then no wait is necessary. Policies with
+      attempt. If it returns True, the call continues on another route, and the retry policy stops. Policies with
       several routes, such as `Fallback`, set it.
     * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
     * `context`: the names and values that the caller has set with `context(...)`.
