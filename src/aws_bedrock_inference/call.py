@@ -137,7 +137,7 @@ class Usage:
     * `requests`: the number of requests that this usage covers.
     * `cache_write_tokens`: the tokens written to the prompt cache. Some streams report these tokens twice; this number
       is corrected.
-    * `cache_write_1h_tokens`: those of them that are stored for one hour, at a higher price.
+    * `cache_write_1h_tokens`: the part of `cache_write_tokens` that is stored for one hour, at a higher price.
     * `cache_write_excess`: the tokens by which the reported number was too high.
     """
 

@@ -95,8 +95,8 @@ def _not_counted(refused: Fault, *, own: bool) -> bool:
     """Return True if the error `refused` shows that CountTokens does not accept the id that was sent.
 
     `own` is True if the caller passed this id. If `own` is False, the client has sent the id of the model behind the
-    caller's profile. The caller may have no access to that model, so a denied or unknown model is then no error of the
-    caller. It only means that this id cannot be used for counting.
+    caller's profile. The caller may have no access to this model. Therefore, in this case, an error that denies access
+    or reports an unknown model also means that the id is not accepted.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

@@ -93,8 +93,9 @@ class Reply:
 
     @property
     def cost(self) -> float | None:
-        """The cost in US dollars of all parts of the answer; None if the usage or the price is unknown, and 0 for an
-        answer from a cache. Failed attempts are not included, because AWS does not report what it charges for them.
+        """The cost of the answer in US dollars. It is None if the usage or the price is unknown, and 0 for an answer
+        from a cache. It includes filtered answers on earlier routes (`trail`) whose usage the service reported.
+        Other failed attempts are not included, because AWS does not report what it charges for them.
         """
         if self.cached is not None or not self.attempts:
             return 0.0

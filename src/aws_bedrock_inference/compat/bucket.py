@@ -70,7 +70,7 @@ class TokenBucket:
     @tokens.setter
     def tokens(self, number: float) -> None:
         if not is_number(number):
-            raise ValueError(f"TokenBucket.tokens = {shown(number)}: pass a number of tokens")
+            raise ValueError(f"TokenBucket.tokens = {shown(number)}: set a number of tokens")
         with self.lock:
             self._level += number - self.tokens
 

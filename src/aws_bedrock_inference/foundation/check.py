@@ -30,7 +30,7 @@ class Check:
     """The state of one id in one Region. A field is None if its value is unknown.
 
     * `problems`: sentences with the reasons why calls fail now.
-    * `notes`: other sentences, for example about a future end of life, or about permissions whose lack leaves fields
+    * `notes`: other sentences, for example about a future end of life, or about a missing permission that leaves fields
       unknown.
     * `known`: True if the Region lists the id.
     * `base`: the model behind the id.

@@ -35,7 +35,7 @@ def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) ->
         raise NotResolvable(_nothing(name, listing))
     raise NotResolvable(
         f"no id of {name} in {listing.region} keeps its calls within {' '.join(allowed)}: {'; '.join(refused)}. "
-        "Allow these Regions, or use another model"
+        "Allow more Regions with `within`, or use another model"
     )
 
 

@@ -1,5 +1,7 @@
-"""Find the endpoint and the credentials of calls as boto3 finds them. A boto3 client prepares one call but does not
-send it. This module reads from this call what botocore decided.
+"""Find the endpoint and the credentials of calls as boto3 finds them.
+
+This module lets a boto3 client prepare one call, and stops it before it is sent. The prepared call contains what boto3
+has decided: the URL, the Region, and how to sign.
 """
 
 from __future__ import annotations
