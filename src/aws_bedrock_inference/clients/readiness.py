@@ -49,9 +49,10 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
 
 
 def _is_loaded(call: Call, fault: Fault) -> bool:
-    """Return True if the fault shows that an imported model is loaded. This is the case if the model rejected the
-    request body of InvokeModel. The test call is expected to be rejected, because this package does not know the
-    model's body format.
+    """Return True if the fault shows that an imported model is loaded.
+
+    This package does not know in which format an imported model reads the body of a request, so the model may reject
+    the body of the test call. Only a loaded model can reject it.
     """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 
@@ -61,9 +62,8 @@ def _heals(fault: Fault) -> bool:
 
 
 def _pause(fault: Fault, tries: int) -> float:
-    """Return the seconds to wait before the next attempt. This is the wait that AWS states in its answer, or documents
-    for the cause. If there is no such wait, return an exponential backoff within the bounds of the fault's retry
-    schedule.
+    """Return the seconds to wait before the next attempt: the wait that AWS states in its answer, or that AWS documents
+    for the cause. If AWS states and documents none, return an exponential backoff according to `fault.hint`.
     """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))

@@ -39,8 +39,8 @@ class Models(Locked):
 
     * `session`: a session of boto3 or botocore. Default: boto3's default session.
     * `endpoint_url`: an endpoint of the control-plane service `bedrock`, not of `bedrock-runtime`.
-    * `max_age`, default one day: the seconds for which the lists are used before they are read again. The first use
-      reads them.
+    * `max_age`, default one day: the seconds for which stored lists are used. If the lists are older when they are
+      needed, they are read from AWS again.
     * `cache`: the directory that stores the lists. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or `~/.cache`.
     * `clock`: returns the time of day.
 
