@@ -57,8 +57,8 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The behaviour of `execute` or of `call`. `wait` is the time in seconds from the opening of the circuit to the test
-    call. `refusal` is the message of a refused call. `passed` and `failed` record a success and a failure.
+    """The behaviour of `execute` or of `call`. `wait` is the time in seconds from the opening of the circuit to the
+    test call. `refusal` is the message of a refused call. `passed` and `failed` record a success and a failure.
     """
 
     wait: float
