@@ -1,8 +1,8 @@
 """Run work that cannot be interrupted: name look-ups, botocore's renewal of credentials, requests to a store.
 
 Each piece of work runs in a separate daemon thread. Therefore a call can stop waiting for the work when the call's
-deadline passes, and the process can exit before the work has ended. asyncio's default executor is not used, because a
-few look-ups that never end would block all other users of the executor.
+deadline passes, and the process can exit before the work has ended. asyncio's default executor is not used, because its
+number of threads is small: a few look-ups that never end would block all other users of the executor.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST = 64
 
 
 class BackgroundFull(ConnectionError):
-    """Too much background work is running without progress, so no more work is started."""
+    """No more background work is started, because too many threads are still running work that makes no progress."""
 
 
 class NoThreadLeft(BackgroundFull):
@@ -30,7 +30,7 @@ class NoThreadLeft(BackgroundFull):
 
 
 class Background:
-    """Runs functions in daemon threads, at most one at a time for each key."""
+    """Runs functions in daemon threads. At most one function with the same key runs at a time."""
 
     def __init__(self) -> None:
         self.after_fork()
@@ -42,10 +42,10 @@ class Background:
         self._running: dict[Hashable, Future[Any]] = {}
 
     def start(self, key: Hashable, work: Callable[[], Any]) -> Future[Any]:
-        """Start `work` in a thread, and return the future of `work`. If work with the same `key` is already running,
-        start nothing and return the future of the running work.
+        """Start the function `work` in a thread, and return the future of its result. If work with the same `key` is
+        already running, start nothing and return the future of the running work.
 
-        Raises `BackgroundFull` if too much work is running without progress, and `NoThreadLeft` if no thread can be
+        Raises `BackgroundFull` if too many threads run without progress, and `NoThreadLeft` if no thread can be
         started.
         """
         running = self._running
@@ -55,7 +55,8 @@ class Background:
                 return future
             if len(running) >= MOST:
                 raise BackgroundFull(
-                    f"{MOST} look-ups of names, renewals of credentials and requests to stores are stuck"
+                    f"{MOST} threads already wait for name look-ups, renewals of credentials or requests to stores; "
+                    "check that the DNS server, the source of the credentials and the store respond"
                 )
             future = running[key] = Future()
             # Other callers may wait for the same future, so a cancelled task must not cancel it.

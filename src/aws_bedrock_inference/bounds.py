@@ -1,4 +1,4 @@
-"""Limits for values from outside (numbers in options and requests, texts), and how messages show such values."""
+"""Check numbers and texts that come from the program or from AWS, and write them into error messages safely."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def shown_name(value: Any, known: Iterable[str]) -> str:
 
 
 def hashed(text: str) -> str:
-    """Return a name for `text` that distinguishes it from other texts without revealing it."""
+    """Return a hash of `text`. It distinguishes the text from other texts without revealing it."""
     return sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 

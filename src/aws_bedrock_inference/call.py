@@ -50,7 +50,9 @@ LONGEST_NAME = 100  # characters
 
 
 def name_of(what: str, name: Any, example: str) -> str:
-    """Return `name` if it is one line of 1 to 100 printable characters. Raises `ValueError` otherwise."""
+    """Return `name`, the value of the option `what`, if it is one line of 1 to 100 printable characters. Otherwise
+    raise `ValueError`, whose message shows `example` as a valid name.
+    """
     if type(name) is str and 0 < len(name) <= LONGEST_NAME and name.isprintable() and not name.isspace():
         return name
     given = f"a text of {len(name):,} characters" if isinstance(name, str) else shown(name)
@@ -61,12 +63,12 @@ def name_of(what: str, name: Any, example: str) -> str:
 
 
 def tenant_name(tenant: Any) -> str:
-    """Return `tenant` if it is one line of 1 to 100 printable characters. Raises `ValueError` otherwise."""
+    """Return `tenant` if it is a valid name (see `name_of`). A tenant is the party on whose behalf a call is made."""
     return name_of("tenant", tenant, "acme")
 
 
 def pin_name(pin: Any) -> str:
-    """Return `pin` if it is one line of 1 to 100 printable characters. Raises `ValueError` otherwise."""
+    """Return `pin` if it is a valid name (see `name_of`). A pin is the name of a conversation."""
     return name_of("pin", pin, "chat-42")
 
 
@@ -77,8 +79,9 @@ class Route:
 
     * `model`: the model id as the caller wrote it.
     * `base`: the model id without its geography prefix.
-    * `pool`: the quota pool that the geography prefix selects: `on-demand`, `geographic`, `global` or `provisioned`.
-      For example, `us.x` and `global.x` use two different quotas of the model `x`.
+    * `pool`: one of the separate quotas of the model. `on-demand` is for an id without a geography prefix,
+      `geographic` for a prefix such as `us.`, `global` for the prefix `global.`, and `provisioned` for the ARN of a
+      provisioned model.
     * `account`: the AWS account. It is empty if the credentials do not contain the account.
     * `endpoint`, `principal`: hashes of the endpoint's URL and of the identity that signs the request.
     * `server`: the host and port of the endpoint.
@@ -112,7 +115,7 @@ class Estimate:
 
     Bedrock reserves `input_tokens + output_tokens` when it admits the call. When the call ends, Bedrock charges each
     output token as `burndown` tokens. If `metered` is False, the call uses no inference quota; an example is
-    CountTokens. If `unbounded` is True, the request sets no maximum, and `output_tokens` is the model's maximum.
+    CountTokens. If `unbounded` is True, the request sets no max_tokens, and `output_tokens` is the model's maximum.
     """
 
     input_tokens: int = 0
@@ -132,9 +135,10 @@ class Usage:
     """The tokens that a call used, as the service reported them.
 
     * `requests`: the number of requests that this usage covers.
-    * `cache_write_1h_tokens`: the part of the cache writes that is stored for one hour, at a higher price.
-    * `cache_write_excess`: the reported cache writes above the possible maximum. Some streams report cache writes
-      twice. `cache_write_tokens` does not include this excess.
+    * `cache_write_tokens`: the tokens written to the prompt cache. Some streams report these tokens twice; this number
+      is corrected.
+    * `cache_write_1h_tokens`: the part of `cache_write_tokens` that is stored for one hour, at a higher price.
+    * `cache_write_excess`: the tokens by which the reported number was too high.
     """
 
     input_tokens: int = 0
@@ -182,9 +186,9 @@ class Timeout:
     * `first_content` (default 240): the limit until the first content of a stream. A stream delivers content as soon as
       the model has read the prompt and finished thinking. A stream that stays empty for longer shows that the Region
       lacks capacity.
-    * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After a chunk of any
-      other kind, the limit is four times as long, because a model that thinks or writes the input of a tool can be
-      silent for up to 196 s.
+    * `idle` (default 60): the longest silence between two chunks of a stream that delivers text. After any other
+      chunk, the limit is four times as long: a model that thinks, or writes the input of a tool, can be silent for up
+      to 196 s.
     * `total` (default unlimited): the limit for the whole attempt. The deadline of the call limits all attempts
       together even if `total` is unlimited.
     """
@@ -209,22 +213,22 @@ class Call(NamedTuple):
 
     * `operation`: the name of a boto3 method, such as `converse` or `invoke_model_with_response_stream`. `params` are
       exactly the parameters of that method.
-    * `arrived`, `deadline`: times on the driver's clock, at which the call arrived and at which it must end. The
-      deadline covers all attempts and waits.
+    * `arrived`, `deadline`: the times at which the call arrived and at which it must end, on the client's monotonic
+      clock. The deadline covers all attempts and waits.
     * `priority`: orders the calls that wait for quota. The call with the smallest number goes first (see `PRIORITIES`).
     * `tenant`: the party on whose behalf the call is made. Within one priority, the tenants take turns. All calls
       without a tenant count as one tenant.
-    * `plain`: True if the params were checked and can be written as JSON unchanged. The attempts then do not check the
-      params again.
+    * `plain`: True if the params were checked and can be written as JSON unchanged. No attempt then checks them again.
     * `on_interrupt`: what happens if a stream breaks after its first content. With None, the option of the pipeline
       applies.
     * `collected`: True if the client itself reads the stream to its end. The caller then receives one complete answer,
       and no events.
-    * `place`: the endpoint that the call is sent to. None means the client's own endpoint.
+    * `place`: an endpoint and a signing identity other than those of the client. It is None for most calls.
     * `pin`: the name of the conversation that the call belongs to.
     * `quota`: the policy that admits the call instead of the quota in the pipeline.
-    * `moves`: a function that a policy with several routes sets. It is called after each failed attempt with the fault
-      and the number of the attempt. It returns True if the call moves to another route now; otherwise it returns False.
+    * `moves`: a function that the retry policy calls after each failed attempt, with the fault and the number of the
+      attempt. If it returns True, the call continues on another route, and the retry policy stops. Policies with
+      several routes, such as `Fallback`, set it.
     * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
     * `context`: the names and values that the caller has set with `context(...)`.
     """
@@ -294,8 +298,8 @@ class Attempt:
 
 
 def sent(attempts: tuple[Attempt, ...]) -> int:
-    """Return the number of attempts that were sent. An attempt that the circuit breaker, the queue or the deadline
-    refused was not sent.
+    """Return the number of attempts that were sent. Attempts that the circuit breaker, the queue or the deadline
+    refused are not counted, because they were not sent.
     """
     return sum(attempt.fault.kind is not Kind.REFUSED for attempt in attempts)
 
@@ -306,7 +310,7 @@ class Outcome(NamedTuple):
     * `emitted`: the number of stream events that the caller has already received. If it is not 0, a retry would
       deliver events twice.
     * `earlier`: the failed attempts before the last one. `gave_up` is the reason why no further attempt followed.
-    * `made`: a description of how the value was produced, if it is not the plain answer to one request.
+    * `made`: how the value was produced, for example that it comes from a cache or from another route.
     """
 
     value: Any = None

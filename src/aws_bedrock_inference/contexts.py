@@ -117,9 +117,10 @@ class Scope:
 
 
 def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
-    """Remove the frame (the open block) of `scope`, and return the innermost frame that remains. The frame of `scope`
-    is not always the innermost one, and can be missing. For example, `scope` can end in a generator before an inner
-    scope ends, or in a thread or task that never entered `scope`.
+    """Return the chain of open blocks without the block of `scope`. `frame` is the innermost block of the chain.
+
+    The block of `scope` need not be the innermost one: a generator can end an outer block before the inner one. If
+    `scope` ends in a thread or task that never entered it, the chain does not contain its block and remains unchanged.
     """
     if frame is None:
         return None

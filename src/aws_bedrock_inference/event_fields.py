@@ -1,8 +1,8 @@
 """Convert an event to a flat dictionary that can be written as JSON, for logs that programs read.
 
-The keys are the names in docs/events.md. A route, a fault and a usage each become several keys. The dictionary contains
-no tenants, and no values that can contain text from the service or from a store. A program that needs a name in the log
-sets it with `context`.
+The keys are the names in docs/events.md. A route, a fault and a usage each become several keys. Tenants are omitted: a
+program that needs the tenant's name in the log adds it with `context`. Values that can contain text from the service or
+from a store are also omitted.
 """
 
 from __future__ import annotations

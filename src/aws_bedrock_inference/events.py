@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The base class of events that not every call emits. `call_id` is the number of the call, or 0 if unknown;
-    `context` is the caller's context.
+    """The base class of most events. `call_id` is the number of the call, or 0 if it is unknown. `context` is the
+    caller's context.
+
+    Events that every call emits, such as `CallEnded`, are named tuples instead, because a dataclass takes twice as long
+    to create.
     """
 
     call_id: int = field(default=0, kw_only=True, repr=False, compare=False)
@@ -39,8 +42,7 @@ class Event:
 
 class CallStarted(NamedTuple):
     """A call starts. `tenant` is empty if the call has no tenant. `streams` is True if the caller reads the answer
-    piece by piece, possibly in another thread or task. The events that every call emits are named tuples, because a
-    dataclass takes twice as long to create.
+    piece by piece, possibly in another thread or task.
     """
 
     operation: str
@@ -64,10 +66,13 @@ class AttemptStarted(NamedTuple):
 
 
 class AttemptEnded(NamedTuple):
-    """A request received its answer, or failed with `fault`. `seconds` is the time since the request was sent. If the
-    caller reads the answer as a stream, `seconds` includes the time that the caller takes. `first_content` is the
-    time until the first content of a stream, or None for other answers. If the program interrupts an attempt,
-    `AttemptEnded` is not emitted; the next event is the end of the call.
+    """A request received its complete answer, or failed with `fault`.
+
+    * `seconds`: the time since the request was sent. If the caller reads the answer as a stream, this includes the time
+      that the caller needs to process the events.
+    * `first_content`: the seconds from the request to the first content of a stream; None for other answers.
+
+    If the program interrupts an attempt, this event is not emitted; the next event is the end of the call.
     """
 
     operation: str
@@ -179,15 +184,16 @@ class QuotaQueued(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThrottleReceived(Event):
-    """The service throttled a call that the ledger had admitted. The ledger is this process's record of the quota and
-    its use.
+    """The service throttled a call that this process's quota policy had admitted. All numbers count only the calls of
+    this process.
 
-    * `limit`: the quota dimension (requests or tokens) that the service named.
-    * `cause`: the quota dimension that the ledger considers exhausted.
+    * `limit`: the limit that the service named: `requests`, `tokens`, `tokens-per-day`, or None.
+    * `cause`: the exhausted limit. It is `limit` or, if the service named none, the limit with the highest use.
     * `reserved`: the number of tokens that this call had reserved.
     * `outstanding`: the number of tokens that all calls in flight have reserved.
-    * `used`: the use of the dimension in the last minute, by this process alone.
-    * `estimate`: the new estimated limit per minute, for this process alone.
+    * `used`: what was used in the last minute: requests if `cause` is `requests`, otherwise tokens.
+    * `estimate`: the estimated limit per minute after this throttle: of requests if `cause` is `requests`, otherwise of
+      tokens.
     * `waiting`: the number of waiting calls, by priority.
     * `consumers`: the number of tokens used in the last minute, by priority.
     * `advice`: the recommended action.
@@ -219,9 +225,12 @@ class BurndownChanged(Event):
 
 @dataclass(frozen=True, slots=True)
 class StoreChanged(Event):
-    """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota:
-    account, Region, model and pool. While the store is unavailable, this process uses its last share of the quota. If
-    it has no share yet, or the share has expired, it uses a share that leaves room for the other processes.
+    """The store that shares a quota between processes became unavailable, or available again. `pool` names the quota by
+    its account, Region, model and quota pool, joined by `|`. `message` is the reason.
+
+    While the store is unavailable, this process continues to use the share of the quota that the store assigned to it.
+    If it has no valid share, it uses the quota divided by the last known number of processes. If it never reached the
+    store, it uses a small fixed share.
     """
 
     pool: str

@@ -85,14 +85,15 @@ class Fault:
     * `cause`: the name of the cause, such as `throttled-tokens-per-minute`. It stays the same in later versions.
     * `limit`: the quota dimension that a throttle names (`requests`, `tokens`, `tokens-per-day`).
     * `unhealthy`: True if the service, not the caller, is at fault. Only these faults open a circuit.
-    * `reached`: False if it is known that the request did not reach the service. If `reached` is True and `status` is
-      None, it is unknown whether the service executed the request.
+    * `reached`: False if the request certainly did not reach the service, for example because no connection was
+      established. Otherwise True.
+    * `status`: the HTTP status. If it is None and `reached` is True, the service may or may not have executed the
+      request.
     * `retry_after`: the seconds in the header `Retry-After`. Without this header, it is the wait that AWS's documents
       state for the cause.
     * `suggested_wait`: the seconds in the header `x-amz-retry-after`. `stated_wait` is the longer of `retry_after` and
       `suggested_wait`.
-    * `paced`: True if the quota policy already decides when the next attempt is sent, so that no further wait is
-      needed.
+    * `paced`: True if the quota policy already delays the next attempt, so that the retry policy adds no wait.
     * `origin`: the place where the failure arose.
     """
 

@@ -1,8 +1,8 @@
 """The plan of one call, without any I/O.
 
 A flow is a generator. It yields *effects*, which are requests to the outside world, and returns an `Outcome`. A driver
-(see `drivers`) performs the effects and sends the replies back. Flows yield only through the helpers below, so that the
-type of each reply is stated in one place.
+(see `drivers`) performs the effects and sends the replies back. Most flows yield through the functions below, such as
+`give` and `wait`, because these functions state the type of each reply.
 
     Send     send the call to the service            → Outcome
     Next     read one event of an open stream        → event, Fault, or None at the end of the body
@@ -36,8 +36,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Waiter(Protocol):
-    """An object for which a flow (the plan of a call) waits. When this wait ends, the object calls the function `wake`
-    that was registered with `attach`.
+    """An object for which a flow (the plan of a call) can wait, such as a call's position in the queue for quota. To
+    end the wait, it calls the function that was registered with `attach`.
     """
 
     def attach(self, wake: Callable[[], object]) -> bool:
@@ -45,7 +45,7 @@ class Waiter(Protocol):
 
 
 class StoreRequest(Protocol[T_co]):
-    """A request to a store. Blocking code sends it with one method, and asyncio code with the other."""
+    """A request to a store. The blocking driver sends it with `run`, and the asyncio driver with `arun`."""
 
     def run(self) -> T_co:
         """Send the request, and block until the answer arrives."""
@@ -122,7 +122,7 @@ class Sleep:
 
 
 class Wait:
-    """The effect to wait until `waiter` is woken, or until the clock reaches `until`."""
+    """The effect to wait until `waiter` ends the wait, or until the clock reaches `until`."""
 
     __slots__ = ("until", "waiter")
 
@@ -165,7 +165,7 @@ def sleep(seconds: float) -> Generator[Effect, Any, None]:
 
 
 def wait(waiter: Waiter, until: float) -> Generator[Effect, Any, None]:
-    """Wait until `waiter` is woken, or until the clock reaches `until`."""
+    """Wait until `waiter` ends the wait, or until the clock reaches `until`."""
     yield Wait(waiter, until)
 
 
@@ -244,8 +244,8 @@ class Pipeline:
     """Policies, listed from the outermost to the innermost: `Pipeline(Deadline(), Retry(), Breaker(), Quota())`.
 
     The order matters. In this example the deadline covers all attempts, and every attempt passes the breaker and uses
-    quota. If a policy has a method `placed(outer, inner)`, the pipeline calls that method with the policies outside
-    and inside of the policy. The method can raise `ValueError` to reject the order.
+    quota. A policy can check its position with a method `placed(outer, inner)`. The pipeline calls it with the policies
+    outside and inside of that policy. The method raises `ValueError` to reject the order.
     """
 
     def __init__(self, *policies: Policy) -> None:

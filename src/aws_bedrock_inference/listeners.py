@@ -24,12 +24,15 @@ Listener = Callable[[object], None]
 
 
 class Listeners(Locked):
-    """The listeners of one client. The listeners in `always` are called first; they receive no events about starts and
-    attempts. `beyond` are other `Listeners`, such as those of the process. They also receive the events of this client.
+    """The listeners of one client, or of the whole process.
 
-    The events of successful calls and attempts are created only if a listener wants them. `heard` is True if a listener
-    wants the end of successful calls. `watched` is True if a listener also wants the start and the attempts of calls.
-    Both values are stored and not computed, because every call reads them.
+    * `always`: listeners that are called first. They receive no events about starts and attempts.
+    * `beyond`: other `Listeners`, to which all events are passed on. For a client, these are the ones of the process.
+    * `heard`: True if a listener wants the end of successful calls. Otherwise this event is not created.
+    * `watched`: True if a listener also wants the start and the attempts of calls. Otherwise these events are not
+      created.
+
+    `heard` and `watched` are computed only when listeners change, because every call reads them.
     """
 
     def __init__(self, *always: Listener, beyond: Listeners | None = None) -> None:
@@ -63,13 +66,15 @@ class Listeners(Locked):
         return stop
 
     def reach(self, within: Listeners) -> None:
-        """From now on, also pass the events of `within` to these listeners."""
+        """Announce that the object `within` passes its events to these listeners. When these listeners change,
+        `within` computes `heard` and `watched` again.
+        """
         with self._lock:
             self._within.add(within)
         within.refresh()
 
     def refresh(self) -> None:
-        """Compute `heard` and `watched` again."""
+        """Compute `heard` and `watched` again, after listeners were added or removed."""
         with self._lock:
             beyond = self._beyond
             self.watched = bool(self._watching) or (beyond is not None and beyond.watched)

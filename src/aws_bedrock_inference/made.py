@@ -83,9 +83,9 @@ class FilteredContent:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Hop:
-    """A route that a call left. It contains the fault after which the call left, the number of requests that were sent
-    on this route, and their usage if the service reported it. AWS charges for an answer even if the answer was
-    filtered.
+    """A route on which a call failed, before the call continued on another route. It contains the fault, the number of
+    requests that were sent on this route, and their usage if the service reported it. The usage matters because AWS
+    also charges for an answer that was filtered.
     """
 
     route: Route

@@ -1,7 +1,8 @@
-"""Emit the events at the start of a call and around its attempts, if a listener wants them.
+"""Emit the events at the start of a call and around its attempts, and write the call's number and context into all
+events of the call.
 
-A call without a `call_id` and without a context passes through unchanged, so these events cost nothing if no listener
-wants them.
+A call gets a number (`call_id`) only if a listener wants these events. A call without a number and without a context
+passes through unchanged and therefore costs no time here.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the flow (the plan) of `call`, with `CallStarted` before it. All of its events contain the number and the
-    context of the call. If `streams` is True, the consumer of the call can read its stream in another thread or task.
+    """Return the flow (the plan) of `call`. The returned flow first emits `CallStarted`. All events of the call contain
+    the number and the context of the call. If `streams` is True, the caller can read the stream in another thread or
+    task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)

@@ -9,8 +9,8 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Place(Protocol):
-    """An endpoint in one Region, and the identity that signs the requests. `session` is the boto3 or botocore session
-    from which both were read.
+    """An endpoint in one Region, and the identity that signs the requests. Both were found with `session`, a boto3 or
+    botocore session.
     """
 
     @property
@@ -41,8 +41,8 @@ class Place(Protocol):
 
     @property
     def beside(self) -> dict[Any, Any]:
-        """Values that a `Fallback` stores in this place, such as the endpoints of other routes. These values are
-        deleted together with this place.
+        """Objects that a `Fallback` caches in this place, such as the endpoints of other routes. They are deleted
+        together with this place.
         """
 
     def elsewhere(self, *, session: Any, region_name: str | None, endpoint_url: str | None) -> Place:

@@ -1,4 +1,4 @@
-"""Objects in S3 as input, read in pieces while a run (the processing of a file of requests) lasts."""
+"""Read objects in S3 as input. An object is read in pieces, while the records in it are processed."""
 
 from __future__ import annotations
 
@@ -126,8 +126,6 @@ class _Pieces(io.RawIOBase):
 
 
 def _head(client: Any, location: S3Location) -> S3Object | None:
-    """Return the object in S3 at `location`, or None if no object has this key."""
-
     def ask() -> Any:
         try:
             return client.head_object(Bucket=location.bucket, Key=location.key)
@@ -141,7 +139,6 @@ def _head(client: Any, location: S3Location) -> S3Object | None:
 
 
 def _asked(location: S3Location, ask: Callable[[], Any]) -> Any:
-    """Send a request to S3 by calling `ask`, and return the result. Raise `OSError` for an error of S3."""
     try:
         return ask()
     except (BotoCoreError, ClientError) as error:

@@ -13,7 +13,7 @@ from aws_bedrock_inference.forks import Locked
 
 
 class _Turn(Locked):
-    """The lock that one thread holds while it creates a client."""
+    """A lock. One thread at a time holds it, while this thread creates a client."""
 
     def __enter__(self) -> None:
         self._lock.acquire()
@@ -37,8 +37,8 @@ def of_aws(url: str) -> bool:
 
 
 def of_any_service(url: str | None) -> str | None:
-    """Return `url` if it is an endpoint outside AWS, such as the simulator or a gateway, because this endpoint is used
-    for `bedrock` and for `bedrock-runtime`. Return None for an endpoint of AWS, which serves only one service.
+    """Return `url` if it is not an endpoint of AWS, but for example the simulator or a gateway. Such an endpoint serves
+    both `bedrock` and `bedrock-runtime`. Return None for an endpoint of AWS, which serves only one service.
     """
     return None if url is None or of_aws(url) else url
 

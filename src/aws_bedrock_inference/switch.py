@@ -34,7 +34,6 @@ def policies_are_off() -> bool:
 
 @cache
 def _warn() -> None:
-    """Log that the policies are off. The warning is logged only once in each process."""
     logging.getLogger("aws_bedrock_inference").warning(
         "%s=off: each call is one attempt without retries, quota, circuit breaker and default deadline", VARIABLE
     )

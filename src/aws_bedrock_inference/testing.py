@@ -64,10 +64,12 @@ class Simulator:
 def simulator(source: str | Path | dict[str, Any] | None = None, **options: Any) -> Iterator[Simulator]:
     """Run a simulator during the block.
 
-    `source` is a scenario: a path, the name of a scenario in the package (`calm`, `bad-day`), the tables of a scenario
-    as a dictionary, or None for no faults and no quotas. `options` replace its top-level values and tables: `seed=7`,
-    `quota={"rpm": 60}`, `faults=[{"kind": "outage", "until": 5}]`. Raises `ScenarioError` if the scenario is invalid,
-    and `ModuleNotFoundError` without the extra `simulator`.
+    * `source`: the scenario. This is the path of a file, the name of a scenario in the package (`calm`, `bad-day`), or
+      a dictionary with the tables of a scenario. With None, there are no faults and no quotas.
+    * `options`: values and tables that replace those at the top level of the scenario, such as `seed=7`,
+      `quota={"rpm": 60}` or `faults=[{"kind": "outage", "until": 5}]`.
+
+    Raises `ScenarioError` if the scenario is invalid, and `ModuleNotFoundError` without the extra `simulator`.
     """
     given = json.dumps(tables(source, **options))
     if find_spec("granian") is None:

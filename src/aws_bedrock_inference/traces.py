@@ -29,8 +29,8 @@ _span_of: list[SpanOf] = []
 
 
 def provide(span_of: SpanOf) -> Callable[[], None]:
-    """From now on, the function `ids` calls `span_of` to find the span of a call. The returned function ends this use
-    of `span_of`.
+    """From now on, let `ids` call the function `span_of` to find the span of a call. Call the returned function to end
+    this.
     """
     _span_of.append(span_of)
     return lambda: _span_of.remove(span_of)
@@ -53,7 +53,9 @@ def ids(call_id: int = 0) -> Ids | None:
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Hide the calls inside this block from OpenTelemetry's instrumentations."""
+    """Prevent OpenTelemetry's instrumentations from creating spans inside the `with` block. The block contains a boto3
+    call that is prepared but not sent.
+    """
     contexts = sys.modules.get("opentelemetry.context")
     if contexts is None:
         yield

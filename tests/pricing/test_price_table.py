@@ -141,7 +141,7 @@ def test_prices_of_the_user_take_precedence(own: Any) -> None:
         ("[nova]", "'nova'.*: write a table"),
         (
             "[nova]\nprice = 3",
-            "has no price 'price'; allowed here: input, output, cache_read, cache_write, cache_write_1h",
+            "'price' is not the name of a price; use input, output, cache_read, cache_write, cache_write_1h",
         ),
         ("[nova]\ninput = -1", "input = -1: set US dollars per million tokens, 0 or more"),
         ('[nova]\ninput = "3"', "input = <str>: set US dollars"),

@@ -92,7 +92,7 @@ def test_an_invalid_union_is_refused_as_by_botocore(union: dict[str, Any]) -> No
     shape: Any = _service().shape_for("ContentBlock")
     with pytest.raises(ResponseParserError):
         botocores(shape, union)
-    with pytest.raises(ValueError, match="union"):
+    with pytest.raises(ValueError, match="exactly one member of ContentBlock"):
         Structure(shape)(union)
 
 

@@ -1,8 +1,8 @@
 """The temporary credentials of assumed roles. The first call that needs credentials requests them from AWS STS. The
-credentials are renewed before they expire, and shared within the process.
+credentials are renewed before they expire. All sessions of the process that use the same role share them.
 
-They are objects of botocore's class `DeferredRefreshableCredentials`, so boto3 and this package use them like any
-other credentials.
+The credentials are objects of botocore's class `DeferredRefreshableCredentials`. Therefore boto3 and this package use
+them like any other credentials.
 """
 
 from __future__ import annotations
@@ -71,10 +71,13 @@ class RoleNotAssumed(CredentialRetrievalError):
 
 
 class RoleCredentials(DeferredRefreshableCredentials):
-    """The credentials of `role`. The credentials of botocore's session `base` are used to assume the role in `region`.
+    """The temporary credentials of `role`, from AWS STS in `region`. The botocore session `base` signs the request to
+    STS.
 
-    `principal` is a text that names all roles that are assumed one after another, up to `role`. `lead_to` contains the
-    credentials of the roles that `role` itself assumes.
+    One role can assume the next, as in a chain A, B, C. Two attributes of the credentials of B describe this chain:
+
+    * `principal`: a text that names the roles from the first one to this one, here A and B.
+    * `lead_to`: the credentials of the roles that this role has assumed, here those of C.
     """
 
     def __init__(self, role: AssumedRole, base: Any, region: str, wall: Clock) -> None:
@@ -96,16 +99,17 @@ class RoleCredentials(DeferredRefreshableCredentials):
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child, replace the locks that a thread of the parent may hold while it renews these credentials
-        or their source.
+        """In a forked child, replace two locks: the lock of these credentials, and the lock of the credentials that
+        assume the role. A thread of the parent may have held them during the fork.
         """
         renew_lock(self)
         renew_lock(self._source)
 
     def refresh_needed(self, refresh_in: int | None = None) -> bool:
-        """Return whether the credentials expire within `refresh_in` seconds. botocore then renews them.
+        """Return whether the credentials expire within `refresh_in` seconds. If so, botocore renews them.
 
-        For 30 s after a failed renewal, the result is False, unless the credentials expire within one minute.
+        After a failed renewal, return False for 30 s, so that not every call sends a request to STS. In the last minute
+        before the credentials expire, however, return True.
         """
         if self._wall() < self._paused_until:
             refresh_in = _LAST if refresh_in is None else min(refresh_in, _LAST)
@@ -133,8 +137,11 @@ class RoleCredentials(DeferredRefreshableCredentials):
         raise RoleNotAssumed(fault)  # raised here, so that it does not reference `error`, which may reference a request
 
     def _source_replaced(self) -> bool:
-        """Return whether the access keys that assume the role have been replaced since STS refused them. Credentials of
-        other classes renew themselves. Asking for them here could send another request to STS.
+        """Return whether the access keys that STS refused have been replaced since then, for example in
+        `~/.aws/credentials`.
+
+        Only access keys are read again. All other credentials renew themselves, and reading them could send another
+        request to STS.
         """
         try:
             return type(self._source) is Credentials and replaced(self._base, self._source, self._signed_by)
@@ -204,11 +211,11 @@ def _what_to_check(role: AssumedRole) -> str:
 
 
 class _Kept(Locked):
-    """The credentials of all roles in this process.
+    """A cache of the credentials of roles, so that the sessions of this process share them.
 
-    Each botocore session stores the credentials of the roles that were assumed with it. When the session is freed,
-    these credentials are freed, too. This matters for programs that create a session for each call, because a session
-    uses megabytes.
+    The credentials of a role are stored in the botocore session with which the role was assumed. When this session is
+    freed, the credentials are freed, too. This matters for programs that create a session for each call, because a
+    session uses megabytes.
     """
 
     def of(self, base: Any, key: Hashable, make: Callable[[], RoleCredentials]) -> RoleCredentials:

@@ -28,12 +28,16 @@ def is_refusal(fault: Fault) -> bool:
 
 
 def replaced(session: Any, credentials: Any, refused: Any) -> bool:
-    """Return whether `credentials` are no longer the `refused` ones. If they still are, first read access keys again,
-    and write the new ones into `credentials`, so that every client of the botocore `session` uses them.
+    """Return whether `credentials` differ from `refused`, the credentials that AWS refused.
 
-    Keys that the program passed cannot be read again. Credentials of other classes are not changed, because they renew
-    themselves. They are not a source of keys either: if the keys in a file are missing for a moment, botocore finds the
-    credentials of the instance or container instead, which can belong to another account.
+    If both are equal, let botocore search for access keys again, for example in `~/.aws/credentials`. Write the keys
+    that it finds into `credentials`, so that every client of the botocore `session` uses them.
+
+    Nothing is read again in two cases. Access keys that the program itself passed have no other source. Credentials
+    other than access keys renew themselves.
+
+    The search may find no access keys, but the credentials of the instance or container. This happens while the file
+    with the keys is missing for a moment. These credentials are not used, because they can belong to another account.
 
     Raises botocore's errors if the source of the keys fails.
     """
@@ -49,5 +53,7 @@ def replaced(session: Any, credentials: Any, refused: Any) -> bool:
 
 
 def with_other_credentials(fault: Fault) -> Fault:
-    """Return the refusal `fault` as a fault that is retried once, because other credentials are in use now."""
+    """Return a copy of `fault` that is retried once. Call this function for a refusal of credentials that have been
+    replaced since then, so that the retry uses the new credentials.
+    """
     return replace(fault, decision=Decision.RETRY_LIMITED, category=Category.TRANSIENT, hint=Hint(attempts=2))

@@ -114,9 +114,9 @@ def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = cl
     """Return a boto3 session that signs requests with the credentials of `role`. Sessions of this process for the same
     role and the same options share one set of credentials.
 
-    The role is assumed with the credentials of `role.session`. If this is None, the credentials of `base_session` are
-    used. If this is also None, boto3's default session is used. Settings such as proxies, endpoints and the profile
-    come from the session that assumes the role.
+    The role is assumed with the credentials of `role.session`, or of `base_session` if `role.session` is None. If both
+    are None, boto3's default session is used. The session that assumes the role also supplies the other settings, such
+    as proxies, endpoints and the profile.
 
     Raises `ValueError` if neither the role nor the session that assumes the role has a Region.
     """

@@ -81,7 +81,7 @@ class BaseClient:
         self._connect()
 
     def _plan(self, pipeline: Pipeline) -> None:
-        """Send all calls through `pipeline` from now on."""
+        """Send all later calls through `pipeline`."""
         self.pipeline = pipeline
         self._looks_up = False
         self._send = pipeline.around(attempt(send, self._clock), self._clock)
@@ -93,8 +93,8 @@ class BaseClient:
         raise NotImplementedError
 
     def _branch_off(self, pipeline: Pipeline, hear: Listener) -> None:
-        """Let this copy of a client use its own pipeline, and call `hear` with the events of the copy (see the function
-        `sibling`).
+        """Turn a copy of a client, which `sibling` has just created, into a separate client. It sends its calls through
+        `pipeline`, and calls `hear` with its events.
         """
         self._listeners = Listeners(beyond=self._listeners)
         self._finish = Finish(self._gauge, self._listeners, self._clock)
@@ -116,7 +116,7 @@ class BaseClient:
         return self._listeners.add(listener, attempts=attempts)
 
     def _refuse(self) -> None:
-        """From now on, refuse all calls before they wait for anything."""
+        """Refuse all later calls with `ClientClosed`, before they wait for quota or send anything."""
         self._send = self._stream = self._collect = _closed
 
     def _invoke_call(
@@ -130,7 +130,6 @@ class BaseClient:
         pin: str | None = None,
         on_interrupt: OnInterrupt | None = None,
     ) -> Call:
-        """Return the Converse or ConverseStream call for `prompt`."""
         number = self.priority if priority is None else priority_number(priority)
         name = "" if tenant is None else tenant_name(tenant)
         conversation = None if pin is None else pin_name(pin)
@@ -145,9 +144,11 @@ class BaseClient:
         )
 
     def _whole(self, call: Call, *, stream: bool | str) -> Flow:
-        """Return the flow (the plan of the call) that produces the complete answer to `call`. If `stream` is True, the
-        answer is received as a stream. If `stream` is False, the answer is received in one piece. If `stream` is
-        `auto`, `Safer` decides for each call.
+        """Return the flow (the plan of the call) that produces the complete answer to `call`.
+
+        If `stream` is True, the service sends the answer as a stream, and the client collects it. If `stream` is False,
+        the service sends the answer in one piece. If `stream` is `auto`, the client streams answers that can be long
+        (see `Safer`).
         """
         if stream == AUTO:
             return self._safer.flow(call, self._send, self._collect)
@@ -215,8 +216,8 @@ class BaseClient:
         return route
 
     def _look_up(self) -> None:
-        """If an ARN does not contain its model, query AWS for the model from now on. If the client has no such ARN, do
-        nothing.
+        """From now on, query AWS for the model behind each ARN that does not contain its model. Other ids cause no
+        query.
         """
 
         def guess(call: Call, route: Route) -> Estimate:
@@ -228,7 +229,6 @@ class BaseClient:
         self._collect = self._routes.looked_up(self._collect, guess)
 
     def _raise_for(self, call: Call, outcome: Outcome) -> None:
-        """Raise the exception of the call if the call failed; otherwise do nothing."""
         if outcome.fault is not None:
             raise error_of(outcome, call.operation, call.route)
 
@@ -249,7 +249,8 @@ class Finish:
     """An object that updates the token estimates and notifies the listeners when a call ends.
 
     An open stream holds a reference to this object until the stream ends. This object holds no reference to the client
-    or to its connections. Therefore an event loop that is dropped together with its tasks can be garbage collected.
+    or its connections. An abandoned event loop can therefore be garbage collected, although a stream was left open in
+    it.
     """
 
     __slots__ = ("_clock", "_gauge", "_listeners")
@@ -287,7 +288,7 @@ def _closed(_: Call) -> Flow:
 
 
 def with_attempts(response: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """Return the response with `RetryAttempts` at the place where boto3 sets it."""
+    """Return `response` with the number of retries in `response["ResponseMetadata"]["RetryAttempts"]`, as in boto3."""
     if outcome.earlier:
         response["ResponseMetadata"]["RetryAttempts"] = max(0, outcome.attempts - 1)
     return response

@@ -1,4 +1,6 @@
-"""The blocking clients. `aclient` has the asyncio version in the same order; a test compares the two."""
+"""The blocking clients. The module `aclient` contains the asyncio client, with the same methods in the same order. A
+test compares the two modules.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +72,8 @@ class BedrockClient(BaseClient):
           under their own names.
         * `stream`: with True, the client receives the answer as a stream and returns the answer when it is complete.
           The client then notices a stalled generation early, and retries a stream that breaks. With `"auto"`, the
-          client does the same for answers that can have 1,000 tokens or more, if the model supports streaming and the
-          permissions allow it.
+          client uses a stream if the answer can have 1,000 tokens or more. If the model or the permissions do not allow
+          streaming, the client sends the call again without it.
         * `priority`: the priority of this call alone.
         * `tier`: one of Bedrock's service tiers (`priority`, `default`, `flex`), or `match` for the tier that
           corresponds to the priority. Not every model supports every tier.
@@ -127,11 +129,14 @@ class BedrockClient(BaseClient):
 
         A fault before the first piece is retried, and the caller does not notice the retry. A later fault raises
         `StreamBroken`, whose attribute `received` contains the text that arrived. A stream that ends without its
-        closing event raises `StreamBroken`, too. With `on_interrupt="restart"`, a broken stream does not raise: it
-        yields a notice and then the whole answer again. With `on_interrupt="continue"`, the client sends the text
-        that arrived to the model, and the model continues that text (see `Resume`). After the end, `reply` on the
-        stream has the usage and the stop reason. `timeout` replaces the client's timeout for this call. A timeout in
-        seconds covers the whole stream.
+        closing event raises `StreamBroken`, too.
+
+        * `on_interrupt`: replaces this exception. With `"restart"`, a broken stream yields a notice and then the whole
+          answer again. With `"continue"`, the client sends the text that arrived to the model, and the model continues
+          that text (see `Resume`).
+        * `timeout`: replaces the client's timeout for this call. A timeout in seconds covers the whole stream.
+
+        After the end, `reply` on the stream has the usage and the stop reason.
         """
         call = self._invoke_call(
             "converse_stream",
@@ -155,14 +160,14 @@ class BedrockClient(BaseClient):
         return TextStream(self._events(call))
 
     def converse(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` has
-        the same meaning as in `invoke`. Its type annotation is `Any`, so that type checkers accept
-        `converse(**kwargs)` with any dictionary.
+        """boto3's `converse`, with the same parameters and the same response. `modelId` is optional. `timeout` has the
+        same meaning as in `invoke`. Its annotation is `Any`, because type checkers then accept `converse(**kwargs)`
+        with any dictionary.
         """
         return self._unary("converse", params, timeout)
 
     def converse_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `converse_stream`. Its `stream` raises `StreamBroken` if the answer is incomplete."""
+        """boto3's `converse_stream`. The response's `stream` raises `StreamBroken` if the answer is incomplete."""
         events = self._open(self._make_call("converse_stream", params, timeout))
         return {**events.head, "stream": events}
 
@@ -171,7 +176,9 @@ class BedrockClient(BaseClient):
         return self._unary("invoke_model", params, timeout)
 
     def invoke_model_with_response_stream(self, *, timeout: Any = None, **params: Any) -> dict[str, Any]:
-        """boto3's `invoke_model_with_response_stream`. Its `body` raises `StreamBroken` if the answer is incomplete."""
+        """boto3's `invoke_model_with_response_stream`. The response's `body` raises `StreamBroken` if the answer is
+        incomplete.
+        """
         events = self._open(self._make_call("invoke_model_with_response_stream", params, timeout))
         return {**events.head, "body": events}
 
@@ -198,9 +205,10 @@ class BedrockClient(BaseClient):
         self._outcome(call, ready(call, self._clock, seconds))
 
     def close(self) -> None:
-        """Close the client and its connections, and release its unused part of a shared quota. Attempts in flight
-        finish, but nothing more is sent. A later call raises `ClientClosed`. A running call that needs another attempt
-        also raises `ClientClosed`.
+        """Close the client and its connections. Attempts in flight finish, but nothing more is sent.
+
+        A later call raises `ClientClosed`. A running call that needs another attempt raises it, too. If processes share
+        a quota through a store, this process's share of the quota is released, unless other calls use it now.
         """
         self._refuse()
         self._driver.close()
@@ -240,4 +248,4 @@ class BedrockClient(BaseClient):
 
 
 class BedrockStreamingClient(BedrockClient):
-    """The same as `BedrockClient`. The name suggests the method `invoke_stream`."""
+    """The same class as `BedrockClient` under another name, for programs that use mainly the method `invoke_stream`."""

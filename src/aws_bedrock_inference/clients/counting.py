@@ -44,8 +44,8 @@ class Counting(Locked):
         super().__init__()
 
     def count(self, step: Step, call: Call) -> Flow:
-        """Return the outcome of `call`, a call of CountTokens. `step` sends the call, or this process estimates the
-        tokens.
+        """Return the outcome of `call`, a call of CountTokens. The function `step` sends the call. If CountTokens
+        accepts no id of the model, the outcome contains an estimate.
         """
         given = call.params["modelId"]
         counted = self._counted.get(given, given)
@@ -79,8 +79,8 @@ class Counting(Locked):
         return Outcome({**counted, "estimated": True, "ResponseMetadata": {"RetryAttempts": 0}})
 
     def _remember(self, given: str, counted: str | None) -> bool:
-        """Remember that `counted` is sent to CountTokens instead of `given`. If `counted` is None, CountTokens accepts
-        no id of this model. Return True if this fact is new, otherwise False.
+        """Remember that the id `counted` is sent to CountTokens instead of the id `given`. None as `counted` means that
+        CountTokens accepts no id of this model. Return True if this fact is new, otherwise False.
         """
         with self._lock:
             if given in self._counted and self._counted[given] == counted:
@@ -92,9 +92,11 @@ class Counting(Locked):
 
 
 def _not_counted(refused: Fault, *, own: bool) -> bool:
-    """Return True if an error shows that CountTokens rejects an id; otherwise return False. `own` is True if the caller
-    passed this id. If `own` is False, it is the id of the model behind a profile. The caller may have no access to this
-    model, so a denied or unknown model then also counts as a rejection.
+    """Return True if the error `refused` shows that CountTokens does not accept the id that was sent.
+
+    `own` is True if the caller passed this id. If `own` is False, the client has sent the id of the model behind the
+    caller's profile. The caller may have no access to this model. Therefore, in this case, an error that denies access
+    or reports an unknown model also means that the id is not accepted.
     """
     of_the_model = refused.kind in (Kind.DENIED, Kind.NOT_FOUND) or refused.cause in _OF_THE_MODEL
     return cannot_count(refused.message) or (not own and of_the_model)

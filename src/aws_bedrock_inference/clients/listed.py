@@ -33,8 +33,8 @@ ENDING, UNLISTED = Warned(), Warned()
 
 
 class Listed:
-    """The lists of the account's models for one endpoint, as they were stored when the lists were last read. If the
-    lists were never read, no call is refused.
+    """Checks model ids against the stored lists of the account's models in one Region. If no lists are stored, no call
+    is refused.
     """
 
     def __init__(self, endpoint: Endpoint, wall: Clock = clocks.wall) -> None:
@@ -43,9 +43,11 @@ class Listed:
 
     def refusal(self, name: str, base: str) -> str | None:
         """Return the reason to refuse a call of the model `name` without sending it, or None if the call is not
-        refused. The call is refused only if a recent list of this account and Region does not contain the model. If
-        the list is not recent and does not contain the model, or if the model is near its end of life, log a warning
-        once.
+        refused.
+
+        The call is refused only if the list was read within the last 24 hours and does not contain the model. If an
+        older list does not contain the model, one warning is logged. If the model is near its end of life, one
+        `EndOfLifeWarning` is emitted.
         """
         now = self._wall()
         listing = recall(None, self._endpoint.whose, self._endpoint.region, self._endpoint.url)

@@ -1,6 +1,4 @@
-"""Wait until a model can be called: until access becomes valid, or until a model that is loaded on its first call is
-ready.
-"""
+"""Wait until a model can be called: its access agreement is complete, or its imported model is loaded."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
         outcome = yield from send(call)
         fault = outcome.fault
         left = started + timeout - clock()
-        if fault is None or _answers(call, fault):
+        if fault is None or _is_loaded(call, fault):
             return Outcome(value=outcome.value, usage=outcome.usage)
         if not _heals(fault) or left <= 0:
             return outcome
@@ -50,10 +48,11 @@ def ready(call: Call, clock: Clock, timeout: float) -> Flow:
         yield from sleep(wait)
 
 
-def _answers(call: Call, fault: Fault) -> bool:
-    """Return True if an imported model rejected the request body of InvokeModel; otherwise return False. This package
-    does not know the format of the body for imported models. Therefore a rejection by the model shows that the model
-    is loaded.
+def _is_loaded(call: Call, fault: Fault) -> bool:
+    """Return True if the fault shows that an imported model is loaded.
+
+    This package does not know in which format an imported model reads the body of a request, so the model may reject
+    the body of the test call. Only a loaded model can reject it.
     """
     return call.operation == "invoke_model" and fault.kind is Kind.INVALID
 
@@ -63,9 +62,8 @@ def _heals(fault: Fault) -> bool:
 
 
 def _pause(fault: Fault, tries: int) -> float:
-    """Return the seconds to wait before the next attempt. This is the wait that AWS states in its answer, or documents
-    for the cause. If there is no such wait, return an exponential backoff within the bounds of the fault's retry
-    schedule.
+    """Return the seconds to wait before the next attempt: the wait that AWS states in its answer, or that AWS documents
+    for the cause. If AWS states and documents none, return an exponential backoff according to `fault.hint`.
     """
     stated = fault.stated_wait or heals_after(fault.cause)
     hint = replace(fault.hint, floor=max(fault.hint.floor, 1.0))

@@ -46,7 +46,7 @@ class Reply:
     @property
     def attempts(self) -> int:
         """The number of requests that were sent for this answer; 0 for an answer from a cache. Attempts that the
-        circuit or the quota refused were not sent.
+        circuit breaker or the quota refused were not sent.
         """
         instead_of, cached = self.made.degraded_by, self.made.cached
         return sent(self.earlier) + (cached is None if instead_of is None else instead_of.kind is not Kind.REFUSED)
@@ -65,7 +65,7 @@ class Reply:
 
     @property
     def trail(self) -> tuple[Hop, ...]:
-        """The routes that the call left before `route` answered, in order; see `Fallback`."""
+        """The routes on which the call failed before `route` answered, in order; see `Fallback`."""
         return self.made.trail
 
     @property
@@ -80,8 +80,9 @@ class Reply:
 
     @property
     def filtered(self) -> FilteredContent | None:
-        """The reason why the content was filtered, completely or in part, or None if it was not filtered. The reason
-        is also set if your own message replaces the content (`made.replaced` is then True).
+        """The reason why the content was filtered, completely or in part, or None if it was not filtered. The reason is
+        also set if the policy `Filtered` replaced the content with your own message; `reply.made.replaced` is then
+        True.
         """
         return filtered_of(self.response)
 
@@ -92,8 +93,9 @@ class Reply:
 
     @property
     def cost(self) -> float | None:
-        """The cost in US dollars of all parts of the answer; None if the usage or the price is unknown, and 0 for an
-        answer from a cache. Failed attempts are not included, because AWS does not report what it charges for them.
+        """The cost of the answer in US dollars. It is None if the usage or the price is unknown, and 0 for an answer
+        from a cache. It includes filtered answers on earlier routes (`trail`) whose usage the service reported.
+        Other failed attempts are not included, because AWS does not report what it charges for them.
         """
         if self.cached is not None or not self.attempts:
             return 0.0

@@ -1,4 +1,4 @@
-"""Find the route (model, Region, account and quota) of each call of a client by its model id."""
+"""Find the route (model, Region, account and quota) of a call from the call's model id."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ ROUTES = 4096
 
 
 class Routes:
-    """Finds the route (model, Region, account and quota) of a model id. `used` contains the routes that were found
-    before.
+    """Finds the route (model, Region, account and quota) of a model id. `used` contains the routes of earlier calls, by
+    model id.
 
     If an ARN does not contain its model, the first call that uses this ARN queries AWS for the model.
     """
@@ -40,9 +40,9 @@ class Routes:
         self.used: dict[str, Route] = {}
 
     def find(self, model_id: Any) -> Route:
-        """Return the route (model, Region, account and quota) of any model id. The next call with the same id gets the
-        stored route. The route of a `ModelArn` is stored under its bare ARN. The route of an id that does not exist is
-        not stored.
+        """Return the route (model, Region, account and quota) of any model id. The route is stored, so that the next
+        call with the same id uses it. A `ModelArn` (an ARN together with the id of its model) is stored under the ARN.
+        The route of an id that does not exist is not stored.
         """
         name = str(model_id)
         route = None if isinstance(model_id, ModelArn) else self.used.get(name)
@@ -60,8 +60,10 @@ class Routes:
         return None if route.model in self.used else self._listed.refusal(route.model, route.base)
 
     def looked_up(self, step: Step, estimate: Callable[[Call, Route], Estimate]) -> Step:
-        """Return a step (a function that carries out a call) that looks up the model of a call if this model is
-        unknown, and then runs `step`.
+        """Return a step (a function that carries out a call) that finds the model of the call and then runs `step`.
+
+        If the call's ARN does not contain its model, the returned step queries AWS for the model. The route then
+        changes, so the step calls `estimate` again, which estimates the tokens of the call on the new route.
         """
 
         def flow(call: Call) -> Flow:

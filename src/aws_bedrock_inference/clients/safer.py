@@ -28,17 +28,18 @@ _ACTION = "InvokeModelWithResponseStream"
 
 
 class Safer:
-    """Decides for each call whether to send it as a stream. A call whose answer can be long is sent as a stream. If
-    streaming is denied or not supported, the call is sent again without streaming. Later calls of the same model in the
-    same Region are then also sent without streaming. Calls with tools are remembered separately, because some models do
-    not stream answers that use tools.
+    """Decides for each call whether to receive its answer as a stream. It does so if the answer can be long.
+
+    If streaming is denied or not supported, the call is sent again without streaming, and so are all later calls of the
+    same model in the same Region. Some models refuse streaming only for calls with tools. Therefore a refusal of a call
+    with tools affects only calls with tools, and a refusal of a call without tools only calls without tools.
     """
 
     def __init__(self) -> None:
         self._cannot: set[tuple[str, bool]] = set()
 
     def flow(self, call: Call, send: Step, collect: Step) -> Flow:
-        """Run the Converse call `call`, either as a stream with `collect`, or in one piece with `send`."""
+        """Run the Converse call `call`: with `collect`, which receives a stream, or with `send`, which does not."""
         route = (call.route.health_key, "toolConfig" in call.params)
         if call.estimate.output_tokens < LONG or route in self._cannot:
             return (yield from send(call))

@@ -33,7 +33,6 @@ class _Ending:
             raise error_of(outcome, self.call.operation, self.call.route)
 
     def reply(self, outcome: Outcome | None) -> Reply:
-        """Return the complete answer of the stream."""
         if outcome is None:
             raise ValueError("the stream has not ended; read it to its end before you use `reply`")
         if outcome.fault is ABANDONED:
@@ -149,8 +148,8 @@ class TextStream:
 
     @property
     def events(self) -> EventStream:
-        """The same answer as events in boto3's form, with an `Interrupted` where the answer starts again. Read either
-        these events or the text, not both.
+        """The same answer as events in boto3's form. If the stream breaks and the answer starts again, an `Interrupted`
+        marks this point. Read either these events or the text, not both.
         """
         return self._events
 
@@ -187,8 +186,8 @@ class AsyncTextStream:
 
     @property
     def events(self) -> AsyncEventStream:
-        """The same answer as events in boto3's form, with an `Interrupted` where the answer starts again. Read either
-        these events or the text, not both.
+        """The same answer as events in boto3's form. If the stream breaks and the answer starts again, an `Interrupted`
+        marks this point. Read either these events or the text, not both.
         """
         return self._events
 

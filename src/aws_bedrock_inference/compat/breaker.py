@@ -1,5 +1,5 @@
-"""The class `CircuitBreaker` of AWS's troubleshooting pages. Two pages describe this class, with different rules.
-`execute` follows the rules of one page, and `call` the rules of the other.
+"""The class `CircuitBreaker` of two AWS troubleshooting pages, whose rules differ. The method `execute` follows one
+page, and `call` the other.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class CircuitBreakerOpenError(Exception):
 
 
 class BreakerState(str):
-    """The state of a circuit breaker: `closed`, `open` or `half-open`. A comparison ignores capitals and accepts
-    `half_open` for `half-open`. As a key of a dictionary, the state must be spelt exactly as in this object.
+    """The state of a circuit breaker: `closed`, `open` or `half-open`. The operator `==` ignores capitals and treats
+    `half_open` and `half-open` as equal. A dictionary or set finds a state only in its exact spelling.
     """
 
     __slots__ = ()
@@ -57,8 +57,8 @@ class BreakerState(str):
 
 
 class _Rule(NamedTuple):
-    """The rule of one of AWS's two pages: the seconds before a test of the target, the text of a refusal, and what to
-    call after each result.
+    """The behaviour of `execute` or of `call`. `wait` is the time in seconds from the opening of the circuit to the
+    test call. `refusal` is the message of a refused call. `passed` and `failed` record a success and a failure.
     """
 
     wait: float
@@ -80,13 +80,13 @@ class CircuitBreaker:
     test. If the test succeeds, the circuit closes. Mistakes of the caller (bad input, no permission, not found) are
     not counted as failures.
 
-    `timeout` and `recovery_timeout` set the same wait. If one of them is passed, it applies to both methods. `call`
-    calls `on_success` and `on_failure`, which a subclass can extend or replace. `retry_timeout` has no effect; it
-    exists because the page has this parameter. `clock` replaces the clock. `wall` replaces the time of day of
-    `last_failure_time` and `last_retry_time`.
+    `timeout` and `recovery_timeout` set the same wait. If one of them is passed, it applies to both methods.
+    `retry_timeout` has no effect; it exists because the class on AWS's page has it. `clock` replaces the monotonic
+    clock. `wall` replaces the time of day, from which `last_failure_time` and `last_retry_time` are set.
 
-    Programs and subclasses can set these attributes at any time: `state`, `failure_count`, `last_failure_time`, and the
-    numbers of the constructor. After `call` was used, `state` is written in capitals.
+    A subclass can extend or replace `on_success` and `on_failure`, which `call` calls. These attributes can be set at
+    any time: `state`, `failure_count`, `last_failure_time`, and the numbers that were passed to the constructor. After
+    `call`, `state` is in capitals, as on AWS's page.
     """
 
     CLOSED = BreakerState("closed")
@@ -140,8 +140,8 @@ class CircuitBreaker:
 
     @property
     def state(self) -> str:
-        """The state: `closed`, `open` or `half-open`. A program can set it. After it sets `open`, the wait before a
-        test begins. After it sets `half-open`, the next call is the test.
+        """The state: `closed`, `open` or `half-open`. A program can set it. After it sets `open`, calls are refused
+        until the usual wait is over. After it sets `half-open`, the next call tests the target.
         """
         return BreakerState(self._state.upper().replace("-", "_")) if self._capitals else self._state
 
@@ -173,8 +173,8 @@ class CircuitBreaker:
 
     @property
     def last_failure_time(self) -> float:
-        """The time of day of the last failure, or 0 before the first failure. An open circuit measures its wait from
-        this time.
+        """The time of day of the last failure, or 0 before the first failure. If a program sets this time, an open
+        circuit measures its wait from the new time.
         """
         return self._last_failure
 
@@ -254,18 +254,19 @@ class CircuitBreaker:
             value: T = check_result(func(*args, **options), name_of(func))
         except Exception as error:
             self._report(
-                generation, self._mistaken if known_fault(error, handled).kind in _CALLERS_OWN else rule.failed
+                generation, self._test_again if known_fault(error, handled).kind in _CALLERS_OWN else rule.failed
             )
             raise
         except BaseException:
-            self._report(generation, self._mistaken)
+            self._report(generation, self._test_again)
             raise
         self._report(generation, rule.passed)
         return value
 
     def _admit(self, rule: _Rule) -> int:
         """Admit a call, or raise `CircuitBreakerOpenError`. If the circuit is not closed, one call is admitted as a
-        test after each `rule.wait`. Return a number that changes with the state; `_report` needs it.
+        test after each `rule.wait`. Return the number of state changes so far. `_report` uses it to ignore late
+        results.
         """
         with self.lock:
             if self._state != self.CLOSED:
@@ -277,14 +278,14 @@ class CircuitBreaker:
                 self._change(self.HALF_OPEN)
             return self._generation
 
-    def _mistaken(self) -> None:
-        """Let the next call test the target immediately: a caller's mistake or an interrupt ended the last test."""
+    def _test_again(self) -> None:
+        """Let the next call test the target: the last test ended with a caller's mistake or an interrupt."""
         if self._state == self.HALF_OPEN:
             self._opened = -inf
             self._change(self.OPEN)
 
     def _report(self, generation: int, verdict: Callable[[], None]) -> None:
-        """Count the result of a call. Ignore the result if the circuit has changed its state since the call began."""
+        """Record the result of a call with `verdict`, unless the state has changed since the call began."""
         with self.lock:
             if generation == self._generation:
                 verdict()

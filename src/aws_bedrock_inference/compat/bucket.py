@@ -54,7 +54,9 @@ class TokenBucket:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Set a negative number of tokens to 0 in a forked child, because the waiting calls belong to the parent."""
+        """In a forked child, set a negative number of tokens to 0. A negative number means that calls wait, and these
+        calls wait only in the parent.
+        """
         self.lock = threading.RLock()
         self._level = max(0.0, self._level)
 
@@ -68,7 +70,7 @@ class TokenBucket:
     @tokens.setter
     def tokens(self, number: float) -> None:
         if not is_number(number):
-            raise ValueError(f"TokenBucket.tokens = {shown(number)}: pass a number of tokens")
+            raise ValueError(f"TokenBucket.tokens = {shown(number)}: set a number of tokens")
         with self.lock:
             self._level += number - self.tokens
 

@@ -1,4 +1,4 @@
-"""Two functions of AWS's troubleshooting pages. They return whether a call that failed can be repeated."""
+"""Two functions of AWS's troubleshooting pages. They state whether a failed call can be repeated."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from aws_bedrock_inference.resilience.functions import known_fault
 
 
 def handle_aws_error(error: Any) -> str:
-    """Return the decision whether the call that failed with this error can be repeated: `RETRY`, `FAIL` or
-    `RETRY_LIMITED`.
+    """Return the decision whether the call that failed with `error` can be repeated: `RETRY`, `FAIL`, or
+    `RETRY_LIMITED` if only a few attempts are useful.
     """
     return classify(error).decision.value
 
@@ -19,9 +19,9 @@ def handle_aws_error(error: Any) -> str:
 def is_recoverable_error(error: BaseException) -> bool:
     """Return True if the caller should retry soon.
 
-    The result is False for an unknown error, for an exhausted daily quota, and for an error that a client of this
-    package has already retried. For some of these errors, a call can succeed later. The result of `handle_aws_error`
-    shows this.
+    The result is also False for an unknown error, for an exhausted daily quota, and for a call that a client of this
+    package has already retried. These calls may succeed later. Therefore `handle_aws_error` returns `RETRY_LIMITED` and
+    not `FAIL` for an unknown error and for an exhausted daily quota.
     """
     return worth_repeating(known_fault(error))
 

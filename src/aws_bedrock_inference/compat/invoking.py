@@ -1,8 +1,8 @@
-"""Functions of AWS's troubleshooting page around `client.invoke` and `client.invoke_stream`.
+"""Functions of AWS's troubleshooting page that call `client.invoke` and `client.invoke_stream`.
 
-The page uses a global `client`; here, the client is a keyword argument. A client of this package already retries, so
-these functions retry only the other failures: a stream that broke after its beginning, and failures of clients that do
-not retry.
+The page uses a global `client`; here, the client is a keyword argument. A client of this package already retries.
+Therefore these functions retry only two kinds of failures: a stream that broke after its beginning, and a failure of a
+client that does not retry.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ def invoke_with_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> Any:
-    """Return the answer of `client.invoke(prompt=prompt)`. Retry it like `retry_with_exponential_backoff`.
+    """Return the answer of `client.invoke(prompt=prompt)`. Failed calls are retried as by
+    `retry_with_exponential_backoff`.
 
-    If the call fails, the failure is logged and the result is None.
+    If the last attempt fails, the failure is logged and the result is None.
     """
     invoke, handled = client_method(client, "invoke", "invoke_with_retry"), sys.exception()
     try:
@@ -125,12 +126,11 @@ def _read(stream: Any) -> Generator[str]:
 
 
 def safe_invoke(prompt: str, fallback_message: str | None = None, *, client: Any = None) -> dict[str, Any]:
-    """Return the answer of `client.invoke(prompt=prompt)` as a dictionary whose `output` is text.
+    """Return the answer of `client.invoke(prompt=prompt)` as a dictionary with two texts, `output` and `stop_reason`.
 
-    Filtered content is recognized by an error that reports it, or by a stop reason such as `content_filtered`,
-    `guardrail_intervened` or `refusal`. If the content was filtered, `output` is `fallback_message`, or by default a
-    sentence of apology. Other errors are raised. `stop_reason` is the answer's stop reason, or `content_filtered` if an
-    error reported the filtered content.
+    If the content was filtered, `output` is `fallback_message`, or by default a sentence of apology. Filtered content
+    is recognized by a stop reason such as `content_filtered`, `guardrail_intervened` or `refusal`, or by an error that
+    reports it. After such an error, `stop_reason` is `content_filtered`. All other errors are raised.
     """
     invoke, handled = client_method(client, "invoke", "safe_invoke"), sys.exception()
     fallback = fallback_message or RESTRICTED

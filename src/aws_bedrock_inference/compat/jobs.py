@@ -55,9 +55,9 @@ def wait_for_job_with_adaptive_polling(
 ) -> Any:
     """Wait until `client.get_job_status(job_id)` returns COMPLETED, then return `client.get_job_result(job_id)`.
 
-    The first wait between two status requests is 1.5 s. Each further wait is half as long again as the previous one, up
-    to 30 s. After a fault of the service, the wait doubles and the polling continues. An error that waiting cannot fix,
-    such as a job that does not exist, is raised immediately.
+    The first wait between two status requests is 1.5 s. Each further wait is 1.5 times the previous one, up to 30 s.
+    After a fault of the service, the wait doubles and the polling continues. An error that waiting cannot fix, such as
+    a job that does not exist, is raised immediately.
 
     If the job failed or was stopped, `JobFailed` is raised immediately; the page's own loop continues to poll until
     `timeout`. After `timeout` seconds, `TimeoutError` is raised.

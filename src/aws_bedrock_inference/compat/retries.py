@@ -48,7 +48,8 @@ def exponential_backoff_retry(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> T:
-    """Call `func` until it succeeds, at most `max_retries` times, regardless of the exception.
+    """Call `func` until it succeeds, at most `max_retries` times. Any exception is retried, except an exhausted daily
+    quota, and the failure of a call that a client of this package has already retried.
 
     The wait after the n-th call is 2^(n-1) seconds plus up to one second.
     """
@@ -74,7 +75,8 @@ def retry_with_jitter(
     sleep: Callable[[float], None] = clocks.sleep,
     chance: Chance = clocks.chance,
 ) -> T:
-    """Call `func` until it succeeds, at most `max_retries` times, regardless of the exception.
+    """Call `func` until it succeeds, at most `max_retries` times. Any exception is retried, except an exhausted daily
+    quota, and the failure of a call that a client of this package has already retried.
 
     The wait after the n-th call is drawn from 0 to `base_delay` x 2^(n-1) seconds, at most `max_delay`.
     """

@@ -20,8 +20,8 @@ _ENDED = {"end_turn", "stop_sequence"}
 
 
 class Problem(NamedTuple):
-    """A defect of an answer, which lacks the form that its request asks for. `cut` is True if the answer was truncated.
-    `at_limit` is True if the answer was truncated because it reached the request's `maxTokens`.
+    """A defect of an answer: it lacks the tool call or the JSON that its request asks for. `cut` is True if the answer
+    was truncated. `at_limit` is True if it was truncated because it reached the request's `maxTokens`.
     """
 
     message: str
@@ -35,8 +35,8 @@ def asks_for_form(params: Mapping[str, Any]) -> bool:
 
 
 def problem_of(params: Mapping[str, Any], response: Mapping[str, Any]) -> Problem | None:
-    """Return the defect of Converse's complete answer to `params`, without any text of the answer. Return None if the
-    answer has the form that the request asks for.
+    """Return the defect of `response`, a complete answer of Converse to the request `params`. The defect contains no
+    text of the answer. Return None if the answer has the form that the request asks for.
     """
     reason = stop_reason(response).lower()
     content = _content(response)

@@ -64,9 +64,10 @@ def text_of_body(body: Any) -> str:
 class Assembly:
     """The blocks of an answer that is still arriving. Pieces are stored as they arrive, and `content` joins them.
 
-    The field `contentBlockIndex` of an event shows to which block a piece belongs, and the order of the blocks. In a
-    defective stream, this index can be missing, or two blocks can have the same index. Then the next block begins after
-    a stop, or with a start or a piece of another kind. The blocks are in the order of their arrival.
+    The field `contentBlockIndex` of an event states to which block a piece belongs, and determines the order of the
+    blocks. In a defective stream, this index can be missing, or two blocks can have the same index. Therefore a new
+    block also begins at each start event, after each stop event, and where a piece has another kind than the piece
+    before it (text, tool input, reasoning). The order is then the order of arrival.
     """
 
     def __init__(self) -> None:
@@ -121,7 +122,6 @@ class _Block:
         self.pieces: list[tuple[str, Any]] = []
 
     def closed(self) -> dict[str, Any]:
-        """Return the content block in Converse's form."""
         kind = str(self.kind)
         if kind == "text":
             return self._text()
@@ -161,8 +161,8 @@ def _tool_use(values: list[Any]) -> dict[str, Any]:
 
 
 def _parsed(inputs: list[Any]) -> Any:
-    """Return the input of a tool, joined from its pieces and parsed. Return an empty dictionary if there are no pieces.
-    Return the joined text if it is not complete JSON.
+    """Return the input of a tool: its pieces, joined and parsed as JSON. Return an empty dictionary if there are no
+    pieces. Return the joined text if it is not complete JSON.
     """
     if inputs and not all(isinstance(piece, str) for piece in inputs):
         return inputs[-1]

@@ -40,8 +40,8 @@ _FIELDS = "additionalModelRequestFields"
 def can_be_continued(params: Mapping[str, Any], message: Mapping[str, Any]) -> bool:
     """Return whether a model can continue `message`, its partial answer to `params`.
 
-    A partial tool call, and an answer that must follow a schema, cannot be continued, only generated again. The same
-    applies to requests in a model's own format, and to prompts that AWS stores.
+    A partial tool call, and an answer that must follow a schema, cannot be continued, only generated again. The same is
+    true for requests in a model's own format, and for prompts that AWS stores.
     """
     content = message["content"]
     choice = (params.get("toolConfig") or {}).get("toolChoice") or {}
@@ -79,8 +79,8 @@ def continued(params: Mapping[str, Any], received: str, anchor: str | None, toke
 
 
 def tokens_again(anchor: str | None) -> int:
-    """Return the maximum number of tokens that the model needs to repeat the anchor (the last characters of the partial
-    answer), at two bytes per token.
+    """Return the maximum number of tokens that the model needs to repeat `anchor`, the last characters of the partial
+    answer. A token is assumed to contain at least two bytes.
     """
     return len((anchor or "").encode(errors="replace")) // 2
 
@@ -106,8 +106,9 @@ def _with_answer(messages: Sequence[Any], text: str) -> list[Any]:
 
 
 class Rest:
-    """The second part of an interrupted answer. It changes the events of the second stream, so that they continue the
-    events of the first stream, and adds these changed events to the transcript of the first stream.
+    """The second part of an interrupted answer, which comes from a second stream. This class changes the events of the
+    second stream, so that they continue the events of the first stream. It adds the changed events to the transcript of
+    the first stream.
     """
 
     def __init__(self, transcript: Transcript, cut: Cut | None) -> None:

@@ -1,11 +1,11 @@
 """Describe filtered content: who blocked an answer, completely or in part, and why.
 
-A guardrail or a model answers with HTTP 200, and reports in the answer that it filtered content. A filter of the
-model's provider does the same, or refuses the request with an error. Data that cannot be read is omitted; no function
-raises an exception.
+If a guardrail or the model itself filters content, the answer has HTTP status 200 and reports this. If a filter of the
+model's provider filters content, the answer reports this, too, or the request fails with an error. Data that cannot be
+read is omitted; no function raises an exception.
 
-Sources: botocore 1.44.8's service model (`GuardrailAssessment`, `AppliedGuardrailDetails`), the model parameter pages
-of the Bedrock user guide for the models' own bodies, and Anthropic's page on refusals for `stop_details`.
+Sources: botocore 1.44.8's service model (`GuardrailAssessment`, `AppliedGuardrailDetails`); the model parameter pages
+of the Bedrock user guide for the models' own bodies; Anthropic's page on refusals for `stop_details`.
 """
 
 from __future__ import annotations

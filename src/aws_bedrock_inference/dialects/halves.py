@@ -15,19 +15,21 @@ _SECOND = ("\udc00", "\udfff")
 
 
 class Halves:
-    """Holds back the first half of a character at the end of a delta, and puts it before the second half at the
-    beginning of the next delta of the same block. A first half without a second one is lost, because half a character
-    cannot be printed or sent.
+    """Joins two halves of a character that arrive in two deltas of the same block. The first half, at the end of a
+    delta, is held back. It is then put before the second half, at the beginning of the next delta. A first half without
+    a second one is lost, because half a character cannot be printed or sent.
 
-    `held` contains the halves. Its keys consist of the index of the block and the names of the members that contain the
-    text.
+    `held` contains the halves that are held back. A key of `held` consists of the index of the block and the path of
+    the text in the delta.
     """
 
     def __init__(self) -> None:
         self.held: dict[tuple[Any, ...], str] = {}
 
     def whole(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return an event of ConverseStream in which no text ends with the first half of a character."""
+        """Return `event`, an event of ConverseStream, with joined characters. No text in the result ends with a first
+        half.
+        """
         body = event.get("contentBlockDelta")
         if isinstance(body, dict) and isinstance(delta := body.get("delta"), dict):
             index = str(body.get("contentBlockIndex"))

@@ -1,5 +1,5 @@
-"""Convert images and other media between base64 and bytes. In the lines of batches, media are base64. In the requests
-and answers of Converse in boto3, they are bytes.
+"""Convert images and other media between base64 and bytes. In the JSON lines of batch files, media are base64. In
+boto3's requests and answers of Converse, media are bytes.
 """
 
 from __future__ import annotations

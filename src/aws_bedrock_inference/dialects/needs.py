@@ -1,8 +1,10 @@
 """Determine which abilities a request needs from a model, such as tools, images or a system prompt.
 
-The needs are read from Converse's parameters, or from a body of InvokeModel in the format of any model family. They
-contain only kinds and counts, and no content of the request. Sources of the field names: botocore 1.44.8's service
-model for Converse, the model parameter pages of the Bedrock user guide, and OpenAI's Responses for bodies with `input`.
+A `Need` is one such ability. The needs are read from Converse's parameters, or from a body of InvokeModel in the format
+of any model family. The result contains the needs and the numbers of tokens, but no text or media of the request.
+
+Sources of the field names: botocore 1.44.8's service model for Converse, the model parameter pages of the Bedrock user
+guide, and OpenAI's Responses for bodies with `input`.
 """
 
 from __future__ import annotations
@@ -71,8 +73,8 @@ _REASONING = frozenset({"reasoning", "reasoningConfig"})
 
 
 def needs(operation: str, params: Mapping[str, Any], estimate: Estimate) -> Needs:
-    """Return what a call needs from a model. `operation` is boto3's method, `params` are its parameters, and `estimate`
-    is the estimated tokens of the call.
+    """Return the abilities that a call needs from a model. `operation` is boto3's method, `params` are its parameters,
+    and `estimate` is the estimated number of tokens of the call.
     """
     uses: set[Need] = set()
     form, model_id = "", params.get("modelId", "")
@@ -189,8 +191,8 @@ def _read_tools(tools: Any, uses: set[Need]) -> None:
 
 
 def _read_choice(choice: Any, uses: set[Need]) -> None:
-    """Read a tool choice in any form: Converse's `{"any": {}}`, Anthropic's `{"type": "any"}` or OpenAI's
-    `"required"`.
+    """Add to `uses` what a tool choice requires of the model. The choice can have any form: Converse's `{"any": {}}`,
+    Anthropic's `{"type": "any"}` or OpenAI's `"required"`.
     """
     names = (choice, *_dict(choice), _dict(choice).get("type"))
     uses |= {_CHOICES[name] for name in names if isinstance(name, str) and name in _CHOICES}

@@ -1,7 +1,8 @@
 """Convert requests of OpenAI's chat completions into arguments of `invoke`.
 
-A request with a member that Bedrock's Converse does not support is refused, because omitting the member would change
-the answer. The form is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read 2026-11).
+If a request contains a member that Bedrock's Converse does not support, the request is refused, because omitting the
+member would change the answer. The form is that of OpenAI's batch files (OpenAI's API specification 2.3.0, read
+2026-11).
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def translated(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
-def _refusal(name: str, why: str = "has no equivalent in Bedrock's Converse") -> UntranslatableError:
+def _refusal(name: str, *, why: str = "has no equivalent in Bedrock's Converse") -> UntranslatableError:
     return UntranslatableError(
         f'"{name:.80}" {why}, so it cannot be translated. Remove it, or write the record in another format'
     )
@@ -91,7 +92,7 @@ def _conversation(messages: list[Any]) -> tuple[list[Any], list[dict[str, Any]]]
         role = _object(message, where).get("role")
         if role in _INSTRUCTING:
             if turns:
-                raise _refusal(where, f"has the role {role} after the conversation has begun")
+                raise _refusal(where, why=f"has the role {role} after the conversation has begun")
             _only(message, where, "role", "content")
             system += _texts(message.get("content"), f"{where}.content")
         elif role in _ROLES:
@@ -101,7 +102,7 @@ def _conversation(messages: list[Any]) -> tuple[list[Any], list[dict[str, Any]]]
             else:
                 turns.append({"role": _ROLES[role], "content": content})
         else:
-            raise _refusal(f"{where}.role", "is not system, developer, user, assistant or tool")
+            raise _refusal(f"{where}.role", why="is not system, developer, user, assistant or tool")
     if not turns:
         raise UntranslatableError('"body.messages" contains no user message. Add one')
     return system, turns
@@ -141,7 +142,7 @@ def _texts(content: Any, where: str) -> list[Any]:
 
 
 def _parts(content: Any, where: str, *, image: bool) -> list[Any]:
-    """Return Converse's blocks for a content, which is a text or a list of parts."""
+    """Return Converse's blocks for the content of a message: a text, or a list of parts."""
     if isinstance(content, str):
         return [{"text": content}]
     return list(_blocks(_list(content, where), where, image=image))
@@ -158,18 +159,17 @@ def _blocks(parts: list[Any], where: str, *, image: bool) -> Iterator[dict[str, 
             _only(part, place, "type", "image_url")
             yield {"image": _image(part.get("image_url"), f"{place}.image_url")}
         else:
-            raise _refusal(place, "is not text" + (" or an image" if image else ""))
+            raise _refusal(place, why="is not text" + (" or an image" if image else ""))
 
 
 def _image(value: Any, where: str) -> dict[str, Any]:
-    """Return Converse's image block for the image in a data URL."""
     _only(_object(value, where), where, "url", "detail")
     if value.get("detail") not in (None, "auto"):
         raise _refusal(f"{where}.detail")
     found = _IMAGE.fullmatch(_string(value.get("url"), f"{where}.url"))
     if found is None:
         raise _refusal(
-            f"{where}.url", "is not a data URL of a png, jpeg, gif or webp image, and images are not downloaded"
+            f"{where}.url", why="is not a data URL of a png, jpeg, gif or webp image, and images are not downloaded"
         )
     try:
         data = base64.b64decode(found[2], validate=True)
@@ -190,7 +190,6 @@ def _tool_use(call: Any, where: str) -> dict[str, Any]:
 
 
 def _tools(given: dict[str, Any]) -> dict[str, Any] | None:
-    """Return Converse's `toolConfig` for the tools and the tool choice of a body."""
     choice = given.get("tool_choice", "auto")
     tools = _list(given.get("tools") or [], "body.tools")
     if not tools:
@@ -219,24 +218,25 @@ def _choice(choice: Any) -> dict[str, Any]:
         return {"any": {}}
     if isinstance(choice, dict) and choice.keys() == {"type", "function"}:
         return {"tool": {"name": _function(choice, "body.tool_choice")["name"]}}
-    raise _refusal("body.tool_choice", "is not auto, required or a function")
+    raise _refusal("body.tool_choice", why="is not auto, required or a function")
 
 
 def _function(value: dict[str, Any], where: str) -> dict[str, Any]:
-    """Return the function in a tool, a call or a choice. Raise an error if it has no name."""
+    """Return the function in `value`, which is a tool, a tool call or a tool choice. Raise `UntranslatableError` if it
+    has no name.
+    """
     if value.get("type") != "function":
-        raise _refusal(f"{where}.type", 'is not "function"')
+        raise _refusal(f"{where}.type", why='is not "function"')
     function = _object(value.get("function"), f"{where}.function")
     _string(function.get("name"), f"{where}.function.name")
     return function
 
 
 def _output(wanted: Any) -> dict[str, Any] | None:
-    """Return Converse's `outputConfig` for a response format."""
     if wanted is None or wanted == {"type": "text"}:
         return None
     if _object(wanted, "body.response_format").get("type") != "json_schema":
-        raise _refusal("body.response_format", "is not text or json_schema")
+        raise _refusal("body.response_format", why="is not text or json_schema")
     _only(wanted, "body.response_format", "type", "json_schema")
     where = "body.response_format.json_schema"
     form = _object(wanted.get("json_schema"), where)
@@ -257,7 +257,7 @@ def _max_tokens(given: dict[str, Any]) -> Any:
 
 def _tier(tier: Any) -> str | None:
     if not isinstance(tier, str) or tier not in _TIERS:
-        raise _refusal("body.service_tier", f"is not one of {', '.join(_TIERS)}")
+        raise _refusal("body.service_tier", why=f"is not one of {', '.join(_TIERS)}")
     return _TIERS[tier]
 
 
@@ -266,9 +266,11 @@ def _stop(stop: Any) -> list[Any] | None:
 
 
 def _number(value: Any, where: str) -> Any:
-    """Return a number from 0 to 1, which is the range of Converse. A larger number is refused (OpenAI allows 2)."""
+    """Return `value`, a temperature or a top_p, if it is a number from 0 to 1. OpenAI allows a temperature up to 2, but
+    Converse does not: raise `UntranslatableError`.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise _refusal(where, "is not from 0 to 1, the range that Bedrock accepts")
+        raise _refusal(where, why="is not from 0 to 1, the range that Bedrock accepts")
     return value
 
 

@@ -44,10 +44,10 @@ class Transcript:
     * `begun`: True after the first event with content. After this event, a repeated call would send the consumer the
       same content again.
     * `whole`: True after the event that completes the answer.
-    * `quiet`: False while text arrives. It is True before and after all other content: a long silence is then normal,
-      because the model thinks, writes the input of a tool, or waits for a tool that AWS runs.
-    * `intervened`: True if a guardrail changed or blocked the answer of a native stream. Converse reports this as its
-      stop reason.
+    * `quiet`: True if a long silence is normal now, because the model thinks, writes the input of a tool, or waits for
+      a tool that AWS runs. It is False after a piece of text, and after the end of the answer.
+    * `intervened`: True if a guardrail changed or blocked the answer of InvokeModelWithResponseStream. In a
+      ConverseStream, the stop reason shows this.
     * `failure`: the code and the message of an error that the model itself reported.
     * `index`: the index of the current block. `open` is True if more of that block is expected.
     """
@@ -158,9 +158,11 @@ class NativeTranscript(Transcript):
     last chunk has the member `amazon-bedrock-invocationMetrics`. There is one exception: if a guardrail blocks an
     answer of Titan, the only chunk reports this and has no stop reason.
 
-    `may_end` is True if the HTTP body can end now without a missing part. This is the case after such a chunk, which
-    reports a blocked answer. It is also the case after each chunk of a stream without any known field, because nothing
-    is known about its end.
+    `may_end` is True in two cases in which the end of the HTTP body is not an error, although no chunk has completed
+    the answer:
+
+    * The last chunk reported that a guardrail blocked the answer.
+    * No chunk had a known format, so it is unknown how this model ends a stream.
     """
 
     def __init__(self) -> None:
@@ -207,7 +209,7 @@ class NativeTranscript(Transcript):
 
     @property
     def may_end(self) -> bool:  # type: ignore[override]  # a fact of the class there, of the last chunk here
-        """True if the HTTP body can end now without a missing part of the answer."""
+        """True if the end of the HTTP body is now not an error, although no chunk has completed the answer."""
         return self.begun and (self._blocked or not self._known)
 
     def message(self) -> dict[str, Any]:
@@ -276,8 +278,8 @@ def _chunk(event: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _flat_texts(place: Any) -> list[str]:
-    """Return the texts in a chunk, or in a part of a chunk, in which a field contains the text. Chat formats use the
-    field name `content`.
+    """Return the texts in `place`, which is a chunk or a dictionary inside a chunk. The name of the field with the text
+    depends on the model family, for example `outputText` for Titan, or `content` in formats for chats.
     """
     if not isinstance(place, dict):
         return []

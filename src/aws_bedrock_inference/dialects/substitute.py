@@ -55,7 +55,7 @@ def _readable(content: bytes) -> StreamingBody:
 
 
 def read_again(answer: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """Return a copy of a response of InvokeModel whose body can be read again, and the parsed body. The parsed body is
+    """Return two values: a copy of a response of InvokeModel, whose body can be read again; and the parsed body, or
     None if the body is not JSON.
     """
     content = answer["body"].read()

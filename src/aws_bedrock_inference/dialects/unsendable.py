@@ -33,8 +33,8 @@ def unsendable(params: Any, shape: Any = None) -> str | None:
     """Return a text that names the parts of `params` that cannot be sent, with their places. Return None if there are
     none.
 
-    `shape` is botocore's shape of `params`. Without it, `params` are JSON of any form. All numbers, texts and keys are
-    checked; botocore's validator checks their types.
+    `shape` is botocore's shape of `params`, or None if `params` are JSON of any form. This function checks the values
+    of all numbers, texts and keys. botocore's validator checks the types.
     """
     if isinstance(params, dict) and all(map(_plain, params.values())):
         return None

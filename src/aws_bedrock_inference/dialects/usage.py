@@ -93,9 +93,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 
 
 def usage_of_generation(body: Mapping[str, Any]) -> Usage | None:
-    """Return the token usage of a generated answer.
-
-    Return None in two cases. An embedding has no output tokens. If all counts are 0, the model reported no usage.
+    """Return the token usage of a generated answer. Return None for an embedding, because it has no output tokens. Also
+    return None if all counts are 0, because the model then reported no usage.
     """
     if _TITAN_INPUT in body and not isinstance(body.get(_TITAN_RESULTS), list):
         return None
@@ -120,10 +119,12 @@ def intervened(body: Mapping[str, Any]) -> bool:
 
 
 def blocked(chunk: Mapping[str, Any], *, alone: bool) -> bool:
-    """Return whether a guardrail blocked the answer. The answer then ends with `chunk` and has no stop reason.
+    """Return whether `chunk` reports that a guardrail blocked the answer. Such a chunk is the last one of the answer,
+    although it has no stop reason.
 
-    `alone` is True for the first chunk. Titan marks a blocked answer by a token count. In the other formats in which a
-    field contains the text, a blocked answer consists of only one chunk.
+    Some chunks report only that a guardrail intervened: it can have masked a few words, and more chunks follow. A chunk
+    of a blocked answer also contains the guardrail's trace or, for Titan, the total number of output tokens. In the
+    other formats, the only sign is that the chunk is the first one of the answer (`alone`).
     """
     if not intervened(chunk):
         return False
@@ -162,7 +163,6 @@ def with_hour_of(usage: Usage, body: Mapping[str, Any]) -> Usage:
 
 
 def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
-    """Return `usage` with the number of one-hour cache writes, if `reported` contains it."""
     details, creation = reported.get(_CACHE_DETAILS), reported.get(_CACHE_CREATION)
     hours = [creation.get(_ANTHROPIC_HOUR)] if isinstance(creation, dict) else [reported.get(_SHORT_HOUR)]
     if isinstance(details, list):
@@ -172,10 +172,11 @@ def _with_hour(usage: Usage, reported: Mapping[str, Any]) -> Usage:
 
 
 def without_double_writes(usage: Usage, most_input: int) -> Usage:
-    """Return `usage` of a stream with reasoning, with corrected cache writes.
+    """Return `usage`, the usage of a stream with reasoning, with corrected cache writes.
 
-    AWS sometimes counts the cache writes of such a stream twice. If the reported input exceeds the estimate
-    `most_input`, the difference is subtracted from the cache writes. At least half of them remain.
+    AWS sometimes counts the cache writes of such a stream twice. `most_input` is the estimated number of input tokens.
+    If the reported input is larger, the difference is subtracted from the cache writes, but never more than half of
+    them.
     """
     written = usage.cache_write_tokens
     beyond = usage.input_tokens + usage.cache_read_tokens + written - most_input
@@ -192,8 +193,8 @@ def count_response(tokens: int) -> dict[str, Any]:
 
 
 def count(value: Any) -> int | None:
-    """Return `value` as a number of tokens. `5.0` and `"5"` are accepted too. Return None if the value is not a
-    possible number.
+    """Return `value` as a number of tokens. A float such as `5.0` and a text such as `"5"` are accepted, too. Return
+    None if the value cannot be a number of tokens.
     """
     if isinstance(value, bool):
         return None
@@ -233,7 +234,7 @@ def is_complete(body: Mapping[str, Any], *, needs_reason: bool) -> bool:
     """Return whether `body` is a complete answer that was neither truncated nor filtered.
 
     Every stop reason in the body must mean a complete answer. If `needs_reason` is True, the body must contain at least
-    one stop reason. It is False for a body of InvokeModel, because an embedding has no stop reason.
+    one stop reason. Pass False for a body of InvokeModel, because an embedding has no stop reason.
     """
     if intervened(body) or body.get("error") or any(body.get("finish_reasons") or ()):
         return False
@@ -259,7 +260,9 @@ def _answers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _named(place: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    """Return the first count that is reported under one of the names. Return -1 if the count is impossible."""
+    """Return the first count that is reported under one of the names. Return None if there is no count, and -1 if the
+    count is impossible.
+    """
     for name in names:
         value = place.get(name)
         if value is not None:

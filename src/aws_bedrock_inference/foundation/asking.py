@@ -22,8 +22,9 @@ T = TypeVar("T")
 
 
 class ControlPlane:
-    """Sends requests about one account in one Region. A method whose permission is missing raises no exception: it adds
-    a `Missing` with the name of the permission.
+    """Sends requests about one account in one Region. If a request fails, for example because a permission is missing,
+    the method raises no exception. It returns None, and appends a `Missing` with the name of the permission to the list
+    `missing`.
     """
 
     def __init__(self, session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> None:
@@ -38,8 +39,8 @@ class ControlPlane:
         self.endpoint: str = self._client.meta.endpoint_url
 
     def whose(self) -> tuple[str, str]:
-        """Return the account id, or an empty text if the credentials do not contain it. Also return the key under which
-        this account's lists are stored. The key is empty if there are no credentials.
+        """Return two texts: the account id, and the key under which this account's lists are stored. The account id is
+        empty if the credentials do not contain it. The key is empty if there are no credentials.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
@@ -55,7 +56,7 @@ class ControlPlane:
     def lists(self, now: float) -> Listing:
         """Return the lists of models and profiles that the caller is allowed to read.
 
-        If a listed model accepts only some data-retention modes, also return the account's mode.
+        The result also contains the account's data-retention mode if a listed model accepts only some modes.
         """
         missing: list[Missing] = []
         models = self._asked("ListFoundationModels", self._models, missing)

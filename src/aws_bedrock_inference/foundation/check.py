@@ -30,7 +30,8 @@ class Check:
     """The state of one id in one Region. A field is None if its value is unknown.
 
     * `problems`: sentences with the reasons why calls fail now.
-    * `notes`: sentences about future changes, and about permissions that would show more.
+    * `notes`: other sentences, for example about a future end of life, or about a missing permission that leaves fields
+      unknown.
     * `known`: True if the Region lists the id.
     * `base`: the model behind the id.
     * `nearest`: the most similar valid id, if the id is wrong.
@@ -97,8 +98,8 @@ def no_such_id(name: str, listing: Listing) -> str:
 
 
 def refuses_retention(base: str, mode: str | None) -> bool:
-    """Return whether a model refuses calls because of `mode`, the account's data-retention mode. Return False if it is
-    not known whether the model refuses calls.
+    """Return True if a model refuses calls because of `mode`, the account's data-retention mode. Return False if the
+    model accepts calls, or if this is unknown.
     """
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)

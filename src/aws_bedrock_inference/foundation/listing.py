@@ -68,8 +68,8 @@ class InferenceProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """A request to AWS about models or access that failed. `permission` is the permission that the request needs, and
-    `denied` is True if AWS denied it. The reason is a text.
+    """A request to AWS about models or access that failed. `permission` is the permission that the request needs.
+    `denied` is True if AWS denied this permission. `reason` describes the failure in words.
     """
 
     permission: str
@@ -78,8 +78,8 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return one sentence for each denied permission, and one for each other reason why requests about models
-    failed.
+    """Return sentences for users about failed requests: one sentence for each denied permission, and one for each other
+    reason, which lists the requests that failed for this reason.
     """
     failed: dict[str, list[str]] = {}
     sentences = []

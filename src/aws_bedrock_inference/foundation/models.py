@@ -39,8 +39,8 @@ class Models(Locked):
 
     * `session`: a session of boto3 or botocore. Default: boto3's default session.
     * `endpoint_url`: an endpoint of the control-plane service `bedrock`, not of `bedrock-runtime`.
-    * `max_age`, default one day: the seconds for which the lists are used before they are read again. The first use
-      reads them.
+    * `max_age`, default one day: the seconds for which stored lists are used. If the lists are older when they are
+      needed, they are read from AWS again.
     * `cache`: the directory that stores the lists. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or `~/.cache`.
     * `clock`: returns the time of day.
 
@@ -113,8 +113,8 @@ class Models(Locked):
         """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access to it, and
         problems.
 
-        Each call requests the account's access from AWS. The other facts come from the lists of models and profiles. If
-        the caller has no permission to read these lists, the facts about this one id are requested.
+        Each call of this method requests the account's access from AWS. The other facts come from the lists of models
+        and profiles. If the caller has no permission to read these lists, AWS is queried for this one id.
         """
         name = str(id)
         listing = self.listing()
@@ -122,17 +122,17 @@ class Models(Locked):
         found = listing.find(name)
         profile = found if isinstance(found, InferenceProfile) else None
         base = profile.base if profile is not None else target(id).base
-        if profile is None and self._is_to_be_asked(name, listing):
+        if profile is None and self._needs_query(name, listing):
             profile = self._aws.profile(name, missing)
             base = profile.base if profile is not None else base
         real = base not in ("", UNKNOWN_MODEL) and not base.startswith("arn:")
         model = next((each for each in listing.models or () if each.id == base), None)
-        unlisted = self._unlisted(name, listing)
+        listed = self._listed(name, listing)
         failures = len(missing)
-        asked = model is None and real and unlisted is None
+        asked = model is None and real and listed is None
         if asked:
             model = self._aws.model(base, missing)
-        known = True if found or profile or (model and name == base) else unlisted
+        known = True if found or profile or (model and name == base) else listed
         if asked and model is None and name == base and len(missing) == failures:
             known = False  # AWS has no model with that id
         access = self._aws.access(base, missing) if real and known is not False else None
@@ -157,7 +157,7 @@ class Models(Locked):
         """
         listing = self.listing()
         name = str(id)
-        if listing.find(name) is None and self._is_to_be_asked(name, listing):
+        if listing.find(name) is None and self._needs_query(name, listing):
             found = self._aws.profile(name, [])
             known = () if found is None else (found,)
             listing = replace(listing, profiles=(*(listing.profiles or ()), *known))
@@ -225,13 +225,13 @@ class Models(Locked):
             remember(self._cache, self._whose, self._aws.endpoint, found)
         return self._listing
 
-    def _is_to_be_asked(self, name: str, listing: Listing) -> bool:
-        """Return whether only AWS (GetInferenceProfile) can state the model behind an id that is not in the lists."""
+    def _needs_query(self, name: str, listing: Listing) -> bool:
+        """Return True if only AWS knows the model behind the id `name`, so that GetInferenceProfile must be sent."""
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
-    def _unlisted(self, name: str, listing: Listing) -> bool | None:
-        """Return False if the lists of models and profiles prove that the Region has no such id. The lists prove
-        nothing if they are old or incomplete, or if `name` is an ARN: then return None.
+    def _listed(self, name: str, listing: Listing) -> bool | None:
+        """Return False if the lists of models and profiles prove that the Region has no such id. Return None if they
+        prove nothing, because they are old or incomplete, or because `name` is an ARN.
         """
         whole = listing.models is not None and listing.profiles is not None
         return False if whole and not name.startswith("arn:") and listing.is_young(self._clock()) else None

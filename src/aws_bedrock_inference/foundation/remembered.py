@@ -23,7 +23,7 @@ _synced: dict[tuple[str, str, str], Listing] = {}
 
 def recall(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Listing | None:
     """Return the newest stored lists of one account in one Region, or None. `endpoint` is an endpoint of the runtime or
-    of the control plane. All of AWS's own endpoints have the same lists.
+    of the control plane. The lists are the same for all of AWS's own endpoints.
     """
     if not whose:
         return None

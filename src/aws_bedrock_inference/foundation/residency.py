@@ -52,11 +52,11 @@ def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
 
 
 def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = False) -> str | None:
-    """Return the reason why a call is not allowed: a Region that can answer it does not match the patterns. Return None
-    if the call is allowed.
+    """Return None if all of `regions`, the Regions that can answer a call, match the patterns in `within`. Otherwise
+    return a clause that names the other Regions, for an error message.
 
-    The reason is a clause without a full stop. If AWS stores the answer of the call, set `stores` to True. The reason
-    then adds that AWS stores the answer in the Region that produced it.
+    Set `stores` to True if AWS stores the answer. The clause then adds that AWS stores it in the Region that produced
+    it.
     """
     found = tuple(regions)
     if stays(found, within):

@@ -34,15 +34,16 @@ def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) ->
     if not refused:
         raise NotResolvable(_nothing(name, listing))
     raise NotResolvable(
-        f"no id of {name} in {listing.region} keeps its calls within {' '.join(allowed)}: {'; '.join(refused)}"
+        f"no id of {name} in {listing.region} keeps its calls within {' '.join(allowed)}: {'; '.join(refused)}. "
+        "Allow more Regions with `within`, or use another model"
     )
 
 
 def _candidates(name: str, listing: Listing) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the ids with which the model can be called, each with its destination Regions.
 
-    The first id is the requested id. Then come the model's own id and the geographic profiles. The profile with the
-    most Regions is the first of them.
+    The requested id comes first, and then the model's own id. The geographic profiles follow. Among them, the profile
+    with the most Regions comes first.
     """
     found = listing.find(name)
     if isinstance(found, InferenceProfile):

@@ -10,8 +10,8 @@ Prices are US dollars per million tokens. An example of the file:
     input = 3.0
     output = 15.0
 
-The path is an environment variable and not an argument. In this way `reply.cost`, events, the log and the command all
-use the same prices.
+The path is an environment variable and not an argument, so that `reply.cost`, events, the log and the command all use
+the same prices.
 """
 
 from __future__ import annotations
@@ -54,6 +54,6 @@ def _check(where: str, table: Any) -> None:
         raise ValueError(f"{where}: write a table with the prices of a model, such as input and output")
     for name, price in table.items():
         if name not in _NAMES:
-            raise ValueError(f"{where} has no price {name!r:.40}; allowed here: {', '.join(_NAMES)}")
+            raise ValueError(f"{where}: {name!r:.40} is not the name of a price; use {', '.join(_NAMES)}")
         if not is_number(price, least=0):
             raise ValueError(f"{where}: {name} = {shown(price)}: set US dollars per million tokens, 0 or more")

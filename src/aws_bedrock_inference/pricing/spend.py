@@ -1,7 +1,8 @@
-"""Limit the total cost of all calls that use the same object. Each call in flight reserves its expected cost in US
-dollars, and a call whose reservation does not fit waits.
+"""Limit the total cost of many calls in US dollars. Each call reserves its expected cost before it is sent. If the rest
+of the limit is smaller than this reservation, the call waits until other calls have ended.
 
-An object belongs to one process, and processes do not share the limit.
+A `Spend` object contains the limit and the cost so far. Each process has its own `Spend`, so the limit applies to each
+process separately.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class Hold:
-    """The reservation of one call. A client waits for it before it sends the call. `admitted` is None while the call
-    waits.
+    """The reservation of one call. The call is sent after the reservation was admitted. `admitted` is None while the
+    call waits.
 
     `most` is the highest possible cost of the call, and `expected` is the reserved cost. Both are in units of 1e-12
     dollars.

@@ -113,8 +113,8 @@ def _models(client: Any, metric: str) -> Iterator[str]:
 
 
 def _counted(client: Any, models: list[str], last: int) -> dict[tuple[str, str], dict[int, float]]:
-    """Return the counts for each minute before the minute `last`, by model id and metric. A minute is the number of
-    minutes since the epoch.
+    """Return the counts for each minute before the minute `last`, by model id and metric. Minutes are numbered from the
+    epoch.
     """
     counted: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     series = [(model, metric) for model in models for metric in _METRICS]

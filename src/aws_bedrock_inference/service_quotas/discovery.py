@@ -1,7 +1,7 @@
 """Read the account's quotas from Service Quotas, and store them on disk.
 
-No call reads the quotas automatically: the program calls `discover` first. If the quotas cannot be read, calls still
-work, because they do not need them.
+The quotas are read only if the program calls `discover`. A client also works without them, so a program can continue
+if they cannot be read.
 """
 
 from __future__ import annotations

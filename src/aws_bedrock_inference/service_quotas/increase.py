@@ -97,7 +97,8 @@ def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: s
     found = limits.known.get(dimension)
     if found is None:
         raise IncreaseRefused(
-            f"{base_model_id} has no quota of {UNITS[dimension]} in the pool {pool}, so no quota can be raised."
+            f"{base_model_id} has no quota of {UNITS[dimension]} in the pool {pool}, so no quota can be raised. "
+            "`bedrock quota show` lists the known quotas."
         )
     if found.held:
         raise IncreaseRefused(f"{found.name} ({found.code}) is 0.\n{explain_hold()}")
@@ -109,7 +110,9 @@ def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: s
         (found.default, "is the default, and the API accepts only higher values"),
     ):
         if value is not None and to <= value:
-            raise IncreaseRefused(f"{found.name}: {to:,} is not higher than {value:,.15g}, which {which}.")
+            raise IncreaseRefused(
+                f"{found.name}: {to:,} is not higher than {value:,.15g}, which {which}. Request a higher value."
+            )
     return Increase(found, to, table.region)
 
 

@@ -32,7 +32,9 @@ _SPELLINGS = (
 
 
 class Model(NamedTuple):
-    """A model without the differences of spelling: equal for a model id and for AWS's names of the same model."""
+    """A model: its provider, and the words of its name in a uniform spelling. A model id and AWS's different names of
+    the same model therefore give equal objects.
+    """
 
     provider: str
     words: frozenset[str]
@@ -44,8 +46,8 @@ class Meaning:
 
     * `dimension`: requests per minute (`rpm`), tokens per minute (`tpm`) or tokens per day (`tpd`).
     * `model`: None if the quota applies to all models together.
-    * `pools`: the quota pools to which the quota applies. The limit in a pool is the quota's number times the factor of
-      the pool.
+    * `pools`: the quota pools to which the quota applies, each with a factor. The limit in a pool is the value of the
+      quota times this factor.
     * `label`: the name of the model as AWS writes it.
     * `certain`: True if the quota is known by its code, and not only by its name.
     """

@@ -1,7 +1,8 @@
 """Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
 The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
-background thread requests the model. Calls wait for it only a short time, and no call fails because of it.
+background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If there is
+none, they continue with an unknown model, whose tokens count with the highest burndown rate of all models.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class _LookUp:
 
 
 class Profiles:
-    """The models behind ARNs that AWS has returned so far. Threads and clients can share an object."""
+    """The models behind ARNs, as far as AWS has returned them. Threads and clients can share an object."""
 
     def __init__(self, *, clock: Clock = clocks.monotonic, patience: float = PATIENCE) -> None:
         self._clock = clock
@@ -85,8 +86,8 @@ class Profiles:
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Request the model behind `arn` with the function `ask`. No request is started if one is in progress, if the
-        model is known, or shortly after a failed request.
+        """Start a request for the model behind `arn`, with the function `ask`. Start none if the model is known, if a
+        request is in progress, or shortly after a failed request.
 
         Return an object with which the call waits for the result, at most until `deadline`. Return None if the call
         does not have to wait.
@@ -132,10 +133,11 @@ PROCESS = Profiles()
 
 
 def asker(session: Any, runtime_url: str) -> Ask:
-    """Return a function that sends GetInferenceProfile with the credentials of `session`.
+    """Return a function that requests the model behind an ARN from AWS (GetInferenceProfile), with the credentials of
+    `session`.
 
-    `runtime_url` is the endpoint of the client's calls. If it is not AWS's own, such as a gateway or a stub, the
-    function sends its request to the same endpoint. An endpoint that is configured for `bedrock` has priority.
+    `runtime_url` is the endpoint of the client's calls. If it is not an endpoint of AWS, but for example a gateway, the
+    request is sent there, too. An endpoint that the user has configured for the service `bedrock` has priority.
     """
     clients: dict[tuple[int, str], Any] = {}
 

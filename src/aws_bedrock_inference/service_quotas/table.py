@@ -49,9 +49,10 @@ class Limits:
     """The limits of one model in one quota pool: requests per minute (`rpm`), tokens per minute (`tpm`) and tokens per
     day (`tpd`). None means that Service Quotas lists no such quota. Many models have no quota for requests.
 
-    If AWS lists a daily quota for all models of the Region together, `tpd` is that quota. AWS weights the tokens of
-    each model by their price, so for one model `tpd` is only an upper bound. `known` contains the quota behind each
-    number.
+    Some accounts have one daily quota for all models of the Region together. `tpd` is then that quota. One model alone
+    can get fewer tokens than `tpd`: all models share it, and AWS weights the tokens of each model by their price.
+
+    `known` contains the quotas from which the three limits were read, by the names `rpm`, `tpm` and `tpd`.
     """
 
     rpm: float | None = None

@@ -51,8 +51,9 @@ def _text(value: Any, apart: list[Part]) -> int:
 
 
 def _special(kind: str, part: Any, block: dict[str, Any], apart: list[Part]) -> int:
-    """Return the number of bytes of `part`, a piece of the request, if the piece is text. Otherwise add `part` to the
-    list `apart`, and return 0.
+    """Return the number of bytes of `part`, the value of a member of the dictionary `block`, if it is text or JSON.
+    Otherwise, for example if it is a picture, add it to the list `apart` and return 0. The name of the member
+    determines `kind`.
     """
     if kind == "json":
         return json_length(part) if isinstance(part, (dict, list)) else _text(part, apart)

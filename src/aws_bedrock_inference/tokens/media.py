@@ -46,7 +46,6 @@ class _Data(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The number of bytes of the content after decoding."""
         return len(self.content) * 3 // 4 if self.encoded else len(self.content)
 
     def head(self) -> bytes:

@@ -29,8 +29,9 @@ SIGMAS = 2.0
 
 
 class Ratio(NamedTuple):
-    """The number of tokens per byte of text on one model. `mean` is the weighted mean of the answers so far, and
-    `sigma` is their standard deviation.
+    """The number of tokens per byte of text on one model. `mean` is the weighted mean of the values observed so far,
+    and `sigma` is their standard deviation. `answers` is the number of these values: one for each answer that reported
+    its input tokens.
     """
 
     mean: float
@@ -50,11 +51,11 @@ class _Learnt:
 
 
 class TokenGauge(Locked):
-    """Learns the number of tokens per byte for each model. Its estimates are rather too high, so that a reservation is
-    rarely too small. Threads can share an object.
+    """Learns the number of tokens per byte for each model. Its estimates are usually a little too high, so that a
+    reservation is rarely too small. Threads can share an object.
 
     * `sigmas`, default 2: an estimate is the mean of the observed ratios plus `sigmas` times their standard deviation.
-      Longer and newer answers have more weight.
+      Longer requests (up to 4 KB) and newer ones have more weight.
     * `models`, default 256: the maximum number of models. When it is exceeded, the model that was added first is
       removed.
 
@@ -72,8 +73,8 @@ class TokenGauge(Locked):
         super().__init__()
 
     def tokens(self, model: str, text_bytes: int) -> int:
-        """Return the estimated number of tokens in `text_bytes` bytes of text on `model`. The estimate is rather too
-        high than too low.
+        """Return the estimated number of tokens in `text_bytes` bytes of text on `model`. The estimate is usually a
+        little too high.
         """
         learnt = self._learnt.get(model)
         return int(text_bytes * (PRIOR if learnt is None else learnt.upper)) + 1
@@ -96,8 +97,8 @@ class TokenGauge(Locked):
             learnt.upper = learnt.mean + self._sigmas * sqrt(learnt.spread / weight)
 
     def ratio(self, model: str) -> Ratio:
-        """Return the tokens per byte of text on `model`. If the field `answers` of the result is 0, no answer was
-        observed, and the result is the default.
+        """Return the tokens per byte of text on `model`. If `answers` of the result is 0, nothing was observed yet for
+        this model, and `mean` is the default of one token for four bytes.
         """
         with self._lock:
             learnt = self._learnt.get(model) or _Learnt()

@@ -160,8 +160,8 @@ class AiohttpTransport:
             return self._signer.current() or await finished(renewal)
 
     async def _replaced(self, identity: Any, exchange: Exchange) -> bool:
-        """Return whether another identity signs the next call, after the service refused `identity`. A background
-        thread reads the credentials again, and the call waits at most until its own deadline.
+        """Read the credentials again after the service refused `identity`, and return whether they have changed. A
+        background thread reads them, and the call waits at most until its own deadline.
         """
         try:
             reading = background.start(
@@ -173,7 +173,6 @@ class AiohttpTransport:
             return False
 
     def _here(self) -> LoopConnections:
-        """Return the connections of the running event loop."""
         loop = asyncio.get_running_loop()
         connections = self._loops.get(loop)
         if connections is None:
@@ -218,8 +217,8 @@ class _Body:
         self._exchange = exchange
 
     async def read(self, limit: str) -> bytes:
-        """Return the bytes that have arrived. If none have arrived, wait for them at most as long as `limit` allows.
-        Return empty bytes at the end of the body.
+        """Return the bytes that have arrived. If none have arrived, wait for them, for at most the time limit with the
+        name `limit`. Return empty bytes at the end of the body.
         """
         try:
             async with asyncio.timeout(self._exchange.timeout(limit)):

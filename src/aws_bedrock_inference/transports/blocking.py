@@ -110,8 +110,8 @@ class BlockingTransport:
         return self._signer.current() or renewal.result(exchange.left())
 
     def _replaced(self, identity: Any, exchange: Exchange) -> bool:
-        """Return whether another identity signs the next call, after the service refused `identity`. A background
-        thread reads the credentials again, and the call waits at most until its own deadline.
+        """Read the credentials again after the service refused `identity`, and return whether they have changed. A
+        background thread reads them, and the call waits at most until its own deadline.
         """
         try:
             reading = background.start(
@@ -163,8 +163,8 @@ class _Body:
         self._exchange = exchange
 
     def read(self, limit: str) -> bytes:
-        """Return the bytes that have arrived. If none have arrived, wait for them at most as long as `limit` allows.
-        Return empty bytes at the end of the body.
+        """Return the bytes that have arrived. If none have arrived, wait for them, for at most the time limit with the
+        name `limit`. Return empty bytes at the end of the body.
         """
         data = self._answer.take()
         if not data:

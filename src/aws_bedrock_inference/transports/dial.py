@@ -122,7 +122,6 @@ def _connected(addresses: list[Address], exchange: Exchange) -> socket.socket:
 
 
 def _begun(address: Address) -> socket.socket:
-    """Return a socket that has started to connect."""
     made = made_socket(address)
     made.settimeout(0.0)
     number = made.connect_ex(address.where)

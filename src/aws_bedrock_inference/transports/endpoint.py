@@ -1,5 +1,7 @@
-"""Find the endpoint and the credentials of calls as boto3 finds them. A boto3 client prepares one call but does not
-send it. This module reads from this call what botocore decided.
+"""Find the endpoint and the credentials of calls as boto3 finds them.
+
+This module lets a boto3 client prepare one call, and stops it before it is sent. The prepared call contains what boto3
+has decided: the URL, the Region, and how to sign.
 """
 
 from __future__ import annotations
@@ -67,13 +69,15 @@ class UnreadableCredentials(BotoCoreError):
 class Endpoint:
     """The endpoint of calls.
 
-    `url` has no trailing slash. `account` is the account of the credentials, or empty if the credentials do not contain
-    it. In this case `whose` identifies the access key; `whose` is empty if the credentials must be fetched first.
-    `principal` is a hash of the signing identity (see `principals`).
-
-    `proxy` is the proxy's URL or None. `verify` is the path of the CA bundle, or True for botocore's own bundle.
-    `session` is the session in which the endpoint was found, or None for boto3's default session. `beside` caches other
-    objects (such as endpoints of other Regions) that were found from this endpoint.
+    * `url`: the URL, without a trailing slash.
+    * `account`: the account of the credentials, or empty if the credentials do not contain it.
+    * `whose`: the account, or otherwise a name for the access key. It is empty if the credentials must be fetched
+      first.
+    * `principal`: a hash of the signing identity (see `principals`).
+    * `proxy`: the proxy's URL, or None.
+    * `verify`: the path of the CA bundle, or True for botocore's own bundle.
+    * `session`: the session in which the endpoint was found, or None for boto3's default session.
+    * `beside`: a cache of other objects that were found from this endpoint, such as endpoints of other Regions.
     """
 
     url: str
@@ -91,8 +95,8 @@ class Endpoint:
         """Return the endpoint of a client with these options. If `session` is None, this endpoint's session is used.
         The method can read files.
 
-        If `endpoint_url` is not set and this endpoint is not AWS's own (a gateway, a simulator), the returned endpoint
-        has the same URL in every Region.
+        If `endpoint_url` is not set and this endpoint is a gateway or a simulator, the returned endpoint has the same
+        URL in every Region.
         """
         return find_endpoint(
             self.session if session is None else session,
@@ -112,14 +116,14 @@ def unread_region() -> str:
 def find_endpoint(session: Any = None, *, region_name: str | None = None, endpoint_url: str | None = None) -> Endpoint:
     """Return the address to which boto3 would send a call, with the signer that boto3 would use.
 
-    `session` is a boto3 or botocore session, or None for boto3's default session. boto3 finds the Region, the endpoint
-    (also from `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, `AWS_ENDPOINT_URL`, the profile's services section, FIPS and
-    dual-stack), proxies, the CA bundle, credentials and the bearer token (`AWS_BEARER_TOKEN_BEDROCK`). Client
-    certificates and `proxies_config` are not used.
+    `session` is a boto3 or botocore session, or None for boto3's default session. boto3 finds the Region, the endpoint,
+    proxies, the CA bundle, credentials and the bearer token (`AWS_BEARER_TOKEN_BEDROCK`). It also finds an endpoint in
+    `AWS_ENDPOINT_URL_BEDROCK_RUNTIME`, in `AWS_ENDPOINT_URL`, and in the services section of the profile, and obeys the
+    settings for FIPS and dual-stack. Client certificates and `proxies_config` are not used.
 
-    Raises `NoRegion` if no Region is found, `InvalidEndpointConfigurationError` if a bearer token would be sent
-    unencrypted to another machine, `InvalidProxy` if the proxy's URL is invalid, and boto3's exceptions for an invalid
-    profile or endpoint.
+    Raises `NoRegion` if no Region is found, and `InvalidProxy` if the proxy's URL is invalid. Raises
+    `InvalidEndpointConfigurationError` if a bearer token would be sent unencrypted to another machine. Raises boto3's
+    exceptions for an invalid profile or endpoint.
     """
     try:
         client, core, credentials = make_client(SERVICE, session, region_name=region_name, endpoint_url=endpoint_url)

@@ -37,8 +37,8 @@ _OURS = (MalformedAnswer, ConnectionClosed, BackgroundFull)
 
 
 def is_late(error: BaseException) -> bool:
-    """Return whether a time limit of this package expired. The error ETIMEDOUT is also a `TimeoutError`, but it means
-    that the other end of the connection no longer responds, so the result is then False.
+    """Return whether a time limit of this package expired. The result is False for the system's error ETIMEDOUT, which
+    is also a `TimeoutError`: it means that the other end of the connection no longer responds.
     """
     return isinstance(error, TimeoutError) and error.errno is None
 

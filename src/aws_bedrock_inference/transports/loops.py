@@ -42,8 +42,10 @@ connecting: ContextVar[tuple[Exchange, str]] = ContextVar("connecting")
 
 
 class LoopConnections:
-    """The connections of one event loop. An asynchronous generator refers to them: when the loop ends, `asyncio.run`
-    closes its asynchronous generators, and this closes the connections.
+    """The connections of one event loop. They are closed when the loop ends.
+
+    To notice the end of the loop, the object starts an asynchronous generator. `asyncio.run` closes all asynchronous
+    generators before it closes the loop, and this generator then closes the connections.
     """
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
@@ -89,10 +91,11 @@ class LoopConnections:
                 self.loop.call_soon_threadsafe(self.connector.drop)
 
     def collect(self) -> None:
-        """Close all connections in a finalizer, unless the loop is closed.
+        """Close all connections. A finalizer calls this method, so it can run inside the garbage collector.
 
-        If the loop is closed, its tasks that wait for answers are also being garbage collected. Closing the connections
-        would wake these tasks, and no call is allowed to continue inside the garbage collector.
+        In one case, nothing is closed: the loop is closed, and calls still wait for answers. The tasks of these calls
+        are then being garbage collected, too. Closing the connections would wake the tasks, and their calls would
+        continue inside the garbage collector.
         """
         self.session.detach()
         if not (self.loop.is_closed() and self.connector.in_use()):
@@ -135,8 +138,8 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Handler, self, self._handlers)
 
     async def connect(self, *args: Any, **more: Any) -> Any:
-        """Return a connection. In the exchange of the running task (the limits of its request), start the time limit
-        for the answer.
+        """Establish or reuse a connection, start the time limit for the answer, and return the connection. The context
+        variable `connecting` contains the `Exchange` with this limit.
         """
         connection = await super().connect(*args, **more)
         exchange, first = connecting.get()
@@ -144,7 +147,6 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     def in_use(self) -> bool:
-        """Return whether any call is using one of the connections."""
         return bool(self._acquired)
 
     def forget(self) -> None:
@@ -159,7 +161,6 @@ class _Connector(aiohttp.TCPConnector):
                 handler.close()
 
     def drop(self) -> None:
-        """Close every connection immediately."""
         self.retired = True
         for handler in list(self._handlers):
             handler.abort()
@@ -189,13 +190,12 @@ class _Handler(ResponseHandler):
         handlers.add(self)
 
     def set_response_params(self, **params: Any) -> None:
-        """Prepare the connection for the answer to the next request."""
         self._start = b""
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Read bytes of the answer. Fail if the answer does not begin with HTTP/1, because aiohttp's parser also
-        accepts empty lines and other protocols before the version, and does not report them.
+        """Read bytes of the answer. If the answer does not begin with `HTTP/1.`, close the connection and report an
+        error. aiohttp's own parser would accept empty lines and the name of another protocol at this place.
         """
         if len(self._start) < len(START):
             self._start += data[: len(START) - len(self._start)]
@@ -251,7 +251,9 @@ class _Handler(ResponseHandler):
 
 
 def _malformed(problem: str) -> BadHttpMessage:
-    """Return an error that aiohttp expects of a connection. Its cause is the one that a fault shows."""
+    """Return an error about a malformed answer. It is an aiohttp error, because aiohttp handles only its own errors
+    here. Its cause is a `MalformedAnswer`, from which the fault of the call takes its text.
+    """
     error = BadHttpMessage(problem)
     error.__cause__ = MalformedAnswer(problem)
     return error
@@ -263,7 +265,6 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses of `host`."""
         return [
             ResolveResult(
                 hostname=host, host=str(where[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
@@ -295,8 +296,8 @@ async def finished(work: Future[Any]) -> Any:
 
 
 def _with_closed(loop: Any, close: Callable[[], None]) -> None:
-    """Run `close` with a loop that calls its callbacks immediately. The connections close in callbacks, which a closed
-    loop would never call.
+    """Run the function `close`, although `loop` is closed. Connections are closed in callbacks of the loop, and a
+    closed loop calls no callbacks. Therefore this function lets the loop call them immediately.
     """
 
     def at_once(callback: Callable[..., Any], *args: Any, context: Any = None) -> None:  # noqa: ARG001 - as in every loop

@@ -26,8 +26,9 @@ def principal(core: Any, credentials: Any, token_for: str | None) -> str:
     key or the same token. If a bearer token is sent instead of a signature, `token_for` is the service's signing name,
     with which botocore finds the token. Otherwise it is None.
 
-    Temporary keys without a profile that names their role, such as the keys of an instance, are a different identity
-    after each renewal. Credentials that are unknown before they are fetched get a unique identity.
+    Temporary keys of a role keep their hash when they are renewed, but only if the program (`AssumedRole`), a profile
+    or `AWS_ROLE_ARN` names the role. All other temporary keys, such as those of an instance, have a new hash after each
+    renewal. Credentials that must first be fetched have a random hash.
     """
     if token_for is not None:
         token = core.get_auth_token(signing_name=token_for)
@@ -50,8 +51,8 @@ def account_of(core: Any, credentials: Any, token_for: str | None) -> str:
     """Return the account of the credentials, or an empty text if the account is unknown before the credentials are
     fetched.
 
-    The account is stated in the credentials, or else in the ARN of their role. A token contains no account, and
-    credentials of an instance may contain none. In these cases, the account that the user sets is returned.
+    The account comes from the credentials, or from the ARN of their role. A token contains no account, and credentials
+    of an instance may contain none. In these two cases, the account that the user sets is returned.
     """
     if token_for is not None:
         return _stated(core)

@@ -24,8 +24,9 @@ def stated_form(headers: Mapping[str, str], expected: str) -> str:
 
 
 def redirection(status: int, headers: Mapping[str, str]) -> str:
-    """Return words that name the host of a redirect. Return an empty text if the headers name no host, or if the status
-    is not that of a redirect, because other answers can contain a `Location`, too.
+    """Return words that name the host of a redirect, for an error message. Return an empty text if the headers name no
+    host. Also return an empty text for a status that is not a redirect, because other answers can contain a `Location`,
+    too.
     """
     if status >= _LOWEST_ERROR:
         return ""

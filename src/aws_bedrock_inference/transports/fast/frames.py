@@ -1,8 +1,9 @@
 """Read the frames of an event stream as botocore's `EventStreamBuffer` reads them, in a fifth of the time.
 
 A frame is a prelude (two lengths and their checksum), headers, a payload, and a checksum of the whole frame
-(https://smithy.io/2.0/aws/amazon-eventstream.html). Most frames of a stream have the same headers, so this module
-lets botocore parse each kind of header only once. The limits and the errors are the same as in botocore.
+(https://smithy.io/2.0/aws/amazon-eventstream.html). Most frames of a stream have exactly the same headers. This module
+lets botocore parse them once, and uses the result for all later frames whose header bytes are equal. The limits and the
+errors are the same as in botocore.
 """
 
 from __future__ import annotations

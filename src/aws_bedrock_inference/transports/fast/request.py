@@ -125,7 +125,9 @@ def _json(value: Any, levels: int) -> bool:  # noqa: PLR0911 - a case for each t
 
 
 def never(_: Any) -> bool:
-    """Return False, so that botocore handles every value. This is the check of shapes that have no faster check."""
+    """Return False for every value, so that botocore handles it. This function is used for each type of the service
+    model that this module does not check itself.
+    """
     return False
 
 

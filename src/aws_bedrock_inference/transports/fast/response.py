@@ -37,11 +37,12 @@ _BESIDE = frozenset({"metrics", "performanceConfig", "serviceTier", "trace", "us
 class Structure:
     """Reads one structure. The readers of its members are created on first use, because a shape can contain itself.
 
-    As in botocore, members that are null or not in the model are omitted, and an unknown member of a tagged union is
+    As in botocore, members that are null or not in the model are omitted. An unknown member of a tagged union is
     reported by its name. Raises an exception for data that botocore cannot read, for example `ValueError` for a union
     without exactly one member.
 
-    If `numbers` is True, numbers are converted. botocore converts numbers in answers, but not in events.
+    With `numbers`, a number or boolean is converted to the type in the service model. For example, `5.0` becomes 5 if
+    the model declares an integer. As in botocore, this is done for answers, but not for the events of a stream.
     """
 
     def __init__(self, shape: Any, *, numbers: bool = True) -> None:
@@ -66,12 +67,12 @@ class Structure:
             elif self._union and key != "__type":
                 result["SDK_UNKNOWN_MEMBER"] = {"name": next(iter(value))}  # as botocore names it
         if self._union and len(result) != 1:
-            raise ValueError("a union must have one member")
+            raise ValueError(f"an answer must set exactly one member of {self._shape.name}")
         return result
 
     @cached_property
     def lenient(self) -> Structure:
-        """A reader of the same structure for answers with errors, which botocore cannot read."""
+        """A reader of the same structure that also reads malformed answers, which botocore cannot read."""
         return _Lenient(self._shape, numbers=self._numbers)
 
     def _meet(self, key: str) -> tuple[str, Reader | None] | None:
@@ -96,8 +97,11 @@ class Structure:
 
 
 class _Lenient(Structure):
-    """Reads answers that botocore cannot read. It omits invalid numbers and dates, and other unreadable members except
-    for the content. A union without a member becomes empty.
+    """Reads malformed answers, which botocore cannot read.
+
+    If a member is unreadable, but the answer is useful without it, the member is omitted. This applies to numbers,
+    dates, and members such as `usage` and `trace`. For any other unreadable member, an exception is raised. A union
+    whose only member is omitted becomes an empty dictionary.
     """
 
     def __call__(self, value: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +113,7 @@ class _Lenient(Structure):
                 if not self._may_miss(key, part):
                     raise
         if self._union and len(result) > 1:
-            raise ValueError("a union must have one member")
+            raise ValueError(f"an answer must set exactly one member of {self._shape.name}")
         return result
 
     def _may_miss(self, key: str, part: Any) -> bool:
