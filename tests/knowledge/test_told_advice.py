@@ -83,14 +83,14 @@ def test_a_rejected_branch_is_reported_as_no_fault() -> None:
                 f"Value '' at 'toolConfig.tools.2.member.toolSpec.name{RULE}; "
                 f"Value '' at 'toolConfig.tools.5.member.toolSpec.name{RULE}"
             ),
-            "Give each tool a name that is not empty. Tools that the message names, counted from 1: 2 and 5.",
+            "Give each tool a name that is not empty. The message names these tools, counted from 1: 2 and 5.",
         ),
         (
             (
                 "Value '' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must "
                 "satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
-            "Give each tool a name that is not empty. Tools that the message names, counted from 1: 4.",
+            "Give each tool a name that is not empty. The message names these tools, counted from 1: 4.",
         ),
         (
             (
