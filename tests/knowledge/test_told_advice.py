@@ -72,7 +72,7 @@ def test_a_rejected_branch_is_reported_as_no_fault() -> None:
     told = steps(
         "Malformed input request: #: only 1 subschema matches out of 2#: extraneous key [top] is not permitted"
     )
-    assert [step for step in told if "Ignore the errors of the other forms" in step]
+    assert [step for step in told if "Errors about the other forms contain" in step]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_rejected_branch_is_reported_as_no_fault() -> None:
                 "Value 'Close Door' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member "
                 "must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
-            "Change the name of tool 4 (counted from 1)",
+            "Rename tool 4 (counted from 1)",
         ),
         (
             f"Value '' at 'toolConfig.tools.3.member.toolSpec.description{RULE}",
