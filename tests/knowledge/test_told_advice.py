@@ -72,7 +72,7 @@ def test_a_rejected_branch_is_reported_as_no_fault() -> None:
     told = steps(
         "Malformed input request: #: only 1 subschema matches out of 2#: extraneous key [top] is not permitted"
     )
-    assert [step for step in told if "Ignore the errors of the other forms" in step]
+    assert [step for step in told if "Errors about the other forms contain" in step]
 
 
 @pytest.mark.parametrize(
@@ -83,21 +83,21 @@ def test_a_rejected_branch_is_reported_as_no_fault() -> None:
                 f"Value '' at 'toolConfig.tools.2.member.toolSpec.name{RULE}; "
                 f"Value '' at 'toolConfig.tools.5.member.toolSpec.name{RULE}"
             ),
-            "Give each tool a name that is not empty. Tools that the message names, counted from 1: 2 and 5.",
+            "Give each tool a name that is not empty. The message names these tools, counted from 1: 2 and 5.",
         ),
         (
             (
                 "Value '' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member must "
                 "satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
-            "Give each tool a name that is not empty. Tools that the message names, counted from 1: 4.",
+            "Give each tool a name that is not empty. The message names these tools, counted from 1: 4.",
         ),
         (
             (
                 "Value 'Close Door' at 'toolConfig.tools.4.member.toolSpec.name' failed to satisfy constraint: Member "
                 "must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
             ),
-            "Change the name of tool 4 (counted from 1)",
+            "Rename tool 4 (counted from 1)",
         ),
         (
             f"Value '' at 'toolConfig.tools.3.member.toolSpec.description{RULE}",
