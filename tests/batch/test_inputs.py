@@ -181,7 +181,7 @@ class TestDirectories:
         ("content", "says"),
         [
             (b"caf\xe9", "byte 4 is not UTF-8"),
-            (b" \n", "the file is empty"),
+            (b" \n", "the file contains no text"),
             (b"x" * 101, "it is longer than 100 bytes"),
         ],
     )

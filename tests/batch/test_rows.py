@@ -97,7 +97,7 @@ def test_an_invalid_row_is_one_invalid_line(row: str | bytes, says: str) -> None
         ("id,prompt,model", None, "set on the command line for all records (--model)"),
         ("id,prompt,prompt", None, 'two columns have the name "prompt"'),
         ("id,title", "Say {text}", 'the column "text", but the table has only "id", "title"'),
-        ("id,text,prompt", "Say {text}", "exclude each other"),
+        ("id,text,prompt", "Say {text}", 'column "prompt" or "messages", but --template'),
         ("id,text,max_token", "Say {text}", 'Did you mean "max_tokens"?'),
         ('"id', None, "not CSV"),
     ],

@@ -101,9 +101,9 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return a fault that describes `error`, an exception that is not a failure of the call.
+    """Return the fault of a record for an exception that the client did not report as a failed call.
 
-    The exception was raised while the request was created from the record, or while the answer was read.
+    Such an exception is raised while the request is created from the record, or while the answer is read.
     """
     return Fault(
         code=type(error).__name__,

@@ -46,7 +46,7 @@ class Bill:
         return (self._units + round(self.cost_before * DOLLAR)) / DOLLAR
 
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
-        """Read the cost of earlier runs from the facts in the journal.
+        """Read the cost of earlier runs from `facts`, the values that the journal stores about the run.
 
         If the journal contains no cost, the cost of each of the `answered` records is unknown.
         """
@@ -67,7 +67,7 @@ class Bill:
                 self._units += round(cost * DOLLAR)
 
     def facts(self) -> dict[str, Any]:
-        """Return the costs as facts to store in the journal."""
+        """Return the costs in the form in which the journal stores them."""
         return {"cost": self.total, "cost_unknown": self.unknown_before + self.unknown}
 
 
@@ -102,7 +102,7 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return `cost`, the sum of the known costs. Return None if it is 0 only because all costs are unknown."""
+    """Return `cost`, the sum of the known costs. Return None if it is 0 and costs of answers are unknown."""
     return None if unknown and not cost else cost
 
 

@@ -41,10 +41,10 @@ class Job:
     again. `give_up_after` is the maximum number of seconds that the run waits for the end of a fault that affects
     every record.
 
-    `max_cost` is the maximum cost in US dollars of all answers in the journal. `dead_letters` stores the records that
-    have failed when the run ends, and replaces a `DeadLetter` in `pipeline`. `brake` returns the reason why the run
-    must stop now, or an empty text. `by` is the deadline for all answers, and `jobs` the service that is allowed to
-    answer them as a batch job.
+    `max_cost` is the maximum cost in US dollars of all answers in the journal. At the end of the run, `dead_letters`
+    stores each failed record as a dead letter. It is used instead of a `DeadLetter` in `pipeline`. `brake` returns the
+    reason why the run must stop now, or an empty text. `by` is the deadline for all answers. If `jobs` is set, the run
+    can use this service to send the records as a batch job.
     """
 
     source: Source

@@ -45,7 +45,7 @@ class JournalReads:
     _lock: threading.Lock
 
     def facts(self) -> dict[str, Any]:
-        """Return the stored facts about the run as a whole."""
+        """Return the values about the run as a whole that `note` stored, such as its cost or the time of its start."""
         return dict(self._rows("SELECT name, value FROM facts"))
 
     def counts(self) -> dict[State, int]:

@@ -57,11 +57,11 @@ def is_openai(source: Mapping[str, Any]) -> bool:
 
 
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
-    """Return the record that the template builds from `source`. If `source` already contains a request, return `source`
-    itself.
+    """Return the record that the template builds from the fields of `source`.
 
-    The template reads its data from fields of `source`. The id and the other fields that are arguments of `invoke`
-    stay in the record. Unknown fields are omitted, or refused as in `check_unused`.
+    If `source` already contains a request, such as a `prompt`, return `source` itself. The new record keeps the id and
+    the fields that are arguments of `invoke`, such as `max_tokens`. Any other field is omitted if the template does not
+    use it. If it looks like a mistake, `check_unused` refuses it.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:

@@ -150,11 +150,11 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Remove an incomplete line from the end of the file, and return True. If `rest`, the end of the file, is
-        anything else, change nothing and return False.
+        """Remove an incomplete last line from the file, and return True. If other content is found, change nothing and
+        return False.
 
-        `expected` is the next line that the file must contain. It is empty if the file must contain no further line.
-        After a power failure, an incomplete line can end with zero bytes.
+        `rest` is the content after the last correct line. `expected` is the line that the journal has at this place, or
+        empty after the last line. After a power failure, an incomplete line can end with zero bytes.
         """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
@@ -175,10 +175,10 @@ class Output:
         self._end += len(lines)
 
     def _restore(self) -> None:
-        """If another program has changed the file, write it again from the journal.
+        """If another program has changed the file, write all answers again from the journal.
 
-        If another program has replaced or extended the file, that file is kept, and the output is written to a new file
-        next to it.
+        A file that was deleted or truncated is written again at the same path. A file that was replaced or extended
+        does not change: the answers are then written to a new file next to it.
         """
         if self._torn:
             self._file.truncate(self._end)

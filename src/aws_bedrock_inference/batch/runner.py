@@ -108,8 +108,9 @@ class Run:
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Send no further records, and let the calls in flight end. If the run is already ending, for example after an
-        earlier call of this method, cancel them.
+        """Send no further records, and let the calls in flight end.
+
+        If the run is already ending, for example after an earlier call of this method, cancel the calls in flight.
         """
         if self._ending.early:
             for task in self._tasks:
@@ -165,8 +166,9 @@ class Run:
         return claimed
 
     def _look_around(self, *, idle: bool) -> None:
-        """Stop the run if it must not continue. If the run is idle, decide the fate of the latest records with the same
-        fault, or park the run (send only probes).
+        """Stop the run if it must not continue, for example because the journal was deleted.
+
+        If only the records in `Parking.met` remain, decide about them. Without any answer, the run parks or gives up.
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -196,10 +198,9 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to send again now, each with the number of its delays.
+        """Return the records to send again now, each with the number of its delays. A parked run sends only a probe.
 
-        They are the next probe (while the run is parked), or the delayed records if no new records remain or too many
-        records are delayed.
+        Delayed records are sent again when no new records remain, or when too many records are delayed.
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
@@ -296,11 +297,10 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the latest records with the same fault (`Parking.met`) if their fault is transient, and otherwise mark
-        them as failed.
+        """Delay the records in `Parking.met` if their fault is transient. Otherwise, mark them as failed.
 
-        The run calls this method if another record was answered, or failed with a different fault. The fault then does
-        not affect every record.
+        Call this method if another record was answered, or failed with a different fault. The fault of the records in
+        `met` then does not affect every record, so the run need not park.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

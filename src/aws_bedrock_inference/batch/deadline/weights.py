@@ -73,8 +73,9 @@ class Weights:
             self.costs[name] = None if so_far is None or cost is None else so_far + cost
 
     def seconds(self, rpm: float | None, tpm: float | None) -> float | None:
-        """Return the seconds that the quota needs for all requests if every answer has its maximum length. Return None
-        without a quota.
+        """Return the minimum seconds in which a quota of `rpm` and `tpm` admits all requests of the run.
+
+        Every answer is assumed to have its maximum length. Return None if both limits are None.
         """
         times = [self.records / rpm] if rpm else []
         times += [self.charge / tpm] if tpm else []
