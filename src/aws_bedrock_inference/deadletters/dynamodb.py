@@ -55,9 +55,9 @@ class DynamoLetters:
     Letters are listed with the index `by-state`, so the cost of listing does not grow with the number of finished
     letters. A table without this index, such as a table from AWS's documentation, is scanned completely.
 
-    DynamoDB's expressions have no clock. A process that waits for a claimed letter therefore measures the time with its
-    own `clock`. If the version of the letter does not change for the duration of the lease, the process treats the
-    claim as abandoned.
+    A condition in DynamoDB cannot use the current time. A process that waits for a claimed letter therefore measures
+    the time with its own `clock`. If the version of the letter does not change for the duration of the lease, the
+    process treats the claim as abandoned.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class DynamoLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a dead letter, unless its version has changed.
+        """Replace the summary, and the answer if it is set. Return False if the letter no longer has this `version`.
 
-        If the answer does not fit into the item, only the summary is stored.
+        A large answer is stored in S3. If no bucket is set, it is not stored, and the log reports this.
         """
         with self._raising():
             try:

@@ -5,7 +5,7 @@ documentation.
 |---|---|---|
 | `id` | S | the key |
 | `state`, `first` | S, N | the keys of the index `by-state` |
-| `version`, `summary` | N, S | the changing part: the summary is JSON |
+| `version`, `summary` | N, S | the part that changes; the summary is JSON |
 | `content`, `answer` | B | the request and its answer; in S3 if `content_at` or `answer_at` exists |
 | `timestamp`, `cause` | S | for people who read the table |
 | `expires` | N | the time after which a finished letter is deleted |
@@ -56,7 +56,7 @@ def summary_in(item: dict[str, Any]) -> Summary:
 
 
 def record_of(item: dict[str, Any]) -> Record:
-    """Return the whole dead letter that a DynamoDB item contains. Raises the exceptions of `summary_in`."""
+    """Return the complete dead letter that a DynamoDB item contains. Raises the same exceptions as `summary_in`."""
     content = item.get("content", {}).get("B")
     answer = item.get("answer", {}).get("B")
     packed = (

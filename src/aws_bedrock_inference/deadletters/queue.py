@@ -83,9 +83,9 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        If the store fails, the method does not replace an exception that the program is handling. If `error` is an
-        exception, or an `except` block calls the method, it returns None. The log and a note on the original exception
-        then contain the reason. Otherwise, the method raises `StoreUnavailable`.
+        If the store fails, the method usually raises `StoreUnavailable`. It returns None instead if `error` is an
+        exception, or if an `except` block calls the method, so that the original exception is not lost. The log and a
+        note on the original exception then contain the reason.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -263,9 +263,7 @@ class DeadLetterQueue:
         return records, None
 
     def _readable(self, records: list[Record]) -> list[Letter]:
-        """Return the dead letters that can be read. If there are records but none can be read, raise the error of the
-        last record.
-        """
+        """Return the dead letters that can be read. Raise the last error if no dead letter of the page can be read."""
         letters, trouble = [], None
         for record in records:
             try:

@@ -102,7 +102,10 @@ class SqliteLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a dead letter, unless its version has changed."""
+        """Replace the summary of a dead letter, and its answer if `answer` is not None. Return True.
+
+        If the version of the letter is no longer `version`, change nothing and return False.
+        """
         expires = self._clock() + KEPT_SECONDS if summary.finished else None
         with self._file.changing() as database:
             changed = database.execute(
@@ -116,10 +119,10 @@ class SqliteLetters:
             return changed.rowcount == 1
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the lease of a claimed dead letter has expired, by the clock of the machine.
+        """Return whether the lease of a claimed dead letter has expired.
 
-        If this clock was set back, a monotonic clock is used instead. By this clock, the lease has expired if the claim
-        has not changed for the duration of the lease.
+        Usually, the time of day decides. If it was set back, it shows more time than the complete lease. The lease has
+        then expired if a monotonic clock shows that the claim has not changed for the duration of the lease.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))

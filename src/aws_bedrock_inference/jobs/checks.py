@@ -1,7 +1,7 @@
 """Check a job before it is created: its role, its buckets and its model.
 
-AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. If a check is not
-possible, it reports no problem. Usually, the caller then lacks a permission that the job itself may not need.
+AWS accepts an invalid job and reports it as failed minutes later. A check takes only one or two calls. A check that is
+not possible reports no problem: usually the caller lacks a permission that only the check needs.
 """
 
 from __future__ import annotations
@@ -74,9 +74,7 @@ class JobChecks:
             raise ValueError("\n".join(found))
 
     def _found(self, check: Callable[..., str], *given: Any) -> str:
-        """Return the problem that a check finds. Return an empty text if there is none, or if the check is not
-        possible.
-        """
+        """Return the problem that a check finds. Return an empty text if it finds none, or if it is not possible."""
         try:
             return check(*given)
         except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:

@@ -47,8 +47,8 @@ class BedrockJobClient(Jobs):
     If a job has fewer records than the service accepts for the model, `on_too_few` decides. With `"local"`, this
     process sends the records on demand, through the client `on_demand` or through a client of this session. With
     `"error"`, `create_job` raises `ValueError`. If a job has more records than one job accepts, the client creates
-    several jobs under one id. `limits` are the limits of one job; the default is the account's quotas. `clock` and
-    `sleep` replace the time in tests.
+    several jobs under one id. `limits` are the limits of one job; the default is the account's quotas. Tests pass
+    `clock` and `sleep`, so that they do not wait.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """

@@ -227,9 +227,9 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
 def _status(statuses: list[str]) -> str:
     """Return AWS's word for the status of a group whose jobs have these statuses.
 
-    While all jobs are running, the group has the status of the job that has advanced most. If some jobs have ended and
-    no job is stopping, the group is InProgress. If all jobs have ended and only some have results, the group is
-    PartiallyCompleted, and the existing results are read.
+    While all jobs are running, the group has the latest of their statuses, in the order Submitted, Validating,
+    Scheduled, InProgress, Stopping. If only some jobs have ended, the group is InProgress, or Stopping if a job is
+    stopping. If all jobs have ended and only some have results, the group is PartiallyCompleted.
     """
     running = [status for status in statuses if not has_ended(status)]
     if running:

@@ -36,8 +36,10 @@ class Records:
         self._job = job
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Yield each record of the job once: first the records of the input in the order of the input, then the records
-        without an id, then outputs without an input. Raises `OSError` if the output cannot be read or no longer exists.
+        """Yield each record of the job once.
+
+        First come the records with an id, and then the records without an id, both in the order of the input. Outputs
+        for which no input was found come last. Raises `OSError` if the output cannot be read or no longer exists.
         """
         unnamed = False
         with tempfile.TemporaryFile() as aside:
@@ -56,8 +58,8 @@ class Records:
                 yield _record(line)
 
     def _inputs(self) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Yield the id and body of each input. If the inputs cannot be read, yield nothing; the records are then in
-        the order of the outputs.
+        """Yield the id and body of each input. If the inputs cannot be read, yield no further ones. The other records
+        then come in the order of the outputs.
         """
         location = S3Location.parse(self._job["input_s3_uri"])
         try:

@@ -13,11 +13,12 @@ LISTED = 10
 class Incident:
     """An incident that one rule found.
 
-    `keys` are the counts that rose above their usual value. Each has the last time slot (of ten seconds) in which it
-    was too high, and the number of slots that were examined. `cases` counts failures by cause. `share` is the largest
-    share or rate, and `usual` is the usual share or rate. `start` is the beginning of the incident in seconds since the
-    epoch. `opened` is the start of the slot in which the incident was opened, in seconds. If the clock was set back,
-    `opened` is ahead of the clock, as the stored counts are.
+    `keys` contains the name of each count that rose above its usual value. The two numbers of a count are the last time
+    slot (of ten seconds) in which it was too high, and the number of slots that were examined together. `cases` counts
+    failures by cause. `share` is the largest share or rate during the incident, and `usual` is the one at other times.
+
+    `start` is the beginning of the incident in seconds since the epoch. `opened` is the time when the rule found it, as
+    the stored counts number the time: if the clock was set back, `opened` is ahead of the clock.
     """
 
     id: str

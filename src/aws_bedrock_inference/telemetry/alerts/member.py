@@ -59,7 +59,7 @@ class Member(Locked):
         self._done: list[str] = []
 
     def after_fork(self) -> None:
-        """Start empty in a forked child: reports and deliveries belong to the parent."""
+        """Start empty in a forked child, because the parent sends its own reports and delivers its own alerts."""
         super().after_fork()
         self._unsent.clear()
         self._held, self._done, self._alone = {}, [], None
@@ -94,9 +94,9 @@ class Member(Locked):
     def _report(self, report: Report) -> Exception | None:
         """Send this report to the store, after the earlier reports that could not be sent.
 
-        If this process gets the turn (the right to examine), examine the reports of all processes. Return None on
-        success, and otherwise the reason for the failure. If an examination fails, this method returns its reason until
-        an examination by this process succeeds.
+        If this process gets the turn (the right to examine), examine the reports of all processes. Return None, or the
+        reason if the store is unavailable. If the memory cannot be read, each call returns this reason, until this
+        process gets a turn with a readable memory. The memory is the state of the alert rules.
         """
         self._unsent.append(report)
         try:
