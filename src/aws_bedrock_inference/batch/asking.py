@@ -31,7 +31,7 @@ async def fate_of(
       this record so far, and `most` is the maximum number of delays.
     * Parked: the fault affects every record, such as expired credentials. The run sends the record again when the fault
       has ended.
-    * Failed: any other error.
+    * Failed: any other error, or a transient fault after the maximum number of delays.
 
     Raises `StoreUnavailable` if the store of the shared quota is unavailable. This exception ends the run.
     """

@@ -102,7 +102,7 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return `cost`, the sum of the known costs. Return None if it is 0 and costs of answers are unknown."""
+    """Return `cost`, the sum of the known costs. Return None if the sum is 0 and any cost is unknown."""
     return None if unknown and not cost else cost
 
 

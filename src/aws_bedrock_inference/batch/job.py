@@ -1,4 +1,4 @@
-"""The options of a run (a *job*), and the names of its files."""
+"""The options of a run, and the names of its files. In this package, a `Job` is not a batch job of Bedrock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The options of a job.
+    """The options of one run.
 
     `streamed` selects the records whose answers are received as streams. `timeout` is the total timeout of one record
     in seconds, including waits and retries. If `timeout` or `concurrency` is None, a default applies.

@@ -95,7 +95,7 @@ class Parking:
         return True
 
     def park(self, now: float, *, had_answers: bool) -> Fault | None:
-        """Park the run, if it is not yet parked. Return None if it can wait for the end of the fault.
+        """Park the run, if it is not yet parked. Return None if the run can wait for the end of the fault.
 
         Return the fault if the run must give up: it has been parked for the maximum time, or a person must correct the
         cause.

@@ -68,10 +68,12 @@ async def asked(
 ) -> Ending:
     """Read the input, and send the records that have no result yet.
 
-    If the run has a deadline, `night` first chooses between a batch job and calls, and runs the batch job. Then `asker`
-    is called; it returns the function that sends a record. `started` is called with the object that works now: first
-    `night`, later the `Run`. An interruption of the user must be passed to this object. `notify` is called when the
-    journal contains new fates. A fate states that a record is answered, has failed, or is sent again.
+    If the run has a deadline, `night` first chooses between a batch job and calls. If it chooses a batch job, it runs
+    this job. Then `asker` is called; it returns the function that sends a record.
+
+    `started` is called with the object that works now: first `night`, later the `Run`. An interruption of the user must
+    be passed to this object. `notify` is called when the journal contains new fates. A fate states that a record is
+    answered, has failed, or is sent again.
 
     Raises `ValueError` if the input cannot be used, or if a record was answered and its request has changed since then.
     """

@@ -121,8 +121,8 @@ class SqliteLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the lease of a claimed dead letter has expired.
 
-        Usually, the time of day decides. If it was set back, it shows more time than the complete lease. The lease has
-        then expired if a monotonic clock shows that the claim has not changed for the duration of the lease.
+        Usually, the clock of the machine decides. If this clock was set back, the remaining time is longer than the
+        lease. The lease has then expired if, on a monotonic clock, the claim has not changed for the lease's duration.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
@@ -151,7 +151,9 @@ class SqliteLetters:
         except LetterTooNew as error:
             raise StoreUnusable(too_new(self.path, str(error))) from error
         except ValueError as error:
-            raise StoreUnusable(f"{self.place}: a dead letter in this file is damaged ({error})") from error
+            raise StoreUnusable(
+                f"{self.place}: a dead letter in this file is damaged ({error}). Restore the file from a copy"
+            ) from error
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], list[Any]]:

@@ -155,9 +155,9 @@ class Book:
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
         """Return whether the sign of trouble `sign`, whose cause is of this `kind`, belongs to the open `incident`.
 
-        A place is a model in a Region. During the first five minutes of an incident, it includes signs with the same
-        cause at another place. It also includes signs with another transient cause at the same place. An incident about
-        failures includes refused calls and dead letters at the same place until it ends.
+        A place is a model in a Region. During its first five minutes, an incident about failures, answers or spending
+        includes signs with the same cause at another place. An incident about failures also includes signs with another
+        transient cause at the same place. It includes refused calls and dead letters at the same place until it ends.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places

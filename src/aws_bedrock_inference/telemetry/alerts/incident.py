@@ -17,8 +17,8 @@ class Incident:
     slot (of ten seconds) in which it was too high, and the number of slots that were examined together. `cases` counts
     failures by cause. `share` is the largest share or rate during the incident, and `usual` is the one at other times.
 
-    `start` is the beginning of the incident in seconds since the epoch. `opened` is the time when the rule found it, as
-    the stored counts number the time: if the clock was set back, `opened` is ahead of the clock.
+    `start` is the beginning of the incident in seconds since the epoch. `opened` is the start of the time slot in which
+    the rule found it. If the clock was set back, `opened` is ahead of the clock, like all stored time slots.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """One of the processes that share a store of alerts.
 
 The process reports its counts. One process at a time has the *turn*: the right to examine the reports of all processes.
-The process also renews its claims on the alerts that it has to deliver. `Member` uses no thread and no clock, because
-its owner calls `step` every ten seconds.
+The process also reports which alerts it is still delivering, so that no other process delivers them. `Member` starts no
+thread: its owner calls `step` every ten seconds.
 
 If the store refuses three consecutive reports, the process continues alone with the last state that it has seen. A
 duplicate alert is better than no alert.
