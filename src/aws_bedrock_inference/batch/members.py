@@ -95,7 +95,7 @@ def hint_at(source: Iterable[str], wanted: str) -> str:
 
 def _refuse_option(name: str) -> None:
     if name in _OPTIONS:
-        raise ProblemError(f'"{name}" is set on the command line for all records ({_OPTIONS[name]}). Remove it')
+        raise ProblemError(f'{_OPTIONS[name]} sets "{name}" for all records. Remove this field from the input')
 
 
 @lru_cache(maxsize=1024)

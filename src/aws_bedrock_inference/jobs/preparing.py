@@ -105,14 +105,14 @@ def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, 
     given = [members.pop(name) for name in ("recordId", "id") if name in members]
     record_id = given[0] if given else f"CALL{number + 1:07d}"
     if len(given) > 1 or isinstance(record_id, bool) or not isinstance(record_id, (str, int)) or record_id == "":
-        raise ValueError("pass one recordId, a text")
+        raise ValueError("the record must have one recordId or one id, which must be a text or a whole number")
     if "modelInput" not in members:
         return str(record_id), _request(members, defaults)
     body = members.pop("modelInput")
     if members or not isinstance(body, dict) or not body:
-        raise ValueError(f"a record with modelInput has only an id and a body: {_FORMS}")
+        raise ValueError(f"modelInput must be a dictionary with the body, and recordId the only other field: {_FORMS}")
     if "modelId" in body:
-        raise ValueError("modelInput has a modelId, but the client sets the model of the job. Remove it")
+        raise ValueError("modelInput has a modelId, but the client sets the model of the job. Remove the modelId")
     check_no_settings(defaults)
     return str(record_id), body
 
