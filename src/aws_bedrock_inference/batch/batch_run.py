@@ -64,7 +64,7 @@ class BatchStopped(Exception):
 
 
 class _BaseRun:
-    """The common part of `BatchRun` and `AsyncBatchRun`: the job, its open files, and the end of the run."""
+    """The common part of `BatchRun` and `AsyncBatchRun`: the options, the open files, and the end of the run."""
 
     _journal: Journal
     _output: Output

@@ -95,7 +95,7 @@ class Job:
 
     @property
     def redoes_failures(self) -> bool:
-        """True if the input is the failures file of this job, so that the run sends the failed records again."""
+        """True if the input is the failures file of an earlier run with this output. Its records are sent again."""
         return (
             isinstance(self.source, Path)
             and self.source.exists()

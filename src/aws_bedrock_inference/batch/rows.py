@@ -100,7 +100,7 @@ def _columns(text: str) -> tuple[str, list[str]]:
             names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
             made.append((delimiter, [name.strip() for name in names]))
     if not made:
-        raise ProblemError("not CSV: a quote is not closed, or is inside a name. Correct it")
+        raise ProblemError("not CSV: a quote is not closed, or is inside the name of a column. Correct this line")
     return max(made, key=lambda one: ("id" in one[1], len(one[1])))
 
 

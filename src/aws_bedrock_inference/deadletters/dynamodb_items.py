@@ -48,8 +48,8 @@ def item_of(summary: Summary) -> dict[str, Any]:
 
 
 def summary_in(item: dict[str, Any]) -> Summary:
-    """Return the summary of the dead letter in an item. Raises `LetterTooNew`, and `ValueError` if the item is not a
-    letter.
+    """Return the summary of the dead letter in an item. Raises `LetterTooNew` if a newer version of this package wrote
+    the item, and `ValueError` if the item is not a letter.
     """
     kept = item.get("summary", {}).get("S")
     return summary_of(json.loads(kept)) if kept is not None else _of_documents(item).summary

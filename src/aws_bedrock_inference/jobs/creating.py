@@ -209,8 +209,10 @@ class AwsJobs:
         )
 
     def _with_token(self, order: Order) -> Iterator[JobStatus]:
-        """Yield the jobs with the order's token, the newest first. If the permission to list jobs is missing, yield
-        none. AWS still creates at most one job for each token.
+        """Yield the jobs with the order's token, the newest first.
+
+        Without the permission to list jobs, yield none. A second job for this token is still impossible, because AWS
+        creates only one job for each token.
         """
         own = re.compile(rf"{re.escape(order.token)}(-\d+)?")
         name = order.name[: _LONGEST_NAME - _LONGEST_SUFFIX]

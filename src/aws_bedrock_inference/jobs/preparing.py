@@ -96,9 +96,7 @@ def _written(
 
 
 def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the id and the body of a record. The default id is the number of the record, written as in AWS's
-    examples.
-    """
+    """Return the id and the body of a record. The default id contains the number of the record, as `CALL0000001`."""
     if not isinstance(record, Mapping):
         raise ValueError(f"{shown(record)} is not a record: {_FORMS}")  # noqa: TRY004 - the same exception as for other problems of a record
     members = dict(record)

@@ -137,7 +137,7 @@ def _record(line: dict[str, Any]) -> JobRecord:
 
 
 def _error(error: Any) -> RecordError:
-    """Return the error that an output line contains: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
+    """Return the `error` of an output line as a `RecordError`. Its usual form has `errorCode` and `errorMessage`."""
     members = error if isinstance(error, dict) else {"errorMessage": error}
     code = str(members.get("errorCode") or "")
     message = str(members.get("errorMessage") or "")

@@ -1,5 +1,5 @@
-"""Run a job with a deadline: choose a batch job, the flex tier or calls on demand. If a batch job is late, start calls
-on demand in time for the remaining records.
+"""Carry out a run with a deadline: choose a batch job, the flex tier or calls on demand. If a batch job is late, start
+calls on demand in time for the remaining records.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ class Night:
     ) -> Callable[[Record], Awaitable[Answer]]:
         """Return the function that sends a record on the chosen tier.
 
-        If the flex tier was chosen, the function uses flex while there is enough time. When the remaining time is only
-        enough for calls on demand, the function sends them on demand.
+        If the flex tier was chosen, the function uses this tier while there is enough time. When the remaining time is
+        only enough for calls on demand, the function sends the record on demand.
         """
 
         async def asked(record: Record) -> Answer:
