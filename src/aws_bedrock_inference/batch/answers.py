@@ -101,9 +101,9 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return the fault of a record for an exception that the client did not report as a failed call.
+    """Return the fault of a record for which `error` was raised outside the call.
 
-    Such an exception is raised while the request is created from the record, or while the answer is read.
+    This happens if no request can be created from the record, or if the model's answer cannot be read.
     """
     return Fault(
         code=type(error).__name__,

@@ -76,7 +76,7 @@ class _BaseRun:
         if given.get("template") is not None:
             given["template"] = Template(given["template"])
         if holds_output(source_of(source), Path(output)):
-            raise ValueError(f"the output {output} is part of the input. Choose an output file outside the input")
+            raise ValueError(f"{output} is the input file or is inside the input directory. Choose another output file")
         self._job = Job(source=source_of(source), output=Path(output), model=client.model_id, **given)
         check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)
@@ -149,14 +149,14 @@ class _BaseRun:
             raise BatchStopped(self._ending.reason)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the files. Raise `BatchStopped` if one is incomplete, unless the block has already raised `error`."""
+        """Close the files. If a file is incomplete, raise `BatchStopped`, except if the `with` block raised `error`."""
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
         if trouble and error is None:
             raise BatchStopped(trouble)
 
 
 class BatchRun(_BaseRun):
-    """A run of many prompts from a program, with a journal as in `bedrock run`.
+    """A run of many prompts from a program. It works like the command `bedrock run`, and continues an interrupted run.
 
         with BatchRun("in.jsonl", "out.jsonl", client=client) as run:
             for answer in run:

@@ -115,7 +115,7 @@ def governing(job: Job) -> tuple[Quota, Pipeline]:
 
 
 def _keep_letters(job: Job, tally: Tally, journal: Journal, ending: Ending, **where: Any) -> None:
-    """Store the failures as dead letters, if the job or its pipeline has a `DeadLetter`."""
+    """Store the failed records as dead letters, if the job or its pipeline contains the policy `DeadLetter`."""
     policies = job.pipeline.policies if job.pipeline is not None else ()
     letters = job.dead_letters or next((policy for policy in policies if isinstance(policy, DeadLetter)), None)
     if letters is not None:

@@ -41,7 +41,7 @@ class Plan:
 
     `output_tokens` is an upper bound. `unbounded` is the number of records without `max_tokens`. For these records, the
     maximum of the model applies. `bill` is the cost in US dollars. `routes` are the routes of the calls; a route is a
-    model in a Region. `weights` contains the use of the quota and the cost at other tiers.
+    model in a Region. `weights` contains the tokens that the requests use of the quota, and their cost at each tier.
     """
 
     records: int = 0

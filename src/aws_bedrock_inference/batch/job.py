@@ -41,10 +41,11 @@ class Job:
     again. `give_up_after` is the maximum number of seconds that the run waits for the end of a fault that affects
     every record.
 
-    `max_cost` is the maximum cost in US dollars of all answers in the journal. At the end of the run, `dead_letters`
-    stores each failed record as a dead letter. It is used instead of a `DeadLetter` in `pipeline`. `brake` returns the
-    reason why the run must stop now, or an empty text. `by` is the deadline for all answers. If `jobs` is set, the run
-    can use this service to send the records as a batch job.
+    `max_cost` is the maximum cost of this run and of all earlier runs with the same output file, in US dollars. At the
+    end of the run, the policy `dead_letters` stores each failed record as a dead letter. If `pipeline` also contains a
+    `DeadLetter`, only `dead_letters` is used. `brake` returns the reason why the run must stop now, or an empty text.
+    `by` is the deadline for all answers. If `jobs` is set, the run can use this service to send the records as a batch
+    job.
     """
 
     source: Source
@@ -110,7 +111,7 @@ class Job:
 
     @property
     def asking(self) -> Asking:
-        """The part of the request that all records share."""
+        """The model and the system prompt, which are the same in the requests of all records."""
         return Asking(self.model, self.system)
 
     def asker(self, client: AsyncBedrockClient, *, tier: str | None = None) -> Callable[[Record], Awaitable[Answer]]:

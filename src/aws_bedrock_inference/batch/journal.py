@@ -137,7 +137,10 @@ class Journal(JournalReads):
             )
 
     def note_input(self, digest: bytes) -> None:
-        """Store that the input with this digest was read to its end."""
+        """Store that the journal contains all records of the input with this digest.
+
+        If the next run has the same input, it need not read the input again.
+        """
         with self._changing() as database:
             database.execute("INSERT OR IGNORE INTO inputs VALUES (?)", (digest,))
 

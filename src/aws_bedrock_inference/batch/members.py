@@ -59,9 +59,9 @@ def is_openai(source: Mapping[str, Any]) -> bool:
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
     """Return the record that the template builds from the fields of `source`.
 
-    If `source` already contains a request, such as a `prompt`, return `source` itself. The new record keeps the id and
-    the fields that are arguments of `invoke`, such as `max_tokens`. Any other field is omitted if the template does not
-    use it. If it looks like a mistake, `check_unused` refuses it.
+    If `source` already contains a request, such as a `prompt`, return `source` itself. Otherwise, the new record
+    contains the prompt, the id, and the fields that are arguments of `invoke`, such as `max_tokens`. All other fields
+    are omitted. `check_unused` raises `ProblemError` for a field that is probably a mistake.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:

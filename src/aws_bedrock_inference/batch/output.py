@@ -69,8 +69,8 @@ class Output:
             ordered is None or not self._agrees(journal.answers(up_to=int(ordered)))
         ):
             raise ValueError(
-                f"{self.path} does not match its journal {journal.path.name}: another program has changed it. The file "
-                "was not touched. Move it away to write the answers again, or choose another output file"
+                f"{self.path} does not match its journal {journal.path.name}: another program has changed the file. "
+                "Move it away, so that the next run writes the answers again, or choose another output file"
             )
         if self._missing and journal.last_answer():
             self._say(

@@ -63,9 +63,9 @@ class Parking:
     has received answers. A run without answers gives up immediately by default, because nothing shows that its calls
     can succeed.
 
-    `met` contains the records that failed one after the other with the same fault, by number. `fault` is the fault that
-    the parked run waits for. It is None if the run is not parked. `next` is the time of the next probe. `probed` is the
-    record that is in flight as the probe.
+    `met` contains the latest failed records by number, as long as all of them failed with the same fault. If there are
+    enough of them, the run parks. `fault` is the fault whose end the parked run waits for, or None if the run is not
+    parked. `next` is the time of the next probe. `probed` is the record that is in flight as the probe.
     """
 
     def __init__(self, give_up_after: float | None = None) -> None:
@@ -77,7 +77,7 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return whether `fault` differs from the fault of the records in `met`. Return False if the run is parked."""
+        """Return whether `fault` differs from the fault of the latest failed records. False if the run is parked."""
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:

@@ -168,7 +168,7 @@ class Run:
     def _look_around(self, *, idle: bool) -> None:
         """Stop the run if it must not continue, for example because the journal was deleted.
 
-        If only the records in `Parking.met` remain, decide about them. Without any answer, the run parks or gives up.
+        If only failed records in `Parking.met` remain, they are settled. If no record was answered, the run parks.
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -237,7 +237,7 @@ class Run:
     async def _wind_up(self) -> None:
         """Wait at most `grace` seconds for the calls in flight, and write their fates.
 
-        If the run has reached its maximum cost, the wait has no limit.
+        If the run has reached its maximum cost, wait for all of them, because the user pays for their answers.
         """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -297,10 +297,10 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the records in `Parking.met` if their fault is transient. Otherwise, mark them as failed.
+        """Delay the latest failed records (`Parking.met`) if their fault is transient. Otherwise, mark them as failed.
 
-        Call this method if another record was answered, or failed with a different fault. The fault of the records in
-        `met` then does not affect every record, so the run need not park.
+        Call this method if another record was answered, or failed with a different fault. This shows that the fault of
+        the failed records does not affect every record, so the run need not park.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

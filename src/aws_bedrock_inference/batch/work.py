@@ -71,9 +71,9 @@ async def asked(
     If the run has a deadline, `night` first chooses between a batch job and calls. If it chooses a batch job, it runs
     this job. Then `asker` is called; it returns the function that sends a record.
 
-    `started` is called with the object that works now: first `night`, later the `Run`. An interruption of the user must
-    be passed to this object. `notify` is called when the journal contains new fates. A fate states that a record is
-    answered, has failed, or is sent again.
+    `started` is called twice: with `night` before the batch job, and with the `Run` before the calls. If the user
+    interrupts the run, call `interrupt` of the object that was passed last. `notify` is called when the journal
+    contains new fates. A fate states that a record is answered, has failed, or is sent again.
 
     Raises `ValueError` if the input cannot be used, or if a record was answered and its request has changed since then.
     """
@@ -119,7 +119,7 @@ async def asked(
 
 
 def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:
-    """Start to read the input. If an input file with the same digest was already read completely, read nothing."""
+    """Start to read the input into the journal. If the journal already contains this input file, read nothing."""
     digest: bytes | None = None
     bad = 0
 
@@ -146,8 +146,8 @@ def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLin
 
 
 def _digest(job: Job) -> bytes | None:
-    """Return a digest of the input file and of the part of the request that all records share. Return None if the
-    input is not a file.
+    """Return a digest of the input file, the model, the system prompt and the template. Return None if the input is not
+    a file.
     """
     if not isinstance(job.source, Path) or not job.source.is_file():
         return None

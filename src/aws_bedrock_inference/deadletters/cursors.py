@@ -31,10 +31,10 @@ def cursor_of(state: State, place: Place | None) -> str:
 
 
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
-    """Return where the next page of dead letters starts: the states that are not yet listed completely, and a position.
+    """Return where the next page of dead letters starts: the states that remain to be listed, and a position.
 
-    Dead letters are listed state by state. The position is in the list of the first returned state. None means the
-    start of this list. Raises `ValueError` for an invalid cursor.
+    Dead letters are listed state by state. The next page continues the list of the first returned state after the
+    position. If the position is None, the page starts this list. Raises `ValueError` for an invalid cursor.
     """
     if cursor is None:
         return states, None

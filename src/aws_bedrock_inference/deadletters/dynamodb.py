@@ -55,9 +55,9 @@ class DynamoLetters:
     Letters are listed with the index `by-state`, so the cost of listing does not grow with the number of finished
     letters. A table without this index, such as a table from AWS's documentation, is scanned completely.
 
-    A condition in DynamoDB cannot use the current time. A process that waits for a claimed letter therefore measures
-    the time with its own `clock`. If the version of the letter does not change for the duration of the lease, the
-    process treats the claim as abandoned.
+    DynamoDB cannot check whether a lease has expired, because a condition cannot use the current time. A process that
+    waits for a claimed letter therefore measures the time with its own `clock`. If the letter's version does not change
+    for the duration of the lease, the process treats the claim as expired.
     """
 
     def __init__(

@@ -5,7 +5,7 @@ documentation.
 |---|---|---|
 | `id` | S | the key |
 | `state`, `first` | S, N | the keys of the index `by-state` |
-| `version`, `summary` | N, S | the part that changes; the summary is JSON |
+| `version`, `summary` | N, S | the part of the letter that changes: the number of changes, and the summary as JSON |
 | `content`, `answer` | B | the request and its answer; in S3 if `content_at` or `answer_at` exists |
 | `timestamp`, `cause` | S | for people who read the table |
 | `expires` | N | the time after which a finished letter is deleted |

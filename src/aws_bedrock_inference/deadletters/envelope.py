@@ -53,7 +53,9 @@ class Envelope:
         try:
             return self._redact(value)
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            raise StoreUnusable(f"redact raised {type(error).__name__}, so no part of the request was stored") from None
+            raise StoreUnusable(
+                f"redact raised {type(error).__name__}, so no part of the request was stored. Correct this function"
+            ) from None
 
     def pack(self, plain: Any, *, sealed: bool) -> bytes:
         """Return bytes for a JSON value. Raises `StoreUnusable` if the value cannot be encrypted."""

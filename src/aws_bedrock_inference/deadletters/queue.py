@@ -174,9 +174,9 @@ class DeadLetterQueue:
         `on_answer` is called with each letter and its result, in the thread that sent it.
 
         A letter is refused if it would fail again until its cause is fixed, except if `remedied` names the cause. It is
-        also refused if it failed in another Region, or if its request was redacted. `force=True` sends all letters.
+        also refused if it failed in another Region, or if its request was redacted. `force=True` sends these letters.
 
-        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time. Letters that
+        A letter is claimed for `lease` seconds. Its call must end earlier, after nine tenths of this time. Letters that
         another redrive has claimed are skipped. With `wait`, this redrive waits until the other redrive finishes them.
         If the lease expires first, this redrive sends them. `filters` are the same as in `page`. The redrive stops
         after 20 consecutive failures.
@@ -290,7 +290,8 @@ class DeadLetterQueue:
                 f"({error}). Update aws-bedrock-inference on this machine"
             ) from error
         except ValueError as error:
-            raise StoreUnusable(f"dead letter {summary.id} at {self.store.place} is damaged: {error}") from error
+            damaged = f"dead letter {summary.id} at {self.store.place} is damaged: {error}. Restore or discard it"
+            raise StoreUnusable(damaged) from error
 
     def _summaries(self, choice: Wanted) -> Iterator[Summary]:
         for state in STATES:

@@ -121,8 +121,9 @@ class SqliteLetters:
     def has_lapsed(self, summary: Summary) -> bool:
         """Return whether the lease of a claimed dead letter has expired.
 
-        Usually, the clock of the machine decides. If this clock was set back, the remaining time is longer than the
-        lease. The lease has then expired if, on a monotonic clock, the claim has not changed for the lease's duration.
+        Usually, the clock of the machine decides. A remaining time that is longer than the complete lease shows that
+        this clock was set back. In this case, a monotonic clock decides: the lease has expired if the claim has not
+        changed for the duration of the lease.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))

@@ -44,8 +44,8 @@ _CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard"
 class JobChecks:
     """The checks of jobs in one Region.
 
-    `session` is a session of boto3 or botocore; if it is None, boto3's default session is used. `models` contains the
-    models of the account. If it is None, the checks do not look for the model in the account.
+    `session` is a session of boto3 or botocore; if it is None, boto3's default session is used. `models` lists the
+    models of the account. If it is None, it is not checked whether the account has the model.
     """
 
     def __init__(self, session: Any, region_name: str, *, models: Models | None = None) -> None:
@@ -56,8 +56,8 @@ class JobChecks:
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
         """Check the job. Raise `ValueError` with one line for each problem.
 
-        Without `given_input`, the caller uploads the input below the output prefix. The check then also tests whether
-        the caller can write below this prefix.
+        `given_input` is an input that is already in S3. If it is None, the caller will upload the input below `output`.
+        In this case, it is also checked whether the caller can write there.
         """
         problems = [
             self._found(self._role, role_arn),

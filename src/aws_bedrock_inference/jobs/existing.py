@@ -138,8 +138,8 @@ class Jobs:
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """Wait until this process has finished its work for a job. Only a job that runs on demand has work in this
-        process.
+        """If this process sends the records of the job on demand, wait until it has finished. Call this method before
+        the program ends. For other jobs, it returns immediately.
         """
         self._local.finish(job_id)
 

@@ -45,8 +45,9 @@ class Groups:
     """The groups of jobs that this process creates and waits for. A group is several jobs with one id. Threads can
     share it.
 
-    `submit` gets the parameters of a job and the URI of its input. It creates the job or finds the existing job, and
-    returns the job's id. `ask` returns a job in the form of GetModelInvocationJob, and `stop` stops a job.
+    The function `submit` receives the parameters of a job and the URI of its input. It creates the job or finds the
+    existing job, and returns the job's id. The function `ask` receives this id and returns the job in the form of
+    GetModelInvocationJob. The function `stop` receives the id and stops the job.
     """
 
     def __init__(

@@ -56,8 +56,8 @@ class _Running(NamedTuple):
 class LocalJobs:
     """The local jobs that this process creates, runs and waits for. Threads can share it.
 
-    `client` returns the client that sends the calls to a model, with its policies and priority. `client` is called for
-    each record.
+    The function `client` receives the id of a model and returns the client that sends the calls. The function is called
+    for each record.
     """
 
     def __init__(self, s3: Any, client: Callable[[str], BedrockClient], *, clock: Clock, wall: Clock) -> None:

@@ -53,7 +53,7 @@ class Outputs:
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:
-        """Return an unused output line with this body, whatever its id is, or None.
+        """Return an unused output line with this body and any id. Return None if there is no such line.
 
         This method finds the output of a record without an id. Call it only after all records with ids have their
         outputs. An earlier call could return the output of a record with an id.

@@ -58,8 +58,8 @@ class Records:
                 yield _record(line)
 
     def _inputs(self) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Yield the id and body of each input. If the inputs cannot be read, yield no further ones. The other records
-        then come in the order of the outputs.
+        """Yield the id and the body of each input line. If the input cannot be read, log a warning and stop: `__iter__`
+        then yields the remaining records in the order of the output.
         """
         location = S3Location.parse(self._job["input_s3_uri"])
         try:
@@ -183,7 +183,8 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     body = first.get("modelInput")
     if not isinstance(body, dict) or not body:
         raise ValueError(
-            f'{items[0].location} does not start with a record: {{"recordId": ..., "modelInput": {{...}}}}'
+            f"{items[0].location} does not start with a record. Each line must be a record: "
+            '{"recordId": ..., "modelInput": {...}}'
         )
     names = [f"{item.location} {item.etag}" for item in items]
     return FoundInput(location, CONVERSE if is_converse(body) else NATIVE, "\n".join(names))

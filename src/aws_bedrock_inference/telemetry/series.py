@@ -100,7 +100,9 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """The key in `_OF_PROVIDERS` for the program's own provider, which the program can also set later."""
+    """The key in `_OF_PROVIDERS` for the program's own provider. The provider itself cannot be the key, because the
+    program can set it after `observe` was called.
+    """
 
 
 _PROGRAM = _Program()

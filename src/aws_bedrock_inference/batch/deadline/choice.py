@@ -35,7 +35,10 @@ _TOKENS_A_SECOND = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The average seconds that calls on demand need for one record, and the origin of this number."""
+    """The average seconds that calls on demand need for one record (`each`).
+
+    `known_from` states where this number comes from: an earlier run, the quota, or an estimate.
+    """
 
     each: float
     known_from: str
@@ -68,8 +71,10 @@ def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One of the three ways to answer the records (batch job, flex tier or on demand): its maximum cost (None if
-    unknown), the time that it needs, and the reason if it is not possible.
+    """One of the three ways to answer the records: batch job, flex tier or on demand.
+
+    `cost` is the maximum cost in US dollars, or None if it is unknown. `time` describes the time that this way needs.
+    `why_not` is the reason if this way is not possible, and otherwise an empty text.
     """
 
     way: Way

@@ -71,6 +71,9 @@ def noted_in(facts: Mapping[str, Any]) -> Noted | None:
 
 
 def _known(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that this version knows. A newer version of this package can have stored additional fields."""
+    """Return the values of `given` that are fields of the dataclass `kind`.
+
+    A newer version of this package can have stored additional values.
+    """
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in given.items() if name in names}

@@ -74,9 +74,10 @@ Action: TypeAlias = Submit | Watch | TakeOver | Finish
 class Watched:
     """The last known state of a job.
 
-    The `status` of the job last changed at the time `since`. Its number of processed records last rose at the time
-    `moved`. `found` is the number of its `records` whose results were read. `stopped` is the time of the request to
-    stop the job. `ended` is the time when the end of the job was detected.
+    `since` is the time of the last change of `status`. `records` is the number of records in the job. `processed` is
+    the number of records that the service has processed, and `moved` is the time when this number last rose. `found`
+    is the number of results that were read. `stopped` is the time of the request to stop the job. `ended` is the time
+    when the end of the job was detected.
     """
 
     status: str

@@ -43,9 +43,11 @@ _OF_A_PROMPT = frozenset(Prompt._fields) - {"more"}
 
 @dataclass
 class Weights:
-    """The sums of the requests of a run. `costs` contains the maximum cost in US dollars for each tier, or None if a
-    price is unknown. `unfit` contains, for each reason, the number of records that a batch job does not support.
-    `forms` contains the number of records for each operation.
+    """The sums of the requests of a run.
+
+    `charge` is the number of tokens that the requests use of the quota. `costs` contains the maximum cost in US dollars
+    for each tier, or None if a price is unknown. `unfit` counts the records that a batch job does not support, by
+    reason. `forms` counts the records by operation (Converse or InvokeModel).
     """
 
     records: int = 0

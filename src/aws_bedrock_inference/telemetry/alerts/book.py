@@ -155,9 +155,12 @@ class Book:
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
         """Return whether the sign of trouble `sign`, whose cause is of this `kind`, belongs to the open `incident`.
 
-        A place is a model in a Region. During its first five minutes, an incident about failures, answers or spending
-        includes signs with the same cause at another place. An incident about failures also includes signs with another
-        transient cause at the same place. It includes refused calls and dead letters at the same place until it ends.
+        A place is a model in a Region.
+
+        * An incident about failures, answers or spending includes signs with the same cause at other places. This ends
+          five minutes after the beginning of the incident.
+        * In the same five minutes, an incident about transient failures includes other transient causes at its places.
+        * Until its end, an incident about failures includes refused calls and dead letters at its places.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places
@@ -261,7 +264,7 @@ class Book:
 def _kept(kept: dict[str, T], name: str, make: Callable[[], T], most: int) -> T:
     """Return the entry `name` of the dictionary `kept`. If it does not exist, create it with `make`.
 
-    If this is more than `most` entries, remove the entry that was seen longest ago.
+    If `kept` already has `most` entries, first remove the entry whose last use is the oldest.
     """
     found = kept.get(name)
     if found is None:

@@ -68,8 +68,8 @@ class Ring(dict[int, int]):
 class Pattern:
     """The daily pattern of a count: its share or its rate on earlier days, for each quarter of an hour of the day.
 
-    Older values count less: each day, a value is multiplied by `fade`. The multiplication starts two days after the
-    value was measured.
+    Older values count less: a value counts fully on the day after its measurement. From then on, it is multiplied by
+    `fade` each day.
     """
 
     def __init__(self, fade: float) -> None:
@@ -103,10 +103,10 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the share that is expected on `day`: the largest measured share, after each was multiplied by `fade`.
+        """Return the share that is expected on `day`: the largest share of earlier days, where older days count less.
 
-        `found` contains three values: the last measured day, its share, and the largest share of the days before it.
-        On the day after the last measured day, its share is not yet multiplied.
+        `found` contains the last measured day, its share, and the largest share of the days before it. The share of a
+        day counts fully on the next day. From then on, it is multiplied by `fade` each day.
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))

@@ -13,9 +13,10 @@ LISTED = 10
 class Incident:
     """An incident that one rule found.
 
-    `keys` contains the name of each count that rose above its usual value. The two numbers of a count are the last time
-    slot (of ten seconds) in which it was too high, and the number of slots that were examined together. `cases` counts
-    failures by cause. `share` is the largest share or rate during the incident, and `usual` is the one at other times.
+    `keys` contains the name of each count that rose above its usual value, with two numbers: the last time slot (of ten
+    seconds) in which the count was too high, and the number of slots that were examined together. `cases` counts
+    failures by cause. `share` is the largest share or rate during the incident; `usual` is the share or rate at other
+    times.
 
     `start` is the beginning of the incident in seconds since the epoch. `opened` is the start of the time slot in which
     the rule found it. If the clock was set back, `opened` is ahead of the clock, like all stored time slots.

@@ -95,8 +95,8 @@ class Member(Locked):
         """Send this report to the store, after the earlier reports that could not be sent.
 
         If this process gets the turn (the right to examine), examine the reports of all processes. Return None, or the
-        reason if the store is unavailable. If the memory cannot be read, each call returns this reason, until this
-        process gets a turn with a readable memory. The memory is the state of the alert rules.
+        reason if the store is unavailable or its state of the alert rules cannot be read. An unreadable state is
+        returned as the reason until this process gets a turn with a readable state.
         """
         self._unsent.append(report)
         try:

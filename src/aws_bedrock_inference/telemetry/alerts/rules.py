@@ -6,8 +6,8 @@ A share is a fraction of all calls, for example the fraction that failed. A shar
 * It is far above the usual share.
 * It is far above the share at the same time on earlier days.
 * It is not due to chance. If the share were as usual, a count this high would occur in less than one of ten million
-  examinations. For comparison: a dozen causes, each examined every ten seconds, are examined three million times a
-  month.
+  examinations. A dozen causes, each examined every ten seconds, have three million examinations in a month. Chance
+  therefore raises less than one false alert in three months.
 """
 
 from __future__ import annotations
