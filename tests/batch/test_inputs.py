@@ -182,7 +182,7 @@ class TestDirectories:
         [
             (b"caf\xe9", "byte 4 is not UTF-8"),
             (b" \n", "the file contains no text"),
-            (b"x" * 101, "it is longer than 100 bytes"),
+            (b"x" * 101, "the text is longer than 100 bytes"),
         ],
     )
     def test_a_binary_file_is_refused_by_name(

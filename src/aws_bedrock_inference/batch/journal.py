@@ -146,7 +146,7 @@ class Journal(JournalReads):
 
     @property
     def is_in_place(self) -> bool:
-        """True if the path still refers to the open file."""
+        """False if the file was deleted, renamed or replaced since the journal was opened."""
         return identity(self.path) == self._held.file
 
     def rescue(self) -> None:

@@ -45,9 +45,9 @@ def journal_of(output: Path) -> Path:
 class Held:
     """The locked file of a journal. No other run can use the file, not even in this process.
 
-    If a process opens a locked file a second time and closes it, the operating system releases all locks of the process
-    on this file, also those of SQLite (https://www.sqlite.org/howtocorrupt.html, section 2.2). The set `_in_use`
-    therefore contains the files that this process has locked, so that it does not open them again.
+    If a process opens a locked file again and then closes this second descriptor, the operating system releases
+    SQLite's locks on the file (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, the set
+    `_in_use` contains the locked files, and `held` opens none of them again.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:

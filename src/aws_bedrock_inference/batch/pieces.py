@@ -56,7 +56,7 @@ def text_of(line: bytes) -> str:
     """
     if len(line) > LONGEST_LINE:
         raise ProblemError(
-            f"it is longer than {LONGEST_LINE:,} bytes. Bedrock accepts at most 25,000,000 bytes. Shorten it"
+            f"the text is longer than {LONGEST_LINE:,} bytes. Bedrock accepts at most 25,000,000 bytes. Shorten it"
         )
     try:
         return line.decode()

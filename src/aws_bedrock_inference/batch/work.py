@@ -71,7 +71,7 @@ async def asked(
     If the run has a deadline, `night` first chooses between a batch job and calls. If it chooses a batch job, it runs
     this job. Then `asker` is called; it returns the function that sends a record.
 
-    `started` is called twice: with `night` before the batch job, and with the `Run` before the calls. If the user
+    `started` is called with `night`, if the run has a deadline, and with the `Run` before the first call. If the user
     interrupts the run, call `interrupt` of the object that was passed last. `notify` is called when the journal
     contains new fates. A fate states that a record is answered, has failed, or is sent again.
 

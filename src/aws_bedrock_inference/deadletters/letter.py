@@ -195,7 +195,8 @@ def content_of(plain: dict[str, Any]) -> Content:
             known[name] = decoded(known[name])
         return Content(**known)
     except (TypeError, AttributeError, LookupError) as error:
-        raise ValueError(f"the stored JSON is not the content of a dead letter: {error}") from None
+        problem = f"the stored JSON is not the content of a dead letter: {error}. Restore or discard the letter"
+        raise ValueError(problem) from None
 
 
 # The fields of an item in AWS's documentation. The last two exist only after a retry.

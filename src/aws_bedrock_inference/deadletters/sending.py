@@ -103,8 +103,8 @@ def _check(result: Any) -> None:
     instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
     if isinstance(instead_of, Fault):
         raise NotAnswered(
-            f"the call failed, and the policy Degrade returned a substitute answer: {instead_of.code}: "
-            f"{instead_of.message}"
+            f"the call failed: {instead_of.code}: {instead_of.message}. The policy Degrade returned a substitute "
+            "answer, which does not count as an answer to the dead letter"
         )
 
 

@@ -1,7 +1,7 @@
 """Instruments that OpenTelemetry reads when it collects metrics: counters, and gauges of quotas, queues and circuits.
 
-OpenTelemetry cannot remove an instrument or replace its callback, even if the instrument is created a second time. The
-gauges therefore report all clients of the process, whichever caller of `observe` created the gauges.
+OpenTelemetry cannot remove an instrument or replace its callback, even if the instrument is created a second time. A
+later call of `observe` therefore cannot change the gauges. For this reason, they report all clients of the process.
 """
 
 from __future__ import annotations

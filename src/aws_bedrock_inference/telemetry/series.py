@@ -111,7 +111,7 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
     """Return the series (combinations of labels) for the metrics of `provider`, a meter provider. None stands for the
-    program's own provider.
+    program's own provider. `new` is True for the newer version of the conventions for names.
     """
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

@@ -103,7 +103,7 @@ class Report:
             )
             report = cls(*rows, *(tuple(name) for name in names))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the report is not a report of this package: {error}") from error
+            raise ValueError(f"the text is not a report of this package: {error}") from error
         if version != FORMAT:
             raise ValueError(
                 f"the report has format {version}, but this version reads only format {FORMAT}. Use the same version "
