@@ -153,8 +153,8 @@ class Output:
         """Remove an incomplete last line from the file, and return True. If other content is found, change nothing and
         return False.
 
-        `rest` is the content after the last correct line. `expected` is the line that the journal has at this place, or
-        empty after the last line. After a power failure, an incomplete line can end with zero bytes.
+        `rest` is the content of the file after the last line that agrees with the journal. `expected` is the next line
+        in the journal, or empty if there is none. After a power failure, an incomplete line can end with zero bytes.
         """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
@@ -177,8 +177,8 @@ class Output:
     def _restore(self) -> None:
         """If another program has changed the file, write all answers again from the journal.
 
-        A file that was deleted or truncated is written again at the same path. A file that was replaced or extended
-        does not change: the answers are then written to a new file next to it.
+        If the file was deleted, renamed or truncated, the answers are written to the same path. If another file is now
+        at this path, or the file was extended, it is not changed: the answers are written to a new file next to it.
         """
         if self._torn:
             self._file.truncate(self._end)

@@ -218,7 +218,7 @@ class DynamoLetters:
     def _items(
         self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a state, about `limit` per request. Without the index, yield the items of all states."""
+        """Yield the items of a state, about `limit` per request. Without the index, scan the table: yield all items."""
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:

@@ -176,10 +176,10 @@ class DeadLetterQueue:
         A letter is refused if it would fail again until its cause is fixed, except if `remedied` names the cause. It is
         also refused if it failed in another Region, or if its request was redacted. `force=True` sends these letters.
 
-        A letter is claimed for `lease` seconds. To end before, its call has nine tenths of this time as timeout.
-        Letters that another redrive has claimed are skipped. With `wait`, this redrive waits until they are finished.
-        If the lease of a letter expires first, this redrive sends it. `filters` are the same as in `page`. The redrive
-        stops after 20 consecutive failures.
+        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time, so the call ends
+        first. Letters that another redrive has claimed are skipped. With `wait`, this redrive waits until they are
+        finished. If the lease of a letter expires first, this redrive sends it. `filters` are the same as in `page`.
+        The redrive stops after 20 consecutive failures.
         """
         choice = wanted(self.store.now, **filters)
         return Redrive(

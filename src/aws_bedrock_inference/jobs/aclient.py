@@ -76,7 +76,9 @@ class AsyncBedrockJobClient:
         return self._jobs.output_s3_uri
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event. The calls come from threads. The returned function removes the listener."""
+        """Call `listener` with every event, in a thread and not in the event loop. The returned function removes the
+        listener.
+        """
         return self._jobs.listen(listener)
 
     async def create_job(

@@ -150,9 +150,9 @@ class AwsJobs:
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return the job with the order's token, and the number of failed and stopped jobs with this token.
+        """Return the job with the order's token that is running or has completed.
 
-        The job is None unless it is running or has completed.
+        If there is none, return None and the number of failed and stopped jobs with this token.
         """
         ended = 0
         for job in self._with_token(order):
