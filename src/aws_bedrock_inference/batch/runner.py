@@ -168,7 +168,8 @@ class Run:
     def _look_around(self, *, idle: bool) -> None:
         """Stop the run if it must not continue, for example because the journal was deleted.
 
-        If only failed records in `Parking.met` remain, they are settled. If no record was answered, the run parks.
+        If only the latest failed records (`Parking.met`) remain, delay them or mark them as failed. If no record was
+        answered yet, park the run instead.
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -278,7 +279,6 @@ class Run:
         self._delayed.add(fate.number, fate.rounds, fault, self._tally.clock())
 
     def _count(self, fate: Fate, reason: Any) -> None:
-        """Count the fate of a record (such as answered or failed) that is stored on the disk."""
         if fate.state is State.ANSWERED:
             self._tally.answer(reason.stop_reason)
         elif fate.state is State.FAILED:
