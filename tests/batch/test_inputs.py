@@ -128,9 +128,9 @@ class TestTemplates:
         ("line", "says"),
         [
             ('{"id": 1}', '"text" is missing, but the template uses it'),
-            ('{"id": 1, "text": " "}', '"text": the text is blank'),
+            ('{"id": 1, "text": " "}', 'fields that the template uses are blank: "text"'),
             ('{"id": 1, "text": "a", "max_token": 4}', 'Did you mean "max_tokens"?'),
-            ('{"id": 1, "text": "a", "model": "x"}', "set on the command line for all records (--model)"),
+            ('{"id": 1, "text": "a", "model": "x"}', '--model sets "model" for all records'),
             ('{"text": "a"}', '"id" is missing'),
         ],
     )
@@ -181,8 +181,8 @@ class TestDirectories:
         ("content", "says"),
         [
             (b"caf\xe9", "byte 4 is not UTF-8"),
-            (b" \n", "the file is empty"),
-            (b"x" * 101, "it is longer than 100 bytes"),
+            (b" \n", "the file contains no text"),
+            (b"x" * 101, "the text is longer than 100 bytes"),
         ],
     )
     def test_a_binary_file_is_refused_by_name(

@@ -101,9 +101,9 @@ def error_line(fault: Fault, attempts: int) -> dict[str, Any]:
 
 
 def unexpected(error: Exception) -> Fault:
-    """Return a fault that describes `error`, an exception that is not a failure of the call.
+    """Return the fault of a record for which `error` was raised outside the call.
 
-    The exception was raised while the request was created from the record, or while the answer was read.
+    This happens if no request can be created from the record, or if the model's answer cannot be read.
     """
     return Fault(
         code=type(error).__name__,

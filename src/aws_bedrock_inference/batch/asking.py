@@ -24,10 +24,16 @@ async def fate_of(
 ) -> tuple[Fate, Answer | Fault]:
     """Send the record. Return its fate, and the answer or the fault for the statistics.
 
-    The fate is answered, failed, delayed or parked. A record that fails with a transient fault is delayed: the run
-    sends the record again later. `rounds` is the number of delays of this record so far, and `most` is the maximum. A
-    record that fails with a fault that affects every record is parked. Raises `StoreUnavailable` if the store of the
-    shared quota is unavailable. This exception ends the run.
+    The fate is one of four:
+
+    * Answered.
+    * Delayed: the fault is transient, and the run sends the record again later. `rounds` is the number of delays of
+      this record so far, and `most` is the maximum number of delays.
+    * Parked: the fault affects every record, such as expired credentials. The run sends the record again when the fault
+      has ended.
+    * Failed: any other error, or a transient fault after the maximum number of delays.
+
+    Raises `StoreUnavailable` if the store of the shared quota is unavailable. This exception ends the run.
     """
     try:
         answer = await ask(record)

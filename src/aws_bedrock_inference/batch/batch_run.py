@@ -64,7 +64,7 @@ class BatchStopped(Exception):
 
 
 class _BaseRun:
-    """The common part of `BatchRun` and `AsyncBatchRun`: the job, its open files, and the end of the run."""
+    """The common part of `BatchRun` and `AsyncBatchRun`: the options, the open files, and the end of the run."""
 
     _journal: Journal
     _output: Output
@@ -76,7 +76,7 @@ class _BaseRun:
         if given.get("template") is not None:
             given["template"] = Template(given["template"])
         if holds_output(source_of(source), Path(output)):
-            raise ValueError(f"{output} is the input, or in the directory that is the input. Choose another output")
+            raise ValueError(f"{output} is the input file or is inside the input directory. Choose another output file")
         self._job = Job(source=source_of(source), output=Path(output), model=client.model_id, **given)
         check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)
@@ -149,27 +149,23 @@ class _BaseRun:
             raise BatchStopped(self._ending.reason)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the files.
-
-        If a file is incomplete, raise `BatchStopped`. Do not raise it if the block itself raised an exception (`error`
-        is not None).
-        """
+        """Close the files. If a file is incomplete, raise `BatchStopped`, except if the `with` block raised `error`."""
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
         if trouble and error is None:
             raise BatchStopped(trouble)
 
 
 class BatchRun(_BaseRun):
-    """A run of many prompts from a program, with a journal as in `bedrock run`.
+    """A run of many prompts from a program. It works like the command `bedrock run`, and continues an interrupted run.
 
         with BatchRun("in.jsonl", "out.jsonl", client=client) as run:
             for answer in run:
                 print(answer["id"], answer["text"])
 
     `source` and `output` are files as for the command `bedrock run`, and `options` are its options. The iteration
-    yields each answer as soon as the answer is stored on the disk, in the form of a line of the output file. Answers of
-    earlier runs come first, so a restarted program receives every answer. Calls continue while the program works on an
-    answer.
+    yields each answer as soon as the answer is stored on the disk. An answer is a dictionary with the content of one
+    line of the output file. Answers of earlier runs come first, so a restarted program receives every answer. Calls
+    continue while the program works on an answer.
 
     The policies of `client` apply. Create the client with `priority="batch"` if other calls share its quota. With a
     deadline (the option `by`) and `jobs` (a `BedrockJobClient`), the run may send the records as a batch job. If the

@@ -24,8 +24,8 @@ C = TypeVar("C", bound=BaseClient)
 class Bill:
     """The cost of a run, in US dollars. Any thread can call its methods.
 
-    `unknown` is the number of answers whose cost is unknown; the sums do not include these answers. `cost_before` and
-    `unknown_before` are the values of earlier runs, from the journal.
+    `unknown` is the number of answers whose cost is unknown. `cost` and `total` do not include these answers.
+    `cost_before` and `unknown_before` are the values of earlier runs, from the journal.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class Bill:
         return (self._units + round(self.cost_before * DOLLAR)) / DOLLAR
 
     def begin(self, facts: Mapping[str, Any], answered: int) -> None:
-        """Read the cost of earlier runs from the facts in the journal.
+        """Read the cost of earlier runs from `facts`, the values that the journal stores about the run.
 
         If the journal contains no cost, the cost of each of the `answered` records is unknown.
         """
@@ -67,7 +67,7 @@ class Bill:
                 self._units += round(cost * DOLLAR)
 
     def facts(self) -> dict[str, Any]:
-        """Return the costs as facts to store in the journal."""
+        """Return the costs in the form in which the journal stores them."""
         return {"cost": self.total, "cost_unknown": self.unknown_before + self.unknown}
 
 
@@ -92,7 +92,7 @@ def billed(client: C, job: Job, bill: Bill) -> C:
 
 
 def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
-    """Return `pipeline` with the policy `limit` added directly inside `Retry`, so that it checks each attempt."""
+    """Return `pipeline` with the policy `limit` added inside the policy `Retry`, so that it checks each attempt."""
     policies = pipeline.policies
     places = [number + 1 for number, policy in enumerate(policies) if isinstance(policy, Retry)]
     inner = (GeographicProfile, Breaker, Quota)
@@ -102,7 +102,7 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return `cost`, the sum of the known costs. Return None if it is 0 only because all costs are unknown."""
+    """Return `cost`, the sum of the known costs. Return None if no cost is known, because 0 would be wrong."""
     return None if unknown and not cost else cost
 
 

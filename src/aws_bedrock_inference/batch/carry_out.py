@@ -1,4 +1,7 @@
-"""Run a job for the command, with a client that is created for the job, until the job is complete or interrupted."""
+"""Carry out `bedrock run`: create a client, and send the records of the input until the run ends.
+
+A `Job` contains the options of one run. It is not a batch job of Bedrock.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,10 @@ _ENOUGH_WAITING = 8
 async def carry_out(
     job: Job, tally: Tally, *, complain: Callable[[BadLine], None], say: Callable[[str], None]
 ) -> Ending:
-    """Run the job. `tally` counts the records, `complain` receives invalid lines, and `say` receives all other
-    messages.
+    """Send the records of a run, and return how the run ended. `job` contains the options of the run.
 
-    Ctrl-C and SIGTERM end the job cleanly at any time. Raises `ValueError` if the input or an output file cannot be
-    used.
+    `tally` counts the records, `complain` receives invalid lines, and `say` receives all other messages. Ctrl-C and
+    SIGTERM end the run cleanly at any time. Raises `ValueError` if the input or an output file cannot be used.
     """
     check_limit(job.max_cost)
     with interruptible(tally, say) as interruption:
@@ -93,14 +95,13 @@ async def carry_out(
 
 
 def concurrency_of(job: Job) -> int:
-    """Return the maximum number of calls that a job has in flight."""
+    """Return the maximum number of calls that the run has in flight."""
     limited = job.rpm is not None or job.tpm is not None
     return job.concurrency or (_CONCURRENCY_WITH_QUOTA if limited else CONCURRENCY)
 
 
 def governing(job: Job) -> tuple[Quota, Pipeline]:
-    """Return the quota and the pipeline of a job. The pipeline does not contain the policies `Degrade` and
-    `DeadLetter`.
+    """Return the quota and the pipeline for the calls of a run. The policies `Degrade` and `DeadLetter` are removed.
 
     The run itself records failures and sends failed records again. `Degrade` would replace a failure by a substitute
     answer, so the run would not see the failure. `DeadLetter` would store a dead letter for a record that the run sends
@@ -114,7 +115,7 @@ def governing(job: Job) -> tuple[Quota, Pipeline]:
 
 
 def _keep_letters(job: Job, tally: Tally, journal: Journal, ending: Ending, **where: Any) -> None:
-    """Store the failures as dead letters, if the job or its pipeline has a `DeadLetter`."""
+    """Store the failed records as dead letters, if the job or its pipeline contains the policy `DeadLetter`."""
     policies = job.pipeline.policies if job.pipeline is not None else ()
     letters = job.dead_letters or next((policy for policy in policies if isinstance(policy, DeadLetter)), None)
     if letters is not None:
@@ -131,7 +132,10 @@ def _report_store(say: Callable[[str], None], event: object) -> None:
 
 
 def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
-    """Return a listener for runs without --max-tokens. It reports once if such a run is throttled for tokens."""
+    """Return a listener that recommends --max-tokens at the first throttling for tokens.
+
+    Without --max-tokens, each call reserves the model's maximum answer length from the quota.
+    """
     said = False
 
     def hear(event: object) -> None:
@@ -149,8 +153,9 @@ def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
 
 
 def _room(client: AsyncBedrockClient, quota: Quota) -> Callable[[], bool]:
-    """Return a function that returns True until many calls wait in the queue of the quota. The run then sends no
-    further records.
+    """Return a function that returns whether the run may send more records.
+
+    The function returns False while at least `_ENOUGH_WAITING` calls wait in the queue of the quota.
     """
     routes: set[Route] = set()
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bool:
     """Store the current request of the record in the journal. Return True if an outdated answer was removed.
 
-    An answer is outdated if the record's request has changed since the answer arrived. If there is an outdated answer
-    and `on_change` is `refuse`, raise `Changed`.
+    An answer is outdated if the record's request has changed since the answer arrived. `on_change` decides what happens
+    to it: `refuse` raises `Changed`, `keep` keeps the answer, and `ask` removes it so that the record is sent again.
     """
     key, asked, source, _ = record
     number, before, state = database.execute("SELECT number, asked, state FROM records WHERE id = ?", (key,)).fetchone()
@@ -35,11 +35,10 @@ def compare(database: sqlite3.Connection, record: Spooled, on_change: str) -> bo
 
 
 def _place(database: sqlite3.Connection, number: int, asked: bytes, source: str) -> None:
-    """Change the number of a record and of its answer to the next free number. The numbers then follow the order of the
-    input.
+    """Move a record and its answer to the next free number, so that the numbers follow the order of the input.
 
-    The answer came from an output file without a journal. The position of its record in the input was not known until
-    now.
+    The answer came from an output file without a journal. The lines of such a file can be in any order, so the position
+    of the record in the input was unknown until now.
     """
     (last,) = database.execute("SELECT max(number) FROM records").fetchone()
     values = {"new": last + 1, "old": number, "asked": asked, "source": source}

@@ -1,4 +1,4 @@
-"""Store which records failed with a transient fault and wait for another attempt."""
+"""The records of a run that failed with a transient fault. The run sends each of them again after a wait."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _MOST = 1000
 
 
 class Delayed:
-    """The delayed records, ordered by the time of the next attempt. For each record, its position in the input and
-    the count of its delays are stored.
+    """The delayed records, ordered by the time of the next attempt. Each has its number in the journal and the count of
+    its delays.
     """
 
     def __init__(self) -> None:

@@ -41,7 +41,7 @@ class Plan:
 
     `output_tokens` is an upper bound. `unbounded` is the number of records without `max_tokens`. For these records, the
     maximum of the model applies. `bill` is the cost in US dollars. `routes` are the routes of the calls; a route is a
-    model in a Region. `weights` contains the use of the quota and the cost at other tiers.
+    model in a Region. `weights` contains the tokens that the requests use of the quota, and their cost at each tier.
     """
 
     records: int = 0
@@ -71,9 +71,9 @@ class Plan:
 
 
 class _Unsent(Pipeline):
-    """A pipeline that ends each call before the call is sent.
+    """A pipeline that ends each call before the call is sent, so that a dry run costs nothing.
 
-    It is a pipeline and not a policy, because users can turn policies off.
+    A policy would not be safe here: if the user turns off all policies, a dry run would send its calls.
     """
 
     def __init__(self, hear: Callable[[Call], None]) -> None:
@@ -81,8 +81,6 @@ class _Unsent(Pipeline):
         self._hear = hear
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - a pipeline's signature
-        """Return a step (a function that carries out a call) that sends nothing."""
-
         def flow(call: Call) -> Flow:
             yield from ()
             self._hear(call)

@@ -55,9 +55,10 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The part of the request that all records share: the model, and for prompts the system prompt.
+    """The settings of a run that are part of each request: the model and the system prompt.
 
-    This part is included in the digest of each request. With the digest, a run recognizes that a request has changed.
+    The digest of a request includes them. With the digest, a run recognizes that a request has changed. The system
+    prompt does not apply to records in Bedrock's batch format.
     """
 
     model: str

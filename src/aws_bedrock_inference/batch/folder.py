@@ -59,7 +59,7 @@ def _text(path: Path) -> str:
         raise ProblemError(f"{error.strerror}. Make it readable, or remove it from the directory") from None
     text = text_of(content.removeprefix(BYTE_ORDER_MARK))
     if not text.strip():
-        raise ProblemError("the file is empty. Fill it in or remove it from the directory")
+        raise ProblemError("the file contains no text. Write text into the file, or remove it from the directory")
     return text
 
 

@@ -38,8 +38,9 @@ def source_of(given: str | Path) -> Source:
 
 
 def holds_output(source: Source, output: Path) -> bool:
-    """Return whether the output file is the input, or is in the directory that is the input. Return False for a path
-    that cannot be examined: opening the path later raises the error.
+    """Return whether the output file is the input file, or is inside the input directory.
+
+    Return False for a path that cannot be examined. The caller opens the path later and then gets the error.
     """
     if isinstance(source, S3Location):
         return False

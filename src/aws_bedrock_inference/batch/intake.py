@@ -20,14 +20,14 @@ _LONGEST = 4_000_000
 
 
 class Intake:
-    """Reads records from `items`, and stores them in the journal with `spool`.
+    """Reads records from `items` in a thread, and stores them in the journal with `spool`.
 
-    Records are collected first. They are written when many records are collected, or when the run is idle. A file is
-    thus read fast, and the records of a slow pipe are not delayed.
+    Records are collected and written in groups, because one write for each record would be slow. A group is written
+    when it is large, and also when the run calls `flush`, so that the records of a slow pipe are not delayed.
 
-    Create the reader inside the event loop. `complain` receives invalid lines, in the loop. `finish` is called when all
-    records are written and no error occurred. The event `wake` is set for each new record and at the end. `error` is
-    the exception that ended the reading or the writing.
+    Create an `Intake` inside a running event loop. It calls `complain` in this loop with each invalid line. It calls
+    `finish` when all records are written and no error occurred. The event `wake` is set when `flush` has records to
+    write, and when the reading has ended. `error` is the exception that ended the reading or the writing.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The options of a run (a *job*), and the names of its files."""
+"""The options of a run, and the names of its files. In this package, a `Job` is not a batch job of Bedrock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The options of a job.
+    """The options of one run.
 
     `streamed` selects the records whose answers are received as streams. `timeout` is the total timeout of one record
     in seconds, including waits and retries. If `timeout` or `concurrency` is None, a default applies.
@@ -41,10 +41,11 @@ class Job:
     again. `give_up_after` is the maximum number of seconds that the run waits for the end of a fault that affects
     every record.
 
-    `max_cost` is the maximum cost in US dollars of all answers in the journal. `dead_letters` stores the records that
-    have failed when the run ends, and replaces a `DeadLetter` in `pipeline`. `brake` returns the reason why the run
-    must stop now, or an empty text. `by` is the deadline for all answers, and `jobs` the service that is allowed to
-    answer them as a batch job.
+    `max_cost` is the maximum cost of this run and of all earlier runs with the same output file, in US dollars. At the
+    end of the run, the policy `dead_letters` stores each failed record as a dead letter. If `pipeline` also contains a
+    `DeadLetter`, only `dead_letters` is used. `brake` returns the reason why the run must stop now, or an empty text.
+    `by` is the deadline for all answers. If `jobs` is set, the run can use this service to send the records as a batch
+    job.
     """
 
     source: Source
@@ -95,7 +96,7 @@ class Job:
 
     @property
     def redoes_failures(self) -> bool:
-        """True if the input is the failures file of this job, so that the run sends the failed records again."""
+        """True if the input is the failures file of an earlier run with this output. Its records are sent again."""
         return (
             isinstance(self.source, Path)
             and self.source.exists()
@@ -110,7 +111,7 @@ class Job:
 
     @property
     def asking(self) -> Asking:
-        """The part of the request that all records share."""
+        """The model and the system prompt, which are the same in the requests of all records."""
         return Asking(self.model, self.system)
 
     def asker(self, client: AsyncBedrockClient, *, tier: str | None = None) -> Callable[[Record], Awaitable[Answer]]:

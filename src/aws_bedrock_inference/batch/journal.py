@@ -58,7 +58,7 @@ class Journal(JournalReads):
         self.stale = bool(self.facts().get("stale"))
 
     def note(self, **facts: Any) -> None:
-        """Store facts about the run as a whole."""
+        """Store values about the run as a whole, such as its cost or the time of its start."""
         self._with_retries(lambda: self._note(facts))
 
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
@@ -88,14 +88,14 @@ class Journal(JournalReads):
         self._with_retries(lambda: self._spool(records, on_change))
 
     def exported(self, **facts: Any) -> None:
-        """Record that the output file contains all answers, and store `facts`."""
+        """Record that the output file contains all answers. Also store `facts`, as `note` does."""
         self.stale = False
         self.note(stale=None, **facts)
 
     def adopt(self, lines: Iterable[tuple[str, str]]) -> None:
-        """Store the answers of an output file that has no journal. Each item is an id and a line.
+        """Store the answers of an output file whose journal is missing, so that their records are not sent again.
 
-        The requests of these answers are unknown.
+        Each item is the id of a record and a line of the file. The requests of these answers are unknown.
         """
         with self._changing() as database:
             for key, line in lines:
@@ -113,8 +113,8 @@ class Journal(JournalReads):
     ) -> list[tuple[int, Record]]:
         """Store the fates of records and `facts`, and claim further records, all in one transaction.
 
-        A claimed record is one that the run sends next. The method claims the records with the numbers `these`, and at
-        most `wanted` waiting records. It returns the claimed records with their numbers.
+        A claimed record is one that the run sends next. The method claims the records with the numbers `these`, and in
+        addition at most `wanted` waiting records. It returns the claimed records with their numbers.
         """
         return self._with_retries(lambda: self._turn(fates, wanted, these, facts))
 
@@ -124,10 +124,10 @@ class Journal(JournalReads):
             database.execute("UPDATE records SET state = 0 WHERE state = ?", (state,))
 
     def hold_all_but(self, sample: int) -> None:
-        """Set all waiting records that are not in the sample to held, so that they are not sent.
+        """Limit the run to a sample of `sample` records. Set the other waiting records to HELD, so they are not sent.
 
-        `sample` is the number of records in the sample. The digests of the requests select the sample, so the same
-        number always selects the same records.
+        The records with the lowest request digests are the sample. The same input and number therefore always select
+        the same records.
         """
         with self._changing() as database:
             database.execute(
@@ -137,13 +137,16 @@ class Journal(JournalReads):
             )
 
     def note_input(self, digest: bytes) -> None:
-        """Store that the input with this digest was read to its end."""
+        """Store that the journal contains all records of the input with this digest.
+
+        If the next run has the same input, it need not read the input again.
+        """
         with self._changing() as database:
             database.execute("INSERT OR IGNORE INTO inputs VALUES (?)", (digest,))
 
     @property
     def is_in_place(self) -> bool:
-        """True if the path still refers to the open file."""
+        """False if the file was deleted, renamed or replaced since the journal was opened."""
         return identity(self.path) == self._held.file
 
     def rescue(self) -> None:

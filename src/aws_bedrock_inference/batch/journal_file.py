@@ -45,9 +45,9 @@ def journal_of(output: Path) -> Path:
 class Held:
     """The locked file of a journal. No other run can use the file, not even in this process.
 
-    The operating system releases SQLite's locks on a file when the process closes any other descriptor of the file
-    (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, a set contains the files that this process
-    has locked. The process does not open a file in this set again.
+    If a process opens a locked file again and then closes this second descriptor, the operating system releases
+    SQLite's locks on the file (https://www.sqlite.org/howtocorrupt.html, section 2.2). To prevent this, the set
+    `_in_use` contains the locked files, and `held` opens none of them again.
     """
 
     def __init__(self, path: Path, descriptor: int, file: Identity) -> None:

@@ -45,7 +45,7 @@ class JournalReads:
     _lock: threading.Lock
 
     def facts(self) -> dict[str, Any]:
-        """Return the stored facts about the run as a whole."""
+        """Return the values about the run as a whole that `note` stored, such as its cost or the time of its start."""
         return dict(self._rows("SELECT name, value FROM facts"))
 
     def counts(self) -> dict[State, int]:
@@ -102,7 +102,7 @@ class JournalReads:
             yield rows
 
     def knows_input(self, digest: bytes) -> bool:
-        """Return whether the input with this digest was read to its end."""
+        """Return whether the journal contains all records of the input with this digest, as `note_input` stored it."""
         return bool(self._rows("SELECT 1 FROM inputs WHERE digest = ?", (digest,)))
 
     def _rows(self, select: str, values: tuple[Any, ...] = ()) -> list[Any]:
@@ -113,9 +113,9 @@ class JournalReads:
             raise JournalBroken(unwritable(self.path, error)) from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows of the query `select`, up to the maximum size of one piece.
+        """Return the first rows of the query `select`, as many as one piece may contain.
 
-        The size of a piece is the total length of the texts in the second column of its rows.
+        The size of a piece is the total length of the texts in the second column, such as the lines of the answers.
         """
         rows: list[Any] = []
         left = _PIECE

@@ -7,10 +7,10 @@ from hashlib import blake2b
 
 
 class Keys:
-    """A set of record ids that stores 8 bytes per id, in a table that is at most two thirds full.
+    """A set of record ids. It stores a digest of 8 bytes for each id, and uses about 20 MB for a million ids.
 
-    It uses about 20 MB per million ids. For 10 million ids, the probability that any two have the same 8 bytes is
-    3 in a million.
+    Two ids with the same digest would be treated as one id. For 10 million ids, the probability that this happens at
+    all is 3 in a million.
     """
 
     def __init__(self) -> None:

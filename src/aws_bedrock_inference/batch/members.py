@@ -57,11 +57,11 @@ def is_openai(source: Mapping[str, Any]) -> bool:
 
 
 def templated(source: dict[str, Any], template: Template | None) -> dict[str, Any]:
-    """Return the record that the template builds from `source`. If `source` already contains a request, return `source`
-    itself.
+    """Return the record that the template builds from the fields of `source`.
 
-    The template reads its data from fields of `source`. The id and the other fields that are arguments of `invoke`
-    stay in the record. Unknown fields are omitted, or refused as in `check_unused`.
+    If `source` already contains a request, such as a `prompt`, return `source` itself. Otherwise, the new record
+    contains the prompt, the id, and the fields that are arguments of `invoke`, such as `max_tokens`. All other fields
+    are omitted. `check_unused` raises `ProblemError` for a field that is probably a mistake.
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:
@@ -95,7 +95,7 @@ def hint_at(source: Iterable[str], wanted: str) -> str:
 
 def _refuse_option(name: str) -> None:
     if name in _OPTIONS:
-        raise ProblemError(f'"{name}" is set on the command line for all records ({_OPTIONS[name]}). Remove it')
+        raise ProblemError(f'{_OPTIONS[name]} sets "{name}" for all records. Remove this field from the input')
 
 
 @lru_cache(maxsize=1024)

@@ -69,8 +69,8 @@ class Output:
             ordered is None or not self._agrees(journal.answers(up_to=int(ordered)))
         ):
             raise ValueError(
-                f"{self.path} does not match its journal {journal.path.name}: another program has changed it. The file "
-                "was not touched. Move it away to write the answers again, or choose another output file"
+                f"{self.path} does not match its journal {journal.path.name}: another program has changed the file. "
+                "Move it away, so that the next run writes the answers again, or choose another output file"
             )
         if self._missing and journal.last_answer():
             self._say(
@@ -150,11 +150,11 @@ class Output:
         return self._cut(self._file.read(LONGEST_LINE), b"")
 
     def _cut(self, rest: bytes, expected: bytes) -> bool:
-        """Remove an incomplete line from the end of the file, and return True. If `rest`, the end of the file, is
-        anything else, change nothing and return False.
+        """Remove an incomplete last line from the file, and return True. If other content is found, change nothing and
+        return False.
 
-        `expected` is the next line that the file must contain. It is empty if the file must contain no further line.
-        After a power failure, an incomplete line can end with zero bytes.
+        `rest` is the content of the file after the last line that agrees with the journal. `expected` is the next line
+        in the journal, or empty if there is none. After a power failure, an incomplete line can end with zero bytes.
         """
         torn = rest.rstrip(b"\0")
         if not expected.startswith(torn) and not _torn(rest):
@@ -175,10 +175,10 @@ class Output:
         self._end += len(lines)
 
     def _restore(self) -> None:
-        """If another program has changed the file, write it again from the journal.
+        """If another program has changed the file, write all answers again from the journal.
 
-        If another program has replaced or extended the file, that file is kept, and the output is written to a new file
-        next to it.
+        If the file was deleted, renamed or truncated, the answers are written to the same path. If another file is now
+        at this path, or the file was extended, it is not changed: the answers are written to a new file next to it.
         """
         if self._torn:
             self._file.truncate(self._end)

@@ -59,12 +59,13 @@ def is_final(fault: Fault) -> bool:
 class Parking:
     """The rules for a fault that affects every record: when the run parks, when it sends a probe, and when it gives up.
 
-    `give_up_after` is the maximum number of seconds that the run stays parked. By default, a run that has received
-    answers stays parked for at most one day, and a run without answers does not park, because nothing shows that its
-    calls can succeed.
+    `give_up_after` is the maximum number of seconds that the run stays parked. The default is one day for a run that
+    has received answers. A run without answers gives up immediately by default, because nothing shows that its calls
+    can succeed.
 
-    `met` contains the latest consecutive records that failed with the same fault. `fault` is the fault because of
-    which the run is parked, `next` the time of the next probe, and `probed` the record that is sent as the probe.
+    `met` contains the latest failed records by number, as long as all of them failed with the same fault. If there are
+    enough of them, the run parks. `fault` is the fault whose end the parked run waits for, or None if the run is not
+    parked. `next` is the time of the next probe. `probed` is the record that is in flight as the probe.
     """
 
     def __init__(self, give_up_after: float | None = None) -> None:
@@ -76,9 +77,7 @@ class Parking:
         self._since = 0.0
 
     def is_another(self, fault: Fault) -> bool:
-        """Return True if the run still sends records (it is not parked) and the previous records failed with a
-        different fault than `fault`.
-        """
+        """Return whether `fault` differs from the fault of the latest failed records. False if the run is parked."""
         return self.fault is None and any(other.cause != fault.cause for _, other in self.met.values())
 
     def meets(self, fate: Fate, fault: Fault, now: float) -> bool:
@@ -96,8 +95,10 @@ class Parking:
         return True
 
     def park(self, now: float, *, had_answers: bool) -> Fault | None:
-        """Park the run (send only probes, to test whether the fault has ended), or leave it parked. Return the fault if
-        the run must give up, and otherwise None.
+        """Park the run, if it is not yet parked. Return None if the run can wait for the end of the fault.
+
+        Return the fault if the run must give up: it has been parked for the maximum time, or a person must correct the
+        cause.
         """
         fault = next(reversed(self.met.values()))[1]
         limit = self._give_up_after

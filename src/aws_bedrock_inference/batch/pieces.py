@@ -31,8 +31,8 @@ class Piece(NamedTuple):
 def bounded_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield each line of the blocks, without its line end.
 
-    A line longer than `LONGEST_LINE` is truncated to `LONGEST_LINE` + 1 bytes, so that at most one block and one line
-    are in memory.
+    A longer line than `LONGEST_LINE` bytes is truncated, so that a huge line does not fill the memory. One byte more
+    than `LONGEST_LINE` remains, so that `text_of` refuses the line.
     """
     longest = LONGEST_LINE
     begun = bytearray()
@@ -56,7 +56,7 @@ def text_of(line: bytes) -> str:
     """
     if len(line) > LONGEST_LINE:
         raise ProblemError(
-            f"it is longer than {LONGEST_LINE:,} bytes. Bedrock accepts at most 25,000,000 bytes. Shorten it"
+            f"the text is longer than {LONGEST_LINE:,} bytes. Bedrock accepts at most 25,000,000 bytes. Shorten it"
         )
     try:
         return line.decode()

@@ -57,8 +57,10 @@ _LIMITS: dict[str, tuple[dict[str, Any], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One request of the input. `source` has its fields, without an error that an earlier run has added. `file` and
-    `number` are its place in the input; `number` is the line, or 0 if the complete file is the record.
+    """One request of the input. `key` is its id, and `source` contains its fields.
+
+    If the input is a failures file, the field `error` of the earlier run was removed from `source`. `number` is the
+    line of the record in `file`, or 0 if the complete file is the record.
     """
 
     key: str
@@ -145,7 +147,7 @@ def parsed(text: str, advice: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ProblemError(
-            "it contains only one of the two escapes (\\ud800 to \\udfff) that form a character. "
+            "a character is incomplete: the line contains only one of its two escapes (\\ud800 to \\udfff). "
             "Write both escapes, or remove this one"
         ) from None
     except json.JSONDecodeError as error:
@@ -197,7 +199,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     if isinf(number := float(text)):
-        raise ProblemError(f"the number {text:.40} is too large")
+        raise ProblemError(f"the number {text:.40} is too large. Write a number below 1.8e308")
     return number
 
 
@@ -215,7 +217,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_refuse_c
 def _prompt_key(source: dict[str, Any]) -> str:
     if ("prompt" in source) == ("messages" in source):
         if "prompt" in source:
-            raise ProblemError('"prompt" and "messages" exclude each other. Use one of them')
+            raise ProblemError('the record has both "prompt" and "messages". Remove one of them')
         raise ProblemError(
             f'"prompt" is missing{hint_at(source, "prompt")}. '
             "Each line needs an id and a prompt, or a recordId and a modelInput, or a --template that builds the prompt"
@@ -226,7 +228,7 @@ def _prompt_key(source: dict[str, Any]) -> str:
         if not isinstance(text, str):
             raise ProblemError(f'"{name}" must be text, but is {_kind(text)}')
         if not text.strip():
-            raise ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Fill it in or remove the line')
+            raise ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Write text, or remove the line')
     _check_settings(source)
     return _key(source, "id")
 
@@ -260,7 +262,7 @@ def _openai_key(source: dict[str, Any]) -> str:
     if source.get("method", "POST") != "POST" or source.get("url") != CHAT_COMPLETIONS:
         raise ProblemError(
             f'"method" and "url" are {_shown(source.get("method"))} and {_shown(source.get("url"))}. '
-            f"Only POST {CHAT_COMPLETIONS} can be translated for Bedrock"
+            f"Only POST {CHAT_COMPLETIONS} can be translated for Bedrock. Correct or remove the line"
         )
     body = source.get("body")
     if not isinstance(body, dict):

@@ -100,12 +100,12 @@ def _columns(text: str) -> tuple[str, list[str]]:
             names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
             made.append((delimiter, [name.strip() for name in names]))
     if not made:
-        raise ProblemError("not CSV: a quote is not closed, or is inside a name. Correct it")
+        raise ProblemError("not CSV: a quote is not closed, or is inside the name of a column. Correct this line")
     return max(made, key=lambda one: ("id" in one[1], len(one[1])))
 
 
 def _check(columns: list[str], template: Template | None) -> None:
-    """Refuse columns that do not form records, or that would have no effect. Raises `ValueError`."""
+    """Raise `ProblemError` if a column is missing, has the name of another column, or would have no effect."""
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
         raise ProblemError(
@@ -123,10 +123,14 @@ def _check(columns: list[str], template: Template | None) -> None:
         return
     missing = sorted(template.fields - set(columns))
     if missing:
-        raise ProblemError(f'the template uses the column "{missing[0]}", but the table has only {shown}')
+        raise ProblemError(
+            f'the template uses the column "{missing[0]}", but the table has only {shown}. '
+            "Correct the template or the name of the column"
+        )
     if "prompt" in columns or "messages" in columns:
         raise ProblemError(
-            "a column of prompts and a template exclude each other. Rename the column, or use only one of the two"
+            'the table has a column "prompt" or "messages", but --template builds the prompt. Rename the column, or '
+            "omit --template"
         )
     check_unused(columns, template)
 

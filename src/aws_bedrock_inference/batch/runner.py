@@ -108,8 +108,9 @@ class Run:
         return self._ending
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """Send no further records, and let the calls in flight end. If the run is already ending, for example after an
-        earlier call of this method, cancel them.
+        """Send no further records, and let the calls in flight end.
+
+        If the run is already ending, for example after an earlier call of this method, cancel the calls in flight.
         """
         if self._ending.early:
             for task in self._tasks:
@@ -165,8 +166,10 @@ class Run:
         return claimed
 
     def _look_around(self, *, idle: bool) -> None:
-        """Stop the run if it must not continue. If the run is idle, decide the fate of the latest records with the same
-        fault, or park the run (send only probes).
+        """Stop the run if it must not continue, for example because the journal was deleted.
+
+        If only the latest failed records (`Parking.met`) remain, delay them or mark them as failed. If no record was
+        answered yet, park the run instead.
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -196,10 +199,9 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to send again now, each with the number of its delays.
+        """Return the records to send again now, each with the number of its delays. A parked run sends only a probe.
 
-        They are the next probe (while the run is parked), or the delayed records if no new records remain or too many
-        records are delayed.
+        Delayed records are sent again when no new records remain, or when too many records are delayed.
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
@@ -236,7 +238,7 @@ class Run:
     async def _wind_up(self) -> None:
         """Wait at most `grace` seconds for the calls in flight, and write their fates.
 
-        If the run has reached its maximum cost, the wait has no limit.
+        If the run has reached its maximum cost, wait for all of them, because the user pays for their answers.
         """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -277,7 +279,6 @@ class Run:
         self._delayed.add(fate.number, fate.rounds, fault, self._tally.clock())
 
     def _count(self, fate: Fate, reason: Any) -> None:
-        """Count the fate of a record (such as answered or failed) that is stored on the disk."""
         if fate.state is State.ANSWERED:
             self._tally.answer(reason.stop_reason)
         elif fate.state is State.FAILED:
@@ -296,11 +297,10 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the latest records with the same fault (`Parking.met`) if their fault is transient, and otherwise mark
-        them as failed.
+        """Delay the latest failed records (`Parking.met`) if their fault is transient. Otherwise, mark them as failed.
 
-        The run calls this method if another record was answered, or failed with a different fault. The fault then does
-        not affect every record.
+        Call this method if another record was answered, or failed with a different fault. This shows that the fault of
+        the failed records does not affect every record, so the run need not park.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

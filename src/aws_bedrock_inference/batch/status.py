@@ -88,7 +88,7 @@ def status_of(path: Path) -> Status:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             (application,) = database.execute("PRAGMA application_id").fetchone()
             if application != SCHEMA.application:
-                raise ValueError(f"{path} is not a journal of `bedrock run`")
+                raise ValueError(f"{path} is not a journal of `bedrock run`. Pass the output file of a run")
             if version > SCHEMA.newest:
                 raise ValueError(too_new(path, f"it has format {version}"))
             facts = dict(database.execute("SELECT name, value FROM facts"))

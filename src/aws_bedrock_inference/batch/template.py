@@ -48,11 +48,11 @@ class Template:
         """
         missing = sorted(self.fields - members.keys())
         if missing:
-            raise ProblemError(f'"{missing[0]}" is missing, but the template uses it. Fill it in or remove the line')
+            raise ProblemError(f'"{missing[0]}" is missing, but the template uses it. Add it, or remove the line')
         texts = {name: _text(members[name]) for name in self.fields}
         if not any(text.strip() for text in texts.values()):
             names = ", ".join(f'"{name}"' for name in sorted(texts))
-            raise ProblemError(f"{names}: the text is blank, but the template uses it. Fill it in or remove the line")
+            raise ProblemError(f"all fields that the template uses are blank: {names}. Write text, or remove the line")
         return "".join(literal + (texts[name] if name else "") for literal, name, _, _ in self._parts)
 
 

@@ -1,5 +1,5 @@
-"""Carry out a job for the command or `BatchRun`: open its files, read its input, send its records, and close its
-files.
+"""Carry out a run for the command or `BatchRun`: open its files, read its input, send its records, and close its
+files. A `Job` contains the options of the run.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 
 
 def opened_files(job: Job, say: Callable[[str], None]) -> tuple[Journal, Output]:
-    """Open the output file and the journal. If the journal is new, it stores the answers of an existing output file."""
+    """Open the output file and the journal.
+
+    If the journal is new but the output file already has answers, copy these answers into the journal. Their records
+    are then not sent again.
+    """
     with contextlib.ExitStack() as opened:
         output = Output(job.target, say, in_order=job.order == "input")
         opened.callback(output.release)
@@ -64,10 +68,12 @@ async def asked(
 ) -> Ending:
     """Read the input, and send the records that have no result yet.
 
-    With a deadline, `night` first performs the steps before the calls on demand, such as a batch job. Then `asker` is
-    called; it returns the function that sends a record. `started` is called with the `Night` and with the `Run`; a
-    signal interrupts the latest of them. `notify` is called when the journal has new fates. A fate states that a record
-    is answered, has failed, or is sent again.
+    If the run has a deadline, `night` first chooses between a batch job and calls. If it chooses a batch job, it runs
+    this job. Then `asker` is called; it returns the function that sends a record.
+
+    `started` is called with `night`, if the run has a deadline, and with the `Run` before the first call. If the user
+    interrupts the run, call `interrupt` of the object that was passed last. `notify` is called when the journal
+    contains new fates. A fate states that a record is answered, has failed, or is sent again.
 
     Raises `ValueError` if the input cannot be used, or if a record was answered and its request has changed since then.
     """
@@ -113,7 +119,7 @@ async def asked(
 
 
 def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLine], None]) -> Intake:
-    """Start to read the input. If an input file with the same digest was already read completely, read nothing."""
+    """Start to read the input into the journal. If the journal already contains this input file, read nothing."""
     digest: bytes | None = None
     bad = 0
 
@@ -140,8 +146,8 @@ def take_in(job: Job, journal: Journal, tally: Tally, complain: Callable[[BadLin
 
 
 def _digest(job: Job) -> bytes | None:
-    """Return a digest of the input file and of the part of the request that all records share. Return None if the
-    input is not a file.
+    """Return a digest of the input file, the model, the system prompt and the template. Return None if the input is not
+    a file.
     """
     if not isinstance(job.source, Path) or not job.source.is_file():
         return None
@@ -166,7 +172,11 @@ def _brake(job: Job, tally: Tally) -> str:
 
 
 async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: Job) -> Ending:
-    """Send the records until the run ends. The run also ends if a file can no longer be read or written."""
+    """Call `over`, which works until the run ends, and return its ending.
+
+    If a file cannot be read or written, the returned ending contains the reason. Raises `ValueError` if an answered
+    record has changed.
+    """
     try:
         return await over()
     except JournalBroken as error:
@@ -175,9 +185,9 @@ async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: J
         before = journal.facts().get("model", job.model)
         what = f"the model was {before}" if before != job.model else "the system prompt or the prompt was different"
         raise ValueError(
-            f"the answers in {job.output} belong to other requests than those of this run: {what}. The first "
-            f"record whose request differs is {str(changed)[:80]!r}. Choose another output file, pass --on-change keep "
-            "to keep these answers, or pass --on-change ask to send their records again"
+            f"the answers in {job.output} belong to other requests than those of this run: {what}. The first changed "
+            f"record is {str(changed)[:80]!r}. Choose another output file. Or pass --on-change keep to keep these "
+            "answers, or --on-change ask to send their records again"
         ) from None
     except OSError as error:  # an error of the input, not of a call
         return Ending(broken=f"{job.source_name}: {error.strerror}." if error.strerror else str(error))

@@ -65,7 +65,8 @@ def owner_name() -> str:
 def claim(queue: DeadLetterQueue, summary: Summary, owner: str, lease: float) -> Summary | None:
     """Claim a dead letter and return its new summary. Return None if another redrive has already claimed it.
 
-    If the claim of another redrive has expired, the letter's history records that its request was possibly sent.
+    A claim of another redrive that has expired is replaced. The letter's history then records that the other redrive
+    possibly sent the request.
     """
     now = queue.store.now()
     taken_over = summary.state == "claimed"
@@ -144,8 +145,7 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
 
 
 def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any) -> str:
-    """Record the result of a dead letter that was sent. If it could not be recorded, return the reason, and otherwise
-    an empty text.
+    """Record the result of a dead letter that was sent. Return an empty text, or the reason if the store failed.
 
     No exception is raised, because a failed store must not hide the answer or the failure of the call.
     """

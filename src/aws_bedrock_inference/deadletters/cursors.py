@@ -31,10 +31,10 @@ def cursor_of(state: State, place: Place | None) -> str:
 
 
 def place_of(states: tuple[State, ...], cursor: str | None) -> tuple[tuple[State, ...], Place | None]:
-    """Return the position at which the next page of dead letters starts.
+    """Return where the next page of dead letters starts: the states that remain to be listed, and a position.
 
-    The result contains the states that remain to be listed, and the position in the list of the first of these states.
-    If the position is None, the page starts at the beginning of this list. Raises `ValueError` for an invalid cursor.
+    Dead letters are listed state by state. The next page continues the list of the first returned state after the
+    position. If the position is None, the page starts this list. Raises `ValueError` for an invalid cursor.
     """
     if cursor is None:
         return states, None

@@ -55,9 +55,9 @@ class DynamoLetters:
     Letters are listed with the index `by-state`, so the cost of listing does not grow with the number of finished
     letters. A table without this index, such as a table from AWS's documentation, is scanned completely.
 
-    DynamoDB's expressions have no clock. A process that waits for a claimed letter therefore measures the time with its
-    own `clock`. If the version of the letter does not change for the duration of the lease, the process treats the
-    claim as abandoned.
+    DynamoDB cannot check whether a lease has expired, because a condition cannot use the current time. A process that
+    waits for a claimed letter therefore measures the time with its own `clock`. If the letter's version does not change
+    for the duration of the lease, the process treats the claim as expired.
     """
 
     def __init__(
@@ -128,9 +128,9 @@ class DynamoLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a dead letter, unless its version has changed.
+        """Replace the summary, and the answer if it is set. Return False if the letter no longer has this `version`.
 
-        If the answer does not fit into the item, only the summary is stored.
+        A large answer is stored in S3. If no bucket is set, it is not stored, and the log reports this.
         """
         with self._raising():
             try:
@@ -218,7 +218,7 @@ class DynamoLetters:
     def _items(
         self, state: State, wanted: Wanted, limit: int, after: Place | None, *, newest: bool
     ) -> Iterator[dict[str, Any]]:
-        """Yield the items of a state, about `limit` per request. Without the index, yield the items of all states."""
+        """Yield the items of a state, about `limit` per request. Without the index, scan the table: yield all items."""
         key = {} if after is None else {"id": {"S": after.id}, "state": {"S": state}, "first": {"N": repr(after.first)}}
         if not self._scans:
             try:

@@ -5,7 +5,7 @@ documentation.
 |---|---|---|
 | `id` | S | the key |
 | `state`, `first` | S, N | the keys of the index `by-state` |
-| `version`, `summary` | N, S | the changing part: the summary is JSON |
+| `version`, `summary` | N, S | the part of the letter that changes: the number of changes, and the summary as JSON |
 | `content`, `answer` | B | the request and its answer; in S3 if `content_at` or `answer_at` exists |
 | `timestamp`, `cause` | S | for people who read the table |
 | `expires` | N | the time after which a finished letter is deleted |
@@ -48,15 +48,15 @@ def item_of(summary: Summary) -> dict[str, Any]:
 
 
 def summary_in(item: dict[str, Any]) -> Summary:
-    """Return the summary of the dead letter in an item. Raises `LetterTooNew`, and `ValueError` if the item is not a
-    letter.
+    """Return the summary of the dead letter in an item. Raises `LetterTooNew` if a newer version of this package wrote
+    the item, and `ValueError` if the item is not a letter.
     """
     kept = item.get("summary", {}).get("S")
     return summary_of(json.loads(kept)) if kept is not None else _of_documents(item).summary
 
 
 def record_of(item: dict[str, Any]) -> Record:
-    """Return the whole dead letter that a DynamoDB item contains. Raises the exceptions of `summary_in`."""
+    """Return the complete dead letter that a DynamoDB item contains. Raises the same exceptions as `summary_in`."""
     content = item.get("content", {}).get("B")
     answer = item.get("answer", {}).get("B")
     packed = (

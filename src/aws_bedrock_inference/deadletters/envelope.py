@@ -53,7 +53,9 @@ class Envelope:
         try:
             return self._redact(value)
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            raise StoreUnusable(f"redact raised {type(error).__name__}, so no part of the request was stored") from None
+            raise StoreUnusable(
+                f"redact raised {type(error).__name__}, so no part of the request was stored. Correct this function"
+            ) from None
 
     def pack(self, plain: Any, *, sealed: bool) -> bytes:
         """Return bytes for a JSON value. Raises `StoreUnusable` if the value cannot be encrypted."""
@@ -75,7 +77,9 @@ class Envelope:
             text = content[1:] if content[:1] == _PLAIN else zlib.decompress(content[1:])
             return json.loads(text)
         except (ValueError, zlib.error, RecursionError):
-            raise StoreUnusable("the content of the dead letter is damaged, or was sealed with another key") from None
+            raise StoreUnusable(
+                "the content of the dead letter is damaged, or was sealed with another key. Pass the original seal"
+            ) from None
 
 
 def _applied(function: Callable[[bytes], bytes], content: bytes, name: str) -> bytes:
@@ -84,5 +88,5 @@ def _applied(function: Callable[[bytes], bytes], content: bytes, name: str) -> b
     except Exception as error:  # noqa: BLE001 - the function is the user's
         raise StoreUnusable(f"{name}=(encrypt, decrypt) raised {type(error).__name__}") from None
     if not isinstance(made, bytes):
-        raise StoreUnusable(f"{name}=(encrypt, decrypt) returned a {type(made).__name__}, not bytes")
+        raise StoreUnusable(f"{name}=(encrypt, decrypt) returned a {type(made).__name__}. It must return bytes")
     return made

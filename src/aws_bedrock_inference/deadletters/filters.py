@@ -21,9 +21,11 @@ _AGO = re.compile(r"(\d{1,9})([smhd])")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A selection of dead letters. `cause` and `model` are names, or patterns such as `throttled-*`. The first failure
-    of a selected letter was at or after `since`, and before `until`. `tags` are pairs of a name and a value; a value of
-    None matches any value.
+    """A selection of dead letters. An empty field selects all letters.
+
+    `cause` and `model` are names, or patterns such as `throttled-*`. `since` (inclusive) and `until` (exclusive) limit
+    the time of the letter's first failure, in seconds since the epoch. `tags` are pairs of a name and a value; a value
+    of None matches any value.
     """
 
     cause: str = ""

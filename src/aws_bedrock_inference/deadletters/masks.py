@@ -52,8 +52,8 @@ def _name(name: Any) -> Any:
 def _member(name: Any, part: Any, depth: int, *, hidden: bool) -> Any:
     """Return the value of a field with its secrets masked.
 
-    The complete value is masked if the name of the field is that of a secret. It is also masked if it is the value in a
-    pair such as `{"Name": "password", "Value": "..."}`.
+    The complete value is masked if the name of the field means a secret, such as `password`. The same is true for the
+    value in a pair such as `{"Name": "password", "Value": "..."}`.
     """
     if _names_a_secret(name) or (hidden and name in ("value", "Value")):
         return _hidden(part)

@@ -83,9 +83,9 @@ class DeadLetterQueue:
         including bytes and floats. `metadata` is human-readable information; secrets in `metadata` are masked. `tags`
         are names and values for filters.
 
-        If the store fails, the method does not replace an exception that the program is handling. If `error` is an
-        exception, or an `except` block calls the method, it returns None. The log and a note on the original exception
-        then contain the reason. Otherwise, the method raises `StoreUnavailable`.
+        If the store fails, the original exception must not be lost. If `error` is an exception, or an `except` block
+        calls this method, the reason is logged and added to the exception as a note. The method then returns None. In
+        all other cases, it raises `StoreUnavailable`.
         """
         failed = error if isinstance(error, BaseException) else sys.exception()
         try:
@@ -170,15 +170,16 @@ class DeadLetterQueue:
         """Send dead letters again, the oldest first. Return the result of each letter.
 
         At most `limit` letters are sent, and at most `concurrency` at the same time. The calls have the priority
-        `batch` and use the client's quota. Only one redrive at a time sends a letter. A letter is refused if its cause
-        requires a change, if it belongs to a different Region, or if its request was redacted. `force=True` sends these
-        letters too. `remedied` names the causes that are fixed. `dry_run` sends nothing. `on_answer` is called with
-        each letter and its result, in the thread that sent it.
+        `batch` and use the client's quota. Only one redrive at a time sends a letter. `dry_run` sends nothing.
+        `on_answer` is called with each letter and its result, in the thread that sent it.
 
-        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time. Letters that
-        another redrive has claimed are skipped. With `wait`, this redrive waits until the other redrive finishes them.
-        If the lease expires first, this redrive sends them. `filters` are the same as in `page`. The redrive stops
-        after 20 consecutive failures.
+        A letter is refused if it would fail again until its cause is fixed, except if `remedied` names the cause. It is
+        also refused if it failed in another Region, or if its request was redacted. `force=True` sends these letters.
+
+        A letter is claimed for `lease` seconds. The timeout of its call is nine tenths of this time, so the call ends
+        first. Letters that another redrive has claimed are skipped. With `wait`, this redrive waits until they are
+        finished. If the lease of a letter expires first, this redrive sends it. `filters` are the same as in `page`.
+        The redrive stops after 20 consecutive failures.
         """
         choice = wanted(self.store.now, **filters)
         return Redrive(
@@ -263,9 +264,7 @@ class DeadLetterQueue:
         return records, None
 
     def _readable(self, records: list[Record]) -> list[Letter]:
-        """Return the dead letters that can be read. If there are records but none can be read, raise the error of the
-        last record.
-        """
+        """Return the dead letters that can be read. Raise the last error if no dead letter of the page can be read."""
         letters, trouble = [], None
         for record in records:
             try:

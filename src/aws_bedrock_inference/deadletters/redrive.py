@@ -1,5 +1,5 @@
-"""Send many dead letters again, within the quota. Letters whose cause requires a change are refused; the other letters
-are claimed and sent.
+"""Send many dead letters again, within the quota. A letter that would fail again until a person fixes its cause is
+refused. The other letters are claimed and sent.
 """
 
 from __future__ import annotations

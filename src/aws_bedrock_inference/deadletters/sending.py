@@ -95,14 +95,17 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
 
 
 def _check(result: Any) -> None:
-    """Raise `NotAnswered` if `result` is not an answer of a model. The dead letter then has the state `dead` again."""
+    """Raise `NotAnswered` if `result` is not an answer of a model. The redrive then counts the call as failed."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # nothing was sent yet
         raise NotAnswered(_AWAITED)
     instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
     if isinstance(instead_of, Fault):
-        raise NotAnswered(f"{instead_of.code}: {instead_of.message} (the answer is a substitute from Degrade)")
+        raise NotAnswered(
+            f"the call failed: {instead_of.code}: {instead_of.message}. The policy Degrade returned a substitute "
+            "answer, which does not count as an answer to the dead letter"
+        )
 
 
 def _method(letter: Letter, client: Any) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -102,7 +102,10 @@ class SqliteLetters:
         return Page(records, None if last is None else Place(last.first, last.id))
 
     def update(self, summary: Summary, version: int, answer: bytes | None = None) -> bool:
-        """Replace the summary of a dead letter, unless its version has changed."""
+        """Replace the summary of a dead letter, and its answer if `answer` is not None. Return True.
+
+        If the version of the letter is no longer `version`, change nothing and return False.
+        """
         expires = self._clock() + KEPT_SECONDS if summary.finished else None
         with self._file.changing() as database:
             changed = database.execute(
@@ -116,10 +119,11 @@ class SqliteLetters:
             return changed.rowcount == 1
 
     def has_lapsed(self, summary: Summary) -> bool:
-        """Return whether the lease of a claimed dead letter has expired, by the clock of the machine.
+        """Return whether the lease of a claimed dead letter has expired.
 
-        If this clock was set back, a monotonic clock is used instead. By this clock, the lease has expired if the claim
-        has not changed for the duration of the lease.
+        Usually, the clock of the machine decides. A remaining time that is longer than the complete lease shows that
+        this clock was set back. In this case, a monotonic clock decides: the lease has expired if the claim has not
+        changed for the duration of the lease.
         """
         left = summary.until - self._clock()
         return left <= 0 or (left > summary.lease and self._watch.has_lapsed(summary))
@@ -148,7 +152,9 @@ class SqliteLetters:
         except LetterTooNew as error:
             raise StoreUnusable(too_new(self.path, str(error))) from error
         except ValueError as error:
-            raise StoreUnusable(f"{self.place}: a dead letter in this file is damaged ({error})") from error
+            raise StoreUnusable(
+                f"{self.place}: a dead letter in this file is damaged ({error}). Restore the file from a copy"
+            ) from error
 
 
 def _conditions(wanted: Wanted) -> tuple[list[str], list[Any]]:

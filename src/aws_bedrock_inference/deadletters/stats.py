@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Stats:
     """The counts of letters by state.
 
-    For dead letters, there are also the counts by cause and model, the number of letters that need a change, and the
-    time of the first failure of the oldest letter. `sent_twice` is the number of letters in all states that were
-    possibly sent twice.
+    `causes`, `models`, `need_change` and `oldest` describe only the letters in the state `dead`. `need_change` is the
+    number of letters that will fail again until a person fixes the cause. `oldest` is the time of the earliest first
+    failure. `sent_twice` is the number of letters in all states that were possibly sent twice.
     """
 
     states: dict[str, int] = field(default_factory=dict)

@@ -2,7 +2,11 @@
 its input.
 
 `client.py` and `aclient.py` contain the public clients, and `values.py` the values that they return. A job passes
-through these modules: `preparing.py` writes the records, `uploading.py` uploads the records to S3, `creating.py` finds
-an existing job with the same records or creates a job, `waiting.py` polls the job, and `reading.py` joins the results
-to the inputs.
+through these modules:
+
+* `preparing.py` writes the records to a file.
+* `uploading.py` uploads the file to S3, unless it was uploaded before.
+* `creating.py` finds an existing job with the same records, or creates a job.
+* `waiting.py` polls the job.
+* `reading.py` joins the results to the inputs.
 """

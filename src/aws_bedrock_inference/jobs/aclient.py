@@ -76,7 +76,9 @@ class AsyncBedrockJobClient:
         return self._jobs.output_s3_uri
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` with every event. The calls come from threads. The returned function removes the listener."""
+        """Call `listener` with every event, in a thread and not in the event loop. The returned function removes the
+        listener.
+        """
         return self._jobs.listen(listener)
 
     async def create_job(
@@ -145,8 +147,8 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """Wait until this process has finished its work for a job. Only a job that runs on demand has work in this
-        process.
+        """If this process sends the records of the job on demand, wait until it has finished. Call this method before
+        the program ends. For other jobs, it returns immediately.
         """
         await asyncio.to_thread(self._jobs.finish, job_id)
 
@@ -162,7 +164,7 @@ class AsyncBedrockJobClient:
 
 
 class _Records:
-    """The records of a job, for code that reads them in a thread. Each iteration reads the records from S3 again."""
+    """The records of a job, for `async for`. A thread reads them. Each iteration reads the records from S3 again."""
 
     def __init__(self, records: Iterable[JobRecord]) -> None:
         self._records = records

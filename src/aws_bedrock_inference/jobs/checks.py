@@ -1,7 +1,7 @@
 """Check a job before it is created: its role, its buckets and its model.
 
-AWS accepts an invalid job and reports it as failed minutes later. A check costs only one call. If a check is not
-possible, it reports no problem. Usually, the caller then lacks a permission that the job itself may not need.
+AWS accepts an invalid job and reports it as failed minutes later. A check takes only one or two calls. A check that is
+not possible reports no problem: usually the caller lacks a permission that only the check needs.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ _CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"mode": "standard"
 class JobChecks:
     """The checks of jobs in one Region.
 
-    `session` is a session of boto3 or botocore; if it is None, boto3's default session is used. `models` contains the
-    models of the account. If it is None, the checks do not look for the model in the account.
+    `session` is a session of boto3 or botocore; if it is None, boto3's default session is used. `models` lists the
+    models of the account. If it is None, it is not checked whether the account has the model.
     """
 
     def __init__(self, session: Any, region_name: str, *, models: Models | None = None) -> None:
@@ -56,8 +56,8 @@ class JobChecks:
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
         """Check the job. Raise `ValueError` with one line for each problem.
 
-        Without `given_input`, the caller uploads the input below the output prefix. The check then also tests whether
-        the caller can write below this prefix.
+        `given_input` is an input that is already in S3. If it is None, the caller will upload the input below `output`.
+        In this case, it is also checked whether the caller can write there.
         """
         problems = [
             self._found(self._role, role_arn),
@@ -74,9 +74,7 @@ class JobChecks:
             raise ValueError("\n".join(found))
 
     def _found(self, check: Callable[..., str], *given: Any) -> str:
-        """Return the problem that a check finds. Return an empty text if there is none, or if the check is not
-        possible.
-        """
+        """Return the problem that a check finds. Return an empty text if it finds none, or if it is not possible."""
         try:
             return check(*given)
         except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:

@@ -1,5 +1,5 @@
-"""The blocking client that creates batch jobs. `aclient` contains the same client for asyncio; a test compares the
-methods of the two.
+"""The blocking client that creates batch jobs. `aclient` contains the same client for asyncio. A test checks that both
+have the same methods.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class BedrockJobClient(Jobs):
     If a job has fewer records than the service accepts for the model, `on_too_few` decides. With `"local"`, this
     process sends the records on demand, through the client `on_demand` or through a client of this session. With
     `"error"`, `create_job` raises `ValueError`. If a job has more records than one job accepts, the client creates
-    several jobs under one id. `limits` are the limits of one job; the default is the account's quotas. `clock` and
-    `sleep` replace the time in tests.
+    several jobs under one id. `limits` are the limits of one job; the default is the account's quotas. Tests pass
+    `clock` and `sleep`, so that they do not wait.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -120,7 +120,7 @@ class BedrockJobClient(Jobs):
         timeout_hours: int = LONGEST_HOURS,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Create a job and return its id, an ARN.
+        """Create a job and return its id. It is an ARN, or starts with `group:` (several jobs) or `local:` (on demand).
 
         Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. A record is a prompt with an id and arguments of
         `invoke`, or it has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3.

@@ -150,9 +150,9 @@ class AwsJobs:
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return the job with the order's token, and the number of failed and stopped jobs with this token.
+        """Return the job with the order's token that is running or has completed.
 
-        The job is None unless it is running or has completed.
+        If there is none, return None and the number of failed and stopped jobs with this token.
         """
         ended = 0
         for job in self._with_token(order):
@@ -209,8 +209,10 @@ class AwsJobs:
         )
 
     def _with_token(self, order: Order) -> Iterator[JobStatus]:
-        """Yield the jobs with the order's token, the newest first. If the permission to list jobs is missing, yield
-        none. AWS still creates at most one job for each token.
+        """Yield the jobs with the order's token, the newest first.
+
+        Without the permission to list jobs, yield none. A second job for this token is still impossible, because AWS
+        creates only one job for each token.
         """
         own = re.compile(rf"{re.escape(order.token)}(-\d+)?")
         name = order.name[: _LONGEST_NAME - _LONGEST_SUFFIX]

@@ -45,7 +45,7 @@ class Jobs:
     botocore) if it is set. `on_demand` is the client for jobs that run on demand, by default a client of this session.
     `endpoint_url` sets the endpoint of the service `bedrock`, by default the one that boto3 finds. If this endpoint is
     outside AWS, such as the simulator, the jobs that run on demand also use it. The endpoints of S3 and of other
-    services do not change. `clock` and `sleep` replace the time in tests.
+    services do not change. Tests pass `clock` and `sleep`, so that they do not wait.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class Jobs:
         """Return the current status of the job: its `status` in the words of AWS's documentation, its `error`, its
         counts and its times.
 
-        A process that ran a job on demand can have died. Several calls of this method then find that no process runs
-        the job, and this process continues the job. `take_over=False` prevents this.
+        If the process that runs a job on demand has died, the job's state in S3 no longer changes. When calls of this
+        method have found the same state for 60 s, this process continues the job. `take_over=False` prevents this.
         """
         home = self._home(job_id)
         if home is self._local:
@@ -118,8 +118,8 @@ class Jobs:
         most 30 s. Transient faults of the service do not end the wait before `timeout` (in seconds, default 3600). Any
         process that has the id can wait for the job, also after the process that created it has died.
 
-        Raises `JobFailed` immediately for a job that failed, expired or was stopped, `TimeoutError` after `timeout`,
-        and the exception of botocore for a permanent error, such as a job that does not exist.
+        Raises `JobFailed` immediately for a job that failed, expired or was stopped. Raises `TimeoutError` after
+        `timeout`. Raises the exception of botocore for a permanent error, such as a job that does not exist.
         """
         job = waited(job_id, timeout, self.get_job_status, clock=self.clock, sleep=self._sleep, notify=self.notify)
         return self.completed(job, dead_letters)
@@ -138,8 +138,8 @@ class Jobs:
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """Wait until this process has finished its work for a job. Only a job that runs on demand has work in this
-        process.
+        """If this process sends the records of the job on demand, wait until it has finished. Call this method before
+        the program ends. For other jobs, it returns immediately.
         """
         self._local.finish(job_id)
 

@@ -45,8 +45,9 @@ class Groups:
     """The groups of jobs that this process creates and waits for. A group is several jobs with one id. Threads can
     share it.
 
-    `submit` gets the parameters of a job and the URI of its input. It creates the job or finds the existing job, and
-    returns the job's id. `ask` returns a job in the form of GetModelInvocationJob, and `stop` stops a job.
+    The function `submit` receives the parameters of a job and the URI of its input. It creates the job or finds the
+    existing job, and returns the job's id. The function `ask` receives this id and returns the job in the form of
+    GetModelInvocationJob. The function `stop` receives the id and stops the job.
     """
 
     def __init__(
@@ -227,9 +228,9 @@ def _combined(group_id: str, group: dict[str, Any], jobs: list[dict[str, Any]]) 
 def _status(statuses: list[str]) -> str:
     """Return AWS's word for the status of a group whose jobs have these statuses.
 
-    While all jobs are running, the group has the status of the job that has advanced most. If some jobs have ended and
-    no job is stopping, the group is InProgress. If all jobs have ended and only some have results, the group is
-    PartiallyCompleted, and the existing results are read.
+    While all jobs are running, the group has the latest of their statuses, in the order Submitted, Validating,
+    Scheduled, InProgress, Stopping. If only some jobs have ended, the group is InProgress, or Stopping if a job is
+    stopping. If all jobs have ended and only some have results, the group is PartiallyCompleted.
     """
     running = [status for status in statuses if not has_ended(status)]
     if running:

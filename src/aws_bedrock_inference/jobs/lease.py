@@ -2,9 +2,10 @@
 it runs the job.
 
 The state of the job is one object in S3. The runner renews the lease every `BEAT` seconds. If the state does not
-change for `STALE` seconds, another process can take the job over with a conditional write, which succeeds for only one
-process. A runner that could not renew its lease for `VALID` seconds starts no more work. The clocks of two machines
-are never compared: each process measures, with its own clock, the time since it first read the current state.
+change for `STALE` seconds, another process can take the job over with a conditional write. Only one process succeeds
+with this write. A runner that could not renew its lease for `VALID` seconds starts no more work.
+
+The clocks of two machines are never compared. Each process measures the time since it first read the current state.
 """
 
 from __future__ import annotations

@@ -45,8 +45,10 @@ class JobLimits:
 
 
 def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits:
-    """Return the limits of a job of the model. A value from `quotas` is used if it certainly belongs to this model.
-    Otherwise the value that AWS publishes for most models is used.
+    """Return the limits of a job of the model.
+
+    If `quotas` contains exactly one value for a limit of this model, this value is used. Otherwise, the value that AWS
+    publishes for most models is used.
     """
     facts = _facts()
     value = {

@@ -56,8 +56,8 @@ class _Running(NamedTuple):
 class LocalJobs:
     """The local jobs that this process creates, runs and waits for. Threads can share it.
 
-    `client` returns the client that sends the calls to a model, with its policies and priority. `client` is called for
-    each record.
+    The function `client` receives the id of a model and returns the client that sends the calls. The function is called
+    for each record.
     """
 
     def __init__(self, s3: Any, client: Callable[[str], BedrockClient], *, clock: Clock, wall: Clock) -> None:
@@ -136,8 +136,9 @@ class LocalJobs:
     def status(self, job_id: str, *, take_over: bool = True) -> dict[str, Any]:
         """Return the job in the form of GetModelInvocationJob.
 
-        If no process runs the job, this process continues the job after several calls of this method. `take_over=False`
-        prevents this. Raises `LookupError` if the job does not exist, and `ValueError` for an invalid id.
+        If calls of this method find the same state for `STALE` seconds, no process runs the job. This process then
+        continues the job, unless `take_over` is False. Raises `LookupError` if the job does not exist, and `ValueError`
+        for an invalid id.
         """
         folder = folder_of(job_id)
         stored = self._read(job_id)
@@ -210,7 +211,7 @@ class LocalJobs:
     def _is_abandoned(self, job_id: str, stored: Stored) -> bool:
         """Return whether no process runs the job.
 
-        This is the case if the process that ran the job released its lease (the exclusive right to run the job), or if
+        The lease is the exclusive right to run the job. The job is abandoned if its process released the lease, or if
         the job's state has not changed for `STALE` seconds.
         """
         with self._lock:

@@ -1,7 +1,7 @@
 """Run a local job: send the records that have no result yet, and write output in the same form as a job of AWS.
 
-Each result is a separate object below `parts/` until all results exist. If the process that runs the job (the
-*runner*) is killed, only the records in flight are lost, and the next runner sees which records are missing.
+Each result is a separate object below `parts/` until all results exist. The process that runs the job is the *runner*.
+If the runner is killed, only the records in flight are lost. The next runner finds out which results are missing.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ class LocalRun:
         place = _below(self._folder, INPUT)
         source = next(listed(self._s3, place), None)
         if source is None:
-            raise OSError(f"{place}, which contained the records of the job, no longer exists")
+            raise OSError(f"{place} with the records of the job no longer exists. Restore it, or create a new job")
         with opened(self._s3, source) as file:
             for number, line in enumerate(file, 1):
                 yield number, json.loads(line)

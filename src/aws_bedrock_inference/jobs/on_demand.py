@@ -27,8 +27,9 @@ class JobBroken(Exception):
 
 
 class Asked(NamedTuple):
-    """The output line of a record, with its answer or its error. `again` is the number of seconds to wait before the
-    next attempt. It is None for an answer or a permanent error.
+    """The output line of a record, with its answer or its error.
+
+    For a transient error, `again` is the number of seconds after which the record is sent again. Otherwise it is None.
     """
 
     line: dict[str, Any]

@@ -1,8 +1,8 @@
 """Find the output line of each record of a job. The lines can be in any order, and each line is used once.
 
-A record is identified by its id and its body, because an input in S3 can use an id twice or have no ids, and an output
-can repeat a line. A line that is read before its record is stored in a temporary file. The memory contains only the
-id, a fingerprint and the position of each line.
+The id alone does not identify a record: an input in S3 can use an id twice, or have no ids. The id and the body
+together identify it. An output line that is read before its record is stored in a temporary file. The memory contains
+only the id, a fingerprint and the position of each such line.
 """
 
 from __future__ import annotations
@@ -53,9 +53,10 @@ class Outputs:
         return (record_id, _fingerprint(body)) in self._taken
 
     def take_like(self, body: Any) -> dict[str, Any] | None:
-        """Return an unused output line with this body, whatever its id is, or None. This method finds the output of a
-        record without an id. Call it only after all records with ids have their outputs, because it could return one
-        of these.
+        """Return an unused output line with this body and any id. Return None if there is no such line.
+
+        This method finds the output of a record without an id. Call it only after all records with ids have their
+        outputs. An earlier call could return the output of a record with an id.
         """
         if self._alike is None:
             self._alike = {}

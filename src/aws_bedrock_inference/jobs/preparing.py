@@ -96,23 +96,21 @@ def _written(
 
 
 def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the id and the body of a record. The default id is the number of the record, written as in AWS's
-    examples.
-    """
+    """Return the id and the body of a record. The default id contains the number of the record, as `CALL0000001`."""
     if not isinstance(record, Mapping):
         raise ValueError(f"{shown(record)} is not a record: {_FORMS}")  # noqa: TRY004 - the same exception as for other problems of a record
     members = dict(record)
     given = [members.pop(name) for name in ("recordId", "id") if name in members]
     record_id = given[0] if given else f"CALL{number + 1:07d}"
     if len(given) > 1 or isinstance(record_id, bool) or not isinstance(record_id, (str, int)) or record_id == "":
-        raise ValueError("pass one recordId, a text")
+        raise ValueError("the record must have one recordId or one id, which must be a text or a whole number")
     if "modelInput" not in members:
         return str(record_id), _request(members, defaults)
     body = members.pop("modelInput")
     if members or not isinstance(body, dict) or not body:
-        raise ValueError(f"a record with modelInput has only an id and a body: {_FORMS}")
+        raise ValueError(f"modelInput must be a dictionary with the body, and recordId the only other field: {_FORMS}")
     if "modelId" in body:
-        raise ValueError("modelInput has a modelId, but the client sets the model of the job. Remove it")
+        raise ValueError("modelInput has a modelId, but the client sets the model of the job. Remove the modelId")
     check_no_settings(defaults)
     return str(record_id), body
 

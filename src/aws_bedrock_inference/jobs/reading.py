@@ -36,8 +36,10 @@ class Records:
         self._job = job
 
     def __iter__(self) -> Iterator[JobRecord]:
-        """Yield each record of the job once: first the records of the input in the order of the input, then the records
-        without an id, then outputs without an input. Raises `OSError` if the output cannot be read or no longer exists.
+        """Yield each record of the job once.
+
+        First come the records with an id, and then the records without an id, both in the order of the input. Outputs
+        for which no input was found come last. Raises `OSError` if the output cannot be read or no longer exists.
         """
         unnamed = False
         with tempfile.TemporaryFile() as aside:
@@ -56,8 +58,8 @@ class Records:
                 yield _record(line)
 
     def _inputs(self) -> Iterator[tuple[str | None, dict[str, Any]]]:
-        """Yield the id and body of each input. If the inputs cannot be read, yield nothing; the records are then in
-        the order of the outputs.
+        """Yield the id and the body of each input line. If the input cannot be read, log a warning and stop: `__iter__`
+        then yields the remaining records in the order of the output.
         """
         location = S3Location.parse(self._job["input_s3_uri"])
         try:
@@ -135,7 +137,7 @@ def _record(line: dict[str, Any]) -> JobRecord:
 
 
 def _error(error: Any) -> RecordError:
-    """Return the error that an output line contains: `{"errorCode": ..., "errorMessage": ...}`, or another value."""
+    """Return the `error` of an output line as a `RecordError`. Its usual form has `errorCode` and `errorMessage`."""
     members = error if isinstance(error, dict) else {"errorMessage": error}
     code = str(members.get("errorCode") or "")
     message = str(members.get("errorMessage") or "")
@@ -181,7 +183,8 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     body = first.get("modelInput")
     if not isinstance(body, dict) or not body:
         raise ValueError(
-            f'{items[0].location} does not start with a record: {{"recordId": ..., "modelInput": {{...}}}}'
+            f"{items[0].location} does not start with a record. Each line must be a record: "
+            '{"recordId": ..., "modelInput": {...}}'
         )
     names = [f"{item.location} {item.etag}" for item in items]
     return FoundInput(location, CONVERSE if is_converse(body) else NATIVE, "\n".join(names))

@@ -51,8 +51,10 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
 
 
 def _like(actual: str, pattern: str) -> bool:
-    """Return whether `actual` can match `pattern`. If the pattern contains a variable, the result is True. If the
-    pattern contains the id of one job, this id is ignored.
+    """Return whether `actual` can match `pattern`, a value in a trust policy.
+
+    If the pattern contains a policy variable, its value is unknown, so the result is True. The id of a job in the
+    pattern is ignored, because the job does not exist yet.
     """
     head, found, _ = pattern.partition("model-invocation-job/")
     return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))

@@ -25,9 +25,9 @@ def input_location(output: S3Location, name: str) -> S3Location:
 
 
 def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
-    """Upload the lines, unless the object already exists in S3. An object in S3 is always complete.
+    """Upload the lines, unless S3 already contains an object of the same size at `location`.
 
-    The file with the lines is closed afterwards.
+    An upload closes the file with the lines.
     """
     from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415 - heavy, and only needed for an upload
 
@@ -43,7 +43,8 @@ def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
 def _size(s3: Any, location: S3Location) -> int | None:
     """Return the size of an object. Return None if it does not exist, or if the caller may not list the bucket.
 
-    The size is read from a list of objects. A request for the object itself would log an error for each new input.
+    The size is read from a list of objects. A request for the object itself would fail for each new input, and this
+    package would log the failure as an error.
     """
     try:
         found = s3.list_objects_v2(Bucket=location.bucket, Prefix=location.key, MaxKeys=1).get("Contents", ())

@@ -81,7 +81,7 @@ class Described:
         return attributes
 
     def fault(self, fault: Fault) -> Attributes:
-        """Return the attributes of a fault. If the program itself caused the fault, the attributes contain no error."""
+        """Return the attributes of a fault. They contain no error if the program itself stopped reading a stream."""
         if fault.cause == ABANDONED.cause:
             return {CAUSE: fault.cause}
         return {self.name["error"]: code_of(fault) or OTHER, CAUSE: fault.cause, DECISION: fault.decision.value}

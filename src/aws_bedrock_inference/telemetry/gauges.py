@@ -1,7 +1,7 @@
 """Instruments that OpenTelemetry reads when it collects metrics: counters, and gauges of quotas, queues and circuits.
 
-OpenTelemetry cannot remove an instrument. If an instrument is created a second time, OpenTelemetry returns the first
-instrument with its first callbacks. A gauge therefore belongs to the process and not to one caller of `observe`.
+OpenTelemetry cannot remove an instrument or replace its callback, even if the instrument is created a second time. A
+later call of `observe` therefore cannot change the gauges. For this reason, they report all clients of the process.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ Gauge = tuple[float, "Attributes"]
 
 
 class Circuits(Locked):
-    """The last state of each circuit (breaker for failing calls) of the process that has ever changed its state.
+    """The states of the circuit breakers of the process. A breaker is included after its first change of state.
 
-    If two clients have separate circuits for one model, the state of the circuit that changed last is reported.
+    If two clients have separate breakers for one model, the state of the breaker that changed last is reported.
     """
 
     def __init__(self) -> None:

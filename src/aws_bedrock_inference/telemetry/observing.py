@@ -83,7 +83,7 @@ class _Reports(Locked):
     def begin(self, key: Hashable, begin: Callable[[], Callable[[], object]]) -> Callable[[], None]:
         """Start a report with `begin`, if no report with this `key` is running.
 
-        The returned function ends the caller's use of the report. A second call of this function does nothing.
+        The returned function ends the caller's use of the report. Only its first call has an effect.
         """
         with self._lock:
             end, wanted = self._running.get(key) or (begin(), 0)

@@ -101,7 +101,8 @@ class OpenTelemetrySink:
     def __call__(self, event: object) -> None:
         """Report `event` to OpenTelemetry, first in metrics and then in the call's span.
 
-        The span must still be open when the metrics are recorded. The span is updated even if the metrics fail.
+        While the metrics are recorded, the call's span is still the current span. OpenTelemetry can therefore link a
+        measurement to the span (an exemplar). The span is updated even if the metrics fail.
         """
         kind = type(event)
         try:
@@ -114,8 +115,8 @@ class OpenTelemetrySink:
     def close(self) -> None:
         """End the open spans.
 
-        A thread can be inside a call at this time. When the call ends, the span that was current before the call
-        becomes current again.
+        Some calls can still be in flight. Their spans end now, but stay the current spans of their threads. When such a
+        call ends, the span that was current before the call becomes current again.
         """
         self._forget_ids()
         self._spans.close()

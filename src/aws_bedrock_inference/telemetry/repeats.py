@@ -38,7 +38,7 @@ class Repeats(Generic[T]):
     """Admits the first `first` lines of each kind in a time window of `seconds` seconds. It counts all further lines
     and stores the last of them.
 
-    At most `most` kinds are tracked at the same time. If there are more kinds, the oldest window ends early.
+    At most `most` kinds have a window at the same time. If a further kind occurs, the oldest window ends early.
     """
 
     def __init__(self, first: int = 5, seconds: float = 60.0, most: int = 256) -> None:

@@ -3,8 +3,8 @@
 This module adds up the counters itself, and OpenTelemetry reads them when it collects metrics. A counter of
 OpenTelemetry's SDK would take ten times as long as an addition.
 
-OpenTelemetry calls the callbacks that an instrument had at its first creation, even if the instrument is created a
-second time. The counters therefore remain after the caller that created them has ended its report.
+OpenTelemetry cannot remove an instrument or replace its callback, even if the instrument is created a second time. The
+counters are therefore stored for each provider, so that a second `observe` continues the counters of the first one.
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ class AllSeries(Locked):
 
 
 class _Program:
-    """Stands for the provider that the program itself sets, possibly after this package has requested the provider."""
+    """The key in `_OF_PROVIDERS` for the program's own provider. The provider itself cannot be the key, because the
+    program can set it after `observe` was called.
+    """
 
 
 _PROGRAM = _Program()
@@ -109,7 +111,7 @@ _OF_PROVIDERS: WeakKeyDictionary[object, dict[bool, AllSeries]] = WeakKeyDiction
 
 def series_of(provider: object | None, described: Described, *, new: bool) -> AllSeries:
     """Return the series (combinations of labels) for the metrics of `provider`, a meter provider. None stands for the
-    program's own provider.
+    program's own provider. `new` is True for the newer version of the conventions for names.
     """
     both = _OF_PROVIDERS.setdefault(_PROGRAM if provider is None else provider, {})
     return both.setdefault(new, AllSeries(described))

@@ -1,8 +1,8 @@
 """OpenTelemetry spans: one for each call, and below this span one for each of the call's attempts.
 
 While a call runs, the span of the call, or of its running attempt, is the current span. The spans that other libraries
-create then appear below this span. The spans of a stream are never current. The consumer of a stream does its own work
-between two parts of the stream, perhaps in another thread or task.
+create then appear below this span. The spans of a stream are never current, because the consumer of a stream does other
+work between two parts of the stream, perhaps in another thread or task.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ async def _within(seconds: float, call: Callable[[], T]) -> T:
 
 
 def _trouble(error: Exception) -> tuple[str, bool]:
-    """Return the reason why a request to the service failed, and whether a later attempt can succeed."""
+    """Return the reason why a request to the service failed, and True if a later attempt can succeed."""
     fault = classify(error)
     if isinstance(error, TimeoutError):
         return str(error), True

@@ -35,7 +35,10 @@ _TOKENS_A_SECOND = 50.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The average seconds that calls on demand need for one record, and the origin of this number."""
+    """The average seconds that calls on demand need for one record (`each`).
+
+    `known_from` states where this number comes from: an earlier run, the quota, or an estimate.
+    """
 
     each: float
     known_from: str
@@ -48,9 +51,9 @@ class Pace:
 def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
     """Return the average seconds that calls on demand need for one record.
 
-    The seconds follow from the quota. If an earlier run was slower than the quota allows, or if the quota is unknown,
-    they follow from the speed of that run (`per_minute` answers per minute). If both are unknown, the seconds are
-    estimated from the length of the answers.
+    Two rates can be known: the rate that the quota allows (`rpm`, `tpm`), and the rate of an earlier run (`per_minute`
+    answers). The slower rate is used. If neither rate is known, the seconds are estimated from the maximum length of
+    the answers.
     """
     records = max(1, weights.records)
     by_quota = weights.seconds(rpm, tpm)
@@ -68,8 +71,10 @@ def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One of the three ways to answer the records (batch job, flex tier or on demand): its maximum cost (None if
-    unknown), the time that it needs, and the reason if it is not possible.
+    """One of the three ways to answer the records: batch job, flex tier or on demand.
+
+    `cost` is the maximum cost in US dollars, or None if it is unknown. `time` describes the time that this way needs.
+    `why_not` is the reason if this way is not possible, and otherwise an empty text.
     """
 
     way: Way

@@ -1,5 +1,5 @@
-"""Run a job with a deadline: choose a batch job, the flex tier or calls on demand. If a batch job is late, start calls
-on demand in time for the remaining records.
+"""Carry out a run with a deadline: choose a batch job, the flex tier or calls on demand. If a batch job is late, start
+calls on demand in time for the remaining records.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ NO_SERVICE = "a batch job requires an S3 prefix and a role: --output-s3-uri and 
 
 
 def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], None]) -> Night | None:
-    """Return the `Night` of a job, or None if the job has no deadline. Raises `ValueError` for an invalid deadline."""
+    """Return the object that observes the deadline of a run, or None if the run has no deadline.
+
+    Raises `ValueError` for an invalid deadline.
+    """
     if job.by is None:
         return None
     read(job.by)  # raises an error for an invalid deadline; the deadline of a continued run can be in the past
@@ -55,19 +58,17 @@ def night_of(job: Job, region: str, *, concurrency: int, say: Callable[[str], No
 
 
 def asker_of(job: Job, client: AsyncBedrockClient, night: Night | None) -> Callable[[Record], Awaitable[Answer]]:
-    """Return the function that sends one record. If the run has a deadline (`night` is not None), the function uses the
-    flex tier when `night` has chosen this tier.
-    """
+    """Return the function that sends one record. If the run has a deadline, `night` chooses the tier of each record."""
     ask = job.asker(client)
     return ask if night is None else night.ask(ask, job.asker(client, tier=FLEX))
 
 
 class Night:
-    """The part of a run that depends on its deadline, for `job` in a Region.
+    """Carries out a run before its deadline: as a batch job, with the flex tier, or with calls on demand.
 
-    `concurrency` is the maximum number of calls in flight; `say` receives messages. Call `over` first: it returns when
-    the run can start to send calls. Then send each record with the function that `ask` returns. This function chooses
-    the tier of the record.
+    `job` contains the options of the run. `concurrency` is the maximum number of calls in flight; `say` receives
+    messages. Call `over` first: it runs the batch job, if one was chosen. Then send each remaining record with the
+    function that `ask` returns. This function chooses the tier of the record.
     """
 
     def __init__(
@@ -104,8 +105,8 @@ class Night:
     ) -> Callable[[Record], Awaitable[Answer]]:
         """Return the function that sends a record on the chosen tier.
 
-        If the flex tier was chosen, the function uses flex while there is enough time. When the remaining time is only
-        enough for calls on demand, the function sends them on demand.
+        If the flex tier was chosen, the function uses this tier while there is enough time. When the remaining time is
+        only enough for calls on demand, the function sends the record on demand.
         """
 
         async def asked(record: Record) -> Answer:
@@ -123,9 +124,10 @@ class Night:
     async def over(
         self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
     ) -> Ending:
-        """Perform all steps that precede the calls on demand, such as a batch job. Return how these steps ended.
+        """Choose how the records are sent. If a batch job is chosen, run it until it has ended or is too late.
 
-        If the run was interrupted, the property `early` of the returned ending is True.
+        After this method, the caller sends the remaining records as calls. If the user interrupted the run, the
+        returned ending has `early` True, and the caller sends nothing.
         """
         self._journal, self._tally, self._intake = journal, tally, intake
         while not intake.ended and not self._ending.early:
@@ -177,8 +179,8 @@ class Night:
         return weights
 
     def _begin(self, weights: Weights) -> None:
-        """Continue the way (batch job, flex tier or on demand) that an earlier run stored in the journal, or choose
-        one.
+        """Decide between batch job, flex tier and on demand. If an earlier run stored its decision in the journal,
+        continue with this decision.
         """
         now, by = self._wall(), str(self._job.by)
         facts = self._journal.facts()
@@ -213,8 +215,9 @@ class Night:
         self._journal.note(**self._noted.facts())
 
     async def _carried_through(self, batch_job: BatchJob, notify: Callable[[], None]) -> None:
-        """Perform the actions for the batch job that `rule.decide` returns, such as to poll the job. Stop after the
-        action `Finish`, or when the user interrupts the run.
+        """Create the batch job, poll it, and stop it if it is late, as `rule.decide` requires.
+
+        Return when no more results are expected, or when the user interrupts the run.
         """
         while not self._ending.early:
             if batch_job.noted.job_id:
@@ -243,7 +246,6 @@ class Night:
                     return
 
     def _report(self, reason: str) -> None:
-        """Report the number of results of the batch job, and the number of records without a result."""
         left = self._journal.counts()[State.WAITING]
         got = f"The batch job answered {self._tally.collected:,} records"
         why = f" ({reason})" if reason else ""
@@ -268,7 +270,7 @@ class Night:
         self._tally.course = Course(self._noted, way, takes_over, trouble)
 
     async def _woken(self, seconds: float | None) -> None:
-        """Wait until new input or an interruption wakes the run, but at most `seconds`."""
+        """Wait until new input or an interruption arrives, but at most `seconds`."""
         self._intake.wake.clear()
         if not self._ending.early and not (seconds is None and self._intake.ended):
             await self._intake.woken(seconds, self._sleep)

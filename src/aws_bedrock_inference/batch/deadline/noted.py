@@ -20,13 +20,14 @@ FACT = "deadline"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The facts about a deadline. `by` is the value of the option, and `deadline` is the time that was calculated from
-    it at the start of the run. `way` is the chosen way: batch job, flex tier or on demand.
+    """The facts about a deadline. `by` is the value of the option. `deadline` is the time that was calculated from `by`
+    at the start of the run. `way` is the chosen way: batch job, flex tier or on demand.
 
     For a batch job, `token` is stored before the job is created and `job_id` after it is created. `job` is the last
-    known state of the job. `taken` is the reason why the remaining records were sent on demand instead. `over` is True
-    if no more results of the job are expected. `complete` is True if the run was complete; the next run then chooses a
-    way again.
+    known state of the job. `over` is True if no more results of the job are expected.
+
+    `taken` is the reason why calls on demand replaced the batch job or the flex tier. `complete` is True if the run was
+    complete. The next run then chooses a way again.
     """
 
     by: str
@@ -70,6 +71,9 @@ def noted_in(facts: Mapping[str, Any]) -> Noted | None:
 
 
 def _known(kind: Any, given: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that this version knows. A newer version of this package can have stored additional fields."""
+    """Return the values of `given` that are fields of the dataclass `kind`.
+
+    A newer version of this package can have stored additional values.
+    """
     names = {each.name for each in fields(kind)}
     return {name: value for name, value in given.items() if name in names}

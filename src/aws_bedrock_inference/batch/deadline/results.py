@@ -55,9 +55,12 @@ def fate_of(
     """Return the fate (answered or failed) of a record from its result in the batch job. Also return the answer or the
     fault for the tally (the counts of the run).
 
-    Return None if the record must be sent on demand. This is the case if the job ended before it processed the record,
-    and for a transient error, an error that affects every record, an incomplete answer, and an answer that does not fit
-    the schema.
+    Return None if the record must be sent on demand. There are four such cases:
+
+    * The job ended before it processed the record.
+    * The error is transient, or affects every record.
+    * The answer is incomplete.
+    * The answer does not fit the schema.
     """
     if result.output is None:
         if result.error is None or result.error.code == 0:

@@ -74,9 +74,10 @@ Action: TypeAlias = Submit | Watch | TakeOver | Finish
 class Watched:
     """The last known state of a job.
 
-    The `status` of the job last changed at the time `since`. Its number of processed records last rose at the time
-    `moved`. `found` is the number of its `records` whose results were read. `stopped` is the time of the request to
-    stop the job. `ended` is the time when the end of the job was detected.
+    `since` is the time of the last change of `status`. `records` is the number of records in the job. `processed` is
+    the number of records that the service has processed, and `moved` is the time when this number last rose. `found`
+    is the number of results that were read. `stopped` is the time of the request to stop the job. `ended` is the time
+    when the end of the job was detected.
     """
 
     status: str
@@ -115,11 +116,9 @@ class Seen:
 
 
 def decide(seen: Seen) -> Action:
-    """Return the next action for the batch job. If the action is `Watch` (wait, then poll), its time lies in the
-    future.
+    """Return the next action for the batch job. If the action is `Watch` (wait, then poll), `until` is in the future.
 
-    If the job is late, it is stopped early enough that calls on demand can answer the remaining records before the
-    deadline.
+    A late job is stopped early enough that calls on demand can answer the remaining records before the deadline.
     """
     if seen.job is None:
         return _before(seen)
@@ -157,9 +156,9 @@ def _watched(seen: Seen, job: Watched) -> Action:
 
 
 def _after(seen: Seen, job: Watched, ended: float) -> Action:
-    """Return the next action for a job that has ended. Its results can appear later than its end.
+    """Return the next action for a job that has ended: wait until its results appear in S3, or finish.
 
-    The counts of the job determine the expected number of results. AWS does not document when results appear, or
+    The counts in the job's status state how many results to expect. AWS does not document when results appear, or
     whether a stopped job has results.
     """
     due = min(job.processed, job.records) or (job.records if job.status == COMPLETED else 0)

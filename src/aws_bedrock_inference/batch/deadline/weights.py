@@ -43,9 +43,11 @@ _OF_A_PROMPT = frozenset(Prompt._fields) - {"more"}
 
 @dataclass
 class Weights:
-    """The sums of the requests of a run. `costs` contains the maximum cost in US dollars for each tier, or None if a
-    price is unknown. `unfit` contains, for each reason, the number of records that a batch job does not support.
-    `forms` contains the number of records for each operation.
+    """The sums of the requests of a run.
+
+    `charge` is the number of tokens that the requests use of the quota. `costs` contains the maximum cost in US dollars
+    for each tier, or None if a price is unknown. `unfit` counts the records that a batch job does not support, by
+    reason. `forms` counts the records by operation (Converse or InvokeModel).
     """
 
     records: int = 0
@@ -73,8 +75,9 @@ class Weights:
             self.costs[name] = None if so_far is None or cost is None else so_far + cost
 
     def seconds(self, rpm: float | None, tpm: float | None) -> float | None:
-        """Return the seconds that the quota needs for all requests if every answer has its maximum length. Return None
-        without a quota.
+        """Return the minimum seconds in which a quota of `rpm` and `tpm` admits all requests of the run.
+
+        Every answer is assumed to have its maximum length. Return None if both limits are None.
         """
         times = [self.records / rpm] if rpm else []
         times += [self.charge / tpm] if tpm else []

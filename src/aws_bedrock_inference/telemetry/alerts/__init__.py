@@ -26,8 +26,8 @@ __all__ = ["Alert", "Alerts", "Sns", "Webhook"]
 class Alerts:
     """Raises one alert for each incident of a service, and reports the end of the incident.
 
-    Each of `sinks` receives every alert: `"log"` (the default), the URL of a webhook or a `Webhook`, the ARN of an
-    Amazon SNS topic or an `Sns`, or a function, which is called with an `Alert` in a separate thread.
+    Each of `sinks` receives every alert. A sink is `"log"` (the default), the URL of a webhook or a `Webhook`, the ARN
+    of an Amazon SNS topic or an `Sns`, or a function. The function is called with an `Alert`, in a separate thread.
 
     `store` is a URL such as `redis://host` or `sqlite:///path`. The processes of a service combine their counts in
     the store, so that only one of them raises the alert. Without a store, each process examines only its own counts.

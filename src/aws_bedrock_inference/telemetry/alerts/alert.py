@@ -81,14 +81,20 @@ class Alert:
     `state` is `open` at the beginning of the incident and `ended` at its end. The two alerts have the same `incident`,
     but different values of `id`.
 
-    `rule` is the rule that raised the alert: `new` (a permanent cause seen for the first time), `failures` (failed
-    attempts), `stops` (refused or truncated answers), `spend` (cost or tokens), `letters` (stored dead letters), `lost`
-    (dead letters that could not be stored), `quota` (a quota per minute) or `day` (a daily quota).
+    `rule` is the rule that raised the alert:
 
-    `share` and `usual` are fractions of all attempts or answers, or of a quota. If the alert has a `unit`, they are
-    amounts in this unit. `causes` counts failures by cause. `sample` has the code and the request id of one failure,
-    and the words of its message that identify the cause. It contains no other text of the service, because such text
-    can quote the request. Times are ISO 8601, UTC.
+    * `new`: a permanent cause was seen for the first time.
+    * `failures`: too many attempts failed.
+    * `stops`: too many answers were refused or truncated.
+    * `spend`: the calls cost too much, or use too many tokens.
+    * `letters`: too many dead letters were stored.
+    * `lost`: dead letters could not be stored.
+    * `quota` and `day`: a quota per minute, or a daily quota, is nearly exhausted.
+
+    `share` is the size of the incident, and `usual` is the value at other times. Both are fractions of all attempts or
+    answers, or of a quota. If the alert has a `unit`, they are amounts in this unit. `causes` counts failures by cause.
+    `sample` has the code and the request id of one failure, and the words of its message that identify the cause. It
+    contains no other text of the service, because such text can quote the request. Times are ISO 8601, UTC.
     """
 
     id: str
@@ -152,8 +158,8 @@ class Alert:
 def alert_of(incident: Incident, now: float, service: str, *, ended: bool, ahead: int = 0) -> Alert:
     """Return the alert about the beginning of `incident`, or about its end if `ended` is True.
 
-    If the clock was set back, `ahead` is the number of time slots (ten seconds each) by which the stored counts are
-    ahead of the clock. Otherwise it is 0.
+    Counts are stored by time slot (ten seconds each). `ahead` is 0, except after the clock was set back: it is then the
+    number of slots by which the last stored slot is ahead of the clock.
     """
     title, meaning, remedies, link = _words(incident)
     models, regions = (

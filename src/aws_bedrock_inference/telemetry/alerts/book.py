@@ -54,8 +54,8 @@ class Book:
     `slot` is the last slot that was examined. `fresh` contains the permanent causes whose first report came after that
     slot.
 
-    The number of a slot never goes back. If the clock was set back, `ahead` is the number of slots by which the book is
-    ahead of the clock. This number is a whole number of days, so that the daily pattern stays correct.
+    The number of a slot never decreases, not even if the clock is set back. The book then adds `ahead` slots to the
+    time of the clock. They are a whole number of days, so that the time of day and the daily pattern stay correct.
     """
 
     def __init__(self) -> None:
@@ -119,8 +119,8 @@ class Book:
         return [*began, *((each, True) for each in over)]
 
     def _slot(self, at: float) -> int:
-        """Return the number of the time slot that contains the time `at`. The number is never less than that of the
-        last slot that was examined.
+        """Return the number of the time slot that contains the time `at`, but at least the number of the last examined
+        slot.
         """
         slot = int(at // SLOT)
         behind = self.slot - SKEW - (slot + self.ahead)
@@ -155,9 +155,12 @@ class Book:
     def _joins(self, sign: Sign, kind: str, incident: Incident, slot: int) -> bool:
         """Return whether the sign of trouble `sign`, whose cause is of this `kind`, belongs to the open `incident`.
 
-        A place is a model in a Region. Soon after the beginning of an incident, a sign belongs to it in two cases: it
-        has the same cause at another place, or another transient cause at the same place. If the incident is about
-        failures, refusals and dead letters at the same place belong to it at any time.
+        A place is a model in a Region.
+
+        * An incident about failures, answers or spending includes signs with the same cause at other places. This ends
+          five minutes after the beginning of the incident.
+        * In the same five minutes, an incident about transient failures includes other transient causes at its places.
+        * Until its end, an incident about failures includes refused calls and dead letters at its places.
         """
         early = slot - incident.opened / SLOT <= JOINS
         here = sign.place in incident.places
@@ -261,7 +264,7 @@ class Book:
 def _kept(kept: dict[str, T], name: str, make: Callable[[], T], most: int) -> T:
     """Return the entry `name` of the dictionary `kept`. If it does not exist, create it with `make`.
 
-    If `kept` then has more than `most` entries, the entry that was seen longest ago is dropped.
+    If `kept` already has `most` entries, first remove the entry whose last use is the oldest.
     """
     found = kept.get(name)
     if found is None:

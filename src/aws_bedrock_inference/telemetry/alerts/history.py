@@ -1,8 +1,9 @@
 """The stored values of one count: its last ten minutes, its usual value, and its values at the same time on earlier
 days.
 
-The last ten minutes do not change the usual value. Otherwise, an incident would raise the usual value and would no
-longer be noticed. For the same reason, an open incident does not change the usual value for one day.
+The usual value must not include a new incident. Otherwise, the incident would soon look usual and would not be noticed.
+Therefore the last ten minutes do not change the usual value. While an incident is open, its counts do not change the
+usual value either, for at most one day.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ class Ring(dict[int, int]):
 class Pattern:
     """The daily pattern of a count: its share or its rate on earlier days, for each quarter of an hour of the day.
 
-    Values from several days ago count less. For each day after the first, an old value is multiplied by `fade`.
+    Older values count less: a value counts fully on the day after its measurement. From then on, it is multiplied by
+    `fade` each day.
     """
 
     def __init__(self, fade: float) -> None:
@@ -77,9 +79,7 @@ class Pattern:
         self._days: dict[int, list[float]] | None = {}  # by quarter: the last day, its share, and that of earlier days
 
     def add(self, slot: int, cases: int, of: int) -> None:
-        """Count a time slot that has ended. The slot had `of` events, and `cases` of them are of the kind that the
-        share measures.
-        """
+        """Count a time slot that has ended. The share of the slot is `cases` / `of`, such as failures / attempts."""
         quarter = slot // QUARTER
         if quarter != self._quarter:
             self._close()
@@ -103,10 +103,10 @@ class Pattern:
         return found[2] if found[0] == day else self._left(found, day)
 
     def _left(self, found: list[float], day: int) -> float:
-        """Return the largest share that the stored days still have on `day`, after they were multiplied by `fade`.
+        """Return the share that is expected on `day`: the largest share of earlier days, where older days count less.
 
-        `found` contains the last measured day, the share of this day, and the share of the days before it. On the day
-        after the last measured day, the share of the last measured day is not yet multiplied.
+        `found` contains the last measured day, its share, and the largest share of the days before it. The share of a
+        day counts fully on the next day. From then on, it is multiplied by `fade` each day.
         """
         known, share, earlier = found
         return float(max(share * self._fade ** (day - known - 1), earlier * self._fade ** (day - known)))
@@ -128,7 +128,7 @@ class Pattern:
     def _known(self) -> dict[int, list[float]]:
         """Return the measured values of each quarter of an hour.
 
-        They are stored as text, and parsed only when they are needed. The values are stored far more often than read.
+        They are stored as text, because they are stored far more often than read. They are parsed at the first use.
         """
         if self._days is None:
             rows = (row.split(",") for row in self._text.split(";") if row)

@@ -13,11 +13,13 @@ LISTED = 10
 class Incident:
     """An incident that one rule found.
 
-    `keys` are the counts that rose above their usual value. Each has the last time slot (of ten seconds) in which it
-    was too high, and the number of slots that were examined. `cases` counts failures by cause. `share` is the largest
-    share or rate, and `usual` is the usual share or rate. `start` is the beginning of the incident in seconds since the
-    epoch. `opened` is the start of the slot in which the incident was opened, in seconds. If the clock was set back,
-    `opened` is ahead of the clock, as the stored counts are.
+    `keys` contains the name of each count that rose above its usual value, with two numbers: the last time slot (of ten
+    seconds) in which the count was too high, and the number of slots that were examined together. `cases` counts
+    failures by cause. `share` is the largest share or rate during the incident; `usual` is the share or rate at other
+    times.
+
+    `start` is the beginning of the incident in seconds since the epoch. `opened` is the start of the time slot in which
+    the rule found it. If the clock was set back, `opened` is ahead of the clock, like all stored time slots.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """One of the processes that share a store of alerts.
 
 The process reports its counts. One process at a time has the *turn*: the right to examine the reports of all processes.
-The process also renews its claims on the alerts that it has to deliver. `Member` uses no thread and no clock, because
-its owner calls `step` every ten seconds.
+The process also reports which alerts it is still delivering, so that no other process delivers them. `Member` starts no
+thread: its owner calls `step` every ten seconds.
 
 If the store refuses three consecutive reports, the process continues alone with the last state that it has seen. A
 duplicate alert is better than no alert.
@@ -59,7 +59,7 @@ class Member(Locked):
         self._done: list[str] = []
 
     def after_fork(self) -> None:
-        """Start empty in a forked child: reports and deliveries belong to the parent."""
+        """Start empty in a forked child, because the parent sends its own reports and delivers its own alerts."""
         super().after_fork()
         self._unsent.clear()
         self._held, self._done, self._alone = {}, [], None
@@ -94,9 +94,9 @@ class Member(Locked):
     def _report(self, report: Report) -> Exception | None:
         """Send this report to the store, after the earlier reports that could not be sent.
 
-        If this process gets the turn (the right to examine), examine the reports of all processes. Return None on
-        success, and otherwise the reason for the failure. If an examination fails, this method returns its reason until
-        an examination by this process succeeds.
+        If this process gets the turn (the right to examine), examine the reports of all processes. Return None, or the
+        reason if the store is unavailable or its state of the alert rules cannot be read. An unreadable state is
+        returned as the reason until this process gets a turn with a readable state.
         """
         self._unsent.append(report)
         try:

@@ -44,8 +44,9 @@ class Place:
         return sorted(filter(None, self.spenders), key=lambda name: -self.spenders[name])[:3]
 
     def leave(self, slot: int) -> None:
-        """Remove a time slot from the recent counts. The caller must have moved the slot to the long-term values (usual
-        value and daily pattern) before.
+        """Remove a time slot from the recent counts.
+
+        Before, the caller must move the slot to the long-term values (the usual value and the daily pattern).
         """
         self.attempts.pop(slot, None)
         self.answers.pop(slot, None)
@@ -69,9 +70,9 @@ class Place:
 class Cause:
     """The counts of one cause of failures at a place (a model in a Region).
 
-    If `kind` is `stop`, the counts are those of refused answers or of truncated answers at this place. `operations` and
-    `tenants` contain the operations and tenants of the counted calls, each with the time slot of its last call.
-    `sample` is the last failure. `over` is the time slot in which the last incident with this cause ended.
+    If `kind` is `stop`, the cause is `refused` or `truncated`, and answers are counted instead of failures.
+    `operations` and `tenants` contain the operations and tenants of the counted calls, each with the time slot of its
+    last call. `sample` is the last failure. `over` is the time slot in which the last incident with this cause ended.
     """
 
     def __init__(self, name: str, place: str, kind: str) -> None:

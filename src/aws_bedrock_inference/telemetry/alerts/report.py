@@ -59,7 +59,7 @@ class Letters(NamedTuple):
 
 
 class Use(NamedTuple):
-    """The use of one quota (account, Region, model and pool), and its limits if they are known."""
+    """The use of one quota of an account, and the limits of the quota if they are known."""
 
     quota: str
     requests: int
@@ -103,7 +103,10 @@ class Report:
             )
             report = cls(*rows, *(tuple(name) for name in names))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the report cannot be read: {error}") from error
+            raise ValueError(f"the text is not a report of this package: {error}") from error
         if version != FORMAT:
-            raise ValueError(f"the report has format {version}, but this version reads only format {FORMAT}")
+            raise ValueError(
+                f"the report has format {version}, but this version reads only format {FORMAT}. Use the same version "
+                "of aws-bedrock-inference in all processes"
+            )
         return report

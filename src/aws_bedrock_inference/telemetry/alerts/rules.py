@@ -1,13 +1,13 @@
 """The rules that raise alerts, as arithmetic on counts, without time, input or output.
 
-A share is the part of all calls to which a rule applies, for example the part that failed. A share has risen if four
-conditions are true:
+A share is a fraction of all calls, for example the fraction that failed. A share has risen if four conditions are true:
 
 * It is large.
 * It is far above the usual share.
 * It is far above the share at the same time on earlier days.
-* It is not due to chance. With the usual share, a count this high would occur only once in ten million examinations. A
-  dozen causes that are examined every ten seconds make three million examinations a month.
+* It is not due to chance. If the share were as usual, a count this high would occur in less than one of ten million
+  examinations. A dozen causes, each examined every ten seconds, have three million examinations in a month. Chance
+  therefore raises less than one false alert in three months.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LASTING = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A rule for one kind of share, such as the part of attempts that failed.
+    """A rule for one kind of share, such as the fraction of attempts that failed.
 
     The share has risen if it is high in one of the `windows`, with at least `least` cases. It is high if it is at least
     `floor` and at least `factor` times the usual share. The lengths of the windows are in time slots of ten seconds.
@@ -66,8 +66,9 @@ class Rise:
         """Return whether the share in `slots` has risen above both expected shares: `usual` and `pattern`.
 
         `usual` is the usual share, and `pattern` is the share at the same time on earlier days. Each of `slots`
-        contains the number of cases and the total number of events in a time slot. The share must also be high if the
-        three worst slots are omitted.
+        contains the number of cases and the total number of events in a time slot.
+
+        The share must also be high without the three worst slots. A fault of half a minute therefore raises no alert.
         """
         cases, of = (sum(each[part] for each in slots) for part in (0, 1))
         threshold = self.threshold(usual, pattern)
@@ -106,10 +107,14 @@ def tail(cases: float, mean: float) -> float:
 class Surge:
     """A rule for an amount per time, such as cost.
 
-    The rule divides a window of `window` time slots (ten seconds each) into two halves. The amount surges if three
-    conditions are true. In each half, the amount is at least `factor` times the usual amount. In each half, it is also
-    at least `factor` times the amount on earlier days. In the whole window, it is at least `floor`. In the first
-    `learning` slots of a place (a model in a Region), the rule only learns the usual amount and raises no alert.
+    The rule divides a window of `window` time slots (ten seconds each) into two halves. It raises an alert if three
+    conditions are true:
+
+    * In each half, the amount is at least `factor` times the usual amount.
+    * In each half, the amount is at least `factor` times the amount at the same time on earlier days.
+    * In the complete window, the amount is at least `floor`.
+
+    In the first `learning` slots of a place (a model in a Region), the rule only learns the usual amount.
     """
 
     floor: float

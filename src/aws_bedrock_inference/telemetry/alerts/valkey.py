@@ -47,7 +47,7 @@ return 1
 
 class ValkeyAlerts:
     """Stores the reports of processes in a list, and the state of the alert rules in a hash. `timeout` and `place`
-    have the same meaning as in `Server`, which makes the connections.
+    have the same meaning as in `Server`, which creates the connections.
     """
 
     def __init__(self, url: str, *, timeout: float = STORE_TIMEOUT) -> None:
