@@ -283,9 +283,9 @@ def print_lines(console: Console, lines: Iterable[Line]) -> None:
 
 @contextmanager
 def _screen(console: Console) -> Iterator[Callable[[list[Line], list[Line]], None]]:
-    """Yield a function that shows an update. Its arguments are the new lines, and the lines of the last successful
-    update. If an update fails, the new lines are an error message. A terminal then shows the last successful lines
-    below it.
+    """Yield a function that shows an update. The first argument of the function is the new lines, or an error message
+    if the update failed. The second argument is the lines of the last successful update. If an update failed, a
+    terminal shows the error message, and below the message the lines of the last successful update.
     """
     if not console.is_terminal:
         yield lambda new, _: print_lines(console, new)

@@ -149,7 +149,7 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
 
 
 def providers() -> tuple[str, ...]:
-    """Return the names of providers, such as `anthropic`, with which model ids begin."""
+    """Return the names with which model ids begin: the names of the providers, such as `anthropic`."""
     return tuple(_data()["profiles"]["providers"])
 
 

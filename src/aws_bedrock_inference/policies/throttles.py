@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 def settle_without_usage(ledger: Ledger, ticket: Ticket, outcome: Outcome | None, now: float) -> str | None:
-    """Replace the reservation of a call that reported no usage by the tokens to charge. If it is unknown whether the
-    service processed the request, the whole reservation is charged. Return the dimension (requests or tokens) that
+    """Charge the tokens of a call that reported no usage, and end the reservation of the call. If it is unknown whether
+    the service processed the request, charge all reserved tokens. Return the dimension (requests or tokens) that
     the service throttled, or None if it did not throttle the call.
     """
     fault = outcome.fault if outcome is not None else None

@@ -57,7 +57,7 @@ def handshake_code(error: BaseException) -> str:
 
 
 def clean(error: BaseException) -> Exception:
-    """Return a new exception that contains only the type, the number and the text of `error`."""
+    """Return a new exception that contains only the type, the errno and the text of `error`, and no other object."""
     root = _root(error)
     if isinstance(root, _OURS) or (type(root) is TimeoutError and root.errno is None):
         return type(root)(*root.args)

@@ -116,8 +116,8 @@ class Limit:
 
     @property
     def room(self) -> float:
-        """The number of units (requests or tokens) that can still be used in the present minute: in the last 60
-        seconds, or in the fixed minute if its start is known.
+        """The number of units (requests or tokens) that can be used now: the limit minus the use of the last 60
+        seconds. If the start of the service's fixed minute is known, the use since this start counts instead.
         """
         if self.before is None:
             return self._allowed + self._excess - self.used

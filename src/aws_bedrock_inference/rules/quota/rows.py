@@ -29,7 +29,7 @@ def most_by_noise(noise: float, calls: float) -> float:
     """
     noise = min(noise, MOST_NOISE)
     next_too = 1.0 - (1.0 - noise) ** (1.0 + THROUGH)  # the probability that the row has one more throttle
-    rows = calls * FORGOTTEN * noise * next_too ** (OUTAGE - 1)
+    rows: float = calls * FORGOTTEN * noise * next_too ** (OUTAGE - 1)
     return rows + sqrt(rows)
 
 

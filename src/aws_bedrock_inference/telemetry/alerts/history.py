@@ -66,7 +66,8 @@ class Ring(dict[int, int]):
 
 
 class Pattern:
-    """The daily pattern of a count: its share or its rate on earlier days, for each quarter of an hour of the day.
+    """The daily pattern of failures or of calls. For each quarter of an hour of the day, it contains the largest value
+    of earlier days: a share, such as the failed part of the attempts, or an amount, such as the tokens of a time slot.
 
     Older values count less: a value counts fully on the day after its measurement. From then on, it is multiplied by
     `fade` each day.
