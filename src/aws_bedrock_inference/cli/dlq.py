@@ -232,7 +232,7 @@ def discard(*, ids: tuple[str, ...], store: str) -> None:
 @JSON_OPTION
 @PROFILE_OPTION
 def stats(*, store: str, as_json: bool, **choice: Any) -> None:
-    """Count letters by state, and dead letters by cause and model."""
+    """Count all letters by state, and the letters in the state dead by cause and model."""
     with _queue(store) as queue:
         print_stats(queue.stats(**selection(**choice)), as_json=as_json, now=queue.store.now())
 

@@ -26,7 +26,8 @@ class TokenBucket:
     calls wait longer. A program can set `capacity`, `refill_rate` and `tokens` at any time; a wait in progress does not
     change.
 
-    A subclass can acquire `lock`, and can call or extend `_refill`, as with the class on AWS's page. `clock` and
+    A subclass can acquire `lock`, and can call or extend `_refill`. This also works with the `TokenBucket` in AWS's
+    documents, which this class replaces. `clock` and
     `sleep` replace the clock and the sleep function, and `wall` replaces the time of day.
     """
 

@@ -98,7 +98,7 @@ class Check:
 
     @property
     def status(self) -> Status:
-        """The status of the finding, which is the result of the probe."""
+        """The status of the finding: OK, WARNING, FAILED or SKIPPED."""
         return self.finding.status
 
     @property

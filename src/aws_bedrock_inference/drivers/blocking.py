@@ -1,4 +1,6 @@
-"""The blocking driver performs the effects of a flow (what the plan of a call requests) in the calling thread."""
+"""The blocking driver runs a flow (the plan of one call) in the calling thread. It performs the actions that the flow
+requests, such as a wait or a request to the service.
+"""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ HOME = "bedrock-runtime"  # the service whose statuses are used if the service i
 class Catalogue:
     """The complete error catalogue and its lookups.
 
-    `operations` maps the name of an API operation to the catalogue's services that have it. An additional "" means that
-    services outside the catalogue have an operation with the same name. `homes` maps the name of a service in boto3 to
-    its name in the catalogue. Several services in boto3 can be one service in the catalogue.
+    `operations` maps the name of an API operation to the set of the catalogue's services that have it. If services
+    outside the catalogue also have an operation with this name, the set contains "", too. `homes` maps the name of a
+    service in boto3 to its name in the catalogue. Several services in boto3 can be one service in the catalogue.
     """
 
     def __init__(self, index: dict[str, Any], operations: dict[str, list[str]]) -> None:

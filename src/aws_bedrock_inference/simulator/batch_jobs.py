@@ -45,7 +45,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 class BatchJobs:
-    """The batch jobs that were created since the scenario was loaded. `epoch` is the time of day when the scenario
+    """The batch jobs that were created since the scenario was loaded. `epoch` is the Unix time at which the scenario
     was loaded, and `now` is the number of seconds since then.
     """
 

@@ -87,7 +87,7 @@ class MistralChat(OpenAIChat):
         return {"stop_reason": self.reasons.get(answer.stop, "stop")}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Return the chunks of a streamed answer. Each delta is a complete message."""
+        """Return the chunks of a streamed answer. Each chunk has the form of a message, with only the new text."""
         for chunk in super().chunks(answer, usage, milliseconds):
             (choice,) = chunk["choices"]
             message = {"role": "assistant", "content": "", **choice.pop("delta")}

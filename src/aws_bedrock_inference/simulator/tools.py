@@ -64,8 +64,8 @@ class Offer:
 def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None:
     """Return the tool that the model uses next. Return None if the model answers in words.
 
-    * A scenario can have a list of tools (`script`). The model uses them in order, one in each answer to the same
-      question.
+    * A scenario can have a list of tools (`script`). The model answers a question several times, and each answer
+      uses the next tool of the list.
     * Without a list, the model uses each tool that the question names, once. It then answers in words, so that the loop
       of an agent ends.
     * If the request requires a tool, the model uses the tool that it has used least so far. In this way, an agent
