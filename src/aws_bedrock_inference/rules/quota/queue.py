@@ -35,8 +35,8 @@ class Queue:
 
     `shares` are the guaranteed fractions of the quota by priority; each other priority has the fraction `SHARE`.
     Tenants are served in proportion to their `weights`. The weight is 1 without a shared quota. In a shared quota, it
-    is the part of the tenant's waiting calls that are in this process, so that several processes do not serve the
-    tenant several times. Methods that only read do not need the ledger's lock.
+    is the fraction of the tenant's calls that are in this process, so that several processes do not serve the tenant
+    several times. Methods that only read do not need the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:
