@@ -291,8 +291,8 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self, throttle: Throttle) -> bool:
-        """Reduce the burst (quota used at once) if it is not small yet, and the limit is told or the calls before the
-        throttle were too fast. Return True if the burst was reduced.
+        """Reduce the burst (quota used at once) if it is not small yet. If the limit is not a told limit, also require
+        that the calls before the throttle were too fast. Return True if the burst was reduced.
         """
         if self.burst < SMALL or not (self._told or self._bursts.explains(throttle, self.estimate)):
             return False
