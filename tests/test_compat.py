@@ -431,7 +431,7 @@ def test_a_function_without_a_client_is_refused_with_what_it_needs(function: Any
         async def invoke_stream(self, prompt: str) -> None: ...
 
     for client, words in (
-        (None, "needs client=, such as BedrockClient"),
+        (None, "needs a client: pass client=BedrockClient"),
         (3, "int has no invoke"),
         (Awaited(), "await"),
     ):

@@ -55,8 +55,9 @@ class Background:
                 return future
             if len(running) >= MOST:
                 raise BackgroundFull(
-                    f"{MOST} threads already wait for name look-ups, renewals of credentials or requests to stores; "
-                    "check that the DNS server, the source of the credentials and the store respond"
+                    f"{MOST} background threads (the maximum) already wait for DNS, for credentials or for a store "
+                    "(SQLite, Redis or Valkey). Check that the DNS server, the source of the credentials and the store "
+                    "respond"
                 )
             future = running[key] = Future()
             # Other callers may wait for the same future, so a cancelled task must not cancel it.

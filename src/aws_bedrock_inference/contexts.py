@@ -93,8 +93,9 @@ class Scope:
         """Decorate `function`, so that all calls to models inside it have this context."""
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             raise ValueError(
-                f"context: {function.__qualname__} is a generator. The code that iterates over it would get the "
-                "context, too. Write `with context(...)` inside the generator, around its calls"
+                f"context: {function.__qualname__} is a generator function and cannot be decorated, because the code "
+                "that reads the generator would also get the context. Write `with context(...)` inside the function, "
+                "around its calls"
             )
         if iscoroutinefunction(function):
 
@@ -136,7 +137,8 @@ def _without(scope: Scope, frame: _Frame | None) -> _Frame | None:
 def _bounded(names: Context) -> Context:
     if len(names) > MOST_NAMES:
         raise ValueError(
-            f"context: {len(names)} names, including those of the outer contexts; at most {MOST_NAMES} are allowed"
+            f"context: this context and the contexts around it set {len(names)} names, but at most {MOST_NAMES} are "
+            "allowed; remove some"
         )
     return names
 
@@ -145,8 +147,8 @@ def _name(name: str) -> str:
     if _NAME.fullmatch(name) is None:
         given = repr(name) if len(name) <= LONGEST_VALUE else f"a name of {len(name):,} characters"
         raise ValueError(
-            f"context: {given} is not a valid name; use 1 to 64 letters, digits or characters of _.:-, "
-            "and begin with a letter"
+            f"context: {given} is not a valid name. Begin with a letter, and use at most 64 letters, digits and the "
+            "characters _ . : -"
         )
     return name
 

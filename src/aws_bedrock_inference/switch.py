@@ -35,5 +35,7 @@ def policies_are_off() -> bool:
 @cache
 def _warn() -> None:
     logging.getLogger("aws_bedrock_inference").warning(
-        "%s=off: each call is one attempt without retries, quota, circuit breaker and default deadline", VARIABLE
+        "%s=off: each call is one attempt without retries, quota, circuit breaker and default deadline. Unset the "
+        "variable to use these policies",
+        VARIABLE,
     )

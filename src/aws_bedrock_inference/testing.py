@@ -93,7 +93,7 @@ def _started(process: subprocess.Popen[str], given: str) -> str:
     stdin.flush()
     url = stdout.readline().strip()
     if not url:
-        raise RuntimeError("the simulator did not start; the reason is on standard error")
+        raise RuntimeError("the simulator did not start; read the reason on standard error")
     return url
 
 
@@ -108,5 +108,5 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
     if process.stdin is None or process.stdout is None:
-        raise AssertionError("both are pipes")
+        raise AssertionError("the simulator was started without pipes; report this bug of aws_bedrock_inference")
     return process.stdin, process.stdout

@@ -182,7 +182,7 @@ def test_a_role_can_assume_another_role(sts: Sts, base: Any) -> None:
         ("ence", "ASIATEST1"),
     ]
     with pytest.raises(
-        ValueError, match=r"duration=7200: a role that is assumed with another role gets at most 3600 seconds"
+        ValueError, match=r"duration=7200: AWS allows at most 3600 seconds when one role assumes another"
     ):
         AssumedRole(ARN, duration=7200, session=hub.session()).session()
 
@@ -240,17 +240,17 @@ def test_moto_s_sts_gives_credentials_of_the_role(moto_url: str, alone: None, mo
         ({"role_arn": None}, "role_arn=None"),
         ({"account": "111122223333"}, r"account='111122223333': .*belongs to account 210987654321"),
         ({"account": "my-password"}, r"account=<str>"),
-        ({"account": 210987654321}, r"as a text of 12 digits"),
+        ({"account": 210987654321}, r"pass account='210987654321'"),
         ({"external_id": "two words"}, "external_id=<str>: pass the value from the owner of the role: 2 to 1224"),
         ({"external_id": ""}, "external_id"),
         ({"session_name": "a/b"}, "session_name"),
         ({"duration": 899}, "duration=899: pass whole seconds from 900 to 43200"),
         ({"duration": 3600.5}, "duration=3600.5"),
-        ({"tags": {"": "x"}}, "tag 1 must have a key of 1 to 128"),
-        ({"tags": {"a": 1}}, "tag 1 must have a key of 1 to 128"),
+        ({"tags": {"": "x"}}, "tag number 1. Use 1 to 128 characters"),
+        ({"tags": {"a": 1}}, "tag number 1. Use 1 to 128 characters"),
         ({"tags": {"Team": "x", "team": "y"}}, "upper and lower case"),
         ({"tags": {str(n): "x" for n in range(51)}}, "50 session tags, but 51 are set"),
-        ({"tags": {"team": "x"}, "transitive_tags": "team"}, "pass a list of keys"),
+        ({"tags": {"team": "x"}, "transitive_tags": "team"}, "each item must be a key in `tags`"),
     ],
 )
 def test_invalid_options_are_refused_when_the_role_is_created(options: dict[str, Any], message: str) -> None:

@@ -98,7 +98,7 @@ def test_an_early_renewal_that_fails_breaks_no_call_and_is_retried_after_a_pause
     end_of_renewal(session)
     ask(face, client)
     assert signers(model)[7:] == ["ASIATEST1", "ASIATEST4"]
-    assert caplog.text.count("are still valid and are used") == 2
+    assert caplog.text.count("Calls still use the current credentials") == 2
     assert "Traceback" not in caplog.text
 
 

@@ -204,7 +204,7 @@ def test_pool_and_dimension_choose_the_quota(service: ServiceQuotas) -> None:
         ([PROFILE, "--to", "2000000"], "2,000,000 is not higher than 2,000,000, which is the current value"),
         (
             ["global.anthropic.claude-sonnet-4-5-20250929-v1:0", "--to", "9", "--dimension", "requests"],
-            "no quota can be raised",
+            "has no known quota of",
         ),
         (["amazon.nova-lite-v1:0", "--to", "9"], "It has quotas in these pools (--pool): geographic"),
         (["amazon.nova-9-v1:0", "--to", "9"], "no quota of amazon.nova-9-v1:0"),

@@ -64,7 +64,7 @@ def test_a_model_that_cannot_be_counted_is_estimated_after_one_request(
     assert first == again
     assert first["estimated"] is True
     assert asked(wire) == [PROFILE, BASE]
-    lines = [record.getMessage() for record in caplog.records if "are estimates from now on" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "returns estimates for" in record.getMessage()]
     assert len(lines) == 1
     assert PROFILE in lines[0]
     assert "request-1" in lines[0]

@@ -195,7 +195,7 @@ REFUSED: list[tuple[Any, str]] = [
     ("text", "not str"),
     (session(), "not Session; pass a client, session.client"),
     (session()._session, "not Session; pass a client, session.create_client"),
-    (MagicMock(spec=BaseClient), "not MagicMock, which only imitates one"),
+    (MagicMock(spec=BaseClient), "MagicMock only imitates a boto3 client"),
 ]
 
 

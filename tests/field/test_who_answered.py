@@ -94,7 +94,7 @@ def test_a_refusal_with_a_location_is_no_redirect(client_face: Any) -> None:
         (b"SSH-2.0-OpenSSH_9.6\r\n", "the answer does not begin with HTTP/1"),
         (b"HTTP/2.0 200 OK\r\n\r\n", "the answer does not begin with HTTP/1"),
         (b"HTTP/1.1 200 OK\r\nsecret: a\0b\r\n\r\n", "the head is not valid HTTP/1.1"),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, "more than 32 interim answers"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, "the server sent more than 32 interim answers"),
     ],
 )
 def test_an_answer_that_is_not_http_is_described_and_not_quoted(client_face: Any, data: bytes, said: str) -> None:

@@ -105,7 +105,7 @@ def test_an_unknown_cause_is_refused(given: Any) -> None:
 
 
 def test_a_cause_must_be_passed_with_what_must_differ() -> None:
-    with pytest.raises(ValueError, match="pass a mapping from causes to what must differ"):
+    with pytest.raises(ValueError, match="its value names what must differ"):
         Fallback(PRO, on="throttled-*")  # type: ignore[arg-type]
 
 
@@ -142,16 +142,16 @@ FIRST, LAST = Fallback(PRO), Fallback(LITE)
 @pytest.mark.parametrize(
     ("policies", "said"),
     [
-        ([Deadline(), Retry(), FIRST, Quota()], "Retry is outside Fallback"),
-        ([Deadline(), Retry(), Breaker(), Quota(), FIRST], "Retry is outside Fallback"),
-        ([Deadline(), Quota(), FIRST], "Quota is outside Fallback"),
-        ([FIRST, Deadline(), Retry()], "Fallback is outside Deadline"),
-        ([Deadline(), FIRST, Degrade("Busy."), Retry()], "Fallback is outside Degrade"),
-        ([Deadline(), FIRST, LAST, Retry()], "Fallback is outside another Fallback"),
+        ([Deadline(), Retry(), FIRST, Quota()], "Retry comes before Fallback"),
+        ([Deadline(), Retry(), Breaker(), Quota(), FIRST], "Retry comes before Fallback"),
+        ([Deadline(), Quota(), FIRST], "Quota comes before Fallback"),
+        ([FIRST, Deadline(), Retry()], "Fallback comes before Deadline"),
+        ([Deadline(), FIRST, Degrade("Busy."), Retry()], "Fallback comes before Degrade"),
+        ([Deadline(), FIRST, LAST, Retry()], "Fallback comes before another Fallback"),
     ],
 )
 def test_a_fallback_in_the_wrong_place_is_refused(policies: Any, said: str) -> None:
-    with pytest.raises(ValueError, match=rf"{said}, but .*; the order is .*Resume, Fallback, Retry"):
+    with pytest.raises(ValueError, match=rf"{said}, but .*; write the policies in this order: .*Fallback, Retry"):
         Pipeline(*policies)
 
 

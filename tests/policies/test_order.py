@@ -58,8 +58,8 @@ def made(name: str) -> Any:
 @pytest.mark.parametrize(
     ("order", "problem"),
     [
-        ("MaxCost Retry", "MaxCost is outside Retry, but MaxCost must see each request that Retry sends"),
-        ("Deadline MaxCost Breaker Retry", "MaxCost is outside Retry"),
+        ("MaxCost Retry", "MaxCost comes before Retry, but MaxCost must see each request that Retry sends"),
+        ("Deadline MaxCost Breaker Retry", "MaxCost comes before Retry"),
         ("MaxCost Resume", "MaxCost must see each request that Resume sends"),
         ("Quota MaxCost", "a call must not reserve quota while MaxCost delays it"),
         ("Breaker Retry", "Breaker must see each request that Retry sends"),
@@ -67,10 +67,10 @@ def made(name: str) -> Any:
         ("Quota Complete", "Quota must see each request that Complete sends"),
         ("Retry Complete", "Retry must see each request that Complete sends"),
         ("Retry Resume", "Retry must see each request that Resume sends"),
-        ("Retry Breaker Retry", "Retry is outside another Retry, but a pipeline must contain only one Retry"),
+        ("Retry Breaker Retry", "Retry comes before another Retry, but a pipeline must contain only one Retry"),
         ("GeographicProfile Fallback", "GeographicProfile must see each request that Fallback sends"),
         ("Breaker GeographicProfile", "Breaker must see the profile that GeographicProfile chooses"),
-        ("Retry Deadline", "Retry is outside Deadline, but Retry must see the deadline"),
+        ("Retry Deadline", "Retry comes before Deadline, but Retry must see the deadline"),
         ("Quota Deadline", "Quota must see the deadline"),
         ("Resume Deadline", "Resume must see the deadline"),
         ("Retry Cache", "Cache must answer a call before Retry handles it"),
@@ -87,7 +87,7 @@ def test_a_wrong_order_is_refused_with_the_reason_and_the_right_order(order: str
     with pytest.raises(ValueError, match=r"^Pipeline\(\): ") as raised:
         Pipeline(*map(made, order.split()))
     assert problem in str(raised.value)
-    assert str(raised.value).endswith(f"; the order is {ORDER}")
+    assert str(raised.value).endswith(f"; write the policies in this order: {ORDER}")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_subclass_is_checked_as_its_class() -> None:
     class Patient(Retry):
         pass
 
-    with pytest.raises(ValueError, match="MaxCost is outside Retry"):
+    with pytest.raises(ValueError, match="MaxCost comes before Retry"):
         Pipeline(MaxCost(1), Patient())
 
 

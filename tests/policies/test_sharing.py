@@ -221,7 +221,7 @@ def test_a_mix_of_members_with_and_without_a_known_account_is_logged_once(
     kinds.work(*accounts, seconds=200.0)
     (line,) = kinds.warnings()
     assert f"quota of {ACCOUNT}|us-east-1|" in line
-    assert "member(s) of the store, such as " in line
+    assert "process(es) that use the same store, such as " in line
     assert "AWS_ACCOUNT_ID" in line
 
 

@@ -64,7 +64,7 @@ def test_reasons_of_other_members_are_short_and_without_control_characters() -> 
 
 def test_a_report_of_a_later_version_is_refused_with_a_remedy() -> None:
     with pytest.raises(
-        ReportTooNew, match=r"format 3, and this version reads formats up to 2: update aws-bedrock-inference"
+        ReportTooNew, match=r"format 3, but this command reads only formats up to 2: update aws-bedrock-inference"
     ):
         MemberReport.from_json(changed(version=VERSION + 2))
     member = Member.of(Seen("a:1", 0.5, 1.0, 2.0, changed(version=VERSION + 2)))

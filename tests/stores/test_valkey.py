@@ -118,7 +118,7 @@ def test_a_key_of_another_program_makes_the_store_fail(valkey: ValkeyStore, bare
 
 
 def test_a_member_without_a_name_is_refused(valkey: ValkeyStore) -> None:
-    with pytest.raises(ValueError, match="needs a name"):
+    with pytest.raises(ValueError, match="`member` is empty"):
         valkey.renew("p", "", wants(1.0)).run()
 
 

@@ -347,7 +347,7 @@ def test_a_policies_file_can_set_the_context_policy(written: str, names: tuple[s
     file.write_text(f"request_metadata = {written}\n")
     assert repr(load(file).policies[0]) == repr(RequestMetadata(*names))
     file.write_text("request_metadata = true\n")
-    with pytest.raises(ValueError, match="set a list of context names"):
+    with pytest.raises(ValueError, match="set a list of the names"):
         load(file)
 
 

@@ -128,7 +128,8 @@ class RoleCredentials(DeferredRefreshableCredentials):
         self._paused_until = self._wall() + PAUSE
         if not self.refresh_needed(_LAST):
             LOGGER.warning(
-                "could not renew the credentials of %s (%s, %s); the current credentials are still valid and are used",
+                "could not renew the credentials of the role %s (error code %s, cause %s). Calls still use the current "
+                "credentials; correct the cause before these expire",
                 self._role.role_arn,
                 fault.code,
                 fault.cause,
@@ -258,13 +259,13 @@ def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
     region = role.region_name or base.get_config_variable("region") or getattr(config, "region_name", None)
     if not region:
         raise ValueError(
-            f"no AWS Region to assume {role.role_arn} in: pass AssumedRole(..., region_name='us-east-1') (or another), "
-            "pass a session that has a Region, or set AWS_DEFAULT_REGION"
+            f"no AWS Region to assume {role.role_arn}: STS needs a Region. Pass region_name='us-east-1' or another "
+            "Region to AssumedRole, pass a session that has a Region, or set AWS_DEFAULT_REGION"
         )
     if role.duration > _CHAINED and isinstance(base, RoleSession):
         raise ValueError(
-            f"duration={role.duration}: a role that is assumed with another role gets at most {_CHAINED} seconds; "
-            f"pass duration={_CHAINED}"
+            f"duration={role.duration}: AWS allows at most {_CHAINED} seconds when one role assumes another role (role "
+            f"chaining); pass duration={_CHAINED} or less"
         )
     key = (json.dumps(_request(role)), region, wall)
     credentials = _kept.of(base, key, lambda: RoleCredentials(role, base, region, wall))

@@ -95,19 +95,21 @@ class AssumedRole:
 
     def _check_tags(self) -> None:
         if len(self.tags) > _MOST_TAGS:
-            raise ValueError(f"tags: AWS accepts at most {_MOST_TAGS} session tags, but {len(self.tags)} are set")
+            raise ValueError(
+                f"tags: AWS accepts at most {_MOST_TAGS} session tags, but {len(self.tags)} are set; remove some"
+            )
         for number, (key, value) in enumerate(self.tags.items(), 1):
             if not _fits(_TAG_KEY, key) or not _fits(_TAG_VALUE, value):
                 raise ValueError(
-                    f"tags: tag {number} must have a key of 1 to 128 and a value of up to 256 letters, digits, spaces "
-                    "and _.:/=+-@"
+                    f"tags: AWS does not accept the key or the value of tag number {number}. Use 1 to 128 characters "
+                    "for the key and at most 256 for the value: letters, digits, spaces and _.:/=+-@"
                 )
         if len({key.casefold() for key in self.tags}) < len(self.tags):
             raise ValueError(
-                "tags: two keys differ only in upper and lower case, which AWS does not distinguish; rename one"
+                "tags: two keys differ only in upper and lower case, but AWS ignores the case of keys; rename one key"
             )
         if not set(self.transitive_tags) <= set(self.tags):
-            raise ValueError("transitive_tags: pass a list of keys that `tags` contains, such as ['team']")
+            raise ValueError("transitive_tags: each item must be a key in `tags`; pass a list such as ['team']")
 
 
 def session_for(role: AssumedRole, base_session: Any = None, *, wall: Clock = clocks.wall) -> Any:
@@ -129,15 +131,15 @@ def _account_of(role_arn: Any, expected: Any) -> str:
     found = _ARN.fullmatch(role_arn) if isinstance(role_arn, str) else None
     if found is None:
         raise ValueError(
-            f"role_arn={shown(role_arn)}: pass the ARN of a role, arn:aws:iam::123456789012:role/NAME. An ARN "
-            "that contains assumed-role names a session; an ARN of a user or root cannot be assumed"
+            f"role_arn={shown(role_arn)}: pass the ARN of a role, such as arn:aws:iam::123456789012:role/NAME. "
+            "An ARN with assumed-role/ names a session; a session, a user or root cannot be assumed"
         )
     account = found[1]
     if expected is not None and expected != account:
         given = repr(expected) if isinstance(expected, str) and _ACCOUNT.fullmatch(expected) else shown(expected)
         raise ValueError(
-            f"account={given}: {role_arn} belongs to account {account}. Pass a role of the expected account, "
-            "or pass the role's account number as a text of 12 digits"
+            f"account={given}: {role_arn} belongs to account {account}. Pass a role of the expected account; if this "
+            f"role is correct, pass account='{account}'"
         )
     return account
 

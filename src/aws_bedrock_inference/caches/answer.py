@@ -75,7 +75,7 @@ class Recording:
 
     def _blob(self, value: Any) -> dict[str, str]:
         if not isinstance(value, (bytes, bytearray)):
-            raise TypeError(f"{type(value).__name__} cannot be stored")
+            raise TypeError(f"the cache cannot store a {type(value).__name__}; it stores only JSON values and bytes")
         self._blobs += 1
         return {_BYTES: b64encode(value).decode()}
 

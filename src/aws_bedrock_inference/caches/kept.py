@@ -101,7 +101,11 @@ class Kept:
             problem = f"returned a {type(sealed).__name__}"
         if self._seal_works:
             self._seal_works = False
-            LOGGER.warning("the cache stores no answers: the encrypt function of seal=(encrypt, decrypt) %s", problem)
+            LOGGER.warning(
+                "the cache stores no answers: the encrypt function in Cache(seal=(encrypt, decrypt)) %s. Correct this "
+                "function; it must return bytes",
+                problem,
+            )
         return None
 
     def _opened(self, content: bytes) -> bytes | None:

@@ -125,7 +125,7 @@ def _bytes(value: Any) -> bytes:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     if not hasattr(value, "read") or not value.seekable():
-        raise TypeError(f"{type(value).__name__} cannot be read twice")
+        raise TypeError(f"the body is a {type(value).__name__} and cannot be read twice; pass bytes")
     start = value.tell()
     try:
         return _bytes(value.read())
@@ -146,5 +146,5 @@ def _parsed(content: bytes) -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name occurs twice")
+        raise ValueError("the JSON body contains an object in which a name occurs twice; remove one")
     return members

@@ -55,7 +55,7 @@ def dlq() -> None:
 @selecting
 @STATE_OPTION
 @limit_option(100)
-@click.option("--after", metavar="CURSOR", help="Continue an earlier list; that list printed CURSOR.")
+@click.option("--after", metavar="CURSOR", help="Continue after CURSOR, which an earlier list printed.")
 @STORE_OPTION
 @JSON_OPTION
 @PROFILE_OPTION
@@ -91,9 +91,11 @@ def show(*, letter_id: str, store: str, as_json: bool) -> None:
 @selecting
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Maximum number of letters to send.")
 @DRY_RUN_OPTION
-@click.option("--remedied", multiple=True, metavar="CAUSE", help="This cause is fixed: send its letters. Repeatable.")
+@click.option(
+    "--remedied", multiple=True, metavar="CAUSE", help="Also send letters with CAUSE, which is fixed. Repeatable."
+)
 @click.option("--force", is_flag=True, help="Also send letters of unfixed causes and other Regions.")
-@click.option("--wait", is_flag=True, help="Wait for the letters that other redrives have claimed.")
+@click.option("--wait", is_flag=True, help="Wait for letters that another redrive is sending.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),

@@ -27,7 +27,7 @@ _FILTERS = (
     click.option("--model", metavar="PATTERN", help="Only this model; * matches any text."),
     click.option("--in-region", metavar="NAME", help="Only requests that failed in this Region."),
     click.option("--since", metavar="TIME", help=SINCE_HELP),
-    click.option("--until", metavar="TIME", help="The end, in the same forms as --since."),
+    click.option("--until", metavar="TIME", help="End time, in the same forms as --since."),
     click.option("--tag", multiple=True, metavar="NAME[=VALUE]", help="Only letters with this tag. Repeatable."),
 )
 STATE_OPTION = click.option(
@@ -36,7 +36,7 @@ STATE_OPTION = click.option(
     default="dead",
     show_default=True,
     metavar="STATE",
-    help=f"{', '.join(STATES)} or all.",
+    help=f"State of the letters: {', '.join(STATES)} or all.",
 )
 
 

@@ -36,12 +36,12 @@ _CALL = "call"
 
 
 @click.command(cls=Command)
-@click.option("--for", "error", metavar="TEXT", help="Error text or cause; - reads standard input.")
+@click.option("--for", "error", metavar="TEXT", help="Error to diagnose, text or cause; - is standard input.")
 @model_option("model_id")
 @MAX_TOKENS_OPTION
 @role_option("role_arn")
 @output_s3_option()
-@click.option("--dead-letters", "table", metavar="TABLE", help="DynamoDB table of dead letters.")
+@click.option("--dead-letters", "table", metavar="TABLE", help="Also check this DynamoDB table of dead letters.")
 @store_option()
 @click.option("--call", is_flag=True, help="Also send one call, with max_tokens 1.")
 @click.option(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("name", required=False, metavar="[SERVICE | CODE | CAUSE]")
-@click.option("--practices", is_flag=True, help="List the practices that prevent errors instead.")
+@click.option("--practices", is_flag=True, help="List practices that prevent errors, not the errors.")
 @click.option("--markdown", is_flag=True, help="Print the documentation page, with remedies and links.")
 def errors(*, name: str | None, practices: bool, markdown: bool) -> None:
     """List the known AWS errors: cause, codes, whether to retry.

@@ -65,7 +65,11 @@ def job() -> None:
 @output_s3_option(required=True)
 @role_option()
 @click.option("--name", metavar="TEXT", help="Name of the job. [default: derived from the client token]")
-@click.option("--client-token", metavar="TEXT", help="A new token runs the same content again. [default: a hash]")
+@click.option(
+    "--client-token",
+    metavar="TEXT",
+    help="Pass a new token to run the same input again. [default: a hash of the input]",
+)
 @click.option(
     "--timeout-hours",
     type=click.IntRange(SHORTEST_HOURS, LONGEST_HOURS),
@@ -128,7 +132,7 @@ def status(*, job_id: str, region: str | None, endpoint_url: str | None, as_json
 @job.command()
 @click.option(
     "--timeout", type=click.FloatRange(min=0), default=TIMEOUT, show_default=True, metavar="SECONDS",
-    help="Maximum wait; the job continues after it.",
+    help="Maximum wait; after it, the job continues on AWS.",
 )  # fmt: skip
 @_OUTPUT
 @_of_job

@@ -56,9 +56,11 @@ def models() -> None:
 
 
 @models.command("list")
-@click.option("--provider", metavar="NAME", help="Only this provider, such as anthropic.")
+@click.option("--provider", metavar="NAME", help="Only models of this provider, such as anthropic.")
 @click.option("--modality", metavar="NAME", help="Only this input or output: text, image, embedding.")
-@click.option("--lifecycle", type=click.Choice(["ACTIVE", "LEGACY"], case_sensitive=False), help="Only this state.")
+@click.option(
+    "--lifecycle", type=click.Choice(["ACTIVE", "LEGACY"], case_sensitive=False), help="Models in this state."
+)
 @REFRESH_OPTION
 @_options
 def list_models(

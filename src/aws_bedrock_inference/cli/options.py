@@ -65,7 +65,7 @@ SIMULATE_OPTION = click.option(
     metavar="[SCENARIO]",
     help="Call the built-in simulator instead of AWS.",
 )
-SINCE_HELP = "The start: 30m, 2h or 7d ago, or 2026-11-29T14:00 (UTC)."
+SINCE_HELP = "Start time: 30m, 2h or 7d ago, or 2026-11-29T14:00 (UTC)."
 DRY_RUN_OPTION = click.option("--dry-run", is_flag=True, help="Send nothing; print what would be sent.")
 REFRESH_OPTION = click.option("--refresh", is_flag=True, help="Read from AWS again, not from the 24-hour cache.")
 

@@ -83,7 +83,7 @@ quota.add_command(advise)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 @place_options
 @store_option(opened_store)
-@click.option("--usage", is_flag=True, help="Also show the use counted by CloudWatch.")
+@click.option("--usage", is_flag=True, help="Also show the use that CloudWatch counted.")
 @REFRESH_OPTION
 @JSON_OPTION
 def show(
@@ -128,22 +128,22 @@ def show(
 
 @quota.command()
 @click.argument("model", metavar="MODEL")
-@click.option("--to", type=click.IntRange(min=1), required=True, metavar="N", help="The new value.")
+@click.option("--to", type=click.IntRange(min=1), required=True, metavar="N", help="New value of the quota.")
 @click.option(
     "--pool",
     type=click.Choice(POOLS),
     metavar="POOL",
-    help=f"{', '.join(POOLS)}. [default: from the prefix of MODEL]",
+    help=f"Quota pool: {', '.join(POOLS)}. [default: from the prefix of MODEL]",
 )
 @click.option(
     "--dimension",
     type=click.Choice(["tokens", "requests"]),
     default="tokens",
     show_default=True,
-    help="Tokens or requests per minute.",
+    help="Quota to raise: tokens or requests per minute.",
 )
 @place_options
-@click.option("--yes", is_flag=True, help="Submit the request.")
+@click.option("--yes", is_flag=True, help="Submit the request; otherwise, only show it.")
 def increase(
     *, model: str, to: int, pool: str | None, dimension: str, region: str | None, endpoint_url: str | None, yes: bool
 ) -> None:

@@ -113,7 +113,7 @@ _HEADINGS = {
     default="arrival",
     show_default=True,
     metavar="ORDER",
-    help="Order in FILE: arrival, input.",
+    help="Order of answers in FILE: arrival, input.",
 )
 @click.option(
     "--on-change",
@@ -121,7 +121,7 @@ _HEADINGS = {
     default="refuse",
     show_default=True,
     metavar="ACTION",
-    help="If a prompt or the model changed: refuse, keep or ask.",
+    help="If a prompt or the model changed: refuse (stop), keep (the old answers) or ask (the model again).",
 )
 @click.option(
     "--schema",
@@ -151,7 +151,7 @@ _HEADINGS = {
     "shown_as",
     type=click.Choice(["auto", "json"]),
     default="auto",
-    help="Form of the progress on standard error.",
+    help="Format of the progress on standard error.",
 )
 @click.option("--stream", is_flag=True, help="Receive the answers as streams.")
 @SIMULATE_OPTION

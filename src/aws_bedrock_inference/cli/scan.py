@@ -69,7 +69,7 @@ class Since(click.ParamType):  # type: ignore[type-arg] # click's class has no t
     type=click.Choice(["cause", "service", "hour", "day"]),
     default="cause",
     show_default=True,
-    help="Group the counts.",
+    help="Count by this property.",
 )
 @JSON_OPTION
 def scan(*, logs: tuple[Path, ...], since: datetime | None, by: str, as_json: bool) -> None:

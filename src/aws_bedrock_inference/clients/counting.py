@@ -61,8 +61,8 @@ class Counting(Locked):
             counted = base if counted == given and base not in {given, UNKNOWN_MODEL} else None
         if refused is not None and self._remember(given, None):
             LOGGER.warning(
-                "count_tokens on %s: AWS does not count the tokens of this model (%s, request id %s); "
-                "its counts are estimates from now on",
+                "count_tokens on %s: AWS does not count the tokens of this model (error code %s, request id %s). From "
+                "now on, count_tokens returns estimates for this model",
                 call.route,
                 refused.code,
                 refused.request_id,

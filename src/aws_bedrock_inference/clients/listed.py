@@ -55,7 +55,12 @@ class Listed:
             if listing.is_young(now):
                 return f"{no_such_id(name, listing)} The list was read today; `bedrock models sync` reads it again"
             if UNLISTED.first(name):
-                LOGGER.warning("%s: an older list of the models in %s does not contain it", name, listing.region)
+                LOGGER.warning(
+                    "%s: the stored list of the models in %s does not contain this model. The list is older than 24 "
+                    "hours, so the call is sent; run `bedrock models sync` to read a new list",
+                    name,
+                    listing.region,
+                )
         self._warn_of_end(base, listing, now)
         return None
 
@@ -64,8 +69,12 @@ class Listed:
         if last is None or last - datetime.fromtimestamp(now, UTC).date() > NEAR or not ENDING.first(base):
             return
         heir = lifecycle.successor(base, offered(listing) if listing else None)
-        told = f" Its successor is {heir}." if heir else ""
-        warnings.warn(f"the last day of {base} is {last}.{told}", EndOfLifeWarning, stacklevel=outside())
+        told = f"Its successor is {heir}; use it instead." if heir else "Choose another model."
+        warnings.warn(
+            f"the last day of {base} is {last}. After this day, AWS refuses calls of this model. {told}",
+            EndOfLifeWarning,
+            stacklevel=outside(),
+        )
 
     def _last_day(self, base: str, listing: Listing | None) -> date | None:
         """Return the last day on which a model can be called. The date comes from the list of the Region. If the list

@@ -181,8 +181,8 @@ def client_method(client: Any, name: str, function: str) -> Any:
     """
     method = getattr(client, name, None)
     if not callable(method):
-        given = "" if client is None else f"; {type(client).__name__} has no {name}()"
-        raise TypeError(f"{function}() needs client=, such as BedrockClient(model_id){given}")
+        given = "" if client is None else f"; the type {type(client).__name__} has no method {name}()"
+        raise TypeError(f"{function}() needs a client: pass client=BedrockClient(model_id){given}")
     if is_async(method):
         raise TypeError(
             f"{function}() cannot await: pass a blocking client, such as BedrockClient, not {type(client).__name__}"

@@ -194,7 +194,7 @@ def _tools(given: dict[str, Any]) -> dict[str, Any] | None:
     tools = _list(given.get("tools") or [], "body.tools")
     if not tools:
         if choice not in ("auto", "none"):
-            raise UntranslatableError('"body.tool_choice" is set, but "body.tools" is missing. Set both')
+            raise UntranslatableError('"body.tool_choice" is set, but "body.tools" is missing. Set both or neither')
         return None
     specs = [{"toolSpec": _tool_spec(tool, f"body.tools[{index}]")} for index, tool in enumerate(tools)]
     return {"tools": specs} if choice == "auto" else {"tools": specs, "toolChoice": _choice(choice)}
@@ -251,7 +251,7 @@ def _output(wanted: Any) -> dict[str, Any] | None:
 def _max_tokens(given: dict[str, Any]) -> Any:
     both = [given[name] for name in ("max_completion_tokens", "max_tokens") if name in given]
     if both and both[0] != both[-1]:
-        raise UntranslatableError('"body.max_tokens" and "body.max_completion_tokens" differ. Set one of them')
+        raise UntranslatableError('"body.max_tokens" and "body.max_completion_tokens" differ. Set only one of them')
     return both[0] if both else None
 
 

@@ -138,8 +138,8 @@ class AsyncDriver:
         if isinstance(effect, Ask):
             return await effect.request.arun()
         raise TypeError(
-            f"a policy yielded {type(effect).__name__} in a call with one response, which can perform only Send, "
-            "Sleep, Wait, Ask, Next and Emit; correct this policy"
+            f"a policy yielded {type(effect).__name__}. For a call without streaming, a policy can yield only Send, "
+            "Sleep, Wait, Ask, Next or Emit from aws_bedrock_inference.flow; correct the policy"
         )
 
     async def _wait(self, effect: Wait) -> None:
@@ -156,7 +156,10 @@ class AsyncDriver:
         def wake() -> None:
             running = its_loop()
             if running is None:
-                raise RuntimeError("the waiting call cannot be woken, because its event loop was garbage collected")
+                raise RuntimeError(
+                    "a waiting call cannot continue, because its asyncio event loop no longer exists; await all calls "
+                    "before the loop ends"
+                )
             running.call_soon_threadsafe(end)
 
         if not effect.waiter.attach(wake):

@@ -120,8 +120,8 @@ class Driver:
         if isinstance(effect, Ask):
             return effect.request.run()
         raise TypeError(
-            f"a policy yielded {type(effect).__name__} in a call with one response, which can perform only Send, "
-            "Sleep, Wait, Ask, Next and Emit; correct this policy"
+            f"a policy yielded {type(effect).__name__}. For a call without streaming, a policy can yield only Send, "
+            "Sleep, Wait, Ask, Next or Emit from aws_bedrock_inference.flow; correct the policy"
         )
 
     def _wait(self, effect: Wait) -> None:

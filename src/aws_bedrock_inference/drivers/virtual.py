@@ -125,6 +125,6 @@ class VirtualDriver:
                 self._schedule(until, task, None)
         else:
             raise TypeError(
-                f"the virtual-time driver cannot perform {type(effect).__name__}; a flow can yield only Send, Sleep, "
-                "Wait, Ask and Emit here"
+                f"a policy yielded {type(effect).__name__}. With VirtualDriver, it can yield only Send, Sleep, Wait, "
+                "Ask or Emit from aws_bedrock_inference.flow; correct the policy"
             )

@@ -27,7 +27,7 @@ def patterns(within: str | Iterable[str]) -> tuple[str, ...]:
     """
     found = (within,) if isinstance(within, str) else tuple(within)
     if not found or not all(str(each).strip() for each in found):
-        raise ValueError(f"within={within!r:.80}: pass a pattern of Regions such as 'eu-*', or several patterns")
+        raise ValueError(f"within={within!r:.80}: pass a pattern of Regions such as 'eu-*', or a list of patterns")
     for each in found:
         beginning, *wild = _WILDCARD.split(str(each), maxsplit=1)
         if not (_BEGINNING if wild else _REGION).fullmatch(beginning):

@@ -96,10 +96,14 @@ def standard(
     """
     if quota is not None and not isinstance(quota, Quota):
         raise ValueError(
-            f"standard({shown(quota)}): pass a Quota, such as Quota(rpm=500), and all other options by name"
+            f"standard({shown(quota)}): the first argument must be a Quota, such as Quota(rpm=500); pass all other "
+            "options by name"
         )
     if retry is not None and retry != "outside" and not isinstance(retry, Retry):
-        raise ValueError(f"standard(retry={shown(retry)}): pass a Retry, or 'outside' to send each call once")
+        raise ValueError(
+            f"standard(retry={shown(retry)}): pass a Retry, such as Retry(attempts=3), or 'outside' to send each call "
+            "only once"
+        )
     for name, value, kind, example in (
         ("cache", cache, Cache, "Cache('sqlite:///path/answers.db')"),
         ("degrade", degrade, Degrade, "Degrade('Busy, try later')"),

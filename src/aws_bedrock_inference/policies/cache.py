@@ -93,10 +93,11 @@ class Cache(Ordered):
         seal: tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]] | None = None,
     ) -> None:
         if not is_number(ttl, above=0):
-            raise ValueError(f"Cache(ttl={shown(ttl)}): pass seconds above 0; an answer is used for this time")
+            raise ValueError(f"Cache(ttl={shown(ttl)}): pass the seconds for which to use a stored answer, above 0")
         if not is_number(stale_if_error, least=0):
             raise ValueError(
-                f"Cache(stale_if_error={shown(stale_if_error)}): pass seconds, or 0 to use no expired answers"
+                f"Cache(stale_if_error={shown(stale_if_error)}): pass the seconds for which to use an answer after it "
+                "expired, or 0"
             )
         if not is_number(max_entries, least=1, whole=True):
             raise ValueError(f"Cache(max_entries={shown(max_entries)}): pass the number of answers to store, 1 or more")

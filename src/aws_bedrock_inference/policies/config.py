@@ -109,8 +109,8 @@ def _degrade(_: str, value: Any) -> Degrade:
 def _request_metadata(where: str, value: Any) -> RequestMetadata:
     if not isinstance(value, list):
         raise ValueError(  # noqa: TRY004 - of a file
-            f'{where} = {shown(value)}: set a list of context names, which context(...) sets, such as ["team"], or set '
-            "[] to send all names"
+            f"{where} = {shown(value)}: set a list of the names that your code sets with context(...), such as "
+            '["team"], or set [] to send all names'
         )
     return RequestMetadata(*value)
 

@@ -53,7 +53,9 @@ class DeadLetter(Ordered):
         if tags is not None and not (
             isinstance(given, Mapping) and all(isinstance(part, str) for pair in given.items() for part in pair)
         ):
-            raise ValueError(f"DeadLetter(tags={shown(tags)}): pass names and texts, such as {{'team': 'search'}}")
+            raise ValueError(
+                f"DeadLetter(tags={shown(tags)}): pass names and texts in a dictionary, such as {{'team': 'search'}}"
+            )
         from aws_bedrock_inference.deadletters.keeper import Keeper  # noqa: PLC0415 - it loads asyncio
 
         self._keeper = Keeper(store, seal=seal, redact=redact)

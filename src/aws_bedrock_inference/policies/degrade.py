@@ -60,8 +60,8 @@ class Degrade(Ordered):
             not callable(given) or inspect.iscoroutinefunction(given)
         ):
             raise ValueError(
-                f"Degrade({shown(given)}): pass the text to answer with, or a function of the call and its fault; "
-                "an async function cannot be used"
+                f"Degrade({shown(given)}): pass the text of the substitute answer, or a function (call, fault) that "
+                "returns this answer; an async function cannot be used"
             )
         self.substitute = substitute
 

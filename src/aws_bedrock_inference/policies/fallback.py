@@ -83,10 +83,11 @@ class Fallback(Ordered):
             raise ValueError("Fallback(): pass at least one model id or Target")
         if not is_number(reserve, least=0) or reserve >= 1:
             raise ValueError(
-                f"Fallback(reserve={shown(reserve)}): pass a fraction of the remaining time, from 0 to below 1"
+                f"Fallback(reserve={shown(reserve)}): pass the fraction of the remaining time to leave for later "
+                "targets, at least 0 and below 1"
             )
         if not is_number(attempts, least=1, whole=True):
-            raise ValueError(f"Fallback(attempts={shown(attempts)}): pass a whole number of requests, 1 or more")
+            raise ValueError(f"Fallback(attempts={shown(attempts)}): pass the maximum number of requests, 1 or more")
         self.targets = tuple(_target(each) for each in targets)
         for number, each in enumerate(self.targets):
             if each in self.targets[:number]:
@@ -175,8 +176,8 @@ def _checked(on: Any) -> dict[str, frozenset[str]]:
     words = ("any", "nowhere", *DIFFERENCES)
     if not isinstance(on, Mapping):
         raise ValueError(  # noqa: TRY004 - of an option
-            f"Fallback(on={shown(on)}): pass a mapping from causes to what must differ in the next target, such as "
-            "{'throttled-*': 'model'}"
+            f"Fallback(on={shown(on)}): pass a dictionary such as {{'throttled-*': 'model'}}. Each key is the cause of "
+            "a failure; its value names what must differ in the next target"
         )
     known = {*causes(), FILTERED} if on else ()
     found = {}
@@ -189,8 +190,8 @@ def _checked(on: Any) -> dict[str, frozenset[str]]:
         names = (value,) if isinstance(value, str) else tuple(value)
         if not names or not set(names) <= set(words) or (len(names) > 1 and {"any", "nowhere"} & set(names)):
             raise ValueError(
-                f"Fallback(on={{{cause!r}: {value!r:.60}}}): pass one of {', '.join(words)}, or a list of "
-                f"{', '.join(DIFFERENCES)}"
+                f"Fallback(on={{{cause!r}: {value!r:.60}}}): the value must be one of {', '.join(words)}, or a list of "
+                f"one or more of {', '.join(DIFFERENCES)}"
             )
         found[cause] = {("any",): ANY, ("nowhere",): NOWHERE}.get(names, frozenset(names))
     return found

@@ -64,8 +64,8 @@ class Filtered(Ordered):
         choice: Any = on_filtered if message is None else message  # it may have any type
         if not (isinstance(choice, str) and choice.strip()) and (message is not None or not _is_plain(choice)):
             raise ValueError(
-                f"Filtered({shown(choice)}): pass 'return', 'raise', a message, or a function of the FilteredContent; "
-                "an async function cannot be used"
+                f"Filtered({shown(choice)}): pass 'return', 'raise', the message to return, or a function that gets "
+                "the FilteredContent and returns a message; an async function cannot be used"
             )
         self.on_filtered = None if message is None and choice in _WORDS else choice
         self.raises = message is None and choice == "raise"

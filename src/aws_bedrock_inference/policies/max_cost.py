@@ -53,7 +53,7 @@ class MaxCost(Ordered):
         ):
             if not sane:
                 raise ValueError(
-                    f"MaxCost({name}{shown(value)}): pass a number of US dollars; the limit must be above 0"
+                    f"MaxCost({name}{shown(value)}): pass a number of US dollars: limit above 0, spent 0 or more"
                 )
         self._spend = Spend(float(limit), float(spent))
 

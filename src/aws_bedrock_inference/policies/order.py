@@ -77,7 +77,8 @@ def _check(outer: object, inner: object) -> None:
             another = "another " if names[0] == names[1] else ""
             reason = rule.reason.format(outer=names[0], inner=names[1])
             raise ValueError(
-                f"Pipeline(): {names[0]} is outside {another}{names[1]}, but {reason}; the order is {ORDER}"
+                f"Pipeline(): {names[0]} comes before {another}{names[1]}, but {reason}; write the policies in this "
+                f"order: {ORDER}"
             )
 
 

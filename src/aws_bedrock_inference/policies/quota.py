@@ -202,7 +202,10 @@ class Quota:
         numbers in small steps, and logs the steps.
         """
         if not is_number(burndown, above=0):
-            raise ValueError(f"set_burndown(..., {shown(burndown)}): pass a number above 0, such as 5")
+            raise ValueError(
+                f"set_burndown(burndown={shown(burndown)}): pass the tokens of quota that one output token uses, above "
+                "0, such as 5"
+            )
         base = target(model_id).base
         self._burndowns[base] = burndown
         for key, pool in dict(self._ledgers).items():

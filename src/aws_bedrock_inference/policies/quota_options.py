@@ -32,7 +32,7 @@ def checked(shares: Mapping[str | float, float]) -> dict[float, float]:
     """Return the guaranteed share of the quota for each priority. The keys are the numbers of the priorities."""
     if not hasattr(shares, "values") or not all(is_number(part, least=0) and part < 1 for part in shares.values()):
         raise ValueError(
-            f"Quota(shares={shown(shares)}): pass the guaranteed share of the quota for each priority, from 0 to "
-            "below 1, such as {'batch': 0.2}; a priority can use more than its share"
+            f"Quota(shares={shown(shares)}): pass a dictionary such as {{'batch': 0.2}}. Each value is the part of the "
+            "quota that is guaranteed to this priority, at least 0 and below 1"
         )
     return {priority_number(name): share for name, share in shares.items()}

@@ -36,7 +36,10 @@ class RequestMetadata:
         given: tuple[Any, ...] = names  # it may have any type
         if not all(isinstance(name, str) and name for name in given):
             wrong = ", ".join(map(shown, given))
-            raise ValueError(f"RequestMetadata({wrong}): pass names that context(...) sets, or no names to send all")
+            raise ValueError(
+                f"RequestMetadata({wrong}): pass names that your code sets with context(...), such as "
+                "RequestMetadata('team'), or pass no names to send all"
+            )
         self.names = names
 
     def around(self, step: Step, clock: Clock) -> Step:  # noqa: ARG002 - it does not use the time

@@ -147,9 +147,9 @@ class Membership:
             if view is not None and view.members:
                 self._apart = ""
                 LOGGER.warning(
-                    "quota of %s: %d member(s) of the store, such as %s, do not know their AWS account. If they use "
-                    "this account, the quota can be exceeded. Set AWS_ACCOUNT_ID for them, or aws_account_id in "
-                    "their profile",
+                    "quota of %s: %d process(es) that use the same store, such as %s, do not know their AWS account. "
+                    "If it is the account of this process, the quota can be exceeded. For these processes, set "
+                    "AWS_ACCOUNT_ID, or aws_account_id in their AWS profile",
                     self._pool,
                     len(view.members),
                     view.members[0].member,

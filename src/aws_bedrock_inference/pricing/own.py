@@ -41,7 +41,7 @@ def read(path: str) -> dict[str, dict[str, float]]:
     try:
         given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"{where}: {error.strerror}. Set it to a readable TOML file, or unset it") from None
+        raise ValueError(f"{where}: {error.strerror}. Set {VARIABLE} to a readable TOML file, or unset it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{where}: the file is not valid TOML: {error}") from None
     for model, table in given.items():
@@ -51,7 +51,9 @@ def read(path: str) -> dict[str, dict[str, float]]:
 
 def _check(where: str, table: Any) -> None:
     if not isinstance(table, dict) or not table:
-        raise ValueError(f"{where}: write a table with the prices of a model, such as input and output")
+        raise ValueError(
+            f"{where}: write a table of prices in US dollars per million tokens, such as input = 3.0 and output = 15.0"
+        )
     for name, price in table.items():
         if name not in _NAMES:
             raise ValueError(f"{where}: {name!r:.40} is not the name of a price; use {', '.join(_NAMES)}")

@@ -75,17 +75,21 @@ def guarded(client: BaseClient, guard: Guard, safe: Collection[str]) -> BaseClie
     """
     own = next(kind for kind in type(client).__mro__ if not issubclass(kind, Guarded))
     if not issubclass(own, BaseClient):
-        raise TypeError(f"resilient() takes a boto3 client, not {own.__name__}, which only imitates one")
+        raise TypeError(
+            f"resilient() takes a boto3 client, but {own.__name__} only imitates a boto3 client, as a mock does. Pass "
+            "the result of boto3.client(...)"
+        )
     if inspect.iscoroutinefunction(own._make_api_call):  # type: ignore[attr-defined]  # noqa: SLF001 - botocore's one way
         raise TypeError(
-            f"{own.__name__} is an asyncio client; resilient() takes boto3 clients. For Bedrock, use AsyncBedrockClient"
+            f"{own.__name__} is an asyncio client, but resilient() takes only boto3 clients. For Bedrock, use "
+            "AsyncBedrockClient"
         )
     mapping = client.meta.method_to_api_mapping
     unknown = set(safe) - mapping.keys() - set(mapping.values())
     if unknown:
         raise ValueError(
-            f"safe={sorted(unknown)}: not an operation of {client.meta.service_model.service_name}; pass names such as "
-            f"{min(mapping)!r}"
+            f"safe={sorted(unknown)}: {client.meta.service_model.service_name} has no operations with these names; "
+            f"pass names such as {min(mapping)!r}"
         )
     _switch_off_retries(client)
     client.meta.events.register("before-parse.dynamodb", _check_sum, unique_id="resilient-check-sum")

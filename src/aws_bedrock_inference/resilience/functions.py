@@ -207,7 +207,10 @@ def _attempt_block(_: Call) -> Flow:
 
 
 def _nothing_is_sent(_: Call) -> Outcome:
-    raise AssertionError("attempts() never sends a request itself; report this bug of aws_bedrock_inference")
+    raise AssertionError(
+        "attempts() tried to send a request itself, but only your code sends requests; report this bug of "
+        "aws_bedrock_inference"
+    )
 
 
 _ABANDONED = Fault(

@@ -32,7 +32,10 @@ _INSTEAD = {
     "aiobotocore": "it takes boto3 clients; for Bedrock, use AsyncBedrockClient",
     "aioboto3": "it takes boto3 clients; for Bedrock, use AsyncBedrockClient",
 }
-_LATER = "its errors occur while it is read, after the guard has ended; guard a function that reads it to the end"
+_LATER = (
+    "its errors occur while it is read, when retries are no longer possible; apply resilient() to a function that "
+    "reads it to the end"
+)
 
 # Types of values whose work begins only when they are read.
 # Common types of values whose work is complete when they are returned.
@@ -63,7 +66,7 @@ def guard_target(function: Any) -> Callable[..., Any]:
         raise TypeError(_not_callable(function))
     inner = _innermost(function)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
-        raise TypeError(f"resilient() cannot guard {name_of(function)}, a generator function: {_LATER}")
+        raise TypeError(f"resilient() cannot retry {name_of(function)}, a generator function: {_LATER}")
     try:
         original = _originals.get(function)
     except TypeError:  # an object without a hash or weak references was not created here
@@ -101,15 +104,21 @@ def check_result(value: Any, name: str) -> Any:
         if inspect.iscoroutine(value):
             value.close()
         raise TypeError(
-            f"{name} returned an awaitable, which runs unguarded; "
-            "await it in an `async def` function, and guard that function"
+            f"{name} returned an awaitable, but resilient() cannot retry its work. Await it in an `async def` "
+            "function, and apply resilient() to that function"
         )
     if isinstance(value, _LAZY):
         raise TypeError(f"{name} returned a {type(value).__name__.removeprefix('async_')}: {_LATER}")
     if isinstance(value, BaseClient) and not isinstance(value, Guarded):
-        raise TypeError(f"{name} returned a boto3 client, whose calls are unguarded; pass the client to resilient()")
+        raise TypeError(
+            f"{name} returned a boto3 client, but resilient() on a function does not change the client's calls; pass "
+            "the client itself to resilient()"
+        )
     if isinstance(value, (ContextDecorator, AsyncContextDecorator)):
-        raise TypeError(f"{name} returned a context manager, whose block is unguarded; use attempts() inside the block")
+        raise TypeError(
+            f"{name} returned a context manager, but resilient() cannot retry its `with` block; use attempts() inside "
+            "the block"
+        )
     return value
 
 

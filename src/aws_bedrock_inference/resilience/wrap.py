@@ -92,8 +92,8 @@ def resilient(
         function = guard_target(subject)
         if safe:
             raise ValueError(
-                "safe= names operations of a boto3 client; omit it for a function, which is always assumed to be safe "
-                "to retry"
+                "safe= names operations of a boto3 client, but a function was passed. Omit safe=; a function is always "
+                "assumed to be safe to retry"
             )
         return guarded_function(function, guard)
 

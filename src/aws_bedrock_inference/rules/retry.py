@@ -57,7 +57,10 @@ class Budget(Locked):
 
     def __init__(self, capacity: int = 500) -> None:
         if not is_number(capacity, least=0, infinite=True):
-            raise ValueError(f"Budget({shown(capacity)}): pass a number of units, 0 or more")
+            raise ValueError(
+                f"Budget({shown(capacity)}): pass a number of units, 0 or more; a retry costs 14 units, or 5 after a "
+                "throttle"
+            )
         self.capacity = capacity
         self.available = capacity
         super().__init__()

@@ -97,14 +97,16 @@ def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: s
     found = limits.known.get(dimension)
     if found is None:
         raise IncreaseRefused(
-            f"{base_model_id} has no quota of {UNITS[dimension]} in the pool {pool}, so no quota can be raised. "
-            "`bedrock quota show` lists the known quotas."
+            f"{base_model_id} has no known quota of {UNITS[dimension]} in the quota pool {pool} (--pool). Choose a "
+            "quota that `bedrock quota show` lists."
         )
     if found.held:
-        raise IncreaseRefused(f"{found.name} ({found.code}) is 0.\n{explain_hold()}")
+        raise IncreaseRefused(f"The quota {found.name} ({found.code}) is 0.\n{explain_hold()}")
     if not found.adjustable:
         instead = "" if (pool, dimension) == ("geographic", "tpm") else f" {facts()['increase']['instead'].strip()}"
-        raise IncreaseRefused(f"{found.name} ({found.code}) is not adjustable, so a request cannot raise it.{instead}")
+        raise IncreaseRefused(
+            f"The quota {found.name} ({found.code}) is not adjustable: AWS accepts no request to raise it.{instead}"
+        )
     for value, which in (
         (found.value, "is the current value"),
         (found.default, "is the default, and the API accepts only higher values"),

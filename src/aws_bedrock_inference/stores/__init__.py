@@ -103,13 +103,15 @@ def _at_server(url: str, server: Callable[[str], S], use: str) -> S:
         if error.name is None or error.name.partition(".")[0] != "redis":
             raise
         raise ValueError(
-            f"{use} through a server needs the extra `valkey`: pip install 'aws-bedrock-inference[valkey]'"
+            f"{use} through a Redis or Valkey server needs an optional dependency: run pip install "
+            "'aws-bedrock-inference[valkey]'"
         ) from error
     except (ValueError, TypeError):
         # The messages of these exceptions quote the URL, which may contain a password.
         readable = False
     if store is None or not readable:
         raise ValueError(
-            f"The {url.partition('://')[0]}:// URL of the store cannot be read. Percent-encode its special characters"
+            f"The {url.partition('://')[0]}:// URL of the store cannot be read. Percent-encode special "
+            "characters in the user name and password, such as %40 for @"
         )
     return store

@@ -124,8 +124,8 @@ class SharedFile:
     def _check(self, opened: _Opened) -> None:
         if not is_still(self.path, opened.file):
             raise StoreUnavailable(
-                f"{self.path} was deleted or replaced while this process used it. This request failed; the next one "
-                "opens the present file, or creates a file"
+                f"{self.path} was deleted or replaced while this process used it, so this request failed. The next "
+                "request opens or creates the file at this path; before you replace the file, stop all its processes"
             )
 
     def _current(self) -> _Opened:

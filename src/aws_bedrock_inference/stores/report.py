@@ -84,8 +84,8 @@ class MemberReport:
         version = _count(fields.get("version"))
         if version > VERSION + 1:
             raise ReportTooNew(
-                f"the report of this process has format {version}, but only formats up to {VERSION + 1} can be read "
-                "here: update aws-bedrock-inference where you run this command"
+                f"the report of this process has format {version}, but this command reads only formats up to "
+                f"{VERSION + 1}: update aws-bedrock-inference in the environment of this command"
             )
         return cls(
             used={name: _count(value) for name, value in _mapping(fields.get("used")).items()},

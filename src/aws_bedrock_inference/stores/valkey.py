@@ -72,7 +72,7 @@ class ValkeyStore:
 
     def _renew(self, pool: str, member: str, request: LeaseRequest, now: float | None = None) -> Grant:
         if not member:
-            raise ValueError("A member needs a name")
+            raise ValueError("renew(): the argument `member` is empty; pass a name that identifies this process")
         limits = (
             item
             for name, limit, stamp, lowered in request.limits

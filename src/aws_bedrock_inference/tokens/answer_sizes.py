@@ -108,7 +108,10 @@ class AnswerSizes(Locked):
             sizes.count, sizes.output = int(counted["count"]), int(counted["output"])
             sizes.reserved, sizes.full = int(counted["reserved"]), int(counted["full"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"these are not answer sizes: {error!r}; pass the result of as_dict()") from None
+            raise ValueError(
+                f"AnswerSizes.from_dict(): a count is missing or is not a number ({error!r}); pass the dictionary that "
+                "as_dict() returned"
+            ) from None
         if counted.get("growth") != _GROWTH or sum(sizes._buckets) != sizes.count:
             raise ValueError(
                 "the stored answer sizes were changed, or another version of this package stored them: delete them, "

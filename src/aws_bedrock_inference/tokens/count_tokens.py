@@ -45,7 +45,9 @@ def count_request(operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
 def exactly(estimate: Estimate, input_tokens: int) -> Estimate:
     """Return `estimate` with the number of input tokens that AWS counted."""
     if not is_number(input_tokens, least=0, whole=True):
-        raise ValueError(f"exactly(input_tokens={shown(input_tokens)}): pass the number that count_tokens returned")
+        raise ValueError(
+            f"exactly(input_tokens={shown(input_tokens)}): pass the inputTokens that count_tokens returned"
+        )
     return replace(estimate, input_tokens=input_tokens)
 
 

@@ -66,7 +66,7 @@ class TokenGauge(Locked):
         if not is_number(sigmas, least=0):
             raise ValueError(f"TokenGauge(sigmas={shown(sigmas)}): pass a number of standard deviations, 0 or more")
         if not is_number(models, least=1, whole=True):
-            raise ValueError(f"TokenGauge(models={shown(models)}): pass 1 or more")
+            raise ValueError(f"TokenGauge(models={shown(models)}): pass the maximum number of models, 1 or more")
         self._sigmas = sigmas
         self._models = models
         self._learnt: dict[str, _Learnt] = {}

@@ -189,7 +189,7 @@ def _ask(client: Any) -> _Asked:
             client.converse(modelId="asked", messages=[])
     except _Asked as asked:
         return asked
-    raise AssertionError("botocore signed nothing")
+    raise AssertionError("botocore signed no request; report this bug of aws_bedrock_inference")
 
 
 def _check_url(url: str) -> None:

@@ -128,16 +128,16 @@ class Answer:
         elif isinstance(event, InformationalResponse):
             self._interim += 1
             if self._interim > MAX_INTERIM:
-                raise MalformedAnswer(f"more than {MAX_INTERIM} interim answers")
+                raise MalformedAnswer(f"the server sent more than {MAX_INTERIM} interim answers (status 1xx)")
 
     def _begin(self, head: Response) -> None:
         if len(head.headers) > MAX_FIELDS:
-            raise MalformedAnswer(f"more than {MAX_FIELDS} header fields")
+            raise MalformedAnswer(f"the answer has more than {MAX_FIELDS} header fields")
         self.headers = HTTPHeaderDict(
             [(name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()]
         )
         if "transfer-encoding" in self.headers and "content-length" in self.headers:
-            raise MalformedAnswer("the answer has both Content-Length and Transfer-Encoding")
+            raise MalformedAnswer("the answer has both Content-Length and Transfer-Encoding, but HTTP allows only one")
         self.status = head.status_code
         if not self._split and self.headers.get("transfer-encoding", "").lower() == "chunked":
             self._chunks = Chunks()

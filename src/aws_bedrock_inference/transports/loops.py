@@ -227,9 +227,11 @@ class _Handler(ResponseHandler):
             return answer
         self._interim += 1
         if status == SWITCHING:
-            raise _malformed("the server switched to another protocol, which the request did not ask for")
+            raise _malformed(
+                "the server switched to another protocol, but the request did not ask for a switch (status 101)"
+            )
         if self._interim > MAX_INTERIM:
-            raise _malformed(f"more than {MAX_INTERIM} interim answers")
+            raise _malformed(f"the server sent more than {MAX_INTERIM} interim answers (status 1xx)")
         return answer
 
     @property

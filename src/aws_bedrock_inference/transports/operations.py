@@ -158,7 +158,7 @@ class Operation:
         if self._read is not None:
             response = _as_modelled(self._read, read_json(body))
             if not response:
-                raise MalformedError("the answer contains no field that this operation returns")
+                raise MalformedError("the answer contains none of the fields that this operation returns")
             return {**response, "ResponseMetadata": _metadata(status, headers)}
         content: Any = StreamingBody(BytesIO(body), len(body)) if self._model.has_streaming_output else body
         raw = {"status_code": status, "headers": headers, "body": content, "context": {}}

@@ -56,7 +56,10 @@ class Outgoing:
         except UnicodeEncodeError:  # the exception contains the secret
             proof = None
         if proof is None:
-            raise UnsendableHeader("the credentials contain a character that cannot be encoded")
+            raise UnsendableHeader(
+                "the AWS credentials contain a character that cannot be encoded; set the access key, the secret key "
+                "and the session token again"
+            )
         headers = {
             "Host": self.host,
             "Accept-Encoding": "identity",
@@ -71,7 +74,10 @@ class Outgoing:
         }
         for name, value in headers.items():
             if not (value.isascii() and value.isprintable()):
-                raise UnsendableHeader(f"the header {name} contains a character that HTTP does not allow in a header")
+                raise UnsendableHeader(
+                    f"the header {name} contains a character that HTTP does not allow; use only printable ASCII "
+                    "characters"
+                )
         return Request(request.method, target, headers, request.body)
 
     def encoded(self, request: Request) -> bytes:

@@ -71,5 +71,5 @@ class Beliefs:
         beliefs = cls()
         beliefs._limits = {name: (float(limit), int(stamp)) for name, (limit, stamp) in dict(plain).items()}
         if not all(isfinite(limit) for limit, _ in beliefs._limits.values()):
-            raise ValueError(f"the stored limits {plain!r} contain a number that is not finite")
+            raise ValueError(f"the quota store is damaged: its limits {plain!r} contain infinity or NaN")
         return beliefs

@@ -95,5 +95,5 @@ def finite(value: Any) -> float:
     """Return `value` as a float. Raises `ValueError` if the number is not finite."""
     number = float(value)
     if not isfinite(number):
-        raise ValueError(f"the stored number {number} is not finite")
+        raise ValueError(f"the quota store is damaged: it contains the number {number}, which is not finite")
     return number

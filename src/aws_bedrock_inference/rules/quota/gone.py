@@ -150,5 +150,5 @@ def uses_of(report: str) -> tuple[Use, ...]:
 
 def _amount(value: Any) -> float:
     if not isinstance(value, (int, float)) or not isfinite(value) or value < 0.0:
-        raise ValueError(f"{value!r} is not an amount")
+        raise ValueError(f"the quota store is damaged: it contains {value!r} instead of a finite number, 0 or more")
     return float(value)

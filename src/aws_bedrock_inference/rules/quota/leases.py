@@ -80,13 +80,18 @@ class LeaseRequest:
     def __post_init__(self) -> None:
         numbers = [self.holding, self.rate, *(number for _, need, calls in self.needs for number in (need, calls))]
         if not all(0.0 <= number < inf for number in numbers) or not all(isfinite(first) for first, _, _ in self.needs):
-            raise ValueError(f"{self!r}: pass finite numbers that are not negative as holding, needs and rate")
+            raise ValueError(
+                f"{self!r}: holding, rate and needs must be finite numbers, 0 or more; only a priority can be negative"
+            )
         if not all(limit > 0.0 for _, limit, _, _ in self.limits):
             raise ValueError(f"LeaseRequest(limits={self.limits!r}): pass limits above 0, or infinity for no limit")
         if len(self.report) > REPORT:
             raise ValueError(f"LeaseRequest(report=...) has {len(self.report):,} characters; pass at most {REPORT:,}")
         if self.tenants and len(self.tenants) != len(self.needs):
-            raise ValueError(f"LeaseRequest: {len(self.needs)} needs, {len(self.tenants)} tenants; pass equally many")
+            raise ValueError(
+                f"LeaseRequest: {len(self.needs)} needs, but {len(self.tenants)} tenants; pass one tenant for each "
+                "need, or no tenants"
+            )
 
     @property
     def whose(self) -> tuple[Need, ...]:
@@ -122,7 +127,11 @@ class Grant:
         sound = sound and all(0.0 <= number < inf for use in self.gone for number in use)
         sound = sound and all(0.0 < part <= 1.0 for part in self.parts)
         if not (sound and all(limit > 0.0 and stamp >= 0 for _, limit, stamp in self.limits)):
-            raise ValueError(f"{self!r} is not a valid lease: a number is out of range")
+            raise ValueError(
+                f"{self!r} from the quota store is not a valid lease: share must be from 0 to 1, again above 0 and at "
+                "most valid, members at least 1, each limit above 0, each part above 0 and at most 1, and other "
+                "numbers 0 or more. Check that no other program writes to the store"
+            )
 
 
 class TooNew(Exception):
@@ -247,10 +256,15 @@ class Leases:
     def of(cls, plain: Mapping[str, Any]) -> Self:
         """Return the leases that `plain` contains. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
         if not isinstance(plain, dict):
-            raise TypeError(f"the stored leases are a {type(plain).__name__} instead of a JSON object")
+            raise TypeError(
+                f"the quota store is damaged: it contains a {type(plain).__name__} instead of a JSON object"
+            )
         kept = int(plain.get("format", 0))
         if kept > FORMAT + 1:
-            raise TooNew(f"the quota data has format {kept}, but this version reads only formats up to {FORMAT + 1}")
+            raise TooNew(
+                f"the stored quota data has format {kept}, but this version of aws-bedrock-inference reads only "
+                f"formats up to {FORMAT + 1}"
+            )
         leases = cls(0.0)
         for name in _NUMBERS:
             setattr(leases, f"_{name}", finite(plain[name]))

@@ -67,7 +67,7 @@ class Structure:
             elif self._union and key != "__type":
                 result["SDK_UNKNOWN_MEMBER"] = {"name": next(iter(value))}  # as botocore names it
         if self._union and len(result) != 1:
-            raise ValueError(f"an answer must set exactly one member of {self._shape.name}")
+            raise ValueError(f"the answer from AWS is malformed: it must set exactly one member of {self._shape.name}")
         return result
 
     @cached_property
@@ -113,7 +113,7 @@ class _Lenient(Structure):
                 if not self._may_miss(key, part):
                     raise
         if self._union and len(result) > 1:
-            raise ValueError(f"an answer must set exactly one member of {self._shape.name}")
+            raise ValueError(f"the answer from AWS is malformed: it must set exactly one member of {self._shape.name}")
         return result
 
     def _may_miss(self, key: str, part: Any) -> bool:
