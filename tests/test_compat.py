@@ -432,7 +432,7 @@ def test_a_function_without_a_client_is_refused_with_what_it_needs(function: Any
 
     for client, words in (
         (None, "needs a client: pass client=BedrockClient"),
-        (3, "int has no invoke"),
+        (3, "int has no method invoke"),
         (Awaited(), "await"),
     ):
         with pytest.raises(TypeError, match=rf"{function.__name__}\(\).*{words}"):

@@ -163,5 +163,5 @@ def test_a_fallback_in_the_right_place_is_accepted() -> None:
 
 @pytest.mark.parametrize("given", [FIRST, Retry(), 500, "500"])
 def test_the_positional_argument_of_standard_is_the_quota(given: Any) -> None:
-    with pytest.raises(ValueError, match=r"standard\(<?\w+>?\): pass a Quota"):
+    with pytest.raises(ValueError, match=r"standard\(<?\w+>?\): the first argument must be a Quota"):
         standard(given)

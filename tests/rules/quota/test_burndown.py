@@ -180,7 +180,7 @@ def test_a_burndown_set_by_the_user_is_not_changed() -> None:
 
 @pytest.mark.parametrize("wrong", [0, -1, "5", None])
 def test_an_impossible_burndown_is_refused(wrong: object) -> None:
-    with pytest.raises(ValueError, match="pass a number above 0"):
+    with pytest.raises(ValueError, match="tokens of quota that one output token uses, above 0"):
         Quota(tpm=1000).set_burndown("amazon.nova-lite-v1:0", wrong)  # type: ignore[arg-type]
 
 
