@@ -127,8 +127,8 @@ class TestTemplates:
     @pytest.mark.parametrize(
         ("line", "says"),
         [
-            ('{"id": 1}', '"text" is missing, but the template uses it'),
-            ('{"id": 1, "text": " "}', '"text": the text is blank'),
+            ('{"id": 1}', 'the field "text" is missing, but the template uses it'),
+            ('{"id": 1, "text": " "}', 'are blank: "text"'),
             ('{"id": 1, "text": "a", "max_token": 4}', 'Did you mean "max_tokens"?'),
             ('{"id": 1, "text": "a", "model": "x"}', "set on the command line for all records (--model)"),
             ('{"text": "a"}', '"id" is missing'),
@@ -182,7 +182,7 @@ class TestDirectories:
         [
             (b"caf\xe9", "byte 4 is not UTF-8"),
             (b" \n", "the file is empty"),
-            (b"x" * 101, "it is longer than 100 bytes"),
+            (b"x" * 101, "the text of the record is longer than 100 bytes"),
         ],
     )
     def test_a_binary_file_is_refused_by_name(

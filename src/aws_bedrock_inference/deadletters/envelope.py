@@ -53,7 +53,10 @@ class Envelope:
         try:
             return self._redact(value)
         except Exception as error:  # noqa: BLE001 - the function is the user's
-            raise StoreUnusable(f"redact raised {type(error).__name__}, so no part of the request was stored") from None
+            raise StoreUnusable(
+                f"redact raised {type(error).__name__}, so no part of the request was stored. Correct the function "
+                "redact"
+            ) from None
 
     def pack(self, plain: Any, *, sealed: bool) -> bytes:
         """Return bytes for a JSON value. Raises `StoreUnusable` if the value cannot be encrypted."""
@@ -64,7 +67,9 @@ class Envelope:
     def unpack(self, content: bytes, *, sealed: bool) -> Any:
         """Return the JSON value in `content`, which `pack` returned. Raises `StoreUnusable` if it cannot be read."""
         if not content:
-            raise StoreUnusable("its content no longer exists")
+            raise StoreUnusable(
+                "the stored content of the dead letter is empty or was deleted. Restore it, or discard the letter"
+            )
         if sealed:
             if self._seal is None:
                 raise StoreUnusable(
@@ -75,14 +80,19 @@ class Envelope:
             text = content[1:] if content[:1] == _PLAIN else zlib.decompress(content[1:])
             return json.loads(text)
         except (ValueError, zlib.error, RecursionError):
-            raise StoreUnusable("the content of the dead letter is damaged, or was sealed with another key") from None
+            raise StoreUnusable(
+                "the content of the dead letter is damaged, or was encrypted with another seal=. Pass the seal with "
+                "which it was stored"
+            ) from None
 
 
 def _applied(function: Callable[[bytes], bytes], content: bytes, name: str) -> bytes:
     try:
         made: object = function(content)
     except Exception as error:  # noqa: BLE001 - the function is the user's
-        raise StoreUnusable(f"{name}=(encrypt, decrypt) raised {type(error).__name__}") from None
+        raise StoreUnusable(f"{name}=(encrypt, decrypt) raised {type(error).__name__}. Correct this function") from None
     if not isinstance(made, bytes):
-        raise StoreUnusable(f"{name}=(encrypt, decrypt) returned a {type(made).__name__}, not bytes")
+        raise StoreUnusable(
+            f"{name}=(encrypt, decrypt) returned {type(made).__name__}, not bytes. Correct this function"
+        )
     return made

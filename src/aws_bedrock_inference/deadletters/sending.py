@@ -102,7 +102,10 @@ def _check(result: Any) -> None:
         raise NotAnswered(_AWAITED)
     instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
     if isinstance(instead_of, Fault):
-        raise NotAnswered(f"{instead_of.code}: {instead_of.message} (the answer is a substitute from Degrade)")
+        raise NotAnswered(
+            f"{instead_of.code}: {instead_of.message} (the policy Degrade returned a substitute, so the dead letter "
+            "has no answer of a model)"
+        )
 
 
 def _method(letter: Letter, client: Any) -> tuple[Callable[..., Any], dict[str, Any]]:

@@ -64,7 +64,10 @@ def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
             TABLE=shown,
         )
     if not has_our_key(found):
-        message = f"The table {shown} cannot store dead letters, because its only key must be `id`, a string."
+        message = (
+            f"The table {shown} cannot store dead letters, because the table's only key must be the partition key "
+            "`id`, a string."
+        )
         return failed(message, tried, cause=_KEYS, TABLE=shown)
     if not has_our_index(found):
         lack = f"The table {shown} has no index {INDEX}, so every listing reads the whole table."
