@@ -209,7 +209,7 @@ class TestDirectories:
 
     @pytest.mark.parametrize(
         ("template", "says"),
-        [(None, "Pass --template"), ("Say {txt}", 'the template uses "txt", but a file has only "text" and "name"')],
+        [(None, "Pass --template"), ("Say {txt}", 'the template uses "txt". For a directory, use only "text" ')],
     )
     def test_a_template_for_a_directory_may_use_only_the_fields_of_a_file(
         self, template: str | None, says: str, folder: Path

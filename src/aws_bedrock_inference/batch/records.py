@@ -150,7 +150,7 @@ def parsed(text: str, advice: str) -> Any:
         ) from None
     except json.JSONDecodeError as error:
         raise ProblemError(
-            f"the text is not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}. {advice}"
+            f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}. {advice}"
         ) from None
     except (RecursionError, ValueError):
         raise ProblemError(_TOO_DEEP) from None

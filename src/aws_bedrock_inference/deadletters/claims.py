@@ -127,7 +127,7 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
     claimed = None if held else claim(queue, before, owner, LEASE)
     if claimed is None:
         raise ValueError(
-            f"dead letter {letter.id} is being sent by another redrive; try again when that redrive has ended"
+            f"dead letter {letter.id} is claimed by another redrive; try again when that redrive has ended"
         )
     back: State = before.state if before.finished else "dead"
     try:

@@ -81,7 +81,7 @@ class Envelope:
             return json.loads(text)
         except (ValueError, zlib.error, RecursionError):
             raise StoreUnusable(
-                "the content of the dead letter is damaged, or was encrypted with another seal=. Pass the seal with "
+                "the content of the dead letter is damaged, or was encrypted with another key. Pass the seal= with "
                 "which it was stored"
             ) from None
 

@@ -76,7 +76,10 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
     """
     problem = unsendable(letter)
     if problem:
-        raise ValueError(f"dead letter {letter.id} cannot be sent: {problem}")
+        raise ValueError(
+            f"dead letter {letter.id} cannot be sent: {problem}. Send the request again from its source, and discard "
+            "the letter"
+        )
     method, more = _method(letter, client)
     given = {"tenant": letter.content.tenant or None, **more}
     known = _named_parameters(method)

@@ -66,8 +66,8 @@ class Order:
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.token) or len(self.token) > _LONGEST_TOKEN:
             raise ValueError(
-                f"client_token: use 1 to {_LONGEST_TOKEN} letters, digits and hyphens, without a hyphen at the start "
-                "or end"
+                f"client_token: use at most {_LONGEST_TOKEN} letters, digits and hyphens, without a hyphen at the "
+                "start or end"
             )
         if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
             raise ValueError(
