@@ -127,8 +127,8 @@ class TestTemplates:
     @pytest.mark.parametrize(
         ("line", "says"),
         [
-            ('{"id": 1}', '"text" is missing, but the template uses it'),
-            ('{"id": 1, "text": " "}', 'fields that the template uses are blank: "text"'),
+            ('{"id": 1}', 'the field "text" is missing, but the template uses it'),
+            ('{"id": 1, "text": " "}', 'are blank: "text"'),
             ('{"id": 1, "text": "a", "max_token": 4}', 'Did you mean "max_tokens"?'),
             ('{"id": 1, "text": "a", "model": "x"}', '--model sets "model" for all records'),
             ('{"text": "a"}', '"id" is missing'),
@@ -181,8 +181,8 @@ class TestDirectories:
         ("content", "says"),
         [
             (b"caf\xe9", "byte 4 is not UTF-8"),
-            (b" \n", "the file contains no text"),
-            (b"x" * 101, "the text is longer than 100 bytes"),
+            (b" \n", "the file is empty"),
+            (b"x" * 101, "the text of the record is longer than 100 bytes"),
         ],
     )
     def test_a_binary_file_is_refused_by_name(
@@ -209,7 +209,7 @@ class TestDirectories:
 
     @pytest.mark.parametrize(
         ("template", "says"),
-        [(None, "Pass --template"), ("Say {txt}", 'the template uses "txt", but a file has only "text" and "name"')],
+        [(None, "Pass --template"), ("Say {txt}", 'the template uses "txt". For a directory, use only "text" ')],
     )
     def test_a_template_for_a_directory_may_use_only_the_fields_of_a_file(
         self, template: str | None, says: str, folder: Path

@@ -47,7 +47,7 @@ def test_byte_order_marks_blank_lines_and_line_endings_do_no_harm(text: bytes) -
     [
         (b'{"id": "p1", "prompt": "Hel', "not JSON"),
         (b'{"id": "p1", "prompt": "caf\xe9"}', "byte 28 is not UTF-8"),
-        (b'"Hello"', "this is text, not a JSON object"),
+        (b'"Hello"', "the line is text, not a JSON object"),
         (b'{"id": "p1"}', '"prompt" is missing'),
         (b'{"id": "p1", "promt": "Hello"}', '"prompt" is missing (there is "promt")'),
         (b'{"id": "p1", "prompt": 7}', '"prompt" must be text, but is a number'),
@@ -65,7 +65,7 @@ def test_byte_order_marks_blank_lines_and_line_endings_do_no_harm(text: bytes) -
         (b'{"recordId": "r1", "modelInput": {}}', "but is empty"),
         (b'{"recordId": "r1", "modelInput": {"modelId": "x"}}', "has a modelId"),
         (b'{"modelInput": {"inputText": "x"}}', '"recordId" is missing'),
-        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" appears twice'),
+        (b'{"id": 1, "prompt": "a", "prompt": "b"}', '"prompt" appears twice in one object'),
         (b'{"id": 1, "messages": [{"role": "user", "role": "user"}]}', '"role" appears twice'),
         (b'{"id": 1, "prompt": "a", "body": "b"}', '"body" is unknown'),
         (b'{"url": "/v1/chat/completions", "body": {"messages": []}}', "no user message"),

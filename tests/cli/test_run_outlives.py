@@ -324,7 +324,7 @@ def test_an_output_that_cannot_be_opened_is_a_usage_error(desk: Desk, output: st
     desk.output = desk.folder / output
     result = desk.run()
     assert (result.exit_code, desk.stub.prompts) == (2, [])
-    assert f"{desk.output}: {says}" in result.stderr
+    assert f"{desk.output} cannot be opened: {says}" in result.stderr
 
 
 def test_an_empty_input_is_reported(desk: Desk) -> None:

@@ -189,7 +189,9 @@ def test_a_letter_whose_s3_object_is_missing_does_not_hide_the_others(
     assert f"s3://{bucket}/dead-letters/{store.table}/{gone} cannot be read: NoSuchKey" in caplog.text
     report = with_bucket.redrive(Answering())
     assert (report.sent, report.refused) == (1, 1)
-    with pytest.raises(StoreUnusable, match=f"letter {gone}: its content no longer exists"):
+    with pytest.raises(
+        StoreUnusable, match=f"letter {gone}: the stored content of the dead letter is empty or was deleted"
+    ):
         with_bucket.get(gone)
     assert with_bucket.discard(gone)
     with_bucket.close()
@@ -334,7 +336,7 @@ def test_a_table_with_a_different_key_is_refused_and_not_changed(
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind}],
         BillingMode="PAY_PER_REQUEST",
     )
-    with pytest.raises(StoreUnusable, match="its only key must be `id`, a string"):
+    with pytest.raises(StoreUnusable, match="only key must be the partition key `id`, a string"):
         queue.create()
 
 

@@ -410,7 +410,7 @@ def test_a_letter_is_completed_even_if_its_answer_cannot_be_stored(
     letter = queue.get(kept)
     assert letter is not None
     assert (letter.state, letter.answer) == ("redriven", None)
-    assert f"the answer to dead letter {kept} was not stored: the disk is full" in caplog.text
+    assert f"dead letter {kept} was sent, but its answer was not stored: the disk is full" in caplog.text
 
 
 def test_an_exception_of_on_answer_is_logged(queue: DeadLetterQueue, caplog: Any) -> None:

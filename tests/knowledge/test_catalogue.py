@@ -160,9 +160,9 @@ def test_errors_of_aws_s_documents_without_a_code_are_explained(text: str, cause
 
 BAD = {
     "fault = [{cause = 'x'}]": "bad: service is missing",
-    "service = 's'\ntitle = 't'\n[[fault]]\ncodes = ['X']\ncause = 'nowhere'": "which is not defined",
+    "service = 's'\ntitle = 't'\n[[fault]]\ncodes = ['X']\ncause = 'nowhere'": "but no file defines this cause",
     "service = 's'\ntitle = 't'\n[cause.x]\ntitle = 'x'": "bad: cause x: group is missing",
-    "service = 's'\ntitle = 't'\nnmaes = []": "bad: 'nmaes' is not allowed; allowed are service, title, names,",
+    "service = 's'\ntitle = 't'\nnmaes = []": "bad: the key 'nmaes' is not allowed; use only service, title, names,",
 }
 
 

@@ -198,7 +198,10 @@ def test_skipped_time_refills_quotas_too() -> None:
     [
         ({"jobs": [{"errors": 2}]}, "errors is 2.0; set the share of the records that fail, from 0 to 1"),
         ({"jobs": [{"chunk": 0}]}, "chunk is 0; set the number of records"),
-        ({"jobs": [{"running": 5}]}, r"\[\[jobs\]\] number 1 has no 'running'; allowed here: chunk, error_code"),
+        (
+            {"jobs": [{"running": 5}]},
+            r"\[\[jobs\]\] number 1 has no setting 'running'; allowed here: chunk, error_code",
+        ),
         ({"batch": {"minimum": -1}}, r"\[batch\]: minimum must not be negative"),
         ({"s3_endpoint": "localhost:9000"}, "set a URL such as http://127.0.0.1:9000"),
     ],

@@ -198,7 +198,7 @@ def test_the_runtime_applies_the_tables_of_the_scenario() -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"foundation": [{"name": "x"}]}, "id is missing: the id of the model"),
+        ({"foundation": [{"name": "x"}]}, "id is missing; set it to the id of the model"),
         ({"foundation": [{"id": "a.b", "end_of_life": "soon"}]}, "'soon' is not a date; write dates as 2026-12-31"),
         ({"foundation": [{"id": "a.b", "agreement": "MAYBE"}]}, "use one of AVAILABLE, PENDING"),
         ({"foundation": [{"id": "a.b", "on_demand": 1}]}, "on_demand must be true or false, not 1"),

@@ -33,28 +33,28 @@ def test_options_override_the_scenario(tmp_path: Any) -> None:
 
 
 WRONG = {
-    'faluts = "x"': "the scenario has no 'faluts'; allowed here: answers, batch, changes, credentials,",
-    "[quota]\nrmp = 5": r"[quota] has no 'rmp'; allowed here: rpm, tpd, tpm",
+    'faluts = "x"': "the scenario has no setting 'faluts'; allowed here: answers, batch, changes, credentials,",
+    "[quota]\nrmp = 5": r"[quota] has no setting 'rmp'; allowed here: rpm, tpd, tpm",
     "[quota]\nrpm = -5": "[quota]: rpm must not be negative",
     '[quota]\nrpm = "5"': "[quota]: rpm must be a number, not '5'",
     'discipline = "leaky"': "discipline 'leaky' is unknown; use one of bucket, tight, fixed, sliding",
     'seed = "x"': "the scenario: seed must be a whole number, not 'x'",
     '[[retention]]\nregion = "eu-*"\nmode = "all"': "[[retention]] number 1: mode is 'all'; use one of default, none,",
-    '[[trusted_access]]\nid = "a-b"': "[[trusted_access]] number 1: provider is missing: the provider of the program",
+    '[[trusted_access]]\nid = "a-b"': "[[trusted_access]] number 1: provider is missing; set it to the provider",
     "quota = 5": "[quota] must be a table",
     '[[faults]]\nkind = "explode"': "[[faults]] number 1: kind is 'explode'; use one of error, throttle, outage,",
     '[[faults]]\nkind = "reset"\n[[faults]]\nkind = "error"': "[[faults]] number 2 (error): code is missing",
     '[[faults]]\nkind = "error"\ncode = "Odd"': "number 1 (error): Odd is not an error code of Bedrock; set its HTTP",
-    '[[faults]]\nkind = "throttle"\nlimit = "coins"': "limit must be one of requests, tokens, tokens-per-day",
+    '[[faults]]\nkind = "throttle"\nlimit = "coins"': "limit is 'coins'; use requests, tokens or tokens-per-day",
     '[[faults]]\nkind = "refused"': "(refused): until is missing; set the time in seconds",
-    '[[faults]]\nkind = "refused"\nuntil = 3\nmodel = "x"': "(refused) has no 'model'; allowed here: from, kind, until",
-    '[[faults]]\nkind = "truncate"\nseconds = 3': "(truncate) has no 'seconds'; allowed here: after,",
+    '[[faults]]\nkind = "refused"\nuntil = 3\nmodel = "x"': "(refused) has no setting 'model'; allowed here: from",
+    '[[faults]]\nkind = "truncate"\nseconds = 3': "(truncate) has no setting 'seconds'; allowed here: after,",
     "[[quotas]]\nrpm = inf": "[[quotas]] number 1: rpm is inf; set a number of 0 or more, or omit it for no limit",
-    "[[changes]]\ntpm = 5": "[[changes]] number 1: at is missing: the time of the change, in seconds since",
+    "[[changes]]\ntpm = 5": "[[changes]] number 1: at is missing; set it to the time of the change, in seconds",
     "[[changes]]\nat = 5": "[[changes]] number 1: no limit is set; set at least one of rpm, tpm and tpd",
     "[[changes]]\nat = -5\ntpm = 5": "[[changes]] number 1: at must not be negative",
     "[[changes]]\nat = 5\ntpm = -5": "[[changes]] number 1: tpm must not be negative",
-    "[[changes]]\nfrom = 5\ntpm = 5": "[[changes]] number 1 has no 'from'; allowed here: at, model, pool, region, rpm,",
+    "[[changes]]\nfrom = 5\ntpm = 5": "[[changes]] number 1 has no setting 'from'; allowed here: at, model, pool,",
     "[models]\nknown = 5": "[models]: known must be a list of strings",
     "[[faults]\n": "the scenario is not valid TOML",
 }
@@ -68,7 +68,7 @@ def test_an_error_in_a_scenario_is_explained(text: Any) -> None:
 
 
 def test_a_missing_file_is_reported() -> None:
-    with pytest.raises(ScenarioError, match=r"no scenario file 'nope'; pass a path, or one of: bad-day, calm"):
+    with pytest.raises(ScenarioError, match=r"no scenario file 'nope'; pass the path .*, or one of: bad-day, calm"):
         tables("nope")
 
 

@@ -100,7 +100,7 @@ def test_an_unreadable_memory_suppresses_no_alert(caplog: pytest.LogCaptureFixtu
     )
     service.runs(20)
     assert service.runs(5, failing=5) == [("failures", "open")]
-    assert caplog.text.count("examines only its own counts") == 1
+    assert caplog.text.count("this process examines only its own counts") == 1
     assert "Update aws-bedrock-inference" in caplog.text
 
 

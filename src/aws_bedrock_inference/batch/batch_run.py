@@ -76,7 +76,9 @@ class _BaseRun:
         if given.get("template") is not None:
             given["template"] = Template(given["template"])
         if holds_output(source_of(source), Path(output)):
-            raise ValueError(f"{output} is the input file or is inside the input directory. Choose another output file")
+            raise ValueError(
+                f"the output {output} is the input itself, or is in the input directory. Choose another output"
+            )
         self._job = Job(source=source_of(source), output=Path(output), model=client.model_id, **given)
         check_limit(self._job.max_cost)
         self._tally = Tally(clock.monotonic)

@@ -77,7 +77,8 @@ def check_limit(limit: float | None) -> None:
         MaxCost(limit)  # raises for an invalid limit
         if policies_are_off():
             raise ValueError(
-                f"max_cost cannot be enforced while {VARIABLE} turns off all policies. Unset one of the two"
+                f"max_cost cannot be enforced, because the environment variable {VARIABLE} turns off all policies. "
+                "Unset the variable, or omit max_cost"
             )
 
 

@@ -26,11 +26,15 @@ def files(folder: Path, template: Template | None) -> Iterator[Piece]:
     """
     if template is None:
         raise ValueError(
-            f"{folder} is a directory, where each file is one record. Pass --template 'Summarize: {{text}}'"
+            f"{folder} is a directory. Each of its files becomes one record, so a template is needed. "
+            "Pass --template 'Summarize: {text}'"
         )
     unknown = sorted(template.fields - _FIELDS)
     if unknown:
-        raise ValueError(f'the template uses "{unknown[0]}", but a file has only "text" and "name". Use these names')
+        raise ValueError(
+            f'the template uses "{unknown[0]}". For a directory, use only "text" (the content of a file) and '
+            '"name" (the name of the file)'
+        )
     for path in _paths(folder):
         key = path.relative_to(folder).as_posix()
         shown = str(path).encode(errors="backslashreplace").decode()
@@ -51,12 +55,14 @@ def _text(path: Path) -> str:
     if not encodable(str(path)):
         raise ProblemError("the file name is not UTF-8. Rename the file")
     if not path.is_file():
-        raise ProblemError("not a regular file. Remove it from the directory")
+        raise ProblemError("not a regular file, but for example a pipe or a broken link. Remove it from the directory")
     try:
         with path.open("rb") as file:
             content = file.read(LONGEST_LINE + 1)
     except OSError as error:
-        raise ProblemError(f"{error.strerror}. Make it readable, or remove it from the directory") from None
+        raise ProblemError(
+            f"the file cannot be read: {error.strerror}. Make it readable, or remove it from the directory"
+        ) from None
     text = text_of(content.removeprefix(BYTE_ORDER_MARK))
     if not text.strip():
         raise ProblemError("the file contains no text. Write text into the file, or remove it from the directory")

@@ -71,8 +71,8 @@ def held(path: Path) -> Held:
     """
     if kind := network_of(path):
         raise ValueError(
-            f"{path} would be on {kind}, a network file system. SQLite's write-ahead log does not work there, and two "
-            "machines could write at the same time. Choose an output file on a disk of this machine"
+            f"the journal {path} would be on {kind}, a network file system. SQLite's write-ahead log does not work "
+            "there, and two machines could write at the same time. Choose an output file on a disk of this machine"
         )
     busy = f"{path} is in use by another run. Wait for that run, or choose another output file"
     found = identity(path)
@@ -81,7 +81,9 @@ def held(path: Path) -> Held:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
+        raise ValueError(
+            f"the journal {path} cannot be opened: {error.strerror or error}. Choose another output file"
+        ) from error
     status = os.fstat(descriptor)
     file = (status.st_dev, status.st_ino)
     if not _locked(descriptor):

@@ -48,7 +48,7 @@ def check_names(source: Iterable[str], known: tuple[str, ...]) -> None:
         close = difflib.get_close_matches(name.lower(), known, 3, 0.5)
         near = [other for other in (*begun, *close) if other not in source]
         hint = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known fields: {', '.join(known[:_MOST_NAMED])}"
-        raise ProblemError(f'"{name:.80}" is unknown and would have no effect. {hint}')
+        raise ProblemError(f'the field "{name:.80}" is unknown and would have no effect. {hint}')
 
 
 def is_openai(source: Mapping[str, Any]) -> bool:
@@ -84,7 +84,9 @@ def check_unused(names: Iterable[str], template: Template) -> None:
             continue
         _refuse_option(name)
         if member := _misspelt(name):
-            raise ProblemError(f'"{name}" is not used by the template. Did you mean "{member}"? Rename it or remove it')
+            raise ProblemError(
+                f'the template does not use the field "{name}". Did you mean "{member}"? Rename the field, or remove it'
+            )
 
 
 def hint_at(source: Iterable[str], wanted: str) -> str:
@@ -95,7 +97,9 @@ def hint_at(source: Iterable[str], wanted: str) -> str:
 
 def _refuse_option(name: str) -> None:
     if name in _OPTIONS:
-        raise ProblemError(f'{_OPTIONS[name]} sets "{name}" for all records. Remove this field from the input')
+        raise ProblemError(
+            f'"{name}" is set on the command line for all records ({_OPTIONS[name]}). Remove this field from the record'
+        )
 
 
 @lru_cache(maxsize=1024)

@@ -50,11 +50,16 @@ class Output:
         self._torn = False
         try:
             if failures_of(path).exists() and not failures_of(path).is_file():
-                raise ValueError(f"{failures_of(path)} is not a regular file. Move it away, or choose another output")
+                raise ValueError(
+                    f"{failures_of(path)}, where failed records are written, is not a regular file. Move it away, or "
+                    "choose another output"
+                )
             self._missing = not path.exists()
             self._file = _opened(path)
         except OSError as error:
-            raise ValueError(f"{path}: {error.strerror or error}. Choose another output file") from error
+            raise ValueError(
+                f"the output {path} cannot be opened: {error.strerror or error}. Choose another output file"
+            ) from error
 
     def begin(self, journal: Journal) -> None:
         """Compare the file with the journal, and add the answers that the file lacks.

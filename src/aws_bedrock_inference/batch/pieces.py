@@ -56,7 +56,8 @@ def text_of(line: bytes) -> str:
     """
     if len(line) > LONGEST_LINE:
         raise ProblemError(
-            f"the text is longer than {LONGEST_LINE:,} bytes. Bedrock accepts at most 25,000,000 bytes. Shorten it"
+            f"the text of the record is longer than {LONGEST_LINE:,} bytes. Bedrock accepts at most 25,000,000 bytes. "
+            "Shorten the record"
         )
     try:
         return line.decode()

@@ -147,7 +147,7 @@ def parsed(text: str, advice: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         raise ProblemError(
-            "a character is incomplete: the line contains only one of its two escapes (\\ud800 to \\udfff). "
+            "the JSON contains only one of the two escapes (\\ud800 to \\udfff) that form a character. "
             "Write both escapes, or remove this one"
         ) from None
     except json.JSONDecodeError as error:
@@ -189,17 +189,17 @@ def _record(
 def _object(line: bytes, number: int) -> dict[str, Any]:
     source = parsed(text_of(line), _ADVICE_AT_FIRST if number == 1 else _ADVICE)
     if not isinstance(source, dict):
-        raise ProblemError(f"this is {_kind(source)}, not a JSON object. Write {_EXAMPLE}")
+        raise ProblemError(f"the line is {_kind(source)}, not a JSON object. Write {_EXAMPLE}")
     return source
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ProblemError(f"{name} is not JSON. Write a number, or omit the field")
+    raise ProblemError(f"{name} is not a number in JSON. Write a finite number, or omit the field")
 
 
 def _finite(text: str) -> float:
     if isinf(number := float(text)):
-        raise ProblemError(f"the number {text:.40} is too large. Write a number below 1.8e308")
+        raise ProblemError(f"the number {text:.40} is too large. Write a number up to 1.7e308")
     return number
 
 
@@ -207,7 +207,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
         twice = next(name for name, number in Counter(name for name, _ in pairs).items() if number > 1)
-        raise ProblemError(f'"{twice:.80}" appears twice. Remove one of them')
+        raise ProblemError(f'the field "{twice:.80}" appears twice in one object. Remove one of the two')
     return members
 
 
@@ -226,7 +226,7 @@ def _prompt_key(source: dict[str, Any]) -> str:
     for name in ("prompt", "system"):
         text = source.get(name, "-")  # optional, except for the prompt of a record without messages
         if not isinstance(text, str):
-            raise ProblemError(f'"{name}" must be text, but is {_kind(text)}')
+            raise ProblemError(f'"{name}" must be text, but is {_kind(text)}. Put it in quotes')
         if not text.strip():
             raise ProblemError(f'"{name}" is blank, and Bedrock refuses blank text. Write text, or remove the line')
     _check_settings(source)
@@ -251,7 +251,7 @@ def _bedrock_key(source: dict[str, Any]) -> str:
     body = source["modelInput"]
     if not isinstance(body, dict) or not body:
         given = "empty" if body == {} else _kind(body)
-        raise ProblemError(f'"modelInput" must be an object with the request\'s body, but is {given}')
+        raise ProblemError(f'"modelInput" must be an object with the request\'s body, but is {given}. Correct it')
     if "modelId" in body:
         raise ProblemError('"modelInput" has a modelId. The model is set on the command line; remove this field')
     return _key(source, "recordId")
@@ -266,7 +266,7 @@ def _openai_key(source: dict[str, Any]) -> str:
         )
     body = source.get("body")
     if not isinstance(body, dict):
-        raise ProblemError(f'"body" must be an object with the request\'s body, but is {_kind(body)}')
+        raise ProblemError(f'"body" must be an object with the request\'s body, but is {_kind(body)}. Correct it')
     _check_settings(translated(body))
     return _key(source, "custom_id")
 

@@ -65,4 +65,4 @@ class _Rejects:
         try:
             yield
         except OSError as error:
-            raise OSError(f"{self._path}: {error.strerror or error}.") from error
+            raise OSError(f"{self._path} cannot be written: {error.strerror or error}.") from error

@@ -66,7 +66,7 @@ def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterat
             yield Piece(name, number, problem)
         except csv.Error as error:
             if texts.number > number:  # after this row, open and closed quotes cannot be distinguished
-                raise ValueError(f"{name}, line {number}: a quote is opened but not closed. Correct it") from None
+                raise ValueError(f"{name}, line {number}: a quote is opened but not closed. Close it") from None
             yield Piece(name, number, ProblemError(f"not CSV: {error}. Inside quotes, write a quote twice"))
 
 
@@ -100,7 +100,10 @@ def _columns(text: str) -> tuple[str, list[str]]:
             names = next(csv.reader([text], delimiter=delimiter, strict=True), [])
             made.append((delimiter, [name.strip() for name in names]))
     if not made:
-        raise ProblemError("not CSV: a quote is not closed, or is inside the name of a column. Correct this line")
+        raise ProblemError(
+            "the first line is not CSV: a quote in the column names is not closed, or is inside a name. Correct the "
+            "quotes"
+        )
     return max(made, key=lambda one: ("id" in one[1], len(one[1])))
 
 
@@ -124,8 +127,7 @@ def _check(columns: list[str], template: Template | None) -> None:
     missing = sorted(template.fields - set(columns))
     if missing:
         raise ProblemError(
-            f'the template uses the column "{missing[0]}", but the table has only {shown}. '
-            "Correct the template or the name of the column"
+            f'the template uses the column "{missing[0]}", but the table has only {shown}. Correct the template'
         )
     if "prompt" in columns or "messages" in columns:
         raise ProblemError(

@@ -33,7 +33,10 @@ class Schema:
         except UnicodeDecodeError:
             raise ValueError(f"{path} is not UTF-8. Pass a JSON schema in UTF-8") from None
         if not is_usable(self._text):
-            raise ValueError(f"{path} is not a JSON schema. Check it, for example with `python -m json.tool {path}`")
+            raise ValueError(
+                f"{path} is not valid JSON, or is not a valid JSON schema. Correct it; `python -m json.tool {path}` "
+                "shows errors in the JSON"
+            )
 
     def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
         """Return a function that sends a record until its answer fits the schema. The function raises `DoesNotFit`

@@ -88,7 +88,9 @@ def status_of(path: Path) -> Status:
             (version,) = database.execute("PRAGMA user_version").fetchone()
             (application,) = database.execute("PRAGMA application_id").fetchone()
             if application != SCHEMA.application:
-                raise ValueError(f"{path} is not a journal of `bedrock run`. Pass the output file of a run")
+                raise ValueError(
+                    f"{path} is not a journal of `bedrock run`. Pass the output file of a run, or its journal"
+                )
             if version > SCHEMA.newest:
                 raise ValueError(too_new(path, f"it has format {version}"))
             facts = dict(database.execute("SELECT name, value FROM facts"))
@@ -100,7 +102,9 @@ def status_of(path: Path) -> Status:
                 (State.FAILED,),
             ).fetchall()
     except sqlite3.Error as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ValueError(
+            f"the journal {path} cannot be read: {error}. Check its permissions, or restore the file from a backup"
+        ) from error
     parked, ended = facts.get("parked") or "", facts.get("ended")
     state = ("parked" if parked else "running") if running else ended or "killed"
     reason = parked if running else facts.get("reason") or ("" if ended else _NO_END)

@@ -24,7 +24,7 @@ class Template:
 
     def __init__(self, text: str) -> None:
         if not encodable(text):
-            raise ValueError("the template is not valid UTF-8. Write it to a file, and pass --template @FILE")
+            raise ValueError("the template is not valid UTF-8. Write it to a file in UTF-8, and pass --template @FILE")
         try:
             self._parts = list(Formatter().parse(text))
         except ValueError as error:
@@ -48,11 +48,15 @@ class Template:
         """
         missing = sorted(self.fields - members.keys())
         if missing:
-            raise ProblemError(f'"{missing[0]}" is missing, but the template uses it. Add it, or remove the line')
+            raise ProblemError(
+                f'the field "{missing[0]}" is missing, but the template uses it. Add the field, or remove the line'
+            )
         texts = {name: _text(members[name]) for name in self.fields}
         if not any(text.strip() for text in texts.values()):
             names = ", ".join(f'"{name}"' for name in sorted(texts))
-            raise ProblemError(f"all fields that the template uses are blank: {names}. Write text, or remove the line")
+            raise ProblemError(
+                f"all fields that the template uses are blank: {names}. Fill in one of them, or remove the line"
+            )
         return "".join(literal + (texts[name] if name else "") for literal, name, _, _ in self._parts)
 
 

@@ -146,7 +146,10 @@ def redrive(
     claimed are skipped; --wait waits for them.
     """
     if ids and (limit or remedied or force or wait or any(choice.values())):
-        raise click.UsageError("an ID cannot be combined with options that select letters. Omit the options or the ID")
+        raise click.UsageError(
+            "An ID selects one dead letter, so it cannot be combined with other selections, such as --cause, --limit, "
+            "--remedied, --force or --wait. Omit the ID, or omit these options."
+        )
     with contextlib.ExitStack() as stack:
         queue = stack.enter_context(_queue(store))
         first = [_found(queue, ids[0]).summary] if ids else queue.page_of_summaries(1, **selection(**choice)).summaries
@@ -267,7 +270,10 @@ def create(*, store: str) -> None:
 def _found(queue: DeadLetterQueue, letter_id: str) -> Letter:
     letter = queue.get(letter_id)
     if letter is None:
-        raise NoLetter(f"letter {letter_id} does not exist at {queue.store.place}. `bedrock dlq list` lists letters")
+        raise NoLetter(
+            f"the dead letter {letter_id} does not exist at {queue.store.place}. Pass an ID that `bedrock dlq list` "
+            "prints"
+        )
     return letter
 
 

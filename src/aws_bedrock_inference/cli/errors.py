@@ -81,8 +81,8 @@ def _named(name: str, places: _Places) -> _Places:
     found = {place: causes for place, causes in found.items() if causes}
     if not found:
         raise click.UsageError(
-            f"The catalogue has no service, error code or cause {name!r}. "
-            f"`bedrock explain {name}` also knows the error codes in AWS's API descriptions."
+            f"{name!r} is not a service, an error code or a cause in the catalogue of this command. "
+            f"Run `bedrock explain {name}`, because it also knows the error codes in AWS's API descriptions."
         )
     return found
 

@@ -54,7 +54,9 @@ def chosen_service(name: str | None) -> str | None:
     service = service_called(name)
     if service is None:
         known = ", ".join(sorted(set(catalogue().services) - {"any"}))
-        raise click.UsageError(f"Service {name!r} is unknown. Pass its name in the AWS CLI, or one of: {known}.")
+        raise click.UsageError(
+            f"Service {name!r} is unknown. Pass the name of the service in the AWS CLI, or one of: {known}."
+        )
     return service
 
 
@@ -72,7 +74,9 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
     """
     text = _text(words)
     if not text.strip():
-        raise click.UsageError("The text is empty. Pass an error code, a text, a FILE, or - for standard input.")
+        raise click.UsageError(
+            "The text to explain is empty. Pass an error code, the text of an error, a FILE, or - for standard input."
+        )
     service = chosen_service(service)
     found = meanings(text, service)
     is_name = len(words) == 1 and _looks_like_a_file(words[0])
@@ -93,7 +97,10 @@ def explain(*, words: tuple[str, ...], service: str | None, short: bool, as_json
 def _text(words: tuple[str, ...]) -> str:
     if not words:
         if sys.stdin is not None and sys.stdin.isatty():
-            raise click.UsageError("Pass an error code, a text or a FILE, or pipe a text to standard input.")
+            raise click.UsageError(
+                "There is no error to explain. Pass an error code, the text of an error or a FILE, or pipe the text to "
+                "standard input."
+            )
         words = ("-",)
     if words == ("-",):
         return _head_and_tail(standard_input())

@@ -203,7 +203,11 @@ def _records(source: Source) -> Iterator[dict[str, Any]]:
             yield _plain(record)
     if bad:
         more = f"\n... and {len(bad) - _MOST_LINES:,} more lines." if len(bad) > _MOST_LINES else ""
-        raise click.UsageError("\n".join(bad[:_MOST_LINES]) + more)
+        raise click.UsageError(
+            "The job was not created, because INPUT has invalid lines. Correct them:\n"
+            + "\n".join(bad[:_MOST_LINES])
+            + more
+        )
 
 
 def _plain(record: Record) -> dict[str, Any]:

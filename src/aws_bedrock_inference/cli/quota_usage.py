@@ -124,7 +124,10 @@ def shared_quotas(store: ShareStore, models: Sequence[str] = ()) -> list[SharedQ
     Raises `StoreUnavailable` if the store cannot be read, or if it is a file that does not exist.
     """
     if isinstance(store, SqliteStore) and not store.path.exists() and store.path.parent.is_dir():
-        raise _NotYet(f"{store.path} does not exist yet. The first process with Quota(store=...) creates it.")
+        raise _NotYet(
+            f"{store.path} does not exist yet. The first process with Quota(store=...) creates it. Start such a "
+            "process, or correct --store."
+        )
     chosen = {split_profile(model) for model in models}
     quotas = (SharedQuota.of(key, view) for key, view in store.look().run().items())
     return [quota for quota in quotas if quota.members and (not models or _is_selected(quota, chosen))]

@@ -167,7 +167,10 @@ def run(
     """
     source, output = options["source"], options["output"]
     if output == DASH:
-        raise click.UsageError("--output must be a file, because a run writes its journal next to it.")
+        raise click.UsageError(
+            "--output must be a file, not - (standard output): the run also writes a journal file next to the output. "
+            "Pass the path of a file."
+        )
     if holds_output(source, output):
         raise click.UsageError(
             "INPUT and --output are the same file, or --output is in the directory INPUT. Choose another --output."
@@ -211,7 +214,9 @@ def _configured(options: dict[str, Any]) -> dict[str, Any]:
         return options
     twice = [f"--{name}" for name in ("rpm", "tpm", "store") if options[name] is not None]
     if twice:
-        raise click.UsageError(f"{', '.join(twice)} and --config both set the quota. Set it only in {config}.")
+        raise click.UsageError(
+            f"{', '.join(twice)} and --config both set the quota. Set the quota only in the file {config}."
+        )
     pipeline = load(config)
     quota = next(policy for policy in pipeline.policies if isinstance(policy, Quota))
     return {**options, "pipeline": pipeline, "rpm": quota.rpm, "tpm": quota.tpm}

@@ -41,6 +41,9 @@ def template(_: click.Context, __: click.Parameter, value: str | None) -> Templa
         text = Path(value[1:]).read_text("utf-8") if value.startswith("@") else given_text(value)
         return Template(text)
     except OSError as error:
-        raise click.BadParameter(f"{value[1:]}: {error.strerror}. Pass a file that can be read.") from None
+        raise click.BadParameter(
+            f"The template file {value[1:]} cannot be read: {error.strerror}. Pass @ and the path of a readable text "
+            "file."
+        ) from None
     except ValueError as error:
         raise click.BadParameter(f"{error}.") from None

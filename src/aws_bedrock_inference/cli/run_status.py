@@ -37,7 +37,10 @@ def status(*, output: Path, as_json: bool) -> None:
     """
     path = output if output.name.endswith(SUFFIX) else journal_of(output)
     if not path.exists():
-        raise click.UsageError(f"The journal {path} does not exist. Pass the --output of a run.")
+        raise click.UsageError(
+            f"The journal {path}, the file with the state of a run, does not exist. Pass the FILE that `bedrock run "
+            "--output FILE` wrote."
+        )
     found = status_of(path)
     if as_json:
         click.echo(json.dumps(found.plain(), ensure_ascii=False))

@@ -28,8 +28,8 @@ def simulated(scenario: str | Path | dict[str, Any]) -> Iterator[tuple[Simulator
     """
     if isinstance(scenario, str) and scenario.endswith((".jsonl", ".json")):
         raise click.UsageError(
-            f"--simulate read the next word, {scenario}, as its scenario. "
-            "Write --simulate last, or write --simulate=bad-day."
+            f"{scenario} follows --simulate, so it was read as the simulator's scenario, not as an input file. "
+            "Move --simulate to the end of the command, or write --simulate=bad-day."
         )
     need_extra()
     # The simulator is local, so no proxy is used for it. Python prefers the lower-case name of this environment

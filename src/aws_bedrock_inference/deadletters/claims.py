@@ -107,7 +107,7 @@ def release(
         # The answer may be too large. Store the result without the answer, because a letter without a result is sent
         # again.
         done = patient(lambda: queue.store.update(ended, claimed.version))
-        LOGGER.error("the answer to dead letter %s was not stored: %s", claimed.id, trouble)
+        LOGGER.error("dead letter %s was sent, but its answer was not stored: %s", claimed.id, trouble)
         return done
 
 
@@ -127,7 +127,9 @@ def retried(queue: DeadLetterQueue, letter: Letter, client: Any) -> Any:
     held = before.state == "claimed" and not queue.store.has_lapsed(before)
     claimed = None if held else claim(queue, before, owner, LEASE)
     if claimed is None:
-        raise ValueError(f"dead letter {letter.id} is claimed by another redrive; try again when it has ended")
+        raise ValueError(
+            f"dead letter {letter.id} is claimed by another redrive; try again when that redrive has ended"
+        )
     back: State = before.state if before.finished else "dead"
     try:
         result = send(letter, client)
@@ -158,5 +160,9 @@ def recorded(queue: DeadLetterQueue, claimed: Summary, *end: Any, **changes: Any
     except StoreUnavailable as trouble:
         problem = str(trouble)
     if problem:
-        LOGGER.error("dead letter %s was sent, but the result could not be recorded: %s", claimed.id, problem)
+        LOGGER.error(
+            "dead letter %s was sent, but the result could not be recorded, so the letter may be sent again: %s",
+            claimed.id,
+            problem,
+        )
     return problem

@@ -142,8 +142,9 @@ class DynamoLetters:
             held = self._in_bucket("answer", f"{summary.id}/{summary.version}", answer) if self._bucket else {}
             if not held:
                 LOGGER.warning(
-                    "the answer to dead letter %s was not stored: it does not fit into the item, and no bucket is set",
-                    summary.id,
+                    "the answer to dead letter %s was not stored: it does not fit into the item, and no S3 bucket is "
+                    "set. Name one in the store's URL: dynamodb://%s?bucket=NAME",
+                    *(summary.id, self.table),
                 )
             return self._updated(summary, version, held)
 
@@ -231,7 +232,8 @@ class DynamoLetters:
                 return
             self._scans = True
             LOGGER.warning(
-                "%s has no index %s, so each list reads the complete table. Add it: `bedrock dlq create --store %s`",
+                "%s has no index %s, so each list reads the complete table. Add the index: `bedrock dlq create --store "
+                "%s`",
                 *(self.place, INDEX, self.table),
             )
         yield from self._pages("scan", {"TableName": self.table}, {"id": key["id"]} if key else {})

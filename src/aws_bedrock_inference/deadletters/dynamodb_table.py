@@ -73,8 +73,8 @@ def has_our_index(found: dict[str, Any]) -> bool:
 def _indexed(client: Any, table: str, place: str, found: dict[str, Any]) -> list[str]:
     if not has_our_key(found):
         raise StoreUnusable(
-            f"{place} cannot store dead letters, because its only key must be `id`, a string. The table was not "
-            "changed. Choose another table"
+            f"{place} cannot store dead letters: the table's only key must be the partition key `id`, a string. The "
+            "table was not changed. Choose another table"
         )
     if has_our_index(found):
         return []

@@ -54,7 +54,8 @@ class Envelope:
             return self._redact(value)
         except Exception as error:  # noqa: BLE001 - the function is the user's
             raise StoreUnusable(
-                f"redact raised {type(error).__name__}, so no part of the request was stored. Correct this function"
+                f"redact raised {type(error).__name__}, so no part of the request was stored. Correct the function "
+                "redact"
             ) from None
 
     def pack(self, plain: Any, *, sealed: bool) -> bytes:
@@ -66,7 +67,9 @@ class Envelope:
     def unpack(self, content: bytes, *, sealed: bool) -> Any:
         """Return the JSON value in `content`, which `pack` returned. Raises `StoreUnusable` if it cannot be read."""
         if not content:
-            raise StoreUnusable("its content no longer exists")
+            raise StoreUnusable(
+                "the stored content of the dead letter is empty or was deleted. Restore it, or discard the letter"
+            )
         if sealed:
             if self._seal is None:
                 raise StoreUnusable(
@@ -78,7 +81,8 @@ class Envelope:
             return json.loads(text)
         except (ValueError, zlib.error, RecursionError):
             raise StoreUnusable(
-                "the content of the dead letter is damaged, or was sealed with another key. Pass the original seal"
+                "the content of the dead letter is damaged, or was encrypted with another key. Pass the seal= with "
+                "which it was stored"
             ) from None
 
 
@@ -86,7 +90,9 @@ def _applied(function: Callable[[bytes], bytes], content: bytes, name: str) -> b
     try:
         made: object = function(content)
     except Exception as error:  # noqa: BLE001 - the function is the user's
-        raise StoreUnusable(f"{name}=(encrypt, decrypt) raised {type(error).__name__}") from None
+        raise StoreUnusable(f"{name}=(encrypt, decrypt) raised {type(error).__name__}. Correct this function") from None
     if not isinstance(made, bytes):
-        raise StoreUnusable(f"{name}=(encrypt, decrypt) returned a {type(made).__name__}. It must return bytes")
+        raise StoreUnusable(
+            f"{name}=(encrypt, decrypt) returned {type(made).__name__}, not bytes. Correct this function"
+        )
     return made

@@ -123,16 +123,16 @@ def summary_of(plain: dict[str, Any]) -> Summary:
         )
         return Summary(**known)
     except (TypeError, AttributeError) as error:
-        raise ValueError(f"the stored JSON is not the summary of a dead letter: {error}") from None
+        raise ValueError(f"the stored data are not the summary of a dead letter: {error}") from None
 
 
 def check_format(plain: Any) -> None:
     """Raise `LetterTooNew` for a dead letter in a newer format, and `ValueError` for values that are not a letter."""
     number = plain.get("format") if isinstance(plain, dict) else None
     if not isinstance(number, int):
-        raise ValueError("the stored JSON is not a dead letter")  # noqa: TRY004 - the content of a store is wrong
+        raise ValueError("the stored data are not a dead letter, because they have no `format`")  # noqa: TRY004 - the content of a store is wrong
     if number > NEWEST:
-        raise LetterTooNew(f"it has format {number}; this version reads formats up to {NEWEST}")
+        raise LetterTooNew(f"the letter has format {number}; this version reads formats up to {NEWEST}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def content_of(plain: dict[str, Any]) -> Content:
             known[name] = decoded(known[name])
         return Content(**known)
     except (TypeError, AttributeError, LookupError) as error:
-        problem = f"the stored JSON is not the content of a dead letter: {error}. Restore or discard the letter"
+        problem = f"the stored data are not the content of a dead letter: {error}. Restore or discard the letter"
         raise ValueError(problem) from None
 
 

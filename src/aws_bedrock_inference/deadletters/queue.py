@@ -205,7 +205,9 @@ class DeadLetterQueue:
         if summary.state == "discarded":
             return False
         if summary.state == "claimed" and not self.store.has_lapsed(summary):
-            raise ValueError(f"dead letter {request_id} is claimed by a redrive; discard it when the redrive has ended")
+            raise ValueError(
+                f"dead letter {request_id} is claimed by a redrive; discard the letter when the redrive has ended"
+            )
         if not self.store.update(replace(summary, state="discarded", version=summary.version + 1), summary.version):
             raise ValueError(f"dead letter {request_id} was changed by another program just now; try again")
         return True

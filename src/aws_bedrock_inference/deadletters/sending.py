@@ -76,7 +76,10 @@ def send(letter: Letter, client: Any, timeout: float | None = None) -> Any:
     """
     problem = unsendable(letter)
     if problem:
-        raise ValueError(f"dead letter {letter.id} cannot be sent: {problem}")
+        raise ValueError(
+            f"dead letter {letter.id} cannot be sent: {problem}. Send the request again from its source, and discard "
+            "the letter"
+        )
     method, more = _method(letter, client)
     given = {"tenant": letter.content.tenant or None, **more}
     known = _named_parameters(method)
@@ -103,8 +106,8 @@ def _check(result: Any) -> None:
     instead_of = getattr(getattr(result, "made", None), "degraded_by", None)
     if isinstance(instead_of, Fault):
         raise NotAnswered(
-            f"the call failed: {instead_of.code}: {instead_of.message}. The policy Degrade returned a substitute "
-            "answer, which does not count as an answer to the dead letter"
+            f"{instead_of.code}: {instead_of.message} (the policy Degrade returned a substitute, so the dead letter "
+            "has no answer of a model)"
         )
 
 

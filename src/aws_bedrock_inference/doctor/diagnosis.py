@@ -57,7 +57,9 @@ def diagnose(
         raise ValueError(f"diagnose(timeout={shown(timeout)}): pass a number of seconds above 0")
     unknown = [name for name in asked if name not in PROBES]
     if unknown:
-        raise ValueError(f"diagnose(asked={unknown}): no probe has this name; the probes are {', '.join(PROBES)}")
+        raise ValueError(
+            f"diagnose(asked={unknown}): these are not names of probes (checks of the doctor). Use: {', '.join(PROBES)}"
+        )
     explanation = None if error is None else explain(error)
     limit = min(timeout, World.limit)
     given = _of_client(client) | {"limit": limit, "wait": limit * _PART} | settings

@@ -65,7 +65,9 @@ def examine(
         except Empty:
             each = by_name[min(running, key=running.__getitem__)]
             silent.add(each.name)
-            finding = warning(f"No result within {world.limit:g} s, so this check is inconclusive.")
+            finding = warning(
+                f"No result within {world.limit:g} s, so this check is inconclusive. Run the doctor again."
+            )
         if each.name in running:  # a probe that took too long may still return a result later
             ended[each.name] = finding
             yield Check(each.name, each.area, finding, clock() - running.pop(each.name))
@@ -87,5 +89,8 @@ def _run(probe: Probe, world: World, answers: SimpleQueue[tuple[Probe, Finding]]
     try:
         finding = probe.examine(world)
     except Exception as error:  # noqa: BLE001 - an error in a probe becomes a finding; the other probes continue
-        finding = warning(f"The probe itself failed: {type(error).__name__}: {masked(str(error), accounts=True)}")
+        finding = warning(
+            f"This check stopped with an unexpected error, so it is inconclusive: {type(error).__name__}: "
+            f"{masked(str(error), accounts=True)}"
+        )
     answers.put((probe, finding))

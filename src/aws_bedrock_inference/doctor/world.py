@@ -213,5 +213,5 @@ class Answer:
     def why_not(self, permission: str) -> str:
         """Return the reason why the request has no response: `permission` is missing, or the service's error."""
         if self.denied:
-            return f"the identity lacks {permission}"
+            return f"the caller's identity lacks {permission}; allow this permission, and run the check again"
         return self.reason

@@ -71,7 +71,7 @@ class BedrockJobClient(Jobs):
         if not str(model_id or "").strip():
             raise ValueError(f"model_id={model_id!r}: pass a model id, inference profile id or ARN")
         if on_too_few not in ("local", "error"):
-            raise ValueError("on_too_few: use 'local' or 'error'")
+            raise ValueError(f"on_too_few={on_too_few!r:.80}: use 'local' or 'error'")
         super().__init__(
             region_name=region_name,
             session=session,

@@ -65,7 +65,10 @@ class Order:
 
     def __post_init__(self) -> None:
         if not _TOKEN.fullmatch(self.token) or len(self.token) > _LONGEST_TOKEN:
-            raise ValueError(f"client_token: use at most {_LONGEST_TOKEN} letters, digits and inner hyphens")
+            raise ValueError(
+                f"client_token: use at most {_LONGEST_TOKEN} letters, digits and hyphens, without a hyphen at the "
+                "start or end"
+            )
         if not _NAME.fullmatch(self.name) or len(self.name) > _LONGEST_NAME:
             raise ValueError(
                 f"name: use at most {_LONGEST_NAME} letters, digits, '-', '+' and '.'; start with a letter or digit"
@@ -224,7 +227,9 @@ class AwsJobs:
             if known_fault(error).kind is not Kind.DENIED:
                 raise
             LOGGER.warning(
-                "the permission bedrock:ListModelInvocationJobs is missing, so only the token prevents a second job"
+                "earlier jobs for the same records cannot be found, because the permission "
+                "bedrock:ListModelInvocationJobs is missing. Allow it; until then, only AWS's check of the client "
+                "token prevents a second job"
             )
 
     def _pages(self, limit: int | None, **wanted: str) -> Iterator[dict[str, Any]]:

@@ -194,7 +194,7 @@ def _place(group_id: str) -> S3Location:
     location = S3Location.parse(group_id.removeprefix(PREFIX)) if is_group(group_id) else None
     if location is None or not location.key:
         raise ValueError(
-            f"{group_id} is not the id of a group of jobs. Such an id has the form "
+            f"{group_id} is not the id of a group of jobs. Pass the id that create_job returned, in the form "
             f"{PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN"
         )
     return location._replace(key=f"{location.key.rstrip('/')}/{_STATE}")

@@ -67,7 +67,10 @@ class Lease:
                 stored = states.replace(self._s3, self._place, self._stored, value)
                 now = stored or states.read(self._s3, self._place)
             except OSError as error:
-                LOGGER.warning("the lease of a local job was not renewed, and the renewal is tried again: %s", error)
+                LOGGER.warning(
+                    "this process could not renew its lease (the right to run a local job) in S3, and tries again: %s",
+                    error,
+                )
                 self._next = sent + PAUSE
                 return False
             except ValueError:  # the object is not a state, or has a newer format

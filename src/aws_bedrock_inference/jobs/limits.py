@@ -41,7 +41,9 @@ class JobLimits:
             if not is_number(value := getattr(self, name), least=1, whole=True):
                 raise ValueError(f"{name}={shown(value)}: use a whole number, 1 or more")
         if self.least_records > self.most_records:
-            raise ValueError(f"least_records={self.least_records} is above most_records={self.most_records}")
+            raise ValueError(
+                f"least_records={self.least_records} is above most_records={self.most_records}. Decrease least_records"
+            )
 
 
 def limits_of(base_model_id: str, quotas: QuotaTable | None = None) -> JobLimits:

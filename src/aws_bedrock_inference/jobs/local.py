@@ -259,7 +259,8 @@ def folder_of(job_id: str) -> S3Location:
     location = S3Location.parse(job_id.removeprefix(PREFIX)) if is_local(job_id) else None
     if location is None or not location.key:
         raise ValueError(
-            f"{job_id} is not the id of a local job. Such an id has the form {PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN"
+            f"{job_id} is not the id of a local job. Pass the id that create_job returned, in the form "
+            f"{PREFIX}s3://BUCKET/PREFIX/{_FOLDERS}TOKEN"
         )
     return location._replace(key=f"{location.key.rstrip('/')}/")
 

@@ -72,7 +72,10 @@ class LocalRun:
             if self._is_complete and self._lease.renew():
                 self._finish()
         except Exception as error:  # noqa: BLE001 - nothing waits for this thread; the next runner continues the job
-            LOGGER.warning("a local job has stopped, and continues when a process waits for it. The reason: %s", error)
+            LOGGER.warning(
+                "a local job has stopped because of an error, and continues when a process calls wait_for_job: %s",
+                error,
+            )
         if not self._lease.lost and not self._lease.state["ended"]:
             self._lease.renew(owner="")
 
@@ -190,7 +193,9 @@ class LocalRun:
         place = _below(self._folder, INPUT)
         source = next(listed(self._s3, place), None)
         if source is None:
-            raise OSError(f"{place} with the records of the job no longer exists. Restore it, or create a new job")
+            raise OSError(
+                f"the file {place} with the records of the job no longer exists. Restore the file, or create a new job"
+            )
         with opened(self._s3, source) as file:
             for number, line in enumerate(file, 1):
                 yield number, json.loads(line)

@@ -82,7 +82,8 @@ def _written(
         own = CONVERSE if is_converse(body) else NATIVE
         if form and own != form:
             raise ValueError(
-                f"records[{number}]: the body is for {own}, but earlier bodies are for {form}. Create a job for each"
+                f"records[{number}]: the body is for {own}, but earlier bodies are for {form}. Create a job for each "
+                "form"
             )
         form = own
         if not problem and (found := problem_of(body, invocation=form)):
@@ -103,7 +104,10 @@ def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, 
     given = [members.pop(name) for name in ("recordId", "id") if name in members]
     record_id = given[0] if given else f"CALL{number + 1:07d}"
     if len(given) > 1 or isinstance(record_id, bool) or not isinstance(record_id, (str, int)) or record_id == "":
-        raise ValueError("the record must have one recordId or one id, which must be a text or a whole number")
+        raise ValueError(
+            "the id of the record is not valid. Pass `recordId` or `id`, but not both: a text of 1 character or more, "
+            "or a whole number"
+        )
     if "modelInput" not in members:
         return str(record_id), _request(members, defaults)
     body = members.pop("modelInput")
@@ -120,7 +124,10 @@ def check_no_settings(settings: Mapping[str, Any]) -> None:
     which ignore such settings.
     """
     if settings:
-        raise ValueError(f"{', '.join(settings)} applies only to prompts; write it into each modelInput")
+        raise ValueError(
+            f"{', '.join(settings)} applies only to prompts, not to records with modelInput. Omit it here, and write "
+            "it into each modelInput"
+        )
 
 
 def _request(members: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -183,7 +183,7 @@ def found_input(s3: Any, uri: str) -> FoundInput:
     body = first.get("modelInput")
     if not isinstance(body, dict) or not body:
         raise ValueError(
-            f"{items[0].location} does not start with a record. Each line must be a record: "
+            f"the first line of {items[0].location} is not a record. Write each line in the form "
             '{"recordId": ..., "modelInput": {...}}'
         )
     names = [f"{item.location} {item.etag}" for item in items]

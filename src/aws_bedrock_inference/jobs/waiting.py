@@ -70,7 +70,8 @@ class Polling:
         left = self._until - self._clock()
         if left <= 0:
             raise TimeoutError(
-                f"Timeout waiting for job {self._job_id} to complete. The job continues: wait again with its id"
+                f"Timeout waiting for job {self._job_id} to complete. The job continues: wait again with the id of the "
+                "job"
             )
         self._interval = min(self._interval * growth, _LONGEST)
         return min(self._interval, left)

@@ -131,7 +131,9 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
         services[data["service"]]["chapters"] |= {each: list(data["cause"]) for each in data.get("chapter", ())}
         for slug, entry in data.get("cause", {}).items():
             if slug in causes:
-                raise CatalogueError(f"{name}: cause {slug} is defined twice")
+                raise CatalogueError(
+                    f"{name}: cause {slug} is defined twice, here and in another file. Rename or remove one of the two"
+                )
             causes[slug] = _cause(entry, f"{name}: cause {slug}")
         for number, entry in enumerate(data.get("fault", ()), 1):
             faults.append(
@@ -158,7 +160,8 @@ def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
         raise CatalogueError(
-            f"shape {pattern}: the code {like} (`like`) is not in the catalogue's common errors; add it"
+            f"[[shape]] {pattern}: `like` names the code {like}, but no fault of the service {ANY!r} has this code. "
+            "Add the code to a fault of this service, or correct `like`"
         )
     return [pattern, like]
 
@@ -170,7 +173,7 @@ def _owners() -> dict[str, Any]:
     lists |= {f"{kind} {name}": owners[kind][name] for kind in kinds for name in owners[kind]}
     for name, marks in lists.items():
         if any(mark != mark.lower() for mark in marks):
-            raise CatalogueError(f"owners: the texts of {name} must be lower case")
+            raise CatalogueError(f"{OWNERS.name}: the list {name} has an upper-case letter. Write it in lower case")
     return owners
 
 
@@ -178,7 +181,10 @@ def _lasting() -> dict[str, list[str]]:
     words: dict[str, list[str]] = tomllib.loads(LASTING.read_text(encoding="utf-8"))
     for pattern in (*words["lasting"], *words["passing"]):
         if re.compile(pattern).groups or pattern != pattern.lower():
-            raise CatalogueError(f"lasting: patterns must be lower case and have no groups: {pattern}")
+            raise CatalogueError(
+                f"{LASTING.name}: the pattern {pattern} has an upper-case letter or a capturing group. Write it in "
+                "lower case, with (?:...) instead of (...)"
+            )
     return words
 
 
@@ -201,17 +207,22 @@ def _check_whole(faults: list[dict[str, Any]], causes: dict[str, Any]) -> None:
         service = fault["service"]
         for slug in (fault["cause"], *(rule["cause"] for rule in fault["messages"])):
             if slug not in causes:
-                raise CatalogueError(f"{service}: a fault names the cause {slug}, which is not defined")
+                raise CatalogueError(
+                    f"{service}: a fault names the cause {slug}, but no file defines this cause. Define the cause, or "
+                    "correct its name"
+                )
         for code in fault["codes"]:
             if (service, code) in met:
-                raise CatalogueError(f"{service}: two faults contain the code {code}")
+                raise CatalogueError(
+                    f"{service}: the error code {code} is in `codes` of two faults. Remove it from one of them"
+                )
             met.add((service, code))
 
 
 def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     _check(entry, _CAUSE, _CAUSE_NEEDS, where)
     if entry["scope"] not in _SCOPES:
-        raise CatalogueError(f"{where}: scope {entry['scope']!r}; use one of {', '.join(_SCOPES)}")
+        raise CatalogueError(f"{where}: scope is {entry['scope']!r}; use one of {', '.join(_SCOPES)}")
     Decision(entry["decision"])
     category = Category(entry.get("category", _CATEGORY[entry["decision"]])).value
     origin = Origin(entry.get("origin") or _ORIGINS.get(entry["group"], "service")).value
@@ -219,20 +230,26 @@ def _cause(entry: dict[str, Any], where: str) -> dict[str, Any]:
     general = [services for _, _, services, *told in remedies if not (told and told[0])]
     if all(services and OTHER not in services for services in general):
         raise CatalogueError(
-            f"{where}: every remedy has `for` or `when`, so some errors have no remedy; "
-            f"add one without both, or one with `for` = [{OTHER!r}] and without `when`"
+            f"{where}: every remedy has `for`, `when` or `unless`, so no remedy matches the other errors. "
+            f"Add a remedy without these keys, or a remedy with only `for` = [{OTHER!r}]"
         )
     return {**entry, "category": category, "origin": origin, "remedies": remedies, "seen": entry["seen"].isoformat()}
 
 
 def _remedy(remedy: Any, where: str) -> list[Any]:
     if not isinstance(remedy, dict) or not remedy.get("do") or not remedy.keys() <= _REMEDY:
-        raise CatalogueError(f"{where}: {remedy!r} lacks `do`, or has keys other than {', '.join(sorted(_REMEDY))}")
+        raise CatalogueError(
+            f"{where}: the remedy {remedy!r} is not a table with the key `do`, or has an unknown key. "
+            f"Use only the keys {', '.join(sorted(_REMEDY))}"
+        )
     when, unless = remedy.get("when", ""), remedy.get("unless", "")
     groups = re.compile(when).groupindex.keys()
     named = set(re.findall(r"\{([a-z_]+)\}", remedy["do"]))
     if named != set(groups) or re.compile(unless).groups:
-        raise CatalogueError(f"{where}: `do` must name all groups of `when`; `unless` must have none: {sorted(named)}")
+        raise CatalogueError(
+            f"{where}: the names in braces in `do` are {sorted(named)}, and the named groups in `when` are "
+            f"{sorted(groups)}. Use the same names in both, and no group in `unless`"
+        )
     told = [when, unless] if when or unless else []
     return [remedy["do"], remedy.get("run", ""), remedy.get("for", []), *told]
 
@@ -245,7 +262,8 @@ def _fault(entry: dict[str, Any], service: str, where: str) -> dict[str, Any]:
         texts = [text for key in ("contains", "all", "none", "beside") for text in rule.get(key, ())]
         if not texts or any(text != text.lower() or "\u2019" in text for text in texts):
             raise CatalogueError(
-                f"{where}: `contains` or `all` is required; its texts must be lower case, with ' as apostrophe: {texts}"
+                f"{where}: the texts of a [[fault.message]] are {texts}. Set `contains` or `all`, and write all texts "
+                "in lower case, with ' as apostrophe"
             )
         re.compile(rule.get("pattern", ""))
         rules.append({key: value for key, value in rule.items() if key not in {"why", "seen", "example"}})
@@ -264,12 +282,12 @@ def _settle_kinds(fault: dict[str, Any], causes: dict[str, Any]) -> None:
 def _check(entry: dict[str, Any], allowed: Mapping[str, type], needed: tuple[str, ...], where: str) -> None:
     for key, value in entry.items():
         if key not in allowed:
-            raise CatalogueError(f"{where}: {key!r} is not allowed; allowed are {', '.join(allowed)}")
+            raise CatalogueError(f"{where}: the key {key!r} is not allowed; use only {', '.join(allowed)}")
         if not isinstance(value, allowed[key]):
-            raise CatalogueError(f"{where}: {key} must be {allowed[key].__name__}, not {value!r}")
+            raise CatalogueError(f"{where}: {key} must be of the type {allowed[key].__name__}, but is {value!r}")
     for key in needed:
         if not entry.get(key):
-            raise CatalogueError(f"{where}: {key} is missing")
+            raise CatalogueError(f"{where}: {key} is missing or empty; set it")
 
 
 def written(index: dict[str, Any]) -> str:

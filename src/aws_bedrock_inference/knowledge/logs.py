@@ -64,7 +64,9 @@ def _unpacked(file: io.BufferedIOBase) -> Iterator[bytes]:
                 block.clear()
     except Exception as error:  # each library has its own errors for invalid data
         yield bytes(block)
-        raise LogError(f"the compressed data is truncated or damaged ({error})") from error
+        raise LogError(
+            f"the compressed data is truncated or damaged ({error}). Create or copy the compressed file again"
+        ) from error
     yield bytes(block)
 
 

@@ -101,9 +101,12 @@ class ModelArn(str):
     def __new__(cls, arn: str, model: str) -> Self:
         """Create a `ModelArn` from an ARN and the id of its model."""
         if not arn.startswith("arn:"):
-            raise ValueError(f"ModelArn({arn!r}): pass an ARN; a model id does not need ModelArn")
+            raise ValueError(f"ModelArn({arn!r}): pass an ARN as the first argument. Use a model id without ModelArn")
         if not model.strip() or _split(model).base == UNKNOWN_MODEL:
-            raise ValueError("ModelArn(model=...): pass the id of a model or of a system-defined inference profile")
+            raise ValueError(
+                f"ModelArn(model={model!r:.80}): the value is empty, or is an ARN that does not contain its model. "
+                "Pass the id of a model or of a system-defined inference profile"
+            )
         self = super().__new__(cls, arn)
         self.model = model
         return self

@@ -94,7 +94,9 @@ class Prompt:
             raise ValueError(f"the maximum number of tokens is {self.max_tokens}; send a number from 1 to {LARGEST}")
         texts: list[Any] = [*self.stop_sequences, *self.offer.schemas]
         if not all(isinstance(text, str) and text for text in texts):
-            raise TypeError("a stop sequence or the name of a tool is empty or not a string; send a text")
+            raise TypeError(
+                "a stop sequence or a tool's name is empty or not a string; send a string with at least one character"
+            )
 
     @property
     def text(self) -> str:

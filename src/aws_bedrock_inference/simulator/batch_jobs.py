@@ -90,7 +90,11 @@ class BatchJobs:
                     job.run(now, self._s3(job.region))
                 except Exception:
                     logging.getLogger(__name__).exception("the simulator has failed; this is a bug in the simulator")
-                    job.fail("The simulator has failed; see its log.", now)
+                    job.fail(
+                        "The simulator stopped this job because of a bug in the simulator. Report the traceback in its "
+                        "log.",
+                        now,
+                    )
 
     def close(self) -> None:
         """Stop the work on all jobs."""
@@ -229,7 +233,9 @@ def _moment(wanted: dict[str, str], name: str, default: float) -> float:
     try:
         moment = datetime.fromisoformat(wanted[name])
     except ValueError:
-        raise ServiceError("SerializationException", f"/{name}: a timestamp is expected") from None
+        raise ServiceError(
+            "SerializationException", f"/{name}: a timestamp is expected, such as 2026-12-31T08:00:00Z"
+        ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

@@ -67,12 +67,14 @@ def answer(request: Request, bound: str, desk: Desk) -> Plan:
 def _refuse_browsers(request: Request, bound: str) -> None:
     if "origin" in request.headers:
         raise ServiceError(
-            "AccessDeniedException", "this address refuses requests from web pages; send no Origin header"
+            "AccessDeniedException",
+            "the simulator's control API refuses requests from web pages; send no Origin header",
         )
     host = request.headers.get("host", "")
     if not _is_this_machine(host, bound):
         raise ServiceError(
-            "AccessDeniedException", f"the request is for the host {host!r:.80}; use the address {bound} or localhost"
+            "AccessDeniedException",
+            f"the Host header {host!r:.80} does not name this machine; send the request to {bound} or localhost",
         )
 
 
@@ -92,7 +94,9 @@ def _tables(request: Request) -> dict[str, Any]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _TYPES:
         raise ServiceError(
-            "UnsupportedMediaTypeException", f"send the body with the content type {' or '.join(_TYPES)}", 415
+            "UnsupportedMediaTypeException",
+            f"the request has the content type {kind!r:.80}; send the body with {' or '.join(_TYPES)}",
+            415,
         )
     try:
         if kind == "application/toml":
@@ -101,12 +105,14 @@ def _tables(request: Request) -> dict[str, Any]:
     except ValueError as error:
         if isinstance(error, scenario.ScenarioError):
             raise
-        raise scenario.ScenarioError(f"the scenario is not valid: {error}") from error
+        raise scenario.ScenarioError(f"the body of the request is not valid JSON or not UTF-8: {error}") from error
     return tables
 
 
 def _seconds(tables: dict[str, Any]) -> float:
     seconds = tables.get("seconds")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= _LONGEST_SKIP:
-        raise ServiceError("ValidationException", f"set `seconds` to a number from 0 to {_LONGEST_SKIP:g}")
+        raise ServiceError(
+            "ValidationException", f"set `seconds`, the time to skip, to a number from 0 to {_LONGEST_SKIP:g}"
+        )
     return seconds

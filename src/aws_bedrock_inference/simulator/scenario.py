@@ -85,7 +85,7 @@ def _written(source: str | Path) -> str:
         return path.read_text(encoding="utf-8") if path.is_file() else shipped.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(
-            f"no scenario file {str(source)!r}; pass a path, or one of: {', '.join(names())}"
+            f"no scenario file {str(source)!r}; pass the path of a TOML file in UTF-8, or one of: {', '.join(names())}"
         ) from error
 
 
@@ -127,7 +127,7 @@ _NEEDED: dict[type, dict[str, str]] = {
 
 def _table(kind: type, data: Any, where: str) -> Any:
     if not isinstance(data, dict):
-        raise ScenarioError(f"{where} must be a table")
+        raise ScenarioError(f"{where} must be a table with settings, but is {data!r:.80}")
     hints = get_type_hints(kind)
     allowed = {"from" if f.name == "since" else f.name: hints[f.name] for f in fields(kind)}
     _refuse_unknown(data, set(allowed), where)
@@ -135,7 +135,7 @@ def _table(kind: type, data: Any, where: str) -> Any:
         _check_fault(data, where)
     for key, meaning in _NEEDED.get(kind, {}).items():
         if key not in data:
-            raise ScenarioError(f"{where}: {key} is missing: {meaning}")
+            raise ScenarioError(f"{where}: {key} is missing; set it to {meaning}")
     values = {}
     for key, value in data.items():
         place = f"{where}: {key}"
@@ -143,7 +143,7 @@ def _table(kind: type, data: Any, where: str) -> Any:
             values[key] = _table(_TABLES[key], value, f"[{key}]")
         elif kind is Scenario and key in _LISTS:
             if not isinstance(value, (list, tuple)):
-                raise ScenarioError(f"{place} must be a list of tables")
+                raise ScenarioError(f"{place} must be a list of tables, but is {value!r:.80}; in TOML, write [[{key}]]")
             values[key] = tuple(
                 _table(_LISTS[key], entry, f"[[{key}]] number {number}") for number, entry in enumerate(value, 1)
             )
@@ -160,7 +160,7 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     if getattr(hint, "__origin__", None) is tuple:
         if isinstance(value, list) and all(isinstance(item, tuple(kinds)) for item in value):
             return tuple(value)
-        raise ScenarioError(f"{place} must be a list of {_names(kinds)}s")
+        raise ScenarioError(f"{place} must be a list of {_names(kinds)}s, not {value!r:.80}")
     if kinds == {bool}:
         if isinstance(value, bool):
             return value
@@ -172,9 +172,9 @@ def _value(hint: Any, value: Any, place: str) -> Any:
     if isinstance(value, str) and _has_half_a_character(value):
         raise ScenarioError(f"{place} contains half of a character (a lone surrogate); remove it")
     if isinstance(value, int) and abs(value) > _LARGEST:
-        raise ScenarioError(f"{place} is too large; set a number up to {_LARGEST}")
+        raise ScenarioError(f"{place} is out of range; set a number from 0 to {_LARGEST}")
     if isinstance(value, (int, float)) and not place.endswith("seed") and not value >= 0:
-        raise ScenarioError(f"{place} must not be negative")
+        raise ScenarioError(f"{place} must not be negative, but is {value!r}; set a number of 0 or more")
     return float(value) if float in kinds and isinstance(value, int) else value
 
 
@@ -196,9 +196,13 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
     if kind in {"error", "exception"} and not code:
         raise ScenarioError(f"{where} ({kind}): code is missing; set an error code such as ThrottlingException")
     if kind == "error" and str(code) not in ERRORS and "status" not in data:
-        raise ScenarioError(f"{where} (error): {code} is not an error code of Bedrock; set its HTTP status")
+        raise ScenarioError(
+            f"{where} (error): {code} is not an error code of Bedrock; set its HTTP status: status = 400"
+        )
     if kind == "throttle" and data.get("limit", REQUESTS) not in (REQUESTS, TOKENS, TOKENS_PER_DAY):
-        raise ScenarioError(f"{where} (throttle): limit must be one of {REQUESTS}, {TOKENS}, {TOKENS_PER_DAY}")
+        raise ScenarioError(
+            f"{where} (throttle): limit is {data['limit']!r:.80}; use {REQUESTS}, {TOKENS} or {TOKENS_PER_DAY}"
+        )
     if kind == "refused" and data.get("until", inf) == inf:
         raise ScenarioError(
             f"{where} (refused): until is missing; set the time in seconds, counted from the start of the simulation, "
@@ -209,4 +213,4 @@ def _check_fault(data: dict[str, Any], where: str) -> None:
 def _refuse_unknown(data: dict[str, Any], allowed: set[str], where: str) -> None:
     for key in data:
         if key not in allowed:
-            raise ScenarioError(f"{where} has no {key!r}; allowed here: {', '.join(sorted(allowed))}")
+            raise ScenarioError(f"{where} has no setting {key!r}; allowed here: {', '.join(sorted(allowed))}")

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 DEEPEST = 200
 """The maximum nesting depth of JSON. Functions that recurse through the result need the rest of the stack."""
+_TOO_DEEP = f"the JSON is nested more than {DEEPEST} levels deep; remove levels"
 
 
 def loads(text: bytes) -> Any:
@@ -19,21 +20,21 @@ def loads(text: bytes) -> Any:
     try:
         found = _DECODER.decode(text.decode())
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
     if text.count(b"[") + text.count(b"{") > DEEPEST and _is_deep(found):
-        raise ValueError("nested too deeply")
+        raise ValueError(_TOO_DEEP)
     if b"\\u" in text:
         json.dumps(found, ensure_ascii=False).encode()  # fails for a lone surrogate, with a ValueError
     return found
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(f"the JSON contains {constant}, but JSON has no such number; write a finite number or null")
 
 
 def _finite(text: str) -> float:
     if isinf(number := float(text)):
-        raise ValueError("a number is too large")
+        raise ValueError(f"the number {text:.40} in the JSON is too large; write a number up to 1.7e308")
     return number
 
 

@@ -51,7 +51,7 @@ def observe(
     if log not in (None, "json"):
         raise ValueError(f"observe(log={shown_name(log, ['json'])}): pass 'json', or omit it")
     if alerts is not None and not hasattr(alerts, "sink"):
-        raise ValueError(f"observe(alerts={shown(alerts)}): pass an Alerts")
+        raise ValueError(f"observe(alerts={shown(alerts)}): pass an Alerts(...) object")
     stops = []
     try:
         if log is not None:

@@ -242,7 +242,7 @@ async def _within(seconds: float, call: Callable[[], T]) -> T:
     try:
         return await asyncio.wait_for(asyncio.to_thread(call), seconds)
     except TimeoutError:
-        raise TimeoutError(f"no answer within {seconds:.0f} s") from None
+        raise TimeoutError(f"AWS did not answer within {seconds:.0f} s") from None
 
 
 def _trouble(error: Exception) -> tuple[str, bool]:

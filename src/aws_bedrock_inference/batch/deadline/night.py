@@ -196,8 +196,8 @@ class Night:
             noted = None
         if noted is not None and noted.is_open and self._job.jobs is None:
             raise ValueError(
-                f"the batch job for {self._job.output} has not ended. "
-                "To continue it, pass --output-s3-uri and --role again"
+                f"the batch job that an earlier run created for {self._job.output} has not ended. "
+                "To continue this job, pass --output-s3-uri and --role again"
             )
         deadline = noted.deadline if noted is not None and noted.by == by else moment(self._job.by or "", now)
         if not weights.records and (noted is None or not noted.is_open):

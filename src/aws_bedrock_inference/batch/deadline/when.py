@@ -34,9 +34,11 @@ def moment(when: When, now: float, zone: tzinfo | None = None) -> float:
     """
     found = read(when, now, zone)
     if found <= now:
-        raise ValueError(f"{when} has passed. Use a later time; a time of day such as 08:00 means its next occurrence")
+        raise ValueError(
+            f"the deadline {when} has passed. Use a later time; a time of day such as 08:00 means its next occurrence"
+        )
     if found > now + _MOST_DAYS * _DAY.total_seconds():
-        raise ValueError(f"{when} is more than {_MOST_DAYS} days away. Use an earlier time")
+        raise ValueError(f"the deadline {when} is more than {_MOST_DAYS} days away. Use an earlier time")
     return found
 
 

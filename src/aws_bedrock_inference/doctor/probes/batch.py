@@ -175,7 +175,9 @@ def batch_bucket_policy(world: World) -> Finding:
         return failed(message, tried, cause=_JOB, BUCKET=place.bucket, ROLE=role.name)
     if Says.UNKNOWN in says:
         return warning(
-            f"The policy of the bucket {place.bucket} has Deny statements that this check cannot evaluate.", tried
+            f"The policy of the bucket {place.bucket} has Deny statements that this check cannot evaluate. Make sure "
+            f"that they do not deny s3:PutObject and s3:ListBucket to the role {role.name}.",
+            tried,
         )
     return ok(f"The policy of the bucket {place.bucket} does not deny the role {role.name} access.", tried)
 

@@ -67,8 +67,8 @@ def own_retries(world: World) -> Finding:
     tried = f"read the client's settings: retries={retries or 'the default'}"
     if attempts > 1:
         return warning(
-            f"boto3 itself makes up to {attempts} attempts. If other code also retries these calls, the "
-            "numbers of attempts multiply.",
+            f"boto3 itself makes up to {attempts} attempts for each call. If other code also retries these calls, the "
+            "numbers of attempts multiply. Then create the client with Config(retries={'total_max_attempts': 1}).",
             tried,
         )
     return ok("boto3 itself does not retry calls.", tried)

@@ -87,7 +87,11 @@ def endpoint(world: World) -> Finding:
     except (BotoCoreError, ValueError) as error:
         return failed(f"boto3 finds no endpoint: {error}", tried, cause="endpoint-url-wrong")
     if not of_aws(url):
-        return warning(f"Calls go to {url}, which is not an AWS endpoint.", tried)
+        return warning(
+            f"Calls go to {url}. This URL is not an endpoint of AWS. If you do not want this, remove endpoint_url from "
+            "the code and the profile, and unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME.",
+            tried,
+        )
     if "bedrock-runtime" not in url:
         return failed(
             f"Calls go to {url}, which is the endpoint of another service.", tried, cause="endpoint-url-wrong"

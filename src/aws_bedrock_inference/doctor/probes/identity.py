@@ -77,7 +77,8 @@ def _found(world: World, found: Any, tried: str) -> Finding:
     method = getattr(found, "method", "")
     login = end_of_login(world.core) if method == SSO else None
     if _is_near(world, login):
-        return warning(f"{where} The login expires {_soon(world, login)}.", tried, cause="sso-token-expired")
+        message = f"{where} The login expires {_soon(world, login)}. Log in again before a long run."
+        return warning(message, tried, cause="sso-token-expired")
     if method == ENVIRONMENT and _is_near(world, end(found)):
         message = f"{where} They expire {_soon(world, end(found))} and are not renewed."
         return warning(message, tried, cause="credentials-expired")
@@ -94,7 +95,10 @@ def _of_key(world: World, key: ApiKey) -> Finding:
     others = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE") if world.environ.get(name)]
     hides = f" The API key overrides {' and '.join(others)}." if others else ""
     if not key.kind:
-        return warning(f"The value of {BEARER} does not have the form of a Bedrock API key.{hides}", tried, cause=_KEY)
+        message = (
+            f"The value of {BEARER} does not have the form of a Bedrock API key. Set such a key, or unset the variable."
+        )
+        return warning(f"{message}{hides}", tried, cause=_KEY)
     if _is_over(world, key.ends):
         return failed(f"The short-term API key in {BEARER} expired {_ago(world, key.ends)}.{hides}", tried, cause=_KEY)
     if key.region and key.region != world.region:

@@ -127,11 +127,15 @@ def legacy(world: World) -> Finding:
     )
     if answer.why is not None:
         why = answer.why_not("cloudwatch:GetMetricStatistics")
-        return warning(f"{route.base} is a legacy model. Its recent calls could not be read: {why}.", tried)
+        return warning(
+            f"{route.base} is a legacy model, and AWS ends the access of accounts that do not use it. The calls of "
+            f"this account could not be read: {why}. Plan the change to a newer model.",
+            tried,
+        )
     if any(point.get("Sum") for point in answer.value.get("Datapoints", ())):
         return warning(
-            f"{route.base} is a legacy model. It was called in the last 30 days, so the account keeps its "
-            "access to the model.",
+            f"{route.base} is a legacy model. The account called the model in the last 30 days, so the account still "
+            "has access. Plan the change to a newer model.",
             tried,
         )
     unused = f"CloudWatch shows no call of {route.shown} in the last 30 days"

@@ -87,7 +87,7 @@ def _addresses(host: str, port: int | None, *, limit: float) -> set[str]:
     try:
         answer = answers.get(timeout=limit)
     except Empty:
-        raise TimeoutError(f"no answer within {limit:g} s") from None
+        raise TimeoutError(f"the name server did not answer within {limit:g} s") from None
     if isinstance(answer, OSError):
         raise answer
     return answer
@@ -136,7 +136,11 @@ def certificate_and_clock(world: World) -> Finding:
     except (OSError, HTTPException) as error:
         return _unanswered(world, error, tried)
     if date is None:
-        return warning("The answer has no Date header, so the clocks could not be compared.", tried)
+        return warning(
+            f"The answer of {url.hostname} has no Date header, so this machine's clock could not be compared with the "
+            "clock of AWS. Check the time of this machine.",
+            tried,
+        )
     off = world.wall() - date
     difference = f"This machine's clock is {abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} the service's."
     if abs(off) > _SKEW / 2:

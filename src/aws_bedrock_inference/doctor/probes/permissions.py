@@ -69,10 +69,16 @@ def _judgement(world: World, principal: Principal, answers: list[Answer], tried:
         keys = ", ".join(sorted({key for each in refused for key in each.missing}))
         what = f"{refused[0].action} on {masked(refused[0].resource, accounts=True)}"
         return warning(
-            f"The permission for {what} depends on conditions whose values only a call shows: {keys}.", tried
+            f"The permission for {what} depends on condition keys that only a real call has: {keys}. Send a call to "
+            "test the permission.",
+            tried,
         )
     if any(answer.value.get("IsTruncated") for answer in answers):
-        return warning("IAM returned only a part of its result. In this part, IAM allows everything.", tried)
+        return warning(
+            "IAM's simulator returned only the first page of its result. On this page, everything is allowed; the rest "
+            "was not checked.",
+            tried,
+        )
     allowed = "The IAM policies allow the calls. Session policies were not evaluated."
     more = world.route.open_end if world.route.profile is None else ""
     return warning(f"{allowed} {more}", tried) if more else ok(allowed, tried)
@@ -144,12 +150,14 @@ def _refused(judged: Judged, principal: Principal, tried: str) -> Finding:
 
 def _not_judged(world: World, answer: Answer, tried: str) -> Finding:
     if answer.denied:
-        return warning("The permissions could not be checked: the identity lacks iam:SimulatePrincipalPolicy.", tried)
+        return warning(f"The permissions could not be checked: {answer.why_not('iam:SimulatePrincipalPolicy')}.", tried)
     if world.api_key is not None:
         return skipped(f"IAM does not accept API keys, and no other credentials are available ({answer.reason}).")
     if answer.code == "NoSuchEntity":
         return warning(
-            "IAM did not find the role by its name alone. Allow iam:GetRole, which returns the role's path.", tried
+            "IAM did not find the role, because the path in the role's ARN is not known. Allow iam:GetRole, so that "
+            "this check can read the path.",
+            tried,
         )
     return warning(f"The permissions could not be checked: {answer.reason}.", tried)
 

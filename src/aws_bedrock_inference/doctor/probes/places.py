@@ -64,7 +64,10 @@ def _fitness(found: dict[str, Any], shown: str, tried: str) -> Finding:
             TABLE=shown,
         )
     if not has_our_key(found):
-        message = f"The table {shown} cannot store dead letters, because its only key must be `id`, a string."
+        message = (
+            f"The table {shown} cannot store dead letters, because the table's only key must be the partition key "
+            "`id`, a string."
+        )
         return failed(message, tried, cause=_KEYS, TABLE=shown)
     if not has_our_index(found):
         lack = f"The table {shown} has no index {INDEX}, so every listing reads the whole table."
@@ -82,7 +85,11 @@ def store(world: World) -> Finding:
             return _file(path_in(world.store, "shares.db"))
         return _server(world, world.store)
     except ImportError:
-        return warning("The package redis is not installed, so the store could not be checked.", "imported redis")
+        return warning(
+            "The package redis is not installed, so the store could not be checked. Run pip install "
+            "'aws-bedrock-inference[valkey]'.",
+            "imported redis",
+        )
     except (StoreUnavailable, ValueError) as error:
         return failed(_ended(str(error)), "connected to the store", cause=_UNUSABLE)
 
@@ -112,20 +119,31 @@ def _server(world: World, url: str) -> Finding:
 def _file(path: Path) -> Finding:
     tried = f"read {path} as SQLite, without a lock"
     if network_of(path):
-        raise StoreUnusable(f"{path} is on {network_of(path)}, a network file system, where SQLite's log does not work")
+        raise StoreUnusable(
+            f"{path} is on {network_of(path)}, a network file system, where SQLite's write-ahead log does not work. "
+            "Use a file on a disk of this machine"
+        )
     directory = path.parent
     if not path.exists():
         if not directory.is_dir() or not os.access(directory, os.W_OK):
-            raise StoreUnusable(f"{path} does not exist, and this user cannot write to the directory {directory}")
+            raise StoreUnusable(
+                f"{path} does not exist, and this user cannot write to the directory {directory}. Create the "
+                "directory, or correct its permissions"
+            )
         return ok(f"{path} does not exist yet. Its first use creates it.", tried)
     if not os.access(path, os.R_OK | os.W_OK) or not os.access(directory, os.W_OK):
-        raise StoreUnusable(f"This user cannot write to {path} or to its directory")
+        raise StoreUnusable(
+            f"This user needs read and write access to {path} and write access to its directory. Correct the "
+            "permissions"
+        )
     try:
         application, version, tables = _content(path)
     except sqlite3.Error as error:
-        raise StoreUnusable(f"{path} is damaged or is not a file of {SHARES.noun} ({error})") from error
+        raise StoreUnusable(
+            f"{path} is damaged or is not a file of {SHARES.noun} ({error}). Use another path, or move the file away"
+        ) from error
     if application not in (0, SHARES.application) or (not application and tables - SHARES.tables.keys()):
-        raise StoreUnusable(f"{path} is a database of another program")
+        raise StoreUnusable(f"{path} is a database of another program. Use another path")
     if version > SHARES.newest:
         raise StoreUnusable(f"{path} was written by a newer version of this package. Update aws-bedrock-inference")
     return ok(f"{path} is a file of {SHARES.noun}, and this user can write to it.", tried, excludes=[_UNUSABLE])

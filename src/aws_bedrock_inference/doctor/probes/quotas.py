@@ -36,7 +36,11 @@ def quotas(world: World) -> Finding:
         return warning(f"{str(error)[:1].upper()}{str(error)[1:]}", tried)
     limits = table.limits(base, pool)
     if limits is None:
-        return warning(f"Service Quotas lists no quota that certainly belongs to {world.model_id}.", tried)
+        return warning(
+            f"Service Quotas lists no quota whose name matches {world.model_id}, so the quota of the model is unknown. "
+            "Look it up in the Service Quotas console.",
+            tried,
+        )
     if limits.held:
         message = f"AWS has set the quota of {world.model_id} to 0. Waiting does not help; open a Support case."
         return failed(message, tried, cause="throttled-tokens-per-minute")

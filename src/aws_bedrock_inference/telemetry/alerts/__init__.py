@@ -45,7 +45,7 @@ class Alerts:
         self._given = sinks or ("log",), store, service
         self._sinks = [sink_of(sink) for sink in self._given[0]]
         if quota is not None and not hasattr(quota, "ledger"):
-            raise ValueError(f"Alerts(quota={shown(quota)}): pass the Quota of the clients")
+            raise ValueError(f"Alerts(quota={shown(quota)}): pass the Quota(...) that the clients use")
         self._store = open_alert_store(store) if isinstance(store, str) else store
         self._quota = quota
         self._service = name_of("service", service, "checkout") if service else ""

@@ -83,7 +83,11 @@ class Outlet:
             self._changed.notify_all()
         if given_up is not None:
             if self.lost.bit_count() == 1:  # logged after 1, 2, 4, 8 … dropped alerts, to limit the lines
-                _log.error("%d alerts were not delivered to %s: too many are waiting", self.lost, _name(self._sink))
+                _log.error(
+                    "%d alerts were not delivered to %s: more than %d alerts are waiting for this target. Check "
+                    "whether it is slow or fails",
+                    *(self.lost, _name(self._sink), MOST_QUEUED),
+                )
             self._done(given_up)
 
     def close(self, until: float) -> None:
@@ -96,7 +100,9 @@ class Outlet:
             self._done(self._queue.popleft())
         with self._changed:
             if self._queue:
-                _log.error("%d alerts were not delivered to %s before the end", len(self._queue), _name(self._sink))
+                _log.error(
+                    "%d alerts were not delivered to %s before the program ended", len(self._queue), _name(self._sink)
+                )
             self._changed.notify_all()
 
     def _run(self) -> None:
@@ -137,7 +143,11 @@ class Outlet:
             if lasting or self._clock() - started + wait > PATIENCE:
                 self.lost += 1
                 _log.error(
-                    "alert %s was not delivered to %s: %s (%s)", alert.id, _name(self._sink), fault.code, fault.cause
+                    "alert %s was not delivered to %s and is dropped. The last error: %s (%s)",
+                    alert.id,
+                    _name(self._sink),
+                    fault.code,
+                    fault.cause,
                 )
                 return False
             if retry == 1:

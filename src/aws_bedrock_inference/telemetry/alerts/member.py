@@ -84,7 +84,9 @@ class Member(Locked):
         self._failures += 1
         if self._failures == ALONE:
             _log.warning(
-                "alerts: this process examines only its own counts until the store is available again: %s", problem
+                "alerts: the store of the alerts is not available. Until it is available again, this process examines "
+                "only its own counts: %s",
+                problem,
             )
             self._alone = MemoryAlerts(self._wall, {self._service: self._memory})
         if self._alone is not None:

@@ -103,10 +103,10 @@ class Report:
             )
             report = cls(*rows, *(tuple(name) for name in names))
         except (TypeError, ValueError) as error:
-            raise ValueError(f"the text is not a report of this package: {error}") from error
+            raise ValueError(f"the report of a process in the store of the alerts cannot be read: {error}") from error
         if version != FORMAT:
             raise ValueError(
-                f"the report has format {version}, but this version reads only format {FORMAT}. Use the same version "
-                "of aws-bedrock-inference in all processes"
+                f"the report of a process in the store of the alerts has format {version}, but this version of "
+                f"aws-bedrock-inference reads only format {FORMAT}. Use the same version in all processes"
             )
         return report

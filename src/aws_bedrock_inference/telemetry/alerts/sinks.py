@@ -75,7 +75,8 @@ class Webhook:
         for name, value in (headers or {}).items():
             if not (_is_header(name) and name.isascii() and _is_header(value)):
                 raise ValueError(
-                    f"Webhook(headers={{{shown(name)}: {shown(value)}}}): pass texts of one line in Latin-1"
+                    f"Webhook(headers={{{shown(name)}: {shown(value)}}}): pass texts of one line; the name in ASCII, "
+                    "the value in Latin-1"
                 )
         if not is_number(timeout, above=0):
             raise ValueError(f"Webhook(timeout={shown(timeout)}): pass seconds above 0")

@@ -80,7 +80,6 @@ def _read(memory: str) -> tuple[Book, dict[str, list[Any]]]:
         raise MemoryUnreadable(f"the stored state of the alert rules cannot be read: {error}. {_REMEDY}") from error
     if found is None:
         raise MemoryUnreadable(
-            f"the stored state of the alert rules has format {version}, but this version reads only format {FORMAT}. "
-            f"{_REMEDY}"
+            f"the stored state of the alert rules has format {version}, but this version reads {FORMAT}. {_REMEDY}"
         )
     return found, waiting
