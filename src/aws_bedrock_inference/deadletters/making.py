@@ -61,7 +61,9 @@ def letter_of_call(call: Call, outcome: Outcome, at: float, tags: Mapping[str, s
 def letter_of_error(request: Any, error: Any, metadata: Any, at: float, tags: Mapping[str, str]) -> Letter:
     """Return the dead letter for a request that failed in a program. `error` is the exception or its text."""
     if not isinstance(tags, Mapping):
-        raise ValueError(f"tags={shown(tags)}: pass names and texts, such as {{'team': 'search'}}")  # noqa: TRY004 - as the policy does
+        raise ValueError(  # noqa: TRY004 - as the policy does
+            f"tags={shown(tags)}: pass names and texts in a dictionary, such as {{'team': 'search'}}"
+        )
     outcome, route = getattr(error, "outcome", None), getattr(error, "route", None)
     said = request if isinstance(request, Mapping) else {}
     model = said.get("modelId")

@@ -155,7 +155,10 @@ def explained(path: Path, error: Exception, timeout: float, schema: Schema) -> S
     """Return the exception, with an explanation, for an error of SQLite or of the operating system."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, without its extension
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreUnavailable(f"{path} was locked by other processes for more than {timeout:g} s")
+        return StoreUnavailable(
+            f"{path} was locked by other processes for more than {timeout:g} s. Check that none of them hangs, and "
+            "that the disk is fast enough"
+        )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_ERROR) or not isinstance(
         error, (sqlite3.Error, OSError)
     ):

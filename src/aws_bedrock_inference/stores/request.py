@@ -109,7 +109,9 @@ class Question(Generic[T]):
             raise StoreUnavailable(f"No request was sent to the store {self.place}: {full}") from None
 
     def _too_slow(self) -> StoreUnavailable:
-        return StoreUnavailable(f"{self.place} took longer than {self.limit:g} s")
+        return StoreUnavailable(
+            f"{self.place} took longer than {self.limit:g} s. Check that the store answers fast enough"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,7 +143,7 @@ def _file(path: Path) -> Finding:
             f"{path} is damaged or is not a file of {SHARES.noun} ({error}). Use another path, or move the file away"
         ) from error
     if application not in (0, SHARES.application) or (not application and tables - SHARES.tables.keys()):
-        raise StoreUnusable(f"{path} is a database of another program. Use another path")
+        raise StoreUnusable(f"{path} is a database of another program. Choose another file")
     if version > SHARES.newest:
         raise StoreUnusable(f"{path} was written by a newer version of this package. Update aws-bedrock-inference")
     return ok(f"{path} is a file of {SHARES.noun}, and this user can write to it.", tried, excludes=[_UNUSABLE])
