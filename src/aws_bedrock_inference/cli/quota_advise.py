@@ -92,12 +92,12 @@ def advise(
     region: str | None,
     endpoint_url: str | None,
 ) -> None:
-    """Recommend max_tokens and a quota pool for more calls.
+    """Recommend a max_tokens and an inference profile with which more calls fit into the quota.
 
     The command reads the lengths of past answers, from a FILE that `bedrock run` wrote or from the processes that share
     a quota through --store. --model is the model that wrote the answers in FILE. --max-tokens is the max_tokens that
     the run used. It is needed only for records that do not state max_tokens themselves. If the account's quotas can be
-    read, the command also names the pools of the model that have a larger quota.
+    read, the command also names the inference profiles of the model that have a larger quota.
     """
     if not files and store is None:
         raise click.UsageError("No answers to read. Pass output files of `bedrock run`, or --store URL.")

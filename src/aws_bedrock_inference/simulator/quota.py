@@ -49,7 +49,7 @@ class Limit(Protocol):
 
 
 class Bucket:
-    """A token bucket. It refills at `limit` per minute, and holds the amount of `seconds` seconds."""
+    """A token bucket. It gains `limit` tokens per minute, and holds at most the tokens of `seconds` seconds."""
 
     def __init__(self, limit: float, seconds: float, now: float) -> None:
         self._share = seconds / MINUTE
