@@ -96,7 +96,10 @@ class Job:
 
     @property
     def redoes_failures(self) -> bool:
-        """True if the input is the failures file of an earlier run with this output. Its records are sent again."""
+        """True if the input is the failures file that an earlier run with the same output file wrote.
+
+        The run then sends the failed records again.
+        """
         return (
             isinstance(self.source, Path)
             and self.source.exists()

@@ -181,8 +181,10 @@ class Night:
         return weights
 
     def _begin(self, weights: Weights) -> None:
-        """Decide between batch job, flex tier and on demand. If an earlier run stored its decision in the journal,
-        continue with this decision.
+        """Decide between batch job, flex tier and on demand.
+
+        If the journal contains the decision of an incomplete earlier run, continue with that decision in two cases: the
+        option `by` has the same value as in the earlier run, or the earlier run started to create a batch job.
         """
         now, by = self._wall(), str(self._job.by)
         facts = self._journal.facts()
