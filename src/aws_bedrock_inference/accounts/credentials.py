@@ -138,7 +138,7 @@ class RoleCredentials(DeferredRefreshableCredentials):
         raise RoleNotAssumed(fault)  # raised here, so that it does not reference `error`, which may reference a request
 
     def _source_replaced(self) -> bool:
-        """Return whether the access keys that STS refused have been replaced since then, for example in
+        """Return whether the access keys have been replaced since STS refused them, for example in
         `~/.aws/credentials`.
 
         Only access keys are read again. All other credentials renew themselves, and reading them could send another
@@ -184,7 +184,10 @@ def _request(role: AssumedRole) -> dict[str, Any]:
 
 
 def _principal(role: AssumedRole) -> str:
-    """Return a text that is equal for two `AssumedRole` objects whose permissions are the same."""
+    """Return a text that identifies the role's session: the ARN of the role, the session name and the tags.
+
+    The text contains neither the external id nor the duration, because they do not change the permissions.
+    """
     return json.dumps({name: value for name, value in _request(role).items() if name not in _NO_IDENTITY})
 
 
@@ -251,8 +254,9 @@ class RoleSession(Session):
 def signing_with(role: AssumedRole, session: Any, wall: Clock) -> Any:
     """Return a boto3 session with the settings of `session` that signs requests with the credentials of `role`.
 
-    Raises `ValueError` if there is no Region. If another role assumes this role, AWS allows at most one hour, and a
-    longer `role.duration` also raises `ValueError`.
+    Raises `ValueError` if neither `role` nor `session` has a Region. Also raises `ValueError` if `session` signs with
+    the credentials of another role and `role.duration` is more than one hour. AWS limits the duration to one hour when
+    one role assumes another.
     """
     base = core_of(session)
     config = base.get_default_client_config()

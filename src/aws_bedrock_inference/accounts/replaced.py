@@ -36,8 +36,9 @@ def replaced(session: Any, credentials: Any, refused: Any) -> bool:
     Nothing is read again in two cases. Access keys that the program itself passed have no other source. Credentials
     other than access keys renew themselves.
 
-    The search may find no access keys, but the credentials of the instance or container. This happens while the file
-    with the keys is missing for a moment. These credentials are not used, because they can belong to another account.
+    If the file with the access keys is missing for a moment, the search can find the credentials of the instance or
+    container instead. The credentials of the instance or container are not used, because they can belong to another
+    account.
 
     Raises botocore's errors if the source of the keys fails.
     """
@@ -53,7 +54,9 @@ def replaced(session: Any, credentials: Any, refused: Any) -> bool:
 
 
 def with_other_credentials(fault: Fault) -> Fault:
-    """Return a copy of `fault` that is retried once. Call this function for a refusal of credentials that have been
-    replaced since then, so that the retry uses the new credentials.
+    """Return a copy of `fault` that is retried once.
+
+    `fault` is the refusal of old credentials. Call this function if new credentials have replaced them, so that the
+    retry uses the new credentials.
     """
     return replace(fault, decision=Decision.RETRY_LIMITED, category=Category.TRANSIENT, hint=Hint(attempts=2))

@@ -24,9 +24,9 @@ async def fate_of(
 ) -> tuple[Fate, Answer | Fault]:
     """Send the record. Return its fate, and the answer or the fault for the statistics.
 
-    The fate is one of four:
+    The fate contains one of four states:
 
-    * Answered.
+    * Answered: the answer has arrived.
     * Delayed: the fault is transient, and the run sends the record again later. `rounds` is the number of delays of
       this record so far, and `most` is the maximum number of delays.
     * Parked: the fault affects every record, such as expired credentials. The run sends the record again when the fault

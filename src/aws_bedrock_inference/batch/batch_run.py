@@ -90,8 +90,9 @@ class _BaseRun:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers of answered records, of failed records, and of missing records, which are neither answered nor
-        failed.
+        """The number of records that are `answered`, `failed` and `missing`.
+
+        A missing record is neither answered nor failed.
         """
         counts = self._journal.counts()
         answered, failed = counts[State.ANSWERED], counts[State.FAILED]
@@ -99,7 +100,10 @@ class _BaseRun:
 
     @property
     def cost(self) -> float | None:
-        """The cost in US dollars of all answers, including earlier runs. None if the cost of any answer is unknown."""
+        """The cost in US dollars of all calls of this run and of earlier runs.
+
+        None if the cost of any answer is unknown.
+        """
         facts = self._tally.bill.facts()
         return None if facts["cost_unknown"] else float(facts["cost"])
 
@@ -151,7 +155,10 @@ class _BaseRun:
             raise BatchStopped(self._ending.reason)
 
     def _close(self, error: BaseException | None) -> None:
-        """Close the files. If a file is incomplete, raise `BatchStopped`, except if the `with` block raised `error`."""
+        """Close the files of the run. If one of them could not be written completely, raise `BatchStopped`.
+
+        `error` is the exception that ended the `with` block. If it is not None, `BatchStopped` is not raised.
+        """
         trouble = closed_files(self._job, self._journal, self._output, self._ending or Ending(interrupted=True))
         if trouble and error is None:
             raise BatchStopped(trouble)

@@ -24,8 +24,9 @@ C = TypeVar("C", bound=BaseClient)
 class Bill:
     """The cost of a run, in US dollars. Any thread can call its methods.
 
-    `unknown` is the number of answers whose cost is unknown. `cost` and `total` do not include these answers.
-    `cost_before` and `unknown_before` are the values of earlier runs, from the journal.
+    `unknown` is the number of answers of this run whose cost is unknown. `cost` and `total` do not include the cost of
+    such answers. `cost_before` and `unknown_before` are the cost and the number of such answers in all earlier runs.
+    Both are read from the journal.
     """
 
     def __init__(self) -> None:
@@ -72,7 +73,10 @@ class Bill:
 
 
 def check_limit(limit: float | None) -> None:
-    """Raise `ValueError` if `limit` is not a valid maximum cost in US dollars, or if the run cannot enforce it."""
+    """Raise `ValueError` if `limit` is not a valid maximum cost in US dollars.
+
+    Also raise `ValueError` if an environment variable turns off all policies, because a policy enforces the limit.
+    """
     if limit is not None:
         MaxCost(limit)  # raises for an invalid limit
         if policies_are_off():
@@ -93,7 +97,11 @@ def billed(client: C, job: Job, bill: Bill) -> C:
 
 
 def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
-    """Return `pipeline` with the policy `limit` added inside the policy `Retry`, so that it checks each attempt."""
+    """Return a copy of `pipeline` that also contains the policy `limit`.
+
+    `limit` is added directly inside the policy `Retry`, so that `limit` checks each attempt. Without `Retry`, it is
+    added before the first `GeographicProfile`, `Breaker` or `Quota`. Without these policies, it is added at the end.
+    """
     policies = pipeline.policies
     places = [number + 1 for number, policy in enumerate(policies) if isinstance(policy, Retry)]
     inner = (GeographicProfile, Breaker, Quota)
@@ -103,7 +111,10 @@ def _limited(pipeline: Pipeline, limit: MaxCost) -> Pipeline:
 
 
 def known(cost: float, unknown: int) -> float | None:
-    """Return `cost`, the sum of the known costs. Return None if no cost is known, because 0 would be wrong."""
+    """Return `cost`, the sum of the known costs of answers. `unknown` is the number of answers with an unknown cost.
+
+    Return None if the sum is 0 and `unknown` is not 0, because the real cost is then not 0.
+    """
     return None if unknown and not cost else cost
 
 

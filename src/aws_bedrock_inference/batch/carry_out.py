@@ -132,9 +132,10 @@ def _report_store(say: Callable[[str], None], event: object) -> None:
 
 
 def _unbounded_reported(say: Callable[[str], None]) -> Callable[[object], None]:
-    """Return a listener that recommends --max-tokens at the first throttling for tokens.
+    """Return a listener that recommends --max-tokens when a call is throttled because of its tokens for the first time.
 
-    Without --max-tokens, each call reserves the model's maximum answer length from the quota.
+    Without --max-tokens, a record without its own maximum reserves the model's maximum answer length from the quota.
+    Fewer calls then fit into the quota.
     """
     said = False
 

@@ -37,11 +37,12 @@ _NOT_SENT = refusal("DryRun", "a dry run sends nothing", Category.PERMANENT, "dr
 
 @dataclass
 class Plan:
-    """The sums of the requests that a run would send.
+    """The totals of all requests that a run would send.
 
     `output_tokens` is an upper bound. `unbounded` is the number of records without `max_tokens`. For these records, the
-    maximum of the model applies. `bill` is the cost in US dollars. `routes` are the routes of the calls; a route is a
-    model in a Region. `weights` contains the tokens that the requests use of the quota, and their cost at each tier.
+    maximum of the model applies. `bill` is the cost in US dollars. `routes` are the routes of the calls. A route is a
+    model in a Region. `weights` contains the tokens that the quota counts for the requests, and the cost of the
+    requests at each tier.
     """
 
     records: int = 0
@@ -57,7 +58,7 @@ class Plan:
     weights: Weights = field(default_factory=Weights)
 
     def hear(self, call: Call) -> None:
-        """Add the call `call`, which a real run would send, to the sums."""
+        """Add `call` to the totals. A real run would send this call."""
         guess = call.estimate
         self.asked += 1
         self.input_tokens += guess.input_tokens
@@ -73,7 +74,8 @@ class Plan:
 class _Unsent(Pipeline):
     """A pipeline that ends each call before the call is sent, so that a dry run costs nothing.
 
-    A policy would not be safe here: if the user turns off all policies, a dry run would send its calls.
+    A policy that ends each call would not be safe. The user can turn off all policies, and a dry run would then send
+    its calls.
     """
 
     def __init__(self, hear: Callable[[Call], None]) -> None:

@@ -1,6 +1,6 @@
 """The values that a journal stores for a record: its state, its fate and its request.
 
-The fate of a record is one of three: the record is answered, has failed, or is sent again.
+The fate of a record is the result of sending it: the record is answered, has failed, or must be sent again.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def _suffix(name: str) -> str:
-    """Return the extension of a file name, such as `.csv`. The extension of a compression (`.gz`) is ignored."""
+    """Return the extension of a file name, in lower case. For a compressed file such as `a.csv.gz`, return `.csv`."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in _PACKED else path.suffix
 

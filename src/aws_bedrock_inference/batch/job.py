@@ -44,8 +44,8 @@ class Job:
     `max_cost` is the maximum cost of this run and of all earlier runs with the same output file, in US dollars. At the
     end of the run, the policy `dead_letters` stores each failed record as a dead letter. If `pipeline` also contains a
     `DeadLetter`, only `dead_letters` is used. `brake` returns the reason why the run must stop now, or an empty text.
-    `by` is the deadline for all answers. If `jobs` is set, the run can use this service to send the records as a batch
-    job.
+    `by` is the deadline for all answers. `jobs` is a service for batch jobs, such as a `BedrockJobClient`. If `by`
+    and `jobs` are set, the run can send the records as a batch job.
     """
 
     source: Source
@@ -96,7 +96,10 @@ class Job:
 
     @property
     def redoes_failures(self) -> bool:
-        """True if the input is the failures file of an earlier run with this output. Its records are sent again."""
+        """True if the input is the failures file that an earlier run with the same output file wrote.
+
+        The run then sends the failed records again.
+        """
         return (
             isinstance(self.source, Path)
             and self.source.exists()

@@ -64,8 +64,8 @@ class Journal(JournalReads):
     def begin(self, *, failed_too: bool = False, **facts: Any) -> int:
         """Start a run. Return the number of records that were in flight when the previous run ended.
 
-        Every record that is neither answered nor failed is set to waiting. If the previous run was complete, or with
-        `failed_too`, failed records are also set to waiting.
+        Every record that is neither answered nor failed is set to waiting. Failed records are also set to waiting if
+        the previous run was complete, or if `failed_too` is True.
         """
         with self._changing() as database:
             (lost,) = database.execute("SELECT count(*) FROM records WHERE state = ?", (State.CLAIMED,)).fetchone()
@@ -88,7 +88,7 @@ class Journal(JournalReads):
         self._with_retries(lambda: self._spool(records, on_change))
 
     def exported(self, **facts: Any) -> None:
-        """Record that the output file contains all answers. Also store `facts`, as `note` does."""
+        """Store in the journal that the output file contains all answers. Also store `facts`, as `note` does."""
         self.stale = False
         self.note(stale=None, **facts)
 
@@ -126,8 +126,8 @@ class Journal(JournalReads):
     def hold_all_but(self, sample: int) -> None:
         """Limit the run to a sample of `sample` records. Set the other waiting records to HELD, so they are not sent.
 
-        The records with the lowest request digests are the sample. The same input and number therefore always select
-        the same records.
+        The records with the lowest request digests are the sample. Therefore the same input and the
+        same size of the sample always select the same records.
         """
         with self._changing() as database:
             database.execute(

@@ -205,10 +205,10 @@ class BatchJob:
         return len(found)
 
     def _written(self, piece: list[JobRecord], found: set[int]) -> list[Answer | Fault]:
-        """Store the fates (answered or failed) of a group of records that the job has processed. Return the answers and
-        the faults for the tally (the counts of the run).
+        """Store the fates (answered or failed) of the records whose results are in `piece`.
 
-        If the job has several results for one record, the first result is used.
+        Return the answers and the faults for the tally (the counts of the run). Add the numbers of the records to
+        `found`. If the job has several results for one record, the first result is used.
         """
         made: list[tuple[Fate, Answer | Fault]] = []
         bill = self._tally.bill

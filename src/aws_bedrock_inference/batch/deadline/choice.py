@@ -51,9 +51,9 @@ class Pace:
 def pace(weights: Weights, *, rpm: float | None, tpm: float | None, concurrency: int, per_minute: float | None) -> Pace:
     """Return the average seconds that calls on demand need for one record.
 
-    Two rates can be known: the rate that the quota allows (`rpm`, `tpm`), and the rate of an earlier run (`per_minute`
-    answers). The slower rate is used. If neither rate is known, the seconds are estimated from the maximum length of
-    the answers.
+    The seconds can be calculated from the limits of the quota (`rpm`, `tpm`), and from the number of answers per minute
+    in an earlier run (`per_minute`). If both results are known, the longer time is used. If neither is known, the
+    seconds are estimated from the maximum length of the answers.
     """
     records = max(1, weights.records)
     by_quota = weights.seconds(rpm, tpm)

@@ -17,8 +17,8 @@ class Course:
     in the journal.
 
     `takes_over` is the time when calls on demand replace the batch job or the flex tier for the remaining records. It
-    is None if the run already sends its calls on demand. `trouble` is the reason if the status of the job is unknown,
-    and otherwise an empty text.
+    is None if the run already sends its calls on demand. `trouble` states why the status of the batch job is unknown.
+    It is an empty text if the status is known.
     """
 
     noted: Noted

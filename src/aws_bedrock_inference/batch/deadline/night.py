@@ -96,7 +96,7 @@ class Night:
         self._ending = Ending()
 
     def interrupt(self, *, terminated: bool = False) -> None:
-        """End the run. A batch job continues on the side of the service; the same command later continues the run."""
+        """End the run. Its batch job continues in AWS. The same command later continues the run."""
         self._ending = Ending(interrupted=True, terminated=terminated)
         self._intake.wake.set()
 
@@ -106,7 +106,8 @@ class Night:
         """Return the function that sends a record on the chosen tier.
 
         If the flex tier was chosen, the function uses this tier while there is enough time. When the remaining time is
-        only enough for calls on demand, the function sends the record on demand.
+        only enough for calls on demand, the function sends the record on demand. If a call on the flex tier fails, the
+        function sends the record on demand, except if the fault affects every record.
         """
 
         async def asked(record: Record) -> Answer:
@@ -124,10 +125,11 @@ class Night:
     async def over(
         self, journal: Journal, output: Output, tally: Tally, intake: Intake, notify: Callable[[], None]
     ) -> Ending:
-        """Choose how the records are sent. If a batch job is chosen, run it until it has ended or is too late.
+        """Wait until the input is read, then choose how the records are sent. If a batch job is chosen, run it.
 
-        After this method, the caller sends the remaining records as calls. If the user interrupted the run, the
-        returned ending has `early` True, and the caller sends nothing.
+        The method returns when the batch job has ended, or when it would end too late for the deadline. The caller then
+        sends the remaining records as calls. If the user interrupts the run, the method returns an ending whose `early`
+        is True. The caller then sends nothing.
         """
         self._journal, self._tally, self._intake = journal, tally, intake
         while not intake.ended and not self._ending.early:
@@ -157,7 +159,7 @@ class Night:
         return self._ending
 
     def ended(self, ending: Ending) -> None:
-        """Store how many answers per minute the calls on demand produced.
+        """Store how many answers per minute the calls on demand produced, if there were enough answers to measure this.
 
         If all records are done, also store that the run is complete. The next run then chooses again between a batch
         job, the flex tier and calls on demand.
@@ -179,8 +181,10 @@ class Night:
         return weights
 
     def _begin(self, weights: Weights) -> None:
-        """Decide between batch job, flex tier and on demand. If an earlier run stored its decision in the journal,
-        continue with this decision.
+        """Decide between batch job, flex tier and on demand.
+
+        If the journal contains the decision of an incomplete earlier run, continue with that decision in two cases: the
+        option `by` has the same value as in the earlier run, or the earlier run started to create a batch job.
         """
         now, by = self._wall(), str(self._job.by)
         facts = self._journal.facts()

@@ -20,8 +20,8 @@ FACT = "deadline"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The facts about a deadline. `by` is the value of the option. `deadline` is the time that was calculated from `by`
-    at the start of the run. `way` is the chosen way: batch job, flex tier or on demand.
+    """The facts about a deadline. `by` is the value of the option `by`. `deadline` is the time that was calculated
+    from `by` at the start of the run. `way` is the chosen way: batch job, flex tier or on demand.
 
     For a batch job, `token` is stored before the job is created and `job_id` after it is created. `job` is the last
     known state of the job. `over` is True if no more results of the job are expected.

@@ -40,7 +40,7 @@ _MOVING = frozenset({"IN_PROGRESS", "STOPPING"})
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """The action to create the job, or to find the job with the same token."""
+    """The action to create the job. If an earlier request with the same token created it, that job is found."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ class JobService(Protocol):
     """The operations on batch jobs. They block, so the run calls them in a thread."""
 
     def create_job(self, *, records: Iterable[Mapping[str, Any]], name: str, client_token: str) -> str:
-        """Create a job, or find the job with this token. Return the id of the job."""
+        """Create a job, or find the job that was created with the same `client_token`. Return the id of the job."""
 
     def get_job_status(self, job_id: str) -> JobStatus:
         """Return the current status of a job."""

@@ -43,11 +43,11 @@ _OF_A_PROMPT = frozenset(Prompt._fields) - {"more"}
 
 @dataclass
 class Weights:
-    """The sums of the requests of a run.
+    """The totals of all requests of a run: their number, tokens and cost.
 
-    `charge` is the number of tokens that the requests use of the quota. `costs` contains the maximum cost in US dollars
-    for each tier, or None if a price is unknown. `unfit` counts the records that a batch job does not support, by
-    reason. `forms` counts the records by operation (Converse or InvokeModel).
+    `charge` is the number of tokens that the quota counts for the requests. `costs` contains the maximum cost in US
+    dollars for each tier, or None if a price is unknown. `unfit` counts, for each reason, the records that a batch job
+    does not support. `forms` counts the records for each operation (Converse or InvokeModel).
     """
 
     records: int = 0
@@ -58,7 +58,7 @@ class Weights:
     forms: Counter[str] = field(default_factory=Counter)
 
     def add(self, operation: str, params: Mapping[str, Any], route: Route, guess: Estimate) -> None:
-        """Add one request to the sums of the run. `guess` is the estimate of its tokens."""
+        """Add one request to the totals. `guess` is the estimate of the request's tokens."""
         self.records += 1
         self.output_tokens += guess.output_tokens
         self.charge += guess.input_tokens + guess.output_tokens * guess.burndown
@@ -85,8 +85,9 @@ class Weights:
 
 
 def weigh(record: Record, job: Job, route: Route, weights: Weights) -> dict[str, Any] | None:
-    """Add the record to the sums of the run. Return its `modelInput` for a batch job, or None if its request is
-    invalid.
+    """Add the record to the totals `weights`. Return the record's `modelInput` for a batch job.
+
+    Return None if the record's request is invalid. Such a record is not added.
     """
     request = job.request(record)
     try:

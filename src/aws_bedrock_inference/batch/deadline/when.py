@@ -80,9 +80,10 @@ def _read(text: str, now: float, zone: tzinfo | None) -> float:
 def _next(clock: time, now: float, zone: tzinfo | None) -> float:
     """Return the next moment when clocks in the zone show the time `clock`.
 
-    When summer time ends, clocks show some times twice. In this case, return the first of the two moments that lies in
-    the future. When summer time starts, clocks skip some times. If they skip the hour after 2:00, the time 2:30 means
-    3:30.
+    When summer time ends, clocks show some times twice. In this case, return the first of the two moments, or the
+    second if the first is not in the future.
+
+    When summer time starts, clocks skip some times. If they skip the hour after 2:00, the time 2:30 means 3:30.
     """
     day = datetime.fromtimestamp(now, zone).date()
     while True:
