@@ -5,8 +5,10 @@ client must work with each of them:
 
     bucket    a token bucket that holds the quota of one minute and refills steadily
     tight     a token bucket that holds the quota of five seconds; a full one admits a larger request
-    fixed     windows of one minute, which all start together
+    fixed     windows of one minute, one after the other; the first window starts with the first request
     sliding   a window of the last sixty seconds
+
+Tokens per day are always counted in windows of one day, one after the other.
 
 A pool is a quota for one model. A request is admitted if it fits into all limits of its pool. An admitted request
 reserves tokens. When the request ends, the simulator charges the actual use in place of the reservation. All times are
@@ -91,7 +93,7 @@ class Bucket:
 
 
 class Fixed:
-    """Counts the use in windows that start at fixed times. At the start of each window, the count is 0."""
+    """Counts the use of a limit in windows of equal length, one after the other. Each window starts with a use of 0."""
 
     def __init__(self, limit: float, window: float, now: float) -> None:
         self.limit = limit
@@ -132,7 +134,7 @@ class Fixed:
 
 
 class Sliding:
-    """A counter of the use in the window that ends now, such as the last minute."""
+    """Counts the use of a limit in the window that ends now, such as the last minute."""
 
     def __init__(self, limit: float, window: float) -> None:
         self.limit = limit

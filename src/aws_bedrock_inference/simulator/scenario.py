@@ -71,8 +71,9 @@ _WHEN = {"rate", "from", "until", "first", "requests"}
 def tables(source: str | Path | dict[str, Any] | None, **options: Any) -> dict[str, Any]:
     """Return the tables of a scenario.
 
-    `source` is a path, the name of a scenario that ships with the package, or the tables themselves. `options`
-    replace whole tables and top-level values. Raises ScenarioError if the scenario cannot be read or is not valid.
+    `source` is a path, the name of a scenario that ships with the package, or the tables themselves. Each
+    of `options` replaces a whole table or a top-level value of the scenario. Raises ScenarioError if the scenario
+    cannot be read or is not valid.
     """
     written = {} if source is None else source if isinstance(source, dict) else parse(_written(source))
     found = {**written, **options}

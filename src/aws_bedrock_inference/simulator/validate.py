@@ -101,7 +101,9 @@ def _violation(place: str, constraint: str) -> ServiceError:
 
 
 def check_model(asked: Asked, models: Models) -> None:
-    """Refuse a model that does not exist in this Region, or that cannot be called in this way."""
+    """Refuse a model that does not exist. Also refuse a model that needs an inference profile but is called without
+    one, or that does not support the operation.
+    """
     base, operation = asked.base, asked.operation
     if not matches(base, models.known) or not is_id(base):
         raise invalid("model")

@@ -26,7 +26,7 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The content of a file.
+    """The content that a SQLite file must have so that this package can use it for one purpose.
 
     `tables` has the columns of each table. `application` and `version` are numbers in the file's header
     (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. Three texts
