@@ -106,9 +106,12 @@ def _verdict(end: Fault | None, transcript: Transcript) -> Fault | None:
 
 
 def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
-    """Return the fault of a stream that ended too early. If the stream exceeded a time limit after its first content,
-    the message states how many tokens AWS charges. If the model was silent because it was thinking or writing the input
-    of a tool, the stream is not retried: a second request would probably be silent for the same time.
+    """Return the fault of a stream that ended too early.
+
+    If the stream exceeded a time limit after its first content, the message of the fault states how many output tokens
+    AWS charges.
+    If the model was silent because it was thinking or writing the input of a tool, the stream is not retried. A second
+    request would probably be silent for the same time.
     """
     if fault.code not in _LATE or not transcript.begun:
         return fault
@@ -119,7 +122,7 @@ def _with_cost(fault: Fault, transcript: Transcript) -> Fault:
 
 
 def _spent(call: Call, transcript: Transcript) -> Any:
-    """Return the usage that a failed stream reported. Return None if the answer had not begun, so that the quota
-    policy releases the reservation.
+    """Return the usage of a failed stream: the usage that it reported, or an estimate from the content that arrived.
+    Return None if the answer had not begun. The quota policy then releases the reservation.
     """
     return transcript.spent(call.estimate) if transcript.begun else None

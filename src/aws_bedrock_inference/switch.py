@@ -1,7 +1,8 @@
 """The switch that turns all policies off without a change of code: the environment variable `AWS_BEDROCK_INFERENCE`.
 
 With `off`, every call is one plain attempt: no retries, no waiting for quota, no circuit breaker, no default deadline,
-no store. The variable is read when a client or wrapper is created, because an environment changes only with a restart.
+no store. The variable is read when a client or wrapper is created. It is not read again for each call, because the
+environment of a process normally does not change while the process runs.
 """
 
 from __future__ import annotations

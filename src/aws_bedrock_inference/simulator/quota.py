@@ -4,12 +4,15 @@ AWS does not publish how it counts the use of a quota. The simulator therefore h
 client must work with each of them:
 
     bucket    a token bucket that holds the quota of one minute and refills steadily
-    tight     a token bucket that holds the quota of five seconds; only a full bucket admits a larger request
-    fixed     windows of one minute, which all start together
+    tight     a token bucket that holds the quota of five seconds; a full one admits a larger request
+    fixed     windows of one minute, one after the other; the first window starts with the first request
     sliding   a window of the last sixty seconds
 
-A pool is a quota for one model. A request is admitted if it fits into all limits of its pool. It reserves tokens, and
-at its end the simulator replaces the reservation by the actual use. All times are in seconds. Sources:
+Tokens per day are always counted in windows of one day, one after the other.
+
+A pool is a quota for one model. A request is admitted if it fits into all limits of its pool. An admitted request
+reserves tokens. When the request ends, the simulator charges the actual use in place of the reservation. All times are
+in seconds. Sources:
 https://docs.aws.amazon.com/bedrock/latest/userguide/quotas-token-burndown.html and quotas-runtime.html.
 """
 
@@ -40,16 +43,16 @@ class Limit(Protocol):
         """Reserve `amount` (requests or tokens). Return an identifier of the reservation."""
 
     def adjust(self, taking: Any, by: float, now: float) -> None:
-        """Correct the earlier reservation `taking` by `by`. A positive value adds use, and a negative value is a
-        refund.
-        """
+        """Add the amount `by` to the earlier reservation `taking`. A negative amount is a refund."""
 
     def change(self, limit: float, now: float) -> None:
         """Set the limit to `limit` from now on. Earlier reservations remain valid."""
 
 
 class Bucket:
-    """A token bucket. It gains `limit` tokens per minute, and holds at most the tokens of `seconds` seconds."""
+    """A token bucket of requests or tokens. `limit` is the number per minute that flows into the bucket. A full bucket
+    contains as much as flows in during `seconds`.
+    """
 
     def __init__(self, limit: float, seconds: float, now: float) -> None:
         self._share = seconds / MINUTE
@@ -58,16 +61,16 @@ class Bucket:
         self._at = now
 
     def level(self, now: float) -> float:
-        """Return the requests or tokens that are available now. The number is negative after more were used than the
-        bucket held.
+        """Return the number of requests or tokens in the bucket now. The number is negative if more were taken out than
+        were in the bucket.
         """
         self._level = min(self.capacity, self._level + (now - self._at) * self.limit / MINUTE)
         self._at = now
         return self._level
 
     def fits(self, amount: float, now: float) -> bool:
-        """Return whether the bucket contains `amount` (requests or tokens). A full bucket also admits a larger amount,
-        up to the limit for one minute.
+        """Return whether the bucket contains `amount` (requests or tokens). If the bucket is full, return True also for
+        an amount above its capacity, up to the limit for one minute.
         """
         return amount <= self.limit and self.level(now) >= min(amount, self.capacity)
 
@@ -76,11 +79,13 @@ class Bucket:
         self._level = self.level(now) - amount
 
     def adjust(self, taking: None, by: float, now: float) -> None:  # noqa: ARG002 - a bucket stores no reservations
-        """Correct an earlier reservation by the amount `by`. A refund does not fill the bucket above its capacity."""
+        """Take the amount `by` out of the bucket, in addition to an earlier reservation. A negative amount is a refund,
+        which does not fill the bucket above its capacity.
+        """
         self._level = min(self.capacity, self.level(now) - by)
 
     def change(self, limit: float, now: float) -> None:
-        """Refill at the new rate from now on. The tokens in the bucket remain, up to the new capacity."""
+        """Refill the bucket at the new `limit` from now on. Its content remains, up to the new capacity."""
         level = self.level(now)
         self.limit = limit
         self.capacity = limit * self._share
@@ -88,7 +93,7 @@ class Bucket:
 
 
 class Fixed:
-    """Counts the use in windows that start at fixed times. At the start of each window, the count is 0."""
+    """Counts the use of a limit in windows of equal length, one after the other. Each window starts with a use of 0."""
 
     def __init__(self, limit: float, window: float, now: float) -> None:
         self.limit = limit
@@ -114,22 +119,22 @@ class Fixed:
         return self._index
 
     def adjust(self, taking: int, by: float, now: float) -> None:
-        """Correct an earlier reservation by the amount `by`.
+        """Add the amount `by` to the use of an earlier reservation. A negative amount is a refund.
 
-        Additional use is charged to the current window. A refund has an effect only if the reservation was in this
-        window.
+        A positive amount is always added to the current window. A refund has an effect only if the reservation was
+        made in the current window. `taking` is the number of the reservation's window.
         """
         used = self.used(now)
         if by > 0 or taking == self._index:
             self._used = used + by
 
     def change(self, limit: float, now: float) -> None:  # noqa: ARG002 - windows keep their times and counts
-        """Apply the new limit, starting with the current window."""
+        """Set the limit to `limit` for the current window and all later windows."""
         self.limit = limit
 
 
 class Sliding:
-    """A counter of the use in the window that ends now, such as the last minute."""
+    """Counts the use of a limit in the window that ends now, such as the last minute."""
 
     def __init__(self, limit: float, window: float) -> None:
         self.limit = limit
@@ -148,16 +153,17 @@ class Sliding:
         return self.used(now) + amount <= self.limit
 
     def take(self, amount: float, now: float) -> list[float]:
-        """Count `amount` from now on, for the length of one window."""
+        """Reserve `amount` now. It counts as use until one window length from now."""
         taking = [now, amount]
         self._takings.append(taking)
         self._used = self.used(now) + amount
         return taking
 
     def adjust(self, taking: list[float], by: float, now: float) -> None:
-        """Correct an earlier reservation by the amount `by`.
+        """Add the amount `by` to the earlier reservation `taking`. A negative amount is a refund.
 
-        If the reservation is no longer in the window, additional use is charged now, and a refund has no effect.
+        If the reservation is no longer in the window, a positive amount counts as use from now on, and a refund has no
+        effect.
         """
         self.used(now)
         if taking[0] > now - self._window:
@@ -188,7 +194,9 @@ class Quota:
                 raise ValueError(f"{name} is {limit!r}; set a number of 0 or more, or omit it for no limit")
 
     def changed(self, by: Quota) -> Quota:
-        """Return this quota with the limits that `by` sets. The other limits remain."""
+        """Return a copy of this quota with the limits that the quota `by` sets. All other limits are copied from this
+        quota.
+        """
         limits = zip((by.rpm, by.tpm, by.tpd), (self.rpm, self.tpm, self.tpd), strict=True)
         return Quota(*(old if new is None else new for new, old in limits))
 
@@ -209,14 +217,16 @@ class Ticket:
     takings: list[tuple[Limit, Any]]
 
     def settle(self, used: float, now: float) -> None:
-        """Replace the reservation by the actual use. Later calls of this method have no effect."""
+        """Charge `used` tokens in place of the reserved tokens. Later calls of this method have no effect."""
         for limit, taking in self.takings:
             limit.adjust(taking, used - self.reserved, now)
         self.takings = []
 
 
 class Pool:
-    """The limits of one model in one Region for one type of call, such as `on-demand`, and their current use."""
+    """The limits of one model in one Region for one type of call, such as `on-demand`. The pool also counts how much of
+    each limit is used now.
+    """
 
     def __init__(self, quota: Quota, discipline: str, now: float) -> None:
         self._new = DISCIPLINES[discipline]
@@ -226,8 +236,8 @@ class Pool:
         self.change(quota, now)
 
     def change(self, quota: Quota, now: float) -> None:
-        """Change the limits to those of `quota` from now on. A limit that `quota` does not set remains. A limit that
-        did not exist before starts with no use.
+        """Change the limits to those of `quota` from now on. A limit that `quota` does not set remains. A new limit
+        starts with a use of 0.
         """
         self._requests = _changed(self._requests, quota.rpm, now, self._new)
         self._tokens = _changed(self._tokens, quota.tpm, now, self._new)

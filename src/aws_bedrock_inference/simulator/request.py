@@ -55,8 +55,8 @@ class Asked(NamedTuple):
     """The operation, the model and the caller of a request.
 
     `model` is the id or ARN as it was sent. `base` is the id of its base model, without the prefix of an inference
-    profile. `body` is the parsed JSON body. `format` is the name of the body's format for InvokeModel. Both are set
-    when the body is read.
+    profile. `body` is the parsed JSON body. `format` is the name of the body's format for InvokeModel. `body` and
+    `format` are empty until the body is read.
     """
 
     operation: str
@@ -75,7 +75,7 @@ class Asked(NamedTuple):
 
     @property
     def native(self) -> bool:
-        """True if the operation is InvokeModel or its stream, whose bodies are in the model's own format."""
+        """True for InvokeModel and InvokeModelWithResponseStream, whose bodies are in the model's own format."""
         return self.operation.startswith("InvokeModel")
 
     @property

@@ -37,8 +37,8 @@ class Location(NamedTuple):
 
 
 class S3:
-    """An S3 endpoint. The credentials come from the environment; if the environment has none, arbitrary credentials
-    are used.
+    """An S3 endpoint. The credentials are those that botocore finds, for example in the environment. If botocore finds
+    none, invented credentials are used.
     """
 
     def __init__(self, endpoint: str, region: str) -> None:

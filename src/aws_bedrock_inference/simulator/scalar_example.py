@@ -53,7 +53,9 @@ class Impossible(Exception):
 
 
 def string(schema: dict[str, Any], variant: int) -> str:
-    """Return a text that has the length, the pattern and the format that a schema requires."""
+    """Return a text that has the length, the pattern and the format that a schema requires. Another `variant` selects
+    a different text, if the schema allows several.
+    """
     least, most = whole(schema.get("minLength"), 0), whole(schema.get("maxLength"), inf)
     if least > most:
         raise Impossible
@@ -76,13 +78,13 @@ def string(schema: dict[str, Any], variant: int) -> str:
 
 
 def varied(text: str, variant: int) -> str:
-    """Return the text. If `variant` is above 0, return a different text."""
+    """Return `text` for variant 0. For a higher `variant`, return `text` with a number at its end."""
     return f"{text} {variant + 1}" if variant else text
 
 
 def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
-    """Return the bounds of a number: the minimum, the maximum, and two booleans. The booleans are True if the minimum
-    (or the maximum) itself is excluded.
+    """Return the bounds of a number: the minimum, the maximum, and two booleans. The first boolean is True if the
+    minimum itself is not allowed, and the second is True if the maximum itself is not allowed.
     """
     low, high = _number_or(schema.get("minimum"), -inf), _number_or(schema.get("maximum"), inf)
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
@@ -94,7 +96,9 @@ def _limits(schema: dict[str, Any]) -> tuple[float, float, bool, bool]:
 
 
 def number(schema: dict[str, Any], variant: int) -> float:
-    """Return a number that the bounds of the schema allow. It is 1 if the bounds allow 1."""
+    """Return a number that the schema allows. Another `variant` selects a different number, if the schema allows
+    several. Without `multipleOf` in the schema, variant 0 is 1 if the bounds allow 1.
+    """
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 0)
     if step > 0:
@@ -109,7 +113,9 @@ def number(schema: dict[str, Any], variant: int) -> float:
 
 
 def integer(schema: dict[str, Any], variant: int) -> int:
-    """Return an integer that the bounds of the schema allow. It is 1 if the bounds allow 1."""
+    """Return an integer that the schema allows. Another `variant` selects a different integer, if the schema allows
+    several. Variant 0 is 1 if the schema allows 1.
+    """
     low, high, open_low, open_high = _limits(schema)
     step = _number_or(schema.get("multipleOf"), 1)
     unit = Fraction(repr(step)).numerator  # the smallest integer multiple: 1 for 0.5
@@ -119,8 +125,11 @@ def integer(schema: dict[str, Any], variant: int) -> int:
 
 
 def _multiple(step: float, low: float, high: float, *, open_low: bool, open_high: bool, variant: int) -> float:
-    """Return a multiple of `step` from `low` to `high`: the smallest positive multiple, or the largest multiple if none
-    is positive.
+    """Return a multiple of `step` between the bounds `low` and `high`. With `open_low`, the value `low` itself is not
+    allowed. With `open_high`, the value `high` itself is not allowed.
+
+    Variant 0 is the smallest positive multiple. If no multiple between the bounds is positive, variant 0 is
+    the largest multiple. A higher `variant` selects another multiple, if the bounds allow one.
     """
     least = (floor(low / step) + 1 if open_low else ceil(low / step)) if low > -inf else -inf
     greatest = (ceil(high / step) - 1 if open_high else floor(high / step)) if high < inf else inf

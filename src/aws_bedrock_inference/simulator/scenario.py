@@ -1,7 +1,7 @@
 """Read a scenario, which describes the quotas of the simulated account, the speed of its models, and the faults.
 
 A scenario is written in TOML, and becomes objects that cannot be changed. An unknown key is refused, because it is
-probably misspelt and would have no effect. The error states the place of the key and the allowed keys.
+probably misspelt and would have no effect. The error states where in the scenario the key is, and the allowed keys.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ _LARGEST = 2**63
 
 
 class ScenarioError(ValueError):
-    """Raised if the scenario cannot be used. The message states the place of the error and the allowed values."""
+    """Raised if the scenario cannot be used. The message states where in the scenario the error is, and what is
+    allowed.
+    """
 
 
 # The settings of each kind of fault, in addition to the filters and the schedule.
@@ -69,8 +71,9 @@ _WHEN = {"rate", "from", "until", "first", "requests"}
 def tables(source: str | Path | dict[str, Any] | None, **options: Any) -> dict[str, Any]:
     """Return the tables of a scenario.
 
-    `source` is a path, the name of a scenario that ships with the package, or the tables themselves. `options`
-    replace whole tables and top-level values. Raises ScenarioError if the scenario cannot be read or is not valid.
+    `source` is a path, the name of a scenario that ships with the package, or the tables themselves. Each
+    of `options` replaces a whole table or a top-level value of the scenario. Raises ScenarioError if the scenario
+    cannot be read or is not valid.
     """
     written = {} if source is None else source if isinstance(source, dict) else parse(_written(source))
     found = {**written, **options}

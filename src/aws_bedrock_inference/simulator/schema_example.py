@@ -162,7 +162,9 @@ class _Maker:
         return fitting[variant % len(fitting)]
 
     def _shown(self, schema: dict[str, Any], variant: int) -> Any:
-        """Return an example or the default from the schema if it is valid. Otherwise create a value."""
+        """Return a value from the `examples` of the schema, or its `default`. Create a value if the schema has neither,
+        or if the value found there violates the schema.
+        """
         shown = schema.get("examples")
         shown = [*(shown if isinstance(shown, list) else []), *([schema["default"]] if "default" in schema else [])]
         bare = {key: value for key, value in schema.items() if key not in {"examples", "default"}}

@@ -37,7 +37,9 @@ def referred(schema: dict[str, Any]) -> str | None:
 
 
 def _identified(root: Any, name: str, keys: tuple[str, ...]) -> Any:
-    """Return the schema with this id in the document. If the document has none, return True, which allows any value."""
+    """Return the schema in the document whose id or anchor is `name`. If the document has no such schema, return True,
+    which is the JSON schema that allows any value.
+    """
     own = root.get("$id") if isinstance(root, dict) else None
     base = own if isinstance(own, str) else ""
     wanted = {name, f"#{name}", urljoin(base, name)}

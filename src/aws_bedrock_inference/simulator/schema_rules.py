@@ -44,7 +44,7 @@ _LEAST = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties
 
 
 def types(schema: dict[str, Any]) -> list[str]:
-    """Return the types that a schema allows. `null` is last."""
+    """Return the types that a schema allows. `null` is last, so that an example is null only if it must be."""
     given = schema.get("type")
     kinds = [kind for kind in (given if isinstance(given, list) else [given]) if kind in _ALL]
     if kinds:
@@ -93,7 +93,7 @@ def _leading(one: dict[str, Any], other: dict[str, Any]) -> list[Any]:
     """Return the `prefixItems` of a schema that combines two schemas: the rules for the first items of an array.
 
     The item at each position must satisfy both schemas. If one schema has fewer `prefixItems`, its `items` is the rule
-    for the remaining positions.
+    for the items after its `prefixItems`.
     """
     lists = [schema.get("prefixItems") or [] for schema in (one, other)]
     rest = [schema.get("items", True) for schema in (one, other)]

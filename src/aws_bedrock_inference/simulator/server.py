@@ -1,4 +1,4 @@
-"""The HTTP server of the simulator. HTTP/1.1 and HTTP/2 without TLS (h2c, prior knowledge) share one port.
+"""The HTTP server of the simulator. It has no TLS. HTTP/1.1 and HTTP/2 (h2c, prior knowledge) share one port.
 
 The server runs in granian.
 """
@@ -61,7 +61,7 @@ class Endpoint:
             self._under_way.discard(task)
 
     def give_up(self) -> None:
-        """Cancel the requests in flight, because granian waits for their end before it stops."""
+        """Cancel the requests in flight. Without this, granian would not stop before all of them have ended."""
         for task in self._under_way:
             if task:
                 task.cancel()
@@ -203,7 +203,7 @@ async def serve(tables: dict[str, Any], host: str, port: int, ready: Callable[[s
 
 
 async def _work(endpoint: Endpoint) -> NoReturn:
-    """Do the work of batch jobs whenever work is due."""
+    """Continue the batch jobs of the simulated account whenever one of them is due."""
     while True:
         endpoint.changed_jobs.clear()
         await asyncio.to_thread(endpoint.service.work)
@@ -221,7 +221,7 @@ def leave() -> NoReturn:
 
 
 def _already_reported(_: str) -> None:
-    """Do nothing, because the URL was already reported at the first start."""
+    """Do nothing. `serve` calls this function in place of `ready` after it has reported the URL once."""
 
 
 def _listener(endpoint: Endpoint, host: str, port: int) -> Server:

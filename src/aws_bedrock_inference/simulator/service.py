@@ -66,7 +66,7 @@ class Service:
         self._skipped += seconds
 
     def work(self) -> None:
-        """Do the work of batch jobs that is due. This method waits for S3, so it must not run in an event loop."""
+        """Continue the batch jobs that are due. This method waits for S3, so it must not run in an event loop."""
         self._jobs.run(self.now)
 
     def close(self) -> None:
@@ -74,12 +74,14 @@ class Service:
         self._jobs.close()
 
     def next_work(self) -> float | None:
-        """Return the seconds until batch jobs have work. Return None if nothing happens before the next request."""
+        """Return the seconds until a batch job is due. Return None if no job becomes due without another request."""
         due = self._jobs.due()
         return None if due == inf else max(0.0, due - self.now)
 
     def refusing(self) -> tuple[bool, float | None]:
-        """Return whether connections are refused now, and the seconds until this can change (None: never)."""
+        """Return whether connections are refused now, and the seconds until this can change. The seconds are None if it
+        never changes.
+        """
         now = self.now
         spans = [rule for rule in self.scenario.faults if rule.kind == "refused"]
         edges = [edge - now for rule in spans for edge in (rule.since, rule.until) if edge > now]
@@ -186,7 +188,7 @@ class Service:
         return self._pools[key]
 
     def _quota(self, model: str, region: str, pool: str) -> Quota:
-        """Return the quota for a pool that is used for the first time."""
+        """Return the quota for a pool that is used for the first time. Earlier changes of this quota are included."""
         rules = (rule.quota for rule in self.scenario.quotas if rule.covers(model, region, pool))
         quota = next(rules, self.scenario.quota)
         for change in self._changed:
@@ -204,8 +206,8 @@ class Service:
                     pool.change(change.quota, change.at)
 
     def _usage(self, wanted: Asked, prompt: Prompt) -> Usage:
-        """Return the number of input tokens of the prompt, divided into tokens from the prompt cache and other
-        tokens.
+        """Return the number of input tokens of the prompt. Tokens read from the prompt cache, tokens written to it, and
+        other tokens are counted separately.
         """
         cached = prompt.cached_tokens
         if not cached:

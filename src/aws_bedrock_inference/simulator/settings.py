@@ -52,12 +52,13 @@ class Answers:
     """The length of the models' answers, and their choice of tools.
 
     `tokens` is the median length in tokens, and `spread` is the standard deviation of its logarithm. If the request
-    leaves the choice of tools to the model, `tools` decides: `named` means the tools that the question names, and `off`
-    means no tools. If `tool_script` is set, the model uses the tools in this list in order.
+    leaves the choice of tools to the model, `tools` decides: with `named`, the model uses the tools that the question
+    names, and with `off`, it uses no tools. If `tool_script` is set, the model uses the tools in this list in order.
 
-    `goes_on` selects how a model continues an interrupted answer whose end the user quotes. `exactly`: it repeats the
-    quotation, then continues. `loosely`: it can also repeat more than the quotation, or write something before
-    it. `otherwise`: it continues in other words than those of the complete answer.
+    `goes_on` selects how a model continues an interrupted answer whose end the user quotes. `exactly`: the model
+    repeats the quotation, then continues. `loosely`: the model can also repeat more than the quotation, or write
+    something before the quotation. `otherwise`: the model repeats the quotation, then continues with another text than
+    it would have written without the interruption.
     """
 
     tokens: float = 130.0
@@ -161,11 +162,12 @@ class FaultRule:
     """A fault to inject: its kind, the requests that it affects, and its schedule.
 
     * `model`, `region` and `operation` are shell patterns. A request matches the rule if all of them match.
-    * The rule numbers the requests that match it, from 1. If `first` is set, only the requests up to this number can
+    * The rule numbers the matching requests, from 1. If `first` is set, only the requests up to this number can
       get the fault. If `requests` is set, only the requests with these numbers can get it.
     * `rate` is the probability, from 0 to 1, with which such a request gets the fault.
-    * `since` (in TOML: `from`) and `until` are in seconds since the scenario was loaded.
-    * `after` is a number of stream events, and `seconds` is the duration of the fault.
+    * The fault occurs only from `since` (in TOML: `from`) to `until`, in seconds since the scenario was loaded.
+    * `after` is the number of stream events before the fault. If it is set, the rule affects only streams.
+    * `seconds` is the duration of the fault.
     """
 
     kind: str

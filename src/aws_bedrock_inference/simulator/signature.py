@@ -106,10 +106,10 @@ def _check_clock(stamp: str, now: datetime) -> None:
 
 
 def _canonical_paths(path: str) -> Iterator[str]:
-    """Yield the possible forms of the path that the client has signed.
+    """Yield the encoded paths that the client may have signed.
 
     The server knows only the decoded path. Clients differ in what they encode in the model id: `:` and `/`, only `:`,
-    or nothing. Each form is tried.
+    or nothing. The signature is valid if it matches one of the paths.
     """
     head, _, rest = path.removeprefix("/").partition("/")
     model, _, tail = rest.rpartition("/")

@@ -76,7 +76,7 @@ class Stats:
             share.answered += 1
 
     def throttled(self, now: float, asked: Asked, limit: str) -> None:
-        """Count a throttled request, by the limit that the error names."""
+        """Count a throttled request. Each `limit` (the limit that the error names) has its own count."""
         self._throttled[limit] += 1
         self._second(now).throttled += 1
         for share in self._shares(asked):

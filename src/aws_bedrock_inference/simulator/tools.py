@@ -28,7 +28,9 @@ class Tool(NamedTuple):
 
 @dataclass(slots=True)
 class Offer:
-    """The tools and the tool choice of a request, the last question of the conversation, and the tools used so far."""
+    """The tools and the tool choice of a request, and the last question of the conversation. `used` has the tools that
+    the model used for this question, and `ever` has those of the whole conversation.
+    """
 
     schemas: dict[str, Any] = field(default_factory=dict)
     choice: str = AUTO
@@ -39,7 +41,7 @@ class Offer:
 
     @property
     def forced(self) -> bool:
-        """True if a tool must be used."""
+        """True if the request requires the model to use a tool."""
         return self.choice in {ANY, ONE}
 
     def require(self, choice: str, name: Any = "") -> None:
@@ -64,11 +66,13 @@ class Offer:
 def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None:
     """Return the tool that the model uses next. Return None if the model answers in words.
 
-    * A scenario can have a list of tools (`script`). The model answers a question several times, and each answer
-      uses the next tool of the list.
-    * Without a list, the model uses each tool that the question names, once. It then answers in words, so that the loop
-      of an agent ends.
-    * If the request requires a tool, the model uses the tool that it has used least so far. In this way, an agent
+    * If the request requires one specific tool, the model uses this tool.
+    * A scenario can have a list of tools (`script`). The model's first answer to a question uses the first tool of the
+      list, the answer after the result of this tool uses the second, and so on. Tools that the request does not offer
+      are skipped.
+    * Without a list, and if `named` is True, the model uses each tool that the question names, once.
+    * After these tools, the model answers in words, so that the loop of an agent ends. If the request requires any
+      tool, the model instead uses the tool that it has used least often in the conversation. In this way, an agent
       reaches the tool that ends its loop.
     """
     if not offer.schemas or offer.choice == NONE:
@@ -87,7 +91,7 @@ def choose(offer: Offer, script: tuple[str, ...], *, named: bool) -> Tool | None
 
 
 def _named(offer: Offer) -> list[str]:
-    """Return the tools that the question names, in the order of the question."""
+    """Return the names of the tools that the question names, in the order in which the question names them."""
     question = offer.question.lower()
     places = {name: _place(name, question) for name in offer.schemas}
     return sorted((name for name, place in places.items() if place >= 0), key=places.__getitem__)

@@ -101,7 +101,9 @@ def _violation(place: str, constraint: str) -> ServiceError:
 
 
 def check_model(asked: Asked, models: Models) -> None:
-    """Refuse a model that does not exist in this Region, or that cannot be called in this way."""
+    """Refuse a model that does not exist. Also refuse a model that needs an inference profile but is called without
+    one, or that does not support the operation.
+    """
     base, operation = asked.base, asked.operation
     if not matches(base, models.known) or not is_id(base):
         raise invalid("model")
@@ -128,7 +130,9 @@ def check_kind(asked: Asked, models: Models) -> None:
 
 
 def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models) -> None:
-    """Refuse a prompt or a maximum answer that is too long for the model, and settings that exclude each other."""
+    """Refuse a prompt that is too long for the model, and a token limit that is above the model's maximum. Also refuse
+    settings that exclude each other.
+    """
     limit = model_facts(base).max_output_tokens
     if prompt.max_tokens is not None and prompt.max_tokens > limit and base.startswith(("amazon.", "anthropic.")):
         if "anthropic_version" in body:
@@ -143,8 +147,8 @@ def check_limits(base: str, body: dict[str, Any], prompt: Prompt, models: Models
 
 
 def _table(body: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return the settings of a request: those below `key` for Converse and Nova, or the body itself for the other
-    model families.
+    """Return the settings of a request. Converse and Nova have an object of settings in the body, with the name `key`.
+    For other model families, return the body itself, because it contains the settings.
     """
     found = body.get(key)
     return found if found and isinstance(found, dict) else body

@@ -22,11 +22,10 @@ class Cited(NamedTuple):
 
 
 def json_format(fields: dict[str, Any]) -> Any:
-    """Return the JSON schema that the answer must follow according to the model's own fields, or None. Raises
-    ServiceError.
+    """Return the JSON schema that the request sets for the answer, or None if it sets no schema. Raises ServiceError.
 
-    The fields are Anthropic's `output_config.format` and its earlier `output_format`, and `response_format` of other
-    models.
+    The schema is in one of the `fields` that the model defines itself: `output_config.format` or the earlier
+    `output_format` of Anthropic's models, or `response_format` of other models.
     """
     config = fields.get("output_config")
     config = config.get("format") if isinstance(config, dict) else None
@@ -77,7 +76,9 @@ def has_effort(body: dict[str, Any]) -> bool:
 
 
 def check_thinking(fields: dict[str, Any], choice: str, max_tokens: int | None) -> None:
-    """Refuse thinking that leaves no tokens for the answer, or that another setting excludes. Raises ServiceError."""
+    """Refuse thinking if its token budget is too small or leaves no tokens for the answer. Also refuse thinking if the
+    tool choice requires a tool. Raises ServiceError.
+    """
     thinking = fields.get("thinking") or fields.get("reasoning_config")
     if not isinstance(thinking, dict) or thinking.get("type") not in {"enabled", "adaptive"}:
         return

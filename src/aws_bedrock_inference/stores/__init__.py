@@ -39,10 +39,11 @@ _SERVERS = (*_HOSTS, *(f"{name}+cluster" for name in _HOSTS), "unix")
 def open_store(url: str) -> ShareStore:
     """Return the store at `url`, without connecting to it.
 
-    redis://[[user]:password@]host[:port][/number], or rediss:// for TLS; valkey:// and valkeys:// have the same
-    meaning. For a cluster, add +cluster to any of the four: redis+cluster://host. For a socket,
-    unix://[[user]:password@]/path/to/socket[?db=number]. For a file, sqlite:///absolute/path or
-    sqlite://relative/path.
+    * A server: redis://[[user]:password@]host[:port][/number], or rediss:// for TLS. valkey:// has the same meaning as
+      redis://, and valkeys:// has the same meaning as rediss://.
+    * A cluster: the same with +cluster after the scheme, such as redis+cluster://host.
+    * A server at a Unix socket: unix://[[user]:password@]/path/to/socket[?db=number].
+    * A file: sqlite:///absolute/path or sqlite://relative/path.
 
     Raises `ValueError` if `url` has none of these forms, or if the package that it needs is not installed.
     """

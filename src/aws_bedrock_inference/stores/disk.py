@@ -26,7 +26,7 @@ Identity = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The content of a file.
+    """The content that a SQLite file must have so that this package can use it for one purpose.
 
     `tables` has the columns of each table. `application` and `version` are numbers in the file's header
     (https://www.sqlite.org/pragma.html#pragma_application_id). Files up to version `newest` can be read. Three texts
@@ -112,8 +112,8 @@ def _file_system(directory: Path) -> str:
 
 
 def claim(path: Path, connection: sqlite3.Connection, schema: Schema) -> None:
-    """Create the tables in the file at `path` if it is empty. Raise `StoreUnusable` if the file comes from another
-    program, or from a version of this package that is newer than this version can read.
+    """Create the tables in the file at `path` if the file is empty. Raise `StoreUnusable` if another program wrote the
+    file, or a version of this package that is so new that this version cannot read the file.
     """
     if _stamps(connection) == (schema.application, schema.version):
         return

@@ -52,7 +52,8 @@ class SharedQuota:
     """One quota and the members that share it.
 
     `limits` are the members' estimates of the limits per minute, by dimension (requests or tokens). `burndown` is the
-    number of quota tokens for each output token, if the members measured a number that differs from the table's.
+    number of quota tokens for each output token. It is None unless the members measured a number that differs from the
+    number in this package's table.
     """
 
     key: str
@@ -74,9 +75,10 @@ class SharedQuota:
         return account, region, model, pool
 
     def is_apart_from(self, other: SharedQuota) -> bool:
-        """Return True if this quota and the quota `other` may be one quota that the store counts twice; otherwise
-        return False. This is possible if the members of this quota do not know their AWS account, and everything else
-        is equal.
+        """Return True if this quota and the quota `other` may be the same quota of AWS, which the store counts twice.
+
+        This is possible if only the members of `other` know their AWS account, and if Region, base model and pool of
+        the two quotas are equal.
         """
         return not self.place[0] and other.place[0] != "" and self.place[1:] == other.place[1:]
 
@@ -96,12 +98,12 @@ class SharedQuota:
 
     @property
     def waiting(self) -> dict[float, int]:
-        """The number of waiting calls of all members, by priority."""
+        """The number of calls of all members that wait for quota, by the priority of the calls."""
         return _sum(member.report.waiting for member in self.members)
 
     @property
     def consumers(self) -> dict[float, int]:
-        """The tokens per minute of all members, by priority."""
+        """The tokens per minute that all members use, by the priority of the calls."""
         return _sum(member.report.consumers for member in self.members)
 
     @property

@@ -41,10 +41,11 @@ class MemberReport:
 
     * `used`: its use in the last minute, by dimension (requests and tokens). This includes the tokens that its calls in
       flight have `reserved`.
-    * `waiting`, `consumers`: the number of waiting calls and the tokens per minute, both by priority.
+    * `waiting`: the number of calls that wait for quota, by priority.
+    * `consumers`: the tokens per minute that its calls use, by priority.
     * `throttled`: the number of throttles since the process started.
-    * `minute`: the use in the last minute as (seconds ago, requests, tokens). It still counts against the quota after
-      the member has left.
+    * `minute`: the use in the last minute as (seconds ago, requests, tokens). This use still counts against the quota
+      after the member has left.
     * `reasons`: texts that explain the estimated limits, by dimension.
     * `answers`: statistics about the lengths of the answers.
     """

@@ -72,8 +72,8 @@ class ShareStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """A request to a store. It blocks the caller for at most `limit` seconds, even if a disk hangs, or the look-up of a
-    host name.
+    """A request to a store. It blocks the caller for at most `limit` seconds, even if a disk or the look-up of a host
+    name hangs.
 
     The request runs in its own thread, because a thread that hangs cannot be interrupted. After `limit` seconds the
     caller stops waiting for this thread. Asyncio programs use the same thread: a store gets only about one request per

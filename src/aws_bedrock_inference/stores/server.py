@@ -34,8 +34,8 @@ class Server:
 
     Each new connection queries the role of the server, and refuses a replica. The connections are opened again, by host
     name, after a failure and every `FRESH` seconds of `clock`. So after a failover, the requests reach the new primary
-    server. `timeout` is the maximum number of seconds for connecting, and for each exchange with the server. With
-    `text`, answers are decoded to `str`.
+    server. `timeout` is the maximum number of seconds for connecting, and for each exchange with the server. If
+    `text` is True, the server's answers are decoded from bytes to `str`.
 
     Raises the exceptions of redis-py for a URL that redis-py cannot read.
     """

@@ -47,8 +47,8 @@ class SqliteStore:
     (process). `clock` must be the same for all processes.
 
     If a request waits longer than `timeout` seconds for other threads or processes, the request raises
-    `StoreUnavailable`. Only the owner of the file can read and write it. If the file was deleted or replaced, the next
-    request uses the file that is now at the path, or creates a file.
+    `StoreUnavailable`. Only the owner of the file can read and write the file. If the file was deleted or replaced,
+    the next request uses the file that is now at the path, or creates a file.
     """
 
     def __init__(self, path: Path | str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:

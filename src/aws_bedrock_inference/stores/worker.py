@@ -30,8 +30,8 @@ MOST = 10_000
 
 
 class Worker:
-    """A group of at most `threads` threads, which send requests to a store and are started when they are needed. `name`
-    is the name of the threads.
+    """A group of threads that send requests to a store. A thread is started only when it is needed, up to `threads`
+    threads. `name` is the name of the threads.
     """
 
     def __init__(self, threads: int, name: str = "bedrock-cache") -> None:

@@ -31,8 +31,8 @@ class Alerts:
 
     `store` is a URL such as `redis://host` or `sqlite:///path`. The processes of a service combine their counts in
     the store, so that only one of them raises the alert. Without a store, each process examines only its own counts.
-    `service` is the name of the service in the store and in its alerts. `quota` is the `Quota` of the clients; if it
-    is passed, quotas that are nearly exhausted raise alerts, too.
+    `service` is the name of the service in the store and in its alerts. `quota` is the `Quota` of the clients.
+    If `quota` is set, an alert is also raised for each quota that is nearly exhausted.
     """
 
     def __init__(
