@@ -50,8 +50,9 @@ LONGEST_NAME = 100  # characters
 
 
 def name_of(what: str, name: Any, example: str) -> str:
-    """Return `name`, the value of the option `what`, if it is one line of 1 to 100 printable characters. Otherwise
-    raise `ValueError`, whose message shows `example` as a valid name.
+    """Return `name`, the value of the option `what`, if it is one line of 1 to 100 printable characters.
+
+    Otherwise raise `ValueError`. The message of the error shows `example` as a valid name.
     """
     if type(name) is str and 0 < len(name) <= LONGEST_NAME and name.isprintable() and not name.isspace():
         return name
@@ -74,8 +75,8 @@ def pin_name(pin: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The route of a call: the model, and the account and endpoint with which it is called. The route determines which
-    quota and which circuit the call uses.
+    """The route of a call: the model, and the account, Region and endpoint with which the model is called. The route
+    determines which quota and which circuit breaker the call uses.
 
     * `model`: the model id as the caller wrote it.
     * `base`: the model id without its geography prefix.
@@ -135,10 +136,11 @@ class Usage:
     """The tokens that a call used, as the service reported them.
 
     * `requests`: the number of requests that this usage covers.
-    * `cache_write_tokens`: the tokens written to the prompt cache. Some streams report these tokens twice; this number
-      is corrected.
+    * `cache_write_tokens`: the tokens written to the prompt cache. AWS sometimes counts these tokens twice in a stream.
+      The second count has been subtracted from this number.
     * `cache_write_1h_tokens`: the part of `cache_write_tokens` that is stored for one hour, at a higher price.
-    * `cache_write_excess`: the tokens that were subtracted from the reported cache writes by this correction.
+    * `cache_write_excess`: the tokens that were subtracted from the reported cache writes, because AWS had counted them
+      twice.
     """
 
     input_tokens: int = 0

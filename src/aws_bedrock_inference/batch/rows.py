@@ -40,9 +40,10 @@ def is_table(line: bytes, template: Template | None) -> bool:
 
 def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterator[Piece]:
     """Yield the rows of the table `name` (RFC 4180, with commas, semicolons or tabs). The first line of the table
-    names the columns. An empty cell means that the record does not have the field.
+    names the columns.
 
-    Raises `ValueError` for columns that do not form records.
+    If a cell is empty, the record does not have the field. If the template uses the column, the record has the field
+    with an empty text instead. Raises `ValueError` if the columns cannot be the fields of records.
     """
     texts = _Texts(lines)
     try:

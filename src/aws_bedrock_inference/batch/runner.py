@@ -193,7 +193,7 @@ class Run:
 
     @property
     def _is_idle(self) -> bool:
-        """True if no record remains to be sent and none is in flight."""
+        """True if no record remains to be sent, no record is in flight, and the run is not parked."""
         nothing_left = self._all_claimed and not (self._tasks or self._fates or self._delayed)
         return nothing_left and self._parking.fault is None
 
@@ -205,7 +205,7 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to send again now: a dictionary from the number of each record to the number of its delays.
+        """Return the records to send again now. The keys are their numbers, and each value is the number of delays.
 
         Delayed records are sent again when no new records remain, or when too many records are delayed. A parked run
         sends only a probe; its number of delays starts at 0 again.
@@ -232,7 +232,11 @@ class Run:
         self._intake.wake.clear()
 
     async def _until_woken(self) -> None:
-        """Wait until the fate of a record or new input arrives, or until a delayed record can be sent."""
+        """Wait until the fate of a record or new input arrives, or until the time of the next turn.
+
+        A parked run needs a turn for the next probe. Any other run needs a turn when a delayed record can be sent. If
+        `room` returned False, the run calls it again in a turn after a short time.
+        """
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
             wait = max(self._parking.next - now, 0.0)
@@ -243,9 +247,10 @@ class Run:
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Wait at most `grace` seconds for the calls in flight, and write their fates.
+        """Wait at most `grace` seconds for the calls in flight. Then cancel the other calls, and write all fates.
 
-        If the run has reached its maximum cost, wait for all of them, because the user pays for their answers.
+        If the run has reached its maximum cost, wait for all calls, because the user pays for their answers. If the run
+        gave up because of any other fault, do not wait.
         """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)

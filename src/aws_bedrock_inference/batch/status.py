@@ -26,8 +26,8 @@ _NO_END = "The journal does not contain the end of the run: the process was kill
 @dataclass(frozen=True, slots=True)
 class Status:
     """The status of a run: its state, its counts, and the reasons of its failures. The state is `running`, `parked`
-    (waiting for the end of a fault), or `killed`. If the run has ended, the state is the name of its
-    ending, such as `complete`.
+    (waiting for the end of a fault), or `killed`. If the run has ended, the state is the name of its ending, such as
+    `complete`.
     """
 
     path: Path

@@ -54,7 +54,7 @@ class Recording:
 
     def add_response(self, response: dict[str, Any]) -> None:
         """Add a response. A body of an InvokeModel response can be read only once. This method reads the body, and
-        replaces it in `response` with a copy for the caller.
+        writes a copy of the body into `response` for the caller.
         """
         body: Any = response.get("body")
         if hasattr(body, "read"):
@@ -102,7 +102,7 @@ class Answer:
 
 
 def read_answer(content: bytes, key: str) -> Answer | None:
-    """Return the answer in the bytes `content`. Return None if `content` is not an answer, or has another key."""
+    """Return the answer in the bytes `content`. Return None if they are not an answer, or contain another key."""
     try:
         loaded = _loaded(content)
         at, items = loaded["at"], loaded["items"]

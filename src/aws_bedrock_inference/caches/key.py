@@ -1,9 +1,9 @@
 """Compute the key of a request, under which a cache stores the answer. Requests that the service treats as equal have
 the same key. If two requests differ in anything that can change the answer, their keys differ.
 
-The spelling of a number (1 or 1.0), the order of the members of a JSON object, and the spaces in a JSON body do not change the
-key. `requestMetadata` does not change the key either, because it merely labels the request in the invocation log. A key
-is a hash, so that a store does not reveal the request.
+The spelling of a number (1 or 1.0), the order of the members of a JSON object, and the spaces in a JSON body do not
+change the key. `requestMetadata` does not change the key either, because it merely labels the request in the invocation
+log. A key is a hash, so that a store does not reveal the request.
 """
 
 from __future__ import annotations
