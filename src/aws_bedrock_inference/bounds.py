@@ -50,8 +50,9 @@ def is_number(
 
 
 def shown(value: Any) -> str:
-    """Return the text that an error message shows for a value. A number is shown unchanged. Any other value is shown
-    only as its type, because a text that was passed by mistake can be a prompt or a secret.
+    """Return the text that an error message shows for a value. A number, a bool or None is shown unchanged, except that
+    a very long number is truncated. For any other value, only its type is shown, because a text that was passed by
+    mistake can be a prompt or a secret.
     """
     if value is None or isinstance(value, bool):
         return repr(value)
@@ -66,7 +67,7 @@ def shown(value: Any) -> str:
 
 def shown_name(value: Any, known: Iterable[str]) -> str:
     """Return the text that an error message shows for a name that is not in `known`. If the name looks like a
-    misspelling of a known name, return the name itself. Otherwise return only its type, because a short text that was
+    misspelling of a known name, show the name itself. Otherwise show only its type, because a short text that was
     passed by mistake can be a password.
     """
     misspelt = isinstance(value, str) and len(value) <= _NAME and get_close_matches(value.lower(), known, 1)

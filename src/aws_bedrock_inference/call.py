@@ -50,8 +50,9 @@ LONGEST_NAME = 100  # characters
 
 
 def name_of(what: str, name: Any, example: str) -> str:
-    """Return `name`, the value of the option `what`, if it is one line of 1 to 100 printable characters. Otherwise
-    raise `ValueError`, whose message shows `example` as a valid name.
+    """Return `name`, the value of the option `what`, if it is one line of 1 to 100 printable characters.
+
+    Otherwise raise `ValueError`. The message of the error shows `example` as a valid name.
     """
     if type(name) is str and 0 < len(name) <= LONGEST_NAME and name.isprintable() and not name.isspace():
         return name
@@ -74,8 +75,8 @@ def pin_name(pin: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The route of a call: the model, and the account and endpoint with which it is called. The route determines which
-    quota and which circuit the call uses.
+    """The route of a call: the model, and the account, Region and endpoint with which the model is called. The route
+    determines which quota and which circuit breaker the call uses.
 
     * `model`: the model id as the caller wrote it.
     * `base`: the model id without its geography prefix.
@@ -135,10 +136,11 @@ class Usage:
     """The tokens that a call used, as the service reported them.
 
     * `requests`: the number of requests that this usage covers.
-    * `cache_write_tokens`: the tokens written to the prompt cache. Some streams report these tokens twice; this number
-      is corrected.
+    * `cache_write_tokens`: the tokens written to the prompt cache. AWS sometimes counts these tokens twice in a stream.
+      The second count has been subtracted from this number.
     * `cache_write_1h_tokens`: the part of `cache_write_tokens` that is stored for one hour, at a higher price.
-    * `cache_write_excess`: the tokens by which the reported number was too high.
+    * `cache_write_excess`: the tokens that were subtracted from the reported cache writes, because AWS had counted them
+      twice.
     """
 
     input_tokens: int = 0
@@ -225,11 +227,12 @@ class Call(NamedTuple):
       and no events.
     * `place`: an endpoint and a signing identity other than those of the client. It is None for most calls.
     * `pin`: the name of the conversation that the call belongs to.
-    * `quota`: the policy that admits the call instead of the quota in the pipeline.
+    * `quota`: the quota policy that admits this call, in place of the quota policy of the pipeline. If it is None, the
+      policy of the pipeline admits the call.
     * `moves`: a function that the retry policy calls after each failed attempt, with the fault and the number of the
       attempt. If it returns True, the call continues on another route, and the retry policy stops. Policies with
       several routes, such as `Fallback`, set it.
-    * `call_id`: the number of the call in this process, or 0 if no listener receives attempts.
+    * `call_id`: a number that identifies the call in this process, or 0 if no listener receives attempts.
     * `context`: the names and values that the caller has set with `context(...)`.
     """
 
@@ -283,9 +286,10 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A failed attempt: its fault (the facts of the failure), and the wait before the next attempt, in seconds. If the
-    service had already started to process the attempt, AWS may have charged up to `tokens` tokens for it. The next
-    attempt is charged separately.
+    """A failed attempt: its fault (the facts of the failure), and the wait before the next attempt, in seconds.
+
+    If the service had already started to process the failed attempt, AWS may have charged up to `tokens` tokens for it.
+    This charge is in addition to the charge for the next attempt.
     """
 
     fault: Fault
@@ -307,10 +311,10 @@ def sent(attempts: tuple[Attempt, ...]) -> int:
 class Outcome(NamedTuple):
     """The result of a call: a value or a fault.
 
-    * `emitted`: the number of stream events that the caller has already received. If it is not 0, a retry would
-      deliver events twice.
+    * `emitted`: the number of stream events that the caller has already received. If it is not 0, the call is not
+      simply retried, because a retry would deliver these events again.
     * `earlier`: the failed attempts before the last one. `gave_up` is the reason why no further attempt followed.
-    * `made`: how the value was produced, for example that it comes from a cache or from another route.
+    * `made`: the way in which the value was produced. For example, it states that a cache or another route was used.
     """
 
     value: Any = None

@@ -1,5 +1,6 @@
-"""The methods of a journal that only read it. They read the journal in pieces, and only one piece is in memory. A piece
-is a limited number of rows.
+"""The methods of a journal that only read it.
+
+They read a limited number of rows at a time, because a large journal would not fit in memory. These rows are a *piece*.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ class JournalReads:
         return {state: rows.get(state, 0) for state in State}
 
     def answers(self, *, after: int = 0, up_to: int | None = None) -> Iterator[list[tuple[int, bytes]]]:
-        """Yield the answers in pieces (limited numbers of rows). Each answer has its sequence number.
+        """Yield the answers in pieces (lists of a limited number of rows), each answer with its sequence number.
 
-        If `up_to` is set, yield the answers up to this sequence number, in the order of the input. Otherwise, yield the
-        answers whose sequence number is above `after`, in the order of their arrival.
+        Answers are numbered in the order of their arrival. Without `up_to`, yield the answers with a number above
+        `after`, in this order. With `up_to`, yield all answers with a number up to `up_to`, in the order of the input.
         """
         place: tuple[int, ...]
         if up_to is None:
@@ -78,20 +79,23 @@ class JournalReads:
         return self._rows("SELECT state FROM records WHERE number = ?", (number,)) == [(State.ANSWERED,)]
 
     def failures(self) -> Iterator[list[bytes]]:
-        """Yield the failed records in pieces (limited numbers of rows), in their original form, with their errors."""
+        """Yield the lines of the failures file, in lists of limited length.
+
+        A line contains a failed record in its original form, and its error.
+        """
         return ([failure_line(key, source, error).encode() for _, source, key, error in rows] for rows in self.failed())
 
     def failed(self) -> Iterator[list[tuple[int, str, str, str]]]:
-        """Yield the failed records in pieces (limited numbers of rows): the number, text, id and error of each."""
+        """Yield the number, text, id and error of each failed record, in lists of limited length."""
         return self._by_number(_FAILED, State.FAILED)
 
     def waiting(self) -> Iterator[list[Question]]:
-        """Yield the waiting records in pieces, each with a limited number of rows."""
+        """Yield the waiting records, in lists of limited length."""
         select = f"{_QUESTIONS} WHERE state = ? AND number > ? ORDER BY number LIMIT ?"
         return ([_question(row) for row in rows] for rows in self._by_number(select, State.WAITING))
 
     def question(self, number: int) -> Question | None:
-        """Return the record with this number. Return None if it does not exist, or if its request is unknown."""
+        """Return the record with this number. Return None if the journal does not contain it or its request."""
         rows = self._rows(f"{_QUESTIONS} WHERE number = ? AND source IS NOT NULL", (number,))
         return _question(rows[0]) if rows else None
 
@@ -102,7 +106,10 @@ class JournalReads:
             yield rows
 
     def knows_input(self, digest: bytes) -> bool:
-        """Return whether the journal contains all records of the input with this digest, as `note_input` stored it."""
+        """Return True if `note_input` has stored this digest of an input.
+
+        The journal then contains all records of that input, so the input need not be read again.
+        """
         return bool(self._rows("SELECT 1 FROM inputs WHERE digest = ?", (digest,)))
 
     def _rows(self, select: str, values: tuple[Any, ...] = ()) -> list[Any]:
@@ -113,9 +120,9 @@ class JournalReads:
             raise JournalBroken(unwritable(self.path, error)) from error
 
     def _piece(self, select: str, values: tuple[Any, ...]) -> list[Any]:
-        """Return the first rows of the query `select`, as many as one piece may contain.
+        """Return the first rows of the query `select`, until their texts exceed the maximum size of a piece.
 
-        The size of a piece is the total length of the texts in the second column, such as the lines of the answers.
+        The texts are in the second column of the rows. The lines of the answers are an example.
         """
         rows: list[Any] = []
         left = _PIECE

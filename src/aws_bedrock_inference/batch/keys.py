@@ -18,7 +18,7 @@ class Keys:
         self._count = 0
 
     def add(self, key: str) -> bool:
-        """Add `key`; return False if the set contained it."""
+        """Add `key`; return False if the set already contained it."""
         if 3 * self._count >= 2 * len(self._table):
             self._grow()
         digest = _digest(key)

@@ -40,7 +40,8 @@ _THREADS = 4
 class Kept(NamedTuple):
     """The result of storing dead letters.
 
-    It contains the number of failures that have a dead letter at `place`, and the number of discarded dead letters.
+    `failures` is the number of failed records whose dead letters are in the store `place`. `discarded` is the number of
+    dead letters that were discarded.
     """
 
     place: str
@@ -53,8 +54,10 @@ def keep_letters(
 ) -> Kept | None:
     """Store a dead letter for each failure in the journal. Discard the letters of records that are now answered.
 
-    If the run was interrupted, or gave up because of a fault that affects every record, no new letters are stored: the
-    user can continue such a run later. If the store fails, `say` receives the reason, and the result is None.
+    If the run was interrupted, or gave up because of a fault that affects every record, no new letters are stored. The
+    user can continue such a run later, and its failed records can then be answered.
+
+    If the store fails, `say` receives the reason, and None is returned.
     """
     if ending.broken:
         return None
@@ -132,7 +135,7 @@ def _letter(job: Job, region: str, tags: Mapping[str, str], now: Clock, row: Row
 
 
 def _exception(entry: dict[str, Any], route: Route, operation: str) -> BedrockError:
-    """Return an exception for an error that the journal contains."""
+    """Return the exception of a failed call, built from its error `entry` in the journal."""
     cause = catalogue().causes.get(entry["cause"])
     fault = Fault(
         code=entry["code"],

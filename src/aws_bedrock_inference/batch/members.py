@@ -60,8 +60,10 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
     """Return the record that the template builds from the fields of `source`.
 
     If `source` already contains a request, such as a `prompt`, return `source` itself. Otherwise, the new record
-    contains the prompt, the id, and the fields that are arguments of `invoke`, such as `max_tokens`. All other fields
-    are omitted. `check_unused` raises `ProblemError` for a field that is probably a mistake.
+    contains the prompt and the id. It also contains the arguments of `invoke`, such as `max_tokens`, unless the
+    template uses a field with this name. All other fields are omitted.
+
+    Raises `ProblemError` if a field is probably a mistake (see `check_unused`).
     """
     asks = not _ASKING.isdisjoint(source) or {"custom_id", "body"} <= source.keys()
     if template is None or asks:
@@ -76,8 +78,8 @@ def templated(source: dict[str, Any], template: Template | None) -> dict[str, An
 
 
 def check_unused(names: Iterable[str], template: Template) -> None:
-    """Refuse a field that the template does not use, if its name is an option of the command or resembles a known
-    field. Raises `ProblemError`.
+    """Raise `ProblemError` if a field that the template does not use is probably a mistake. This is the case if its
+    name is an option of the command, or is similar to the name of a known field.
     """
     for name in names:
         if name in template.fields or name in PROMPT_MEMBERS:

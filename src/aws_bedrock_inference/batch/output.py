@@ -62,9 +62,9 @@ class Output:
             ) from error
 
     def begin(self, journal: Journal) -> None:
-        """Compare the file with the journal, and add the answers that the file lacks.
+        """Compare the file with the journal, and add the answers that are missing in the file.
 
-        Raises `ValueError` if the file differs from the journal in any other way.
+        Raises `ValueError` if a line of the file differs from the journal.
         """
         self._journal = journal
         ordered = journal.facts().get("ordered")
@@ -92,8 +92,8 @@ class Output:
 
     @property
     def trouble(self) -> str:
-        """The reason why the file is incomplete, or why it was written to a different path. Empty if neither is the
-        case.
+        """The reason why the file is incomplete, or why it was written to a different path. The text is empty if the
+        file is complete and at its path.
         """
         if self._trouble or self.path == self._intended:
             return self._trouble
@@ -182,8 +182,9 @@ class Output:
     def _restore(self) -> None:
         """If another program has changed the file, write all answers again from the journal.
 
-        If the file was deleted, renamed or truncated, the answers are written to the same path. If another file is now
-        at this path, or the file was extended, it is not changed: the answers are written to a new file next to it.
+        If the file was deleted, renamed or truncated, the answers are written to the same path. If the file was
+        extended or replaced, the file that is now at the path may contain data of another program. That file is not
+        changed, and the answers are written to a new file next to it.
         """
         if self._torn:
             self._file.truncate(self._end)
@@ -223,8 +224,9 @@ class Output:
 
 
 def adopted(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the id and the line of each answer in an output file without a journal. An incomplete last line is
-    omitted. Raises `ValueError` if the file has other content.
+    """Yield the id and the line of each answer in the output file `path`, whose journal does not exist.
+
+    An incomplete last line is omitted. Raises `ValueError` if another line is not an answer.
     """
     with contextlib.suppress(FileNotFoundError), path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
@@ -266,8 +268,10 @@ def _opened(path: Path) -> FileIO:
 
 
 def _export(path: Path, pieces: Iterable[list[bytes]], *, keep_empty: bool = True) -> None:
-    """Write lines to a temporary file, and replace `path` with it when it is complete. The permissions of the previous
-    file are preserved.
+    """Write the lines in `pieces` to a temporary file. When this file is complete, it replaces the file at `path`, and
+    receives the permissions of that file.
+
+    If there are no lines and `keep_empty` is False, delete the file at `path` instead.
     """
     part = path.with_name(f"{path.name}.part")
     empty = True

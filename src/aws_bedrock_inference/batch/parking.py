@@ -39,8 +39,8 @@ def may_pass(fault: Fault) -> bool:
 def ask_again_after(fault: Fault) -> float:
     """Return the seconds to wait before the next probe, a single record that tests whether the fault has ended.
 
-    AWS documents the wait for some causes, and some responses state it. Otherwise, the wait is the default for this
-    kind of fault.
+    If AWS documents a wait for the cause of the fault, return this wait. If the response of the service states a wait,
+    return the stated wait. Otherwise, return the default wait for this kind of fault.
     """
     if documented := heals_after(fault.cause) or fault.stated_wait:
         return documented
@@ -63,9 +63,11 @@ class Parking:
     has received answers. A run without answers gives up immediately by default, because nothing shows that its calls
     can succeed.
 
-    `met` contains the latest failed records by number, as long as all of them failed with the same fault. If there are
-    enough of them, the run parks. `fault` is the fault whose end the parked run waits for, or None if the run is not
-    parked. `next` is the time of the next probe. `probed` is the record that is in flight as the probe.
+    `met` contains the latest failed records, as long as all of them failed with the same fault. Its keys are the
+    numbers of the records. If `met` contains enough records, the run parks.
+
+    `fault` is the fault whose end the parked run waits for, or None if the run is not parked. `next` is the time of the
+    next probe. `probed` is the number of the record that is in flight as the probe.
     """
 
     def __init__(self, give_up_after: float | None = None) -> None:
@@ -112,7 +114,10 @@ class Parking:
         return fault if left <= 0 or not may_pass(fault) else None
 
     def probe_at(self, now: float) -> int | None:
-        """Return the record to send now as a probe (a test whether the fault has ended), or None if no probe is due."""
+        """Return the number of the record to send now as a probe (a test whether the fault has ended).
+
+        Return None if the time of the next probe has not come, or if a probe is in flight.
+        """
         if self.fault is None or self.probed is not None or now < self.next:
             return None
         self.probed = next(iter(self.met))

@@ -93,7 +93,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """An invalid line: its place in the input, and the problem with the remedy."""
+    """An invalid line of the input. `problem` states what is wrong with the line and how to correct it.
+
+    `number` is the number of the line in `file`, or 0 if the complete file is the record.
+    """
 
     file: str
     number: int
@@ -118,7 +121,8 @@ def json_lines(lines: Iterable[bytes], name: str) -> Iterator[Piece]:
 def records_from(pieces: Iterable[Piece], template: Template | None = None) -> Iterator[Record | BadLine]:
     """Yield a record or a `BadLine` for each piece. The template builds the prompts of records without a prompt.
 
-    At most one piece is in memory. To find duplicate ids, 8 bytes for each id are also in memory.
+    Only one piece at a time is in memory. In addition, a digest of 8 bytes for each id is in memory, to find duplicate
+    ids.
     """
     seen = Keys()
     for file, number, content in pieces:

@@ -40,9 +40,10 @@ def is_table(line: bytes, template: Template | None) -> bool:
 
 def rows(lines: Iterable[bytes], name: str, template: Template | None) -> Iterator[Piece]:
     """Yield the rows of the table `name` (RFC 4180, with commas, semicolons or tabs). The first line of the table
-    names the columns. An empty cell means that the record does not have the field.
+    names the columns.
 
-    Raises `ValueError` for columns that do not form records.
+    If a cell is empty, the record does not have the field. If the template uses the column, the record has the field
+    with an empty text instead. Raises `ValueError` if the columns cannot be the fields of records.
     """
     texts = _Texts(lines)
     try:
@@ -91,8 +92,8 @@ class _Texts:
 def _columns(text: str) -> tuple[str, list[str]]:
     """Return the delimiter and the column names from the first line of a table.
 
-    Each possible delimiter is tried. A delimiter that yields a column `id` is preferred, and then the one that yields
-    the most columns.
+    The line is split with each possible delimiter. A delimiter with which a column `id` is found is preferred. If
+    several delimiters are left, the one with the most columns is used.
     """
     made = []
     for delimiter in _DELIMITERS:
@@ -108,7 +109,7 @@ def _columns(text: str) -> tuple[str, list[str]]:
 
 
 def _check(columns: list[str], template: Template | None) -> None:
-    """Raise `ProblemError` if a column is missing, has the name of another column, or would have no effect."""
+    """Raise `ProblemError` if a column is missing or would have no effect, or if two columns have the same name."""
     shown = ", ".join(f'"{column:.40}"' for column in columns[:_MOST_NAMED])
     if "id" not in columns:
         raise ProblemError(
@@ -138,7 +139,11 @@ def _check(columns: list[str], template: Template | None) -> None:
 
 
 def _members(columns: list[str], cells: list[str], data: frozenset[str]) -> dict[str, Any]:
-    """Return the fields of the record in one row. `data` contains the columns that a template uses."""
+    """Return the fields of the record in one row.
+
+    `data` contains the names of the columns that the template uses. Their cells become texts even if they are empty or
+    contain JSON.
+    """
     if len(cells) != len(columns):
         raise ProblemError(
             f"the row has {len(cells)} cells for {len(columns)} columns. Quote a cell that "

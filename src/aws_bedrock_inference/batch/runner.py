@@ -39,14 +39,16 @@ _CHECK_EVERY = 0.05  # seconds between two checks whether the queue for quota ha
 
 
 class Run:
-    """Sends the records that `intake` reads into `journal`, writes the answers to `output`, and counts them in `tally`.
+    """Sends the records that `intake` reads into `journal`. Writes the answers to `output`. Counts answers and failures
+    in `tally`.
 
     At most `concurrency` records are in flight. While `room` returns False, the run sends no further records. A record
     that fails with a transient fault is sent again after the other records, up to `rounds` times. The default of 3
-    rounds takes several minutes, because each round includes the client's retries. `parking` decides when the run stops
-    sending because of a fault that affects every record. `brake` returns the reason why the run must stop now, or an
-    empty text. `notify` is called when fates are stored. After `interrupt`, calls in flight have `grace` seconds
-    (default 5) to end.
+    rounds takes several minutes, because each round includes the client's retries.
+
+    `parking` decides when the run stops sending because of a fault that affects every record. `brake` returns the
+    reason why the run must stop now, or an empty text. `notify` is called when fates are stored. After `interrupt`,
+    calls in flight have `grace` seconds (default 5) to end.
     """
 
     def __init__(
@@ -156,7 +158,11 @@ class Run:
                 self._send(number, record, again.get(number, 0))
 
     def _write(self, fates: list[Fate], new: int, again: list[int]) -> list[tuple[int, Record]]:
-        """Perform the file operations of a turn. This method runs in the thread of the journal."""
+        """Write `fates` to the journal and answers to the output file, and return the records to send.
+
+        These are the records with the numbers `again`, and at most `new` records that were not sent yet. This method
+        runs in the thread of the journal.
+        """
         while self._chores:
             self._chores.popleft()()
         self._intake.flush()
@@ -168,8 +174,8 @@ class Run:
     def _look_around(self, *, idle: bool) -> None:
         """Stop the run if it must not continue, for example because the journal was deleted.
 
-        If only the latest failed records (`Parking.met`) remain, delay them or mark them as failed. If no record was
-        answered yet, park the run instead.
+        If no records remain except the latest failed records (`Parking.met`), decide what happens to them. If this run
+        has received an answer, they are sent again later or marked as failed. If it has not, the run parks.
         """
         idle = idle and self._is_idle
         if not self._journal.is_in_place:
@@ -187,7 +193,7 @@ class Run:
 
     @property
     def _is_idle(self) -> bool:
-        """True if no record remains to be sent and none is in flight."""
+        """True if no record remains to be sent, no record is in flight, and the run is not parked."""
         nothing_left = self._all_claimed and not (self._tasks or self._fates or self._delayed)
         return nothing_left and self._parking.fault is None
 
@@ -199,9 +205,10 @@ class Run:
         return min(_MOST, self._concurrency - len(self._tasks))
 
     def _due(self) -> dict[int, int]:
-        """Return the records to send again now, each with the number of its delays. A parked run sends only a probe.
+        """Return the records to send again now. The keys are their numbers, and each value is the number of delays.
 
-        Delayed records are sent again when no new records remain, or when too many records are delayed.
+        Delayed records are sent again when no new records remain, or when too many records are delayed. A parked run
+        sends only a probe; its number of delays starts at 0 again.
         """
         now = self._tally.clock()
         probe = self._parking.probe_at(now)
@@ -225,7 +232,11 @@ class Run:
         self._intake.wake.clear()
 
     async def _until_woken(self) -> None:
-        """Wait until the fate of a record or new input arrives, or until a delayed record can be sent."""
+        """Wait until the fate of a record or new input arrives, or until the time of the next turn.
+
+        A parked run needs a turn for the next probe. Any other run needs a turn when a delayed record can be sent. If
+        `room` returned False, the run calls it again in a turn after a short time.
+        """
         now, wait = self._tally.clock(), None
         if self._parking.fault is not None:
             wait = max(self._parking.next - now, 0.0)
@@ -236,9 +247,10 @@ class Run:
         await self._intake.woken(wait, self._sleep)
 
     async def _wind_up(self) -> None:
-        """Wait at most `grace` seconds for the calls in flight, and write their fates.
+        """Wait at most `grace` seconds for the calls in flight. Then cancel the other calls, and write all fates.
 
-        If the run has reached its maximum cost, wait for all of them, because the user pays for their answers.
+        If the run has reached its maximum cost, wait for all calls, because the user pays for their answers. If the run
+        gave up because of any other fault, do not wait.
         """
         while self._tasks and self._ending.is_spent:
             await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -297,10 +309,11 @@ class Run:
             self._park()
 
     def _settle_met(self) -> None:
-        """Delay the latest failed records (`Parking.met`) if their fault is transient. Otherwise, mark them as failed.
+        """Delay the latest failed records (`Parking.met`) if their fault is transient and they may be sent again.
+        Otherwise, mark them as failed.
 
-        Call this method if another record was answered, or failed with a different fault. This shows that the fault of
-        the failed records does not affect every record, so the run need not park.
+        Call this method if another record was answered, or failed with a different fault. The fault of the latest
+        failed records then does not affect every record, so the run need not park.
         """
         for fate, fault in self._parking.met.values():
             if fate.rounds < self._rounds and passes_soon(fault):

@@ -39,8 +39,9 @@ class Schema:
             )
 
     def fitting(self, ask: Callable[[Record], Awaitable[Answer]]) -> Callable[[Record], Awaitable[Answer]]:
-        """Return a function that sends a record until its answer fits the schema. The function raises `DoesNotFit`
-        after 3 attempts.
+        """Return a function that calls `ask` with a record until the answer fits the schema.
+
+        The function raises `DoesNotFit` if the third answer does not fit.
         """
 
         async def asked(record: Record) -> Answer:

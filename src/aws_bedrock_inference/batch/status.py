@@ -26,7 +26,8 @@ _NO_END = "The journal does not contain the end of the run: the process was kill
 @dataclass(frozen=True, slots=True)
 class Status:
     """The status of a run: its state, its counts, and the reasons of its failures. The state is `running`, `parked`
-    (waiting for the end of a fault), `killed`, or a word for how the run ended.
+    (waiting for the end of a fault), or `killed`. If the run has ended, the state is the name of its ending, such as
+    `complete`.
     """
 
     path: Path
@@ -48,7 +49,7 @@ class Status:
 
     @property
     def noted(self) -> Noted | None:
-        """The facts about the deadline that the journal stores, or None if the run has no deadline."""
+        """The facts about the deadline and its batch job, from the journal. None if the run has no deadline."""
         return noted_in(self.facts)
 
     @property

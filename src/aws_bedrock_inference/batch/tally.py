@@ -31,7 +31,10 @@ _OUTAGE_GAPS = 5.0
 
 
 class Meter:
-    """A rate per minute. It is measured over the last `minutes`, or since the start if fewer minutes have passed."""
+    """Measures a rate per minute, such as answers or tokens per minute.
+
+    The rate is measured over the last `minutes` minutes, or since the start if less time has passed.
+    """
 
     def __init__(self, clock: Clock, minutes: int = 1) -> None:
         self._clock = clock
@@ -40,7 +43,7 @@ class Meter:
         self._last = int(self._started)
 
     def add(self, amount: float) -> None:
-        """Add `amount` at the current time."""
+        """Count `amount` answers or tokens, or whatever is measured, at the current time."""
         self._slots[self._advance() % len(self._slots)] += amount
 
     def per_minute(self) -> float:
@@ -66,7 +69,7 @@ class Tally:
     the number of records, or None until the input is read. `lost` is the number of records that were in flight when an
     earlier run was killed.
 
-    `fates` has the number of records in each state at the end, including earlier runs.
+    `fates` has the number of records in each state when the run has ended. It includes the records of earlier runs.
 
     While the run is parked, it sends only one record at intervals, as a probe. `parked` is the fault because of which
     the run is parked, and `asks_next` is the time of the next probe.
@@ -144,7 +147,7 @@ class Tally:
         self.pace.add(1)
 
     def collect(self, stop_reason: str) -> None:
-        """Count a record that a batch job answered. The measured rate of the calls does not change."""
+        """Count a record that a batch job answered. The rate of answers per minute does not include it."""
         self._answer(stop_reason)
         self.collected += 1
 

@@ -44,7 +44,7 @@ class Template:
     def prompt(self, members: Mapping[str, Any]) -> str:
         """Return the prompt, with the values of the fields `members` inserted.
 
-        Raises `ProblemError` if a field is missing, or if all fields are blank.
+        Raises `ProblemError` if a field that the template uses is missing, or if all these fields are blank.
         """
         missing = sorted(self.fields - members.keys())
         if missing:

@@ -71,9 +71,11 @@ async def asked(
     If the run has a deadline, `night` first chooses between a batch job and calls. If it chooses a batch job, it runs
     this job. Then `asker` is called; it returns the function that sends a record.
 
-    `started` is called with `night`, if the run has a deadline, and with the `Run` before the first call. If the user
-    interrupts the run, call `interrupt` of the object that was passed last. `notify` is called when the journal
-    contains new fates. A fate states that a record is answered, has failed, or is sent again.
+    `started` receives the object whose method `interrupt` stops the run: first `night`, if the run has a deadline, and
+    then the `Run`, before its first call. If the user interrupts the run, call `interrupt` of the last object received.
+
+    `notify` is called when the journal contains new fates. A fate states that a record is answered, has failed, or is
+    sent again.
 
     Raises `ValueError` if the input cannot be used, or if a record was answered and its request has changed since then.
     """
@@ -196,8 +198,9 @@ async def _ended(over: Callable[[], Awaitable[Ending]], journal: Journal, job: J
 def closed_files(
     job: Job, journal: Journal, output: Output, ending: Ending, *, last: Callable[[], None] = lambda: None
 ) -> str:
-    """Close the files. If a file is incomplete, return the reason; otherwise return an empty text. `last` is called
-    when the other files have been written, while the journal is still open.
+    """Close the output file and the journal. Return the reason if a file is incomplete; otherwise return an empty text.
+
+    `last` is called after the output file was written, or could not be written. The journal is still open at that time.
     """
     trouble = ""
     try:

@@ -1,5 +1,5 @@
 """Convert an answer to the bytes that a store contains, and convert these bytes back to an answer. The bytes contain
-JSON. Each reader gets its own copy of the answer, so a reader that changes its copy changes no other one.
+JSON. Each reader receives a separate copy of the answer, so a change to one copy does not affect other readers.
 
 An answer consists of items: one response, or a streaming response and then its events.
 """
@@ -53,8 +53,8 @@ class Recording:
         self._items.append(text)
 
     def add_response(self, response: dict[str, Any]) -> None:
-        """Add a response. If it is an InvokeModel response, read its body, and replace the body with one that can be
-        read again.
+        """Add a response. A body of an InvokeModel response can be read only once. This method reads the body, and
+        writes a copy of the body into `response` for the caller.
         """
         body: Any = response.get("body")
         if hasattr(body, "read"):
@@ -102,7 +102,7 @@ class Answer:
 
 
 def read_answer(content: bytes, key: str) -> Answer | None:
-    """Return the answer in the bytes `content`, or None if they are not an answer or belong to another key."""
+    """Return the answer in the bytes `content`. Return None if they are not an answer, or contain another key."""
     try:
         loaded = _loaded(content)
         at, items = loaded["at"], loaded["items"]

@@ -55,7 +55,11 @@ class Kept:
         return max(0.0, self.clock() - answer.at)
 
     def find(self, key: str, now: float) -> Generator[Effect, Any, Answer | None]:
-        """Return the answer with this key, or None if it is damaged, too old or missing."""
+        """Return the answer with this key. Return None if it is missing or cannot be used, or if the store fails.
+
+        An answer cannot be used if it is damaged, is too old, or cannot be decrypted. It cannot be used either if the
+        time of its receipt is more than a minute in the future; this happens if the clocks of two machines differ.
+        """
         content = yield from self._asked(self.store.get, (key,), now)
         if content is None:
             return None

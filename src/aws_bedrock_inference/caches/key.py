@@ -1,9 +1,9 @@
 """Compute the key of a request, under which a cache stores the answer. Requests that the service treats as equal have
 the same key. If two requests differ in anything that can change the answer, their keys differ.
 
-Numbers are compared by value, members of objects in any order, and a JSON body by its content. Only `requestMetadata`
-is ignored, because it merely labels the request in the invocation log. A key is a hash, so that a store does not
-reveal the request.
+The spelling of a number (1 or 1.0), the order of the members of a JSON object, and the spaces in a JSON body do not
+change the key. `requestMetadata` does not change the key either, because it merely labels the request in the invocation
+log. A key is a hash, so that a store does not reveal the request.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Content(NamedTuple):
 
 
 def content_of(params: Mapping[str, Any]) -> Content | None:
-    """Return the content of a request with boto3's `params`. Return None if the body cannot be read twice, for example
-    because it is a stream: the cache would read it, and nothing would remain to send.
+    """Return the content of a request with boto3's `params`. Return None if the body can be read only once, as with a
+    stream. If the cache read such a body, nothing would remain to send.
     """
     if _BODY not in params:
         return Content(None, params)
@@ -55,8 +55,9 @@ def content_of(params: Mapping[str, Any]) -> Content | None:
 
 def key_of(call: Call, content: Content, *, shared: bool) -> str | None:
     """Return the key of `call`. With `shared`, equal requests of all callers have the same key; otherwise each caller
-    has separate keys. Return None if the params contain a stream that can be read only once, because it cannot be
-    compared.
+    has separate keys.
+
+    Return None if the params contain a value that cannot be compared, such as a stream that can be read only once.
     """
     route = call.route
     # If the client reads a stream to its end, the answer is the same as Converse's.

@@ -24,12 +24,12 @@ _PREFIX = f"bedrock:answer:{FORMAT}:"
 
 
 class ValkeyAnswers:
-    """A store of answers on a server. Each answer has its own key. The server deletes an answer when it expires, by the
-    server's own clock.
+    """A store of answers on a Redis or Valkey server. Each answer is stored under a separate key. The server deletes an
+    answer when its time has expired on the server's own clock.
 
-    This class does not limit the number of answers; the server's settings `maxmemory` and `maxmemory-policy` do. The
-    caller computes the age of an answer with `clock`, by default the clock of this machine. `timeout` is the maximum
-    number of seconds for connecting, and for each exchange with the server.
+    This class does not limit the number of answers; the server's settings `maxmemory` and `maxmemory-policy` limit it.
+    The caller computes the age of an answer with `clock`, by default the clock of this machine. `timeout` is the
+    maximum number of seconds for connecting, and for each exchange with the server.
     """
 
     def __init__(self, url: str, clock: Clock = wall, *, timeout: float = STORE_TIMEOUT) -> None:
