@@ -249,8 +249,8 @@ def _words(code: str) -> str:
 def _first(seen: Evidence) -> str:
     """Return the first possible service of an error, or an empty text if no service is known.
 
-    If there are several possible services and the catalogue contains none of them, return the first one that the text
-    names, or an empty text if the text names none of them.
+    If there are several possible services and the catalogue contains none of them, the error's text decides. Return the
+    first of these services that the text names, or an empty text if the text names none of them.
     """
     named = [service for service in seen.services if service != ANY]
     if len(named) > 1 and not catalogue().services.keys() & set(named):

@@ -251,8 +251,8 @@ def _by_status(seen: Evidence) -> Verdict:
 def _mentioned(seen: Evidence) -> Verdict | None:
     """Return a verdict from a name in a pasted text. Return None if no name in the text decides the cause.
 
-    The first name that AWS's service models contain decides. If the models contain no name of the text, and the text is
-    from AWS, the first name with a known form decides, such as `...NotFound`.
+    The first name that AWS's service models contain decides. If the models contain no name of the text, the
+    first name with a known form decides, such as `...NotFound`. This second rule applies only to a text from AWS.
     """
     if seen.certain or not seen.pasted:
         return None

@@ -1,5 +1,8 @@
-"""Read the facts in `lifecycle.toml`: the last day of each model, its successor, the providers that require a use-case
-form, and the causes of errors that can end without an action of the user.
+"""Read the facts in `lifecycle.toml`.
+
+The file contains these facts about models: the last day, the successors, the accepted data-retention modes, and the
+providers that require a use-case form. It also contains the causes of errors that can end without an action of the
+user.
 """
 
 from __future__ import annotations
