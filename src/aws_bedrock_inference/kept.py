@@ -16,8 +16,10 @@ from typing import Any
 
 
 def place(directory: str | Path | None, kind: str, whose: str, region: str, endpoint: str) -> Path:
-    """Return the path of a cache file in `directory`. The file contains answers of the kind `kind` for one account
-    (or access key) and Region at one endpoint.
+    """Return the path of a cache file in `directory`, or in the user's cache directory if `directory` is None.
+
+    The file contains AWS's answers about one subject (`kind`: `models` or `quotas`). The answers are for one account
+    or access key (`whose`), one Region and one endpoint.
     """
     if directory is None:
         directory = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "aws-bedrock-inference"  # noqa: PTH111 - which raises without a home
@@ -26,8 +28,8 @@ def place(directory: str | Path | None, kind: str, whose: str, region: str, endp
 
 
 def read(file: Path, version: int) -> dict[str, Any] | None:
-    """Return the content of a cache file with this format version. Return None if there is no such file, or if the
-    file cannot be read.
+    """Return the content of a cache file. Return None if the file does not exist, cannot be read, or has a format
+    version other than `version`.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

@@ -36,8 +36,10 @@ def fits(records: int, size: int, limits: JobLimits) -> bool:
 
 
 def jobs_of(lines: IO[bytes], limits: JobLimits) -> list[Part]:
-    """Return the parts (sequences of lines) of the file, one for each job. The file is read once; its position
-    afterwards is undefined. Raises `ValueError` for a line that is larger than the maximum file of a job.
+    """Return the parts (sequences of lines) of the file, one for each job.
+
+    The file is read once. The position of the file afterwards is undefined. Raises `ValueError` for a line that is
+    larger than the maximum size of a file.
     """
     lines.seek(0)
     return _cut(_lengths(lines, limits.file_bytes), 0, limits.most_records, limits.job_bytes, limits.least_records)
@@ -65,8 +67,9 @@ def _lengths(lines: Iterable[bytes], most: int) -> Iterator[int]:
 def _cut(lengths: Iterable[int], start: int, most_records: int, most_bytes: int, least: int) -> list[Part]:
     """Divide lines into parts, each as large as allowed. `lengths` contains the number of bytes of each line.
 
-    If the last part has fewer than `least` lines, it gets lines from the end of the previous part, if that part has
-    enough.
+    If the last part has fewer than `least` lines, lines from the end of the previous part are moved to the last part.
+    They are not moved if the previous part would then have fewer than `least` lines, or if the last part would exceed
+    `most_bytes`.
     """
     parts: list[Part] = []
     tail: deque[int] = deque(maxlen=least)  # the last lines of the current part

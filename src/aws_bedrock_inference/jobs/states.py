@@ -39,21 +39,26 @@ _UNKNOWN = frozenset({"501", "NotImplemented"})
 
 
 class Stored(NamedTuple):
-    """The value of an object and its version."""
+    """An object in S3: its value, and its version (the ETag)."""
 
     value: dict[str, Any]
     etag: str
 
 
 def attempts(token: str) -> Iterator[str]:
-    """Yield the token for the first job, then the token for each job that follows a failed or stopped job."""
+    """Yield the tokens that identify the jobs of one submission: first `token`, then `token-2`, `token-3` and so on.
+
+    If the job of one token has failed or was stopped, the next token identifies the job that replaces it.
+    """
     yield token
     yield from (f"{token}-{number}" for number in count(2))
 
 
 def read(client: Any, place: S3Location) -> Stored | None:
-    """Return the object at `place` in S3, or None if it does not exist. Raises `ValueError` for another format, and
-    `OSError` for an error of S3.
+    """Return the object at `place` in S3, or None if the object does not exist.
+
+    Raises `ValueError` if the object is not the state of a job, or was written by a newer version of this package.
+    Raises `OSError` for an error of S3.
     """
     try:
         answer = client.get_object(Bucket=place.bucket, Key=place.key)
@@ -77,25 +82,28 @@ def read(client: Any, place: S3Location) -> Stored | None:
 
 
 def create(client: Any, place: S3Location, value: dict[str, Any]) -> Stored | None:
-    """Write a new object. Return None if the object already exists.
+    """Write a new object. Return None if an object with another value already exists.
 
-    An endpoint that ignores conditions overwrites an existing object.
+    An existing object with the same value counts as written, because the SDK can repeat a request whose response was
+    lost. An endpoint that ignores conditions overwrites an existing object.
     """
     return _written(client, place, value, IfNoneMatch="*")
 
 
 def replace(client: Any, place: S3Location, old: Stored, value: dict[str, Any]) -> Stored | None:
-    """Replace the version `old` of the object by `value`. Return None if the object now has another version.
+    """Write `value` to the object if the object still has the version `old`. Otherwise return None.
 
-    An endpoint that ignores conditions replaces any version.
+    An object that already has the value `value` counts as written, because the SDK can repeat a request whose response
+    was lost. An endpoint that ignores conditions replaces any version.
     """
     return _written(client, place, value, IfMatch=old.etag)
 
 
 def enforces(client: Any, place: S3Location, stored: Stored) -> bool:
-    """Return whether the endpoint enforces conditional writes: it must refuse to create an object that exists.
+    """Return whether the endpoint enforces conditional writes.
 
-    If the endpoint does not refuse, it has written the same value again, which changes nothing.
+    `stored` is the object that exists at `place`. The check sends a request to create this object again, which an
+    endpoint with conditional writes refuses. Any other endpoint writes the same value again, which changes nothing.
     """
     try:
         _put(client, place, stored.value, IfNoneMatch="*")

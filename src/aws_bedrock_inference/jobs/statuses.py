@@ -1,4 +1,4 @@
-"""Translate the statuses of a job that the API returns into the words of AWS's documentation."""
+"""Translate the job statuses that the API returns into the words of AWS's documentation."""
 
 from __future__ import annotations
 

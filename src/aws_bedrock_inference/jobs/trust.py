@@ -53,16 +53,18 @@ def _condition(statement: Mapping[str, Any], account: str, job: str) -> str:
 def _like(actual: str, pattern: str) -> bool:
     """Return whether `actual` can match `pattern`, a value in a trust policy.
 
-    If the pattern contains a policy variable, its value is unknown, so the result is True. The id of a job in the
-    pattern is ignored, because the job does not exist yet.
+    The value of a policy variable is unknown, so the result for a pattern with a variable is True. If the pattern
+    contains the id of a job, the id is not compared, because the id of the new job is not known yet.
     """
     head, found, _ = pattern.partition("model-invocation-job/")
     return "${" in pattern or fnmatchcase(actual, pattern) or (bool(found) and fnmatchcase(actual, f"{head}{found}*"))
 
 
 def lets_assume(statement: Mapping[str, Any], *principals: str) -> bool:
-    """Return whether a statement of a trust policy allows, or perhaps allows, one of the services or identities to
-    assume the role. Conditions are not checked.
+    """Return whether a statement of a trust policy can allow one of the services or identities to assume the role.
+
+    `principals` are the services or identities. The conditions of the statement are not checked. NotPrincipal and
+    NotAction are not checked either: they count as if they allow everything.
     """
     if statement.get("Effect") != "Allow":
         return False
@@ -73,11 +75,11 @@ def lets_assume(statement: Mapping[str, Any], *principals: str) -> bool:
 
 
 def statements(policy: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the statements of a policy: a single statement or a list."""
+    """Yield the statements of a policy. A policy contains one statement, or a list of statements."""
     found = policy.get("Statement", []) if isinstance(policy, dict) else []
     yield from [found] if isinstance(found, dict) else found
 
 
 def texts(value: Any) -> list[str]:
-    """Return the texts of a policy field: a single text or a list."""
+    """Return the value of a policy field as a list of texts. The value can be None, one text, or a list of texts."""
     return [str(each) for each in (value if isinstance(value, list) else [value])] if value is not None else []

@@ -20,14 +20,14 @@ _PART, _THREADS = 8 << 20, 4
 
 
 def input_location(output: S3Location, name: str) -> S3Location:
-    """Return the place in S3 of the input with this name."""
+    """Return the location in S3 of the input file `name`. It is below the location of the output."""
     return S3Location(output.bucket, f"{output.key}inputs/{name}.jsonl")
 
 
 def upload(s3: Any, lines: Prepared, location: S3Location) -> None:
     """Upload the lines, unless S3 already contains an object of the same size at `location`.
 
-    An upload closes the file with the lines.
+    After an upload, the file `lines.file` is closed.
     """
     from s3transfer.manager import TransferConfig, TransferManager  # noqa: PLC0415 - heavy, and only needed for an upload
 

@@ -27,10 +27,10 @@ EXPIRED = "batch-job-expired"
 class JobStatus(TypedDict):
     """The current status of a job.
 
-    `status` is COMPLETED, FAILED or STOPPED for a job that has ended, and SUBMITTED, VALIDATING, SCHEDULED,
-    IN_PROGRESS or STOPPING for a running job. `aws_status` is AWS's own word. AWS's PartiallyCompleted becomes
-    COMPLETED, and Expired becomes FAILED. `error` describes the error, or is None. The counts are 0 until AWS has
-    validated the input.
+    `status` is COMPLETED, FAILED or STOPPED for a job that has ended, and SUBMITTED, VALIDATING, SCHEDULED, IN_PROGRESS
+    or STOPPING for a running job. `aws_status` is AWS's own word. AWS's PartiallyCompleted becomes COMPLETED, and
+    Expired becomes FAILED. `error` describes the error, or is None. The counts of records are 0 until AWS has validated
+    the input.
     """
 
     job_id: str
@@ -54,7 +54,7 @@ class JobStatus(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """The error of a record: the HTTP status and the message of the service, with an explanation.
+    """The error of a record: the HTTP status (`code`) and the message of the service, with an explanation.
 
     `code` is 0 if the job ended before it processed the record.
     """

@@ -44,7 +44,10 @@ class Polling:
         self._seen: JobProgressed | None = None
 
     def ended(self, job: Mapping[str, Any]) -> bool:
-        """Return whether the job has ended. If its status has changed, notify the listener."""
+        """Return whether the job has ended.
+
+        If the status or the number of processed, failed or total records has changed, notify the listener.
+        """
         status, counts = job["status"], [job.get(name) or 0 for name in ("processed", "total", "failed")]
         news = JobProgressed(self._job_id, status, job.get("aws_status", status), *counts)
         if news != self._seen:

@@ -1,8 +1,11 @@
 """Build the index of the error catalogue from its TOML files: `python -m aws_bedrock_inference.knowledge.build`.
 
 People edit the catalogue in TOML. The package reads one JSON file, the index, because reading TOML takes 0.1 seconds.
-In a TOML file, a "cause" is what an error means, and a "fault" names the usual cause of an error code of a service. A
-"message" of a fault contains words. If an error's text contains them, the message's cause replaces the usual cause.
+
+* A "cause" in a TOML file describes what an error means.
+* A "fault" describes an error code of a service. It names the usual cause of the code.
+* A "message" belongs to a fault. It contains words and names a cause. If an error's text contains the words, the cause
+  of the message replaces the usual cause of the code.
 """
 
 from __future__ import annotations
@@ -154,8 +157,10 @@ def build(sources: Path = SOURCES) -> dict[str, Any]:
 
 
 def _shape(shape: dict[str, str], faults: list[dict[str, Any]]) -> list[str]:
-    """Return the `pattern` and the code `like` of an entry `[[shape]]` in a TOML file. If an unknown code matches the
-    pattern, such as "ends with `NotFound`", it gets the meaning of the code `like`.
+    """Return the two fields `pattern` and `like` of an entry `[[shape]]` in a TOML file.
+
+    `pattern` describes unknown codes, such as all codes that end with `NotFound`. `like` is a known code. An unknown
+    code that matches `pattern` gets the meaning of the code `like`.
     """
     pattern, like = re.compile(shape["pattern"]).pattern, shape["like"]
     if not any(like in fault["codes"] for fault in faults if fault["service"] == ANY):
@@ -296,9 +301,12 @@ def written(index: dict[str, Any]) -> str:
 
 
 def operations(services: Mapping[str, Any]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Return two dictionaries about the API operations in botocore. The first maps each operation to the catalogue's
-    services that have it, and to "" if services outside the catalogue also have it. The second maps each service
-    outside the catalogue to those of its operations that no service of the catalogue has.
+    """Return two dictionaries about the API operations in botocore.
+
+    * In the first, a key is the name of an operation. The value is the list of the catalogue's services that have this
+      operation. If services outside the catalogue also have the operation, the list contains "", too.
+    * In the second, a key is the name of a service in botocore. The value is the list of this service's operations that
+      no service of the catalogue has. The list is empty for a service that is in the catalogue.
     """
     from botocore.loaders import Loader  # noqa: PLC0415 - only when building
 

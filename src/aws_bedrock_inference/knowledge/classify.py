@@ -129,7 +129,10 @@ def classify(x: Any, *, service: str | None = None) -> Fault:
 
 def _template(verdict: Verdict, code: str) -> Fault:
     """Return the fault of a verdict (the cause of an error and its decision), without the facts of one occurrence, such
-    as a request id. For some codes, the request never reached AWS. The field `reached` of the fault shows this.
+    as a request id.
+
+    The field `reached` of the fault is False if the error's code shows that the request was not sent to AWS. If the
+    error can occur in every service, advice for the error's own service replaces the general advice.
     """
     template, seen = verdict.template, verdict.evidence
     reached = code not in catalogue().unsent

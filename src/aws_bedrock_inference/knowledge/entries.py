@@ -121,8 +121,8 @@ class Signature:
     def template(self) -> Fault:
         """The fault that the message shows, without the facts of one occurrence, such as a request id.
 
-        Values that the message does not define, such as the service, are those of the error to which the message
-        belongs.
+        The message belongs to an error, the field `fault`. If the message does not define a value such as the service,
+        the value of this error is used.
         """
         whole = self.fault.data
         kept: dict[str, Any] = {key: whole[key] for key in ("service", "unhealthy", "reached") if key in whole}
@@ -132,7 +132,7 @@ class Signature:
         return _template(self.cause, {**kept, **self.data, "hint": {**hint, **self.data.get("hint", {})}})
 
     def decided(self, text: str, found: list[str]) -> str:
-        """Return the words in a text by which this signature matches, or an empty string if it does not match.
+        """Return the words of a text that match this signature. Return an empty string if the text does not match.
 
         `text` must be normal (lower case, single spaces). `found` contains the words of the field `contains` that the
         caller has already found in the text. If a signature has no such words, `found` contains the first word of the

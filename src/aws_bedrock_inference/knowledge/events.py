@@ -59,18 +59,20 @@ def event_around(buffer: bytes, line: int, floor: int) -> tuple[int, int]:
 
 
 def lines_after(buffer: bytes, end: int) -> int:
-    """Return 0, 1 or 2: the number of complete lines after position `end`, of which at most two are counted. Two lines
-    are enough to decide whether an event (log message) has ended.
+    """Return the number of complete lines after position `end`, or 2 if there are more than two.
+
+    Two lines are enough to decide whether an event (log message) has ended.
     """
     first = buffer.find(b"\n", end)
     return 0 if first < 0 else 1 + (buffer.find(b"\n", first + 1) >= 0)
 
 
 def _head_above(buffer: bytes, line: int, floor: int) -> int:
-    """Return the first line of the event (log message) of `line`: the nearest line at or above `line` that begins with
-    a time, or otherwise with a level.
+    """Return the position of the first line of the event (log message) that contains the line at position `line`.
 
-    If there is no such line, and `line` continues another line, return that other line. Otherwise return `line`.
+    The first line is the nearest line, at or above `line`, that begins with a time. If no line begins with a time, it
+    is the nearest line that begins with a level. If no line begins with a level either, the search
+    goes up from `line` while each line continues the line above it.
     """
     levelled, at = -1, line
     for _ in range(_MOST_LINES):
@@ -110,7 +112,10 @@ def _continues(buffer: bytes, at: int) -> bool:
 
 
 def _bridges(buffer: bytes, before: Line, following: int) -> bool:
-    """Return whether the empty line of a log between `before` and the position `following` is inside a traceback."""
+    """Return whether an empty line of a log is inside a traceback.
+
+    `before` is the line above the empty line. `following` is the position of the line below the empty line.
+    """
     if CHAIN.match(buffer, before.text) or _CARETS.match(buffer, before.text):
         return True
     after = line_at(buffer, following).text

@@ -165,8 +165,9 @@ def _sentence(seen: Evidence) -> str:
 def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
     """Return the names of an error's certain facts, its certain code and its certain operation.
 
-    If the evidence already contains a certain code or operation, it is returned. Otherwise, the text is searched for
-    errors in boto3's wording. If it contains exactly one, the code and the operation in it are certain.
+    If the evidence already contains a certain code or a certain operation, return the values from the evidence.
+    Otherwise, search the text for errors in boto3's wording. If the text contains exactly one such error, the code and
+    the operation of this error are certain. If the text contains no such error, `_named` searches for other wordings.
     """
     if seen.certain & {CODE, OPERATION}:
         return seen.certain, seen.stated, seen.operation
@@ -180,8 +181,10 @@ def _facts(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
 
 
 def _named(seen: Evidence, text: str) -> tuple[frozenset[str], str, str]:
-    """Search a text for a certain error code that is not in the catalogue. Return the same three values as `_facts`.
-    The operation is always empty.
+    """Search a text for a certain error code that is not in the catalogue.
+
+    Return the same three values as `_facts`: the names of the certain facts, the code, and the operation. The operation
+    is always empty.
 
     The code is certain if the text names exactly one code in the wording of an SDK or a service, such as `api error
     CODE:`.
@@ -265,9 +268,9 @@ def _status(text: str) -> int | None:
 
 
 def _services(words: Words, operation: str, known: Catalogue) -> tuple[tuple[str, ...], bool]:
-    """Return the services that the operation and the text name, the most specific service first.
+    """Return the services that the operation and the text name, and whether the operation alone shows the service.
 
-    The second value is True if the text is not needed, because the name of the operation alone shows the service.
+    The most specific service is the first. If the operation alone shows the service, the text is not searched.
     """
     possible, only = places(operation)
     if only:

@@ -185,7 +185,7 @@ def _practice(slug: str, service: str) -> str:
 
 
 def _of_fault(fault: Fault, seen: Evidence) -> Explanation:
-    """Return the explanation of a fault that the client has already classified. The fault's decision is used."""
+    """Return the explanation of a fault that the client has already classified, with the fault's own decision."""
     cause, service = catalogue().causes.get(fault.cause), _first(seen)
     return Explanation(
         cause=fault.cause,
@@ -247,7 +247,11 @@ def _words(code: str) -> str:
 
 
 def _first(seen: Evidence) -> str:
-    """Return the service of an error. If several services have the operation, return the one that the text names."""
+    """Return the first possible service of an error, or an empty text if no service is known.
+
+    If there are several possible services and the catalogue contains none of them, the error's text decides. Return the
+    first of these services that the text names, or an empty text if the text names none of them.
+    """
     named = [service for service in seen.services if service != ANY]
     if len(named) > 1 and not catalogue().services.keys() & set(named):
         text = seen.text.lower()

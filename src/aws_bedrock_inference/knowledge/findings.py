@@ -173,8 +173,9 @@ class Finding:
 
 
 def merged(timelines: Iterable[Timeline]) -> Timeline:
-    """Return the sum of several timelines (counts of events over time), in the longest interval that one of them
-    uses.
+    """Return the sum of several timelines (counts of events over time).
+
+    The timelines can have intervals of different widths. The sum has the largest of these widths.
     """
     each = list(timelines)
     whole = Timeline()

@@ -201,9 +201,13 @@ def _entries(code: str) -> list[Entry]:
 
 
 def _home(entry: Entry, seen: Evidence, other: float | None, *, passed_on: float | None) -> float | None:
-    """Return how much the service of `entry` adds to the score of a cause, or None if the error cannot come from this
-    service. If the error comes from this service, return a bonus. If the error's services are only guesses without this
-    service, return `other`. If the error's service passes on errors of this service to its callers, return `passed_on`.
+    """Return how much the service of `entry` (the description of an error) adds to the score of the entry's cause.
+
+    * 0 if the entry applies to all services, or if no service of the error is known.
+    * A bonus if the entry's service is one of the error's possible services. The first service gets the largest bonus.
+    * `other` if the error's services are guesses, and the entry's service is not one of them.
+    * `passed_on` if the error's service is certain, and returns errors of the entry's service to its own callers.
+    * None in all other cases: the error cannot come from the entry's service.
     """
     services = seen.services
     if entry.service == ANY or not services:
@@ -228,7 +232,10 @@ def _of_candidate(seen: Evidence, first: Candidate, *others: Candidate) -> Verdi
 
 
 def _is_namesake(other: Candidate, seen: Evidence) -> bool:
-    """Return True if a candidate shares only its code with the error, and belongs to another service."""
+    """Return True if a candidate (a possible cause) has the code of the error, but belongs to another service.
+
+    Such a candidate was found only by its code, not by words of the error's message.
+    """
     return other.words in seen.codes and _home(other.entry, seen, None, passed_on=0.0) is None
 
 
@@ -242,8 +249,10 @@ def _by_status(seen: Evidence) -> Verdict:
 
 
 def _mentioned(seen: Evidence) -> Verdict | None:
-    """Return a verdict from a name in a pasted text, or None. The first name that AWS's service models contain decides.
-    If there is none and the text is from AWS, the first name with a known form decides, such as `...NotFound`.
+    """Return a verdict from a name in a pasted text. Return None if no name in the text decides the cause.
+
+    The first name that AWS's service models contain decides. If the models contain no name of the text, the
+    first name with a known form decides, such as `...NotFound`. This second rule applies only to a text from AWS.
     """
     if seen.certain or not seen.pasted:
         return None

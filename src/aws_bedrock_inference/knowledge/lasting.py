@@ -1,9 +1,9 @@
 """Find words about lasting problems in a text from AWS whose cause is unknown. If there are such words, the call is not
 retried.
 
-For example, `permission denied` and `should be a string` describe problems that a retry does not change. If the text
-also contains a word about time (`timed out`, `in progress`), these words are ignored. All words are data in
-`lasting.toml`.
+For example, `permission denied` and `should be a string` describe problems that a retry does not change. A text can
+also contain words about a temporary state, such as `timed out` or `in progress`. The words about lasting problems are
+then ignored, because the problem may be temporary. All words are data in `lasting.toml`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LASTS = Fault(
 def lasting(text: str) -> str:
     """Return the first words of a normal text (lower case, single spaces) that describe a lasting problem.
 
-    The result is empty if the text contains no such words, or also contains words about time.
+    The result is empty if the text contains no such words, or also contains words about a temporary state.
     """
     stays, passes = _patterns()
     found = stays.search(text)

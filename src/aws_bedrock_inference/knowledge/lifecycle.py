@@ -1,5 +1,8 @@
-"""Read the facts in `lifecycle.toml`: the last day of each model, its successor, the providers that require a use-case
-form, and the causes of failed calls that can end without an action of the user.
+"""Read the facts in `lifecycle.toml`.
+
+The file contains these facts about models: the last day, the successors, the accepted data-retention modes, and the
+providers that require a use-case form. It also contains the causes of errors that can end without an action of the
+user.
 """
 
 from __future__ import annotations
@@ -84,8 +87,9 @@ def retention_modes(base_model_id: str) -> tuple[str, ...]:
 
 
 def heals_after(cause: str) -> float | None:
-    """Return the number of seconds after which a failed call is worth another attempt, because its cause can end
-    without an action of the user. Return None for causes that do not end in this way, and for causes that are retried
+    """Return the number of seconds after which a call that failed for this cause is worth another attempt.
+
+    Some causes end without an action of the user. Return None for all other causes, and for causes that are retried
     anyway.
     """
     found = _data()["heals"].get(cause)

@@ -133,8 +133,11 @@ def line_at(buffer: bytes, at: int) -> Line:
 def _traced(buffer: bytes, at: int, text: int) -> bool:
     """Return True if a line with a time belongs to the traceback above it.
 
-    Some loggers write the time before each line of a traceback. The line belongs to the traceback if it has the same
-    time (to the second) as the line above, and if both look like lines of a traceback, such as `File "app.py", line 3`.
+    Some loggers write the time before each line of a traceback. A line that belongs to it meets all three conditions:
+
+    * The line has the same time (to the second) as the line above.
+    * Both lines look like lines of a traceback, such as `File "app.py", line 3`.
+    * The line below also begins with a time, or does not exist.
     """
     if at == 0 or not (_DEEPER.match(buffer, text) or EXCEPTION.match(buffer, text) or CHAIN.match(buffer, text)):
         return False

@@ -52,8 +52,8 @@ def blocks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _unpacked(file: io.BufferedIOBase) -> Iterator[bytes]:
-    """Yield decompressed blocks. If the data is damaged, the blocks before the damage are yielded before the error is
-    raised.
+    """Yield the decompressed data in blocks. If the data is damaged, first yield the data before the damage, then raise
+    LogError.
     """
     block = bytearray()
     try:

@@ -109,14 +109,19 @@ def _at_home(alike: list[Explanation]) -> Explanation:
 
 
 def _models(code: str, service: str | None) -> list[Modelled]:
-    """Return the errors with this code in AWS's service models. `service` is a service of the catalogue, which can
-    stand for several AWS services, or None for all services.
+    """Return the errors with this code in AWS's service models.
+
+    `service` is the catalogue's name of a service. One service in the catalogue can include several AWS services. If
+    `service` is None, return the errors of all services.
     """
     return [each for each in modelled(code) if service is None or resolve(each.service) == service]
 
 
 def _by_decision(facts: list[Modelled]) -> list[Explanation]:
-    """Return one meaning for each decision, such as RETRY, among these errors of AWS's service models."""
+    """Return one meaning for each group of errors with the same decision (such as RETRY) and the same reason for it.
+
+    `facts` are errors in AWS's service models. The meaning of the largest group is the first.
+    """
     alike: dict[tuple[Decision, str], list[Modelled]] = {}
     for each in facts:
         alike.setdefault((each.verdict.decision, each.verdict.reason), []).append(each)
@@ -125,7 +130,7 @@ def _by_decision(facts: list[Modelled]) -> list[Explanation]:
 
 def spelling(word: str) -> str:
     """Return the known code that a word stands for. For example, `botocore.errorfactory.X`, `x` and `X:` stand for
-    the code X.
+    the code X. If no code is known, return `word` itself.
     """
     last = re.split(r"[.:#]", word.rstrip(":#."))[-1]
     for candidate in (word, last, last[:1].upper() + last[1:]):
