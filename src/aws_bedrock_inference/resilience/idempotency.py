@@ -72,8 +72,11 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Return True if an update can be repeated; otherwise return False. It can be repeated if it only assigns values.
-    It can also be repeated if it has a condition on the changed values, because the second update then fails.
+    """Return True if a DynamoDB update can be repeated; otherwise return False.
+
+    An update that only assigns values can be repeated. An update can also be repeated if its condition tests the values
+    that it changes. After the first update, this condition is no longer met. The second update then fails and changes
+    nothing.
     """
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
@@ -93,8 +96,9 @@ def _update(params: Mapping[str, Any]) -> bool:
 
 
 class Rule(NamedTuple):
-    """A rule about operations of a service, from the service's documentation (`source`). `when` checks the parameters
-    of a request.
+    """A rule that states when a request can be repeated. It applies to the `operations` of one `service`.
+
+    `when` receives the parameters of the request and decides. `source` is the service's documentation of this rule.
     """
 
     service: str
