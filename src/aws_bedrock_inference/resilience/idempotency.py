@@ -245,8 +245,13 @@ def fate_unknown(service: str, fault: Fault) -> bool:
     """Return True if it is unknown whether the service executed the request that failed with `fault`; otherwise return
     False.
 
+    If the request never reached the service, the result is False. If the fault has no HTTP status, as after a time-out,
+    the result is True, except for kinds of faults that prove that the request was not executed.
+
     A status of 5xx without the service's own error code comes from a proxy or gateway. The service's answer may have
-    been lost there, so the result is True. Status 503 is an exception: the request was rejected and not executed.
+    been lost in the proxy or gateway, so the result is True. Status 503 without an error code gives False, because the
+    request was rejected and not executed. Status 504 always gives True. DynamoDB's `InternalServerError` also gives
+    True, because it does not prove that a write was not executed.
     """
     if not fault.reached:
         return False

@@ -48,8 +48,9 @@ _OK, _FAILED, _IGNORED = Verdict
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The permission of a circuit breaker for one call. The result of the call is only counted if the state of the
-    circuit (closed, open, half-open) has not changed since the call was admitted. Each change begins a new generation.
+    """The permission of a circuit breaker for one call. `generation` is the circuit's generation when the call was
+    admitted. Each change of the circuit's state (closed, open, half-open) begins a new generation. The result of the
+    call is counted only if the generation is still the same.
     """
 
     generation: int

@@ -42,8 +42,8 @@ class Doubts:
 
     @property
     def enough(self) -> bool:
-        """True if there are far more throttles than chance explains. The cause is then the trial (sending more than the
-        service is known to accept), which must end.
+        """True if there are far more throttles than chance explains. The cause is then the trial, so the trial must
+        end. In a trial, the package sends more than the service is known to accept.
         """
         return self.doubt > DOUBT + WORST * self._worst
 

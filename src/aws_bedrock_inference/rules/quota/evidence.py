@@ -178,8 +178,8 @@ class Evidence:
                 self.noise = 0.0
 
     def blame(self) -> None:
-        """Record that throttles had a proven cause, such as the rate of calls. From then on, fewer throttles are enough
-        to start a trial with a lower value.
+        """Record that throttles had a proven cause, such as the rate of calls. After this record, fewer throttles than
+        before are enough to start a trial. A trial lowers a value to see whether throttles stop.
         """
         self._well = 1.0
 

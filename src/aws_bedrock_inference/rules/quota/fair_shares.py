@@ -85,8 +85,8 @@ def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Level
 
 
 def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
-    """Return the share of the quota for a member (a process). `needs` are the fractions of the quota that its calls
-    need, by priority and tenant. `levels` and `surplus` are the results of `divide`.
+    """Return the fraction of the quota that a member (a process) gets. `needs` are the fractions of the quota that the
+    member's calls need, by priority and tenant. `levels` and `surplus` are the two results of `divide`.
     """
     return surplus + sum(
         min(need, levels[priority, tenant][0] * max(calls, FEWEST))
