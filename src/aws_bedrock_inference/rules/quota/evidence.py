@@ -52,8 +52,8 @@ class Prior(NamedTuple):
     logarithm of a likelihood ratio. A trial lowers a value to see whether the throttles stop.
 
     * `doubt`: a trial starts at this evidence of too many throttles.
-    * `below`: a trial of the rate first lowers the rate by the fraction of the calls that was throttled. It then lowers
-      the result by the fraction `below`.
+    * `below`: a trial of the rate first lowers the rate by the fraction of the calls that was throttled beyond the
+      noise. It then lowers the result by the fraction `below`.
     * `gone`: at this evidence that the throttles have stopped, the lowered value counts as their cause.
     * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise (the quota is not full).
     * `rows`: after this number of rows of throttles within half a minute, the rate is lowered. In a row, almost no call
