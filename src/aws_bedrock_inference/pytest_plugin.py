@@ -22,6 +22,8 @@ def _bedrock_simulator_process() -> Iterator[Simulator]:
 
 @pytest.fixture
 def bedrock_simulator(_bedrock_simulator_process: Simulator) -> Simulator:
-    """Return a Bedrock endpoint without faults and quotas. Set them with `bedrock_simulator.scenario(...)`."""
+    """Return a simulated Bedrock endpoint. At first, it has no faults and no quotas. Set them with
+    `bedrock_simulator.scenario(...)`.
+    """
     _bedrock_simulator_process.scenario()
     return _bedrock_simulator_process

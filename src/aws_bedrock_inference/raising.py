@@ -54,8 +54,10 @@ _REFUSALS: dict[str, type[BedrockError]] = {kind.__name__: kind for kind in Refu
 
 
 def error_of(outcome: Outcome, operation: str, route: Route) -> BedrockError:
-    """Return the exception for `outcome`, with the original error as its cause. The exception contains the last route
-    if a `Fallback` used several routes, and `route` otherwise.
+    """Return the exception for the failed `outcome`. Its `__cause__` is the original error.
+
+    The exception contains the route of the call. If a `Fallback` used several routes, the exception contains the last
+    one, otherwise the parameter `route`.
     """
     fault, route = outcome.fault, outcome.made.route or route
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception

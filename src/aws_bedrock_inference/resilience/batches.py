@@ -204,16 +204,22 @@ def _fault(code: str, message: str, service: str) -> Fault:
 
 
 def _heals(fault: Fault, result: Params | None = None) -> bool:
-    """Return True if a retry can fix the fault of an entry; otherwise return False. If the service's `result` for this
-    entry contains `SenderFault`, this value decides: if it is True, the entry itself is wrong, and a retry is useless.
+    """Return True if a retry can fix the fault of an entry; otherwise return False.
+
+    The service's `result` for this entry can contain `SenderFault`. If `SenderFault` is True, the entry itself is wrong
+    and a retry is useless. If `SenderFault` is False, a retry can help. Without `SenderFault`, the decision of `fault`
+    is used.
     """
     sender = result.get("SenderFault") if result is not None else None
     return not sender if sender is not None else fault.decision is not Decision.FAIL
 
 
 def _slowest(faults: Any) -> Fault | None:
-    """Return the fault with the longest waits, because all failed entries are sent again together. Return None if
-    there are no faults.
+    """Return the fault with the longest waits, or None if there are no faults.
+
+    All failed entries are sent again in one request, so this request must wait as long as its slowest entry requires.
+    If the fault itself allows no retry, return a copy that allows one retry. The service has then marked the failure
+    as its own (`SenderFault` is False).
     """
     slowest: Fault | None = max(faults, key=lambda fault: fault.hint.base, default=None)
     if slowest is not None and slowest.decision is Decision.FAIL:

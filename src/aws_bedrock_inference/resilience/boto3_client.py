@@ -126,7 +126,7 @@ def _check_sum(response_dict: dict[str, Any], **_: Any) -> None:
 
 
 class Operation(NamedTuple):
-    """The properties of an operation that retries need. They are created once for each operation that is called."""
+    """The facts about an operation that the retries use. The object is created at the operation's first call."""
 
     repeatable: Condition
     tokens: tuple[str, ...]
@@ -214,8 +214,8 @@ class Calls:
 
 
 def _rewound(body: Any) -> Step:
-    """Return a step (a function that carries out an attempt) that sends a file from the same start position in each
-    attempt. If the file cannot seek, the step sends the file only once.
+    """Return a step: a function that carries out one attempt. Each attempt sends the file `body` from the position at
+    which the first attempt began. If the file cannot seek, the first attempt is also the last.
     """
     start: int | None
     try:

@@ -146,8 +146,11 @@ def _finish(guard: Guard, call: Call, outcome: Outcome) -> None:
 
 
 class BlockAttempt:
-    """One attempt to run a block, used as a context manager. If a failure of the block can be retried, the context
-    manager suppresses the exception, and the loop continues with the next attempt.
+    """One attempt to run a block, used as a context manager. If the block raises an exception, the context manager
+    suppresses the exception. The loop then continues with the next attempt, or raises the exception again if there is
+    no further attempt.
+
+    A `StopIteration`, and an exception that is not an `Exception`, are not suppressed.
     """
 
     def __init__(self) -> None:

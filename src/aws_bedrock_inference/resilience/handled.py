@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def apart_from(handled: BaseException | None, error: BaseException) -> Iterator[None]:
-    """Return a context manager. During its block, the context chain of `error` does not contain `handled`, an exception
-    that has nothing to do with `error`. An explicit cause (`raise ... from handled`) remains. `handled` is the value of
-    `sys.exception()` before the call.
+    """Return a context manager that hides the exception `handled` from the chain of `__context__` of `error`.
+
+    `handled` is the value of `sys.exception()` before the call, so `handled` has nothing to do with `error`. After the
+    `with` block, the chain is the same as before. An explicit cause (`raise ... from handled`) is not hidden.
     """
     links = [] if handled is None else [link for link in chain(error) if attribute(link, "__context__") is handled]
     for link in links:

@@ -72,8 +72,11 @@ _BRANCHES = re.compile(r"\b(?:OR|NOT)\b", re.IGNORECASE)
 
 
 def _update(params: Mapping[str, Any]) -> bool:
-    """Return True if an update can be repeated; otherwise return False. It can be repeated if it only assigns values.
-    It can also be repeated if it has a condition on the changed values, because the second update then fails.
+    """Return True if a DynamoDB update can be repeated; otherwise return False.
+
+    An update that only assigns values can be repeated. An update can also be repeated if its condition tests the values
+    that it changes. After the first update, this condition is no longer met. The second update then fails and changes
+    nothing.
     """
     if params.get("ReturnValues", "NONE") not in ("NONE", "ALL_NEW", "UPDATED_NEW"):
         return False
@@ -93,8 +96,9 @@ def _update(params: Mapping[str, Any]) -> bool:
 
 
 class Rule(NamedTuple):
-    """A rule about operations of a service, from the service's documentation (`source`). `when` checks the parameters
-    of a request.
+    """A rule that states when a request can be repeated. It applies to the `operations` of one `service`.
+
+    `when` receives the parameters of the request and decides. `source` is the service's documentation of this rule.
     """
 
     service: str
@@ -241,8 +245,13 @@ def fate_unknown(service: str, fault: Fault) -> bool:
     """Return True if it is unknown whether the service executed the request that failed with `fault`; otherwise return
     False.
 
+    If the request never reached the service, the result is False. If the fault has no HTTP status, as after a time-out,
+    the result is True, except for kinds of faults that prove that the request was not executed.
+
     A status of 5xx without the service's own error code comes from a proxy or gateway. The service's answer may have
-    been lost there, so the result is True. Status 503 is an exception: the request was rejected and not executed.
+    been lost in the proxy or gateway, so the result is True. Status 503 without an error code gives False, because the
+    request was rejected and not executed. Status 504 always gives True. DynamoDB's `InternalServerError` also gives
+    True, because it does not prove that a write was not executed.
     """
     if not fault.reached:
         return False

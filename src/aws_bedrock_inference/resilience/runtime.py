@@ -77,8 +77,8 @@ class Guard:
         return Call(operation, params, route, arrived=now, deadline=deadline, call_id=call_id, context=current())
 
     def around(self, step: Step, *, streams: bool = False) -> Step:
-        """Return a step (a function that carries out a call) that runs `step` inside all policies, and emits the events
-        of the call and of its attempts.
+        """Return a step that runs `step` inside all policies. A step is a function that carries out a call. The
+        returned step also emits the events of the call and of its attempts.
         """
         inner = self.pipeline.around(attempt(step, self.clock), self.clock)
         return lambda call: observed(inner(call), call, streams=streams)
@@ -90,10 +90,11 @@ class Guard:
 
 
 def raisable(outcome: Outcome, operation: str, route: Route, notes: Iterable[str] = ()) -> BaseException:
-    """Return the exception for a failed outcome: the original exception of the last attempt that has one.
+    """Return the exception for a failed outcome. It is the original exception of the last attempt that raised one.
 
     The exception gets the attributes `fault` and `outcome`, and notes. The notes state what was tried and what to do.
-    If nothing was sent, there is no original exception, and the result is a `Refused`.
+    If no attempt raised an exception, for example because nothing was sent, the result is an exception of this package
+    such as `Refused`.
     """
     fault = outcome.fault
     assert fault is not None  # noqa: S101 - only a failed outcome becomes an exception

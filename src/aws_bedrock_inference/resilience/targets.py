@@ -95,8 +95,9 @@ def is_async(function: Callable[..., Any]) -> bool:
 def check_result(value: Any, name: str) -> Any:
     """Return `value`, which a guarded function returned.
 
-    Raises `TypeError` if the function does its work only when the caller reads the result, as a generator does. The
-    guard (the policies around the function) has then already ended.
+    Raises `TypeError` if the work begins only when the caller uses the result, as with a generator, an awaitable, a
+    context manager or a boto3 client. The guard (the policies around the function) has then already ended, so it cannot
+    retry this work.
     """
     if type(value) in _PLAIN:
         return value

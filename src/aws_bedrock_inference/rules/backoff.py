@@ -45,8 +45,8 @@ def decorrelated(hint: Hint, retry: int, previous: float, chance: Chance) -> flo
 
 
 def near(hint: Hint, retry: int, previous: float, chance: Chance) -> float:  # noqa: ARG001 - one signature for all
-    """Return the ceiling (the longest wait before this retry) plus or minus up to 20 %, but at most the cap. This wait
-    is hardly random.
+    """Return the ceiling (the longest wait before this retry), changed at random by up to 20 % up or down. The result
+    is at most the cap. Of the four kinds of jitter, this one varies the wait least.
     """
     return min(hint.cap, ceiling(hint, retry) * (0.8 + 0.4 * chance()))
 
@@ -57,9 +57,9 @@ JITTERS: dict[str, Jitter] = {"full": full, "equal": equal, "decorrelated": deco
 def delay(fault: Fault, retry: int, previous: float, *, jitter: Jitter, chance: Chance) -> float:
     """Return the seconds to wait after `fault`, before the retry with the number `retry`.
 
-    The wait is at least the time that the service requests, and at least the minimum of the fault (`floor`). If the
-    fault is `paced`, the quota policy decides when to send the call again. The wait is then exactly the time that the
-    service requests.
+    The wait is at least the time that the service requests, and at least the minimum wait of the fault
+    (`fault.hint.floor`). If the fault is `paced`, the quota policy decides when to send the call again. The wait is
+    then exactly the time that the service requests, or 0 if the service requests none.
     """
     if fault.paced:
         return fault.stated_wait

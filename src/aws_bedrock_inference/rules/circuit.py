@@ -48,8 +48,9 @@ _OK, _FAILED, _IGNORED = Verdict
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """The permission of a circuit breaker for one call. The result of the call is only counted if the state of the
-    circuit (closed, open, half-open) has not changed since the call was admitted. Each change begins a new generation.
+    """The permission of a circuit breaker for one call. `generation` is the circuit's generation when the call was
+    admitted. Each change of the circuit's state (closed, open, half-open) begins a new generation. The result of the
+    call is counted only if the generation is still the same.
     """
 
     generation: int
@@ -64,19 +65,20 @@ class Refusal:
 
 
 class Circuit:
-    """A circuit breaker. It opens (refuses all calls) when two conditions are met: at least `failures` calls failed
-    within `window` seconds, and they were at least the fraction `ratio` of all calls in that time.
+    """A circuit breaker. It opens (refuses all calls) when two conditions are met within `window` seconds. At least
+    `failures` calls failed, and the failed calls were at least the fraction `ratio` of all calls.
 
     Calls in flight count as successful, because errors return sooner than answers. So a few quick errors at the start
     of a burst do not open the circuit.
 
     After `recovery` seconds, an open circuit admits `probes` calls (the probes) to test the service. If at least the
-    fraction `ratio` of the probes fails, the circuit opens again. As soon as so many probes have succeeded that the
-    rest cannot reach this fraction, the circuit closes. So one rare failure of a probe does not keep it open.
+    fraction `ratio` of the probes fails, the circuit opens again. The circuit closes when enough probes have succeeded:
+    even if all other probes failed, the failures would be less than this fraction. So one rare failure of a probe does
+    not keep the circuit open.
 
     A probe can be a call whose answer takes a minute, while other calls take a second. The circuit must not wait for
-    this probe alone. Therefore it admits more probes: until enough probes have ended, their number doubles every
-    `recovery` seconds, but at most once per second.
+    this probe alone. Therefore the circuit doubles the number of admitted probes every `recovery` seconds, until enough
+    probes have ended. If `recovery` is less than 1, the number doubles every second.
 
     Each change of state begins a new generation. The results of calls from an older generation are ignored.
     """
@@ -145,8 +147,10 @@ class Circuit:
 
     def idle(self, now: float) -> bool:
         """Return True if this object can be deleted, because a new circuit would act in the same way; otherwise return
-        False. This is the case if no calls are in flight and no failure is recent. A circuit that opened long ago can
-        also be deleted, because no call has used it since.
+        False.
+
+        A closed circuit can be deleted if no calls are in flight and no failure is recent. A circuit that opened long
+        ago and has not closed can be deleted if no probe is in flight.
         """
         recent = self.failed(now) if self.state is _CLOSED else now < self._opened + self.recovery + FORGOTTEN
         with self._lock:

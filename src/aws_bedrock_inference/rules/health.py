@@ -1,6 +1,8 @@
-"""The health of a route (a model in one Region and account). The health determines which fraction of the calls the
-route gets. A breach is a failed attempt that counts against the route. After several breaches in a row the route rests:
-it then gets only probes, which are single calls that test the route.
+"""The health of a route (a model in one Region and account). Of the calls that would normally use the route, an
+unhealthy route gets only a fraction. The health determines this fraction.
+
+A breach is a failed attempt that counts against the route. After several breaches in a row, the route rests. A resting
+route gets only probes, which are single calls that test the route.
 """
 
 from __future__ import annotations
@@ -41,8 +43,8 @@ _NEARLY = 1e-9
 
 
 class Turn(Enum):
-    """The decision about a call that would use a route: YES to send the call, PROBE to send it as a test of the route,
-    NO not to send it on this route now.
+    """The decision whether a call uses a route. YES: send the call on the route. PROBE: send the call on the route, as
+    a test of the route. NO: do not send the call on this route now.
     """
 
     YES = "yes"
@@ -51,9 +53,11 @@ class Turn(Enum):
 
 
 class Health(Locked):
-    """The health of one route, as the fraction of its calls that it still gets (its share). A healthy route has the
-    share 1. A breach (failed attempt) multiplies the share by a factor below 1, and a success increases it. After four
-    breaches in a row the route rests, and only single calls (probes) test it.
+    """The health of one route. `share` is the fraction of its normal calls that the route gets now. A healthy route has
+    the share 1.
+
+    A breach (failed attempt) multiplies the share by a factor below 1. A success increases the share. After four
+    breaches in a row, the route rests: it gets only single calls (probes), which test the route.
     """
 
     def __init__(self) -> None:
@@ -66,8 +70,8 @@ class Health(Locked):
         self._breached_at = 0.0
 
     def turn(self, now: float) -> Turn:
-        """Return whether the next call uses the route. Call this method once for each call, because the method
-        updates the state.
+        """Return whether the next call uses the route. Use this method once for each call, because it also records
+        the decision.
         """
         with self._lock:
             if self.resting:
@@ -86,9 +90,10 @@ class Health(Locked):
             return Turn.YES
 
     def succeeded(self, *, probe: bool = False) -> bool:
-        """Record a successful call. Return True if the route was resting (it got only test calls) and now gets calls
-        again, otherwise False. Only the success of a test call (`probe`) ends a rest. Other calls may have started
-        before the outage, so their success does not show the present state.
+        """Record a successful call. Return True if this success ends a rest of the route, otherwise False.
+
+        A resting route gets only test calls. Only the success of a test call (`probe`) ends the rest. Other calls may
+        have started before the outage, so their success does not show that the outage has ended.
         """
         with self._lock:
             if self.resting and not probe:
@@ -114,8 +119,8 @@ class Health(Locked):
             return True
 
     def rest(self, now: float, seconds: float) -> bool:
-        """Send the route no calls for `seconds`, until its next probe (test call). Return True if the route was not
-        resting before, otherwise False.
+        """Let the route rest: it gets no calls for `seconds` seconds, and after them one probe (test call). Return True
+        if the route was not resting before, otherwise False.
         """
         with self._lock:
             began = not self.resting

@@ -1,5 +1,5 @@
-"""The estimates of a shared quota's limits, by dimension (requests or tokens). All members of the quota use the same
-estimates.
+"""The estimates that all members of a shared quota use. For each dimension (requests or tokens), there is an estimate
+of the limit and, if known, of the noise (random throttles). A learned burndown is also shared.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ SAME = 1e-9  # estimates that differ by less are equal
 
 
 class Beliefs:
-    """The estimates of a quota's limits per minute, which all members (processes) of the quota use. Each estimate has a
-    stamp, which is the number of times that the estimate has changed.
+    """The estimates that all members (processes) of a quota use: the limits per minute, the noise and the burndown.
+    Each estimate has a stamp: the number of values that the estimate has had so far, including the first.
     """
 
     def __init__(self) -> None:
@@ -29,9 +29,10 @@ class Beliefs:
     def learn(self, limits: Iterable[tuple[str, float, int, bool]]) -> None:
         """Update the shared estimates with those that a member (a process) has sent in `LeaseRequest.limits`.
 
-        The stamp of an estimate counts its changes. If a member sends the present stamp, its estimate replaces the
-        shared one. If it sends an older stamp, it did not yet know the present shared estimate. Its own estimate is
-        then used only if it is lower, and only if a throttle has lowered it.
+        The stamp of an estimate counts the values that the estimate has had. If a member sends the present stamp, the
+        member's estimate replaces the shared estimate. A member that sends an older stamp did not yet know the present
+        shared estimate. Its estimate then replaces the shared estimate only if the member has lowered it after a
+        throttle, and if it is lower than the shared estimate.
         """
         for name, limit, based_on, lowered in limits:
             estimate = min(limit, UNLIMITED)
@@ -52,8 +53,8 @@ class Beliefs:
         return limit if limit < UNLIMITED else 0.0
 
     def told(self) -> tuple[tuple[str, float, int], ...]:
-        """Return the estimates in the form of `Grant.limits`: a tuple (dimension, estimate, stamp) for each dimension
-        (requests or tokens), sorted by dimension. The stamp counts the changes of the estimate.
+        """Return the estimates in the form of `Grant.limits`: one tuple (name, estimate, stamp) for each estimate,
+        sorted by name. The stamp counts the values that the estimate has had.
         """
         return tuple(
             (name, inf if limit >= UNLIMITED else limit, stamp) for name, (limit, stamp) in sorted(self._limits.items())

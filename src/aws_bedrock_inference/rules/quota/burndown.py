@@ -2,9 +2,11 @@
 the limit of tokens per minute is configured.
 
 When a call ends, the service counts each input token once and each output token `burndown` times. A table lists the
-burndown of each model. A number in the table can be wrong, or missing for a new model. If the number is too high, the
-limit is never used fully. No throttle shows this error; only a test with a lower number does. If the number is too low,
-throttles arrive long before the minute is full. Without a configured limit, only the limit is learned (`learning`).
+burndown of each model. A number in the table can be wrong, or missing for a new model.
+
+If the number is too high, the limit is never used fully. Such an error causes no throttles, so only a test with a lower
+number can find it. If the number is too low, throttles arrive although, by this package's count, most of the minute's
+limit is unused. Without a configured limit, only the limit is learned (`learning`), and not the burndown.
 
     state      begins                            effect                                     ends
     ---------  --------------------------------  -----------------------------------------  ----------------------------
@@ -19,9 +21,9 @@ throttles arrive long before the minute is full. Without a configured limit, onl
                and the minute was far from full  would have filled the minute, plus 10 %
 
 Throttles can continue after a failed step, because the earlier steps have emptied the bucket of the service. The
-burndown is then computed from the tokens that the service accepted: in any period, it accepts at most the limit for
-this period plus the limit for one minute. If there are still more throttles than usual, the burndown rises by a step
-each time, at most to its first value. Values below LEAST are not tried.
+burndown is then computed from the tokens that the service accepted. In any period, the service accepts at most the
+limit for this period plus the limit for one minute. If there are still more throttles than usual, the burndown rises by
+one step after each further failure. It does not rise above its first value. Values below LEAST are not tried.
 """
 
 from __future__ import annotations
@@ -85,10 +87,12 @@ LOOKS = 240
 
 
 class Mark(NamedTuple):
-    """The state at the time `at`. `input` and `output` are the tokens of all calls that had ended at this time. `rate`
-    is the burndown after it. `busy` is True if calls waited for tokens since the previous mark, or if a row of
-    throttles occurred. `lost` is the number of seconds since the previous mark in which short problems of the service
-    stopped the calls.
+    """A record of the state at the time `at`.
+
+    * `input`, `output`: the input and output tokens of all calls that had ended before `at`.
+    * `rate`: the burndown that is used from `at` on.
+    * `busy`: True if, since the previous mark, calls waited for tokens or a row of throttles occurred.
+    * `lost`: the seconds since the previous mark in which short problems of the service stopped the calls.
     """
 
     at: float
@@ -101,7 +105,7 @@ class Mark(NamedTuple):
 
 class Step(NamedTuple):
     """A decrease of the burndown (quota tokens per output token). `rate` is the burndown before the decrease. `full` is
-    the total time before it, in seconds since the start, in which the limit was used fully.
+    the number of seconds before the decrease in which the limit was used fully.
     """
 
     full: float
@@ -109,13 +113,16 @@ class Step(NamedTuple):
 
 
 class Burndown:
-    """The burndown of one quota: the number of quota tokens for each output token. `rate` is the present burndown, and
-    `table` the number in the table of models, with which `rate` starts. `factor` is `rate` divided by `table`.
+    """The burndown of one quota: the number of quota tokens for each output token.
 
-    `told` is the configured limit in tokens per minute. Without a configured limit, no burndown is learned. Two sums
-    count the calls that have ended: `charged` is the number of tokens that the quota was charged for them, and `output`
-    is the number of their output tokens. `reason` is a text that explains the rate. `news` is True if the rate has
-    changed, and the change was not reported yet.
+    * `rate`: the present burndown.
+    * `table`: the burndown in the table of models. `rate` starts with this value.
+    * `factor`: `rate` divided by `table`.
+    * `told`: the configured limit in tokens per minute. Without a configured limit, no burndown is learned.
+    * `charged`: the sum of the quota tokens that were counted for all ended calls.
+    * `output`: the sum of the output tokens of all ended calls.
+    * `reason`: a text that explains the present burndown.
+    * `news`: True if the burndown has changed and the change was not reported yet.
     """
 
     def __init__(self, table: float = 1.0, told: float = inf, *, now: float = 0.0) -> None:
@@ -194,9 +201,13 @@ class Burndown:
             self._change(self.rate * (1.0 - step), f"a trial: with {self.rate:.3g}, the limit was not used fully")
 
     def throttled(self, now: float, age: float, in_a_row: int, limit: Limit) -> float:
-        """Use the throttle of a call that was admitted `age` seconds ago as evidence. `in_a_row` is its number in a row
-        of throttles (almost no call succeeds between them). If a decrease of the burndown has failed, undo it and
-        return the tokens that must still be charged for the last minute. Otherwise return 0.
+        """Use a throttle as evidence about the burndown. The throttled call was admitted `age` seconds ago.
+
+        In a row of throttles, almost no call succeeds between them. `in_a_row` is the number of throttles in the row so
+        far, including this one.
+
+        If the evidence shows that the burndown is now too low because it was decreased, raise it again. Return the
+        tokens that must be charged in addition, because the last minute was charged too little. Otherwise return 0.
         """
         if self.due == inf or now - age < self._failed_at:
             return 0.0
@@ -273,21 +284,23 @@ class Burndown:
         self._lost = 0.0
 
     def _taken(self) -> float:
-        """Return the tokens that the quota was charged, per second, for the calls that ended in the last 30 seconds."""
+        """Return how many quota tokens per second the calls used that ended in the last 30 seconds."""
         marks, last = self._marks, self._marks[-1]
         first = marks[-min(len(marks), 1 + int(PACE / LOOK))]
         charge = last.input - first.input + (last.output - first.output) * self.rate
         return charge / max(LOOK, last.at - first.at)
 
     def _owed(self, now: float, rate: float) -> float:
-        """Return how many more tokens the last minute would have been charged with the burndown `rate`."""
+        """Return how many more quota tokens would have been counted in the last minute with the burndown `rate`."""
         marks = [mark for mark in self._marks if mark.at >= now - MINUTE]
         return sum(
             (after.output - mark.output) * max(0.0, rate - mark.rate) for mark, after in itertools.pairwise(marks)
         )
 
     def _bound(self, share: float) -> float:
-        """Return the highest burndown with which the service can have accepted the tokens of all ended calls."""
+        """Return the highest burndown that is possible: with a higher one, the service could not have accepted all the
+        calls that have ended. `share` is this process's fraction of the limit.
+        """
         last, told = self._marks[-1], self._told * share
         return min(
             (

@@ -27,8 +27,8 @@ SMALL = 0.5
 
 
 class Burst:
-    """The burst, that is, how much quota can be used at once. `seconds` is its size: at the normal rate, calls would
-    need this time to use it. `most` is the maximum size.
+    """The burst: the amount of quota that calls can use at once. `seconds` is the size of the burst, expressed as a
+    time: at the normal rate, calls use the same amount in this time. `most` is the maximum of `seconds`.
     """
 
     def __init__(self, most: float, regrows: float) -> None:
@@ -38,8 +38,8 @@ class Burst:
         self._throttles = 0.0
 
     def grow(self, seconds: float) -> float:
-        """Advance the time by `seconds`, in which a reduced burst (the quota that can be used at once) grows back.
-        Return its new size, in seconds of the normal rate.
+        """Increase a reduced burst (the quota that can be used at once), because `seconds` seconds have passed. Return
+        the new size of the burst, in seconds of the normal rate.
         """
         self.seconds = min(self.most, self.seconds * (1.0 + seconds / self._regrows))
         return self.seconds
@@ -49,8 +49,10 @@ class Burst:
         self.seconds = max(LEAST, self.seconds / SMALLER)
 
     def explains(self, throttle: Throttle, rate: float) -> bool:
-        """Return True if the burst (the quota that can be used at once) explains a throttle: the calls before it were
-        sent much faster than `rate`. Return False otherwise, or if the burst is already too small to be reduced.
+        """Return True if the burst (the quota that can be used at once) explains a throttle; otherwise return False.
+
+        The burst explains the throttle if the calls before the throttle were sent much faster than `rate`. If the burst
+        is already too small to be reduced, the result is False.
         """
         return throttle.shortly > AHEAD * rate and self.seconds > MEANS * LEAST
 

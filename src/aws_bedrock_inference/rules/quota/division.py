@@ -1,9 +1,10 @@
 """The latest division of one quota among its members, and the form in which a store saves the division.
 
-Older versions of this package, which do not know tenants, can share the store with this version. They read and write
-only the field `levels`, which contains calls without a tenant. This version writes `levels` and the field `tenants`,
-which contains all calls. If an older version has written the division, `tenants` is missing or belongs to an earlier
-division. This version then computes the division again.
+Older versions of this package, which do not know tenants, can share the store with this version. Older versions read
+and write only the field `levels`, which states the part of the quota for each call without a tenant. This version
+writes `levels` and the field `tenants`, which states the part for each call, with or without a tenant. If an older
+version has written the division, `tenants` is missing or belongs to an earlier division. This version then computes the
+division again.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ PLAN = 0.2
 
 
 class Division:
-    """A division of one quota among its members (processes), computed at the time `at`. It states which part of the
-    quota each call gets, by priority and tenant. In addition, each member gets the part `surplus`, whatever its calls
-    need.
+    """A division of one quota among its members (processes), computed at the time `at`. For each priority and tenant,
+    the division states which part of the quota one call gets. `surplus` is the part of the quota that each member gets
+    in addition. It does not depend on the calls of the member.
     """
 
     __slots__ = ("_levels", "at", "surplus")
@@ -37,30 +38,34 @@ class Division:
         self.surplus = 0.0
 
     def covers(self, needs: Collection[Need], now: float) -> bool:
-        """Return True if the division is recent and states a part for all `needs` of one member; otherwise return
-        False. A need is the part of the quota that the calls of one priority and tenant need.
+        """Return True if the division can be used for the `needs` of one member; otherwise return False.
+
+        A need is the part of the quota that the member's calls of one priority and tenant need. The division can be
+        used if it is recent, and if it contains the priority and tenant of each need above 0.
         """
         return now - self.at < PLAN and all(
             (need.priority, need.tenant) in self._levels for need in needs if need.need > 0.0
         )
 
     def plan(self, members: Iterable[Iterable[Need]], now: float, total: float) -> None:
-        """Divide the fraction `total` of the quota among `members`, and store the result. Each member (process) is
-        represented by the needs of its calls.
+        """Divide the fraction `total` of the quota among `members`, and store the result in this object. `members`
+        contains, for each member (process), the needs of its calls.
         """
         self._levels, self.surplus = divide(members, total)
         self.at = now
 
     def due(self, needs: Iterable[Need]) -> float:
-        """Return the fraction of the quota that a member (a process) gets. Each of its `needs` is the fraction that its
-        calls of one priority and tenant need.
+        """Return the fraction of the quota that one member (a process) gets. `needs` are the needs of this member: for
+        each priority and tenant, the fraction of the quota that the member's calls need.
         """
         return due(needs, self._levels, self.surplus)
 
     def parts(self, needs: Collection[Need]) -> tuple[float, ...]:
-        """Return, for each need of a member (process), the fraction of the calls that belongs to this member. The calls
-        are those of all members with the priority and tenant of the need. Return an empty tuple if no need names a
+        """Return one fraction for each of the `needs` of a member (process), or an empty tuple if no need names a
         tenant.
+
+        Consider all calls, of all members, that have the priority and tenant of the need. The fraction states how many
+        of these calls are calls of this member.
         """
         return parts(needs, self._levels) if any(need.tenant for need in needs) else ()
 
@@ -76,9 +81,10 @@ class Division:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the division of the quota that `plain` contains. Older versions of this package do not know tenants. A
-        division that they wrote states no part for any call. `covers` then returns False, so the division is computed
-        again.
+        """Return the division of the quota that `plain` contains.
+
+        If `plain` was written by an older version of this package, which does not know tenants, the result contains no
+        priority and no tenant. `covers` then returns False for all needs above 0, so the division is computed again.
         """
         division = cls(finite(plain["planned"]))
         division.surplus = finite(plain["surplus"])

@@ -36,14 +36,14 @@ class Doubts:
         self.start()
 
     def start(self) -> None:
-        """Forget how many throttles are usual without a trial (sending more than the service is known to accept)."""
+        """Delete all evidence, and the counts of the usual throttles. The usual throttles are those without a trial."""
         self.doubt = self._most = self._worst = 0.0
         self._calls, self._throttles = BEFORE, BEFORE * TOLERATED
 
     @property
     def enough(self) -> bool:
-        """True if there are far more throttles than chance explains. The cause is then the trial (sending more than the
-        service is known to accept), which must end.
+        """True if there are far more throttles than chance explains. The cause is then the trial, so the trial must
+        end. In a trial, the package sends more than the service is known to accept.
         """
         return self.doubt > DOUBT + WORST * self._worst
 
@@ -74,9 +74,11 @@ class Doubts:
             self._throttles += 1.0
 
     def end(self, *, anyway: bool) -> None:
-        """Set the doubt to zero. The doubt is the evidence that a trial (sending more than the service is known to
-        accept) causes throttles. `anyway` is True if no trial was running. The doubt then arose by chance, and can do
-        so again. Later trials therefore end only at a larger doubt.
+        """Set the doubt to zero. The doubt is the evidence that a trial causes throttles. In a trial, the package sends
+        more than the service is known to accept.
+
+        `anyway` is True if no trial was running. The doubt then arose by chance. Because chance can also cause such a
+        doubt during a trial, a later trial ends only at a larger doubt.
         """
         if anyway:
             self._worst = max(self._worst, self._most)

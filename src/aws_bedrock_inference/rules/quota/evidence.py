@@ -5,9 +5,10 @@ Noise means throttles that occur although the quota is not full. While only a to
 throttled, throttles prove nothing.
 
 `Evidence` answers the first question with a CUSUM test (a cumulative sum that detects a change). The test compares two
-assumptions: the tolerated fraction of the calls is throttled, or a little more than twice this fraction. Each call and
-each throttle adds the logarithm of a ratio: its probability under the second assumption, divided by its probability
-under the first. If the sum falls to zero, it starts again.
+assumptions. The first is that the tolerated fraction of the calls is throttled. The second is that more calls are
+throttled: twice this fraction, plus 1.5 %. Each call and each throttle has one probability under each assumption. The
+second probability divided by the first is a ratio, and the logarithm of this ratio is added to the sum. If the sum
+falls to zero, the test starts again.
 
 `verdict` answers the second question with a sequential likelihood ratio test between two rates of throttles.
 """
@@ -51,13 +52,13 @@ class Prior(NamedTuple):
     logarithm of a likelihood ratio. A trial lowers a value to see whether the throttles stop.
 
     * `doubt`: a trial starts at this evidence of too many throttles.
-    * `below`: a trial of the rate first subtracts the throttled calls from the rate, and then this fraction of the
-      rest.
+    * `below`: a trial of the rate first lowers the rate by the fraction of the calls that was throttled beyond the
+      noise. It then lowers the result by the fraction `below`.
     * `gone`: at this evidence that the throttles have stopped, the lowered value counts as their cause.
     * `cut`: if throttles continue after the rate was reduced by this fraction, they are noise (the quota is not full).
     * `rows`: after this number of rows of throttles within half a minute, the rate is lowered. In a row, almost no call
       succeeds between the throttles.
-    * `kept`: these rows lower the rate at most to this fraction of it.
+    * `kept`: such rows lower the rate at most to this fraction of the rate before them.
     * `regrows`: in this many seconds, a reduced burst (the quota that can be used at once) grows to 2.7 times its size.
     """
 
@@ -75,15 +76,16 @@ UNTOLD = Prior(doubt=2.0, below=0.18, gone=SURE, cut=0.2, rows=1.5, kept=0.5, re
 
 
 class Trial(NamedTuple):
-    """The state before a trial. A trial lowers one value to see whether throttles stop.
+    """The values before a trial. A trial lowers one value to see whether throttles stop.
 
     The trial lowers the first of these values that is not 0:
 
     * `slack`: the fraction by which reservations could exceed the limit of the minute.
-    * `burst`: the quota that can be used at once, in seconds.
+    * `burst`: the quota that can be used at once. Its unit is a second of use at the normal rate.
     * `estimate`: the rate.
 
-    `known` is True if `estimate` was based on evidence. `throttled` is the fraction of the calls that was throttled.
+    `known` is True if `estimate` was based on evidence. `throttled` is the fraction of the calls that was throttled
+    before the trial.
     """
 
     estimate: float
@@ -100,7 +102,7 @@ class Trial(NamedTuple):
 
 class Evidence:
     """The calls and throttles since the last change of the estimated limit. `doubt` is the evidence that there are too
-    many throttles. `noise` is the fraction of the calls that is throttled however few calls are sent.
+    many throttles. `noise` is the fraction of the calls that is throttled even if few calls are sent.
     """
 
     __slots__ = ("_seen", "_well", "calls", "doubt", "noise", "size", "throttles")
@@ -114,8 +116,8 @@ class Evidence:
 
     @property
     def tolerated(self) -> float:
-        """The largest fraction of the calls whose throttles are no evidence: the measured noise, but at least
-        `TOLERATED`.
+        """The tolerated fraction of throttled calls. While no larger fraction of the calls is throttled, throttles
+        prove nothing. It is the measured noise, but at least `TOLERATED`.
         """
         return self.noise if self.noise > TOLERATED else TOLERATED
 
@@ -147,8 +149,8 @@ class Evidence:
         self.doubt += log(min(SIZES, max(1.0 / SIZES, size)))
 
     def withdraw(self, before: tuple[float, float]) -> None:
-        """Remove the throttles that were recorded after a call of `mark`, because they have another cause. `before` is
-        the value that `mark` returned.
+        """Remove throttles from the evidence, because they have another cause. The removed throttles are those that
+        were recorded after the method `mark` returned the value `before`.
         """
         self.throttles = min(self.throttles, before[0])
         self.doubt = min(self.doubt, before[1])
@@ -158,8 +160,9 @@ class Evidence:
         return self.throttles, self.doubt
 
     def find_noise(self, rate: float) -> None:
-        """From now on, treat throttles as noise (the quota is not full) while at most the fraction `rate` of the calls
-        is throttled. `rate` was measured on the calls since the last change of the estimated limit.
+        """Record that the fraction `rate` of the calls is throttled although the quota is not full (noise). From now
+        on, throttles prove nothing if no larger fraction of the calls is throttled. `rate` was measured on the calls
+        since the last change of the estimated limit.
         """
         self.noise = max(self.noise, rate)
         self._seen = max(self.calls, 1.0 / self.noise)
@@ -175,18 +178,18 @@ class Evidence:
                 self.noise = 0.0
 
     def blame(self) -> None:
-        """Record that throttles had a proven cause, such as the rate of calls. From then on, fewer throttles are enough
-        to start a trial with a lower value.
+        """Record that throttles had a proven cause, such as the rate of calls. After this record, fewer throttles than
+        before are enough to start a trial. A trial lowers a value to see whether throttles stop.
         """
         self._well = 1.0
 
     def doubtful(self, enough: float) -> bool:
         """Return True if there are more throttles than chance explains; otherwise return False.
 
-        If no noise (throttles although the quota is not full) is known, the evidence must exceed `enough`, a log
-        likelihood ratio. With noise, more evidence is needed, because among many calls even noise sometimes looks like
-        too many throttles. The needed evidence then grows with the number of calls since throttles last had a proven
-        cause.
+        Noise means throttles although the quota is not full. If no noise is known, the evidence (a log likelihood
+        ratio) must exceed `enough`. If noise is known, more evidence is needed, because among many calls even noise
+        sometimes looks like too many throttles. The needed evidence then grows with the number of calls. The calls are
+        counted from the last time when throttles had a proven cause (`blame`).
         """
         return self.throttles > 1.0 and self.doubt > (max(TOLD.doubt, log(self._well)) if self.noise else enough)
 
@@ -199,9 +202,9 @@ class Evidence:
         """Decide whether the throttles have stopped. Before, the fraction `rate` of the calls was throttled. Return
         True if they have stopped, False if they continue, and None while more calls are needed to decide.
 
-        The result is True as soon as the evidence that they have stopped exceeds `gone` (a log likelihood ratio). If
-        there is still no decision after many calls, the more probable answer is returned. With `blamed`, True is then
-        returned in any case.
+        The result is True as soon as the evidence that the throttles have stopped exceeds `gone` (a log likelihood
+        ratio). If many calls give no clear evidence, the more probable answer is returned. If `blamed` is True, the
+        result is then True, even if this answer is less probable.
         """
         fewer = self.tolerated if rate > 2.0 * self.tolerated else rate / 2.0
         surplus = self.calls * (rate - fewer) - self.throttles * log(rate / fewer)

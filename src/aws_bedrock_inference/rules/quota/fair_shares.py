@@ -1,11 +1,11 @@
-"""Compute the share of each member (a process) of a shared quota from the needs of its calls. A need is the fraction of
-the quota that the calls of one priority and tenant need.
+"""Compute which fraction of a shared quota each member (a process) gets: its share. The share depends on the needs of
+the member's calls. A need is the fraction of the quota that the calls of one priority and tenant need.
 
 The smallest priority number is served first, but a small part of the quota is guaranteed to each other priority. Within
-one priority, all needs are met if the quota is sufficient. Otherwise each tenant gets the same part, but at most what
-it needs. A tenant with calls in several members gets no larger part than a tenant with calls in one. The part of a
-tenant is divided equally among its calls. Quota that no call needs is divided equally among the members, except for a
-part that stays free for new members.
+one priority, all needs are met if the quota is sufficient. Otherwise each tenant gets the same part of the quota, but
+no tenant gets more than it needs. It makes no difference whether a tenant has calls in one member or in several. The
+part of a tenant is divided equally among its calls. Quota that no call needs is divided equally among the members,
+except for a part that stays free for new members.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ UNLIMITED = 1e300
 
 
 def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Levels, float]:
-    """Divide the fraction `total` of a quota among `members`. Each member (process) is represented by the needs of its
-    calls.
+    """Divide the fraction `total` of a quota among `members`. `members` contains, for each member (process), the needs
+    of its calls.
 
     Return two values. The first is the part of the quota for each call, by priority and tenant. The second is the
     surplus, which each member gets in addition to the needs of its calls.
@@ -85,8 +85,8 @@ def divide(members: Iterable[Iterable[Need]], total: float = 1.0) -> tuple[Level
 
 
 def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
-    """Return the share of the quota for a member (a process). `needs` are the fractions of the quota that its calls
-    need, by priority and tenant. `levels` and `surplus` are the results of `divide`.
+    """Return the fraction of the quota that a member (a process) gets. `needs` are the fractions of the quota that the
+    member's calls need, by priority and tenant. `levels` and `surplus` are the two results of `divide`.
     """
     return surplus + sum(
         min(need, levels[priority, tenant][0] * max(calls, FEWEST))
@@ -96,8 +96,10 @@ def due(needs: Iterable[Need], levels: Levels, surplus: float) -> float:
 
 
 def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
-    """Return, for each need of a member (process), the fraction of the calls that belongs to this member. The calls are
-    those of all members with the priority and tenant of the need. `levels` is a result of `divide`.
+    """Return one fraction for each of the `needs` of a member (process). `levels` is the first result of `divide`.
+
+    Consider all calls, of all members, that have the priority and tenant of the need. The fraction states how many of
+    these calls are calls of this member.
     """
     return tuple(
         min(1.0, max(need.calls, FEWEST) / levels[need.priority, need.tenant][1]) if need.need > 0.0 else 1.0
@@ -106,8 +108,11 @@ def parts(needs: Iterable[Need], levels: Levels) -> tuple[float, ...]:
 
 
 class _Wanted(NamedTuple):
-    """The needs of all members (processes) for one tenant, or for one group of tenants that they report together. If
-    the quota is not sufficient, it is divided among all tenants. `turns` is the number of tenants.
+    """The sum of the needs of all members (processes) for one tenant, at one priority.
+
+    Instead of one tenant, the object can represent a group of tenants (`OTHERS`). `turns` is the number of tenants in
+    the group, or 1 for one tenant. If the quota is not sufficient, a group gets at most the part of one tenant
+    multiplied by `turns`.
     """
 
     tenant: str
@@ -122,9 +127,11 @@ class _Wanted(NamedTuple):
 
 
 def _level(wants: list[tuple[float, float]], left: float) -> tuple[float, float]:
-    """Divide the part `left` of the quota among `wants`, which are pairs (need, calls). Return the level, which is the
-    part for one call, and the sum that was distributed. Each pair gets the level multiplied by its calls, but at most
-    its need.
+    """Divide the part `left` of the quota among `wants`. Each of them is a pair (need, weight). The weight is a number
+    of calls or of tenants.
+
+    Return the level and the sum of the parts that the pairs get. Each pair gets the level multiplied by its weight, but
+    at most its need.
     """
     total = sum(need for need, _ in wants)
     if total <= left + TOLERANCE:

@@ -46,12 +46,16 @@ CAPACITY_OVER = 2.0
 
 
 class Pause:
-    """A row of throttles, and the pauses of all calls that the row causes. Throttles form a row if almost no call
-    succeeds between them. A success ends the row.
+    """A row of throttles, and the pauses that the row causes. A pause stops all calls of the model.
 
-    From the third throttle of a row on, each throttle starts a pause. The pause lasts for the fraction `part` of the
-    time since the row began, but at least 0.5 and at most 4 seconds. `in_a_row` is the number of throttles in the row.
-    `answered` is True if a call has succeeded since the service last reported that the daily quota is exhausted.
+    Throttles form a row if almost no call succeeds between them. A success ends the row if the successful call was
+    admitted after the last throttle.
+
+    From the third throttle of a row on, each throttle starts a pause. The longer the row has lasted, the longer is the
+    pause: the time since the row began, multiplied by `part`. The pause is at least 0.5 and at most 4 seconds long.
+
+    `in_a_row` is the number of throttles in the row. `answered` is True if a call has succeeded since the service last
+    reported that the daily quota is exhausted.
     """
 
     __slots__ = (
@@ -102,8 +106,10 @@ class Pause:
         return True
 
     def stalled_too_long(self, now: float) -> bool:
-        """Return True if throttles without a success have lasted for more than 90 seconds; otherwise False. A full
-        minute of the quota would have ended by then, so the cause is another one.
+        """Return True if a row of throttles has lasted for more than 90 seconds; otherwise False.
+
+        If a full limit per minute were the cause, the service would accept calls again after at most 60 seconds. So
+        such a long row has another cause.
         """
         return self.in_a_row > 1 and now > self._since + STALLED
 
@@ -169,8 +175,8 @@ class Day(Locked):
 
     `limit` is in quota tokens, in which an output token counts as several tokens (burndown). AWS weights tokens by
     their price in an unpublished way, so the service can report an exhausted day before `limit` is reached. After this
-    report, no model is called until `exhausted_until`. `ends` is the end of the day. Both are times of the clock that
-    is passed as `now`.
+    report, no model is called until `exhausted_until`. `ends` is the end of the day. `exhausted_until` and `ends` are
+    times of the same clock as the parameter `now` of the methods.
 
     AWS sends the same message for a model whose quota is set to 0, as in new accounts. Other models can then still be
     called. Therefore the message stops all models only if a call of the reported model has succeeded since the last
@@ -209,7 +215,7 @@ class Day(Locked):
             return wait
 
     def settle(self, reserved: float, used: float) -> None:
-        """Replace the reservation of a call by the tokens that the call used."""
+        """Release the `reserved` tokens of an ended call, and count the tokens that the call `used` instead."""
         if self.limit < inf:
             with self._lock:
                 self.reserved -= reserved
@@ -271,8 +277,8 @@ class Concurrency:
         return self.most == inf and not self._errors
 
     def on_capacity_error(self, admitted_at: float, now: float) -> None:
-        """Record a capacity error, and lower the limit for calls in flight if there were several. Ignore errors of
-        calls that were admitted before the last decrease.
+        """Record a capacity error. After several capacity errors, lower the limit for calls in flight. An error is
+        ignored if its call was admitted before the limit was last lowered.
         """
         if admitted_at <= self._reduced_at:
             return

@@ -1,10 +1,12 @@
-"""The use of the last minute by "gone" members: members (processes) of a shared quota that have left, or that have
-stopped renewing their share.
+"""The quota that "gone" members used in the last minute. A gone member is a member (process) of a shared quota that has
+left, or that has stopped renewing its share.
 
-When a member is gone, other members can use its share immediately. However, the service still counts the tokens that it
-used in the last minute, so this package counts them too. Otherwise each newly started process could use a whole
-minute's quota. The uses of members that left are added up. A silent member (one that stopped renewing) can return and
-then report its own use, so its use is stored under its name until then.
+When a member is gone, other members can use its share immediately. However, the service still counts the requests and
+tokens that the gone member used in the last minute. So this package counts them too. Otherwise each newly started
+process could use a whole minute's quota.
+
+The uses of all members that left are added up. A silent member (one that stopped renewing its share) can return, and
+it then reports its use itself. Therefore its use is stored under its own name until it returns.
 
 A member that needs little quota sends calls seldom, and its share expires between two calls. This small share stays
 reserved for the member for some time. So its next call need not wait until other members have released quota.
@@ -51,8 +53,10 @@ LEFT = ""
 
 
 class Gone:
-    """The quota that members (processes) used before they left or stopped renewing their share. Each use is stored by
-    the name of the member and by the time at which it stops counting, rounded up to a multiple of `STEP` seconds.
+    """The quota that members (processes) used before they left or stopped renewing their share.
+
+    Each use is stored under two keys. The first is the name of the member. The second is the time from which the use no
+    longer counts against the quota, rounded up to a multiple of `STEP` seconds.
     """
 
     def __init__(self) -> None:
@@ -69,8 +73,10 @@ class Gone:
 
     def keep(self, name: str, share: float, need: float, at: float) -> None:
         """Reserve a part of the quota for a member (process) whose share expired at the time `at`, so that its next
-        call need not wait. The reserved part is `need`, the fraction of the quota that its calls need, but at most its
-        `share`. If `need` is above `LITTLE`, nothing is reserved.
+        call need not wait.
+
+        `need` and `share` are fractions of the quota: the fraction that the member's calls need, and the fraction that
+        the member had. The smaller of the two is reserved. If `need` is above `LITTLE`, nothing is reserved.
         """
         if need <= LITTLE and min(share, need) > 0.0:
             self._kept[name] = min(share, need), at
@@ -93,7 +99,7 @@ class Gone:
 
     def at(self, now: float) -> tuple[Use, ...]:
         """Return the uses of gone members that still count against the quota. Each use is a tuple (seconds for which it
-        still counts, requests, tokens). Delete the other uses.
+        still counts, requests, tokens). Delete the uses that no longer count.
         """
         total: dict[int, tuple[float, float]] = {}
         for name, steps in list(self._uses.items()):
@@ -139,7 +145,9 @@ class Gone:
 
 
 def uses_of(report: str) -> tuple[Use, ...]:
-    """Return the uses in the field `minute` of a member's report, or an empty tuple if the report cannot be read."""
+    """Return the amounts of quota that a member used in the last minute, from the field `minute` of its `report`.
+    Return an empty tuple if the report cannot be read.
+    """
     try:
         minute = json.loads(report)["minute"]
         uses = [(min(_amount(age), MINUTE), _amount(requests), _amount(tokens)) for age, requests, tokens in minute]
