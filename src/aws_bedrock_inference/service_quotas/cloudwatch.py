@@ -102,8 +102,8 @@ def facts() -> Mapping[str, Any]:
 def _models(client: Any, metric: str) -> Iterator[str]:
     """Yield the model ids for which CloudWatch has the metric `metric`.
 
-    Only metrics whose single dimension is the model id are used. CloudWatch also lists the metric with additional
-    dimensions. Those metrics count the same calls a second time.
+    CloudWatch also lists the metric with additional dimensions next to the model id. These entries are ignored, because
+    they count the same calls a second time.
     """
     known = facts()["cloudwatch"]
     for page in client.get_paginator("list_metrics").paginate(Namespace=known["namespace"], MetricName=known[metric]):

@@ -1,5 +1,5 @@
-"""Request a quota increase from AWS. A request that AWS would certainly refuse is not sent. The package
-states the reason instead.
+"""Request a quota increase from AWS. A request that AWS would certainly refuse is not sent. The package states the
+reason instead.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
 The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
-background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If AWS
-does not answer in this time, these calls continue without a known model. Their tokens are then counted with the highest
-burndown rate of all models.
+background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If AWS does not
+answer in this time, these calls continue with an unknown model. Their tokens are then counted with the highest burndown
+rate of all models.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ class Profiles:
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
         """Start a request to AWS for the model behind `arn`, if one is necessary. The function `ask` sends the request.
 
-        No request is started in three cases: the model is known, a request is in progress, or a request failed in the
-        last five minutes.
+        No request is started in three cases: the model is known, a request is in progress, or a failed request was
+        started in the last five minutes.
 
         Return an object with which the call waits for the result, at most until `deadline`. Return None if the call
         does not have to wait. A call waits only for the first request for an ARN.

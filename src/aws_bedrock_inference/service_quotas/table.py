@@ -99,8 +99,8 @@ class QuotaTable:
     def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:
         """Return the limits of a model in a quota pool. The arguments are values such as `Route.base` and `Route.pool`.
 
-        Return None if the table contains neither requests nor tokens per minute for this model, or if two quotas match
-        it. None does not mean that the model has no limit.
+        Return None if the table contains no quota of requests or tokens per minute for this model and pool. Also return
+        None if two quotas match, because they cannot be distinguished. None does not mean that the model has no limit.
         """
         model = model_of_id(base_model_id)
         return self._limits(model, pool) if model is not None else None

@@ -107,7 +107,7 @@ class Prompt:
     @property
     def formatted(self) -> str | None:
         """The answer as text, in a requested format. The format is the JSON schema in the settings of the request, or
-        the format that the prompt describes in words. None if the request has neither.
+        the format that the prompt describes in words. None if the request contains no such format.
         """
         if self.format is not None:
             return json.dumps(example(self.format))

@@ -47,7 +47,10 @@ class Vectors(NamedTuple):
 
 @lru_cache(maxsize=_KEPT)
 def is_id(model: str) -> bool:
-    """Return whether `model` has the format of a model id or an ARN. The caller removes a prefix such as `us.`."""
+    """Return whether `model` has the format of a model id or an ARN.
+
+    The caller removes a prefix such as `us.` from `model` before the call.
+    """
     return bool((_ARN if model.startswith("arn:") else _ID).fullmatch(model))
 
 

@@ -36,8 +36,8 @@ class Plan:
     If `streamed` is True, each piece of the body is written separately. If it is False, the headers and the body are
     written together.
 
-    The server must close the generator `steps`, even if the client has disconnected. The end of
-    the generator settles the tokens that the request reserved.
+    The server must close the generator `steps`, even if the client has disconnected. The end of the generator settles
+    the tokens that the request reserved.
     """
 
     status: int
