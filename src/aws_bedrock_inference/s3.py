@@ -68,8 +68,10 @@ def listed(client: Any, location: S3Location) -> Iterator[S3Object]:
     """Yield the object at `location`. If this object does not exist, or if the key ends with `/`, yield the objects
     whose keys start with this key.
 
-    Empty objects are omitted. Objects whose names start with `_` or `.` are also omitted, because programs use them as
-    markers. If S3 returns an error, `OSError` is raised, with the error and the remedy.
+    Empty objects are omitted. Objects such as `_SUCCESS`, with `_` or `.` after the last `/` of the key, are omitted as
+    well: programs write them as markers, not as data.
+
+    Raises `OSError` if S3 returns an error. The message contains this error and the remedy.
     """
     if location.key and not location.key.endswith("/"):
         found = _head(client, location)

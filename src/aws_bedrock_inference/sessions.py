@@ -1,5 +1,6 @@
-"""Create boto3 clients, and read their identity. Clients are created one at a time, because boto3 documents that
-their creation is not thread-safe.
+"""Create boto3 clients, read their credentials, and distinguish AWS's endpoints from other endpoints.
+
+Clients are created one at a time, because boto3 documents that their creation is not thread-safe.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from aws_bedrock_inference.forks import Locked
 
 
 class _Turn(Locked):
-    """A lock. One thread at a time holds it, while this thread creates a client."""
+    """A lock that a thread holds while it creates a client, so that only one thread at a time creates clients."""
 
     def __enter__(self) -> None:
         self._lock.acquire()

@@ -1,4 +1,4 @@
-"""Store the quotas that were read from Service Quotas on disk, with the time of the reading. Each account, Region and
+"""Store on disk the quotas from Service Quotas, with the time at which they were read. Each account, Region and
 endpoint has a separate file.
 """
 
@@ -25,7 +25,10 @@ class Reading(NamedTuple):
 
 
 def place(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Path:
-    """Return the path of the file with the quotas of one account or access key, in one Region, at one endpoint."""
+    """Return the path of the file that stores the quotas of one account, in one Region, from one endpoint.
+
+    `whose` is the account id. If the account id is unknown, it is a hash of the access key.
+    """
     return kept.place(directory, "quotas", whose, region, endpoint)
 
 

@@ -47,10 +47,10 @@ class Counts(NamedTuple):
 class Used:
     """The usage of one model id.
 
-    * `minute`: the newest minute that CloudWatch has counted. Its values are 0 if CloudWatch has counted none of the
-      last five minutes.
-    * `day`: the sum of the last 24 hours.
-    * `busiest`: the tokens in the busiest minute of the last 24 hours.
+    * `minute`: the usage in the newest minute for which CloudWatch has data. All its numbers are 0 if CloudWatch has no
+      data for the last five minutes.
+    * `day`: the usage in the last 24 hours.
+    * `busiest`: the tokens in the minute with the most tokens of the last 24 hours.
     """
 
     model: str
@@ -95,14 +95,15 @@ def used_lately(
 
 @cache
 def facts() -> Mapping[str, Any]:
-    """Return the content of `usage.toml`."""
+    """Return the content of `usage.toml`: the CloudWatch metrics of Bedrock, and texts about them."""
     return tomllib.loads(files(__package__).joinpath("usage.toml").read_text(encoding="utf-8"))
 
 
 def _models(client: Any, metric: str) -> Iterator[str]:
     """Yield the model ids for which CloudWatch has the metric `metric`.
 
-    CloudWatch also has series with further dimensions. They count the same calls again, so they are ignored.
+    CloudWatch also lists the metric with additional dimensions next to the model id. These entries are ignored, because
+    they count the same calls a second time.
     """
     known = facts()["cloudwatch"]
     for page in client.get_paginator("list_metrics").paginate(Namespace=known["namespace"], MetricName=known[metric]):
@@ -113,8 +114,9 @@ def _models(client: Any, metric: str) -> Iterator[str]:
 
 
 def _counted(client: Any, models: list[str], last: int) -> dict[tuple[str, str], dict[int, float]]:
-    """Return the counts for each minute before the minute `last`, by model id and metric. Minutes are numbered from the
-    epoch.
+    """Return the value of each metric of each model, for each of the 1440 minutes before the minute `last`.
+
+    The result maps a model id and a metric to its values by minute. Minutes are numbered from the epoch.
     """
     counted: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
     series = [(model, metric) for model in models for metric in _METRICS]

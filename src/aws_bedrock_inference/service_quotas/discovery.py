@@ -48,10 +48,11 @@ def discover(
     * `cache`: the directory that stores the quotas. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or
       `~/.cache`.
 
-    If Service Quotas does not answer, the function returns the stored quotas although they are older than `max_age`;
-    `stale`, `why` and `age` of the result show this.
+    If Service Quotas does not answer, the function returns the stored quotas, although they are older than `max_age`.
+    `stale` of the result is then True, `why` is the reason, and `age` is the age of the quotas.
 
-    Raises `QuotasUnknown` if no quotas are stored, and botocore's `NoRegionError` if no Region is found.
+    Raises `QuotasUnknown` if Service Quotas does not answer and no quotas are stored. Raises botocore's `NoRegionError`
+    if no Region is found.
     """
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - heavy, and only this code needs it
 
@@ -95,8 +96,10 @@ def service_quotas(
 
 
 def _whose(credentials: Any) -> tuple[str, str]:
-    """Return the account id, or an empty text if the credentials do not contain it. Also return the key under which
-    this account's quotas are stored.
+    """Return two texts: the account id, and the text that identifies the account in the cache of quotas.
+
+    The second text is normally the account id, too. If the credentials do not contain the account id, the first text is
+    empty and the second is a hash of the access key.
     """
     from botocore.exceptions import NoCredentialsError  # noqa: PLC0415
 

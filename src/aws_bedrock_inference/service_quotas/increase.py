@@ -1,5 +1,5 @@
-"""Request a quota increase from AWS. A request that AWS would certainly refuse is not sent: the package states the
-reason.
+"""Request a quota increase from AWS. A request that AWS would certainly refuse is not sent. The package states the
+reason instead.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Increase:
         )
 
     def advice(self, model: str) -> str:
-        """Return a text that describes how AWS handles the request.
+        """Return a text for the user that describes how AWS decides about the request.
 
-        AWS considers the lifecycle of `model`, and how much the account uses the model. The text contains the commands
-        that show both.
+        The decision depends on the lifecycle status of `model` and on the account's usage of the model. The text
+        contains two commands: one shows the status, the other shows the usage.
         """
         base, name = shlex.quote(split_profile(model)[0]), shlex.quote(model)
         return (
@@ -86,10 +86,11 @@ class Increase:
 
 
 def plan_increase(table: QuotaTable, base_model_id: str, pool: str, dimension: str, to: int) -> Increase:
-    """Return the request that raises a quota of a model in a quota pool to the value `to`. `dimension` is `rpm` or
-    `tpm`.
+    """Return the request that raises one quota of a model to the value `to`.
 
-    Raises `IncreaseRefused` if there is no such quota, or if AWS would certainly refuse the request.
+    `pool` is the quota pool of this quota. `dimension` is `rpm` for requests per minute or `tpm` for tokens per minute.
+
+    Raises `IncreaseRefused` if `table` does not contain the quota, or if AWS would certainly refuse the request.
     """
     limits = table.limits(base_model_id, pool)
     if limits is None:

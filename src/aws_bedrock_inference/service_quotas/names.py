@@ -1,5 +1,5 @@
-"""Find out from the name of a quota in Service Quotas what it limits: its model, its pools, and its dimension (requests
-or tokens per minute, tokens per day).
+"""Find out what a quota in Service Quotas limits. The name of the quota shows its model, its quota pools and its
+dimension (requests per minute, tokens per minute or tokens per day).
 
 Service Quotas contains no model ids, and AWS spells the names of models inconsistently. A quota's name and a model id
 match only if they have the same provider and exactly the same words, including versions and sizes. In all other cases,
@@ -32,8 +32,10 @@ _SPELLINGS = (
 
 
 class Model(NamedTuple):
-    """A model: its provider, and the words of its name in a uniform spelling. A model id and AWS's different names of
-    the same model therefore give equal objects.
+    """A model: its provider, and the words of its name in a uniform spelling.
+
+    AWS spells the name of a model differently in model ids and in quota names. Because of the uniform spelling, all
+    names of one model result in equal objects.
     """
 
     provider: str
@@ -46,10 +48,10 @@ class Meaning:
 
     * `dimension`: requests per minute (`rpm`), tokens per minute (`tpm`) or tokens per day (`tpd`).
     * `model`: None if the quota applies to all models together.
-    * `pools`: the quota pools to which the quota applies, each with a factor. The limit in a pool is the value of the
-      quota times this factor.
+    * `pools`: the quota pools to which the quota applies. Each pool has a factor: the limit in the pool is the value of
+      the quota multiplied by this factor.
     * `label`: the name of the model as AWS writes it.
-    * `certain`: True if the quota is known by its code, and not only by its name.
+    * `certain`: True if `quotas.toml` lists the code of the quota. False if only the name shows what the quota limits.
     """
 
     dimension: str
@@ -84,7 +86,7 @@ def model_of_id(base_model_id: str) -> Model | None:
 
 
 def model_of_name(name: str) -> Model | None:
-    """Return the model in a quota's name, or None if the provider is unclear."""
+    """Return the model in a quota's name. Return None if the provider or the model is unclear."""
     alias = _aliases().get(name.lower())
     if alias is not None:
         return model_of_id(alias)
@@ -97,7 +99,7 @@ def model_of_name(name: str) -> Model | None:
 
 @cache
 def facts() -> dict[str, Any]:
-    """Return the content of `quotas.toml`."""
+    """Return the content of `quotas.toml`: spellings, quota codes, and other facts about quotas."""
     return tomllib.loads(files(__package__).joinpath("quotas.toml").read_text(encoding="utf-8"))
 
 

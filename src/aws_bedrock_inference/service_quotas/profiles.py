@@ -1,8 +1,9 @@
 """Request the model behind an application inference profile from AWS, once for each ARN in a process.
 
 The ARN of such a profile does not contain the model, but the model determines the quota and the burndown rate. A
-background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If there is
-none, they continue with an unknown model, whose tokens count with the highest burndown rate of all models.
+background thread sends the request to AWS. The first calls wait at most three seconds for the answer. If AWS does not
+answer in this time, these calls continue with an unknown model. Their tokens are then counted with the highest burndown
+rate of all models.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class UnknownModelWarning(UserWarning):
 
 
 class _LookUp:
-    """One request to AWS for the model behind an ARN. `target` is set before `done`. `target` remains None if AWS does
-    not answer.
+    """One request to AWS for the model behind an ARN.
+
+    `target` is the model. It remains None if the request fails. The event `done` is set when the request has ended.
     """
 
     def __init__(self, now: float, *, first: bool) -> None:
@@ -63,7 +65,7 @@ class _LookUp:
 
 
 class Profiles:
-    """The models behind ARNs, as far as AWS has returned them. Threads and clients can share an object."""
+    """The models behind ARNs that AWS has returned so far. Several threads and clients can share one object."""
 
     def __init__(self, *, clock: Clock = clocks.monotonic, patience: float = PATIENCE) -> None:
         self._clock = clock
@@ -74,8 +76,8 @@ class Profiles:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child, forget the requests for models that are in progress, because their threads exist only in
-        the parent.
+        """In a forked child, remove all look-ups without a result. The threads of look-ups in progress exist only in
+        the parent, so in the child these look-ups would never end.
         """
         self._lock = threading.Lock()
         self._lookups = {arn: each for arn, each in self._lookups.items() if each.target is not None}
@@ -86,11 +88,13 @@ class Profiles:
         return lookup.target if lookup is not None else None
 
     def find(self, arn: str, ask: Ask, deadline: float = inf) -> Question[bool] | None:
-        """Start a request for the model behind `arn`, with the function `ask`. Start none if the model is known, if a
-        request is in progress, or shortly after a failed request.
+        """Start a request to AWS for the model behind `arn`, if one is necessary. The function `ask` sends the request.
+
+        No request is started in three cases: the model is known, a request is in progress, or a failed request was
+        started in the last five minutes.
 
         Return an object with which the call waits for the result, at most until `deadline`. Return None if the call
-        does not have to wait.
+        does not have to wait. A call waits only for the first request for an ARN.
         """
         now = self._clock()
         with self._lock:
@@ -137,7 +141,8 @@ def asker(session: Any, runtime_url: str) -> Ask:
     `session`.
 
     `runtime_url` is the endpoint of the client's calls. If it is not an endpoint of AWS, but for example a gateway, the
-    request is sent there, too. An endpoint that the user has configured for the service `bedrock` has priority.
+    request is also sent to this endpoint, and not to AWS. If the user has configured an endpoint outside AWS for the
+    service `bedrock`, the request is sent to the configured endpoint.
     """
     clients: dict[tuple[int, str], Any] = {}
 

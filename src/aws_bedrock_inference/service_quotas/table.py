@@ -47,12 +47,13 @@ class Found:
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits of one model in one quota pool: requests per minute (`rpm`), tokens per minute (`tpm`) and tokens per
-    day (`tpd`). None means that Service Quotas lists no such quota. Many models have no quota for requests.
+    day (`tpd`). A limit is None if Service Quotas lists no quota for it. Many models have no quota for requests.
 
-    Some accounts have one daily quota for all models of the Region together. `tpd` is then that quota. One model alone
-    can get fewer tokens than `tpd`: all models share it, and AWS weights the tokens of each model by their price.
+    Some accounts have one daily quota for all models of the Region together. `tpd` is then this shared quota. One model
+    can then get fewer tokens per day than `tpd`, because other models also use the quota. In addition, AWS weights the
+    tokens of each model by their price.
 
-    `known` contains the quotas from which the three limits were read, by the names `rpm`, `tpm` and `tpd`.
+    `known` contains the quotas from which the limits were read. Its keys are `rpm`, `tpm` and `tpd`.
     """
 
     rpm: float | None = None
@@ -96,10 +97,10 @@ class QuotaTable:
         return bool(self.why)
 
     def limits(self, base_model_id: str, pool: str = "on-demand") -> Limits | None:
-        """Return the limits of a model in a quota pool. The arguments have the form of `Route.base` and `Route.pool`.
+        """Return the limits of a model in a quota pool. The arguments are values such as `Route.base` and `Route.pool`.
 
-        Return None if the table has no quota of requests or tokens per minute that certainly belongs to this model.
-        None does not mean that the model has no limit.
+        Return None if the table contains no quota of requests or tokens per minute for this model and pool. Also return
+        None if two quotas match, because they cannot be distinguished. None does not mean that the model has no limit.
         """
         model = model_of_id(base_model_id)
         return self._limits(model, pool) if model is not None else None

@@ -53,10 +53,11 @@ END, MAXIMUM, STOP, TOOL, FILTERED, GUARDRAIL = (
 
 @dataclass(slots=True)
 class Prompt:
-    """The parts of a request from which the simulator creates the answer. They are the same for all request formats.
+    """The parts of a request from which the simulator creates the answer. All request formats use this class.
 
-    `format` is the JSON schema that the answer must follow. `cited` is the document that the answer quotes. `broken`
-    describes an interrupted answer in the conversation, which the model may have to continue.
+    * `format`: the JSON schema that the answer must follow.
+    * `cited`: the document that the answer quotes.
+    * `broken`: an interrupted answer in the conversation, which the model may have to continue.
     """
 
     max_tokens: int | None = None
@@ -105,8 +106,8 @@ class Prompt:
 
     @property
     def formatted(self) -> str | None:
-        """The answer as text in the form that the request sets (a JSON schema) or that the prompt describes in words.
-        None if the request has no such form.
+        """The answer as text, in a requested format. The format is the JSON schema in the settings of the request, or
+        the format that the prompt describes in words. None if the request contains no such format.
         """
         if self.format is not None:
             return json.dumps(example(self.format))
@@ -131,8 +132,9 @@ class Usage(NamedTuple):
 class Answer:
     """A model's answer and its stop reason.
 
-    If the model calls a tool, the text is the input of the tool, as JSON. Otherwise it is words. `identity` makes the
-    ids in the answer unique. `normal` is a standard normal random number, which varies the latency.
+    * `text`: the text of the answer. If the model calls a tool, `text` is the input of the tool, as JSON.
+    * `identity`: a text in the ids of the answer, such as the id of a message or of a tool call.
+    * `normal`: a number from the standard normal distribution, which varies the latency.
     """
 
     text: str
@@ -222,7 +224,7 @@ def _words(digest: bytes, settings: Answers) -> str:
 
 
 def _going_on(prompt: Prompt, digest: bytes, seed: int, model: str, settings: Answers) -> str | None:
-    """Return the rest of an interrupted answer, or None if the request does not ask for one."""
+    """Return the rest of the interrupted answer in the conversation. Return None if there is nothing to continue."""
     broken = prompt.broken
     if broken is None:
         return None

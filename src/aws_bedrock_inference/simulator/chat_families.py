@@ -80,14 +80,14 @@ class OpenAIChat:
 
 class MistralChat(OpenAIChat):
     """The format of Mistral Large. It is like Chat Completions, with other field names. In a stream, each chunk
-    contains a complete message instead of a delta.
+    contains the new text in the field `message`, not in `delta`.
     """
 
     def _reason(self, answer: Answer) -> dict[str, Any]:
         return {"stop_reason": self.reasons.get(answer.stop, "stop")}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Return the chunks of a streamed answer. Each chunk has the form of a message, with only the new text."""
+        """Return the chunks of a streamed answer. Each chunk contains a `message` that holds only the new text."""
         for chunk in super().chunks(answer, usage, milliseconds):
             (choice,) = chunk["choices"]
             message = {"role": "assistant", "content": "", **choice.pop("delta")}

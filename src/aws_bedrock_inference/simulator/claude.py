@@ -221,9 +221,7 @@ def _read_document(prompt: Prompt, part: dict[str, Any]) -> None:
 
 
 def _offer(body: dict[str, Any]) -> Offer:
-    """Return the caller's tools, and the tool choice of the request. Anthropic's own tools, such as web search, are
-    omitted.
-    """
+    """Return the tools of the request, and its tool choice. Tools without a `name` are omitted."""
     offer = Offer({tool["name"]: tool.get("input_schema") for tool in body.get("tools") or () if "name" in tool})
     choice = body.get("tool_choice")
     if choice:
@@ -236,7 +234,7 @@ def _offer(body: dict[str, Any]) -> Offer:
 
 
 def metrics(usage: Usage, milliseconds: int) -> dict[str, int]:
-    """Return the counts that Bedrock adds to the last chunk of a stream of InvokeModel."""
+    """Return the token counts and latencies that Bedrock adds to the last chunk of a streamed InvokeModel answer."""
     return {
         "inputTokenCount": usage.input,
         "outputTokenCount": usage.output,

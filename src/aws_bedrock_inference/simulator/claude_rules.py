@@ -1,6 +1,7 @@
-"""Check requests by the rules of Anthropic's Messages API. The errors are in Anthropic's own words.
+"""Check requests by the rules of Anthropic's Messages API. The error messages are those of Anthropic.
 
-Sources of the rules and of the texts: `model_rules.toml`, section `messages`, and `error_texts.toml`, section `model`.
+The rules and their sources are in `model_rules.toml`, section `messages`. The error messages and their sources are in
+`error_texts.toml`, section `model`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _check_message(base: str, place: str, message: dict[str, Any], *, last: bool
 
 
 def _check_texts(content: Any) -> None:
-    """Refuse blank text. Blank text is accepted in an answer with thinking, because the model itself wrote it."""
+    """Refuse blank text in a message. A message with thinking may contain blank text, because the model wrote it."""
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     if not content or any(part["type"].endswith("thinking") for part in parts):
         return

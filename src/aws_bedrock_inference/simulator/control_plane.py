@@ -1,7 +1,9 @@
 """The control plane of the simulated account: the service `bedrock`, which describes models, inference profiles and
 access.
 
-It answers GET requests on the same port as the runtime. Shapes: botocore 1.44.8, bedrock 2023-04-20.
+The control plane answers GET requests, on the same port as the runtime (the service `bedrock-runtime`).
+
+The fields of its answers are those of botocore 1.44.8 (service model bedrock, 2023-04-20).
 """
 
 from __future__ import annotations
@@ -45,9 +47,11 @@ _LIFE = {
 class ControlPlane:
     """The models and inference profiles of the simulated account.
 
-    If the scenario lists models or profiles, only these exist, and `check` refuses runtime calls to any other model id.
-    It does not check calls to an ARN. If the scenario lists none, the account has the models of `foundation.toml`, and
-    `check` allows every runtime call.
+    If the scenario lists models or profiles, only the listed ones exist. The method `check` then refuses runtime calls
+    to any other model id, but allows all calls to an ARN.
+
+    If the scenario lists neither models nor profiles, the account has the models of `foundation.toml`. The method
+    `check` then allows every runtime call.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -92,7 +96,7 @@ class ControlPlane:
     def check(self, asked: Asked, seconds: float, now: float) -> None:
         """Refuse a runtime call if the scenario does not list the model, or if the account has no access to the model.
 
-        A scenario that lists neither models nor profiles allows every call.
+        Every call is allowed if the scenario lists neither models nor profiles. Every call to an ARN is allowed.
         """
         if not self._own or asked.base.startswith("arn:") or asked.model.startswith("arn:"):
             return

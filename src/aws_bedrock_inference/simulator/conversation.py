@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9_()\[\] -]*")
 
 
 def check(asked: Asked) -> None:
-    """Refuse a conversation that Converse or the model refuses. Raises ServiceError."""
+    """Refuse a conversation that the real service or the real model would refuse. Raises ServiceError."""
     base, body = asked.base, asked.body
     if asked.operation == "CountTokens":
         body = body["input"].get("converse") or {}
@@ -88,8 +88,13 @@ def _ids(message: dict[str, Any], kind: str) -> list[str]:
 def _check_text(content: Sequence[dict[str, Any]], number: int) -> None:
     """Refuse blank text.
 
-    There are two exceptions. A text that consists only of line breaks is accepted if the message has other content. Any
-    answer with reasoning is accepted, because the model wrote it: https://github.com/vercel/ai/pull/14139, 2026-04-05.
+    There are two exceptions:
+
+    * A text that consists only of line breaks is accepted if another text of the message is not blank.
+    * Any text is accepted in a message with reasoning, because the model wrote this message.
+      Source: https://github.com/vercel/ai/pull/14139, 2026-04-05.
+
+    A message with a document but without any text is refused.
     """
     if any("reasoningContent" in block for block in content):
         return
@@ -110,7 +115,10 @@ def _check_document(block: dict[str, Any]) -> None:
 
 
 def _check_result(base: str, block: dict[str, Any], number: int, position: int) -> None:
-    """Refuse a tool result whose JSON is no object, and empty text in a tool result for Claude."""
+    """Refuse a tool result that contains JSON other than an object. For Claude, also refuse one with an empty text.
+
+    Documents in a tool result are checked in the same way as other documents.
+    """
     for part, content in enumerate((block.get("toolResult") or {}).get("content") or ()):
         if not isinstance(content.get("json", {}), dict):
             raise invalid("result-json", message=number, block=position, part=part)

@@ -88,8 +88,8 @@ def _read_document(prompt: Prompt, document: dict[str, Any]) -> None:
 def _offer(config: dict[str, Any], fields: dict[str, Any]) -> Offer:
     """Return the tools and the tool choice of a request.
 
-    Converse's own `toolChoice` cannot forbid tools. Clients forbid them with Anthropic's field `tool_choice` in the
-    model's own fields, so this field is read, too.
+    `config` is the request's `toolConfig`, and `fields` are its `additionalModelRequestFields`. The `toolChoice` of
+    `config` cannot forbid tools. Clients therefore forbid tools with Anthropic's setting `tool_choice` in `fields`.
     """
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     offer = Offer({spec["name"]: (spec.get("inputSchema") or {}).get("json") for spec in specs})
@@ -103,7 +103,9 @@ def _offer(config: dict[str, Any], fields: dict[str, Any]) -> Offer:
 
 
 def _format(config: dict[str, Any], fields: dict[str, Any]) -> Any:
-    """Return the JSON schema of the answer, from Converse's `outputConfig` or the model's own fields."""
+    """Return the JSON schema that the answer must follow. `config` is the request's `outputConfig`. If it contains no
+    schema, the schema is read from `fields`, the request's `additionalModelRequestFields`.
+    """
     given = config.get("textFormat")
     if not given:
         return json_format(fields)

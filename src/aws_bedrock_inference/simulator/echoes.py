@@ -82,7 +82,10 @@ def _settings(asked: Asked, answer: Answer, usage: Usage) -> dict[str, Any]:
 
 
 def _trace(guardrail: str, tokens: int, answer: Answer) -> dict[str, Any]:
-    """Return the trace of a guardrail with one denied topic. The length of the prompt is estimated from its tokens."""
+    """Return the trace of a guardrail with one denied topic.
+
+    The trace contains the number of characters in the prompt, which is estimated from its number of `tokens`.
+    """
     read = _assessed(tokens * CHARACTERS_PER_TOKEN)
     if answer.stop == GUARDRAIL:
         blocked = {"topics": [{"name": "simulated", "type": "DENY", "action": "BLOCKED", "detected": True}]}

@@ -90,8 +90,11 @@ class Titan(_Of):
         return self._prompt([body["inputText"]], "")
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:
-        """Return the body of the answer, which contains one vector. The body of version 2 of the model also contains
-        the vector in each requested number type.
+        """Return the body of the answer.
+
+        Version 1 of the model returns the vector in `embedding`. Version 2 returns the vector in `embeddingsByType`,
+        once for each requested number type, by default only for `float`. For `float`, version 2 also returns
+        `embedding`.
         """
         vector = text_vector(body.get("inputText", ""), self._wanted(body))
         if not self._rules.by_type:
@@ -110,7 +113,7 @@ class TitanImage(Titan):
     """The format with `inputText`, `inputImage` or both in the request, and `embedding` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Return the prompt from the text of a body. A picture counts as one text."""
+        """Return the prompt from `inputText` and `inputImage`. A picture counts as a fixed number of tokens."""
         if "inputText" not in body and "inputImage" not in body:
             raise invalid("body", problem="#: required key [inputText] not found")
         self._wanted(body)
@@ -145,7 +148,7 @@ class Nova(_Of):
         return prompt
 
     def body(self, body: dict[str, Any], tokens: int) -> dict[str, Any]:  # noqa: ARG002 - Format's
-        """Return the body of the answer: the vector, with the kind of its input, such as text or picture."""
+        """Return the body of the answer: the vector, and the type of its input, such as `TEXT` or `IMAGE`."""
         wanted = body["singleEmbeddingParams"]
         kind = self._kind(wanted)
         length = self._length(wanted.get("embeddingDimension"), "embeddingDimension")
@@ -160,10 +163,12 @@ class Nova(_Of):
 
 
 class Cohere(_Of):
-    """The format with `texts` or `images` in the request and `embeddings` in the answer."""
+    """The format with `texts`, `images` or `inputs` in the request and `embeddings` in the answer."""
 
     def read(self, body: dict[str, Any]) -> Prompt:
-        """Return the texts of a body as a prompt. Each picture counts as one text."""
+        """Return the prompt from the inputs of a body. Each item of `images` and `inputs` adds a fixed number of
+        tokens.
+        """
         require(body, "input_type")
         texts, others = body.get("texts") or [], [*(body.get("images") or []), *(body.get("inputs") or [])]
         if not texts and not others:
@@ -253,8 +258,8 @@ def _word_vector(word: str, length: int) -> tuple[int, ...]:
 
 
 def of_type(vector: Sequence[float], kind: str) -> list[float] | list[int]:
-    """Return the vector as numbers of the type `kind`. In the type `binary`, one number contains the signs of eight
-    numbers.
+    """Return the vector as numbers of the type `kind`. For `binary` and `ubinary`, each number of the result contains
+    the signs of eight numbers of the vector.
     """
     if kind == "int8":
         return [max(-128, min(127, round(number * 127))) for number in vector]

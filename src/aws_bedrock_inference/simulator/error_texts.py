@@ -25,8 +25,8 @@ class ServiceError(Exception):
 
 
 class ServiceMissing(ServiceError):
-    """The error answer to a request for a service other than Bedrock, such as STS. It is sent as XML, which clients of
-    these services expect.
+    """The error answer to a request for a service other than Bedrock, such as STS. The answer is XML, because the
+    clients of such services expect XML.
     """
 
 
@@ -35,16 +35,16 @@ class ModelRefusal(ServiceError):
 
 
 def text(section: str, name: str, **values: object) -> str:
-    """Return the error message with this name. The values replace the placeholders in the message."""
+    """Return the message `name` from a section of `error_texts.toml`. `values` replace the placeholders in it."""
     sentence: str = _DATA[section][name]
     return sentence.format(**values) if values else sentence
 
 
 def invalid(name: str, **values: object) -> ServiceError:
-    """Return the service's validation error with this name."""
+    """Return a validation error of the service, with the message `name` of the section `invalid`."""
     return ServiceError("ValidationException", text("invalid", name, **values))
 
 
 def refused(name: str, **values: object) -> ModelRefusal:
-    """Return the model's own validation error with this name."""
+    """Return a validation error of the model itself, with the message `name` of the section `model`."""
     return ModelRefusal("ValidationException", text("model", name, **values))

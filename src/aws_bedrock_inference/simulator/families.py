@@ -65,8 +65,10 @@ class Completion:
         return self.reasons.get(answer.stop, self.end)
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:
-        """Return a body with the complete answer, or a chunk with one piece of it. The last piece is the one with a
-        stop reason.
+        """Return the body of a complete answer, or one chunk of a streamed answer.
+
+        `text` is the complete text or the piece in this chunk. `reason` is the stop reason, or None for each chunk
+        before the last.
         """
         raise NotImplementedError
 
@@ -168,8 +170,11 @@ class ClaudeText(Completion):
     reasons: ClassVar = {MAXIMUM: "max_tokens"}
 
     def piece(self, text: str, reason: str | None, answer: Answer, usage: Usage) -> dict[str, Any]:  # noqa: ARG002 - Completion's
-        """Return a body or a chunk with the text in `completion`. If the request's stop sequences did not end the
-        answer, the stop sequence in `stop` is Claude's own: the beginning of the user's next turn.
+        """Return a body or a chunk with the text in `completion`.
+
+        `stop` is the stop sequence of the request that ended the answer. If the model ended the answer itself, `stop`
+        is Claude's own stop sequence, the marker of the user's next message. If the answer was truncated, or before the
+        last chunk, `stop` is None.
         """
         stop = (answer.stop_sequence or "\n\nHuman:") if reason == "stop_sequence" else None
         return {"type": "completion", "completion": text, "stop_reason": reason, "stop": stop}
@@ -183,7 +188,7 @@ class CohereText(Completion):
     reasons: ClassVar = {MAXIMUM: "MAX_TOKENS", FILTERED: "ERROR_TOXIC"}
 
     def body(self, answer: Answer, usage: Usage, milliseconds: int) -> dict[str, Any]:  # noqa: ARG002 - Dialect's
-        """Return the body of the response. If the request asks for several answers, `generations` contains them."""
+        """Return the body of the response. `generations` contains one answer, or as many as the request asks for."""
         reason = self.reason(answer)
         found = [
             {"id": f"{answer.identity}-{number}", "text": answer.text, "finish_reason": reason}
@@ -192,8 +197,9 @@ class CohereText(Completion):
         return {"id": answer.identity, "generations": found, "prompt": self.asked.body.get("prompt", "")}
 
     def chunks(self, answer: Answer, usage: Usage, milliseconds: int) -> Iterator[dict[str, Any]]:
-        """Return the chunks of a streamed answer: the pieces of each answer, then its stop reason. If the request asks
-        for several answers, each piece contains the number of its answer.
+        """Return the chunks of a streamed response: the pieces of each answer, then one chunk with the stop reason.
+
+        If the request asks for several answers, the field `index` of each piece is the number of its answer, from 0.
         """
         for number in range(self._number):
             which = {"index": number} if self._number > 1 else {}

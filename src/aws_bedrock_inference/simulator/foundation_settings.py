@@ -65,8 +65,10 @@ class FoundationModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InferenceProfile:
-    """An inference profile, which sends the calls of one model to `regions`. It can be called from these Regions. A
-    profile with `everywhere` is global: it can be called from every Region.
+    """An inference profile, which distributes the calls of one model among several Regions.
+
+    The profile can be called from each Region in `regions`. With `everywhere`, the profile is global: it can be called
+    from every Region.
     """
 
     id: str

@@ -2,8 +2,9 @@
 
 The simulator can compute the complete answer again from the original prompt. A client can request the missing rest in
 two ways:
-* The last message of the conversation is the text that the assistant wrote so far (a *prefill*).
-* After this text, a user message quotes its last words. The other words of the user message do not matter.
+* The last message of the request is the interrupted answer, as a message of the assistant (a *prefill*).
+* The interrupted answer is followed by a user message that quotes the last words of this answer. The other words of the
+  user message do not matter.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class Broken(NamedTuple):
 
     * `parts` is the number of texts in the request before the interrupted answer.
     * `written` is the text that the model wrote before the interruption.
-    * `said` is the text of the user's message after it, or None if no message follows (a prefill).
-    * `prefilled` contains the text that the user wrote as the beginning of the model's answer, or is empty.
+    * `said` is the text of the user message after the interrupted answer. It is None if no message follows (a prefill).
+    * `prefilled` contains the beginning of the answer if the user wrote this beginning. Otherwise it is empty.
     """
 
     parts: int
@@ -55,14 +56,17 @@ class Broken(NamedTuple):
 def continuation(broken: Broken, whole: str, other: Callable[[], str], how: str, chance: float) -> str | None:
     """Return what the model writes after an interruption. `whole` is the complete answer.
 
-    Return None if the interrupted text is not the beginning of `whole`, or if the user's message does not quote its
-    end.
+    Return None if the interrupted answer is not the beginning of `whole`. Also return None if a user message follows
+    and does not quote the end of the interrupted answer.
 
-    `how` is the scenario's setting `goes_on`. It decides how the model answers the user's message:
-    * `exactly`: the model repeats the quotation, then continues.
-    * `loosely`: the number `chance` from 0 to 1 decides. The model repeats exactly the quotation, repeats more, or
-      writes something before the quotation.
-    * `otherwise`: the model repeats the quotation, then continues in other words, which the function `other` returns.
+    `how` is the scenario's setting `goes_on`. It decides how the model answers a user message with a quotation:
+
+    * `exactly`: the model repeats the quotation, then writes the rest of `whole`.
+    * `loosely`: the model writes the same as with `exactly`, or starts the repetition before the quotation, or writes
+      a remark before the quotation. The number `chance`, from 0 to 1, selects one of these three answers.
+    * `otherwise`: the model repeats the quotation, then writes a different text, which the function `other` returns.
+
+    After a prefill, the model repeats nothing. It writes the rest of `whole`, or the different text with `otherwise`.
     """
     written = broken.written
     if broken.said is None:

@@ -35,8 +35,9 @@ class JobRule:
     """The behaviour of the jobs whose name and model match two shell patterns.
 
     * `first` limits the rule to the first N of these jobs.
-    * `submitted`, `validating`, `scheduled`, `in_progress` and `stopping` are the number of seconds in each state.
-    * `stalls`, from 0 to 1, is the share of the records after which a job makes no further progress.
+    * `submitted`, `validating`, `scheduled`, `in_progress` and `stopping`: the seconds that a job spends in each of
+      these states.
+    * `stalls`: a job makes no further progress after this share of its records, from 0 to 1. By default, no job stalls.
     * `expires` is the timeout of a job in seconds. It replaces the `timeoutDurationInHours` of the request.
     * `errors`, from 0 to 1, is the share of the records that fail.
     """

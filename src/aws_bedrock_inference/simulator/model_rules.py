@@ -21,7 +21,12 @@ _ID, _ARN = re.compile(_RULES["ids"]["model"]), re.compile(_RULES["ids"]["arn"])
 
 
 class Media(NamedTuple):
-    """The kinds of content blocks that a model accepts: in messages, from S3, and in tool results."""
+    """The types of content blocks that a model accepts, such as `image`.
+
+    * `takes`: the types that it accepts in addition to text and documents.
+    * `s3`: the types that it accepts as an object in S3, in a message.
+    * `s3_in_tool_results`: the types that it accepts as an object in S3, in a tool result.
+    """
 
     takes: frozenset[str]
     s3: frozenset[str]
@@ -42,7 +47,10 @@ class Vectors(NamedTuple):
 
 @lru_cache(maxsize=_KEPT)
 def is_id(model: str) -> bool:
-    """Return whether `model` has the form of a model id or an ARN. A prefix such as `us.` must be removed before."""
+    """Return whether `model` has the format of a model id or an ARN.
+
+    The caller removes a prefix such as `us.` from `model` before the call.
+    """
     return bool((_ARN if model.startswith("arn:") else _ID).fullmatch(model))
 
 
@@ -56,7 +64,7 @@ def listed(name: str, base: str) -> bool:
 
 @lru_cache(maxsize=_KEPT)
 def media(base: str) -> Media:
-    """Return the content blocks that the model accepts in addition to text and documents."""
+    """Return the types of content blocks that the model accepts."""
     found = _first("media", base)
     s3 = frozenset(found["s3"])
     return Media(frozenset(found["takes"]), s3, frozenset(found.get("s3_in_tool_results", s3)))
@@ -98,7 +106,7 @@ def streams(body_format: str) -> bool:
 
 @lru_cache(maxsize=_KEPT)
 def vectors(base: str) -> Vectors:
-    """Return the description of the vectors that the model returns."""
+    """Return the facts about an embedding model: the dimensions and types of its vectors, and its longest input."""
     found = _first("vectors", base)
     lengths = tuple(found["lengths"])
     return Vectors(found["length"], lengths, found["by_type"], found["characters"], found.get("texts", 1))

@@ -42,8 +42,9 @@ def pattern_example(pattern: str, least: float, most: float, variant: int) -> st
 
 
 class _Writer:
-    """Writes one text for a parsed pattern. Each repetition occurs its minimum number of times, plus `extra`.
-    Look-around is ignored.
+    """Writes one text for a parsed pattern. Each repeated element occurs `extra` times more than its minimum.
+
+    Look-ahead and look-behind conditions are ignored.
     """
 
     def __init__(self, extra: int, variant: int) -> None:

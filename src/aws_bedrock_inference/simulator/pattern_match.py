@@ -89,8 +89,10 @@ class _TooHardError(Exception):
 
 
 class _Reader:
-    """Matches one text with a parsed pattern, without backtracking. For each part of the pattern, it computes all
-    positions at which the part can end, from all positions at which the part can begin.
+    """Matches one text with a parsed pattern, without backtracking.
+
+    For each part of the pattern, the class knows all positions in the text at which a match of this part can begin.
+    From them, it computes all positions at which the match can end. The next part can begin at these positions.
     """
 
     def __init__(self, text: str, flags: int) -> None:

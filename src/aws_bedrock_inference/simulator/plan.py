@@ -33,8 +33,11 @@ Step = float | bytes | Break
 class Plan:
     """The plan of an answer: the status and headers, and the steps that follow.
 
-    With `streamed`, each piece is written separately. Otherwise, the headers and the body are written together. The
-    server must close the generator `steps`, even if the client has disconnected: this settles the quota of the request.
+    If `streamed` is True, each piece of the body is written separately. If it is False, the headers and the body are
+    written together.
+
+    The server must close the generator `steps`, even if the client has disconnected. The end of the generator settles
+    the tokens that the request reserved.
     """
 
     status: int
@@ -51,14 +54,14 @@ def whole(
     wait: float = 0.0,
     on_done: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Return the plan (the steps for the server) of an answer that is not a stream. `on_done` is called at the end of
-    the answer, even if the client has disconnected.
+    """Return the plan of an answer that is not a stream. At the end of the answer, `on_done` is called, even if the
+    client has disconnected.
     """
     return Plan(status, [("content-type", "application/json"), *headers], _whole_body(wait, body, on_done))
 
 
 def report(content: Any) -> Plan:
-    """Return the plan of an answer from the simulator's own pages."""
+    """Return the plan of an answer with `content` as JSON, for the simulator's own pages."""
     return whole(200, json.dumps(content).encode())
 
 

@@ -1,9 +1,9 @@
-"""Recognize a prompt that describes the form of the answer in words. Libraries write such prompts for models that have
-no setting for the form.
+"""Recognize a prompt that describes the format of the answer in words. Libraries write such prompts for models without
+a setting for the answer's format.
 
-The prompts of instructor, langchain and pydantic-ai contain a JSON schema. Other prompts contain the names of the
-fields: in braces, in an object, or each after a marker (dspy). Real models follow these prompts, and so do simulated
-models.
+The prompts of instructor, langchain and pydantic-ai contain a JSON schema. Other prompts contain an object with the
+names of the fields, in which each value is a name in braces. The prompts of dspy contain the names of the fields in
+markers such as `[[ ## name ## ]]`. Real models follow all these prompts, so the simulated models do, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _KIND = re.compile(r"must be a single (int|float|bool)|must be (True or False)")
 
 
 def prompted_answer(text: str) -> str | None:
-    """Return an answer in the form that the text describes. Return None if the text describes no form."""
+    """Return an answer in the format that a prompt describes. Return None if the prompt describes no format."""
     if _MARKED_ANSWER in text:
         return _marked(text)
     schema = prompted_schema(text)
@@ -33,7 +33,7 @@ def prompted_answer(text: str) -> str | None:
 
 
 def _marked(text: str) -> str:
-    """Return the fields that dspy's prompts describe, each after its marker."""
+    """Return the answer to a prompt of dspy: for each field, its marker such as `[[ ## name ## ]]`, then its value."""
     names = _MARKER.findall(text[text.rindex(_MARKED_ANSWER) :])
     notes = dict(_MARKED_FIELD.findall(text))
     values = [(name, example(_field(notes.get(name, ""))) if name != "completed" else "") for name in names]
@@ -43,8 +43,9 @@ def _marked(text: str) -> str:
 
 
 def prompted_schema(text: str) -> Any:
-    """Return the last JSON schema in a text, or None. An object with placeholders, such as `{"name": "{name}"}`, counts
-    as a schema with these fields.
+    """Return the last JSON schema in a text. Return None if the text contains no schema.
+
+    An object with placeholders, such as `{"name": "{name}"}`, is read as a schema with the field `name`.
     """
     if "{" not in text or "json" not in text.lower():
         return None
@@ -73,7 +74,7 @@ def _schema(value: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _field(note: str) -> Any:
-    """Return the schema of a field from its description in words."""
+    """Return the JSON schema of a field. `note` is the description of the field in the prompt."""
     if shown := _SCHEMA.search(note):
         try:
             return json.loads(shown[1])
