@@ -108,7 +108,9 @@ class EvidenceEstimator:
             self._grow(seconds, counts)
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Use a throttle as evidence. Return True if the token bucket must be emptied, otherwise False."""
+        """Use a throttle as evidence about the limit. Return True if the token bucket must be emptied, otherwise return
+        False.
+        """
         self._count(counts)
         in_a_row = throttle.in_a_row
         if in_a_row == 1:
@@ -130,7 +132,9 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """If this process knows no noise, use the noise of another process. A running trial ends without a verdict."""
+        """Use the noise (the fraction of random throttles) that another process found, if this process has found none.
+        If a trial is running, it ends without a verdict.
+        """
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -140,8 +144,11 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member (process). Ignore it if it would undo a trial (a test with a lower value)
-        of this process, or if it is the lowered value of a trial that has ended.
+        """Use the `estimate` of the limit that another member (process) sent.
+
+        Two kinds of estimates are ignored. A higher estimate is ignored during a trial, because it would undo the lower
+        value that the trial tests. A lower estimate is ignored for a short time after a trial whose values were
+        restored, because it can be the lowered value of that trial.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -196,11 +203,13 @@ class EvidenceEstimator:
         return self._trial is not None and self._trial.of_rate
 
     def _base(self, throttle: Throttle) -> float:
-        """Return the estimate, or the recent use if there is no estimate yet."""
+        """Return the estimated limit. If there is no estimate yet, return the use in the last few seconds."""
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the slack (reservations beyond the minute) if it is used, else of the burst or the rate."""
+        """Return a trial of the suspected cause. This is the slack, if reservations exceed the limit of the minute now.
+        Otherwise it is the burst if the limit is told and the burst is not small, or else the rate.
+        """
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -210,7 +219,9 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst or the rate (to less than the unthrottled part of `base`)."""
+        """Start a trial: reduce the slack, the burst or the rate. `before` contains the values to restore later. A
+        reduced rate is lower than the part of `base` that was not throttled.
+        """
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -252,7 +263,7 @@ class EvidenceEstimator:
         self._change()
 
     def _restore(self, before: Trial) -> None:
-        """Restore the values from before a trial, which was a test with a lower value."""
+        """Restore the values that the trial lowered. `before` contains the values from before the trial."""
         self.estimate, self.known = before.estimate, before.known
         self._restored_at = self._now
         if before.slack:
@@ -261,7 +272,9 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle, counts: Counts) -> bool:
-        """Use a row of throttles as evidence. Return True if the row lowered the burst or the rate, otherwise False."""
+        """Use a row of throttles as evidence. Return True in two cases: repeated rows lowered the burst or the rate, or
+        one long row lowered the burst. Otherwise return False, even if one long row lowered the slack or the rate.
+        """
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
@@ -291,8 +304,8 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self, throttle: Throttle) -> bool:
-        """Reduce the burst (quota used at once) if it is not small yet. If the limit is not a told limit, also require
-        that the calls before the throttle were too fast. Return True if the burst was reduced.
+        """Reduce the burst (the quota that can be used at once), unless it is small already. If the limit is not told,
+        also require that the calls before the throttle were too fast. Return True if the burst was reduced.
         """
         if self.burst < SMALL or not (self._told or self._bursts.explains(throttle, self.estimate)):
             return False
@@ -301,7 +314,7 @@ class EvidenceEstimator:
         return True
 
     def _lower(self, to: float, level: float) -> None:
-        """Lower the estimated limit to `to`. From then on, it grows back to `level`, and beyond."""
+        """Lower the estimated limit to `to`. From then on, the estimate grows back to `level`, and then beyond."""
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
@@ -309,7 +322,9 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence about the limit, because it was collected before a change."""
+        """Delete the evidence about the limit, because the estimate, the burst or the slack has changed since it was
+        collected.
+        """
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
         self._changed_at = self._now
