@@ -37,7 +37,9 @@ class Growth:
         self.level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Stop the growth of the estimated limit for this number of seconds. Then start it from the beginning."""
+        """Stop the growth of the estimated limit for this number of seconds. After that, the growth starts from its
+        beginning.
+        """
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:

@@ -1,40 +1,54 @@
 """Estimate the limit of one dimension (requests or tokens). One throttle is one observation, not a proof.
 
 The cause of a throttle can be the rate, a burst (calls sent at once), a short problem of the service, or chance
-(noise). The estimator distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A
-trial reduces one suspected cause, to see whether the throttles stop; the result is the verdict. A "told" limit is
-configured, listed by Service Quotas, or found by another process with the same store:
+(noise). The times of the throttles help to distinguish these causes, and so does the effect of a lower rate. A trial
+reduces one suspected cause (the suspect), to see whether the throttles stop. The result of the trial is the verdict. A
+"told" limit is configured, listed by Service Quotas, or found by another process with the same store:
 
-    state      begins                            effect                                     ends
-    ---------  --------------------------------  -----------------------------------------  ----------------------------
-    growing    at the start, after a verdict     told: the rate grows back, then beyond;    with a doubt
-                                                 not told: each process grows by the same
-                                                 number of calls; no evidence yet: the
-                                                 estimate nearly doubles each second
-    doubting   a throttle that the noise does    the rate does not grow                     calls without throttles, or
-               not explain                                                                  enough throttles: a trial
-    on trial   enough such throttles             one of these is reduced: the slack, the    with a verdict, or a full
-                                                 burst (if told), or the rate (by a little  minute
-                                                 more than the throttled fraction)
-     - gone    almost no throttles now           the suspect was the cause. The change      growing
-                                                 stays; a told limit is set to the use
-     - same    as many throttles as before; if   the suspect is restored, and the next one  growing
-               not configured, not of large      is tried. If the rate is not the cause,
-               calls                             the throttles are noise
-    in a row   OUTAGE throttles, and almost no   a short problem: nothing changes. After    a call that succeeds
-               call succeeds between them        more rows in half a minute than noise
-                                                 causes, or after one longer than LONG, the
-                                                 burst is reduced if told or just exceeded;
-                                                 otherwise the rate drops to the use
+    state      begins                            effect                                      ends
+    ---------  --------------------------------  ------------------------------------------  ---------------------------
+    growing    at the start, or after a verdict  The estimate grows while the limit delays   with a doubt
+                                                 calls. A told limit first grows back, and
+                                                 then beyond its earlier value. A limit
+                                                 that is not told grows by the same number
+                                                 of calls per second in each process.
+                                                 Without any evidence, the estimate nearly
+                                                 doubles each second.
+    doubting   with a throttle that noise does   The estimate does not grow.                 after calls without
+               not explain                                                                   throttles, or with enough
+                                                                                             throttles for a trial
+    on trial   with enough such throttles        One suspect is reduced: the slack, the      with a verdict, or if a
+                                                 burst (if told), or the rate (by a little   full minute is found to be
+                                                 more than the throttled fraction of         the cause
+                                                 calls).
+     - gone    verdict: almost no throttles now  The suspect was the cause, and stays        growing
+                                                 reduced. If it was the rate of a told
+                                                 limit, the limit is set to almost the rate
+                                                 that was not throttled before the trial.
+     - same    verdict: as many throttles as     The suspect is restored, and the next       growing
+               before                            suspect is tried. If the rate was not the
+                                                 cause either, the throttles are noise.
+    in a row   with OUTAGE throttles, and        It is seen as a short problem, and nothing  with a call that succeeds
+               almost no success between them    changes. There are two exceptions: more
+                                                 rows in half a minute than noise causes,
+                                                 or one row longer than LONG. Then the
+                                                 burst is reduced, if the limit is a told
+                                                 limit or the burst was just exceeded.
+                                                 Otherwise, one long row sets the slack to
+                                                 0, unless it is proven. If nothing else is
+                                                 reduced, the rate drops to the recent use.
 
-If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If a minute with the
-throttled call contains more tokens than the service has ever accepted in a minute, the full minute is the cause
-(`slack`). If noise has lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of calls
-that were admitted before the last change are ignored. The estimate never exceeds a configured limit, and only strong
-evidence lowers a told limit. A limit that is not told rises by the same number of calls per second in each process, and
-is lowered by a fraction. So processes that share it get about equal parts. Members of a store share estimates and
-noise. If the limit is not configured, throttles of large calls count more. The constants come from
-bench/quota_matrix.py.
+If calls in the last second were faster than the rate, the burst is the cause of the throttle (`bursts`). The full
+minute is the cause if the minute with the throttled call contains more tokens than the service has ever accepted in a
+minute (`slack`). If noise has lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of
+calls that were admitted before the last change are ignored. If the limit is not configured, throttles of large calls
+count more. In a trial of its rate, throttles of mostly large calls then give no verdict "same".
+
+The estimate never exceeds a configured limit, and only strong evidence lowers a told limit. A limit that is not told
+rises by the same number of calls per second in each process, and is lowered by a fraction. Therefore processes that
+share such a limit get about equal parts. Members of a store share their estimates and their noise.
+
+The constants come from bench/quota_matrix.py.
 """
 
 from __future__ import annotations
@@ -208,7 +222,8 @@ class EvidenceEstimator:
 
     def _suspected(self, counts: Counts) -> Trial:
         """Return a trial of the suspected cause. This is the slack, if reservations exceed the limit of the minute now.
-        Otherwise it is the burst if the limit is told and the burst is not small, or else the rate.
+        If they do not, it is the burst of a told limit, if the burst is not small. If the burst is no suspect either,
+        it is the rate.
         """
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0

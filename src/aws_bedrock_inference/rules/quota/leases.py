@@ -60,12 +60,12 @@ class LeaseRequest:
     """The data that a member (a process) sends to the store each time it renews its lease (its fraction of the quota).
 
     * `holding`: the fraction of the quota that the member can use now, or 0 if it has no valid lease.
-    * `needs`: for each priority and tenant, what the member's calls need: a tuple (priority, fraction of the quota,
-      number of calls). The smallest priority is served first.
-    * `tenants`: the tenants of the needs, in the same order. The tuple is empty if no call names a tenant.
+    * `needs`: for each priority and tenant, what the member's calls need, as tuples (priority, fraction of the quota,
+      number of calls). The smallest priority number is served first.
+    * `tenants`: one tenant for each tuple in `needs`, in the same order. `tenants` is empty if no call names a tenant.
     * `limits`: the member's estimates, as tuples (dimension, estimated limit per minute, stamp, lowered). `stamp` is
-      the number of changes of the shared estimate that the member received last. `lowered` is True if a throttle has
-      lowered the estimate since then.
+      the stamp of the shared estimate that the member received last: the number of its changes. `lowered` is True if a
+      throttle has lowered the member's estimate since it received this stamp.
     * `rate`: the member's calls per second.
     * `report`: a text for people, which is saved unchanged.
     """
@@ -109,9 +109,9 @@ class Grant:
     * `members`: the number of members that the store knows.
     * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). The requests
       and tokens count against the whole quota for these seconds.
-    * `parts`: one fraction for each need in the request. A need has a priority and a tenant. The fraction is: the
-      member's calls of this priority and tenant, divided by all members' calls of them. If no need names a tenant,
-      `parts` is empty.
+    * `parts`: for each need in the request, the number of the member's calls divided by the number of all members'
+      calls. Only calls with the priority and tenant of the need are counted. If no need names a tenant, `parts` is
+      empty.
     """
 
     share: float
@@ -155,8 +155,8 @@ class Lease:
 
 
 class Leases:
-    """The leases of one quota: which fraction each member can use, and until when. The argument `now` of all methods is
-    in seconds of the store's clock.
+    """The leases of one quota: the fraction that each member can use, and until when. The argument `now` of all methods
+    is a time of the store's clock, in seconds.
 
     If this clock is set back, leases do not become longer: the time continues from the latest time that this object has
     seen.

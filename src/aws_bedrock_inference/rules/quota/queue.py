@@ -53,8 +53,8 @@ class Queue:
         return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
-        """Add the `ticket` of a call at its priority. If there are too many priorities, use another existing one (see
-        `ticket.level`).
+        """Add the `ticket` of a call at its priority. If there are too many priorities, add the ticket at the next
+        larger existing priority, or at the largest one (see `ticket.level`).
         """
         line = self._lines.get(ticket.priority)
         if line is None:
