@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The decision to retry after `wait` seconds. `cost` is the number of units that the retry uses of the retry
+    """The decision to retry after `wait` seconds. `cost` is the number of units that the retry takes from the retry
     budget, which all calls share.
     """
 
@@ -45,9 +45,10 @@ LEFT_TO_CALLER = "retries are left to the caller"
 class Budget(Locked):
     """A limit for the retries of all calls together, so that an outage does not multiply the load.
 
-    * `capacity`, default 500: the units of a full budget. A retry costs 14 units. A retry after a throttle costs 5
-      units. If no call succeeds, a full budget is therefore enough for about 35 retries, or for 100 retries after
-      throttles.
+    * `capacity`, default 500: the number of units in a full budget.
+
+    A retry costs 14 units, or 5 units if it follows a throttle. If no call succeeds, a full budget is therefore enough
+    for about 35 retries, or for 100 retries after throttles.
 
     A call that succeeds after retries returns the cost of its last retry to the budget. A call that succeeds at the
     first attempt adds 1 unit. The numbers are those of AWS SDK retry 2.1 (botocore 1.44.5, retries/quota.py).
@@ -66,8 +67,8 @@ class Budget(Locked):
         super().__init__()
 
     def take(self, cost: int) -> bool:
-        """Use `cost` units of the retry budget and return True. If fewer units are available, use none and return
-        False.
+        """Use `cost` units of the retry budget and return True. If fewer than `cost` units are available, use no unit
+        and return False.
         """
         with self._lock:
             if cost > self.available:
@@ -76,7 +77,7 @@ class Budget(Locked):
             return True
 
     def give(self, units: int) -> None:
-        """Return units to the retry budget, up to its capacity."""
+        """Return `units` units to the retry budget, up to its capacity."""
         if self.available < self.capacity:
             with self._lock:
                 self.available = min(self.capacity, self.available + units)
@@ -94,15 +95,15 @@ def decide(
     jitter: Jitter,
     chance: Chance,
 ) -> Again | Stop:
-    """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` are the failed
-    attempts before this one.
+    """Return the decision whether a call is retried after `outcome`, which ended with `fault`. `earlier` contains the
+    failed attempts before this one.
 
     Attempts are counted separately for each error code, because each code has its own maximum of attempts. `most` is
     the maximum of all attempts together. If `most` is 1, nothing is retried.
 
-    A throttled call with a deadline can wait in the queue of the quota policy, which decides when to send it again (the
-    fault is `paced`). Its throttles do not count as attempts, because they cost the service almost nothing. Such a call
-    ends at its deadline.
+    A fault is `paced` if it is a throttle and the quota policy delays the next attempt. If such a call has a deadline,
+    it waits in the queue of the quota policy. Its throttles do not count as attempts, because they cost the service
+    almost nothing. The call ends at its deadline.
 
     A call is not retried if the wait would end after the deadline, or if a stream has already delivered an event.
     """

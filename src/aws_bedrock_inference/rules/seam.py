@@ -75,9 +75,9 @@ class Seam:
         return "" if len(self._held) < REACH + len(self.anchor) or self._repeats() else self.end()
 
     def end(self) -> str:
-        """Return the text of the second part that was not yet delivered, without the repeated beginning. Call this
-        method when the second part has ended. `add` calls it when the text so far is enough to find the anchor (the
-        repeated end of the first part).
+        """Return the text of the second part that was not yet delivered, without the beginning that repeats the first
+        part. Call this method when the second part has ended. The method `add` calls it as soon as the text is long
+        enough to look for the anchor (the end of the first part).
         """
         if self.verified is not None:
             return ""
@@ -101,8 +101,8 @@ class Seam:
         return rest.lstrip().lstrip(MARK[0]).removeprefix("\n") if copied else rest
 
     def _repeats(self) -> bool:
-        """Return True if the second part of the answer still repeats the first part; otherwise return False. Some
-        models begin their answer again.
+        """Return True if the received text still repeats an earlier passage of the first part; otherwise return False.
+        Some models begin the whole answer again.
         """
         if len(self._held) >= len(self._received) + REACH or self.anchor in self._held:
             return False
@@ -115,8 +115,9 @@ class Seam:
 
 
 def _recurs(anchor: str) -> bool:
-    """Return whether `anchor` (the end of the first part) begins and ends with the same text, such as "abcab". A second
-    part that repeats only "ab" and continues with "cab" then looks as if it repeated the whole anchor.
+    """Return True if `anchor` (the end of the first part) begins and ends with the same text, such as "abcab";
+    otherwise return False. A second part that repeats only "ab" and continues with "cab" then looks as if it repeated
+    the whole anchor.
     """
     return any(anchor.startswith(anchor[-length:]) for length in range(SHARED, len(anchor)))
 
@@ -144,8 +145,8 @@ def _shared(first: str, anchor: str, second: str) -> int:
 
 
 def _alike(text: str) -> tuple[str, list[int]]:
-    """Return `text` with unified quotation marks, dashes and white space, so that spellings can be compared. Also
-    return, for each character of the result, the position in `text` at which it ends.
+    """Return `text` with unified quotation marks, dashes and white space, so that texts with different spellings can be
+    compared. Also return a list: for each character of the result, the position in `text` at which this character ends.
     """
     plain: list[str] = []
     ends: list[int] = []

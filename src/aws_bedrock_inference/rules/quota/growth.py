@@ -23,8 +23,8 @@ class Growth:
     """The growth of an estimated limit after a decrease. `level` is the value to which the estimate grows back.
 
     There are two kinds of limits. A "told" limit is configured, listed by Service Quotas, or found by another process.
-    The longer ago the decrease, the faster it grows beyond the level. Any other limit is "found": it grows faster the
-    more calls have been admitted since the decrease.
+    When its estimate has grown beyond the level, it grows faster the more time has passed since the decrease. Any other
+    limit is "found". Its estimate grows faster the more calls have been admitted since the decrease.
     """
 
     def __init__(self, level: float) -> None:
@@ -37,21 +37,25 @@ class Growth:
         self.level, self._drop, self._grown = level, max(NEAR, 1.0 - to / level), 0.0
 
     def rest(self, seconds: float = 0.0) -> None:
-        """Stop the growth of the estimated limit for this number of seconds. Then start it from the beginning."""
+        """Stop the growth of the estimated limit for this number of seconds. After that, the growth starts from its
+        beginning.
+        """
         self._grown = -seconds
 
     def told(self, estimate: float, seconds: float) -> float:
-        """Return the estimate of a limit that is configured, listed or found by another process, after `seconds` more.
-        At first the estimate grows quickly. It grows slowly near the level (the value to which it grows back after a
-        decrease), and quickly again beyond it.
+        """Return the new estimate after another `seconds` have passed. The limit is configured, listed or found by
+        another process.
+
+        After a decrease, the estimate first grows quickly. It grows slowly near `level`, the value to which it grows
+        back. Beyond `level`, it grows quickly again.
         """
         self._grown += seconds
         way: float = self._grown / SPAN - self._drop**0.25
         return max(estimate, self.level * (1.0 + way * abs(way) ** 3))
 
     def found(self, estimate: float, seconds: float, calls: float) -> float:
-        """Return the estimate of a limit that is neither configured nor listed nor found by another process, after
-        `seconds` more. `calls` is the number of calls per second.
+        """Return the new estimate after another `seconds` have passed. The limit is neither configured nor listed nor
+        found by another process. `calls` is the number of calls per second.
         """
         self._grown += calls * seconds
         evenly = EVENLY * EVEN_CALLS / max(EVEN_CALLS / EVEN_MOST, calls)

@@ -1,40 +1,54 @@
 """Estimate the limit of one dimension (requests or tokens). One throttle is one observation, not a proof.
 
 The cause of a throttle can be the rate, a burst (calls sent at once), a short problem of the service, or chance
-(noise). The estimator distinguishes these causes by the times of the throttles, and by the effect of a lower rate. A
-trial reduces one suspected cause, to see whether the throttles stop; the result is the verdict. A "told" limit is
-configured, listed by Service Quotas, or found by another process with the same store:
+(noise). The times of the throttles help to distinguish these causes, and so does the effect of a lower rate. A trial
+reduces one suspected cause (the suspect), to see whether the throttles stop. The result of the trial is the verdict. A
+"told" limit is configured, listed by Service Quotas, or found by another process with the same store:
 
-    state      begins                            effect                                     ends
-    ---------  --------------------------------  -----------------------------------------  ----------------------------
-    growing    at the start, after a verdict     told: the rate grows back, then beyond;    with a doubt
-                                                 not told: each process grows by the same
-                                                 number of calls; no evidence yet: the
-                                                 estimate nearly doubles each second
-    doubting   a throttle that the noise does    the rate does not grow                     calls without throttles, or
-               not explain                                                                  enough throttles: a trial
-    on trial   enough such throttles             one of these is reduced: the slack, the    with a verdict, or a full
-                                                 burst (if told), or the rate (by a little  minute
-                                                 more than the throttled fraction)
-     - gone    almost no throttles now           the suspect was the cause. The change      growing
-                                                 stays; a told limit is set to the use
-     - same    as many throttles as before; if   the suspect is restored, and the next one  growing
-               not configured, not of large      is tried. If the rate is not the cause,
-               calls                             the throttles are noise
-    in a row   OUTAGE throttles, and almost no   a short problem: nothing changes. After    a call that succeeds
-               call succeeds between them        more rows in half a minute than noise
-                                                 causes, or after one longer than LONG, the
-                                                 burst is reduced if told or just exceeded;
-                                                 otherwise the rate drops to the use
+    state      begins                            effect                                      ends
+    ---------  --------------------------------  ------------------------------------------  ---------------------------
+    growing    at the start, or after a verdict  The estimate grows while the limit delays   with a doubt
+                                                 calls. A told limit first grows back, and
+                                                 then beyond its earlier value. A limit
+                                                 that is not told grows by the same number
+                                                 of calls per second in each process.
+                                                 Without any evidence, the estimate nearly
+                                                 doubles each second.
+    doubting   with a throttle that noise does   The estimate does not grow.                 after calls without
+               not explain                                                                   throttles, or with enough
+                                                                                             throttles for a trial
+    on trial   with enough such throttles        One suspect is reduced: the slack, the      with a verdict, or if a
+                                                 burst (if told), or the rate (by a little   full minute is found to be
+                                                 more than the throttled fraction of         the cause
+                                                 calls).
+     - gone    verdict: almost no throttles now  The suspect was the cause, and stays        growing
+                                                 reduced. If it was the rate of a told
+                                                 limit, the limit is set to almost the rate
+                                                 that was not throttled before the trial.
+     - same    verdict: as many throttles as     The suspect is restored, and the next       growing
+               before                            suspect is tried. If the rate was not the
+                                                 cause either, the throttles are noise.
+    in a row   with OUTAGE throttles, and        It is seen as a short problem, and nothing  with a call that succeeds
+               almost no success between them    changes. There are two exceptions: more
+                                                 rows in half a minute than noise causes,
+                                                 or one row longer than LONG. Then the
+                                                 burst is reduced, if the limit is a told
+                                                 limit or the burst was just exceeded.
+                                                 Otherwise, one long row sets the slack to
+                                                 0, unless it is proven. If nothing else is
+                                                 reduced, the rate drops to the recent use.
 
-If the last second was faster than the rate, the burst is the cause of the throttle (`bursts`). If a minute with the
-throttled call contains more tokens than the service has ever accepted in a minute, the full minute is the cause
-(`slack`). If noise has lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of calls
-that were admitted before the last change are ignored. The estimate never exceeds a configured limit, and only strong
-evidence lowers a told limit. A limit that is not told rises by the same number of calls per second in each process, and
-is lowered by a fraction. So processes that share it get about equal parts. Members of a store share estimates and
-noise. If the limit is not configured, throttles of large calls count more. The constants come from
-bench/quota_matrix.py.
+If calls in the last second were faster than the rate, the burst is the cause of the throttle (`bursts`). The full
+minute is the cause if the minute with the throttled call contains more tokens than the service has ever accepted in a
+minute (`slack`). If noise has lasted long, a cluster of throttles does not lower the rate (`evidence`). Throttles of
+calls that were admitted before the last change are ignored. If the limit is not configured, throttles of large calls
+count more. In a trial of its rate, throttles of mostly large calls then give no verdict "same".
+
+The estimate never exceeds a configured limit, and only strong evidence lowers a told limit. A limit that is not told
+rises by the same number of calls per second in each process, and is lowered by a fraction. Therefore processes that
+share such a limit get about equal parts. Members of a store share their estimates and their noise.
+
+The constants come from bench/quota_matrix.py.
 """
 
 from __future__ import annotations
@@ -108,7 +122,9 @@ class EvidenceEstimator:
             self._grow(seconds, counts)
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Use a throttle as evidence. Return True if the token bucket must be emptied, otherwise False."""
+        """Use a throttle as evidence about the limit. Return True if the token bucket must be emptied, otherwise return
+        False.
+        """
         self._count(counts)
         in_a_row = throttle.in_a_row
         if in_a_row == 1:
@@ -130,7 +146,9 @@ class EvidenceEstimator:
         return not self._told
 
     def adopt_noise(self, noise: float) -> None:
-        """If this process knows no noise, use the noise of another process. A running trial ends without a verdict."""
+        """Use the noise (the fraction of random throttles) that another process found, if this process has found none.
+        If a trial is running, it ends without a verdict.
+        """
         if self.evidence.noise:
             return
         self.evidence.find_noise(min(0.5, noise))
@@ -140,8 +158,11 @@ class EvidenceEstimator:
             self._change()
 
     def adopt(self, estimate: float) -> None:
-        """Use the estimate of another member (process). Ignore it if it would undo a trial (a test with a lower value)
-        of this process, or if it is the lowered value of a trial that has ended.
+        """Use the `estimate` of the limit that another member (process) sent.
+
+        Two kinds of estimates are ignored. A higher estimate is ignored during a trial, because it would undo the lower
+        value that the trial tests. A lower estimate is ignored for a short time after a trial whose values were
+        restored, because it can be the lowered value of that trial.
         """
         estimate = min(self.ceiling, estimate)
         lower = estimate < self.estimate
@@ -196,11 +217,14 @@ class EvidenceEstimator:
         return self._trial is not None and self._trial.of_rate
 
     def _base(self, throttle: Throttle) -> float:
-        """Return the estimate, or the recent use if there is no estimate yet."""
+        """Return the estimated limit. If there is no estimate yet, return the use in the last few seconds."""
         return self.estimate if self.known else throttle.at_least(LEAST_CALLS)
 
     def _suspected(self, counts: Counts) -> Trial:
-        """Return a trial of the slack (reservations beyond the minute) if it is used, else of the burst or the rate."""
+        """Return a trial of the suspected cause. This is the slack, if reservations exceed the limit of the minute now.
+        If they do not, it is the burst of a told limit, if the burst is not small. If the burst is no suspect either,
+        it is the rate.
+        """
         slack = self.slack if counts.used > counts.minute and not self._slack.proven(self._now) else 0.0
         burst = self.burst if self._told and self.burst >= SMALL else 0.0
         return Trial(self.estimate, slack, burst, self.known, 0.0)
@@ -210,7 +234,9 @@ class EvidenceEstimator:
         self.estimate = max(least, base * (1.0 - excess) * (1.0 - self._prior.below))
 
     def _try(self, before: Trial, base: float, refused: float = 0.0) -> None:
-        """Start a trial: reduce the slack, the burst or the rate (to less than the unthrottled part of `base`)."""
+        """Start a trial: reduce the slack, the burst or the rate. `before` contains the values to restore later. A
+        reduced rate is lower than the part of `base` that was not throttled.
+        """
         evidence = self.evidence
         throttled = evidence.rate * (1.0 - evidence.throttles**-0.5)
         self._trial = before._replace(throttled=throttled if self._trial is None else evidence.rate)
@@ -252,7 +278,7 @@ class EvidenceEstimator:
         self._change()
 
     def _restore(self, before: Trial) -> None:
-        """Restore the values from before a trial, which was a test with a lower value."""
+        """Restore the values that the trial lowered. `before` contains the values from before the trial."""
         self.estimate, self.known = before.estimate, before.known
         self._restored_at = self._now
         if before.slack:
@@ -261,7 +287,9 @@ class EvidenceEstimator:
             self._bursts.seconds = before.burst
 
     def _weigh_row(self, throttle: Throttle, counts: Counts) -> bool:
-        """Use a row of throttles as evidence. Return True if the row lowered the burst or the rate, otherwise False."""
+        """Use a row of throttles as evidence. Return True in two cases: repeated rows lowered the burst or the rate, or
+        one long row lowered the burst. Otherwise return False, even if one long row lowered the slack or the rate.
+        """
         rows, below = self._rows, 1.0 - self._prior.below
         if throttle.in_a_row >= PROVEN:
             self.evidence.withdraw(rows.before)
@@ -291,8 +319,8 @@ class EvidenceEstimator:
         return False
 
     def _reduce_burst(self, throttle: Throttle) -> bool:
-        """Reduce the burst (quota used at once) if it is not small yet. If the limit is not a told limit, also require
-        that the calls before the throttle were too fast. Return True if the burst was reduced.
+        """Reduce the burst (the quota that can be used at once), unless it is small already. If the limit is not told,
+        also require that the calls before the throttle were too fast. Return True if the burst was reduced.
         """
         if self.burst < SMALL or not (self._told or self._bursts.explains(throttle, self.estimate)):
             return False
@@ -301,7 +329,7 @@ class EvidenceEstimator:
         return True
 
     def _lower(self, to: float, level: float) -> None:
-        """Lower the estimated limit to `to`. From then on, it grows back to `level`, and beyond."""
+        """Lower the estimated limit to `to`. From then on, the estimate grows back to `level`, and then beyond."""
         self.evidence.blame()
         self.estimate, self.known = to, True
         self._growth.lowered(to, level)
@@ -309,7 +337,9 @@ class EvidenceEstimator:
             self._trial = self._trial._replace(estimate=min(self._trial.estimate, level), known=True)
 
     def _change(self) -> None:
-        """Delete the evidence about the limit, because it was collected before a change."""
+        """Delete the evidence about the limit, because the estimate, the burst or the slack has changed since it was
+        collected.
+        """
         self.slack, self.burst = self._slack.share, self._bursts.seconds
         self.evidence.forget()
         self._changed_at = self._now

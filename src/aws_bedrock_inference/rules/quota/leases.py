@@ -60,12 +60,12 @@ class LeaseRequest:
     """The data that a member (a process) sends to the store each time it renews its lease (its fraction of the quota).
 
     * `holding`: the fraction of the quota that the member can use now, or 0 if it has no valid lease.
-    * `needs`: for each priority and tenant, what the member's calls need: a tuple (priority, fraction of the quota,
-      number of calls). The smallest priority is served first.
-    * `tenants`: the tenants of the needs, in the same order. The tuple is empty if no call names a tenant.
+    * `needs`: for each priority and tenant, what the member's calls need, as tuples (priority, fraction of the quota,
+      number of calls). The smallest priority number is served first.
+    * `tenants`: one tenant for each tuple in `needs`, in the same order. `tenants` is empty if no call names a tenant.
     * `limits`: the member's estimates, as tuples (dimension, estimated limit per minute, stamp, lowered). `stamp` is
-      the number of changes of the shared estimate that the member received last. `lowered` is True if a throttle has
-      lowered the estimate since then.
+      the stamp of the shared estimate that the member received last: the number of its changes. `lowered` is True if a
+      throttle has lowered the member's estimate since it received this stamp.
     * `rate`: the member's calls per second.
     * `report`: a text for people, which is saved unchanged.
     """
@@ -102,15 +102,16 @@ class LeaseRequest:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A lease: a member can use the fraction `share` of the quota for `valid` seconds, and renews the lease after
-    `again` seconds. Both times start when the member sends its request, so the lease ends no later than the store
-    assumes.
+    `again` seconds. Both times start when the member sends its request. Therefore the lease ends no later than the
+    store assumes.
 
     * `limits`: tuples (dimension, shared estimate, stamp). The stamp counts the changes of the estimate.
     * `members`: the number of members that the store knows.
-    * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). For these
-      seconds, the use still counts against the whole quota.
-    * `parts`: for each need in the request, the fraction of all calls of its priority and tenant that belongs to the
-      member. If no need names a tenant, `parts` is empty.
+    * `gone`: the use by members that have left or stopped renewing, as tuples (seconds, requests, tokens). The requests
+      and tokens count against the whole quota for these seconds.
+    * `parts`: for each need in the request, the number of the member's calls divided by the number of all members'
+      calls. Only calls with the priority and tenant of the need are counted. If no need names a tenant, `parts` is
+      empty.
     """
 
     share: float
@@ -139,7 +140,9 @@ class TooNew(Exception):
 
 
 class Lease:
-    """The share of the quota of one member (process), with the needs and the calls per second in its last request."""
+    """The lease of one member (process): the fraction of the quota that the member can use, and its end. It also
+    contains the needs and the calls per second from the member's last request.
+    """
 
     __slots__ = ("needs", "rate", "seen", "share", "until")
 
@@ -152,8 +155,8 @@ class Lease:
 
 
 class Leases:
-    """The leases of one quota: which fraction each member can use, and until when. The argument `now` of all methods is
-    in seconds of the store's clock.
+    """The leases of one quota: the fraction that each member can use, and until when. The argument `now` of all methods
+    is a time of the store's clock, in seconds.
 
     If this clock is set back, leases do not become longer: the time continues from the latest time that this object has
     seen.
@@ -206,7 +209,9 @@ class Leases:
         return Grant(share, VALID, again, limits, self._members, gone, parts)
 
     def leave(self, member: str, now: float, report: str = "") -> None:
-        """End the lease of `member` immediately, so that others can use its share. `report` is its last report."""
+        """End the lease of `member` immediately, so that other members can use its fraction of the quota. `report` is
+        the last report of `member`.
+        """
         lease = self._leases.pop(member, None)
         if lease is not None or member in self._gone:
             now = self._advance(now)
@@ -215,7 +220,7 @@ class Leases:
             self.reports.pop(member, None)
 
     def look(self, now: float) -> View:
-        """Return the members (processes) with a valid lease. This method changes nothing."""
+        """Return the members (processes) with a valid lease, and the shared estimates. This method changes nothing."""
         now = max(self._at, now + self._offset)
         return View(
             tuple(
@@ -254,7 +259,9 @@ class Leases:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        """Return the leases that `plain` contains. Raises `TooNew`, `LookupError`, `TypeError` or `ValueError`."""
+        """Return the leases that `plain` contains, a result of the method `plain`. Raises `TooNew` if its format is too
+        new. Raises `LookupError`, `TypeError` or `ValueError` if it is damaged.
+        """
         if not isinstance(plain, dict):
             raise TypeError(
                 f"the quota store is damaged: it contains a {type(plain).__name__} instead of a JSON object"
@@ -299,7 +306,9 @@ class Leases:
         self._members = len(self._leases)
 
     def _lapse(self, member: str, lease: Lease) -> None:
-        """Record what a member with an expired lease used: its last report, and then all that the lease allowed."""
+        """Record the use of a member with an expired lease. Until its last request, this is the use in its last report.
+        From then until the end of the lease, it is assumed to be all that the lease allowed.
+        """
         self._gone.add(member, uses_of(self.reports[member]), lease.seen)
         self.reports.pop(member, None)
         part = lease.share * (lease.until - lease.seen) / MINUTE

@@ -1,7 +1,8 @@
 """Admit calls to one quota in all its dimensions, through a queue that is served in order.
 
-A reservation takes the most tokens that a call can use (input + max_tokens), as the service does. When the call ends,
-the unused part is refunded. Calls do not poll: the first one in the queue sets a timer; the ledger wakes the others.
+A call reserves the largest number of tokens that it can use (input + max_tokens), as the service does. When the call
+ends, the unused tokens are refunded. Waiting calls do not poll. The first call in the queue sets a timer, and the
+ledger wakes the others.
 """
 
 from __future__ import annotations
@@ -33,10 +34,15 @@ ALARM_PRECISION = 0.001
 class Ledger:
     """Admits the calls of one quota, and records the tokens that they reserve and use.
 
-    A limit (`rpm`, `tpm`) that is None is learned from throttles. With `firm`, the limits are configured and never
-    exceeded; without it, they are listed by Service Quotas. `burst` is the number of seconds whose quota can be used at
-    once. With `windowed`, the use of each minute also stays within the limit. Several ledgers can share a `day`.
-    `shares` are the guaranteed fractions by priority. All times are times of one clock.
+    * `rpm`, `tpm`: the limits of requests and tokens per minute. A limit that is None is learned from throttles.
+    * `firm`: True if the limits are configured, and therefore never exceeded. False if they are listed by Service
+      Quotas.
+    * `burst`: the number of seconds whose quota can be used at once.
+    * `windowed`: True if the use of each minute must also stay within the limit.
+    * `day`: the daily quota, which several ledgers can share.
+    * `shares`: for each priority, the guaranteed fraction of the quota.
+
+    All times are times of one clock.
     """
 
     def __init__(
@@ -66,7 +72,9 @@ class Ledger:
         renew_after_fork(self)
 
     def after_fork(self) -> None:
-        """Keep the use and the estimates in a forked child, but forget the parent's calls."""
+        """Adapt the ledger to a forked child. The child continues with the use and the estimates of its parent, but
+        forgets the parent's calls.
+        """
         self._lock = threading.Lock()
         self.window.inherit()
         self.concurrency.in_flight = 0
@@ -74,7 +82,9 @@ class Ledger:
         self._alarm, self._alarm_at = None, inf
 
     def reserve(self, tokens: float, order: float, now: float, priority: float = NORMAL, tenant: str = "") -> Ticket:
-        """Create a ticket (a place in the queue) for a call that needs `tokens`. Pass it to `enter`."""
+        """Create a ticket for a call that needs `tokens`, and pass the ticket to `enter`. The ticket is the call's
+        place in the queue.
+        """
         return self.enter(Ticket(tokens, priority, now, tenant), order, now)
 
     def enter(self, ticket: Ticket, order: float, now: float) -> Ticket:
@@ -96,7 +106,10 @@ class Ledger:
         return self._enqueue(ticket, order, now)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Admit calls. Return when to check `ticket` again: `now` if it is admitted, `inf` if another call wakes it."""
+        """Admit the calls that fit, and return the time at which to check `ticket` again. Return `now` if its call is
+        admitted. Return the time at which the call may fit if it is the first in the queue. Otherwise return `inf`,
+        because the ledger will wake the call.
+        """
         with self._lock:
             ticket.rest()
             woken = self._serve(now)
@@ -111,7 +124,9 @@ class Ledger:
         return due
 
     def settle(self, ticket: Ticket, used: float, now: float, output: float = 0.0) -> None:
-        """Replace the reservation of a call by `used`, its quota tokens. The call generated `output` output tokens."""
+        """Record that a call succeeded. Replace its reserved tokens by `used`, the quota tokens that it used. `output`
+        is the number of output tokens that it generated.
+        """
         window, concurrency, slot = self.window, self.concurrency, ticket.slot
         with self._lock:
             window.burndown.charged += used
@@ -142,22 +157,28 @@ class Ledger:
         self._end(ticket, ticket.tokens, 0.0, now)
 
     def cancel(self, ticket: Ticket, now: float, *, sent: bool) -> None:
-        """Remove a waiting call, or refund an admitted one: always its tokens, and its request unless it was `sent`."""
+        """Remove a waiting call, or refund an admitted call. The tokens are always refunded. The request is refunded
+        unless it was `sent`.
+        """
         self._end(ticket, 0.0, 0.0 if sent else 1.0, now)
 
     def on_capacity_error(self, ticket: Ticket, now: float, stated: float = 0.0) -> None:
-        """Refund the tokens of a call that failed for lack of capacity. Lower only the limit for calls in flight."""
+        """Refund the tokens of a call that failed because the service had no capacity. Several such errors lower the
+        limit for calls in flight, but not the limits per minute. `stated` is the wait that the service requests.
+        """
         with self._lock:
             self.pause.obey(stated, now)
             self.concurrency.on_capacity_error(ticket.admitted_at, now)
         self._end(ticket, 0.0, 0.0, now)
 
     def throttled(self, ticket: Ticket, limit: str | None, now: float, stated: float = 0.0) -> str:
-        """Refund a throttled call. Use the throttle as evidence about a limit. Return the dimension that was throttled.
+        """Refund the tokens of a throttled call, but not its request. Use the throttle as evidence about a limit.
+        Return the dimension that was throttled.
 
         `limit` is the dimension that the service named. If it is None, the dimension nearest to its limit is used.
         `stated` is the wait that the service requests; it applies to all calls. After several throttles in a row, all
-        calls pause longer and longer. If the daily quota is exhausted, they pause until its end, at most 15 minutes.
+        calls pause longer and longer. If the daily quota is exhausted, calls pause until the end of the day, at most 15
+        minutes.
         """
         with self._lock:
             self._close(ticket, 0.0, 0.0, now)
@@ -174,11 +195,15 @@ class Ledger:
         return limit
 
     def ahead(self, priority: float = inf, tenant: str = "") -> int:
-        """Return how many waiting calls are served up to the last one of `tenant` at `priority`; by default, all."""
+        """Return the number of waiting calls that are served up to and including the last call of `tenant` at
+        `priority`. By default, return the number of all waiting calls.
+        """
         return self.queue.ahead(priority, tenant)
 
     def earliest(self, tokens: float, now: float, priority: float = NORMAL, tenant: str = "") -> float:
-        """Return the earliest start of a new call, if calls in flight refund all that they have reserved."""
+        """Return the earliest time at which a new call can start. It is assumed that the calls in flight refund all
+        tokens that they have reserved.
+        """
         with self._lock:
             self.window.refresh(now)
             ahead = max(0, self.queue.ahead(priority, tenant) - 1)
@@ -191,7 +216,7 @@ class Ledger:
             return now < self.pause.exhausted_until or self.day.wait_for(1.0, now) > 0.0
 
     def available(self, now: float) -> float:
-        """Return the number of free tokens, or `inf` if tokens are not limited."""
+        """Return the number of tokens that can be used now, or `inf` if tokens are not limited."""
         with self._lock:
             self.window.refresh(now)
             return inf if self.window.tokens.estimate == inf else self.window.tokens.free
@@ -218,9 +243,9 @@ class Ledger:
             self._watched, self._plain = True, False
 
     def lease(self, share: float, told: Mapping[str, float], now: float, until: float = inf, gone: Uses = None) -> None:
-        """Use the fraction `share` of a shared quota until the time `until`. `told` are the limits that other members
-        estimate. `gone` is the use of members that left or stopped renewing. This process counts the same fraction of
-        `gone`.
+        """Use the fraction `share` of a shared quota until the time `until`. `told` contains the limits that other
+        members estimate. `gone` is the use by members that left or stopped renewing. The fraction `share` of `gone`
+        counts as use of this process.
         """
         with self._lock:
             self.window.lease(share, told, now, until, gone)
@@ -228,7 +253,9 @@ class Ledger:
         self._wake(woken, now)
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls are in flight. After this process left, others count it."""
+        """Forget the use of the last minute, unless calls are in flight. Call this method when this process has left a
+        shared quota, because the other members then count this use.
+        """
         with self._lock:
             self.window.forget()
 
@@ -290,7 +317,9 @@ class Ledger:
                 self.consumers.add(ticket.priority, used, now, ticket.tenant)
 
     def _serve(self, now: float) -> list[Ticket]:
-        """Admit calls while they fit. Return the calls to wake: these, and the next one if it must set a timer."""
+        """Admit waiting calls as long as they fit. Return the calls to wake: the admitted calls, and the next call if
+        it must set a timer.
+        """
         woken: list[Ticket] = []
         while (head := self.queue.head()) is not None:
             wait = self._wait_for(head.tokens, now) or self.day.reserve(head.tokens, now)

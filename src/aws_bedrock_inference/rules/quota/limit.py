@@ -2,9 +2,9 @@
 estimator supplies the limit (`learning`).
 
 AWS does not publish how it counts the use of a quota. It can use a small or a large token bucket, minutes with a fixed
-start, or the last 60 seconds (a sliding minute). Calls that stay within a small bucket *and* within the limit of the
-last 60 seconds satisfy all of these methods. Therefore this module counts a small bucket and the last 60 seconds. If
-the start of fixed minutes is known (`minutes`), it counts only these minutes.
+start, or the last 60 seconds (a sliding minute). Calls are accepted by each of these methods if they stay within a
+small bucket *and* within the limit of the last 60 seconds. Therefore this module counts both. If the start of fixed
+minutes is known (`minutes`), this module counts only these minutes.
 """
 
 from __future__ import annotations
@@ -37,15 +37,17 @@ class Limit:
     """The token bucket and the use of the last minute for one dimension (requests or tokens). An estimator supplies the
     limit. A unit is a request or a token.
 
-    * `estimate`: the limit in units per minute. This process has the fraction `share` of it.
+    * `estimate`: the limit in units per minute, for all processes together.
+    * `share`: the fraction of `estimate` that this process can use.
     * `rate`: the limit of this process in units per second.
     * `capacity`: the size of the bucket in units.
     * `windowed`: True if the last minute is counted in addition to the bucket.
-    * `credit`: a call can use the quota of this many seconds before the bucket contains it. The bucket is smaller by
-      this quota. If `windowed` is False, it is 0.
+    * `credit`: a number of seconds. A call can use the quota of these seconds before the bucket contains it. The bucket
+      is therefore smaller by this quota. If `windowed` is False, `credit` is 0.
     * `free`: the units that can be used now. Reservations lower it and settlements raise it, until `renew` computes it
       again.
-    * `pace`: the rate of the next calls. It is below `rate` if the free units of the minute do not last for `rate`.
+    * `pace`: the rate of the next calls. It is below `rate` if, at `rate`, calls would use up the free units of the
+      minute too early.
     * `held_back`: True if a call had to wait for this dimension.
     * `before`: the part of `used` from earlier minutes, if the start of the service's minutes is known; otherwise None.
     * `refund`: the part of `used` that calls in flight have reserved and will probably refund.
@@ -111,7 +113,7 @@ class Limit:
 
     @property
     def fixed(self) -> bool:
-        """True if the start of the service's minutes is known, so that each minute is filled at its start."""
+        """True if the start of the service's minutes is known. Calls then fill each minute at its start."""
         return self.before is not None
 
     @property
@@ -125,8 +127,8 @@ class Limit:
 
     @property
     def _allowed(self) -> float:
-        """The units that can be used in a minute. The slack (reservations beyond the limit of the minute) is included
-        only as far as calls in flight will probably refund it.
+        """The units that can be used in a minute. They include the slack (reservations beyond the limit of the minute),
+        but at most as many units as the calls in flight will probably refund.
         """
         return self.minute + min(self._over, self.refund)
 
@@ -144,7 +146,7 @@ class Limit:
 
     def lease(self, share: float, estimate: float | None, noise: float = 0.0) -> None:
         """Use the fraction `share` of the limit. `estimate` is the limit that other members of the quota estimate, or
-        None. `noise` is the fraction of the calls that they found to be throttled at random, or 0.
+        None. `noise` is the fraction of random throttles that other members found, or 0.
         """
         before = self.estimate * self.share
         self.share = share
@@ -199,8 +201,8 @@ class Limit:
         self._count()
 
     def throttled(self, throttle: Throttle) -> None:
-        """Pass a throttle to the estimator of the limit. If the burst (the units used at once) caused the throttle,
-        empty the token bucket.
+        """Pass a throttle to the estimator of the limit. Empty the token bucket if the estimator requests it, for
+        example because units that were used at once caused the throttle.
         """
         drained = self.estimator.throttled(throttle, self)
         self._follow()
@@ -226,9 +228,11 @@ class Limit:
             self._count()
 
     def _refill(self, seconds: float) -> None:
-        """Add the units of `seconds` to the bucket, at the pace (the rate of the next calls). While the pace is below
-        the limit's rate, save the difference, and add it later at a faster pace. Otherwise a gap in the calls would
-        return in each later minute: if no call was sent a minute ago, no units become free now.
+        """Add the units of `seconds` to the bucket, at the pace (the rate of the next calls).
+
+        While the pace is below the limit's rate, save the difference, and add it later at a faster rate. Without this,
+        a gap in the calls would return in each later minute: units become free a minute after a call used them, so no
+        units become free a minute after a gap.
         """
         rate, pace = self.rate, self.pace
         if pace < rate:

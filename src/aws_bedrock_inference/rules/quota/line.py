@@ -2,10 +2,12 @@
 order.
 
 A turn is a tenant's position in virtual time (start-time fair queueing). Each admitted call moves its tenant forward by
-the tokens that the call is expected to use. The next call is from the tenant with the smallest turn. A tenant that is
-new, or that returns after a pause, starts at the present turn of the others. Its first call therefore waits for at most
-one call of each other tenant, and it does not get more quota because it paused. Over any time, two tenants that both
-wait get the same number of tokens. The difference is at most one call of each.
+the tokens that the call is expected to use. The next call is from the tenant with the smallest turn.
+
+A tenant that is new, or that returns after a pause, starts at the turn of the tenant that was served last. Its first
+call therefore waits for at most one call of each other tenant, and the tenant does not get more quota because it
+paused. In any period in which two tenants both wait, they get the same number of tokens, except for at most one call of
+each.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Use:
         self.used = 0.0
 
     def add(self, reserved: float, used: float) -> None:
-        """Count a call that has ended."""
+        """Count a call that has ended: the tokens that it had reserved, and the tokens that it used."""
         self.calls += 1
         self.reserved += reserved
         self.used += used
@@ -50,8 +52,9 @@ class Use:
 
 
 class Tenant:
-    """The calls of one tenant that wait at one priority. `turn` is the tenant's position in virtual time: the smallest
-    turn is served next. `standing` is True if the tenant is in the heap of waiting tenants of its `Line`.
+    """The calls of one tenant that wait at one priority. `turn` is the tenant's position in virtual time. The tenant
+    with the smallest turn is served next. `standing` is True if the tenant is in its line's heap of tenants with
+    waiting calls.
     """
 
     __slots__ = ("calls", "heap", "name", "standing", "tokens", "turn", "use")
@@ -75,8 +78,8 @@ class Tenant:
 
 
 class Line:
-    """The calls that wait at one priority. Each time a call of a higher priority is admitted, they earn a fraction of
-    its tokens. `earned` is the sum. As soon as it is enough for the first waiting call, this call is served next.
+    """The calls that wait at one priority. Each admitted call of a higher priority adds a fraction of its tokens to
+    `earned`. As soon as `earned` is enough for the first waiting call of this line, this call is served next.
     """
 
     __slots__ = ("_deeper", "_last", "_most", "_now", "_turns", "_use", "calls", "earned", "tenants", "tokens")
@@ -94,8 +97,10 @@ class Line:
         self._deeper: list[int] = []  # at index i: how many tenants have more than i calls
 
     def push(self, ticket: Ticket, order: float, number: int) -> None:
-        """Add the `ticket` of a waiting call. Calls of one tenant are served by `order`, the smallest first. `number`
-        must be larger than in all earlier calls of this method; it decides between equal positions.
+        """Add the `ticket` of a waiting call. The call with the smallest `order` of its tenant is served first.
+
+        `number` must be larger than in all earlier calls of this method. It decides between calls with the same
+        `order`, and between tenants with the same turn.
         """
         tenant = self.tenants.get(ticket.tenant) or self._come(ticket.tenant)
         if not self.calls:
@@ -127,8 +132,8 @@ class Line:
         return None
 
     def pop(self, weight: float, number: int) -> None:
-        """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant: a tenant gets
-        tokens in proportion to its weight.
+        """Remove the ticket that `head()` returned (the next call). `weight` is the weight of its tenant. Tenants get
+        tokens in proportion to their weights.
         """
         turn, _, tenant = self._turns[0]
         _, _, ticket = heapq.heappop(tenant.heap)
@@ -143,8 +148,8 @@ class Line:
         self.leave(ticket)
 
     def leave(self, ticket: Ticket) -> None:
-        """Count the call of `ticket` no longer, because it no longer waits. If no other call waits here, set `earned`
-        (the tokens that these calls can use before calls of higher priorities) to 0.
+        """Remove the call of `ticket` from the counts of this line, because the call no longer waits. If no call of the
+        line waits now, set `earned` to 0.
         """
         tenant = self.tenants.get(ticket.tenant)
         if tenant is None or not tenant.calls:
@@ -167,8 +172,8 @@ class Line:
             self._use.add(reserved, used)
 
     def ahead(self, name: str) -> int:
-        """Return the number of calls that are served up to and including the last call of the tenant `name`. If the
-        tenant has no waiting call, assume that one arrives now.
+        """Return the number of calls that are served up to and including the last waiting call of the tenant `name`. If
+        the tenant has no waiting call, assume that one arrives now.
         """
         tenants = self.tenants
         own = tenants[name].calls if name in tenants else 0
@@ -187,8 +192,8 @@ class Line:
         return max(LEAST_USED, expected) * max(1.0, tokens)
 
     def _come(self, name: str) -> Tenant:
-        """Add a tenant and return it. If there are too many tenants, first remove the tenants without waiting calls
-        whose turn (position in virtual time) has passed. If such a tenant returns, it starts like a new one.
+        """Add a tenant and return it. If there are too many tenants, first remove tenants that have no waiting calls
+        and whose turn (position in virtual time) has passed. If a removed tenant returns, it starts like a new tenant.
         """
         if len(self.tenants) >= self._most:
             self.tenants = {

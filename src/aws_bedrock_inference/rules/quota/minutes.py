@@ -99,9 +99,9 @@ LONGEST = 3600.0
 
 
 class Minutes:
-    """The start of the service's minutes. `phase` is the second at which each minute starts on the clock of `now`, from
-    0 to below 60, or None while it is unknown. The true start is between `phase` and `unsure` seconds later. If no
-    `limit` is configured, nothing is learned.
+    """The start of the service's minutes, on the clock of `now`. `phase` is the second at which each minute starts,
+    from 0 to below 60, or None while it is unknown. The true start is at `phase`, or at most `unsure` seconds later. If
+    no `limit` is configured, nothing is learned.
     """
 
     def __init__(self, limit: float = inf, now: float = 0.0) -> None:
@@ -121,8 +121,8 @@ class Minutes:
         self._short = 0.0  # tokens that seemed free when the service reported this minute as full
 
     def turn(self, slots: Collection[Slot], limit: Limit, now: float) -> None:
-        """Check the evidence about the start of the minutes. If the start is known, compute which part of `limit` is
-        used in the present minute. This method is called at each new slot (a short part of the minute).
+        """Check the evidence about the start of the minutes. If the start is known, set `limit.before`, the part of the
+        use that belongs to earlier minutes. The caller calls this method at each new slot (a short part of the minute).
         """
         if now >= self.due:
             self.due = now + LOOK
@@ -140,8 +140,8 @@ class Minutes:
 
     def refused(self, slots: Iterable[Slot], limit: Limit, amount: float, sent: float, in_a_row: int) -> bool:
         """Use the refusal of a call that needs `amount` tokens as evidence about the moments at which minutes begin.
-        `sent` is the time of the call. `in_a_row` is the number of the refusal in its row of refusals (see `Throttle`).
-        Return True if the minute was full; otherwise return False.
+        `sent` is the time at which the call was sent. `in_a_row` is the position of the refusal in its row of refusals
+        (see `Throttle`). Return True if the minute was full; otherwise return False.
         """
         if self.due == inf or limit.share < 1.0 or (self.phase is None and not 0 < in_a_row <= ROW):
             return False
@@ -163,14 +163,17 @@ class Minutes:
         return False
 
     def _present(self, held: list[float], until: float, sent: float) -> float:
-        """Return the number of tokens that were sent up to `until` in the service's minute that contains the time
-        `sent`. Return 0 if the start of the minutes is unknown.
+        """Return the number of tokens that were sent up to `until` in one minute of the service: the minute that
+        contains the time `sent`. Return 0 if the start of the minutes is unknown.
         """
         return held[min(MOMENTS, _step(until) - _step(self.began(sent)))] if self.phase is not None else 0.0
 
     def began(self, now: float) -> float:
         """Return the time at which the service's present minute is assumed to have begun. If several starts are
-        possible, it is the middle one: the results of the next calls then rule out half of the possible starts.
+        possible, this is the earliest.
+
+        A new minute is assumed only from the middle of the possible starts. Therefore the results of the next calls
+        rule out half of the possible starts.
         """
         phase = self.phase or 0.0
         return phase + (now - self._tried - phase) // MINUTE * MINUTE
@@ -241,8 +244,8 @@ def _step(time: float) -> int:
 
 
 def _at(ago: int, until: float) -> int:
-    """Return the index of the possible start of the minute that is `ago` steps before `until`. If `ago` is MOMENTS,
-    return the index of the sliding minute (the last 60 seconds).
+    """Return the index of a possible start of the minute: the start that is `ago` steps before `until`. If `ago` is
+    MOMENTS, return the index of the sliding minute (the last 60 seconds).
     """
     return MOMENTS if ago == MOMENTS else (_step(until) - ago) % MOMENTS
 

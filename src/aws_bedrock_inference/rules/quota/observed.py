@@ -22,11 +22,11 @@ class Counts(Protocol):
 
     @property
     def admitted(self) -> float:
-        """The calls of this process that were admitted since the start."""
+        """The number of calls of this process that were admitted since the start."""
 
     @property
     def calls(self) -> float:
-        """The calls of this process per second."""
+        """The number of calls of this process per second."""
 
     @property
     def used(self) -> float:
@@ -40,7 +40,9 @@ class Counts(Protocol):
 
     @property
     def fixed(self) -> bool:
-        """True if minutes with a fixed start are counted. The last 60 seconds can then contain more than the limit."""
+        """True if minutes with a fixed start are counted. In that case, the last 60 seconds can contain more than the
+        limit.
+        """
 
     @property
     def held_back(self) -> bool:
@@ -52,17 +54,17 @@ class Counts(Protocol):
 
 
 class Throttle(NamedTuple):
-    """The throttle of a call that was admitted `age` seconds ago. `in_a_row` is its number in a row of throttles,
-    between which almost no call succeeds. It is 0 if this call was already in flight when the previous throttle
-    arrived.
+    """The throttle of a call that was admitted `age` seconds ago.
 
+    * `in_a_row`: the position of the throttle in its row, starting with 1. In a row, almost no call succeeds between
+      two throttles. It is 0 if this call was already in flight when the previous throttle arrived.
     * `recently`, `lately`: the use of the whole quota in the last few seconds and in the last minute.
     * `shortly`: the use in the last second, or in the time of a few calls if that is longer.
     * `calls`: the number of calls in the time of `shortly`.
-    * `refused`: the size of the throttled call, in units.
-    * `size`: the same size, divided by the mean size of calls.
+    * `refused`: the size of the throttled call, in units (requests or tokens).
+    * `size`: the size of the throttled call, divided by the mean size of calls.
 
-    The three uses are in units (requests or tokens) per minute.
+    `recently`, `lately` and `shortly` are in units per minute.
     """
 
     in_a_row: int
@@ -75,8 +77,8 @@ class Throttle(NamedTuple):
     size: float = 1.0
 
     def at_least(self, calls: float) -> float:
-        """Return the use of the last few seconds, in units per minute, but at least the use of `calls` calls per minute
-        of the throttled call's size.
+        """Return the use of the last few seconds, in units per minute. Return at least the use that `calls` calls per
+        minute would cause if each had the size of the throttled call.
         """
         return max(self.recently, calls * max(1.0, self.refused))
 
@@ -85,8 +87,8 @@ class Estimator(Protocol):
     """An estimator of one limit (requests or tokens per minute). The results are attributes, because they are read far
     more often than they change.
 
-    `known` is True if the estimate is based on a configured limit, a throttle, or the estimate of another member.
-    `reason` states this basis in words.
+    `known` is True if the estimate is based on a configured or listed limit, a throttle, or the estimate of another
+    member. `reason` is a text that explains the estimate.
     """
 
     estimate: float
@@ -99,8 +101,8 @@ class Estimator(Protocol):
         """Observe that `seconds` have passed, and update the estimated limit."""
 
     def throttled(self, throttle: Throttle, counts: Counts) -> bool:
-        """Record a throttle. Return True if the token bucket must be emptied, so that no more quota is used at once for
-        the moment; otherwise False.
+        """Record a throttle. Return True if the token bucket must be emptied, so that the next calls cannot use quota
+        that was saved before; otherwise return False.
         """
 
     @property

@@ -1,8 +1,8 @@
 """The queue of calls that wait for quota, ordered by priority. Within a priority, tenants are served in turn (`line`).
 
-When a call of a higher priority is admitted, each lower priority with waiting calls earns a fraction of this call's
-tokens. When the earned tokens are enough for the first call of a lower priority, this call is next. So calls of every
-priority are admitted at some time.
+When a call is admitted, each lower priority with waiting calls earns a fraction of the call's tokens. When a lower
+priority has earned enough tokens for its first call, this first call is served next. Therefore calls of every priority
+are admitted at some time.
 """
 
 from __future__ import annotations
@@ -33,10 +33,14 @@ LOOK = 30.0
 class Queue:
     """The tickets of the waiting calls by priority. The smallest priority number is served first.
 
-    `shares` are the guaranteed fractions of the quota by priority; each other priority has the fraction `SHARE`.
-    Tenants are served in proportion to their `weights`. The weight is 1 without a shared quota. In a shared quota, it
-    is the fraction of the tenant's calls that are in this process, so that several processes do not serve the tenant
-    several times. Methods that only read do not need the ledger's lock.
+    `shares` contains the guaranteed fractions of the quota by priority; each other priority has the fraction `SHARE`.
+
+    Tenants are served in proportion to their `weights`. Without a shared quota, each weight is 1. In a shared quota,
+    several processes can have calls of one tenant. The tenant's weight in a process is then the number of its calls
+    there, divided by the number of its calls in all processes. Otherwise the tenant would be served once for each
+    process.
+
+    Methods that only read do not need the ledger's lock.
     """
 
     def __init__(self, shares: Mapping[float, float] | None = None) -> None:
@@ -49,8 +53,8 @@ class Queue:
         return sum(line.calls for line in tuple(self._lines.values()))
 
     def push(self, ticket: Ticket, order: float) -> None:
-        """Add the `ticket` of a call at its priority, or at the next existing priority if there are too many
-        priorities.
+        """Add the `ticket` of a call at its priority. If there are too many priorities, add the ticket at the next
+        larger existing priority, or at the largest one (see `ticket.level`).
         """
         line = self._lines.get(ticket.priority)
         if line is None:
@@ -89,8 +93,8 @@ class Queue:
         return first
 
     def pop(self, ticket: Ticket) -> None:
-        """Remove the `ticket` of the next call, which `head()` has returned. Lower priorities with waiting calls earn a
-        fraction of its tokens.
+        """Remove the `ticket` that `head()` returned (the next call). Each lower priority with waiting calls earns a
+        fraction of the tokens of this call.
         """
         for priority, line in self._lines.items():
             if priority == ticket.priority:

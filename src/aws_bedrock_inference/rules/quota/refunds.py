@@ -1,12 +1,12 @@
 """Estimate how many reserved tokens the calls in flight will refund.
 
-A call reserves its `max_tokens`, and refunds what it did not use when it ends. Until then, its reservation hides free
-quota. The limit of the minute applies to the tokens that are really used. Therefore reservations may exceed this limit,
-by at most the expected refunds.
+A call reserves its `max_tokens`. When it ends, it refunds the tokens that it did not use. Until then, its reservation
+hides free quota. The limit of the minute applies to the tokens that are really used. Therefore reservations may exceed
+this limit, by at most the expected refunds.
 
 If a program changes `max_tokens` or the length of its answers, the estimate must not be too high. Therefore two
-estimates are computed, and the lower one is used. In the first, the calls in flight refund the same fraction of their
-reservations as earlier calls. In the second, they use as many tokens as earlier calls.
+estimates are computed, and the lower one is used. The first assumes that the calls in flight refund the same fraction
+of their reservations as earlier calls. The second assumes that they use as many tokens per call as earlier calls.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Refunds:
 
     def ended(self, seconds: float, reserved: float, unused: float) -> None:
         """Count a call that ended `seconds` after the end of its slot (a short part of the minute). The call had
-        reserved `reserved` tokens, and did not use `unused` of them.
+        reserved `reserved` tokens, and did not use `unused` of these tokens.
         """
         seconds = min(max(seconds, 0.0), MINUTE)
         self.calls += seconds

@@ -34,8 +34,8 @@ def most_by_noise(noise: float, calls: float) -> float:
 
 
 class Rows:
-    """The recent rows of throttles (almost no call succeeded between them). `before` and `estimate` are the evidence
-    and the estimated limit from before the present row.
+    """The recent rows of throttles. In a row, almost no call succeeds between two throttles. `before` is the evidence
+    from before the present row, and `estimate` is the estimated limit from before it.
     """
 
     def __init__(self, estimate: float) -> None:
@@ -52,8 +52,9 @@ class Rows:
         self.before, self.estimate = before, estimate
 
     def again(self, now: float, enough: float) -> bool | None:
-        """Count the present row of throttles among the recent rows. Return True if there are now at least `enough`, and
-        False if there are fewer. Return None if the present row was counted before.
+        """Count the present row of throttles among the recent rows. Return True if at least `enough` rows are now
+        counted, and then count only the present row. Return False if fewer rows are counted. Return None if the present
+        row was counted before.
         """
         if self._counted:
             return None
@@ -66,8 +67,9 @@ class Rows:
         return True
 
     def level(self, now: float, level: float, lately: float) -> float:
-        """Return the level to which the rate grows back after a row of throttles lowered it. Normally, this is `level`.
-        If an earlier row lowered the rate a short time ago, it is at most `lately`, the use of the last minute.
+        """Return the level to which the rate grows back after a row of throttles lowered it. Normally, this is the
+        argument `level`. If an earlier row lowered the rate a short time ago, the result is at most `lately`, the use
+        of the last minute.
         """
         again = now - self._lowered_at < REPEATED
         self._lowered_at = now

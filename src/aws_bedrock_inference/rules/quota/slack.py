@@ -2,13 +2,15 @@
 
 A call reserves `max_tokens`, and may use far less. If answers take long, such reservations fill the minute with tokens
 that are never used. A service with a bucket returns these tokens when the call ends, so it accepts reservations beyond
-the limit of the minute. A service that counts the tokens of each minute refuses them. To find out which kind it is, the
-slack grows step by step while reservations delay calls.
+the limit of the minute. A service that counts the tokens of each minute refuses such reservations. To find out which
+kind of service it is, the slack grows step by step while reservations delay calls.
 
-Some throttled calls needed more tokens in a minute than the service has ever accepted. Their throttles are counted
-separately (`doubts`). If there are more of them than usual, the service counts the tokens of each minute, and the slack
-is 0 for some time. A service that counts the last 60 seconds never accepts more than the limit in them. If it has
-accepted more for over a minute, without a break, it certainly does not count in this way.
+Some throttled calls needed more tokens in a minute than the service has ever accepted. The throttles of these calls are
+counted separately (`doubts`). If there are more of them than usual, the service counts the tokens of each minute. The
+slack is then 0 for some time.
+
+A service that counts the last 60 seconds never accepts more than the limit in any 60 seconds. If the service has
+accepted more for over a minute, without a break, it certainly does not count the last 60 seconds.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ class Slack:
         self._doubts = Doubts()
 
     def elapsed(self, now: float, seconds: float, counts: Counts) -> float:
-        """Increase the slack (reservations beyond the limit of the minute) if reservations delay calls now. Return the
-        slack.
+        """Increase the slack (the fraction by which reservations can exceed the limit of the minute) if reservations
+        delay calls now. Return the slack. If the service counts fixed minutes, the slack is 0.
         """
         if counts.fixed:  # use in fixed minutes is no evidence about a bucket
             self.share, self._passed, self._held, self._low_at = 0.0, 0.0, inf, now
@@ -66,9 +68,9 @@ class Slack:
         return self.share
 
     def explains(self, throttle: Throttle, now: float, counts: Counts) -> bool:
-        """Use a throttle as evidence. Return True if the slack (reservations beyond the limit of the minute) explains
-        it: the call needed more tokens in a minute than the service has ever accepted. Otherwise return False. After
-        too many of these throttles, set the slack to 0.
+        """Use a throttle as evidence. Return True if the slack explains it: reservations exceeded the limit, and the
+        call needed more tokens in a minute than the service has ever accepted. Otherwise return False. After too many
+        of these throttles, set the slack to 0.
         """
         tried = self._tries(now, counts.used + throttle.refused, counts)
         self._count(now, counts, tried=tried)
@@ -88,8 +90,8 @@ class Slack:
         self._doubts.end(anyway=False)
 
     def restore(self, share: float, now: float) -> None:
-        """Set the slack (reservations beyond the limit of the minute) to `share` again, because it did not cause the
-        throttles.
+        """Set the slack (the fraction by which reservations can exceed the limit of the minute) to `share` again. The
+        caller has found that the slack did not cause the throttles.
         """
         self.share, self._due = share, now
         self._rest = max(REST, self._rest / LONGER)

@@ -1,5 +1,5 @@
-"""Slots, which are short parts of the minute, and the pace (the rate of the next calls) that the use in these slots
-allows.
+"""Slots, which are short parts of the minute, and the pace (the rate of the next calls). The pace is computed from the
+use in the slots.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ GRAIN = 5.0
 
 
 class Slot:
-    """The tokens and requests that were admitted in a short part of the minute. The slot counts against the quota while
-    it is `alive`. `reserved` is the part of the tokens that its `in_flight` calls have reserved. `forks` identifies the
-    process that created the slot, because a forked child must not settle the calls of its parent.
+    """The tokens and requests that were admitted in a short part of the minute.
+
+    * `alive`: True while the slot counts against the quota.
+    * `in_flight`: the number of calls of the slot that have not ended.
+    * `reserved`: the number of tokens that these calls have reserved.
+    * `forks`: identifies the process that created the slot, because a forked child must not settle the calls of its
+      parent.
     """
 
     __slots__ = ("alive", "end", "forks", "in_flight", "requests", "reserved", "tokens")
@@ -45,8 +49,9 @@ class Slot:
 
 
 def pace(slots: Iterable[Slot], name: str, room: float, now: float) -> float:
-    """Return the pace of calls in units per second: the highest rate at which the free units (`room`) last until older
-    calls leave the minute. At a higher pace, calls would stop and start again in each minute.
+    """Return the pace of the next calls, in units (requests or tokens) per second. It is the highest rate at which the
+    free units (`room`) last until older calls leave the minute. At a higher pace, calls would stop and start again in
+    each minute.
     """
     found = inf
     for slot in slots:

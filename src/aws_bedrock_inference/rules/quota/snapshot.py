@@ -48,11 +48,14 @@ NAMED = 64
 class Snapshot:
     """The use of a quota by this process at one time.
 
-    * `used`, for each dimension (requests and tokens): the use in the last minute.
-    * `estimates`, `reasons`, for each dimension: the estimated limit per minute, and the evidence for it.
-    * `bursts`, for each dimension: the number of seconds whose quota can be used at once.
-    * `waiting`, `consumers`, for each priority: the number of waiting calls, and the use in tokens per minute.
-    * `outstanding`: the number of tokens that the `in_flight` calls have reserved.
+    * `used`: for each dimension (requests and tokens), the use in the last minute.
+    * `estimates`: for each dimension, the estimated limit per minute of this process.
+    * `reasons`: for each dimension, a text that explains the estimate.
+    * `bursts`: for each dimension, the number of seconds whose quota can be used at once.
+    * `waiting`: for each priority, the number of waiting calls.
+    * `consumers`: for each priority, the use in tokens per minute.
+    * `in_flight`: the number of calls in flight.
+    * `outstanding`: the number of tokens that the calls in flight have reserved.
     * `stalled`: True if no call has succeeded for so long that a full minute of the quota cannot be the cause.
     """
 
@@ -69,14 +72,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The part of a shared quota that a process needs, and what it reports to the store.
+    """The part of a shared quota that a process needs, and what the process reports to the store.
 
-    * `told`: for each priority and tenant, the fraction of the quota that its calls need.
+    * `told`: for each priority and tenant, the fraction of the quota that the calls of the process need.
     * `waiting`: the priorities and tenants that have waiting calls.
-    * `limits`: the estimates that are based on evidence, each with its name.
-    * `rate`: its calls per second.
-    * `uses`: what it used in the last minute, as tuples (age in seconds, requests, tokens).
-    * `free`: the numbers of requests and tokens that it could use immediately.
+    * `limits`: tuples (name, value) of what the process knows: limits, noise (the fraction of random throttles) and
+      burndown (quota tokens per output token).
+    * `rate`: the calls per second of the process.
+    * `uses`: the use by the process in the last minute, as tuples (age in seconds, requests, tokens).
+    * `free`: the numbers of requests and tokens that the process could use immediately.
     """
 
     told: tuple[Need, ...]
@@ -90,7 +94,7 @@ class Needs:
 def taken(
     window: Window, in_flight: int, waiting: Waiting, consumers: Mapping[float, int], *, stalled: bool
 ) -> Snapshot:
-    """Return the present use of a quota. `waiting` describes the calls in its queue."""
+    """Return the present use of a quota by this process. `waiting` describes the waiting calls."""
     return Snapshot(
         used={name: limit.used for name, limit in window.dimensions},
         estimates={name: limit.estimate * limit.share for name, limit in window.dimensions},
@@ -111,8 +115,11 @@ def needed(
     consumers: Mapping[Whose, float],
     uses: tuple[Use, ...],
 ) -> Needs:
-    """Return the part of a shared quota that this process needs. `waiting` are its waiting calls and their tokens, and
-    `consumers` its recent use, both by priority and tenant. `uses` is its use in the last minute, by age.
+    """Return the part of a shared quota that this process needs.
+
+    * `waiting`: for each priority and tenant, the number of waiting calls and the tokens that they need.
+    * `consumers`: for each priority and tenant, the recent use.
+    * `uses`: the use by this process in the last minute, by age.
     """
     requests, tokens = (sum(use[column] for use in uses) for column in (1, 2))
     used = max(requests / window.requests.estimate, tokens / window.tokens.estimate)
@@ -142,8 +149,8 @@ def needed(
 
 
 def _told(needs: list[Need]) -> tuple[Need, ...]:
-    """Return the quota that calls of this process need, as reported to the store: calls without tenant, the largest
-    tenants, and the others as a group.
+    """Return the needs as they are reported to the store. The needs of calls without tenant and of the largest tenants
+    are reported separately. The needs of the other tenants of a priority are added up.
     """
     named = [need for need in needs if need.tenant and need.tenant != OTHERS]
     kept = set(heapq.nlargest(NAMED, named, key=attrgetter("need")))
@@ -157,8 +164,8 @@ def _told(needs: list[Need]) -> tuple[Need, ...]:
 
 
 def _found(window: Window) -> tuple[tuple[str, float], ...]:
-    """Return the known limits, the noise (fraction of random throttles) and the learned burndown (quota tokens per
-    output token).
+    """Return what this process can report to other processes, as tuples (name, value): the known limits, the noise
+    (fraction of random throttles) and the learned burndown (quota tokens per output token).
     """
     limits = [(name, limit.estimate) for name, limit in window.dimensions if limit.known]
     noises = [(NOISE + name, limit.estimator.noise) for name, limit in window.dimensions if limit.estimator.noise]

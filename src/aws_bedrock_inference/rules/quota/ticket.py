@@ -27,8 +27,8 @@ RESTART = 30.0
 
 
 class Ticket:
-    """The place of one call in the queue. After the call is admitted, the ticket represents its reserved tokens. The
-    code that waits for the ticket calls `attach`.
+    """The place of one call in the queue. After the call is admitted, the ticket represents the tokens that the call
+    has reserved. The code that waits for the call's admission calls `attach`.
     """
 
     __slots__ = ("_wake", "_woken", "admitted_at", "left", "priority", "slot", "tenant", "tokens")
@@ -49,7 +49,9 @@ class Ticket:
         return self.slot is not None
 
     def attach(self, wake: Callable[[], object]) -> bool:
-        """Register the function that ends the wait. Return False if the wait has already ended, otherwise True."""
+        """Register the function `wake`, which the ticket calls to end the wait. Return False if the wait has already
+        ended, otherwise True.
+        """
         self._wake = wake
         return not self._woken
 
@@ -67,9 +69,9 @@ class Ticket:
 
 
 def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
-    """End the wait of the call of each ticket in `tickets`, except for `but`. Return the tickets whose waiting code
-    cannot be reached, for example because its event loop was closed. An error at one ticket does not affect the others
-    or the caller.
+    """End the wait of the call of each ticket in `tickets`, except for the ticket `but`. Return the tickets whose
+    waiting code cannot be reached, for example because its event loop was closed. An error at one ticket does not
+    affect the other tickets or the caller.
     """
     gone = []
     for ticket in tickets:
@@ -82,8 +84,10 @@ def wake(tickets: Iterable[Ticket], but: Ticket | None = None) -> list[Ticket]:
 
 
 def level(priority: float, levels: Collection[float]) -> float:
-    """Return the priority under which calls of `priority` are counted. `levels` are the priorities that are already
-    counted. At most `LEVELS` are counted separately, because each admission looks at all of them. From then on, a new
+    """Return the priority under which calls of `priority` are counted. `levels` contains the priorities that are
+    already counted.
+
+    At most `LEVELS` priorities are counted separately, because each admission looks at all of them. After that, a new
     priority is counted under the next larger priority in `levels`, or under the largest one if none is larger.
     """
     if priority in levels or len(levels) < LEVELS:
@@ -93,9 +97,11 @@ def level(priority: float, levels: Collection[float]) -> float:
 
 
 class Consumers:
-    """The recent use of each priority and tenant, in tokens. The weight of a use halves every 30 seconds. The weighted
-    sum is about the use of the last minute. If there are more than `LEVELS` priorities, similar priorities are counted
-    together. If there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted together.
+    """The recent use of each priority and tenant, in tokens. The weight of a use halves every 30 seconds, so the
+    weighted sum is about the use of the last minute.
+
+    If there are more than `LEVELS` priorities, further priorities are counted under existing ones (see `level`). If
+    there are more than `TENANTS` pairs of priority and tenant, the later tenants are counted together.
     """
 
     __slots__ = ("_began", "_levels", "_used")
@@ -119,14 +125,14 @@ class Consumers:
         self._used[key] = self._used.get(key, 0.0) + used * 2.0 ** ((now - self._began) / HALF)
 
     def minute(self, now: float) -> dict[float, int]:
-        """Return the tokens per minute of each priority."""
+        """Return the use of each priority, in tokens per minute."""
         total: dict[float, float] = {}
         for (priority, _), used in self.by_tenant(now).items():
             total[priority] = total.get(priority, 0.0) + used
         return {priority: round(used) for priority, used in total.items()}
 
     def by_tenant(self, now: float) -> dict[tuple[float, str], float]:
-        """Return the tokens per minute of each priority and tenant that used at least one token."""
+        """Return the use of each priority and tenant, in tokens per minute. Uses below one token are left out."""
         if len(self._used) > LEVELS:
             self._begin(now)
         kept = 2.0 ** ((self._began - now) / HALF)

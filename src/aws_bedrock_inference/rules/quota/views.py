@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One member (process): its share of the quota, seconds since its last request, its calls per second, and its
-    report.
+    """One member (process) of a shared quota.
+
+    * `share`: the fraction of the quota that the member can use.
+    * `age`: the seconds since the member's last request.
+    * `rate`: the member's calls per second.
+    * `report`: the member's report, a text for people.
     """
 
     member: str
@@ -20,8 +24,8 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The members of a quota, sorted by name, and their shared `limits`: tuples (dimension, units per minute, stamp).
-    The stamp counts the changes of the limit.
+    """The members of a shared quota, sorted by name, and the limits that they share. `limits` contains tuples
+    (dimension, units per minute, stamp). The stamp counts the changes of the limit.
     """
 
     members: tuple[Seen, ...]

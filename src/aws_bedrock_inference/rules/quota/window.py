@@ -1,4 +1,4 @@
-"""Count requests and tokens per minute: two limits over the last 60 seconds."""
+"""Count the requests and tokens of the last 60 seconds, and compare them with the limits per minute."""
 
 from __future__ import annotations
 
@@ -55,10 +55,11 @@ TOLERANCE = 1e-6
 
 class Window:
     """The limits of requests and tokens per minute, and the slots (short parts of the minute) that both limits count.
-    With `firm`, the limits are configured and never exceeded. Without it, they are Service Quotas' values.
+    With `firm`, the limits are configured and never exceeded. Without `firm`, the limits are values from Service
+    Quotas.
 
-    If no limit is set, requests start at a moderate rate, which doubles each second while it delays calls. After a
-    throttle, the throttled dimension is estimated.
+    If no limit is set, requests start at a moderate rate. While this rate delays calls, it nearly doubles each second.
+    After a throttle, the limit of the throttled dimension is estimated.
     """
 
     def __init__(
@@ -141,9 +142,9 @@ class Window:
         self._slots, self._others = deque(slots), slots
 
     def lease(self, share: float, limits: Mapping[str, float], now: float, until: float, gone: Uses) -> None:
-        """Use the fraction `share` of a shared quota until the time `until`. `limits` are the limits that other members
-        estimate. `gone` is the use of members that left or stopped renewing (None: unknown). The same fraction of
-        `gone` counts as used.
+        """Use the fraction `share` of a shared quota until the time `until`. `limits` contains the limits that other
+        members estimate. `gone` is the use by members that left or stopped renewing, or None if it is unknown. The
+        fraction `share` of `gone` counts as used.
         """
         self.leased_until = until
         self.refresh(now)
@@ -162,13 +163,17 @@ class Window:
             self._slots = deque(sorted((*self._slots, *self._others), key=lambda slot: slot.end))
 
     def forget(self) -> None:
-        """Forget the use of the last minute, unless calls are in flight. After this process left, others count it."""
+        """Forget the use of the last minute, unless calls are in flight. Call this method when this process has left a
+        shared quota, because the other members then count this use.
+        """
         if self.outstanding <= TOLERANCE:
             self._forget((*self._slots, self.slot))
             self.slot = Slot(self.slot.end, self.forks)
 
     def uses(self, now: float) -> tuple[Use, ...]:
-        """Return what this process used in the last minute, as one tuple for each `STEP` seconds of age."""
+        """Return the use by this process in the last minute, as tuples (age in seconds, requests, tokens). The uses
+        within each `STEP` seconds of age are added up.
+        """
         steps: dict[float, tuple[float, float]] = {}
         others = set(self._others)
         for slot in (*self._slots, self.slot):
@@ -221,7 +226,7 @@ class Window:
         self.requests.renew(seconds, requests, calls, admitted=self.admitted)
 
     def wait_for(self, tokens: float, now: float) -> float:
-        """Return the seconds until a call of `tokens` fits. Mark which of the two limits delays the call."""
+        """Return the seconds until a call of `tokens` fits. If a limit delays the call, mark this limit."""
         self.refresh(now)
         wait = 0.0
         if self.requests.free < 1.0 - TOLERANCE:
@@ -233,8 +238,8 @@ class Window:
         return wait if wait > TOLERANCE else 0.0
 
     def earliest(self, tokens: float, ahead: int) -> float:
-        """Return the shortest wait, in seconds, of a call with `ahead` calls before it. The reserved tokens of calls in
-        flight count as free, and other processes are not considered.
+        """Return the shortest possible wait, in seconds, of a call that has `ahead` calls before it in the queue. The
+        tokens that calls in flight have reserved count as free. Other processes are not considered.
         """
         before = ahead * self.tokens.used / max(1.0, self.requests.used)
         short = min(tokens, self.tokens.capacity) + before - self.tokens.level - self.outstanding
@@ -242,7 +247,7 @@ class Window:
         return max(0.0, short * MINUTE / self.tokens.estimate, fewer * MINUTE / self.requests.estimate)
 
     def lately(self, name: str, now: float, seconds: float) -> float:
-        """Return the use of the last `seconds`, in requests or tokens per minute."""
+        """Return the rate of use during the last `seconds`, in requests or tokens per minute."""
         used = float(getattr(self.slot, name))
         first = self.slot.end - SLOT
         for slot in reversed(self._slots):
@@ -253,13 +258,16 @@ class Window:
         return used * MINUTE / max(1.0, now - first)
 
     def nearest(self) -> str:
-        """Return the dimension (requests or tokens) nearest to its limit, among known limits."""
+        """Return the dimension (requests or tokens) whose use is nearest to its limit. Only known limits are
+        considered. If none is known, return "tokens".
+        """
         fills = {name: limit.used / (limit.estimate * limit.share) for name, limit in self.dimensions if limit.known}
         return max(fills, key=lambda name: fills[name], default="tokens")
 
     def throttled(self, name: str, tokens: float, now: float, in_a_row: int, age: float) -> None:
-        """Use the throttle of a call of `tokens` that was admitted `age` seconds ago as evidence. `in_a_row` is its
-        number in a row of throttles (see `Throttle`), or 0 if it counts as one throttle with the previous one.
+        """Use the throttle of a call of `tokens` as evidence about a limit. `name` is the throttled dimension. The call
+        was admitted `age` seconds ago. `in_a_row` is the position of the throttle in its row of throttles (see
+        `Throttle`), or 0 if the throttle counts as one with the previous throttle.
         """
         limit = self.tokens if name == "tokens" else self.requests
         if limit is self.tokens:
