@@ -115,7 +115,7 @@ def test_a_program_reads_the_same_inputs(desk: Desk) -> None:
     with BedrockClient(MODEL, endpoint_url=desk.stub.url) as client:
         with BatchRun(folder, desk.output, client=client, template="Say {text}") as run:
             assert [(answer["id"], answer["text"]) for answer in run] == [("a.txt", "Say first")]
-        with pytest.raises(ValueError, match="in the directory that is the input"):
+        with pytest.raises(ValueError, match="is in the input directory"):
             BatchRun(folder, folder / "answers.jsonl", client=client, template="Say {text}")
         with pytest.raises(ValueError, match="contains no bucket"):
             BatchRun("s3:///key", desk.output, client=client)
@@ -175,7 +175,7 @@ def test_a_rejects_file_that_cannot_be_written_ends_the_run_and_is_named(desk: D
     [
         ("texts", [], "Pass --template 'Summarize: {text}'"),
         ("texts", ["--template", "x"], "the template contains no name in braces"),
-        ("texts", ["--template", "@nowhere.txt"], "nowhere.txt: No such file"),
+        ("texts", ["--template", "@nowhere.txt"], "nowhere.txt cannot be read: No such file"),
         ("texts", ["--template", "{text}", "-o", "texts/answers.jsonl"], "--output is in the directory INPUT"),
         ("table.csv", [], 'no column "id", only "key", "prompt"'),
         ("s3:///key", [], "contains no bucket"),
