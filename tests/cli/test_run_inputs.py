@@ -115,7 +115,7 @@ def test_a_program_reads_the_same_inputs(desk: Desk) -> None:
     with BedrockClient(MODEL, endpoint_url=desk.stub.url) as client:
         with BatchRun(folder, desk.output, client=client, template="Say {text}") as run:
             assert [(answer["id"], answer["text"]) for answer in run] == [("a.txt", "Say first")]
-        with pytest.raises(ValueError, match="is in the input directory"):
+        with pytest.raises(ValueError, match="is inside the input directory"):
             BatchRun(folder, folder / "answers.jsonl", client=client, template="Say {text}")
         with pytest.raises(ValueError, match="contains no bucket"):
             BatchRun("s3:///key", desk.output, client=client)
