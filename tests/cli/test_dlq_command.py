@@ -143,7 +143,7 @@ def test_letters_chosen_by_id_are_sent_even_if_one_fails(queue: Any, dlq: Any, s
 def test_letters_are_chosen_by_id_or_by_filters_and_not_by_both(queue: Any, dlq: Any, option: Any) -> None:
     (kept,) = fill(queue, 1)
     code, output = dlq("redrive", kept, *option)
-    assert (code, "an ID cannot be combined with options" in output) == (2, True)
+    assert (code, "An ID selects one dead letter, so it cannot be combined" in output) == (2, True)
 
 
 def test_control_characters_of_a_letter_do_not_reach_the_terminal(queue: Any, dlq: Any) -> None:

@@ -185,7 +185,7 @@ def test_errors_of_a_code_with_many_meanings_shows_that_code_alone_and_points_to
 def test_errors_refuses_an_unknown_name() -> None:
     result = bedrock("errors", "NoSuchThing")
     assert result.exit_code == 2
-    assert "no service, error code or cause 'NoSuchThing'" in result.output
+    assert "'NoSuchThing' is not a service, an error code or a cause" in result.output
 
 
 def test_practices_are_listed_of_all_services_or_of_one() -> None:

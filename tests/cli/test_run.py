@@ -168,7 +168,7 @@ def test_a_run_without_model_access_stops_early_with_the_reason(desk: Desk) -> N
         (["--model", " "], 2, "No model is set. Pass --model ID or set BEDROCK_MODEL_ID"),
         (["--rpm", "0"], 2, "--rpm"),
         (["--output", "-"], 2, "--output must be a file"),
-        (["--simulate", "prompts.jsonl"], 2, "Write --simulate last"),
+        (["--simulate", "prompts.jsonl"], 2, "Move --simulate to the end"),
     ],
 )
 def test_a_wrong_argument_is_explained(desk: Desk, change: list[str], code: int, says: str) -> None:

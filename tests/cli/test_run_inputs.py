@@ -175,7 +175,7 @@ def test_a_rejects_file_that_cannot_be_written_ends_the_run_and_is_named(desk: D
     [
         ("texts", [], "Pass --template 'Summarize: {text}'"),
         ("texts", ["--template", "x"], "the template contains no name in braces"),
-        ("texts", ["--template", "@nowhere.txt"], "nowhere.txt: No such file"),
+        ("texts", ["--template", "@nowhere.txt"], "nowhere.txt cannot be read: No such file"),
         ("texts", ["--template", "{text}", "-o", "texts/answers.jsonl"], "--output is in the directory INPUT"),
         ("table.csv", [], 'no column "id", only "key", "prompt"'),
         ("s3:///key", [], "contains no bucket"),

@@ -77,7 +77,7 @@ class _BaseRun:
             given["template"] = Template(given["template"])
         if holds_output(source_of(source), Path(output)):
             raise ValueError(
-                f"the output {output} is the input itself, or is in the input directory. Choose another output"
+                f"the output {output} is the input itself, or is inside the input directory. Choose another output"
             )
         self._job = Job(source=source_of(source), output=Path(output), model=client.model_id, **given)
         check_limit(self._job.max_cost)

@@ -65,4 +65,6 @@ class _Rejects:
         try:
             yield
         except OSError as error:
-            raise OSError(f"{self._path} cannot be written: {error.strerror or error}.") from error
+            raise OSError(
+                f"{self._path}: {error.strerror or error}. This file cannot be written; correct its path or its disk."
+            ) from error

@@ -34,7 +34,7 @@ class Schema:
             raise ValueError(f"{path} is not UTF-8. Pass a JSON schema in UTF-8") from None
         if not is_usable(self._text):
             raise ValueError(
-                f"{path} is not valid JSON, or is not a valid JSON schema. Correct it; `python -m json.tool {path}` "
+                f"{path} is not a JSON schema, or is not valid JSON. Correct it; `python -m json.tool {path}` "
                 "shows errors in the JSON"
             )
 

@@ -93,6 +93,6 @@ def _applied(function: Callable[[bytes], bytes], content: bytes, name: str) -> b
         raise StoreUnusable(f"{name}=(encrypt, decrypt) raised {type(error).__name__}. Correct this function") from None
     if not isinstance(made, bytes):
         raise StoreUnusable(
-            f"{name}=(encrypt, decrypt) returned {type(made).__name__}, not bytes. Correct this function"
+            f"{name}=(encrypt, decrypt) returned a {type(made).__name__}, not bytes. Correct this function"
         )
     return made
