@@ -25,7 +25,7 @@ def recall(directory: str | Path | None, whose: str, region: str, endpoint: str)
     """Return the newest stored lists of one account in one Region, or None.
 
     All of AWS's own endpoints have the same lists, so `endpoint` can be an endpoint of the runtime or of the control
-    plane. Another endpoint, such as the simulator, has its own lists.
+    plane. Lists from an endpoint outside AWS, such as the simulator, are stored separately.
     """
     if not whose:
         return None

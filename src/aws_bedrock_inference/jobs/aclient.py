@@ -147,8 +147,10 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """Call this method before the program ends. If this process runs a local job (it sends the records on demand),
-        the method waits until this run has ended. For any other job, the method returns immediately.
+        """Wait until this process has finished its run of the job. Call this method before the program ends.
+
+        A process runs only local jobs, whose records it sends on demand. If this process does not run the job, the
+        method returns immediately.
         """
         await asyncio.to_thread(self._jobs.finish, job_id)
 

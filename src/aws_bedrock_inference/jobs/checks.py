@@ -57,8 +57,8 @@ class JobChecks:
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
         """Check the job. Raise `ValueError` with one line for each problem.
 
-        `given_input` is an input that is already in S3. If `given_input` is None, the caller will upload the input
-        below `output`. The permission of the caller to write there is then checked too.
+        `given_input` is an input that is already in S3. If it is None, the caller will upload the input below `output`,
+        so the caller's permission to write there is also checked.
         """
         problems = [
             self._found(self._role, role_arn),

@@ -106,8 +106,8 @@ def name_of(token: str) -> str:
 
 
 def tell_of_other_records(token: str, job_id: str) -> None:
-    """Log a warning that the token of the caller belongs to an existing job with other records than the records of this
-    call. The existing job is used.
+    """Log a warning that the caller's token belongs to an existing job with different records. The existing job is
+    used, so the records of this call are not sent.
     """
     LOGGER.warning(
         "client_token %s already has a job with different records: %s. That job is used. Pass another client_token",

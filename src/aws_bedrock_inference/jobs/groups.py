@@ -150,8 +150,8 @@ class Groups:
         return stored.value
 
     def _noted(self, place: S3Location, stored: Stored, number: int, job_id: str) -> Stored:
-        """Store `job_id` in the group as the job of the part `number`, unless another process has already stored an id.
-        Return the group.
+        """Store `job_id` in the group as the job of the part `number`. If another process has already stored an id for
+        this part, change nothing. Return the stored group.
         """
         while stored.value["parts"][number]["job"] is None:
             parts = list(stored.value["parts"])

@@ -185,9 +185,9 @@ class LocalJobs:
             running.thread.join()
 
     def close(self) -> None:
-        """Wait for the records in flight, and send no further records.
+        """Send no further records, and wait for the records in flight.
 
-        The next process that waits for a job sends the remaining records.
+        The next process that waits for a job sends the job's remaining records.
         """
         with self._lock:
             running = list(self._running.values())

@@ -48,8 +48,8 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether the output line with this id and this body was already used. If it was, the input contains the
-        record twice.
+        """Return whether the output line with this id and this body was already used. If a record's line was used
+        before the record is read, the input contains the record twice.
         """
         return (record_id, _fingerprint(body)) in self._taken
 
