@@ -98,8 +98,8 @@ def no_such_id(name: str, listing: Listing) -> str:
 
 
 def refuses_retention(base: str, mode: str | None) -> bool:
-    """Return True if a model refuses calls because of `mode`, the account's data-retention mode. Return False if the
-    model accepts calls, or if this is unknown.
+    """Return True if the model refuses calls because of `mode`, the account's data-retention mode. Return False if the
+    model accepts this mode. Also return False if the mode, or the modes that the model accepts, are unknown.
     """
     modes = lifecycle.retention_modes(base)
     return bool(modes) and mode not in (None, "inherit", *modes)
@@ -220,8 +220,8 @@ def _conditions(read: Read) -> list[str]:
 
 
 def _context(base: str, listing: Listing) -> str | None:
-    """Return the longest context of a model, such as `200k`, or None. AWS lists each context size as a separate model
-    id.
+    """Return the size of the model's longest context, such as `200k`. AWS lists each context size as a separate model
+    id. Return None if AWS lists no size for this model.
     """
     sizes = [model.id.removeprefix(f"{base}:") for model in listing.models or () if model.id.startswith(f"{base}:")]
     counted = [(int(size[:-1]), size) for size in sizes if size.endswith("k") and size[:-1].isdecimal()]

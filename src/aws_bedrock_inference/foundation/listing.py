@@ -78,8 +78,8 @@ class Missing:
 
 
 def told(missing: Iterable[Missing]) -> list[str]:
-    """Return sentences for users about failed requests: one sentence for each denied permission, and one for each other
-    reason, which lists the requests that failed for this reason.
+    """Return sentences for users about failed requests. There is one sentence for each denied permission. All other
+    failed requests with the same reason share one sentence.
     """
     failed: dict[str, list[str]] = {}
     sentences = []

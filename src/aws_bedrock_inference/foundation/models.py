@@ -39,8 +39,8 @@ class Models(Locked):
 
     * `session`: a session of boto3 or botocore. Default: boto3's default session.
     * `endpoint_url`: an endpoint of the control-plane service `bedrock`, not of `bedrock-runtime`.
-    * `max_age`, default one day: the seconds for which stored lists are used. If the lists are older when they are
-      needed, they are read from AWS again.
+    * `max_age`: the maximum age of stored lists in seconds. Default: one day. If the stored lists are older, they are
+      read from AWS again when they are needed.
     * `cache`: the directory that stores the lists. Default: `aws-bedrock-inference` in `$XDG_CACHE_HOME` or `~/.cache`.
     * `clock`: returns the time of day.
 
@@ -113,8 +113,9 @@ class Models(Locked):
         """Return the state of an id or ARN: whether the Region has it, its lifecycle, the account's access to it, and
         problems.
 
-        Each call of this method requests the account's access from AWS. The other facts come from the lists of models
-        and profiles. If the caller has no permission to read these lists, AWS is queried for this one id.
+        Each call of this method requests the account's access from AWS. If the model requires a use-case form, or
+        accepts only some data-retention modes, these facts are also requested. The other facts come from the lists of
+        models and profiles. If the caller has no permission to read these lists, AWS is queried for this one id.
         """
         name = str(id)
         listing = self.listing()
@@ -143,12 +144,12 @@ class Models(Locked):
         return checks.made(read, listing, self._clock())
 
     def resolve(self, id: str, within: str | Iterable[str] | None = None) -> str:  # noqa: A002 - as `get`
-        """Return the id to call in this Region for the model of `id`. It is `id` itself, the model's own id, or an
-        inference profile.
+        """Return the id to use for calls in this Region, for the model that `id` names. The result is `id` itself, the
+        model's own id, or an inference profile of the model.
 
-        * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. Each destination Region
-          of the returned id matches one of the patterns. These Regions come from the list that AWS returns, not from
-          the profile's prefix.
+        * `within`: a shell pattern of allowed Regions, such as `eu-*`, or several patterns. Each destination Region of
+          the returned id matches one of the patterns. These Regions come from the list that AWS returns, not from the
+          profile's prefix.
 
         A global profile is returned only if `id` is a global profile and `within` is None or `*`. A profile that the
         account has created is returned only if `id` is that profile.
@@ -171,8 +172,9 @@ class Models(Locked):
             return self._sync()
 
     def sync_every(self, seconds: float) -> Callable[[], None]:
-        """Read the lists of models and profiles from AWS every `seconds`, in a background thread. The returned function
-        stops the thread, and waits until a read in progress has finished.
+        """Start a background thread that reads the lists of models and profiles from AWS after every interval of
+        `seconds`. Return a function that stops the thread. If the thread is reading at that time, the function waits
+        until the thread has finished.
         """
         if not is_number(seconds, above=0):
             raise ValueError(f"sync_every({shown(seconds)}): pass seconds above 0")
@@ -226,7 +228,9 @@ class Models(Locked):
         return self._listing
 
     def _needs_query(self, name: str, listing: Listing) -> bool:
-        """Return True if only AWS knows the model behind the id `name`, so that GetInferenceProfile must be sent."""
+        """Return True if the model behind the id `name` can be found only with GetInferenceProfile. This is the case
+        for a profile that an account has created, and for every profile if the list of profiles could not be read.
+        """
         return can_be_looked_up(name) or (listing.profiles is None and target(name).pool != "on-demand")
 
     def _listed(self, name: str, listing: Listing) -> bool | None:

@@ -22,8 +22,10 @@ _synced: dict[tuple[str, str, str], Listing] = {}
 
 
 def recall(directory: str | Path | None, whose: str, region: str, endpoint: str) -> Listing | None:
-    """Return the newest stored lists of one account in one Region, or None. `endpoint` is an endpoint of the runtime or
-    of the control plane. The lists are the same for all of AWS's own endpoints.
+    """Return the newest stored lists of one account in one Region, or None.
+
+    All of AWS's own endpoints have the same lists, so `endpoint` can be an endpoint of the runtime or of the control
+    plane. Lists from an endpoint outside AWS, such as the simulator, are stored separately.
     """
     if not whose:
         return None

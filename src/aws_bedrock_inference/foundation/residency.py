@@ -53,10 +53,10 @@ def stays(regions: Iterable[str], within: tuple[str, ...]) -> bool:
 
 def strays(regions: Iterable[str], within: tuple[str, ...], *, stores: bool = False) -> str | None:
     """Return None if all of `regions`, the Regions that can answer a call, match the patterns in `within`. Otherwise
-    return a clause that names the other Regions, for an error message.
+    return a clause for an error message. The clause names `regions` and the patterns.
 
-    Set `stores` to True if AWS stores the answer. The clause then adds that AWS stores it in the Region that produced
-    it.
+    Set `stores` to True if AWS stores the answer in the Region that produced it. The clause then states that the answer
+    can also be stored there.
     """
     found = tuple(regions)
     if stays(found, within):

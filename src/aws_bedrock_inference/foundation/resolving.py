@@ -22,8 +22,8 @@ class NotResolvable(LookupError):
 
 
 def resolved(name: str, within: str | Iterable[str] | None, listing: Listing) -> str:
-    """Return the first id for the model of `name` that can be called, and whose calls stay in Regions that match
-    `within`. Raises `NotResolvable` if there is no such id.
+    """Return an id of the model of `name` whose calls stay in Regions that match `within`. If there are several such
+    ids, return the first in the order of `_candidates`. Raises `NotResolvable` if there is no such id.
     """
     allowed = (ANYWHERE,) if within is None else patterns(within)
     refused: list[str] = []

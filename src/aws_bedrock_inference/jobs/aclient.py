@@ -1,5 +1,5 @@
-"""The asyncio client of batch jobs. It runs the blocking client in threads. While it waits for a job, it occupies no
-thread.
+"""The asyncio client of batch jobs. It runs the blocking client in threads. During the pause between two polls of a
+job, no thread is occupied.
 """
 
 # ruff: noqa: ASYNC109 - `timeout` is the maximum wait for a job; `asyncio.timeout` would only cancel it
@@ -147,13 +147,17 @@ class AsyncBedrockJobClient:
         return await asyncio.to_thread(self._jobs.cancel_job, job_id)
 
     async def finish(self, job_id: str) -> None:
-        """If this process sends the records of the job on demand, wait until it has finished. Call this method before
-        the program ends. For other jobs, it returns immediately.
+        """Wait until this process has finished its run of the job. Call this method before the program ends.
+
+        A process runs only local jobs, whose records it sends on demand. If this process does not run the job, the
+        method returns immediately.
         """
         await asyncio.to_thread(self._jobs.finish, job_id)
 
     async def close(self) -> None:
-        """Close the connections to the services."""
+        """Close the connections to the services. If this process runs a local job, the next process that waits for the
+        job continues the job.
+        """
         await asyncio.to_thread(self._jobs.close)
 
     async def __aenter__(self) -> Self:
@@ -178,7 +182,7 @@ def _awaited(result: JobResult) -> AsyncJobResult:
 
 
 async def _read(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield the items of `items`, which a thread reads in groups."""
+    """Yield each of `items`. A thread reads several items at a time, so that the event loop is not blocked."""
     rest = iter(items)
     while piece := await asyncio.to_thread(lambda: list(islice(rest, _PIECE))):
         for item in piece:

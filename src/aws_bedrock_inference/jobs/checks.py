@@ -1,7 +1,8 @@
 """Check a job before it is created: its role, its buckets and its model.
 
-AWS accepts an invalid job and reports it as failed minutes later. A check takes only one or two calls. A check that is
-not possible reports no problem: usually the caller lacks a permission that only the check needs.
+AWS accepts an invalid job and reports it as failed minutes later. A check takes only one or two calls. Sometimes a
+check cannot be done, usually because the caller lacks a permission that only the check needs. Such a check reports no
+problem.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class JobChecks:
     """The checks of jobs in one Region.
 
     `session` is a session of boto3 or botocore; if it is None, boto3's default session is used. `models` lists the
-    models of the account. If it is None, it is not checked whether the account has the model.
+    models of the account. Without `models`, the checks do not find out whether the account has the model of the job.
     """
 
     def __init__(self, session: Any, region_name: str, *, models: Models | None = None) -> None:
@@ -56,8 +57,8 @@ class JobChecks:
     def check(self, *, role_arn: str, model_id: str, output: S3Location, given_input: S3Location | None = None) -> None:
         """Check the job. Raise `ValueError` with one line for each problem.
 
-        `given_input` is an input that is already in S3. If it is None, the caller will upload the input below `output`.
-        In this case, it is also checked whether the caller can write there.
+        `given_input` is an input that is already in S3. If it is None, the caller will upload the input below `output`,
+        so the caller's permission to write there is also checked.
         """
         problems = [
             self._found(self._role, role_arn),
@@ -74,7 +75,9 @@ class JobChecks:
             raise ValueError("\n".join(found))
 
     def _found(self, check: Callable[..., str], *given: Any) -> str:
-        """Return the problem that a check finds. Return an empty text if it finds none, or if it is not possible."""
+        """Return a sentence about the problem that `check` finds. Return an empty text if there is no problem, or if
+        the check cannot be done.
+        """
         try:
             return check(*given)
         except (BotoCoreError, ClientError, ResponseParserError, OSError, KeyError) as error:
@@ -122,8 +125,8 @@ class JobChecks:
         )
 
     def _may_write(self, place: S3Location) -> str:
-        """Return the problem if the caller cannot write to `place`. The check starts an upload and aborts it, so it
-        leaves no object.
+        """Return a sentence about the problem if the caller cannot write to `place`. The check starts an upload and
+        aborts the upload, so no object remains.
         """
         key = f"{place.key}{_PROBE}"
 

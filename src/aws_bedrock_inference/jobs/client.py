@@ -40,15 +40,17 @@ class BedrockJobClient(Jobs):
     """A client for batch jobs of one model. Threads can share it.
 
     `output_s3_uri` is the prefix for the outputs of jobs; the inputs are uploaded below the same prefix. `role_arn` is
-    the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN.
-    The Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
-    botocore) if it is set. `endpoint_url` sets the endpoint for the jobs, as in `Jobs`.
+    the role that Bedrock assumes. The default role is the value of the environment variable BEDROCK_BATCH_ROLE_ARN. The
+    Region, the credentials and the endpoints are found in the same way as in boto3, from `session` (of boto3 or
+    botocore) if it is set. `endpoint_url` sets the endpoint for the jobs, as in the class `Jobs`.
 
-    If a job has fewer records than the service accepts for the model, `on_too_few` decides. With `"local"`, this
+    `on_too_few` applies to a job with fewer records than the service accepts for the model. With `"local"`, this
     process sends the records on demand, through the client `on_demand` or through a client of this session. With
-    `"error"`, `create_job` raises `ValueError`. If a job has more records than one job accepts, the client creates
-    several jobs under one id. `limits` are the limits of one job; the default is the account's quotas. Tests pass
-    `clock` and `sleep`, so that they do not wait.
+    `"error"`, `create_job` raises `ValueError`.
+
+    If there are more records than one job accepts, the client creates several jobs under one id. `limits` are the
+    limits of one job. By default, the account's quotas are used. Tests pass `clock` and `sleep`, so that they do not
+    wait.
 
     Raises `ValueError` for invalid arguments, and botocore's `NoRegionError` if no Region is found.
     """
@@ -120,17 +122,19 @@ class BedrockJobClient(Jobs):
         timeout_hours: int = LONGEST_HOURS,
         tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Create a job and return its id. It is an ARN, or starts with `group:` (several jobs) or `local:` (on demand).
+        """Create a job and return its id. The id is an ARN, or starts with `group:` (several jobs) or `local:` (on
+        demand).
 
-        Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. A record is a prompt with an id and arguments of
-        `invoke`, or it has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3.
-        `system`, `max_tokens` and `temperature` apply to prompts. The records need not fit into memory.
+        Pass one of `prompt`, `prompts`, `records` or `input_s3_uri`. Each of `records` is a dictionary in one of two
+        forms. The first form has `prompt` or `messages`, arguments of `invoke`, and optionally an `id`. The second form
+        has `recordId` and `modelInput`. `input_s3_uri` is a file or a folder of JSONL in S3. `system`, `max_tokens` and
+        `temperature` apply to prompts. The records need not fit into memory.
 
         If a job with the same content is running or has completed, this method returns the id of that job. A restarted
         program can therefore call the method again. If that job failed or was stopped, a new job is created.
         `client_token` identifies the content. If it is not set, the digest of the content is used. Pass a different
-        token for each content, and a new token to run the same prompts again. AWS stops the job after `timeout_hours`.
-        Records that were not processed by then have no output.
+        token for different content. To run the same prompts again, pass a new token. AWS stops the job after
+        `timeout_hours`. Records that were not processed by then have no output.
 
         Raises `ValueError` for invalid records, and the exceptions of botocore.
         """
@@ -194,8 +198,8 @@ class BedrockJobClient(Jobs):
         return self._groups.create(self._output, order.token, parts)
 
     def _created(self, order: Order, place: Callable[[], str], given_input: S3Location | None = None) -> str:
-        """Return the id of the job with the parameters `order`. A new job is checked before `place` uploads its
-        input.
+        """Return the id of the job with the parameters `order`. If no such job exists, check the job, upload its input
+        with `place`, and create the job.
         """
 
         def checked_place() -> str:

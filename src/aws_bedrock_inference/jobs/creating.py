@@ -1,9 +1,9 @@
 """Create a job, or find the existing job for the same content by its token.
 
 The token is derived from the content of the job (such as its model and its records), or set by the caller. AWS creates
-only one job for each token. If a process died after AWS accepted its job, the job is found in AWS's list of jobs. If a
-job failed or was stopped, the token of the next job has a number at its end. An *order* is the set of parameters of one
-job.
+only one job for each token. If a process died after AWS had accepted a job, the next process finds this job in AWS's
+list of jobs. If a job failed or was stopped, the token of the next job has a number at its end. An *order* is the set
+of parameters of one job.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ class Order:
 
     @property
     def input_name(self) -> str:
-        """The name of the job's input in S3. Different records have different names."""
+        """The name of the job's input in S3. The name depends on the records, so that different records are never
+        stored under the same name.
+        """
         return f"{self.token}-{self.content}" if self.content else self.token
 
     def __post_init__(self) -> None:
@@ -92,7 +94,9 @@ class Order:
 
 
 def token_of(*parts: str) -> str:
-    """Return the token for a content."""
+    """Return the token for a job. `parts` describe the content of the job, for example its model and the digest of its
+    records.
+    """
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
 
 
@@ -102,7 +106,9 @@ def name_of(token: str) -> str:
 
 
 def tell_of_other_records(token: str, job_id: str) -> None:
-    """Log a warning that the job with the caller's token has different records."""
+    """Log a warning that the caller's token belongs to an existing job with different records. The existing job is
+    used, so the records of this call are not sent.
+    """
     LOGGER.warning(
         "client_token %s already has a job with different records: %s. That job is used. Pass another client_token",
         token,
@@ -153,9 +159,10 @@ class AwsJobs:
         return self._pages(limit, **wanted)
 
     def existing(self, order: Order) -> tuple[JobStatus | None, int]:
-        """Return the job with the order's token that is running or has completed.
+        """Return the job with the order's token that is running or has completed. If there is no such job, return None.
 
-        If there is none, return None and the number of failed and stopped jobs with this token.
+        The second value is needed only if no such job exists. It is the number of failed and stopped jobs with this
+        token, and it determines the number of the next job.
         """
         ended = 0
         for job in self._with_token(order):
@@ -199,7 +206,7 @@ class AwsJobs:
         """Return the parameter of CreateModelInvocationJob that states the form of the bodies: Converse or InvokeModel.
 
         Old releases of boto3 do not have this parameter. They can only create jobs whose bodies have the form of
-        InvokeModel.
+        InvokeModel. With such a release, this method raises `ValueError` for the form of Converse.
         """
         operation = self._bedrock.meta.service_model.operation_model("CreateModelInvocationJob")
         if "modelInvocationType" in operation.input_shape.members:

@@ -86,8 +86,8 @@ class Jobs:
         return self._heard.add(listener)
 
     def get_job_status(self, job_id: str, *, take_over: bool = True) -> JobStatus:
-        """Return the current status of the job: its `status` in the words of AWS's documentation, its `error`, its
-        counts and its times.
+        """Return the current status of the job. The result contains a `status` such as `COMPLETED`, the `error`, the
+        numbers of records, and the times of the job (see `JobStatus`).
 
         If the process that runs a job on demand has died, the job's state in S3 no longer changes. When calls of this
         method have found the same state for 60 s, this process continues the job. `take_over=False` prevents this.
@@ -138,14 +138,16 @@ class Jobs:
         return status_of(self._home(job_id).cancel(job_id))
 
     def finish(self, job_id: str) -> None:
-        """If this process sends the records of the job on demand, wait until it has finished. Call this method before
-        the program ends. For other jobs, it returns immediately.
+        """Wait until this process has finished its run of the job. Call this method before the program ends.
+
+        A process runs only local jobs, whose records it sends on demand. If this process does not run the job, the
+        method returns immediately.
         """
         self._local.finish(job_id)
 
     def completed(self, job: JobStatus, dead_letters: DeadLetterQueue | None = None) -> JobResult:
-        """Return the result of a job after the wait for its end. Raises `JobFailed` if the job failed, expired or was
-        stopped.
+        """Return the result of `job`, the status of a job that has ended. Raises `JobFailed` if the job failed, expired
+        or was stopped.
         """
         check_completed(job)
         return self._result(job, dead_letters)
@@ -156,8 +158,8 @@ class Jobs:
         self._heard.notify(event)
 
     def close(self) -> None:
-        """Close the connections. If this process runs a local job, the next process that waits for the job continues
-        it.
+        """Close the connections. If this process runs a local job, the run ends after the records in flight. The next
+        process that waits for the job continues the job.
         """
         self._local.close()
         if self._own is not None:
@@ -187,7 +189,7 @@ class Jobs:
         return JobResult(Joined(records), job)
 
     def _submit(self, order: Order, place: Callable[[], str]) -> str:
-        """Return the id of the AWS job with the parameters `order`. The job can already exist, or is created.
+        """Return the id of the AWS job with the parameters `order`. If no such job exists, create it.
 
         For a new job, `place` uploads the input and returns the URI of the input.
         """

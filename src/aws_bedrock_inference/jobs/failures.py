@@ -28,8 +28,9 @@ _PAGE = 1000
 def keep_failures(records: Iterable[JobRecord], job: JobStatus, queue: DeadLetterQueue, region: str) -> None:
     """Store a dead letter for each failed record, unless an earlier reader of this job has stored it.
 
-    A dead letter is identified by the id of the job and the position of the record. The id of the record is not used,
-    because an id that looks like a secret would be masked in a tag. Raises `StoreUnavailable`.
+    A dead letter is identified by the job's id and the record's position in the results. Both are tags of the dead
+    letter. The record's id does not identify it, because a tag that looks like a secret is masked. Raises
+    `StoreUnavailable`.
     """
     name = job["job_id"].rpartition("/")[2]
     there, route = _kept(queue, name), Route(job["model_id"], region)

@@ -2,9 +2,11 @@
 *part* of the group.
 
 A group is an object in S3. The id of the group contains the URI of the object: `group:s3://BUCKET/PREFIX/groups/TOKEN`.
-The object lists the jobs in the order of their records, each with its input and the parameters to create it. If a
-process died, or the account reached its quota of jobs, some jobs of the group do not exist yet. Any process that waits
-for the group creates these jobs. AWS creates only one job for each token.
+The object lists the jobs in the order of their records, each with its input and the parameters to create it.
+
+If a process died, or the account reached its quota of jobs, some jobs of the group do not exist yet. Any process that
+waits for the group creates these jobs. If two processes do this at the same time, no job is created twice, because AWS
+creates only one job for each token.
 """
 
 from __future__ import annotations
@@ -69,8 +71,9 @@ class Groups:
     def create(self, output: S3Location, token: str, parts: Sequence[dict[str, Any]]) -> str:
         """Create a group below `output` with one job for each of `parts`, and return the id of the group.
 
-        If a group with this token is running or has completed, its id is returned. If it failed or was stopped, a new
-        group is created. Each part has its `order`, its `input` in S3, and the number of its `records`.
+        If a group with this token is running or has completed, the id of that group is returned. If that group failed
+        or was stopped, a new group is created. Each of `parts` contains the job's parameters (`order`), the URI of its
+        input in S3 (`input`), and the number of its records (`records`).
 
         Raises the exceptions of `submit`. After an exception, call this method again with the same arguments, or wait
         for the group: both create the missing jobs.
@@ -147,8 +150,8 @@ class Groups:
         return stored.value
 
     def _noted(self, place: S3Location, stored: Stored, number: int, job_id: str) -> Stored:
-        """Store `job_id` in the group as the job of the part `number`, unless another process has already stored an id.
-        Return the group.
+        """Store `job_id` in the group as the job of the part `number`. If another process has already stored an id for
+        this part, change nothing. Return the stored group.
         """
         while stored.value["parts"][number]["job"] is None:
             parts = list(stored.value["parts"])
@@ -181,7 +184,9 @@ class Groups:
 
 
 def _content(group: dict[str, Any]) -> str:
-    """Return the digest of the records of a group. It is empty if the token is derived from the records."""
+    """Return the digest of the records of a group. The digest is empty if the caller set no token, because the token is
+    then derived from the records.
+    """
     return str(group["parts"][0]["order"].get("content", ""))
 
 

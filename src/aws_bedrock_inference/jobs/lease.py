@@ -29,7 +29,7 @@ STALE = 60.0  # seconds without a change after which another process may take ov
 class Lease:
     """The lease of the local job at `place`: the right of one process to run the job for a limited time.
 
-    This process acquired the lease when it wrote the state `stored`. It sent this write at the time `sent`.
+    This process acquired the lease with a write of the state `stored` to S3. The write was sent at the time `sent`.
     """
 
     def __init__(self, s3: Any, place: S3Location, stored: Stored, sent: float, clock: Clock) -> None:

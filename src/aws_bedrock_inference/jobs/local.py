@@ -150,8 +150,8 @@ class LocalJobs:
         return _description(job_id, folder, stored.value)
 
     def cancel(self, job_id: str) -> dict[str, Any]:
-        """Request that the process that runs the job stops it, and return the job. A job that has ended does not
-        change.
+        """Store the request to stop the job, and return the job. The process that runs the job reads the request, and
+        stops the job. A job that has ended does not change.
         """
         place = _state(folder_of(job_id))
         while (stored := self._read(job_id)).value["ended"] is None and not stored.value["stop"]:
@@ -176,16 +176,18 @@ class LocalJobs:
         yield from (job for _, job in sorted(found, key=lambda job: -job[0]))
 
     def finish(self, job_id: str) -> None:
-        """If this process runs the job, wait until its run has ended. A command calls this before it exits."""
+        """If this process runs the job, wait until this run has ended. The command-line interface calls this method
+        before it exits.
+        """
         with self._lock:
             running = self._running.get(job_id)
         if running is not None:
             running.thread.join()
 
     def close(self) -> None:
-        """Wait for the records in flight, and send no further records.
+        """Send no further records, and wait for the records in flight.
 
-        The next process that waits for a job sends the remaining records.
+        The next process that waits for a job sends the job's remaining records.
         """
         with self._lock:
             running = list(self._running.values())
@@ -266,7 +268,9 @@ def folder_of(job_id: str) -> S3Location:
 
 
 def _folder_key(output: S3Location) -> str:
-    """Return the key of an output prefix, with a slash at the end."""
+    """Return the key of the location `output`, with a slash at its end. Return an empty text if `output` is a whole
+    bucket.
+    """
     return f"{output.key.rstrip('/')}/" if output.key.strip("/") else ""
 
 

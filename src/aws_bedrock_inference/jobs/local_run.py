@@ -117,9 +117,11 @@ class LocalRun:
         return sum(1 for _ in self._parts()) >= records
 
     def _ask(self, number: int, record: dict[str, Any]) -> bool | None:
-        """Send a record and store its result. Return True for an answer and False for an error.
+        """Send a record and store its result. Return True if the result is an answer, and False if the result is an
+        error.
 
-        Return None if the record has no result, because the run was ended or a fault affects every record.
+        Return None if no result was stored. In this case, the run must not send more records, or a fault affects every
+        record.
         """
         if not self._may_continue():
             return None

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 def model_problem(model_id: str, models: Models | None = None) -> str:
-    """Return the reason if the model certainly does not support batch jobs. Otherwise return an empty text.
+    """Return a sentence that states why the model cannot be used for batch jobs. Return an empty text if no reason is
+    known.
 
     `models` are the models of the account in the Region.
     """
@@ -37,7 +38,8 @@ def model_problem(model_id: str, models: Models | None = None) -> str:
 
 
 def body_problem(body: Mapping[str, Any], model_id: str, invocation: str) -> str:
-    """Return the reason if a record with this body certainly fails in a batch job. Otherwise return an empty text.
+    """Return a sentence that states why a record with this body fails in a batch job. Return an empty text if no reason
+    is known.
 
     `invocation` is the operation of the job: `Converse` or `InvokeModel`.
     """

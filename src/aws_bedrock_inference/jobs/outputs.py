@@ -29,9 +29,10 @@ class Outputs:
         self._alike: dict[bytes, list[str]] | None = None
 
     def take(self, record_id: str, body: Any) -> dict[str, Any] | None:
-        """Return the output line with the id and the body of a record.
+        """Return the unused output line with the id and the body of a record. Return None if this line was already
+        used.
 
-        If no line has both, return a line with the same id. If no line has this id, return None.
+        If no line has both, return an unused line with the same id. If there is no such line, return None.
         """
         own = _fingerprint(body)
         if (record_id, own) in self._taken:
@@ -47,8 +48,8 @@ class Outputs:
         return self._taken_from(record_id, next(iter(others))) if others else None
 
     def took(self, record_id: str, body: Any) -> bool:
-        """Return whether the output of this record was already used. This is the case if the input contains the record
-        twice.
+        """Return whether the output line with this id and this body was already used. If a record's line was used
+        before the record is read, the input contains the record twice.
         """
         return (record_id, _fingerprint(body)) in self._taken
 

@@ -20,8 +20,8 @@ _LONGEST_NAME = 56  # AWS's maximum is 63; the rest is for the number of the par
 
 
 def upload_parts(s3: Any, output: S3Location, lines: Prepared, order: Order, limits: JobLimits) -> list[dict[str, Any]]:
-    """Upload the lines, and return the parts for `Groups.create`. A part is the order (parameters), the input and the
-    record count of a job.
+    """Upload the lines, and return the parts for `Groups.create`. Each part describes one job: its parameters
+    (`order`), the URI of its input, and the number of its records.
 
     At most one file is in memory. Parts that already exist in S3 are not uploaded again. Raises `ValueError` for a line
     that is larger than the maximum file of a job.

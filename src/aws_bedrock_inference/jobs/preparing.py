@@ -48,8 +48,11 @@ def prepared(
     defaults: Mapping[str, Any],
     problem_of: Callable[..., str] = lambda *_, **__: "",
 ) -> Prepared:
-    """Write the records to a temporary file. `defaults` are arguments of `invoke` for prompts. `problem_of(body,
-    invocation=...)` returns the reason if a record would fail in a job.
+    """Write the records to a temporary file.
+
+    `defaults` are arguments of `invoke`, such as `max_tokens`. They apply to each record with a prompt, unless the
+    record sets the same argument. `problem_of(body, invocation=...)` returns a sentence that states why a record would
+    fail in a job, or an empty text.
 
     Raises `ValueError` for an invalid record. The message contains the position of the record.
     """
@@ -97,7 +100,9 @@ def _written(
 
 
 def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the id and the body of a record. The default id contains the number of the record, as `CALL0000001`."""
+    """Return the id and the body of a record. If a record has no id, its id is created from its number, such as
+    `CALL0000001`.
+    """
     if not isinstance(record, Mapping):
         raise ValueError(f"{shown(record)} is not a record: {_FORMS}")  # noqa: TRY004 - the same exception as for other problems of a record
     members = dict(record)
@@ -120,8 +125,8 @@ def _parts(record: Any, number: int, defaults: Mapping[str, Any]) -> tuple[str, 
 
 
 def check_no_settings(settings: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if there are settings for prompts. This function is called for records with complete bodies,
-    which ignore such settings.
+    """Raise `ValueError` if `settings` is not empty. Settings such as `max_tokens` apply only to prompts, and this
+    function is called for records with complete bodies.
     """
     if settings:
         raise ValueError(
@@ -170,8 +175,8 @@ def records_of(
     records: Iterable[Mapping[str, Any]] | None,
     input_s3_uri: str | None,
 ) -> Iterable[Mapping[str, Any]]:
-    """Return the records from the one argument that is set. Return no records for an input in S3. Raises `ValueError`
-    unless exactly one argument is set.
+    """Return the records from the one argument that is set. For `input_s3_uri`, return an empty result, because these
+    records are already in S3. Raises `ValueError` unless exactly one argument is set.
     """
     given = {"prompt": prompt, "prompts": prompts, "records": records, "input_s3_uri": input_s3_uri}
     names = [name for name, value in given.items() if value is not None]

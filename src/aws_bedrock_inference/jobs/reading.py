@@ -1,6 +1,7 @@
 """Read the results of a job from S3, and join them to its inputs by record id, in the order of the inputs.
 
-AWS guarantees no order of the outputs. Inputs and outputs are therefore read in parallel (see `outputs.py`).
+AWS guarantees no order of the outputs. For each input record, the outputs are therefore read until the record's output
+is found (see `outputs.py`).
 """
 
 from __future__ import annotations
@@ -127,7 +128,9 @@ def _objects(lines: Iterable[bytes], location: S3Location) -> Iterator[dict[str,
 
 
 def _record(line: dict[str, Any]) -> JobRecord:
-    """Return the record that an output line describes. The line has `modelOutput` or `error`."""
+    """Return the record that an output line describes. If the line has neither `modelOutput` nor `error`, the record
+    has an error that states this.
+    """
     record_id, body, output = id_of(line) or "", line.get("modelInput") or {}, line.get("modelOutput")
     if error := line.get("error"):
         return JobRecord(record_id, body, error=_error(error))
@@ -137,7 +140,9 @@ def _record(line: dict[str, Any]) -> JobRecord:
 
 
 def _error(error: Any) -> RecordError:
-    """Return the `error` of an output line as a `RecordError`. Its usual form has `errorCode` and `errorMessage`."""
+    """Return the `error` of an output line as a `RecordError`. Usually, `error` is a dictionary with `errorCode` and
+    `errorMessage`.
+    """
     members = error if isinstance(error, dict) else {"errorMessage": error}
     code = str(members.get("errorCode") or "")
     message = str(members.get("errorMessage") or "")
@@ -162,7 +167,9 @@ def response_of(code: int | str, message: str) -> dict[str, Any]:
 
 
 class FoundInput(NamedTuple):
-    """An input in S3: its place, the form of its bodies, and a digest of its content."""
+    """An input in S3: its location, and the operation for which its bodies are written (`Converse` or `InvokeModel`).
+    `digest` contains the URI and the ETag of each file.
+    """
 
     location: S3Location
     invocation: str
@@ -170,7 +177,9 @@ class FoundInput(NamedTuple):
 
 
 def found_input(s3: Any, uri: str) -> FoundInput:
-    """Return the input at `uri`, a file or a folder. Raises `ValueError` if it does not exist or is not valid."""
+    """Return the input at `uri`, which is the URI of a file or a folder. Raises `ValueError` if the input does not
+    exist or is not valid.
+    """
     location = S3Location.parse(uri)
     if location is None:
         raise ValueError("input_s3_uri: pass the URL of a file, such as s3://BUCKET/PREFIX/FILE.jsonl, or of a folder")
