@@ -3,8 +3,8 @@ A line without a mark is not examined.
 
 A search for each of the forty marks would be too slow. Therefore the search has three steps. First, everything but
 letters, apostrophes and line breaks is removed, which halves the size of the text. Then the remaining text is searched
-for short parts of the marks: a few parts that occur in many marks, and parts that begin with rare letters. Finally, only
-the lines that contain such a part are searched for all marks.
+for short parts of the marks: a few parts that occur in many marks, and parts that begin with rare letters. Finally, the
+lines that contain such a part are searched for all marks.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ class LogScan:
     """Reads logs block by block, and collects their errors. Its memory does not grow with the size of the log.
 
     `other` is the number of events (log messages) that contain a word such as `exception` but are not errors of AWS.
-    If `since` is set, events without a time are omitted, and `undated` is their number. `now` supplies the year for
-    dates without a year.
+    If `since` is set, events before this time are omitted. Events without a time are also omitted, and `undated` is
+    the number of the events without a time. `now` supplies the year for dates without a year.
     """
 
     def __init__(self, *, now: datetime, since: datetime | None = None) -> None:
