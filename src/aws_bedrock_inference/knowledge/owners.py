@@ -28,10 +28,11 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     text does not show where it comes from.
 
     `seen` contains the facts of the error, including the facts in its text. `entry` is the catalogue's entry that
-    matches the error, and `words` are the words that match. A mark is a string that shows who wrote a text. The marks
-    are searched in this order, and the first mark decides:
+    matches the error, and `words` are the words that match. A mark is a string that shows who wrote a text. The
+    following are searched in this order, and the first that is found decides:
 
     * marks of servers that implement AWS's protocols; they come first, because such servers also use AWS's codes;
+    * facts that an exception, a client or the caller stated, and codes or sentences that only AWS uses: they prove AWS;
     * marks that only AWS writes;
     * marks of other programs;
     * the name AWS, then names of other vendors. A client of another vendor can call AWS, so AWS is first.
