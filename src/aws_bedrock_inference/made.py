@@ -60,10 +60,11 @@ class FilteredContent:
     * `source`: the filter: a `guardrail`, the content filter of the model's `provider`, or the `model` itself, which
       refused.
     * `reason`: the service's own term: a stop reason, or the cause of an error.
-    * `categories`: the names in the guardrail's trace or in the model's refusal, if the request asked for them.
+    * `categories`: the names of what was filtered, from the guardrail's trace, the model's refusal or the reasons of
+      blocked pictures. It can be empty: the service sends the trace only if the request enables it.
     * `enforced_by`: the guardrails that intervened.
-    * `partial`: True if words or pictures were removed and the rest is the answer. Only a guardrail's trace shows
-      this, so an answer without a trace counts as blocked.
+    * `partial`: True if words or pictures were removed and the rest is the answer. For words, only the guardrail's
+      trace shows this. Without a trace, `partial` is False, as for an answer that was completely blocked.
     """
 
     source: Source

@@ -28,9 +28,11 @@ next_id: Callable[[], int] = count(1).__next__
 
 
 def observed(flow: Flow, call: Call, *, streams: bool = False) -> Flow:
-    """Return the flow (the plan) of `call`. The returned flow first emits `CallStarted`. All events of the call contain
-    the number and the context of the call. If `streams` is True, the caller can read the stream in another thread or
-    task.
+    """Return a generator that runs `flow`, the generator that performs `call`. Every event that `flow` emits gets the
+    number and the context of the call.
+
+    If the call has a number, `CallStarted` is emitted first. `streams` is written into this event: it is True if the
+    caller can read the stream in another thread or task.
     """
     if call.call_id:
         return _numbered(flow, call, streams)

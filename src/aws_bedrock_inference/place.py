@@ -31,8 +31,8 @@ class Place(Protocol):
 
     @property
     def whose(self) -> str:
-        """The account. If the account is unknown, this is a name for the access key. It is empty if the credentials
-        must be fetched first.
+        """The AWS account. If the account is unknown, the value is a name for the access key. If the credentials were
+        not fetched yet, the value is empty.
         """
 
     @property
@@ -52,8 +52,8 @@ class Place(Protocol):
 
 
 def server_of(url: str | None) -> str:
-    """Return the host and port of an endpoint, without a user name or password that the URL may contain; empty if it
-    has no host.
+    """Return the host and port of an endpoint, without a user name or password that the URL may contain. The result is
+    empty if the URL has no host.
     """
     try:
         parts = urlsplit(url or "")

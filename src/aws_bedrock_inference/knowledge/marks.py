@@ -1,10 +1,10 @@
 """Search a log for lines that can be part of an error. A "mark" is a word that such lines contain, such as `exception`.
 A line without a mark is not examined.
 
-A search for each of the forty marks would be too slow. Therefore the search has three steps. First, everything but the
-letters is removed from the text, which halves its size. Then the letters are searched for short strings: a few strings
-that occur in many marks, and rare letters of the other marks. Finally, the lines with these strings are searched for
-all marks.
+A search for each of the forty marks would be too slow. Therefore the search has three steps. First, everything but
+letters, apostrophes and line breaks is removed, which halves the size of the text. Then the remaining text is searched
+for short parts of the marks: a few parts that occur in many marks, and parts that begin with rare letters. Finally, the
+lines that contain such a part are searched for all marks.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def _stop(buffer: bytes, begin: int, end: int) -> int:
 
 
 def is_trouble(text: bytes) -> bool:
-    """Return whether a text contains a mark (a word that indicates an error, such as `exception`), whatever the level
-    of the line is.
+    """Return whether a text contains one of the marks in `TROUBLE`. Such a mark indicates an error in a line of every
+    log level, even INFO.
     """
     low = text.lower()
     return any(mark in low for mark in TROUBLE)
@@ -92,8 +92,8 @@ def first_mark(text: bytes) -> int:
 
 
 def is_marked(line: bytes) -> bool:
-    """Return whether a line contains a mark, which is a word that indicates an error. In a line of a low level, such as
-    INFO, the weak marks do not count.
+    """Return whether a line contains a mark (a word that indicates an error). If the log level of the line is low, such
+    as INFO, the marks in `WEAK` are ignored, because they also occur in lines without an error.
     """
     low = line.lower()
     if any(mark in low for mark in TROUBLE):
@@ -102,7 +102,7 @@ def is_marked(line: bytes) -> bool:
 
 
 def _possible(letters: bytes) -> set[int]:
-    """Return the numbers of the lines that can contain a mark (a word that indicates an error)."""
+    """Return the line numbers, from 0, of the lines that can contain a mark (a word that indicates an error)."""
     found = set()
     for part in _PARTS:
         at = letters.find(part)

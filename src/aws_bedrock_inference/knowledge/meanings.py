@@ -80,8 +80,10 @@ def _text(event: bytes) -> str:
 
 
 def _shortened(event: bytes) -> bytes:
-    """Return an event (log message) without most of its lines if the event is long. The first lines and the lines with
-    words that indicate an error remain.
+    """Return an event (log message) unchanged, or a part of the event if the event is long.
+
+    The part consists of the first lines and of all lines with words that indicate an error. If this is still too long,
+    only the beginning and the text around the first such word remain.
     """
     if len(event) <= _EXPLAINED:
         return event
@@ -101,8 +103,8 @@ def _subject(known: Explanation, text: str) -> Subject:
 
 
 def _place(resource: str) -> str:
-    """Return the name of a resource without the name of an object inside the resource. For example, return the bucket
-    without the key.
+    """Return the name of a resource. In the ARN of an S3 object, the object's key is replaced by `*`, so that only the
+    bucket remains.
     """
     bucket, slash, _ = resource.partition("/")
     return f"{bucket}/*" if slash and ":s3:" in resource else resource

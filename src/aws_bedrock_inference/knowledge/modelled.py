@@ -9,13 +9,14 @@ status, whose fault the error is, and the retry trait. Descriptions are read fro
 The first rule that applies decides:
 
 * A throttle, by its trait or its name, is RETRY.
-* The name of a quota or limit without a retry trait is FAIL, because waiting does not change a fixed limit. It is
-  RETRY_LIMITED if the limit can be a rate: with status 429, or for `LimitExceededException`, which the SDKs retry.
+* An error without a retry trait whose name contains a quota or a limit is FAIL, because waiting does not change a fixed
+  limit. If the limit can be a rate, the error is RETRY_LIMITED. This is so with status 429, and for the code
+  `LimitExceededException`, which the SDKs retry.
 * An error with a retry trait, with status 408 or 429, or with a name such as RequestTimeout, is RETRY.
 * An error with status 500, 502, 503 or 504, or with a name such as InternalServerError, is RETRY, as in the SDKs.
 * An error with the trait `fault` is RETRY if it has no status. With a status it is RETRY_LIMITED: no SDK retries it.
-* A state that can change is RETRY_LIMITED: status 409, 423, 424 or 425, or a name such as InUse, NotReady or
-  Concurrent. If the name means that something already exists, it is FAIL.
+* An error about a state that can change is RETRY_LIMITED. It has status 409, 423, 424 or 425, or a name such as InUse,
+  NotReady or Concurrent. With a name such as AlreadyExists, Duplicate or Mismatch, the error is FAIL.
 * Everything else is FAIL, because the same request fails again. A model without a status is treated as status 400.
 """
 
@@ -112,7 +113,9 @@ def has_model(service: str) -> bool:
 
 
 def service_names(service: str, index: dict[str, Any] | None = None) -> set[str]:
-    """Return the names that the models use for the service that a user calls `service`."""
+    """Return the names of a service in botocore's service models. `service` is the name that the user wrote, such as
+    an alias.
+    """
     services = (index or _shipped())["services"]
     wanted = _plain(service)
     exactly = {name for name in services if _plain(name) == wanted}

@@ -132,15 +132,16 @@ def can_be_looked_up(arn: str) -> bool:
 
 
 def is_untold(model_id: str) -> bool:
-    """Return True if an id is an ARN that contains neither its model nor the Regions that answer its calls."""
+    """Return True if a model id is an ARN that shows neither the model nor the Regions in which calls are answered."""
     return model_id.startswith("arn:") and _kind_and_name(model_id)[0] in _data()["arns"]["untold"]
 
 
 def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
-    """Return the target of an inference profile in `region`, which sends calls to the models `model_arns`. The result
-    is None if these ARNs have no common model.
+    """Return the target (base model and quota pool) of an inference profile. `region` is the profile's Region, and
+    `model_arns` are the ARNs of the models to which the profile sends calls. The result is None if these ARNs do not
+    all belong to the same model.
 
-    The profile is global if one of these ARNs has no Region. It is geographic if an ARN has a Region other than
+    The pool is `global` if an ARN has no Region. Otherwise, it is `geographic` if an ARN has a Region other than
     `region`.
     """
     targets = {_split(arn).base for arn in model_arns}
@@ -152,7 +153,7 @@ def target_of_models(region: str, model_arns: Sequence[str]) -> Target | None:
 
 
 def providers() -> tuple[str, ...]:
-    """Return the names with which model ids begin: the names of the providers, such as `anthropic`."""
+    """Return the names of the model providers, such as `anthropic`. A base model id begins with such a name."""
     return tuple(_data()["profiles"]["providers"])
 
 

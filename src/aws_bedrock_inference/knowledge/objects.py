@@ -69,8 +69,10 @@ _COMMA = re.compile(r"\s*,\s*")
 
 
 def _record(element: Any) -> Any:
-    """Return an element of a JSON array as one log record. The forms of Logs Insights (pairs of field and value) and of
-    search engines (inside `_source`) are converted.
+    """Return an element of a JSON array as one log record, which is a dictionary of the record's members.
+
+    Logs Insights writes a record as a list of pairs of field and value. Search engines write the record inside the
+    member `_source`. Any other element is returned unchanged.
     """
     if isinstance(element, list):
         pairs = [pair for pair in element if isinstance(pair, dict) and {"field", "value"} <= pair.keys()]
@@ -81,7 +83,7 @@ def _record(element: Any) -> Any:
 
 def object_around(buffer: bytes, line: int, floor: int) -> tuple[int, int] | None:
     """Return the start and the end of the outermost JSON object that contains the line. If the whole log is one array
-    of events, return the outermost object inside this array.
+    of events, return the outermost object inside this array. The result is None if no such object is found.
     """
     if not _MEMBER.match(buffer, line):
         return None

@@ -108,8 +108,10 @@ def placed(fault: Fault, error: BaseException | None, called: str = "") -> Fault
 
 
 def _on_the_way(fault: Fault, origin: Origin) -> Fault:
-    """Return `fault` with the origin `origin`. If the origin is this machine, the new cause is that a resource of the
-    machine is exhausted, unless the cause was unknown.
+    """Return `fault` with the origin `origin`, which is the network or this machine.
+
+    If the origin is this machine, the cause of the fault is also replaced: a resource of the machine is exhausted. A
+    fault with an unknown cause keeps this cause.
     """
     if origin is Origin.NETWORK:
         return replace(fault, origin=origin, unhealthy=False)
@@ -168,7 +170,11 @@ def _host(url: object) -> str:
 
 
 def _by_number(links: Iterable[BaseException]) -> Origin | None:
-    """Return the origin (the place of the failure) that the error number of the operating system proves, or None."""
+    """Return the origin (the place of the failure) that an exception in the chain of causes proves, or None.
+
+    The proof is an error number of the operating system, a failed DNS query, missing memory, or a thread that could not
+    be started.
+    """
     for link in links:
         if is_a(link, MemoryError) or (is_a(link, RuntimeError) and attribute(link, "args") == (_NO_THREAD,)):
             return Origin.MACHINE

@@ -1,5 +1,5 @@
 """Find the program that a text comes from. Other programs also write `Connection refused` and `rate limit exceeded`.
-Therefore a text is treated as AWS's only if it contains a proof.
+Therefore a text is treated as AWS's only if it contains a proof that AWS wrote it.
 
 This check is not needed for an exception, an HTTP answer, or a text for which the caller names the service. A "mark" is
 a string that shows which program wrote a text. The marks are data in `owners.toml`.
@@ -28,10 +28,11 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
     text does not show where it comes from.
 
     `seen` contains the facts of the error, including the facts in its text. `entry` is the catalogue's entry that
-    matches the error, and `words` are the words that match. A mark is a string that shows who wrote a text. The marks
-    are searched in this order, and the first mark decides:
+    matches the error, and `words` are the words that match. A mark is a string that shows who wrote a text. The
+    following are searched in this order, and the first that is found decides:
 
     * marks of servers that implement AWS's protocols; they come first, because such servers also use AWS's codes;
+    * facts that an exception, a client or the caller stated, and codes or sentences that only AWS uses: they prove AWS;
     * marks that only AWS writes;
     * marks of other programs;
     * the name AWS, then names of other vendors. A client of another vendor can call AWS, so AWS is first.
@@ -45,8 +46,11 @@ def owner(seen: Evidence, entry: Entry | None, words: str) -> str:
 
 
 def _marked(words: Words, kind: str) -> str:
-    """Return the program to which the first mark of this kind in the words belongs. A mark is a string that shows which
-    program wrote a text. The result is empty if the words contain no such mark.
+    """Return the program that the first mark in the text `words` shows. A mark is a string that shows which program
+    wrote a text. The result is empty if the text contains no mark.
+
+    If `kind` is `stand_ins`, only the marks of servers that implement AWS's protocols are searched. Otherwise, all
+    other marks are searched.
     """
     names, marks = _marks(kind)
     found = marks.within(f" {words.lower} ", words.there)
@@ -54,7 +58,9 @@ def _marked(words: Words, kind: str) -> str:
 
 
 def _own_words(entry: Entry | None, words: str) -> bool:
-    """Return True if the words that match are a sentence that only one service of AWS writes, and no other program."""
+    """Return True if only one service of AWS, and no other program, writes `words`, the part of the text that matches
+    the catalogue.
+    """
     if entry is None or entry.service == ANY or words in entry.codes or len(words) < _TELLING:
         return False
     known = catalogue()
@@ -71,7 +77,7 @@ def _own_words(entry: Entry | None, words: str) -> bool:
 
 @cache
 def _own_codes() -> frozenset[str]:
-    """Return the codes that only one service of AWS, and no other program, uses."""
+    """Return the error codes that prove the service: one service of AWS uses such a code, and no other program does."""
     known = catalogue()
     own = {code for entry in known.entries if entry.service != ANY for code in entry.own_codes}
     return frozenset(own.difference(known.owners["aws"]["shared_codes"]))
@@ -79,8 +85,11 @@ def _own_codes() -> frozenset[str]:
 
 @cache
 def _marks(kind: str) -> tuple[list[str], Parts]:
-    """Return the marks of this kind (strings that show which program wrote a text), each with its program, and an index
-    for the search.
+    """Return a list of programs, and an index that searches a text for marks. A mark is a string that shows which
+    program wrote a text. The index yields the number of each mark. The list contains the mark's program at this number.
+
+    If `kind` is `stand_ins`, these are the marks of servers that implement AWS's protocols. Otherwise, these are all
+    other marks.
     """
     marks = catalogue().owners
     aws = marks["aws"]

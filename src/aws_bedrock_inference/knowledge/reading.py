@@ -242,13 +242,13 @@ def _read(body: Any, status: int, kind: str) -> Answer:
 
 
 def _bare(code: str) -> str:
-    """Return a code without its namespace: `com.amazon#X`, `X:http://...`."""
+    """Return an error code without its namespace. For example, `com.amazon#X` and `X:http://...` become `X`."""
     return code.partition(":")[0].rpartition("#")[2].strip()
 
 
 def by_class_name(error: BaseException) -> tuple[BaseException, str] | None:
-    """Find the catalogue's error code for an exception by the name of its class, or of a base class. Return the
-    exception and this name, or None if the catalogue contains no such name.
+    """Search the catalogue's error codes for the name of the exception's class or of one of its base classes. Return
+    the exception and the first class name that is a code, or None if no class name is a code.
     """
     known = catalogue().by_code
     return next(((error, kind.__name__) for kind in type(error).__mro__[:-2] if kind.__name__ in known), None)

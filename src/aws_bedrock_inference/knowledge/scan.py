@@ -55,8 +55,8 @@ class LogScan:
     """Reads logs block by block, and collects their errors. Its memory does not grow with the size of the log.
 
     `other` is the number of events (log messages) that contain a word such as `exception` but are not errors of AWS.
-    If `since` is set, events without a time are omitted, and `undated` is their number. `now` supplies the year for
-    dates without a year.
+    If `since` is set, events before this time are omitted. Events without a time are also omitted, and `undated` is
+    the number of the events without a time. `now` supplies the year for dates without a year.
     """
 
     def __init__(self, *, now: datetime, since: datetime | None = None) -> None:
@@ -107,8 +107,8 @@ class LogScan:
         return self._found(conditional=False)
 
     def possible(self) -> list[Finding]:
-        """Return a finding for each cause of errors that can be from AWS or from another program, because their texts
-        do not show which.
+        """Return a finding for each cause of errors that are perhaps from AWS: their texts do not show whether AWS or
+        another program wrote them. The most frequent cause is first.
         """
         return self._found(conditional=True)
 
@@ -174,7 +174,9 @@ class LogScan:
         finding.add(at, known, lambda: example(event, known))
 
     def _is_torn_off(self, event: bytes, known: Meaning | None) -> bool:
-        """Return True if lines of other programs divided an event (log message), and `event` is only the rest of it."""
+        """Return True if `event` is only the second part of a log message, because lines of other programs are between
+        its parts.
+        """
         line = line_at(event, 0)
         if not line.source:
             return False

@@ -34,7 +34,9 @@ def resolve(name: str) -> str:
 
 
 def _modelled(name: str) -> str:
-    """Return the service that has this name in AWS's own models, as its id, endpoint or signing name."""
+    """Search AWS's service models for a service whose id, endpoint or signing name is `name`. Return the service, or an
+    empty string.
+    """
     from aws_bedrock_inference.knowledge.modelled import has_model, service_names  # noqa: PLC0415 - imports botocore
 
     homes = catalogue().homes
@@ -57,11 +59,11 @@ def part(service: str, text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def places(operation: str) -> tuple[tuple[str, ...], bool]:
-    """Return the services that have an operation of this name. Services outside the catalogue are returned only if no
-    service of the catalogue has the operation.
+    """Return the services that have an operation of this name, and whether the name alone is a proof of them. Services
+    outside the catalogue are returned only if no service of the catalogue has the operation.
 
-    The second value is True if the name of the operation alone shows the service. It is False if several services of
-    the catalogue have the operation, or if services outside the catalogue also have it.
+    The name is a proof if exactly one service of the catalogue has the operation and no other service has it. The name
+    is also a proof if only services outside the catalogue have the operation.
     """
     here = catalogue().operations.get(operation)
     if here is None:
@@ -72,7 +74,9 @@ def places(operation: str) -> tuple[tuple[str, ...], bool]:
 
 @cache
 def _foreign() -> dict[str, tuple[str, ...]]:
-    """Return the services of each operation that exists only in services outside the catalogue."""
+    """Return a dictionary from the name of an operation to the services that have the operation. It contains only
+    services outside the catalogue, and operations that no service of the catalogue has.
+    """
     found: dict[str, tuple[str, ...]] = {}
     for service, names in json.loads(text_of_file("foreign_operations.json")).items():
         for name in names:

@@ -2,7 +2,7 @@
 shown.
 
 A step whose conditions do not match the text is omitted. In a command, values from the text replace the placeholders. A
-command that creates or deletes something is omitted, unless exactly this operation failed.
+command that creates or deletes something is omitted, unless the failed call was the operation that the command runs.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
     """Yield the remedies that apply to the text of an error. Names in braces in a remedy are replaced by values from
     the text.
 
-    A step is a remedy with conditions. The first step without the pattern `when` is the general remedy. The steps
-    before it are for individual messages.
-    * If one of them matches the text and shows values from it, the general remedy is omitted as less helpful.
-    * If `text` is only a code or the name of a cause, it cannot match a message. The list then begins with the general
-      remedy.
+    A step is a remedy with conditions. The first step without the pattern `when` is the general remedy. Each step
+    before the general remedy is for one individual message.
+    * If such a step matches and contains values from the text, the general remedy is omitted, because it is less
+      helpful.
+    * If `text` is only a code or the name of a cause, it cannot match a message. The steps before the general remedy
+      are then omitted.
     """
     flat = _flat(text)
     told, general, instead = " " in flat, False, False
@@ -64,8 +65,8 @@ def fitting_remedies(steps: Iterable[Step], text: str) -> Iterator[Remedy]:
 
 
 def _names(found: re.Match[str], flat: str) -> dict[str, str]:
-    """Return the value in a text for each named group of a pattern. A group with a plural name gets all values, each
-    once.
+    """Return the value in a text for each named group of a pattern. If the name of a group ends with `s`, the value is
+    a list of the strings that the group matches in the text, each string once.
     """
     names = found.groupdict(default="")
     for name in names:
@@ -89,17 +90,18 @@ def _named(do: str, names: dict[str, str]) -> str:
 
 
 def _flat(text: str) -> str:
-    """Return a text as one line, without the marks that terminals write before each line and without the escapes of
-    JSON.
+    """Return a text as one line, without the characters that terminals write before each line. JSON's escaped quotes
+    become quotes, and its escaped line breaks become spaces.
     """
     return _BREAK.sub(" ", text.replace('\\"', '"').replace("\\n", "\n").strip())
 
 
 def fitting(run: str, error: Asked) -> str:
-    """Return the command `run` of a remedy, adapted to this error. For example, a search for events of IAM uses
-    us-east-1.
+    """Return the command `run` of a remedy, adapted to this error. For example, if IAM returned the error, a CloudTrail
+    search gets the option `--region us-east-1`.
 
-    The result is empty for a command that creates or deletes something, unless the failed call was the same operation.
+    The result is empty for a command that creates or deletes something, unless the failed call was the operation that
+    the command runs. If the text of the error is only a code, such a command is also returned.
     """
     made = _MAKES.search(run)
     told = " " in error.text.strip() and "skeleton" not in run

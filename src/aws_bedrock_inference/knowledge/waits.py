@@ -55,8 +55,8 @@ def milliseconds(value: object) -> float | None:
 def stated(x: Any, response: Mapping[str, Any] | None) -> tuple[float | None, float | None]:
     """Return the two waits that an error states, in seconds, or None for a wait that is not stated.
 
-    The two waits are the values of a fault's `retry_after` and `suggested_wait`. `suggested_wait` is from the header
-    `x-amz-retry-after`. `response` is boto3's dictionary of the error, if the error has one.
+    The first wait is the value of a fault's `retry_after`. The second wait is the value of `suggested_wait`, which is
+    from the header `x-amz-retry-after`. `response` is boto3's dictionary of the error, if the error has one.
     """
     if response is not None:
         metadata = response.get("ResponseMetadata")

@@ -23,11 +23,13 @@ def clues(text: str) -> set[str]:
 class Parts:
     """Thousands of phrases ("parts"), and a fast search for all of them in one text.
 
-    A phrase is compared with a text only if the text contains its "clues". They depend on the length of the phrase:
-    * Three or more words: the clues are all words between the first and the last word. The longest is looked up first.
-      The first and the last word are not clues, because in the text they can be parts of longer words.
-    * One or two words: the clues are the pieces of four characters that begin at the first, second, third and fourth
-      character. Every text that contains the phrase has at least one of these pieces.
+    A phrase is compared with a text only if the text contains the "clues" of the phrase. These clues depend on the
+    length of the phrase:
+    * Three or more words: the clues are all words between the first and the last word. The text must contain all of
+      them, and the longest is looked up first. The first and the last word are not clues, because in the text they can
+      be parts of longer words.
+    * One or two words: the clues are four pieces of the phrase, each of four characters. They begin at the first,
+      second, third and fourth character. At least one of them is a clue of every text that contains the phrase.
     * One or two words with fewer than seven characters: no clues. The phrase is compared with every text.
     """
 
@@ -39,8 +41,8 @@ class Parts:
                 self._by_clue.setdefault(clue, []).append(number)
 
     def within(self, text: str, there: set[str]) -> Iterator[int]:
-        """Yield the numbers of the parts (phrases) that a text contains, in order. `there` contains the clues of the
-        text: its words and pieces of four characters.
+        """Yield the number of each part (phrase) that a text contains, in ascending order. A part's number is its
+        position in the constructor's argument `parts`. `there` is the result of `clues` for the text.
         """
         possible = {number for clue in there & self._by_clue.keys() for number in self._by_clue[clue]}
         possible.update(self._by_clue.get("", ()))

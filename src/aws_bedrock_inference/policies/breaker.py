@@ -38,8 +38,8 @@ class Breaker(Ordered):
     * `window`, default 10: the length of the window, in seconds.
     * `recovery`, default 5: the seconds after which an open circuit sends test calls (probes). Most short failures end
       earlier.
-    * `probes`, default 3: the number of these probes. If at least the fraction `ratio` of them fails, the circuit opens
-      again. One random failure does not open it.
+    * `probes`, default 3: the number of test calls. If at least the fraction `ratio` of these calls fails, the circuit
+      opens again. With the defaults, one random failure does not open the circuit.
 
     Only faults of the service are counted. Throttles, models that are still loading and invalid requests never open a
     circuit. Faults of credentials, DNS, proxies, TLS or this machine do not open it either. A refused or timed-out

@@ -65,8 +65,8 @@ class Cache(Ordered):
       effect within the hour.
     * `stale_if_error`, default 0: the further seconds for which an expired answer can be used if the request fails
       with a temporary error.
-    * `max_entries`, default 10,000: the maximum number of answers in memory or in the file. A server has its own
-      limit.
+    * `max_entries`, default 10,000: the maximum number of answers in memory or in the file. A Redis server ignores this
+      option and has its own limit.
     * `shared`, default False: by default, an answer is used only for the same account, principal and tenant. With
       True, it is used for every caller.
     * `sampled`, default False: by default, the cache stores only answers without random sampling: answers to requests
@@ -74,8 +74,8 @@ class Cache(Ordered):
       stores randomly sampled answers.
     * `seal`: a pair of functions on bytes, (encrypt, decrypt), that encrypt the stored data.
 
-    Refuses with `DeadlineTooClose` a call whose deadline passes while the call waits for an equal call. Emits
-    `AnswerCached` and `CacheStoreChanged`.
+    If the deadline of a call passes while the call waits for an equal call, the call is refused with
+    `DeadlineTooClose`. Emits `AnswerCached` and `CacheStoreChanged`.
 
     Raises `ValueError` for invalid options, and `StoreUnusable` for a file that cannot be used. If a store fails
     later, calls continue without it.
@@ -164,9 +164,12 @@ class Cache(Ordered):
             LOGGER.info(line)
 
     def _follow(self, flight: Flight, follower: Follower, call: Call, clock: Clock) -> Generator[Effect, Any, Any]:
-        """Wait until the leader (the equal call that sends the request) has a result, and return this result: a fault,
-        a `Verdict` (how this call continues without an answer), or a pair (answer, None). If the leader failed and an
-        expired answer replaces its fault, the result is the pair (expired answer, fault).
+        """Wait until the leader (the equal call that sends the request) has a result. Then return one of the following.
+
+        * the pair (answer, None): the leader received the answer;
+        * the pair (expired answer, fault): the leader failed, and an expired answer from the store replaces the fault;
+        * a fault: the leader failed, or the deadline of this call passed;
+        * a `Verdict`: no answer is available. The verdict states how this call continues.
         """
         try:
             while follower.verdict is Verdict.WAIT:
@@ -244,8 +247,8 @@ class Cache(Ordered):
             self._flights.hand_over(flight, failed=outcome is not None and outcome.fault is not ABANDONED)
 
     def _replay(self, answer: Answer, fault: Fault | None, call: Call, failed: Outcome | None = None) -> Flow:
-        """Deliver a stored answer. If it is expired, `fault` is the fault in place of which it is delivered. `failed`
-        is the outcome of the failed request, or None if another call sent this request.
+        """Deliver a stored answer. If the answer is expired, it replaces a failed request, and `fault` is the fault of
+        this request. `failed` is the outcome of the failed request, or None if another call sent it.
         """
         age = self._kept.age(answer)
         yield from emit(AnswerCached(call.route, age, fault))
@@ -269,9 +272,10 @@ class Cache(Ordered):
 
 
 def _taken(recording: Recording, flight: Flight, clock: Clock) -> Callable[[Any], Iterator[Any]]:
-    """Return a function that records each item of a stream, and then delivers it. `flight.held_since` is the time at
-    which the caller received the item that it processes now. If it is long ago, the waiting calls send their own
-    requests.
+    """Return a function that records each item of a stream, and then delivers the item to the caller.
+
+    The function also sets `flight.held_since` to the time at which the caller received its current item. If the caller
+    processes one item for too long, the equal calls that wait for the answer send their own requests.
     """
 
     def take(item: Any) -> Iterator[Any]:
